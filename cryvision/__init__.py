@@ -1,0 +1,51 @@
+"""Find the crying in video and sound of infants.
+
+``import cryvision`` loads the standard library only; each public name loads what it needs when
+it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Bundle": "cryvision.bundle",
+    "Classification": "cryvision.result",
+    "CryvisionError": "cryvision.errors",
+    "Event": "cryvision.result",
+    "StreamClassifier": "cryvision.classifier",
+    "classify": "cryvision.classifier",
+    "train_detector": "cryvision.learning.detection",
+}
+
+__all__ = [
+    "Bundle",
+    "Classification",
+    "CryvisionError",
+    "Event",
+    "StreamClassifier",
+    "__version__",
+    "classify",
+    "train_detector",
+]
+
+if TYPE_CHECKING:
+    from cryvision.bundle import Bundle
+    from cryvision.classifier import StreamClassifier, classify
+    from cryvision.errors import CryvisionError
+    from cryvision.learning.detection import train_detector
+    from cryvision.result import Classification, Event
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'cryvision' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

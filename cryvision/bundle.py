@@ -1,0 +1,348 @@
+"""A bundle: the saved models of a classifier with all that is needed to use and to judge them.
+
+A bundle is a folder or a zip with ``bundle.json`` and, per part, a ``.keras`` original and an ONNX
+copy. Reading one runs no code from it and loads neither Keras nor onnx. `Bundle.load` checks
+every file; whatever is wrong is refused by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from cryvision import runtime as runtimes
+from cryvision import untrusted
+from cryvision.config import GateConfig, to_json
+from cryvision.description import FORMAT_VERSION, Part, parse
+from cryvision.errors import BundleError, ConfigError
+from cryvision.staging import staged
+
+__all__ = ["FORMAT_VERSION", "Bundle", "Part", "check_target", "save"]
+
+_DESCRIPTION = "bundle.json"
+_TEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.md|\.txt)?")
+_VERSIONED = ("cryvision", "keras", "tensorflow", "numpy", "onnx", "onnxruntime", "tf2onnx")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder or the zip.
+    name : str
+    labels : tuple of str
+        The classes in the one order that every runtime uses.
+    parts : tuple of Part
+        A part stands after the parts it takes its inputs from.
+    gate : GateConfig or None
+        How cry scores become events; None where nothing is gated.
+    smooth_seconds : float
+        Length of the rolling mean over predictions.
+    skill : list of dict
+        What was measured on subjects the training had not seen: ``part``, ``modalities``,
+        ``unit`` (clip, event or window), ``protocol``, ``subjects`` (how they are known),
+        ``figures`` (with intervals), ``chance`` and ``prior``.
+    sources : list of dict
+        Training data: ``name``, ``licence``, ``url``, ``changes``.
+    versions : dict of str to str
+        Of the libraries that made the bundle.
+    seed : int
+    command : str
+        What made the bundle.
+    created : str
+        When, in UTC.
+    notes : str
+        Remarks for people.
+    sha256 : str
+        Of ``bundle.json``, which holds the sums of all model files: it identifies the bundle.
+    """
+
+    folder: Path
+    name: str
+    labels: tuple[str, ...]
+    parts: tuple[Part, ...]
+    gate: GateConfig | None
+    smooth_seconds: float
+    skill: list[dict[str, Any]]
+    sources: list[dict[str, str]]
+    versions: dict[str, str]
+    seed: int
+    command: str
+    created: str
+    notes: str
+    sha256: str
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | None = None) -> Bundle:
+        """Read and verify a bundle.
+
+        Parameters
+        ----------
+        path : path, optional
+            A folder or a zip; the embedded default where it is not given.
+
+        Raises
+        ------
+        BundleError
+            If there is none, or anything in it is damaged, unknown or unsafe to read.
+        """
+        place = Path(__file__).parent / "bundles" / "default" if path is None else Path(path)
+        return _read(untrusted.Files(place))
+
+    @property
+    def detector(self) -> Part | None:
+        """The part that scores crying, if there is one."""
+        return next((part for part in self.parts if part.kind == "detector"), None)
+
+    def part(self, name: str) -> Part:
+        """Give a part by name; ConfigError if there is none."""
+        for part in self.parts:
+            if part.name == name:
+                return part
+        names = ", ".join(part.name for part in self.parts)
+        raise ConfigError(f"{self.folder}: the parts are {names}; got {name!r}")
+
+    def model(self, part: Part | str, runtime: str = "onnx") -> runtimes.Model:
+        """Load the model of a part from bytes whose hash is checked once more.
+
+        Parameters
+        ----------
+        part : Part or str
+        runtime : str
+            ``onnx`` or ``keras``.
+
+        Raises
+        ------
+        BundleError
+            If the file changed since the bundle was loaded, or the model's inputs or outputs
+            are not those of the part.
+        ConfigError
+            On an unknown part or runtime.
+        """
+        part = self.part(part) if isinstance(part, str) else part
+        if runtime not in part.files:
+            raise ConfigError(f"runtime must be one of {', '.join(part.files)}; got {runtime!r}")
+        where = self.folder / part.files[runtime]["path"]
+        data = _read_model(untrusted.Files(self.folder), part, runtime)
+        model = runtimes.load_model(where, runtime, data)
+        if set(model.inputs) != set(part.inputs):
+            raise BundleError(
+                f"{where}: the inputs must be {', '.join(part.inputs)}; "
+                f"got {', '.join(model.inputs)}"
+            )
+        n_outputs = 1 if part.kind == "detector" else len(self.labels)
+        if model.n_outputs != n_outputs:
+            raise BundleError(f"{where}: must have {n_outputs} outputs; got {model.n_outputs}")
+        return model
+
+    def describe(self) -> dict[str, Any]:
+        """Everything there is to know about the bundle, as plain JSON data."""
+        facts = dataclasses.asdict(self)
+        return {"path": str(facts.pop("folder")), "format_version": FORMAT_VERSION, **facts}
+
+
+def save(
+    out: str | os.PathLike[str],
+    *,
+    name: str,
+    labels: Sequence[str],
+    parts: Sequence[Part],
+    models: Mapping[str, Mapping[str, Path]],
+    gate: GateConfig | None,
+    smooth_seconds: float,
+    skill: Sequence[Mapping[str, Any]],
+    sources: Sequence[Mapping[str, str]],
+    seed: int,
+    command: str,
+    notes: str = "",
+    texts: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a bundle: whole, verified and at once, or not at all.
+
+    Parameters
+    ----------
+    out : path
+        The folder to make, or a zip where the name ends in ``.zip``.
+    name, labels, parts, gate, smooth_seconds, skill, sources, seed, command, notes
+        As in `Bundle`; the ``files`` of the parts are filled in here.
+    models : mapping
+        Name of a part to runtime to a ready file, as ``cryvision.export.onnx.part_files``
+        gives them.
+    texts : mapping of str to str, optional
+        Texts to put beside: ``NOTICE``, ``LICENSE``, or names ending in ``.md`` or ``.txt``.
+    overwrite : bool
+        Whether to replace an older bundle. What is not a bundle is never replaced.
+
+    Returns
+    -------
+    Bundle
+        The saved one, read back.
+
+    Raises
+    ------
+    BundleError
+        If ``out`` exists and is not to be replaced, cannot be written, or what was given would
+        not pass `Bundle.load`.
+    """
+    target = check_target(out, overwrite)
+    contents: dict[str, bytes] = {}
+    placed = [_place_files(part, models.get(part.name, {}), contents) for part in parts]
+    for text_name, text in (texts or {}).items():
+        if not _TEXT_NAME.fullmatch(text_name):
+            raise BundleError(f"{target}: a text must end in .md or .txt; got {text_name!r}")
+        contents[text_name] = text.encode()
+    description = {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "labels": list(labels),
+        "parts": [to_json(part) for part in placed],
+        "gate": None if gate is None else to_json(gate),
+        "smooth_seconds": smooth_seconds,
+        "skill": list(skill),
+        "sources": list(sources),
+        "versions": _versions(),
+        "seed": seed,
+        "command": command,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "notes": notes,
+    }
+    try:
+        text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"{target}: not plain JSON data: {error}") from error
+    contents[_DESCRIPTION] = text.encode()
+    with _system_errors(target), staged(target, overwrite) as place:
+        _write(place, contents, zipped=_is_zip_name(target))
+        bundle = _read(untrusted.Files(place, shown=target))
+    return bundle
+
+
+def check_target(out: str | os.PathLike[str], overwrite: bool) -> Path:
+    """Find out before any work whether a bundle may be written to a place.
+
+    Returns
+    -------
+    Path
+        The place itself, links resolved.
+
+    Raises
+    ------
+    BundleError
+        If something is there, or with ``overwrite`` something that is not a bundle.
+    """
+    target = Path(os.path.realpath(out))
+    with _system_errors(target):
+        if not target.exists():
+            return target
+        if not overwrite:
+            raise FileExistsError
+        if _is_zip_name(target):
+            replaceable = zipfile.is_zipfile(target)
+        else:
+            try:
+                names = os.listdir(target)
+            except FileNotFoundError:
+                return target  # another save has just moved it aside
+            except NotADirectoryError:
+                names = [target.name]
+            replaceable = not names or _DESCRIPTION in names
+    if not replaceable:
+        raise BundleError(f"{target}: only a bundle is overwritten; this is something else")
+    return target
+
+
+def _read(files: untrusted.Files) -> Bundle:
+    """Build a bundle from its files once each of them was checked."""
+    text = files.read(_DESCRIPTION)
+    fields = parse(text, str(files.shown / _DESCRIPTION))
+    files.check_members()
+    for part in fields["parts"]:
+        for runtime in part.files:
+            _read_model(files, part, runtime)
+    return Bundle(folder=files.shown, sha256=hashlib.sha256(text).hexdigest(), **fields)
+
+
+def _read_model(files: untrusted.Files, part: Part, runtime: str) -> bytes:
+    """Bytes of one model file: of the right hash, and safe to give to its runtime."""
+    path, wanted = part.files[runtime]["path"], part.files[runtime]["sha256"]
+    where = str(files.shown / path)
+    data = files.read(path)
+    found = hashlib.sha256(data).hexdigest()
+    if found != wanted:
+        raise BundleError(
+            f"{where}: the file is not the one that was saved: sha256 must be {wanted[:12]}...; "
+            f"got {found[:12]}..."
+        )
+    check = untrusted.check_keras if runtime == "keras" else untrusted.check_onnx
+    check(data, where)
+    return data
+
+
+@contextlib.contextmanager
+def _system_errors(target: Path) -> Iterator[None]:
+    """Say in a line what the system refused."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise BundleError(f"{target}: exists already; nothing was written") from error
+    except OSError as error:
+        raise BundleError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+def _is_zip_name(path: Path) -> bool:
+    return path.suffix.lower() == ".zip"
+
+
+def _place_files(part: Part, ready: Mapping[str, Path], contents: dict[str, bytes]) -> Part:
+    """Take in the ready files of a part; give the part with their names and hashes."""
+    files = {}
+    for runtime in runtimes.RUNTIMES:
+        if runtime not in ready:
+            raise BundleError(f"the part {part.name!r} needs a .{runtime} file; none was given")
+        try:
+            data = Path(ready[runtime]).read_bytes()
+        except OSError as error:
+            raise BundleError(f"{ready[runtime]}: cannot be read: {error.strerror}") from error
+        path = f"{part.name}.{runtime}"
+        contents[path] = data
+        files[runtime] = {"path": path, "sha256": hashlib.sha256(data).hexdigest()}
+    return dataclasses.replace(part, files=files)
+
+
+def _write(place: Path, contents: Mapping[str, bytes], zipped: bool) -> None:
+    if zipped:
+        with zipfile.ZipFile(place, "x", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in contents.items():
+                archive.writestr(name, data)
+        return
+    place.mkdir()
+    for name, data in contents.items():
+        (place / name).write_bytes(data)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of Python and of the installed libraries that shape a model; imports none."""
+    from importlib import metadata
+
+    versions = {"python": platform.python_version()}
+    for library in _VERSIONED:
+        try:
+            versions[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

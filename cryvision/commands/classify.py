@@ -1,0 +1,130 @@
+"""``cryvision classify``: find the crying in clips."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from cryvision.commands.terminal import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_SOME_FAILED,
+    ClipProgress,
+    add_bundle_option,
+    log,
+    show,
+)
+from cryvision.errors import ConfigError, MediaError
+
+if TYPE_CHECKING:
+    from cryvision.bundle import Bundle
+    from cryvision.result import Classification
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "classify",
+        help="find the crying in clips",
+        description="Find the crying in video or sound files and print when, how long, how sure "
+        "and how loud.",
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a video or sound file")
+    add_bundle_option(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object a clip, each on a line"
+    )
+    parser.add_argument(
+        "--formats",
+        type=_formats,
+        metavar="LIST",
+        help="also write files: csv, json, audacity, vtt, textgrid, png (comma-separated)",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder for --formats (default: the current one)"
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=("onnx", "keras"),
+        default="onnx",
+        help="onnx starts at once (default); keras runs the original models",
+    )
+    parser.add_argument(
+        "--smooth",
+        type=float,
+        metavar="SECONDS",
+        help="length of the rolling prediction deque (default: the bundle's)",
+    )
+    parser.add_argument(
+        "--label-policy",
+        choices=("skill", "always"),
+        default="skill",
+        help="skill: a label only where it was measured to be better than chance (default); "
+        "always: the most probable one",
+    )
+    parser.set_defaults(run=run)
+
+
+def _formats(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    known = ("csv", "json", "audacity", "vtt", "textgrid", "png")
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(
+                f"formats must be among {', '.join(known)}; got {name!r}"
+            )
+    if not names:
+        raise argparse.ArgumentTypeError(f"formats must be among {', '.join(known)}; got none")
+    return list(dict.fromkeys(names))
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.out is not None and options.formats is None:
+        raise ConfigError("--out needs --formats to say what to write; got none")
+    from cryvision.bundle import Bundle
+    from cryvision.outputs.files import stems
+
+    bundle = Bundle.load(options.bundle)
+    names = stems(options.paths)
+    n_failed = 0
+    for path, stem in zip(options.paths, names, strict=True):
+        try:
+            _one(path, stem, bundle, options)
+        except MediaError as error:
+            # Anything else would befall the other clips as well, and ends the run.
+            log(str(error))
+            n_failed += 1
+    if n_failed == 0:
+        return EXIT_DONE
+    return EXIT_FAILED if n_failed == len(options.paths) else EXIT_SOME_FAILED
+
+
+def _one(path: str, stem: str, bundle: Bundle, options: argparse.Namespace) -> None:
+    from cryvision.classifier import classify
+
+    with ClipProgress(path) as progress:
+        result = classify(
+            path,
+            bundle,
+            runtime=options.runtime,
+            smooth_seconds=options.smooth,
+            label_policy=options.label_policy,
+            progress=progress,
+        )
+    if options.formats:
+        from cryvision.outputs.files import write
+
+        for written in write(result, options.out or ".", options.formats, stem):
+            log(f"wrote {written}")
+    _print_result(result, options.json)
+
+
+def _print_result(result: Classification, as_json: bool) -> None:
+    if as_json:
+        from cryvision.outputs.tables import to_record
+
+        show(json.dumps(to_record(result), allow_nan=False))
+    else:
+        from cryvision.outputs.text import describe
+
+        show(describe(result) + "\n")

@@ -1,0 +1,87 @@
+"""What the commands share on a terminal: exit codes, the log, progress, common options."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from cryvision.errors import CryvisionError
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_STOPPED = 0, 1, 2, 3, 130
+
+
+def show(text: str) -> None:
+    """Print a result on stdout, and nothing else there.
+
+    Raises
+    ------
+    BrokenPipeError
+        When the reader has gone.
+    CryvisionError
+        When it cannot be written: no space, say.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        discard(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            raise
+        reason = error.strerror or error
+        raise CryvisionError(f"the result could not be written to stdout: {reason}") from error
+
+
+def log(message: str) -> None:
+    """Print one line on stderr; where that cannot be written, there is no place to say so."""
+    if sys.stderr is None:
+        return
+    try:
+        print(f"cryvision: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO) -> None:
+    """Let a stream that failed lead nowhere: Python writes what it holds once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def add_bundle_option(parser: Any) -> None:
+    """Give a command the option ``--bundle``."""
+    parser.add_argument(
+        "--bundle", metavar="DIR", help="bundle to use, a folder or zip (default: the one shipped)"
+    )
+
+
+class ClipProgress:
+    """A bar of seconds done on stderr; silent where that is not a terminal."""
+
+    def __init__(self, path: str) -> None:
+        self._name = os.path.basename(path)
+        self._bar: Any = None
+
+    def __enter__(self) -> Callable[[float, float | None], None]:
+        return self._show
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _show(self, done_s: float, duration_s: float | None) -> None:
+        if sys.stderr is None or not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=duration_s and round(duration_s, 1),
+                desc=self._name,
+                unit="s",
+                leave=False,
+                delay=1.0,
+                bar_format="{desc}: {percentage:3.0f}% {bar} {n:.0f}/{total:.0f} s {remaining}",
+            )
+        self._bar.update(done_s - self._bar.n)

@@ -1,0 +1,57 @@
+"""``cryvision train-detector``: train a cry detector on a lab's own annotations."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cryvision.commands.terminal import EXIT_DONE, log
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "train-detector",
+        help="train a cry detector on your own annotated recordings",
+        description="Train a cry detector on recordings with label files beside them (Praat "
+        "TextGrid, Audacity labels, or CSV with start_s and end_s), or on a manifest CSV with "
+        "the columns path, labels and, if known, subject.",
+    )
+    parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where to write the bundle")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a bundle that is there already"
+    )
+    parser.add_argument(
+        "--subject-pattern",
+        metavar="REGEX",
+        help="its first group, on the path below SOURCE, names the subject of a clip",
+    )
+    parser.add_argument(
+        "--false-alarms",
+        type=float,
+        metavar="PER_HOUR",
+        help="choose the threshold for at most this many false alarms an hour "
+        "(default: the best F1 of windows)",
+    )
+    parser.add_argument("--folds", type=int, default=5, help="folds by subject (default 5)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default 0)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from cryvision.learning.detection import train_detector
+
+    bundle = train_detector(
+        options.source,
+        options.out,
+        overwrite=options.overwrite,
+        subject_pattern=options.subject_pattern,
+        false_alarms_per_hour=options.false_alarms,
+        n_folds=options.folds,
+        seed=options.seed,
+        log=log,
+    )
+    from cryvision.outputs.text import describe_bundle
+
+    print(describe_bundle(bundle.describe()))
+    return EXIT_DONE

@@ -1,0 +1,1 @@
+"""Copies of a bundle's models for other runtimes, each compared with its Keras original."""

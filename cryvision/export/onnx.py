@@ -1,0 +1,176 @@
+"""Keras models as ONNX files, compared with the original before anyone may use them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryvision import runtime
+from cryvision.errors import CryvisionError, MissingDependencyError
+from cryvision.export.parity import max_differences
+
+if TYPE_CHECKING:
+    import keras
+
+ONNX_TOLERANCE = 1e-4
+"""Largest difference from Keras, in probabilities and in logits: float32 in another order."""
+
+OUTPUTS = ("logits", "probabilities")
+
+
+def convert(model: keras.Model, path: Path, samples: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Write a Keras model as ONNX, once both were seen to agree.
+
+    The file has a free batch axis, the model's inputs by name, and two outputs: ``probabilities``
+    and ``logits``, which is the output of the layer of that name, before the calibration.
+
+    Parameters
+    ----------
+    model : keras.Model
+        One output: probabilities, shape (n, k). It must have a layer named ``logits``.
+    path : Path
+        Where to write; replaced only by a file that passed.
+    samples : mapping of str to ndarray
+        Real inputs by name, shape (n, ...), on which to compare. Real, because on inputs a
+        model never meets its outputs may be constant and the comparison empty.
+
+    Returns
+    -------
+    dict
+        ``max_difference`` (per output), ``n_samples``, ``tolerance``.
+
+    Raises
+    ------
+    CryvisionError
+        If the model cannot be converted, or Keras and ONNX differ by more than
+        ``ONNX_TOLERANCE``, in shape, or by values that are not finite.
+    """
+    two_outputs = _with_logits(model, path)
+    reference = _keras_outputs(two_outputs, samples)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        written = Path(folder, "model.onnx")
+        _export(two_outputs, written, path)
+        agreement = compare(written, samples, reference, str(path))
+        os.replace(written, path)
+    return agreement
+
+
+def part_files(
+    model: keras.Model, folder: Path, part_name: str, samples: Mapping[str, np.ndarray]
+) -> tuple[dict[str, Path], dict[str, Any]]:
+    """Write the two files that a part of a bundle needs.
+
+    Parameters
+    ----------
+    model, samples
+        As for `convert`.
+    folder : Path
+        An existing folder for ``<part_name>.keras`` and ``<part_name>.onnx``.
+    part_name : str
+
+    Returns
+    -------
+    files : dict of str to Path
+        Runtime to file, as `cryvision.bundle.save` takes them.
+    agreement : dict
+        What `convert` measured.
+    """
+    import keras
+
+    files = {kind: folder / f"{part_name}.{kind}" for kind in ("keras", "onnx")}
+    agreement = convert(model, files["onnx"], samples)
+    # Rebuilt, the model carries no optimizer and no loss: those are not needed to run it.
+    keras.Model(model.inputs, model.outputs, name=part_name).save(files["keras"])
+    return files, agreement
+
+
+def compare(
+    path: Path,
+    samples: Mapping[str, np.ndarray],
+    reference: Mapping[str, np.ndarray],
+    where: str,
+) -> dict[str, Any]:
+    """Run an ONNX file on samples and compare it with what Keras gave.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file.
+    samples : mapping of str to ndarray
+        Inputs by name, shape (n, ...).
+    reference : mapping of str to ndarray
+        Keras' ``logits`` and ``probabilities``, each of shape (n, k).
+    where : str
+        What to name in an error.
+
+    Returns
+    -------
+    dict
+        ``max_difference`` (per output), ``n_samples``, ``tolerance``.
+
+    Raises
+    ------
+    CryvisionError
+        As for `convert`.
+    """
+    candidate = runtime.OnnxModel(path.read_bytes(), path).outputs(samples)
+    return {
+        "max_difference": max_differences(reference, candidate, ONNX_TOLERANCE, where),
+        "n_samples": len(reference["logits"]),
+        "tolerance": ONNX_TOLERANCE,
+    }
+
+
+def _with_logits(model: keras.Model, path: Path) -> keras.Model:
+    """Give the model with its logits as a second output."""
+    import keras
+
+    try:
+        logits = model.get_layer("logits").output
+    except ValueError as error:
+        raise CryvisionError(f"{path}: the model must have a layer named 'logits'") from error
+    if len(model.outputs) != 1:
+        raise CryvisionError(
+            f"{path}: the model must have one output; got {len(model.outputs)} of them"
+        )
+    return keras.Model(model.inputs, {"logits": logits, "probabilities": model.outputs[0]})
+
+
+def _keras_outputs(model: keras.Model, samples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    import keras
+
+    # Called eagerly: the exporter wants a model that has been called once.
+    missing = [i.name for i in model.inputs if i.name not in samples]
+    if missing:
+        raise CryvisionError(
+            f"samples must hold every input of the model; {missing[0]!r} is missing"
+        )
+    batch = [np.asarray(samples[i.name], np.float32) for i in model.inputs]
+    outputs = model(batch, training=False)
+    return {name: keras.ops.convert_to_numpy(outputs[name]) for name in OUTPUTS}
+
+
+def _export(model: keras.Model, written: Path, path: Path) -> None:
+    """Write the ONNX file and let onnx judge it."""
+    try:
+        import onnx
+        import tf2onnx  # noqa: F401  (Keras imports it in the middle of the export)
+    except ImportError as error:
+        raise MissingDependencyError(
+            "onnx and tf2onnx are needed to save a bundle; install them with: "
+            f"python -m pip install onnx tf2onnx ({error})"
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # the exporter's, about numpy names
+            model.export(str(written), format="onnx", verbose=False)
+        onnx.checker.check_model(str(written), full_check=True)
+    except Exception as error:  # the exporter raises any kind
+        reason = f"{error}".strip().split("\n", 1)[0]
+        raise CryvisionError(f"{path}: the model cannot be written as ONNX: {reason}") from error

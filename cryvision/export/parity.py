@@ -1,0 +1,61 @@
+"""Do two runtimes agree on one model? Numbers, and a failure that cannot pass unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from cryvision.errors import CryvisionError
+
+
+def max_differences(
+    reference: Mapping[str, np.ndarray],
+    candidate: Mapping[str, np.ndarray],
+    tolerance: float,
+    where: str,
+) -> dict[str, float]:
+    """Compare the outputs of two runtimes on the same samples.
+
+    Parameters
+    ----------
+    reference, candidate : mapping of str to ndarray
+        Outputs by name, shape (n, k).
+    tolerance : float
+        Largest absolute difference allowed.
+    where : str
+        What to name in an error.
+
+    Returns
+    -------
+    dict of str to float
+        Largest absolute difference of each output.
+
+    Raises
+    ------
+    CryvisionError
+        If outputs are missing, empty, of another shape, not finite, or differ by more.
+    """
+    if set(reference) != set(candidate):
+        raise CryvisionError(
+            f"{where}: outputs must be {', '.join(sorted(reference))}; "
+            f"got {', '.join(sorted(candidate)) or 'none'}"
+        )
+    differences = {}
+    for name, expected in reference.items():
+        got = candidate[name]
+        if expected.shape != got.shape or expected.size == 0:
+            raise CryvisionError(
+                f"{where}: {name} must have shape {expected.shape} and hold something; "
+                f"got {got.shape}"
+            )
+        # Looked at first: max() and <= say nothing about NaN.
+        if not (np.isfinite(expected).all() and np.isfinite(got).all()):
+            raise CryvisionError(f"{where}: {name} holds values that are not finite")
+        difference = float(np.abs(expected.astype(np.float64) - got).max())
+        if difference > tolerance:
+            raise CryvisionError(
+                f"{where}: {name} must agree within {tolerance:g}; differs by {difference:.3g}"
+            )
+        differences[name] = difference
+    return differences

@@ -1,0 +1,303 @@
+"""Sound becomes spectra and model inputs, in numpy alone: the definition of every sound feature.
+
+A model input is computed from one span (context and window) of 16 kHz sound in three steps:
+
+1. The published normalisation (Cha & Bae): standard scaling, then min-max scaling to 0..1. Both
+   are affine, so together they are ``(x - min) / (max - min)``.
+2. An un-centred short-time Fourier transform with a periodic Hann window; only the bins from
+   ``min_hz`` to ``max_hz`` are kept.
+3. ``stft``: decibels of the magnitude. ``mel``: decibels of the power in Slaney mel bands.
+   ``mfcc``: the orthonormal DCT-II of ``mel``. Decibels are cut 80 dB below the span's largest.
+
+The values are those of librosa, which is not imported: it takes seconds to start.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from cryvision.config import SoundConfig
+from cryvision.errors import ConfigError
+
+AMIN_POWER = 1e-10
+"""Power below which decibels stop, at -100 dB (librosa: ``amin`` 1e-10, or 1e-5 of amplitude)."""
+
+TOP_DB = 80.0
+"""Decibels kept below the largest value of a span (librosa: ``top_db``)."""
+
+CONSTANT_RANGE = 1e-7
+"""A span whose max - min is at most this is constant: below one step of 24-bit sound (1.2e-7)."""
+
+LEVEL_FLOOR_DBFS = -120.0
+"""Level given to digital silence."""
+
+FIRST_FREE_BIN = 2
+"""A constant offset under a periodic Hann window reaches bins 0 and 1, and no other."""
+
+
+def normalize(span: np.ndarray) -> np.ndarray:
+    """Scale each span to 0..1: the published standard scaling followed by min-max scaling.
+
+    Parameters
+    ----------
+    span : ndarray of float, shape (..., n)
+        One or more spans; each is scaled on its own, along the last axis.
+
+    Returns
+    -------
+    ndarray of float32, shape (..., n)
+        A constant span (see ``CONSTANT_RANGE``) gives zeros.
+    """
+    return _min_max(span).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def band_bins(config: SoundConfig) -> slice:
+    """Spectrum bins whose frequency is from ``min_hz`` to ``max_hz``, both included.
+
+    Raises
+    ------
+    ConfigError
+        If the band holds no bin, or reaches down to bin 0 or 1. An offset of the sound leaks
+        into those two: were they kept, a feature would depend on it.
+    """
+    bin_hz = config.sample_rate_hz / config.n_fft
+    hz = np.arange(config.n_fft // 2 + 1) * bin_hz
+    inside = np.flatnonzero((hz >= config.min_hz) & (hz <= config.max_hz))
+    if not inside.size:
+        raise ConfigError(
+            f"min_hz to max_hz must hold a bin of the spectrum (one each {bin_hz:g} Hz); "
+            f"got {config.min_hz:g} to {config.max_hz:g}"
+        )
+    if inside[0] < FIRST_FREE_BIN:
+        raise ConfigError(
+            f"min_hz must be above {bin_hz:g} Hz, bin 1 of a spectrum of n_fft {config.n_fft}; "
+            f"got {config.min_hz:g}"
+        )
+    return slice(int(inside[0]), int(inside[-1]) + 1)
+
+
+@lru_cache(maxsize=64)
+def mel_filters(config: SoundConfig) -> np.ndarray:
+    """Triangular mel bands of equal area, from ``min_hz`` to ``max_hz``.
+
+    The same numbers as ``librosa.filters.mel(htk=False, norm="slaney")`` without the bins out of
+    the band, where every weight is zero.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_mels, n_bins_in_band)
+        Read-only.
+    """
+    kept = band_bins(config)
+    hz = np.arange(kept.start, kept.stop) * (config.sample_rate_hz / config.n_fft)
+    low, high = _hz_to_mel(np.array([config.min_hz, config.max_hz]))
+    edges = _mel_to_hz(np.linspace(low, high, config.n_mels + 2))
+    rising = (hz - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - hz) / np.diff(edges)[1:, None]
+    area = 2.0 / (edges[2:] - edges[:-2])
+    filters = np.maximum(0.0, np.minimum(rising, falling)) * area[:, None]
+    return _read_only(filters)
+
+
+@lru_cache(maxsize=64)
+def dct_matrix(config: SoundConfig) -> np.ndarray:
+    """Orthonormal DCT-II that turns mel decibels into cepstral coefficients.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_mfcc, n_mels)
+        Read-only.
+
+    Raises
+    ------
+    ConfigError
+        If more coefficients are wanted than there are mel bands.
+    """
+    if config.n_mfcc > config.n_mels:
+        raise ConfigError(f"n_mfcc must be at most n_mels; got {config.n_mfcc} and {config.n_mels}")
+    order = np.arange(config.n_mfcc)[:, None]
+    phase = np.pi * (2 * np.arange(config.n_mels) + 1) / (2 * config.n_mels)
+    matrix = np.sqrt(2.0 / config.n_mels) * np.cos(order * phase)
+    matrix[0] /= np.sqrt(2.0)
+    return _read_only(matrix)
+
+
+def n_features(config: SoundConfig) -> int:
+    """Values per spectrum frame of the configured feature.
+
+    Raises
+    ------
+    ConfigError
+        If the band or the number of coefficients is not possible.
+    """
+    kept = band_bins(config)
+    if config.feature == "stft":
+        return kept.stop - kept.start
+    return config.n_mels if config.feature == "mel" else len(dct_matrix(config))
+
+
+def spectrum_power(samples: np.ndarray, config: SoundConfig) -> np.ndarray:
+    """Power ``|X|**2`` of each un-centred frame, in the configured band.
+
+    Computed in float64: with an offset of 0.5 under a sound of 1e-4, float32 would lose the sound.
+
+    Parameters
+    ----------
+    samples : ndarray of float, shape (n,)
+        Sound at ``sample_rate_hz``; ``n >= n_fft``.
+
+    Returns
+    -------
+    ndarray of float64, shape (1 + (n - n_fft) // frame_hop_samples, n_bins_in_band)
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer samples than one frame.
+    """
+    if samples.ndim != 1 or len(samples) < config.n_fft:
+        raise ConfigError(
+            f"samples must be 1-D and hold one frame of {config.n_fft}; got shape {samples.shape}"
+        )
+    frames = sliding_window_view(samples, config.n_fft)[:: config.frame_hop_samples]
+    spectrum = np.fft.rfft(frames * _hann(config.n_fft), axis=-1)[:, band_bins(config)]
+    return spectrum.real**2 + spectrum.imag**2
+
+
+def spectrum_magnitude(samples: np.ndarray, config: SoundConfig) -> np.ndarray:
+    """Linear magnitude ``|X|``; parameters, shape and errors as of `spectrum_power`."""
+    return np.sqrt(spectrum_power(samples, config))
+
+
+def band_power(power: np.ndarray, config: SoundConfig) -> np.ndarray:
+    """Power in the bands that the configured feature is made of, before decibels.
+
+    Parameters
+    ----------
+    power : ndarray of float64, shape (n_frames, n_bins_in_band)
+        From `spectrum_power`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_frames, n_bands)
+        The bins themselves for ``stft``, mel bands for ``mel`` and ``mfcc``.
+    """
+    if config.feature == "stft":
+        return power
+    # Not ``@``: threads of a BLAS cost more than they save at this size, the more so on busy
+    # cores, and its sums depend on how many frames come together.
+    return np.einsum("fb,mb->fm", power, mel_filters(config))
+
+
+def sound_feature(span: np.ndarray, config: SoundConfig) -> np.ndarray:
+    """Compute the model input of one span, step by step: the definition of the feature.
+
+    `cryvision.inputs.features` gives the same values for many windows at once, and faster.
+
+    Parameters
+    ----------
+    span : ndarray of float, shape (config.span_samples,)
+        Context and window at ``sample_rate_hz``.
+
+    Returns
+    -------
+    ndarray of float32, shape (config.n_frames, n_features(config))
+        Decibels, or for ``mfcc`` cepstral coefficients of decibels. A constant span gives zeros.
+
+    Raises
+    ------
+    ConfigError
+        If the span has another shape, or the configuration is not possible.
+    """
+    span = np.asarray(span)
+    if span.shape != (config.span_samples,):
+        raise ConfigError(f"a span must have shape ({config.span_samples},); got {span.shape}")
+    scaled = _min_max(span)
+    if not scaled.any():
+        return np.zeros((config.n_frames, n_features(config)), np.float32)
+    bands = band_power(spectrum_power(scaled, config), config)
+    decibels = 10.0 * np.log10(np.maximum(bands, AMIN_POWER))
+    decibels = np.maximum(decibels, decibels.max() - TOP_DB)
+    if config.feature == "mfcc":
+        decibels = decibels @ dct_matrix(config).T
+    return decibels.astype(np.float32)
+
+
+def band_mean_square(power: np.ndarray, config: SoundConfig) -> np.ndarray:
+    """Mean square of the sound within the band, for each frame, by Parseval's theorem.
+
+    Parameters
+    ----------
+    power : ndarray of float64, shape (n_frames, n_bins_in_band)
+        From `spectrum_power` of sound that was not normalised.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_frames,)
+        0.5 for a full-scale sine in the band.
+    """
+    sides = np.full(power.shape[-1], 2.0)
+    if 2 * (band_bins(config).stop - 1) == config.n_fft:
+        sides[-1] = 1.0  # the bin at half the sample rate has no mirror image
+    weights = sides / (config.n_fft * np.sum(_hann(config.n_fft) ** 2))
+    return np.einsum("fb,b->f", power, weights)
+
+
+def level_dbfs(mean_square: np.ndarray) -> np.ndarray:
+    """RMS level of frames together, in decibels relative to full scale (amplitude 1).
+
+    Parameters
+    ----------
+    mean_square : ndarray of float, shape (..., n_frames)
+        From `band_mean_square`.
+
+    Returns
+    -------
+    ndarray of float32, shape (...)
+        -3.01 for a full-scale sine in the band; never below ``LEVEL_FLOOR_DBFS``.
+    """
+    floor = 10.0 ** (LEVEL_FLOOR_DBFS / 10.0)
+    level = 10.0 * np.log10(np.maximum(mean_square.mean(axis=-1), floor))
+    return np.asarray(level, np.float32)
+
+
+def _min_max(span: np.ndarray) -> np.ndarray:
+    """`normalize` in float64."""
+    span = np.asarray(span, np.float64)
+    low = span.min(axis=-1, keepdims=True)
+    width = span.max(axis=-1, keepdims=True) - low
+    constant = width <= CONSTANT_RANGE
+    return np.where(constant, 0.0, (span - low) / np.where(constant, 1.0, width))
+
+
+@lru_cache(maxsize=64)
+def _hann(n_fft: int) -> np.ndarray:
+    """Periodic Hann window."""
+    return _read_only(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft))
+
+
+# Slaney's Auditory Toolbox (1998): linear up to 1000 Hz = 15 mel, then 27 mel for each factor 6.4.
+_MEL_PER_HZ = 3.0 / 200.0
+_LOG_FROM_HZ = 1000.0
+_LOG_FROM_MEL = _LOG_FROM_HZ * _MEL_PER_HZ
+_MEL_PER_NEPER = 27.0 / np.log(6.4)
+
+
+def _hz_to_mel(hz: np.ndarray) -> np.ndarray:
+    above = _LOG_FROM_MEL + _MEL_PER_NEPER * np.log(np.maximum(hz, _LOG_FROM_HZ) / _LOG_FROM_HZ)
+    return np.where(hz < _LOG_FROM_HZ, hz * _MEL_PER_HZ, above)
+
+
+def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
+    above = _LOG_FROM_HZ * np.exp((np.maximum(mel, _LOG_FROM_MEL) - _LOG_FROM_MEL) / _MEL_PER_NEPER)
+    return np.where(mel < _LOG_FROM_MEL, mel / _MEL_PER_HZ, above)
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """Lock an array that a cache hands to every caller."""
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,306 @@
+"""The ffmpeg program: where it is, what it may open, and how it runs with nothing left over."""
+
+from __future__ import annotations
+
+import collections
+import io
+import itertools
+import os
+import re
+import shutil
+import stat
+import subprocess
+import threading
+from types import ModuleType, TracebackType
+from typing import Any, cast
+
+from cryvision.errors import MediaError, MissingDependencyError
+
+FFMPEG_VARIABLE = "CRYVISION_FFMPEG"
+"""Environment variable that may name the ffmpeg binary to use."""
+
+CONTAINERS = (
+    "3g2,3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dv,eac3,flac,flv,m4a,matroska,mov,mp3,mp4,"
+    "mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,tta,voc,w64,wav,webm,wtv,wv"
+)
+"""Containers that may be opened, in ffmpeg's names.
+
+Each holds its media itself. Playlists and manifests (hls, dash, concat, sdp, imf, ...), which
+would open further files or hosts, still images, image sequences, scripts, text and captions are
+left out, whatever a file is called.
+"""
+
+PROBE_TIMEOUT_SECONDS = 60.0
+"""ffmpeg analyses a few seconds of media; longer than this means that it is stuck."""
+
+_LIMITS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+_CLIP = "file:"
+_QUIET = ("-hide_banner", "-nostdin", "-nostats")
+_PROBE_LINES = 20_000
+_LONGEST_WORDS = 240
+_ADDRESS = re.compile(r"\[(?P<part>[^\]@\s][^\]@]*?) @ (?:0x)?[0-9a-fA-F]+\] ?")
+_EMPTY_WORDS = (
+    *("At least one output file", "Error opening input file", "Last message repeated"),
+    *("Conversion failed", "Nothing was written", "Task finished", "Terminating thread"),
+    *("Could not open encoder before EOF", "Could not write header", "sample rate not set"),
+)
+_CONTROL = bytes(c for c in range(32) if c < 8 or c > 13)
+_SANITISED = bytes.maketrans(_CONTROL, b"?" * len(_CONTROL))
+
+
+def find_ffmpeg() -> str:
+    """Find the ffmpeg binary.
+
+    The environment variable ``CRYVISION_FFMPEG`` comes first, then ``ffmpeg`` on the PATH, then
+    the binary inside the ``imageio-ffmpeg`` package.
+
+    Returns
+    -------
+    str
+        Absolute path of the binary.
+
+    Raises
+    ------
+    MissingDependencyError
+        Where there is none, or ``CRYVISION_FFMPEG`` names something that cannot be run.
+    """
+    named = os.environ.get(FFMPEG_VARIABLE)
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise MissingDependencyError(
+                f"{FFMPEG_VARIABLE} must name an ffmpeg binary that can be run; got {named!r}"
+            )
+        return os.path.abspath(found)
+    found = shutil.which("ffmpeg")
+    if found is not None:
+        return os.path.abspath(found)
+    try:
+        import imageio_ffmpeg
+
+        return os.path.abspath(str(imageio_ffmpeg.get_ffmpeg_exe()))
+    except (ImportError, RuntimeError) as error:
+        raise MissingDependencyError(
+            "reading media needs ffmpeg and none was found: install it from the system's packages, "
+            f"or run 'pip install imageio-ffmpeg', or name one in {FFMPEG_VARIABLE}"
+        ) from error
+
+
+def command_builder() -> ModuleType:
+    """Import ffmpeg-python, which builds the command lines.
+
+    Raises
+    ------
+    MissingDependencyError
+        Where it is not installed, or another package has taken its module name.
+    """
+    try:
+        import ffmpeg
+    except ImportError as error:
+        raise MissingDependencyError(
+            "reading media needs the package ffmpeg-python: run 'pip install ffmpeg-python'"
+        ) from error
+    if not hasattr(ffmpeg, "merge_outputs"):
+        raise MissingDependencyError(
+            "the installed module 'ffmpeg' is not the package ffmpeg-python: run "
+            "'pip uninstall ffmpeg python-ffmpeg', then 'pip install ffmpeg-python'"
+        )
+    return ffmpeg
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """Return a path for a message: on one line, whatever characters its name holds."""
+    text = os.fspath(path)
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Check that a path is a plain file with content that may be read.
+
+    Raises
+    ------
+    MediaError
+        On anything else; a pipe or a device is refused before it could block.
+    """
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise MediaError(f"{shown(path)}: a clip must be a file; this is a folder")
+        if not stat.S_ISREG(status.st_mode):
+            raise MediaError(f"{shown(path)}: a clip must be a plain file; got a pipe or a device")
+        with open(path, "rb"):
+            pass
+    except FileNotFoundError as error:
+        raise MediaError(f"{shown(path)}: there is no such file") from error
+    except OSError as error:
+        raise MediaError(f"{shown(path)}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise MediaError(f"{shown(path)}: is not a possible file name: {error}") from error
+    if status.st_size == 0:
+        raise MediaError(f"{shown(path)}: a clip must hold media; this file is empty")
+
+
+def file_url(path: str | os.PathLike[str]) -> str:
+    """Return what to call a file for ffmpeg so that its name is a name, never an instruction."""
+    return "file:" + os.path.abspath(path)
+
+
+def clip_input(**options: Any) -> Any:
+    """Return the ffmpeg-python input for a clip, with the limits on what may be opened.
+
+    The file itself is named in :func:`command_line`: ffmpeg-python takes no name that is not text.
+    """
+    return command_builder().input(_CLIP, **_LIMITS, **options)
+
+
+def command_line(path: str | os.PathLike[str], output: Any) -> list[str]:
+    """Turn an ffmpeg-python output into arguments for :class:`Process`, errors alone in its log."""
+    words: list[str] = command_builder().get_args(output)
+    named = [file_url(path) if word == _CLIP else word for word in words]
+    return [find_ffmpeg(), *_QUIET, "-loglevel", "error", *named]
+
+
+def without_name(log: bytes, path: str | os.PathLike[str]) -> bytes:
+    """Take the file's name out of what ffmpeg printed.
+
+    A name may hold line breaks and text that looks like ffmpeg's own. ffmpeg prints a long one cut
+    off and control characters as question marks.
+    """
+    name = os.fsencode(file_url(path))
+    while (at := log.find(name)) >= 0:
+        log = log[:at] + log[at + len(name) :]
+    at = log.find(b"'file:")
+    if at >= 0:
+        rest = log[at + 1 :]
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(rest, name, strict=False))
+        log = log[: at + 1] + rest[sum(1 for _ in same) :]
+    return log
+
+
+def last_words(log: bytes, path: str | os.PathLike[str]) -> str:
+    """Return the end of what ffmpeg printed on one line, without addresses and the file's name."""
+    words: list[str] = []
+    for line in without_name(log, path).decode("utf-8", "replace").splitlines():
+        text = "".join(c if c.isprintable() else " " for c in _ADDRESS.sub("", line))
+        text = text.strip().removeprefix(":").removeprefix("Error opening input:").strip()
+        if text and text not in words and not text.startswith(_EMPTY_WORDS):
+            words.append(text)
+    return "; ".join(words[-2:])[:_LONGEST_WORDS]
+
+
+def printed(path: str | os.PathLike[str]) -> bytes:
+    """Return what ffmpeg prints about a file: its container and streams, or why it is refused.
+
+    Raises
+    ------
+    MediaError
+        When ffmpeg does not come to an end.
+    MissingDependencyError
+        When ffmpeg cannot be started.
+    """
+    # ffmpeg-python makes no command without an output, and here there is none.
+    limits = [word for name, value in _LIMITS.items() for word in (f"-{name}", value)]
+    command = [find_ffmpeg(), *_QUIET, *limits, "-i", file_url(path)]
+    with Process(command, _PROBE_LINES) as process:
+        try:
+            process.wait(PROBE_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise MediaError(
+                f"{shown(path)}: ffmpeg must recognise a clip within {PROBE_TIMEOUT_SECONDS:g} s; "
+                "it did not"
+            ) from error
+        return process.log()
+
+
+class Process:
+    """One running ffmpeg: standard output is read, standard error always drained.
+
+    A context manager. Leaving it kills ffmpeg, waits for it and closes its pipes. Should this
+    program be killed, ffmpeg ends at its next write, as nobody reads its pipe any more.
+
+    Parameters
+    ----------
+    command : list of str
+        The binary and its arguments.
+    kept_lines : int
+        How many of the last lines of standard error to keep.
+
+    Raises
+    ------
+    MissingDependencyError
+        When the binary cannot be started.
+    """
+
+    def __init__(self, command: list[str], kept_lines: int = 40) -> None:
+        self._lines: collections.deque[bytes] = collections.deque(maxlen=kept_lines)
+        try:
+            self._popen = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "AV_LOG_FORCE_NOCOLOR": "1"},
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError as error:
+            raise MissingDependencyError(
+                f"ffmpeg must be a program that can be run; {command[0]}: {error.strerror}"
+            ) from error
+        self._out = cast(io.BufferedReader, self._popen.stdout)
+        self._err = cast(io.BufferedReader, self._popen.stderr)
+        self._drain = threading.Thread(target=self._read_log, name="ffmpeg-log", daemon=True)
+        self._drain.start()
+
+    def read_line(self, limit: int) -> bytes:
+        """Read one line of at most ``limit`` bytes; empty at the end."""
+        return self._out.readline(limit)
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill a buffer of bytes; return how many there were before the end."""
+        filled = 0
+        while filled < len(buffer):
+            n = self._out.readinto(buffer[filled:])
+            if not n:
+                break
+            filled += n
+        return filled
+
+    def wait(self, timeout_seconds: float | None = None) -> int:
+        """Read no more, wait until ffmpeg has ended, and return its exit status.
+
+        Raises
+        ------
+        subprocess.TimeoutExpired
+            When it still runs after ``timeout_seconds``.
+        """
+        # Otherwise ffmpeg could wait for ever to have its last output read.
+        self._out.close()
+        status = self._popen.wait(timeout_seconds)
+        self._drain.join()
+        return status
+
+    def log(self) -> bytes:
+        """Return the last lines of standard error, once ffmpeg has ended (:meth:`wait`)."""
+        return b"".join(self._lines)
+
+    def close(self) -> None:
+        """Kill ffmpeg where it still runs, and give everything back. May be called again."""
+        self._popen.kill()
+        # The garbage collector may call this anywhere, even from the thread to be joined.
+        if threading.current_thread() is not self._drain:
+            self.wait()
+            self._err.close()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _read_log(self) -> None:
+        self._lines.extend(self._err)

@@ -1,0 +1,1 @@
+"""Labelled clips become a bundle: annotations, splits, evaluation and training."""

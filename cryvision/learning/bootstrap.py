@@ -1,0 +1,90 @@
+"""Intervals over subjects: what a figure might have been with other babies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cryvision.errors import ConfigError
+
+INTERVAL_PERCENTILES = (2.5, 97.5)
+"""The ends of a 95 % interval."""
+
+Statistic = Callable[[NDArray[np.int64]], float]
+"""A figure as a function of how often each sample counts."""
+
+
+class Estimate(NamedTuple):
+    """A figure and the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def subject_bootstrap(
+    subjects: ArrayLike, statistic: Statistic, n_draws: int = 1000, seed: int = 0
+) -> Estimate:
+    """Give a figure its 95 % interval over subjects (percentile bootstrap, Efron, 1979).
+
+    Each draw takes as many subjects as there are, with replacement, and all samples of each.
+
+    Parameters
+    ----------
+    subjects : array_like, shape (n,)
+        Of each sample.
+    statistic : callable
+        ``statistic(weights)``, weights an int64 array of shape (n,): how often each sample was
+        drawn, such as ``lambda weights: auc(labels, scores, weights)``.
+    n_draws : int
+    seed : int
+
+    Returns
+    -------
+    Estimate
+        Draws in which the figure is NaN (a class is missing, say) are left out of the interval.
+
+    Raises
+    ------
+    ConfigError
+        If there are no subjects or draws.
+    """
+    names = np.asarray(subjects)
+    if names.ndim != 1 or not names.size or n_draws < 1:
+        raise ConfigError(
+            f"a bootstrap needs subjects and draws; got shape {names.shape} and {n_draws} draws"
+        )
+    unique, codes = np.unique(names, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(unique), np.full(len(unique), 1 / len(unique)), size=n_draws)
+    value = float(statistic(np.ones(len(names), dtype=np.int64)))
+    draws = np.array([statistic(drawn[codes]) for drawn in times], dtype=np.float64)
+    draws = draws[~np.isnan(draws)]
+    if not draws.size:
+        return Estimate(value, float("nan"), float("nan"))
+    low, high = np.percentile(draws, INTERVAL_PERCENTILES)
+    return Estimate(value, float(low), float(high))
+
+
+def paired_subject_bootstrap(
+    subjects: ArrayLike,
+    statistic_a: Statistic,
+    statistic_b: Statistic,
+    n_draws: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Give the difference of two figures its 95 % interval, both computed on the same draws.
+
+    Parameters are those of `subject_bootstrap`.
+
+    Returns
+    -------
+    Estimate
+        ``statistic_a`` less ``statistic_b``; an interval above 0 says that the first is larger.
+    """
+    return subject_bootstrap(
+        subjects, lambda weights: statistic_a(weights) - statistic_b(weights), n_draws, seed
+    )

@@ -1,0 +1,262 @@
+"""How well found events agree with the true ones, and the threshold for few false alarms.
+
+Events are arrays of shape (n, 2): onset and offset, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cryvision.errors import ConfigError, CryvisionError
+
+FloatArray = NDArray[np.float64]
+
+_DECIMALS = 6
+"""Times are compared to the microsecond, so that 0.25 s stays within 0.25 s in binary fractions."""
+
+
+class PrecisionRecallF1(NamedTuple):
+    """Precision, recall and their harmonic mean; 0 where there is nothing to divide by."""
+
+    precision: float
+    recall: float
+    f1: float
+
+    @classmethod
+    def from_counts(
+        cls, n_matched: float, n_reference: float, n_estimated: float
+    ) -> PrecisionRecallF1:
+        """Compute them from the numbers of hits, of true things and of found things."""
+        return cls(
+            float(n_matched / n_estimated) if n_estimated else 0.0,
+            float(n_matched / n_reference) if n_reference else 0.0,
+            float(2 * n_matched / (n_reference + n_estimated))
+            if n_reference + n_estimated
+            else 0.0,
+        )
+
+
+class ScoredClip(NamedTuple):
+    """What a threshold is chosen on.
+
+    Attributes
+    ----------
+    scores : ndarray of float, shape (n_windows,)
+        The detector's scores, on a subject that it was not trained on.
+    reference : array_like, shape (n_events, 2)
+        The true events.
+    duration_s : float
+    """
+
+    scores: NDArray[np.floating]
+    reference: ArrayLike
+    duration_s: float
+
+
+def match_events(
+    reference: ArrayLike,
+    estimated: ArrayLike,
+    onset_tolerance_s: float = 0.25,
+    offset_tolerance_s: float = 0.5,
+) -> tuple[int, int, int]:
+    """Count how many events were found.
+
+    A true and a found event may be paired where both times are within tolerance; the pairs are a
+    maximum bipartite matching, so each event counts once and none is lost to the order.
+
+    Parameters
+    ----------
+    reference, estimated : array_like, shapes (n, 2) and (m, 2)
+        True and found events.
+    onset_tolerance_s, offset_tolerance_s : float
+        Largest distances that still match, in seconds.
+
+    Returns
+    -------
+    n_matched, n_reference, n_estimated : int
+
+    Raises
+    ------
+    ConfigError
+        If an array is not of events, or a tolerance is negative.
+
+    References
+    ----------
+    Raffel et al., "mir_eval: A transparent implementation of common MIR metrics", ISMIR 2014:
+    note transcription.
+    """
+    true, found = _events(reference, "reference"), _events(estimated, "estimated")
+    if not (onset_tolerance_s >= 0 and offset_tolerance_s >= 0):
+        raise ConfigError(
+            "tolerances must not be negative; got "
+            f"{onset_tolerance_s:g} s and {offset_tolerance_s:g} s"
+        )
+    if not len(true) or not len(found):
+        return 0, len(true), len(found)
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
+    distance_s = np.round(np.abs(true[:, None] - found[None]), _DECIMALS)
+    near = np.all(distance_s <= (onset_tolerance_s, offset_tolerance_s), axis=-1)
+    partners = maximum_bipartite_matching(csr_matrix(near))
+    return int(np.sum(partners >= 0)), len(true), len(found)
+
+
+def event_f1(counts: ArrayLike, weights: ArrayLike | None = None) -> PrecisionRecallF1:
+    """Compute precision, recall and F1 of events over all clips together (micro average).
+
+    Parameters
+    ----------
+    counts : array_like of int, shape (n_clips, 3)
+        What `match_events` gives for each clip.
+    weights : array_like, shape (n_clips,), optional
+        How often each clip counts.
+
+    Returns
+    -------
+    PrecisionRecallF1
+
+    Raises
+    ------
+    ConfigError
+        If the shapes do not fit.
+    """
+    table = np.asarray(counts, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] != 3:
+        raise ConfigError(f"counts must be of shape (n_clips, 3); got {table.shape}")
+    times = np.ones(len(table)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if times.shape != (len(table),):
+        raise ConfigError(f"weights must be one a clip, ({len(table)},); got {times.shape}")
+    return PrecisionRecallF1.from_counts(*(times @ table))
+
+
+def intersection_over_union(reference: ArrayLike, estimated: ArrayLike) -> float:
+    """Compute the time in both true and found events over the time in either (Jaccard index).
+
+    Parameters
+    ----------
+    reference, estimated : array_like, shapes (n, 2) and (m, 2)
+        Events; within one array they may overlap.
+
+    Returns
+    -------
+    float
+        0 to 1; NaN where both are without length.
+
+    Raises
+    ------
+    ConfigError
+        If an array is not of events.
+    """
+    true, found = _events(reference, "reference"), _events(estimated, "estimated")
+    union_s = _covered_seconds(np.concatenate([true, found]))
+    if not union_s:
+        return float("nan")
+    return max(0.0, (_covered_seconds(true) + _covered_seconds(found) - union_s) / union_s)
+
+
+def false_alarms(reference: ArrayLike, estimated: ArrayLike) -> int:
+    """Count the found events that overlap no true event.
+
+    Parameters
+    ----------
+    reference, estimated : array_like, shapes (n, 2) and (m, 2)
+        True and found events.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ConfigError
+        If an array is not of events.
+    """
+    true, found = _events(reference, "reference"), _events(estimated, "estimated")
+    overlaps = (true[:, None, 0] < found[None, :, 1]) & (found[None, :, 0] < true[:, None, 1])
+    return int(np.sum(~overlaps.any(axis=0)))
+
+
+def threshold_for_false_alarms(
+    clips: Iterable[ScoredClip],
+    per_hour: float,
+    find_events: Callable[[NDArray[np.floating], float], ArrayLike],
+    thresholds: Sequence[float],
+) -> float:
+    """Choose the threshold that misses least at a wanted rate of false alarms.
+
+    The thresholds are tried from the highest down until one gives too many. Lower ones are not
+    looked at: there the events grow together, and one event over a whole clip that holds some
+    crying would count as no false alarm at all.
+
+    Parameters
+    ----------
+    clips : iterable of ScoredClip
+    per_hour : float
+        Wanted number of `false_alarms` per hour of the clips, at most.
+    find_events : callable
+        ``find_events(scores, threshold)`` gives the events of a clip, shape (n, 2), in seconds.
+    thresholds : sequence of float
+        Those to choose from.
+
+    Returns
+    -------
+    float
+        The lowest threshold that gives at most ``per_hour``, as do all above it.
+
+    Raises
+    ------
+    ConfigError
+        If there are no clips or thresholds, a clip has no length, or ``per_hour`` is negative.
+    CryvisionError
+        If even the highest threshold gives more.
+    """
+    heard = list(clips)
+    if not heard or not len(thresholds):
+        raise ConfigError("choosing a threshold needs at least one clip and one threshold")
+    if not per_hour >= 0:
+        raise ConfigError(f"false alarms per hour must not be negative; got {per_hour}")
+    if not all(clip.duration_s > 0 for clip in heard):
+        raise ConfigError("each clip's duration_s must be positive")
+    hours = sum(clip.duration_s for clip in heard) / 3600
+    chosen: float | None = None
+    for threshold in sorted(map(float, thresholds), reverse=True):
+        n_alarms = sum(
+            false_alarms(clip.reference, find_events(clip.scores, threshold)) for clip in heard
+        )
+        if n_alarms > per_hour * hours:
+            break
+        chosen = threshold
+    if chosen is None:
+        raise CryvisionError(
+            f"no threshold up to {threshold:g} gives at most {per_hour:g} false alarms an hour; "
+            f"the highest gives {n_alarms} in {hours:.3g} h"
+        )
+    return chosen
+
+
+def _events(events: ArrayLike, name: str) -> FloatArray:
+    try:
+        array = np.asarray(events, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} events must be of shape (n, 2): {error}") from error
+    if not array.size:
+        return np.zeros((0, 2))
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ConfigError(f"{name} events must be of shape (n, 2); got {array.shape}")
+    if not np.all(np.isfinite(array)) or np.any(array[:, 1] < array[:, 0]):
+        raise ConfigError(f"{name} events must be finite and must not end before they start")
+    return array
+
+
+def _covered_seconds(events: FloatArray) -> float:
+    """Length of the union: each event adds what lies beyond the offsets before it."""
+    if not len(events):
+        return 0.0
+    onsets, offsets = events[np.argsort(events[:, 0], kind="stable")].T
+    reached = np.concatenate([[onsets[0]], np.maximum.accumulate(offsets)[:-1]])
+    return float(np.sum(np.maximum(0.0, offsets - np.maximum(onsets, reached))))

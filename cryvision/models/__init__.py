@@ -1,0 +1,1 @@
+"""Neural models: builders of Keras models, one file per published system."""

@@ -1,0 +1,170 @@
+"""Names the files of a clip and puts them in place whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import unicodedata
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+
+from cryvision.errors import ConfigError, CryvisionError
+from cryvision.outputs.labels import write_audacity, write_textgrid, write_vtt
+from cryvision.outputs.plots import write_png
+from cryvision.outputs.tables import write_events_csv, write_json, write_timeline_csv
+from cryvision.result import Classification
+
+Writer = Callable[[Classification, Path], None]
+
+FORMATS: Mapping[str, Mapping[str, Writer]] = {
+    "csv": {".csv": write_timeline_csv, ".events.csv": write_events_csv},
+    "json": {".json": write_json},
+    "audacity": {".labels.txt": write_audacity},
+    "vtt": {".vtt": write_vtt},
+    "textgrid": {".TextGrid": write_textgrid},
+    "png": {".png": write_png},
+}
+"""Each format's files: suffix and the function that writes it to a path."""
+
+MAX_NAME_BYTES = 255
+"""Longest file name that the common file systems of Linux, macOS and Windows all take."""
+
+_SUFFIXES = tuple(suffix for files in FORMATS.values() for suffix in files)
+# Room is left for the number that `stems` may add.
+_MAX_STEM_BYTES = MAX_NAME_BYTES - max(len(suffix) for suffix in _SUFFIXES) - len("-99999")
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+
+
+def write(
+    classification: Classification,
+    out_dir: str | os.PathLike[str],
+    formats: Sequence[str],
+    stem: str | None = None,
+) -> list[Path]:
+    """Write one clip's result in the wanted formats, replacing files of the same names.
+
+    Every file is written beside its place and renamed when all are complete, so a full disk or an
+    interrupted run leaves nothing half-written.
+
+    Parameters
+    ----------
+    classification : Classification
+    out_dir : path
+        Folder for the files; made if it is missing.
+    formats : sequence of str
+        Keys of `FORMATS`.
+    stem : str, optional
+        Start of the file names (see `stems`); by default the clip's own name without its suffix.
+        What a file system somewhere would refuse is replaced, so nothing leaves ``out_dir``.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order of the formats.
+
+    Raises
+    ------
+    ConfigError
+        On an unknown format, or where a file would overwrite the clip itself.
+    CryvisionError
+        If the folder or a file in it cannot be written.
+    MediaError
+        If the figure is wanted and the clip can no longer be read.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ConfigError(f"formats must be among {', '.join(FORMATS)}; got {unknown[0]!r}")
+    folder = Path(out_dir)
+    name = _portable(PurePath(classification.path).stem if stem is None else stem)
+    writers = {
+        folder / f"{name}{suffix}": writer
+        for form in formats
+        for suffix, writer in FORMATS[form].items()
+    }
+    for target in writers:
+        if _is_same_file(target, classification.path):
+            raise ConfigError(
+                f"an output must not overwrite the clip; choose another out: {target}"
+            )
+    parts: dict[Path, Path] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for target, writer in writers.items():
+            parts[target] = folder / f".{uuid.uuid4().hex}.part"
+            writer(classification, parts[target])
+        for target, part in parts.items():
+            os.replace(part, target)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CryvisionError(f"the results could not be written: {reason}: {folder}") from error
+    finally:
+        for part in parts.values():
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+    return list(parts)
+
+
+def stems(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Name the outputs of one run's clips so that no two clips share a file.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        The clips.
+
+    Returns
+    -------
+    list of str
+        One stem a clip, in order: the file's name without its suffix; with it where two clips
+        would collide (``a.wav`` and ``a.mp4``), and numbered where that is not enough. Names that
+        differ only in case or in Unicode form collide, as they do on macOS and Windows.
+    """
+    names = [PurePath(path) for path in paths]
+    plain = [_portable(name.stem) for name in names]
+    count = Counter(_folded(stem) for stem in plain)
+    taken: set[str] = set()
+    chosen = []
+    for name, stem in zip(names, plain, strict=True):
+        wanted = stem if count[_folded(stem)] == 1 else _portable(name.name)
+        candidate, number = wanted, 1
+        while not taken.isdisjoint(_claimed(candidate)):
+            number += 1
+            candidate = f"{wanted}-{number}"
+        taken |= _claimed(candidate)
+        chosen.append(candidate)
+    return chosen
+
+
+def _claimed(stem: str) -> set[str]:
+    """All file names a stem may lead to: the stems ``a`` and ``a.events`` meet in one of them."""
+    return {_folded(stem + suffix) for suffix in _SUFFIXES}
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _portable(stem: str) -> str:
+    """Turn any text into a file stem that every file system takes; the same text, the same stem."""
+    # Cc, Cf, Cs: control characters, invisible ones that reorder a name, undecodable bytes.
+    name = "".join("_" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in stem)
+    name = _FORBIDDEN.sub("_", name).rstrip(" .") or "clip"
+    if _RESERVED.match(name):
+        name = f"_{name}"
+    encoded = name.encode()
+    if len(encoded) > _MAX_STEM_BYTES:
+        mark = f"~{hashlib.sha256(encoded).hexdigest()[:8]}"
+        name = encoded[: _MAX_STEM_BYTES - len(mark)].decode(errors="ignore") + mark
+    return name
+
+
+def _is_same_file(target: Path, clip: str) -> bool:
+    try:
+        return bool(clip) and target.samefile(clip)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,165 @@
+"""A classification as one JSON object, and its timeline and events as tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryvision.result import Classification, Event
+
+EVENT_COLUMNS = (
+    "onset_s",
+    "offset_s",
+    "label",
+    "confidence",
+    "intensity_db",
+    "above_background_db",
+)
+
+_SECONDS_DECIMALS = 3
+_SCORE_DECIMALS = 4
+_LEVEL_DECIMALS = 1
+_TIMELINE_DECIMALS = 4
+
+
+def to_record(classification: Classification) -> dict[str, Any]:
+    """Turn a classification, less its timeline, into plain JSON data.
+
+    Parameters
+    ----------
+    classification : Classification
+
+    Returns
+    -------
+    dict
+        ``path``, ``duration_s``, ``label``, ``probabilities``, ``detector``, ``events``,
+        ``modalities``, ``bundle``, ``skill`` and ``warnings``. Seconds to the millisecond, scores
+        to four places, levels to 0.1 dB; what is not known or not finite is None, so
+        ``json.dumps(..., allow_nan=False)`` takes it.
+    """
+    detector = classification.detector
+    return {
+        "path": str(classification.path),
+        "duration_s": _rounded(classification.duration_s, _SECONDS_DECIMALS),
+        "label": classification.label,
+        "probabilities": {
+            label: _rounded(value, _SCORE_DECIMALS)
+            for label, value in classification.probabilities.items()
+        },
+        "detector": {
+            "cry": None if detector.cry is None else bool(detector.cry),
+            "probability": _rounded(detector.probability, _SCORE_DECIMALS),
+            "seconds": _rounded(detector.seconds, _SECONDS_DECIMALS),
+        },
+        "events": [_event_record(event) for event in classification.events],
+        "modalities": list(classification.modalities),
+        "bundle": {key: classification.bundle.get(key) for key in ("name", "sha256")},
+        "skill": _plain(classification.skill),
+        "warnings": list(classification.warnings),
+    }
+
+
+def write_json(classification: Classification, path: Path) -> None:
+    """Write the record and the timeline: ``{..., "timeline": {column: [value or null, ...]}}``.
+
+    Parameters
+    ----------
+    classification : Classification
+    path : Path
+        The file to write. Each column stands on a line of its own.
+    """
+    head = json.dumps(to_record(classification), indent=2, allow_nan=False).removesuffix("\n}")
+    columns = (
+        f"    {json.dumps(name)}: {json.dumps(_listed(values), allow_nan=False)}"
+        for name, values in _ordered(classification.timeline)
+    )
+    with open(path, "w", encoding="ascii", newline="\n") as file:
+        file.write(head + ',\n  "timeline": {\n' + ",\n".join(columns) + "\n  }\n}\n")
+
+
+def write_timeline_csv(classification: Classification, path: Path) -> None:
+    """Write one row a frame: ``time_s`` and every column, empty where nothing is known.
+
+    Parameters
+    ----------
+    classification : Classification
+    path : Path
+    """
+    columns = dict(_ordered(classification.timeline))
+    rows = zip(*(map(_cell, _listed(values)) for values in columns.values()), strict=True)
+    _write_csv(path, list(columns), rows)
+
+
+def write_events_csv(classification: Classification, path: Path) -> None:
+    """Write one row an event; only the header where there is none.
+
+    Parameters
+    ----------
+    classification : Classification
+    path : Path
+    """
+    records = map(_event_record, classification.events)
+    rows = ([_cell(record[column]) for column in EVENT_COLUMNS] for record in records)
+    _write_csv(path, EVENT_COLUMNS, rows)
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _event_record(event: Event) -> dict[str, Any]:
+    return {
+        "onset_s": _rounded(event.onset_s, _SECONDS_DECIMALS),
+        "offset_s": _rounded(event.offset_s, _SECONDS_DECIMALS),
+        "label": event.label,
+        "confidence": _rounded(event.confidence, _SCORE_DECIMALS),
+        "intensity_db": _rounded(event.intensity_db, _LEVEL_DECIMALS),
+        "above_background_db": _rounded(event.above_background_db, _LEVEL_DECIMALS),
+    }
+
+
+def _ordered(timeline: Mapping[str, NDArray[Any]]) -> list[tuple[str, NDArray[Any]]]:
+    """The columns with the time first."""
+    return sorted(timeline.items(), key=lambda item: item[0] != "time_s")
+
+
+def _listed(values: NDArray[Any]) -> list[float | None]:
+    # In float64, so that 0.9666 does not print as the float32 nearest to it.
+    rounded = np.round(np.asarray(values, dtype=np.float64), _TIMELINE_DECIMALS)
+    return [value if math.isfinite(value) else None for value in rounded.tolist()]
+
+
+def _cell(value: float | str | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _rounded(value: float | None, decimals: int) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), decimals) + 0.0  # no "-0.0"
+
+
+def _plain(value: Any) -> Any:
+    """Skill entries as JSON data: numbers to six digits, None for what is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value

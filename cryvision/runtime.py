@@ -1,0 +1,204 @@
+"""Runs one saved model: ONNX by default, Keras where it is asked for; nothing else at inference."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from cryvision.errors import BundleError, ConfigError, MissingDependencyError
+
+RUNTIMES = ("onnx", "keras")
+
+Dims = tuple[int | None, ...]
+
+
+class Model(Protocol):
+    """A saved model that is ready to run.
+
+    Attributes
+    ----------
+    inputs : dict of str to tuple
+        Shape of one item of each input, without the batch axis; None is any length.
+    n_outputs : int
+        Probabilities per item.
+    """
+
+    inputs: dict[str, Dims]
+    n_outputs: int
+
+    def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Probabilities of a batch.
+
+        Parameters
+        ----------
+        inputs : mapping of str to ndarray
+            Every input of the model by name, shape (n, ...), the same n for all.
+
+        Returns
+        -------
+        ndarray, shape (n, n_outputs), float32
+
+        Raises
+        ------
+        ConfigError
+            If an input is missing, unknown or of another shape.
+        """
+        ...
+
+
+def load_model(path: Path, runtime: str = "onnx", data: bytes | None = None) -> Model:
+    """Load one saved model.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.onnx`` or ``.keras`` file; only named in errors where ``data`` is given.
+    runtime : str
+        ``onnx`` or ``keras``.
+    data : bytes, optional
+        The file's bytes, where the caller has read and checked them already: what was checked
+        is then what runs, whatever happens to the file.
+
+    Raises
+    ------
+    ConfigError
+        On an unknown runtime.
+    BundleError
+        If the file cannot be read or is not a model of that runtime.
+    MissingDependencyError
+        If the runtime's library is not installed.
+    """
+    if runtime not in RUNTIMES:
+        raise ConfigError(f"runtime must be one of {', '.join(RUNTIMES)}; got {runtime!r}")
+    if data is None:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{path}: the model cannot be read: {error.strerror}") from error
+    return OnnxModel(data, path) if runtime == "onnx" else KerasModel(data, path)
+
+
+class OnnxModel:
+    """A model in onnxruntime: one thread, because windows are small and callers have their own."""
+
+    def __init__(self, data: bytes, path: Path) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise _missing("onnxruntime", error) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Without this, bytes that look like onnxruntime's own format would be read as such.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                data, sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions share no base class but this
+            raise BundleError(f"{path}: not a model for onnxruntime: {_line(error)}") from error
+        self.inputs = {i.name: _dims(i.shape) for i in self._session.get_inputs()}
+        self.output_shapes = {o.name: _dims(o.shape) for o in self._session.get_outputs()}
+        self.n_outputs = _n_outputs(self.output_shapes.get("probabilities"), path)
+
+    def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Probabilities of a batch, as `Model.predict`."""
+        batch = _batch(inputs, self.inputs)
+        if _length(batch) == 0:
+            return np.zeros((0, self.n_outputs), np.float32)
+        return np.asarray(self._session.run(["probabilities"], batch)[0], np.float32)
+
+    def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Every output of a batch by name, also those that inference does not need."""
+        names = list(self.output_shapes)
+        values = self._session.run(names, _batch(inputs, self.inputs))
+        return dict(zip(names, values, strict=True))
+
+
+class KerasModel:
+    """The Keras original of a model."""
+
+    def __init__(self, data: bytes, path: Path) -> None:
+        try:
+            import keras
+
+            from cryvision.models.calibration import calibration_layer_class
+        except ImportError as error:
+            raise _missing("keras", error) from error
+        calibration_layer_class()  # registers it, so that Keras finds it by name
+        with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
+            copy = Path(folder, "model.keras")  # Keras reads from a path only
+            copy.write_bytes(data)
+            try:
+                model = keras.saving.load_model(copy, compile=False, safe_mode=True)
+                inputs, outputs = list(model.inputs), list(model.outputs)
+            except Exception as error:  # Keras raises any kind on a damaged file
+                raise BundleError(f"{path}: not a Keras model: {_line(error)}") from error
+        self.inputs = {i.name: _dims(i.shape) for i in inputs}
+        self.n_outputs = _n_outputs(_dims(outputs[0].shape) if len(outputs) == 1 else None, path)
+        # Rebuilt, it takes a list in the order of the names above, however it was built.
+        self._model = keras.Model(inputs, outputs[0])
+
+    def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Probabilities of a batch, as `Model.predict`."""
+        import keras
+
+        batch = _batch(inputs, self.inputs)
+        if _length(batch) == 0:
+            return np.zeros((0, self.n_outputs), np.float32)
+        outputs = self._model([batch[name] for name in self.inputs], training=False)
+        return np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
+
+
+def _batch(inputs: Mapping[str, np.ndarray], wanted: dict[str, Dims]) -> dict[str, np.ndarray]:
+    """Check a batch against the model's inputs; give it as contiguous float32 arrays."""
+    if set(inputs) != set(wanted):
+        raise ConfigError(
+            f"the model's inputs are {', '.join(wanted)}; got {', '.join(inputs) or 'none'}"
+        )
+    batch = {name: np.ascontiguousarray(inputs[name], np.float32) for name in wanted}
+    for name, array in batch.items():
+        dims = wanted[name]
+        fits = len(array.shape) == 1 + len(dims) and all(
+            want in (None, size) for want, size in zip(dims, array.shape[1:], strict=True)
+        )
+        if not fits or len(array) != _length(batch):
+            shape = ", ".join(["n", *("any" if d is None else str(d) for d in dims)])
+            raise ConfigError(
+                f"the input {name!r} must have shape ({shape}), n the same for all inputs; "
+                f"got {array.shape}"
+            )
+    return batch
+
+
+def _length(batch: dict[str, np.ndarray]) -> int:
+    return len(next(iter(batch.values())))
+
+
+def _dims(shape: Any) -> Dims:
+    """Shape of one item: the batch axis dropped, named or open axes as None."""
+    return tuple(size if isinstance(size, int) else None for size in shape[1:])
+
+
+def _n_outputs(dims: Dims | None, path: Path) -> int:
+    if dims is None or len(dims) != 1 or dims[0] is None:
+        raise BundleError(f"{path}: a model must have one output 'probabilities' of shape (n, k)")
+    return dims[0]
+
+
+def _line(error: Exception) -> str:
+    """First line of another library's message."""
+    return f"{error}".strip().split("\n", 1)[0][:200] or type(error).__name__
+
+
+def _missing(library: str, error: ImportError) -> MissingDependencyError:
+    return MissingDependencyError(
+        f"{library} is needed to run this model and cannot be imported ({_line(error)}); "
+        f"install it with: python -m pip install {library}"
+    )

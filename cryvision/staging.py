@@ -1,0 +1,125 @@
+"""Results that are there whole or not at all: written beside their place, then renamed into it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+_SWAP_ATTEMPTS = 5
+"""How often a folder is swapped again when another process put its own there in between."""
+
+
+@contextlib.contextmanager
+def staged(target: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Give a place to write a file or a folder, and move it to ``target`` once all went well.
+
+    An exception inside the block removes what was written and leaves ``target`` as it was.
+    A folder that is overwritten is absent for the instant between two renames.
+
+    Parameters
+    ----------
+    target : Path
+        Where the result is to be. Missing parent folders are made.
+    overwrite : bool
+        Whether to replace what is there.
+
+    Yields
+    ------
+    Path
+        A free name in the same folder; the block makes a file or a folder of it.
+
+    Raises
+    ------
+    FileExistsError
+        If ``target`` exists, or came to exist meanwhile, and ``overwrite`` is false.
+    OSError
+        If the system refuses: no space, no permission.
+    """
+    if not overwrite and os.path.lexists(target):
+        raise _exists(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    place = _beside(target, "partial")
+    try:
+        yield place
+        _sync(place)
+        if not place.is_dir():
+            _move_file(place, target, overwrite)
+        elif overwrite:
+            _swap_folder(place, target)
+        else:
+            _move_folder(place, target)
+    finally:
+        _remove(place)
+
+
+def _exists(target: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "exists already", str(target))
+
+
+def _beside(target: Path, suffix: str) -> Path:
+    return target.with_name(f".{target.name}.{os.urandom(4).hex()}.{suffix}")
+
+
+def _move_file(place: Path, target: Path, overwrite: bool) -> None:
+    if overwrite:
+        os.replace(place, target)
+        return
+    try:
+        # Unlike rename, a link never replaces what another process has put there meanwhile.
+        os.link(place, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # This file system has no links: rename after a second look is the best there is.
+        if os.path.lexists(target):
+            raise _exists(target) from None
+        os.rename(place, target)
+
+
+def _move_folder(place: Path, target: Path) -> None:
+    try:
+        os.rename(place, target)
+    except OSError:
+        if os.path.lexists(target):
+            raise _exists(target) from None
+        raise
+
+
+def _swap_folder(place: Path, target: Path) -> None:
+    """Put a folder where another may be; the old one comes back if that fails."""
+    for attempt in range(_SWAP_ATTEMPTS):
+        aside = _beside(target, "old")
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(target, aside)
+        try:
+            os.rename(place, target)
+        except BaseException as error:
+            raced = isinstance(error, OSError) and os.path.lexists(target)
+            if not raced and aside.exists():
+                os.rename(aside, target)
+            if not raced or attempt == _SWAP_ATTEMPTS - 1:
+                raise
+        else:
+            return
+        finally:
+            _remove(aside)
+
+
+def _sync(place: Path) -> None:
+    """Bring the bytes to the disk before the name, so that a power cut leaves no empty files."""
+    files = [p for p in place.rglob("*") if p.is_file()] if place.is_dir() else [place]
+    for path in files:
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            place.unlink()

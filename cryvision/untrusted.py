@@ -1,0 +1,372 @@
+"""Reads files that came from elsewhere without trusting them.
+
+A bundle may have been mailed or downloaded. Reading one must not run code, must not touch a file
+outside it and must not unpack without end. Everything here works on the stored bytes alone: neither
+Keras, h5py nor onnx is imported, so nothing of theirs acts on a file before it was judged.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cryvision.errors import BundleError
+
+MAX_UNPACKED_BYTES = 200_000_000
+"""A bundle, and each model in it, is at most this large once unpacked."""
+
+PICKLE_SUFFIXES = frozenset(
+    {".pkl", ".pickle", ".p", ".joblib", ".dill", ".npy", ".npz", ".pt", ".pth", ".h5", ".hdf5"}
+)
+"""Files that are pickles, or may hold them, under the name that the common libraries give them."""
+
+KERAS_MEMBERS = frozenset({"config.json", "metadata.json", "model.weights.h5"})
+
+KERAS_MODULES = frozenset(
+    {
+        "keras.layers",
+        "keras.initializers",
+        "keras.regularizers",
+        "keras.constraints",
+        "keras.dtype_policies",
+        "keras.optimizers",
+        "keras.optimizers.schedules",
+        "keras.losses",
+        "keras.metrics",
+        "keras.src.models.functional",
+        "keras.src.models.sequential",
+        "keras.src.ops.math",
+        "keras.src.ops.nn",
+        "keras.src.ops.numpy",
+    }
+)
+"""Where the parts of a model may come from; the rest of Keras holds loaders and downloaders too."""
+
+KERAS_TOP_LEVEL = frozenset({"DTypePolicy", "Functional", "Model", "Sequential"})
+
+KERAS_REFUSED = frozenset(
+    {
+        "Lambda",  # runs stored bytecode
+        "FlaxLayer",  # these four run another framework's stored program
+        "JaxLayer",
+        "TFSMLayer",
+        "TorchModuleWrapper",
+        "IntegerLookup",  # these three read a vocabulary from any path
+        "StringLookup",
+        "TextVectorization",
+    }
+)
+
+OWN_LAYERS = {"Calibration": ("cryvision.models.calibration", "cryvision>Calibration")}
+"""Layers of this package that a model may hold: class, then module and registered name."""
+
+KERAS_VALUES = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__slice__"})
+"""Marks with which Keras stores plain values."""
+
+ONNX_DOMAINS = frozenset({b"", b"ai.onnx", b"ai.onnx.ml"})
+
+
+class Files:
+    """The files of a folder or of a zip, by relative name; nothing outside is ever opened.
+
+    Parameters
+    ----------
+    path : Path
+        The folder or the zip.
+    shown : Path, optional
+        The path to name in errors, where it is not ``path``.
+
+    Raises
+    ------
+    BundleError
+        If there is nothing at ``path``, a file in it may be a pickle, a zip member leaves the
+        folder, is a link or encrypted, or the whole is larger than ``MAX_UNPACKED_BYTES``.
+    """
+
+    def __init__(self, path: Path, shown: Path | None = None) -> None:
+        self.path = path
+        self.shown = path if shown is None else shown
+        if not path.exists():
+            raise BundleError(f"{self.shown}: no bundle there")
+        self._is_folder = path.is_dir()
+
+    def check_members(self) -> None:
+        """Refuse pickles and too much of anything, whether or not the bundle names it."""
+        if self._is_folder:
+            total = 0
+            for name, size in _walk(self.path):
+                total += size
+                if total > MAX_UNPACKED_BYTES:
+                    raise BundleError(_too_large(str(self.shown), total))
+                check_not_pickle(name, str(self.shown))
+            return
+        with _open_zip(self.path, str(self.shown)) as archive:
+            for info in archive.infolist():
+                check_not_pickle(info.filename, str(self.shown))
+
+    def read(self, name: str) -> bytes:
+        """Bytes of one file.
+
+        Raises
+        ------
+        BundleError
+            If the name leaves the folder, or there is no such regular file.
+        """
+        check_name(name, str(self.shown))
+        if not self._is_folder:
+            with _open_zip(self.path, str(self.shown)) as archive:
+                return _read_member(archive, name, str(self.shown))
+        place = self.path / name
+        real = Path(os.path.realpath(place))
+        if not real.is_relative_to(os.path.realpath(self.path)):
+            raise BundleError(f"{self.shown}: {name!r} leads out of the folder")
+        if not real.is_file():
+            raise BundleError(f"{self.shown}: the file {name!r} is missing")
+        try:
+            if real.stat().st_size > MAX_UNPACKED_BYTES:
+                raise BundleError(_too_large(str(self.shown / name), real.stat().st_size))
+            return real.read_bytes()
+        except OSError as error:
+            raise BundleError(f"{self.shown}: cannot read {name!r}: {error.strerror}") from error
+
+
+def check_name(name: str, where: str) -> None:
+    """Refuse a file name that could lead out of its folder on any system."""
+    inside = (
+        not set(name) & set('\\:*?"<>|')
+        and name.isprintable()
+        and not any(step in ("", ".", "..") for step in name.split("/"))
+    )
+    if not inside:
+        raise BundleError(f"{where}: {name!r} is not a plain path inside the bundle")
+
+
+def check_not_pickle(name: str, where: str) -> None:
+    """Refuse a file whose name says that it is a pickle or may hold one."""
+    if os.path.splitext(name)[1].lower() in PICKLE_SUFFIXES:
+        raise BundleError(f"{where}: a bundle must not hold pickles or raw arrays; got {name!r}")
+
+
+def check_keras(data: bytes, where: str) -> None:
+    """Refuse a ``.keras`` file that holds more than Keras' own layers and ``cryvision``'s.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    where : str
+        What to name in an error.
+
+    Raises
+    ------
+    BundleError
+        On lambdas, layers that run foreign programs or read files, objects and functions from
+        outside Keras, members that do not belong there, or a damaged file.
+    """
+    with _open_zip(io.BytesIO(data), where) as archive:
+        for name in archive.namelist():
+            if name not in KERAS_MEMBERS:
+                raise BundleError(
+                    f"{where}: a .keras file holds {', '.join(sorted(KERAS_MEMBERS))} only; "
+                    f"got {name!r}"
+                )
+        text = _read_member(archive, "config.json", where)
+    try:
+        config = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where}: config.json is not JSON") from error
+    waiting = [config]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            if "class_name" in item:
+                _check_keras_object(item, where)
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+def _check_keras_object(item: dict[str, Any], where: str) -> None:
+    """Refuse one serialised object unless it is a class on the lists above or one of our own."""
+    kind, module, registered = (item.get(k) for k in ("class_name", "module", "registered_name"))
+    if not isinstance(kind, str) or not isinstance(module, (str, type(None))):
+        raise BundleError(f"{where}: config.json names a class by {kind!r:.80} of {module!r:.80}")
+    if kind in KERAS_VALUES:
+        return
+    if kind in ("function", "__lambda__"):
+        raise BundleError(
+            f"{where}: functions are not loaded from a .keras file; got {item.get('config')!r:.80} "
+            f"of module {module!r:.80}"
+        )
+    if kind in KERAS_REFUSED:
+        raise BundleError(f"{where}: {kind} layers can run code or read files; they are refused")
+    own = kind in OWN_LAYERS and OWN_LAYERS[kind] == (module, registered)
+    # A lower-case name is a function of that module, not a class.
+    of_keras = (
+        kind[:1].isupper()
+        and registered in (None, kind)
+        and (module in KERAS_MODULES or (module == "keras" and kind in KERAS_TOP_LEVEL))
+    )
+    if not (own or of_keras):
+        raise BundleError(
+            f"{where}: objects from outside Keras are refused; got {kind!r:.80} of module "
+            f"{module!r:.80}, registered as {registered!r:.80}"
+        )
+
+
+def check_onnx(data: bytes, where: str) -> None:
+    """Refuse an ONNX file that reaches outside itself or outside the standard operators.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    where : str
+        What to name in an error.
+
+    Raises
+    ------
+    BundleError
+        On weights kept in other files, operators of custom domains, functions or training steps
+        of its own, or bytes that are not an ONNX model.
+    """
+    try:
+        _check_onnx_messages(memoryview(data), where)
+    except (ValueError, TypeError, IndexError) as error:
+        raise BundleError(f"{where}: not an ONNX model") from error
+
+
+# The messages of onnx.proto3 that can hold an operator or a tensor: field number -> message.
+_ONNX_NESTED = {
+    "model": {7: "graph", 8: "opset"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_ONNX_DOMAIN_FIELD = {"opset": 1, "node": 7}
+
+
+def _check_onnx_messages(model: memoryview, where: str) -> None:
+    """Walk the protobuf messages without recursion, so that no depth of nesting matters."""
+    seen = set()
+    waiting = [("model", model)]
+    while waiting:
+        kind, message = waiting.pop()
+        seen.add(kind)
+        nested = _ONNX_NESTED.get(kind, {})
+        for number, value in _fields(message):
+            if number in nested:
+                if isinstance(value, int):
+                    raise ValueError("a message was expected")
+                waiting.append((nested[number], value))
+            elif number == _ONNX_DOMAIN_FIELD.get(kind) and value not in ONNX_DOMAINS:
+                domain = bytes(value).decode("utf-8", "replace")
+                raise BundleError(
+                    f"{where}: only standard ONNX operators are run; got {domain!r:.80}"
+                )
+            elif kind == "model" and number in (20, 25):
+                raise BundleError(f"{where}: an ONNX model must not bring functions of its own")
+            elif kind == "tensor" and (number == 13 or (number == 14 and value != 0)):
+                raise BundleError(f"{where}: an ONNX model must hold its weights itself")
+    if not {"graph", "opset"} <= seen:
+        raise ValueError("no graph")
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield field number and value of one protobuf message: an int, or the bytes of the rest."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        wire = key & 7
+        if wire == 0:
+            value, at = _varint(message, at)
+            yield key >> 3, value
+            continue
+        if wire == 2:
+            size, at = _varint(message, at)
+        elif wire in (1, 5):
+            size = 8 if wire == 1 else 4
+        else:
+            raise ValueError("an unknown wire type")
+        if at + size > len(message):
+            raise ValueError("cut short")
+        yield key >> 3, message[at : at + size]
+        at += size
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """Read one base-128 integer; give it and the place after it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise ValueError("an integer of more than 64 bits")
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, int]]:
+    """Relative name and size in bytes of every file under a folder."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            place = os.path.join(parent, name)
+            size = os.lstat(place).st_size
+            yield os.path.relpath(place, folder), size
+
+
+def _open_zip(source: Path | io.BytesIO, where: str) -> zipfile.ZipFile:
+    """Open a zip and refuse it before anything is unpacked."""
+    try:
+        archive = zipfile.ZipFile(source)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        raise BundleError(f"{where}: not a readable zip: {error}") from error
+    try:
+        _check_zip_members(archive, where)
+    except BundleError:
+        archive.close()
+        raise
+    return archive
+
+
+def _check_zip_members(archive: zipfile.ZipFile, where: str) -> None:
+    total, seen = 0, set()
+    for info in archive.infolist():
+        # orig_filename is the stored name: zipfile cuts at NUL and, on Windows, turns slashes.
+        name = info.orig_filename[:-1] if info.is_dir() else info.orig_filename
+        check_name(name, where)
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise BundleError(f"{where}: the zip member {name!r} is a link or a device")
+        if info.flag_bits & 0x1:
+            raise BundleError(f"{where}: the zip member {name!r} is encrypted")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BundleError(f"{where}: the zip member {name!r} must be stored or deflated")
+        if name in seen:
+            raise BundleError(f"{where}: the zip holds {name!r} twice")
+        seen.add(name)
+        total += info.file_size
+    if total > MAX_UNPACKED_BYTES:
+        raise BundleError(_too_large(where, total))
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
+    """Bytes of one member; zipfile stops at the declared size, which was checked."""
+    try:
+        return archive.read(name)
+    except KeyError as error:
+        raise BundleError(f"{where}: the file {name!r} is missing") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise BundleError(f"{where}: {name!r} is damaged: {error}") from error
+
+
+def _too_large(where: str, size: int) -> str:
+    return f"{where}: must unpack to at most {MAX_UNPACKED_BYTES} bytes; got {size} or more"

@@ -1,0 +1,123 @@
+"""The recordings that the default detector is trained and tested on, found by CRYVISION_DATA."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.inputs.media import read_sound
+from cryvision.learning.annotations import Interval, cry_intervals, donateacry_segments
+from cryvision.learning.windows import LabelledSound
+
+ESC10_CRY = "004 - Baby cry"
+UNSEEN_SPEAKER = "theo"
+"""The digit speaker whom the shipped detector has never heard."""
+
+DIGITS_PER_SEQUENCE = 8
+SEQUENCES_PER_SPEAKER = 40
+
+
+def data_folder() -> Path:
+    """The folder of recordings; ends the script with one line where it is not set."""
+    folder = os.environ.get("CRYVISION_DATA")
+    if not folder:
+        sys.exit("set CRYVISION_DATA to the folder with the recordings; it is not set")
+    return Path(folder)
+
+
+def read_all(paths: Sequence[Path]) -> list[np.ndarray]:
+    """Decode many files, a few at a time: most of the time is waiting for their decoders."""
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(read_sound, paths))
+
+
+def donateacry() -> list[LabelledSound]:
+    """457 clips of 221 phones, 8 kHz, with the segments that cry."""
+    root = data_folder()
+    clips = donateacry_segments(
+        root / "donateacry-corpus" / "donateacry_corpus_cleaned_and_updated_data",
+        root / "cry-segments",
+    )
+    return [
+        LabelledSound(
+            samples=samples,
+            cry=tuple(cry_intervals(clip.intervals)),
+            subject=clip.subject,
+            source="donateacry",
+            clip=clip.path.name,
+        )
+        for clip, samples in zip(clips, read_all([c.path for c in clips]), strict=True)
+    ]
+
+
+def esc10() -> list[LabelledSound]:
+    """400 clips of ten classes; labels are the clips', subjects the original recordings."""
+    sounds = []
+    paths = sorted((data_folder() / "esc-10").glob("*/*.ogg"))
+    for path, samples in zip(paths, read_all(paths), strict=True):
+        is_cry = path.parent.name == ESC10_CRY
+        whole = (Interval(0.0, len(samples) / SAMPLE_RATE_HZ, "cry"),)
+        sounds.append(
+            LabelledSound(
+                samples=samples,
+                cry=whole if is_cry else (),
+                subject=f"esc10-{path.name.split('-')[1]}",
+                source="esc10-cry" if is_cry else "esc10-other",
+                clip=f"{path.parent.name}/{path.name}",
+                weak=is_cry,
+            )
+        )
+    return sounds
+
+
+def esc10_fold(sound: LabelledSound) -> int:
+    """The fold that ESC-10 gives a clip, 1 to 5."""
+    return int(sound.clip.split("/")[1][0])
+
+
+def esc10_class(sound: LabelledSound) -> str:
+    """The class folder of an ESC-10 clip."""
+    return sound.clip.split("/")[0]
+
+
+def digits(speakers: Sequence[str] | None = None, seed: int = 0) -> list[LabelledSound]:
+    """Sequences of spoken digits with pauses; half of them raised to the pitch of children."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted((data_folder() / "spoken-digits" / "recordings").glob("*.wav")):
+        match = re.fullmatch(r"\d_(\w+)_\d+", path.stem)
+        if match:
+            files.setdefault(match[1], []).append(path)
+    rng = np.random.default_rng(seed)
+    wanted = speakers if speakers is not None else sorted(set(files) - {UNSEEN_SPEAKER})
+    return [
+        _sequence(files[speaker], speaker, number, rng)
+        for speaker in wanted
+        for number in range(SEQUENCES_PER_SPEAKER)
+    ]
+
+
+def _sequence(
+    files: list[Path], speaker: str, number: int, rng: np.random.Generator
+) -> LabelledSound:
+    from cryvision.inputs.augment import change_speed
+
+    pieces = []
+    chosen = rng.choice(len(files), DIGITS_PER_SEQUENCE, replace=False)
+    for spoken in read_all([files[index] for index in chosen]):
+        gain = rng.uniform(0.05, 0.5) / max(float(np.abs(spoken).max()), 1e-6)
+        pause = np.zeros(int(rng.uniform(0.02, 0.4) * SAMPLE_RATE_HZ))
+        pieces += [gain * spoken, pause]
+    samples = np.concatenate(pieces) + rng.normal(
+        0, 10 ** rng.uniform(-5, -3), sum(map(len, pieces))
+    )
+    if number % 2:
+        samples = change_speed(samples, rng.uniform(1.15, 1.7))
+    name = f"digits-{speaker}-{number}"
+    return LabelledSound(samples.astype(np.float32), (), f"digits-{speaker}", "digits", name)

@@ -1,0 +1,61 @@
+"""Small synthetic clips, and the place of real recordings, for all tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cryvision.inputs.media import find_ffmpeg
+
+MakeMedia = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_media(tmp_path_factory: pytest.TempPathFactory) -> MakeMedia:
+    """Return ``make(name, *ffmpeg_arguments) -> Path``, which makes each named file once."""
+    folder = tmp_path_factory.mktemp("media")
+
+    def make(name: str, *arguments: str) -> Path:
+        path = folder / name
+        if not path.exists():
+            command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
+            done = subprocess.run([*command, *arguments, str(path)], capture_output=True)
+            if done.returncode:
+                path.unlink(missing_ok=True)
+            if b"nknown encoder" in done.stderr:
+                pytest.skip(f"this ffmpeg cannot write {name}: {done.stderr.decode().strip()}")
+            assert done.returncode == 0, done.stderr.decode()
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tone_wav(make_media: MakeMedia) -> Path:
+    """One second of a 440 Hz tone of amplitude 0.5, mono, 16 kHz."""
+    tone = "aevalsrc=0.5*sin(2*PI*440*t):s=16000:d=1"
+    return make_media("tone.wav", "-f", "lavfi", "-i", tone)
+
+
+@pytest.fixture(scope="session")
+def small_video(make_media: MakeMedia) -> Path:
+    """Two seconds of a 64x48 test picture at 30 frames a second with a 440 Hz tone, as mp4."""
+    return make_media(
+        "small.mp4",
+        *("-f", "lavfi", "-i", "testsrc=s=64x48:r=30:d=2"),
+        *("-f", "lavfi", "-i", "aevalsrc=0.5*sin(2*PI*440*t):s=44100:d=2"),
+        *("-c:v", "mpeg4", "-q:v", "4", "-c:a", "aac"),
+    )
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Return the folder of real recordings; skips where there is none."""
+    named = os.environ.get("CRYVISION_DATA")
+    if not named:
+        pytest.skip("real recordings are found through CRYVISION_DATA, which is not set")
+    return Path(named)

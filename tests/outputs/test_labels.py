@@ -1,0 +1,126 @@
+"""Label files are what Audacity, a WebVTT player and Praat read."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import math
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+from praatio import textgrid
+
+from cryvision.outputs import write
+from cryvision.result import Event
+
+TEXTGRID_STEP_S = 1e-4  # times are written to 0.1 ms
+CUE = re.compile(r"(\d\d+):(\d\d):(\d\d)\.(\d{3}) --> (\d\d+):(\d\d):(\d\d)\.(\d{3})\n([^\n]+)")
+
+
+def _event(onset_s: float, offset_s: float, label: str = "cry") -> Event:
+    return Event(onset_s, offset_s, label, 0.9, -20.0, 20.0)
+
+
+def _cues(path: Path) -> list[tuple[float, float, str]]:
+    """Read WebVTT by its grammar: a header, then cues after blank lines, and nothing else."""
+    header, *blocks = path.read_text(encoding="utf-8").rstrip("\n").split("\n\n")
+    assert header == "WEBVTT"
+    cues = []
+    for block in blocks:
+        match = CUE.fullmatch(block)
+        assert match, block
+        assert "-->" not in match[9]
+        assert "<" not in match[9]
+        times = [int(part) for part in match.groups()[:8]]
+        assert max(times[1:3] + times[5:7]) < 60
+        start, end = (h * 3600 + m * 60 + s + ms / 1000 for h, m, s, ms in (times[:4], times[4:]))
+        assert start < end
+        cues.append((start, end, html.unescape(match[9])))
+    return cues
+
+
+def _intervals(path: Path, duration_s: float) -> list[tuple[float, float, str]]:
+    """Read a TextGrid with praatio and hold it to Praat's rule: no gaps from 0 to the end."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True, reportingMode="error")
+    assert grid.tierNames == ("cry",)
+    entries = [tuple(entry) for entry in grid.getTier("cry").entries]
+    assert grid.minTimestamp == entries[0][0] == 0
+    assert grid.maxTimestamp == entries[-1][1] == pytest.approx(duration_s, abs=TEXTGRID_STEP_S)
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(entries))
+    assert all(start < end for start, end, _ in entries)
+    return entries
+
+
+def test_audacity_lines_are_onset_offset_label(make, tmp_path):
+    events = (_event(1.5, 4.3), _event(6, 8.4, "belly\tpain\nat night\u2028é"))
+    (path,) = write(make(events=events), tmp_path, ["audacity"])
+    lines = path.read_text(encoding="utf-8").split("\n")
+    assert lines == ["1.500000\t4.300000\tcry", "6.000000\t8.400000\tbelly pain at night é", ""]
+
+
+def test_vtt_cues_read_back_beyond_an_hour(make, tmp_path):
+    events = (_event(1.5, 4.3), _event(3599.9996, 360_000.25))
+    (path,) = write(make(events=events), tmp_path, ["vtt"])
+    assert _cues(path) == [(1.5, 4.3, "cry 0.90"), (3600.0, 360_000.25, "cry 0.90")]
+
+
+def test_vtt_text_cannot_break_out_of_its_cue(make, tmp_path):
+    (path,) = write(make(events=(_event(0, 1, "a --> b\n\n<i>&amp;"),)), tmp_path, ["vtt"])
+    assert _cues(path) == [(0, 1, "a --> b <i>&amp; 0.90")]
+
+
+@pytest.mark.parametrize("onset_s", [0.0, 0.0015, 2.0005, 11.9999])
+def test_a_vtt_cue_of_an_event_without_length_still_has_one(make, tmp_path, onset_s):
+    (path,) = write(make(events=(_event(onset_s, onset_s),)), tmp_path, ["vtt"])
+    assert len(_cues(path)) == 1
+
+
+def test_a_textgrid_holds_the_events_and_the_silence_between(make, tmp_path):
+    (path,) = write(make(), tmp_path, ["textgrid"])
+    assert _intervals(path, 12.0) == [
+        (0, 1.5, ""),
+        (1.5, 4.3, "cry"),
+        (4.3, 6, ""),
+        (6, 8.4, "cry"),
+        (8.4, 12, ""),
+    ]
+
+
+def test_a_textgrid_takes_events_that_touch_each_other_and_the_ends(make, tmp_path):
+    events = (_event(0, 4, 'a "quoted" one'), _event(4, 12))
+    (path,) = write(make(events=events), tmp_path, ["textgrid"])
+    assert _intervals(path, 12.0) == [(0, 4, 'a "quoted" one'), (4, 12, "cry")]
+
+
+def test_a_textgrid_keeps_to_the_clip_where_events_overlap_or_leave_it(make, tmp_path):
+    events = (_event(-0.2, 1), _event(0.5, 2), _event(3, 3), _event(11, 12.3), _event(14, 15))
+    (path,) = write(make(events=events), tmp_path, ["textgrid"])
+    labelled = [entry for entry in _intervals(path, 12.0) if entry[2]]
+    assert labelled == [(0, 1, "cry"), (1, 2, "cry"), (11, 12, "cry")]
+
+
+@pytest.mark.parametrize("duration_s", [0.0, 1e-5, 0.0333, math.pi, 12.0, 36_000.03334])
+def test_a_textgrid_is_valid_for_any_length_without_events(make, tmp_path, duration_s):
+    (path,) = write(make(duration_s=duration_s, events=(), timeline={}), tmp_path, ["textgrid"])
+    assert [label for _, _, label in _intervals(path, max(duration_s, 0.001))] == [""]
+
+
+def test_tiny_remainders_do_not_print_in_a_form_that_praat_cannot_read(make, tmp_path):
+    (path,) = write(make(events=(_event(0.00001, 11.99999),)), tmp_path, ["textgrid"])
+    assert _intervals(path, 12.0) == [(0, 12, "cry")]
+
+
+@pytest.mark.parametrize("form", ["audacity", "vtt", "textgrid"])
+def test_an_undecodable_label_is_written_as_an_escape(make, tmp_path, form):
+    (path,) = write(make(events=(_event(0, 1, "caf\udce9"),)), tmp_path, [form])
+    assert "caf\\udce9" in path.read_text(encoding="utf-8")
+
+
+def test_a_clip_without_events_gives_files_without_labels(make, tmp_path):
+    audacity, vtt = write(make(events=()), tmp_path, ["audacity", "vtt"])
+    assert audacity.read_text() == ""
+    assert _cues(vtt) == []

@@ -1,0 +1,153 @@
+"""The text leads with the crying and names the protocol beside every figure."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from cryvision.outputs import describe
+from cryvision.outputs.text import LINE_WIDTH, clock, printable
+from cryvision.result import Detection, Event
+
+DETECTOR_SKILL = {
+    "part": "detector",
+    "modalities": ["sound"],
+    "unit": "window",
+    "protocol": "5 folds by phone",
+    "subjects": 46,
+    "figures": {
+        "auc": {"value": 0.958, "interval": [0.944, 0.969]},
+        "f1": {"value": 0.893, "interval": [0.87, 0.91]},
+    },
+    "chance": 0.5,
+    "prior": None,
+}
+REASON_SKILL = {
+    "part": "reason",
+    "modalities": ["sound"],
+    "unit": "clip",
+    "protocol": "5 folds by phone",
+    "subjects": 46,
+    "figures": {"balanced_accuracy": {"value": 0.201, "interval": [0.16, 0.24]}},
+    "chance": 0.2,
+    "prior": {"hungry": 0.84, "tired": 0.16},
+}
+
+
+def test_the_crying_comes_first_with_when_how_long_how_sure_how_loud(make):
+    lines = describe(make()).split("\n")
+    assert lines[:3] == [
+        "demo.mp4 (12.0 s): crying 5.2 s in 2 bouts",
+        "  0:01.5 - 0:04.3   2.8 s   sure 0.97   -18 dBFS, 31 dB above background",
+        "  0:06.0 - 0:08.4   2.4 s   sure 0.91   -22 dBFS, 27 dB above background",
+    ]
+
+
+def test_no_crying_is_said_plainly(make):
+    classification = make(events=(), label="no cry", probabilities={"no cry": 0.98, "cry": 0.02})
+    text = describe(classification)
+    assert text.startswith("demo.mp4 (12.0 s): no crying found\n")
+    assert "no cry 0.98" in text
+
+
+def test_a_clip_with_nothing_to_decide_from_claims_no_silence(make):
+    text = describe(
+        make(
+            events=(),
+            label="not sure",
+            probabilities={},
+            detector=Detection(None, None, 0.0),
+            modalities=(),
+            warnings=("nothing to decide from: no sound and no face",),
+        )
+    )
+    assert text.startswith("demo.mp4 (12.0 s): no sound to find crying in\n")
+    assert "  label     not sure\n" in text
+    assert "  warning   nothing to decide from: no sound and no face" in text
+
+
+def test_a_bundle_without_a_detector_does_not_claim_that_there_was_no_sound(make):
+    text = describe(make(events=(), detector=Detection(None, None, 0.0)))
+    assert "crying was not looked for" in text
+
+
+def test_not_sure_shows_probabilities_beside_their_priors_as_experimental(make):
+    text = describe(
+        make(
+            label="not sure",
+            probabilities={"hungry": 0.41, "tired": 0.59},
+            skill=[DETECTOR_SKILL, REASON_SKILL],
+        )
+    )
+    assert "experimental: hungry 0.41 (prior 0.84), tired 0.59 (prior 0.16)" in text
+
+
+def test_every_figure_stands_beside_its_chance_interval_and_protocol(make):
+    lines = describe(make(skill=[DETECTOR_SKILL])).split("\n")
+    text = " ".join(line.strip() for line in lines)
+    assert (
+        "detector: AUC 0.96 [0.94, 0.97] (chance 0.50), F1 0.89 [0.87, 0.91] per window; "
+        "5 folds by phone, 46 subjects"
+    ) in text
+
+
+def test_skill_of_modalities_that_had_no_say_is_not_shown(make):
+    text = describe(make(skill=[{**REASON_SKILL, "modalities": ["sound", "face"]}]))
+    assert "0.20" not in text
+    assert "no skill on unseen subjects was measured" in text
+
+
+def test_a_bundle_without_measured_skill_says_so(make):
+    assert "no skill on unseen subjects was measured" in describe(make(skill=[]))
+
+
+def test_figures_without_a_protocol_are_marked(make):
+    assert "protocol not stated" in describe(make(skill=[{**DETECTOR_SKILL, "protocol": ""}]))
+
+
+def test_warnings_are_shown(make):
+    warning = "shorter than one window of 0.5 s: padded on the left with silence"
+    assert f"  warning   {warning}" in describe(make(warnings=(warning,)))
+
+
+def test_reasons_and_hours_line_up(make):
+    events = (
+        Event(61.26, 70, "hungry", 0.97, -8.3, 31.2),
+        Event(3599.96, 3722.4, "belly pain", 0.9123, -62.3, -7.2),
+    )
+    lines = describe(make(duration_s=10_805.0, events=events, timeline={})).split("\n")
+    assert lines[0] == "demo.mp4 (3 h 0 min 5 s): crying 2 min 11 s in 2 bouts"
+    assert lines[1].index("sure") == lines[2].index("sure")
+    assert "1:00:00.0 - 1:02:02.4   2 min 2 s   belly pain" in lines[2]
+    assert lines[2].endswith("-62 dBFS, 7 dB below background")
+
+
+def test_a_level_that_is_not_known_is_left_out(make):
+    events = (Event(0, 1, "cry", 0.5, math.nan, -math.inf),)
+    assert describe(make(events=events)).split("\n")[1].endswith("sure 0.50")
+
+
+def test_names_and_warnings_cannot_steer_the_terminal(make):
+    text = describe(make(path="a\x1b[31m\r\nb\u202e\udce9.wav", warnings=("x\x07",), label="c\x1b"))
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert text.encode("utf-8")
+    assert "a\\x1b[31m\\r\\nb\\u202e\\udce9.wav" in text
+
+
+def test_spaces_that_file_systems_allow_are_shown_as_spaces():
+    assert printable("9:41\u202fAM\u3000é 日本") == "9:41 AM é 日本"
+
+
+def test_lines_after_the_first_fit_a_terminal(make):
+    skill = [DETECTOR_SKILL, REASON_SKILL]
+    text = describe(make(skill=skill, warnings=("a long warning " * 20,)))
+    assert max(map(len, text.split("\n"))) <= LINE_WIDTH
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0:00.0"), (59.96, "1:00.0"), (3599.94, "59:59.9"), (3599.96, "1:00:00.0")],
+)
+def test_times_round_over_the_minute_and_the_hour(seconds, shown):
+    assert clock(seconds) == shown
