@@ -17,6 +17,9 @@ _PUBLIC = {
     "Event": "cryvision.result",
     "StreamClassifier": "cryvision.classifier",
     "classify": "cryvision.classifier",
+    "train": "cryvision.learning.fusion",
+    "train_arrays": "cryvision.learning.fusion",
+    "train_audio_only": "cryvision.learning.audio_only",
     "train_detector": "cryvision.learning.detection",
 }
 
@@ -28,6 +31,9 @@ __all__ = [
     "StreamClassifier",
     "__version__",
     "classify",
+    "train",
+    "train_arrays",
+    "train_audio_only",
     "train_detector",
 ]
 
@@ -35,7 +41,9 @@ if TYPE_CHECKING:
     from cryvision.bundle import Bundle
     from cryvision.classifier import StreamClassifier, classify
     from cryvision.errors import CryvisionError
+    from cryvision.learning.audio_only import train_audio_only
     from cryvision.learning.detection import train_detector
+    from cryvision.learning.fusion import train, train_arrays
     from cryvision.result import Classification, Event
 
 

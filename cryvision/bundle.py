@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryvision import runtime as runtimes
 from cryvision import untrusted
@@ -27,6 +27,10 @@ from cryvision.config import GateConfig, to_json
 from cryvision.description import FORMAT_VERSION, Part, parse
 from cryvision.errors import BundleError, ConfigError
 from cryvision.staging import staged
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike
 
 __all__ = ["FORMAT_VERSION", "Bundle", "Part", "check_target", "save"]
 
@@ -148,6 +152,61 @@ class Bundle:
         if model.n_outputs != n_outputs:
             raise BundleError(f"{where}: must have {n_outputs} outputs; got {model.n_outputs}")
         return model
+
+    def predict_arrays(
+        self, features: Mapping[str, ArrayLike], runtime: str = "onnx"
+    ) -> np.ndarray:
+        """Predict from rows of features, for bundles made by `cryvision.train_arrays`.
+
+        Parameters
+        ----------
+        features : mapping of str to array_like of float, shape (n, d)
+            By the names that the branches were trained on; NaN where a row lacks one. A set may
+            be left out where all rows lack it.
+        runtime : {"onnx", "keras"}
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_classes)
+            Probabilities in the order of ``labels``; NaN for rows that lack everything.
+
+        Raises
+        ------
+        ConfigError
+            If the arrays do not fit each other or the branches.
+        BundleError
+            If the bundle has no branches.
+        """
+        import numpy as np
+
+        from cryvision.stack import StackModels
+
+        models = StackModels(self, runtime)
+        known = [part.inputs[0] for part in models.branches]
+        tables = {name: np.asarray(values, np.float32) for name, values in features.items()}
+        if not tables or not set(tables) <= set(known):
+            raise ConfigError(
+                f"the bundle's features are {', '.join(known)}; got {', '.join(tables) or 'none'}"
+            )
+        lengths = {len(table) if table.ndim > 1 else -1 for table in tables.values()}
+        if len(lengths) != 1 or -1 in lengths:
+            raise ConfigError("features must have a row for each sample, the same number in all")
+        return models.fuse(models.outputs(tables, lengths.pop()))
+
+    def copy_files(self, part: Part, folder: Path) -> dict[str, Path]:
+        """Write the files of a part into a folder, for another bundle to take in.
+
+        Returns
+        -------
+        dict of str to Path
+            Runtime to file, as `save` takes them.
+        """
+        copies = {}
+        for runtime in part.files:
+            copies[runtime] = folder / f"{part.name}.{runtime}"
+            data = _read_model(untrusted.Files(self.folder), part, runtime)
+            copies[runtime].write_bytes(data)
+        return copies
 
     def describe(self) -> dict[str, Any]:
         """Everything there is to know about the bundle, as plain JSON data."""

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import os
 from array import array
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryvision.bundle import Bundle, Part
-from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, GateConfig, SoundConfig
-from cryvision.errors import BundleError, ConfigError
+from cryvision.branch_inputs import FACE
+from cryvision.bundle import Bundle
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from cryvision.errors import BundleError, ConfigError, MissingDependencyError
+from cryvision.facing import FaceStream
 from cryvision.inputs import media
-from cryvision.inputs.features import SoundFeatureStream, SoundWindows
+from cryvision.labelling import CRY, NO_CRY, NOT_SURE, check_policy, has_skill, mean_probabilities
+from cryvision.reasons import SOUND, ReasonStream, ReasonWindows
 from cryvision.result import Classification, Detection, Event
-from cryvision.smoothing import EventFollower, RollingPrediction
+from cryvision.scoring import CryDetector, DetectorWindows
+from cryvision.smoothing import EventFollower
+from cryvision.timeline import HeldPredictions
 
 if TYPE_CHECKING:
     from cryvision.inputs.media import MediaInfo
-
-NO_CRY = "no cry"
-CRY = "cry"
-NOT_SURE = "not sure"
-LABEL_POLICIES = ("skill", "always")
 
 
 class StreamClassifier:
@@ -33,15 +33,25 @@ class StreamClassifier:
     Parameters
     ----------
     bundle : Bundle
-        What to classify with; it must have a detector.
+        What to classify with.
     runtime : {"onnx", "keras"}
     smooth_seconds : float, optional
         Length of the rolling prediction deque; the bundle's own by default.
     label_policy : {"skill", "always"}
         ``skill`` names a label only where the bundle has measured skill for it and says
         ``not sure`` elsewhere; ``always`` names the most probable one.
+    require_face : bool
+        Whether it is an error that faces cannot be looked at on this machine; by default the
+        face branch is dropped, and the result says so.
     path : str, optional
         Name of the clip in the result.
+
+    Raises
+    ------
+    MissingDependencyError
+        With ``require_face``, if the face detector or the backbone is not on this machine.
+    BundleError
+        If the bundle has neither a detector nor branches.
 
     Examples
     --------
@@ -58,32 +68,37 @@ class StreamClassifier:
         runtime: str = "onnx",
         smooth_seconds: float | None = None,
         label_policy: str = "skill",
+        require_face: bool = False,
         path: str = "",
     ) -> None:
-        if label_policy not in LABEL_POLICIES:
-            raise ConfigError(
-                f"label policy must be one of {', '.join(LABEL_POLICIES)}; got {label_policy!r}"
-            )
         self._bundle = bundle
-        self._policy = label_policy
+        self._policy = check_policy(label_policy)
         self._path = path
-        part, sound, gate = _detector(bundle)
-        self._model = bundle.model(part, runtime)
-        self._input_name = part.inputs[0]
-        self._gate = gate
-        self._sound = SoundFeatureStream(sound)
-        self._seconds_per_window = sound.window_seconds
-        self._events = EventFollower(gate, sound.window_seconds, sound.hop_seconds)
-        self._rolling = RollingPrediction(
-            bundle.smooth_seconds if smooth_seconds is None else smooth_seconds
+        smooth_seconds = bundle.smooth_seconds if smooth_seconds is None else smooth_seconds
+        self._warnings: list[str] = []
+        self._faces = self._face_stream(require_face)
+        self._reasons = ReasonStream.of(bundle, runtime, self._faces)
+        self._detector: CryDetector | None = None
+        if bundle.detector is not None or self._reasons is None:
+            self._detector = CryDetector(bundle, runtime)
+            sound = self._detector.sound
+            self._follower = EventFollower(
+                self._detector.gate, sound.window_seconds, sound.hop_seconds
+            )
+        self._cry = HeldPredictions((CRY,), smooth_seconds)
+        self._classes = (
+            None if self._reasons is None else HeldPredictions(bundle.labels, smooth_seconds)
         )
+        self._face_seen = array("f")
         self._n_samples = 0
         self._picture_end_s = 0.0
-        self._held_score = math.nan
-        self._columns = {name: array("f") for name in ("cry", "cry_smooth")}
         self._score_sum, self._n_scored = 0.0, 0
         self._finished: list[Event] = []
-        self._warnings: list[str] = []
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether frames have a say, beyond how long the clip is."""
+        return self._faces is not None
 
     def push(
         self,
@@ -96,21 +111,30 @@ class StreamClassifier:
         Parameters
         ----------
         samples : ndarray, shape (n,), float32, optional
-            Mono sound at 16 kHz that follows what was pushed before; -1 to 1.
+            Mono sound at 16 kHz that follows what was pushed before; -1 to 1. Beside a frame, the
+            sound up to it.
         frame : ndarray, shape (height, width, 3), uint8, optional
-            One RGB frame.
+            One RGB frame, later than the one before it.
         frame_time_s : float, optional
             Time of the frame on the 30 Hz media clock, in seconds; needed with a frame.
+
+        Returns
+        -------
+        list of Event
+            Their label is ``cry``; reasons are given for the whole clip, by `finish`.
         """
+        finished: list[Event] = []
+        if samples is not None and len(samples):
+            self._n_samples += len(samples)
+            windows = None if self._detector is None else self._detector.push(samples)
+            finished = self._follow(windows)
+            if self._reasons is not None:
+                self._write_reasons(self._reasons.push(samples, windows), self._n_samples)
         if frame is not None:
             if frame_time_s is None:
                 raise ConfigError("a frame needs its frame_time_s; got none")
-            self._picture_end_s = max(self._picture_end_s, frame_time_s + 1 / FRAME_RATE_HZ)
-        if samples is None or len(samples) == 0:
-            return []
-        windows = self._sound.push(samples)
-        self._n_samples += len(samples)
-        return self._follow(windows)
+            self._see(frame, frame_time_s)
+        return finished
 
     def finish(
         self, info: MediaInfo | None = None, warnings: tuple[str, ...] = ()
@@ -125,139 +149,199 @@ class StreamClassifier:
         warnings : tuple of str
             More to warn of, from whoever read the media.
         """
-        windows = self._sound.finish()
-        self._follow(windows)
+        padded = self._finish_windows()
         sound_end_s = self._n_samples / SAMPLE_RATE_HZ
-        self._finished += self._events.finish(sound_end_s)
+        if self._detector is not None:
+            self._finished += self._follower.finish(sound_end_s)
         duration_s = max(sound_end_s, self._picture_end_s)
         if info is not None and info.has_picture and info.duration_s is not None:
             duration_s = max(duration_s, info.duration_s)
         timeline = self._timeline(duration_s)
-        if windows.padded and len(timeline["cry"]):
-            # No frame lies behind the end of the clip's only window, so its last one carries it.
-            timeline["cry"][-1] = timeline["cry_smooth"][-1] = self._held_score
-        p_cry = self._score_sum / self._n_scored if self._n_scored else 0.0
-        heard = self._n_samples > 0
+        modalities = self._modalities()
+        probabilities = self._probabilities(timeline)
+        label = self._label(probabilities, modalities)
+        gated = self._detector is not None and self._n_samples > 0
         return Classification(
             path=self._path,
             duration_s=duration_s,
-            label=self._label(heard),
-            probabilities={NO_CRY: 1 - p_cry, CRY: p_cry} if heard else {},
+            label=label,
+            probabilities=probabilities,
             detector=Detection(
-                cry=bool(self._finished) if heard else None,
-                probability=p_cry if heard else None,
-                seconds=sum(event.duration_s for event in self._finished),
+                cry=bool(self._finished) if gated else None,
+                probability=self._clip_score() if gated else None,
+                seconds=sum((event.duration_s for event in self._finished), 0.0),
             ),
             timeline=timeline,
-            events=tuple(self._finished),
-            modalities=("sound",) if heard else (),
+            events=tuple(self._described(event, label) for event in self._finished),
+            modalities=modalities,
             bundle={"name": self._bundle.name, "sha256": self._bundle.sha256},
             skill=list(self._bundle.skill),
             media=info.to_json() if info is not None else {},
-            warnings=(*warnings, *self._notes(info, windows.padded)),
+            face_share=self._faces.n_faces / self._faces.n_frames
+            if self._faces and self._faces.n_frames
+            else None,
+            warnings=(*warnings, *self._notes(info, padded, probabilities, label)),
         )
 
-    def _follow(self, windows: SoundWindows) -> list[Event]:
-        """Score windows, follow their events and write the frames that they settle."""
-        scores = np.zeros(len(windows.end_samples), dtype=np.float32)
-        loud = windows.level_dbfs >= self._gate.min_level_dbfs
-        if loud.any():
-            probabilities = self._model.predict({self._input_name: windows.inputs[loud]})
-            scores[loud] = probabilities[:, 0]
-            self._score_sum += float(np.sum(scores[loud], dtype=np.float64))
-            self._n_scored += int(np.count_nonzero(loud))
+    def _face_stream(self, require_face: bool) -> FaceStream | None:
+        config = next((part.face for part in self._bundle.parts if part.face), None)
+        if config is None:
+            if require_face:
+                raise BundleError(
+                    f"{self._bundle.folder}: faces are required and the bundle has no face branch"
+                )
+            return None
+        try:
+            faces = FaceStream(config)
+        except MissingDependencyError as error:
+            if require_face:
+                raise
+            self._warnings.append(f"the faces have no say: {error}")
+            return None
+        if config.backbone_weights == "random":
+            self._warnings.append("the backbone of the face branch has random weights")
+        return faces
+
+    def _see(self, frame: np.ndarray, frame_time_s: float) -> None:
+        """Look for a face, and let time go on where there is no sound to do it."""
+        self._picture_end_s = max(self._picture_end_s, frame_time_s + 1 / FRAME_RATE_HZ)
+        if not self._n_samples and self._reasons is not None:
+            n_samples = round(frame_time_s * SAMPLE_RATE_HZ)
+            self._write_reasons(self._reasons.push_time(n_samples), n_samples)
+        if self._faces is not None:
+            seen = self._faces.push(frame, frame_time_s) is not None
+            missed = round(frame_time_s * FRAME_RATE_HZ) - len(self._face_seen)
+            self._face_seen.extend([np.nan] * max(0, missed))
+            self._face_seen.append(float(seen))
+
+    def _follow(self, windows: DetectorWindows | None) -> list[Event]:
+        """Follow the events of scored windows and write the frames that they settle."""
+        if windows is None:
+            return []
+        self._score_sum += float(np.sum(windows.scores[windows.scored], dtype=np.float64))
+        self._n_scored += int(np.count_nonzero(windows.scored))
+        rows = zip(windows.end_samples, windows.scores, windows.level_dbfs, strict=True)
         finished: list[Event] = []
-        for end, score, level in zip(windows.end_samples, scores, windows.level_dbfs, strict=True):
-            finished += self._events.push(end / SAMPLE_RATE_HZ, float(score), float(level))
-        self._write_frames(windows.end_samples, scores)
+        for end, score, level in rows:
+            finished += self._follower.push(int(end) / SAMPLE_RATE_HZ, float(score), float(level))
+        self._cry.write(windows.end_samples, windows.scores[:, None], self._n_samples)
         self._finished += finished
         return finished
 
-    def _write_frames(self, ends: np.ndarray, scores: np.ndarray) -> None:
-        """Write every frame before the end of the sound: each holds the newest score known."""
-        known = self._n_samples * FRAME_RATE_HZ
-        first = len(self._columns["cry"])
-        frames = np.arange(first, -(-known // SAMPLE_RATE_HZ), dtype=np.int64)
-        newest = np.searchsorted(ends * FRAME_RATE_HZ, frames * SAMPLE_RATE_HZ, side="right")
-        held = np.concatenate([[self._held_score], scores])
-        for score in held[newest].tolist():
-            self._columns["cry"].append(score)
-            if math.isnan(score):
-                self._columns["cry_smooth"].append(math.nan)
-            else:
-                mean = self._rolling.push(np.array([score]))
-                self._columns["cry_smooth"].append(float(mean[0]))
-        self._held_score = float(held[-1])
+    def _write_reasons(self, told: ReasonWindows, n_samples: int) -> None:
+        if self._classes is not None:
+            self._classes.write(told.end_samples, told.predictions, n_samples)
+
+    def _finish_windows(self) -> bool:
+        """Score what is left at the end; tell whether the clip was shorter than a window."""
+        windows = None if self._detector is None else self._detector.finish()
+        self._follow(windows)
+        end = self._n_samples or round(self._picture_end_s * SAMPLE_RATE_HZ)
+        n_frames = round(end / SAMPLE_RATE_HZ * FRAME_RATE_HZ)
+        padded = windows is not None and windows.padded
+        if padded:
+            # No frame lies behind the end of the clip's only window, so its last one carries it.
+            self._cry.fill_last(n_frames)
+        if self._reasons is not None and self._classes is not None:
+            told = self._reasons.finish(windows, end)
+            self._write_reasons(told, end)
+            if len(told.end_samples):
+                self._classes.fill_last(n_frames)
+                seconds = self._reasons.window_seconds
+                self._warnings.append(
+                    f"shorter than a reason's window ({seconds:g} s): padded with silence"
+                )
+        return padded
 
     def _timeline(self, duration_s: float) -> dict[str, np.ndarray]:
         n_frames = round(duration_s * FRAME_RATE_HZ)
         timeline = {"time_s": (np.arange(n_frames) / FRAME_RATE_HZ).astype(np.float32)}
-        for name, values in self._columns.items():
-            timeline[name] = np.full(n_frames, np.nan, dtype=np.float32)
-            known = np.frombuffer(values, dtype=np.float32)[:n_frames]
-            timeline[name][: len(known)] = known
+        if self._detector is not None:
+            timeline.update(self._cry.columns(n_frames))
+        if self._classes is not None:
+            timeline.update(self._classes.columns(n_frames))
+        if self._faces is not None:
+            seen = np.frombuffer(self._face_seen, np.float32)[:n_frames]
+            timeline[FACE] = np.full(n_frames, np.nan, np.float32)
+            timeline[FACE][: len(seen)] = seen
         return timeline
 
-    def _label(self, heard: bool) -> str:
-        if not heard:
-            return NOT_SURE
-        if not self._finished:
-            return NO_CRY
-        part = _detector(self._bundle)[0]
-        sure = self._policy == "always" or has_skill(self._bundle.skill, part.name, ("sound",))
-        return CRY if sure else NOT_SURE
+    def _modalities(self) -> tuple[str, ...]:
+        if self._reasons is not None and self._reasons.modalities:
+            return tuple(m for m in (SOUND, FACE) if m in self._reasons.modalities)
+        return (SOUND,) if self._n_samples and self._detector is not None else ()
 
-    def _notes(self, info: MediaInfo | None, padded: bool) -> list[str]:
-        notes = []
+    def _clip_score(self) -> float:
+        return self._score_sum / self._n_scored if self._n_scored else 0.0
+
+    def _probabilities(self, timeline: dict[str, np.ndarray]) -> dict[str, float]:
+        if self._reasons is None:
+            p_cry = self._clip_score()
+            return {NO_CRY: 1 - p_cry, CRY: p_cry} if self._n_samples else {}
+        gated = self._detector is not None and self._n_samples > 0
+        if gated and not self._finished:
+            return {}
+        spans = [(e.onset_s, e.offset_s) for e in self._finished] if gated else None
+        return mean_probabilities(timeline, self._bundle.labels, spans)
+
+    def _label(self, probabilities: dict[str, float], modalities: Sequence[str]) -> str:
+        if self._detector is not None and self._n_samples and not self._finished:
+            return NO_CRY
+        if not probabilities:
+            return NOT_SURE
+        decider = self._bundle.detector if self._reasons is None else self._reasons.decider
+        # A reason is one for the clip: that its windows were told apart is not enough.
+        unit = None if self._reasons is None else "clip"
+        if self._policy != "always" and not (
+            decider and has_skill(self._bundle.skill, decider.name, modalities, unit)
+        ):
+            return NOT_SURE
+        return CRY if self._reasons is None else max(probabilities, key=probabilities.__getitem__)
+
+    def _described(self, event: Event, label: str) -> Event:
+        """Give an event the clip's reason where there is one, and what each branch said of it."""
+        if self._reasons is None:
+            return event
+        known = label if label != NOT_SURE else event.label
+        branches = self._reasons.branch_means(event.onset_s, event.offset_s)
+        return replace(event, label=known, branches=branches)
+
+    def _notes(
+        self, info: MediaInfo | None, padded: bool, probabilities: dict[str, float], label: str
+    ) -> list[str]:
+        notes = list(self._warnings)
         if not self._n_samples:
-            notes.append("nothing to decide from: the clip has no sound")
-        elif not self._n_scored:
-            notes.append(
-                f"no window is louder than {self._gate.min_level_dbfs:g} dBFS: nothing was scored"
-            )
-        if padded:
-            notes.append(
-                f"shorter than one window ({self._seconds_per_window:g} s): padded with silence"
-            )
-        if self._sound.non_finite:
-            notes.append(f"{self._sound.non_finite} samples were not finite and count as zero")
-        if self._finished and self._policy == "always":
+            missing = "nothing to decide from: " if not probabilities else ""
+            notes.append(f"{missing}the clip has no sound")
+        if self._detector is not None:
+            notes += self._detector_notes(padded)
+        if self._reasons is not None and self._finished and not probabilities:
+            notes.append("no bout is long enough for a reason to be looked for")
+        if self._policy == "always" and label not in (NO_CRY, NOT_SURE):
             notes.append("label policy 'always': the label is given whatever its measured skill")
         if info is not None and info.has_picture:
-            notes.append(f"the faces have no say: bundle {self._bundle.name!r} is for sound alone")
+            if not any(part.face for part in self._bundle.parts):
+                notes.append(
+                    f"the faces have no say: bundle {self._bundle.name!r} is for sound alone"
+                )
+            elif self._faces is not None and not self._faces.n_faces:
+                notes.append("no frame shows a face")
         return notes
 
-
-def has_skill(skill: list[dict[str, Any]], part: str, modalities: tuple[str, ...]) -> bool:
-    """Whether a part was measured to do better than chance on subjects it had not seen.
-
-    The lower end of the 95 % subject-bootstrap interval of balanced accuracy must lie above
-    chance **and** the calibrated log-loss below the prior's; subjects guessed one per file never
-    qualify.
-
-    Parameters
-    ----------
-    skill : list of dict
-        The bundle's skill entries.
-    part : str
-        Name of the part that decides.
-    modalities : tuple of str
-        What it decided from.
-    """
-    return any(
-        entry["part"] == part and set(entry["modalities"]) == set(modalities) and _is_skilled(entry)
-        for entry in skill
-    )
-
-
-def _is_skilled(entry: dict[str, Any]) -> bool:
-    figures = entry["figures"]
-    interval = figures.get("balanced_accuracy", {}).get("interval")
-    log_loss = figures.get("log_loss", {}).get("value")
-    prior_log_loss = entry["prior"].get("log_loss")
-    if entry["subjects"] == "file" or None in (interval, log_loss, prior_log_loss):
-        return False
-    return bool(interval[0] > entry["chance"] and log_loss < prior_log_loss)
+    def _detector_notes(self, padded: bool) -> list[str]:
+        notes: list[str] = []
+        detector = self._detector
+        if detector is None:
+            return notes
+        if self._n_samples and not self._n_scored:
+            level = detector.gate.min_level_dbfs
+            notes.append(f"no window is louder than {level:g} dBFS: nothing was scored")
+        if padded:
+            seconds = detector.sound.window_seconds
+            notes.append(f"shorter than one window ({seconds:g} s): padded with silence")
+        if detector.non_finite:
+            notes.append(f"{detector.non_finite} samples were not finite and count as zero")
+        return notes
 
 
 def classify(
@@ -267,6 +351,7 @@ def classify(
     runtime: str = "onnx",
     smooth_seconds: float | None = None,
     label_policy: str = "skill",
+    require_face: bool = False,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> Classification:
     """Find the crying in one clip.
@@ -282,6 +367,7 @@ def classify(
     smooth_seconds : float, optional
         Length of the rolling prediction deque; the bundle's own by default.
     label_policy : {"skill", "always"}
+    require_face : bool
         See `StreamClassifier`.
     progress : callable, optional
         Called with (seconds done, seconds in all or None).
@@ -301,8 +387,8 @@ def classify(
     --------
     >>> import cryvision
     >>> result = cryvision.classify("examples/demo.mp4")
-    >>> result.label
-    'cry'
+    >>> [round(event.onset_s) for event in result.events]
+    [2, 6, 11]
     """
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
@@ -311,22 +397,17 @@ def classify(
         runtime=runtime,
         smooth_seconds=smooth_seconds,
         label_policy=label_policy,
+        require_face=require_face,
         path=os.fspath(path),
     )
     done_s = 0.0
-    with media.open_clip(path, sound=True, frames=False) as clip:
+    with media.open_clip(path, sound=True, frames=stream.takes_frames) as clip:
         for piece in clip.pieces():
             stream.push(piece.samples, piece.frame, piece.frame_time_s)
-            if piece.samples is not None:
+            if piece.frame_time_s is not None:
+                done_s = piece.frame_time_s
+            elif piece.samples is not None:
                 done_s += len(piece.samples) / SAMPLE_RATE_HZ
             if progress is not None:
                 progress(done_s, clip.info.duration_s)
         return stream.finish(clip.info, tuple(clip.warnings))
-
-
-def _detector(bundle: Bundle) -> tuple[Part, SoundConfig, GateConfig]:
-    """Return the bundle's detector and what it needs, all of which must be there."""
-    part = bundle.detector
-    if part is None or part.sound is None or bundle.gate is None:
-        raise BundleError(f"a bundle must have a detector of sound; {bundle.name!r} has none")
-    return part, part.sound, bundle.gate

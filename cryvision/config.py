@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +16,11 @@ FRAME_RATE_HZ = 30
 """The media clock: frame k is at k / 30 s."""
 
 SOUND_FEATURES = ("mel", "mfcc", "stft")
+
+FACE_MODES = ("largest", "tracked", "center")
+
+BACKBONE_WIDTHS = {"resnet50": 2048, "squeezenet": 512}
+"""Backbones, and the width of what each gives for one crop."""
 
 T = TypeVar("T")
 
@@ -120,6 +126,98 @@ class GateConfig:
         for name in ("min_event_seconds", "min_gap_seconds", "latency_seconds"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must not be negative; got {getattr(self, name):g}")
+
+
+@dataclass(frozen=True)
+class FaceConfig:
+    """How a frame becomes a crop of a face, and the crop a row of numbers.
+
+    ``mode`` says whose face: ``largest`` takes the largest one, and changes to another that is
+    clearly larger; ``tracked`` stays with the one it has as long as that is seen; ``center``
+    looks for none and takes the largest square in the middle of the frame. A face is looked for
+    once in ``detect_every_frames`` frames of the 30 Hz clock, on a copy ``detection_width_px``
+    wide; in between, and for ``hold_seconds`` after it was last found, its box moves with the
+    picture. ``smoothing_seconds`` is the time constant with which the box follows new detections.
+
+    One in ``embed_every_frames`` frames with a face goes through the backbone; a window of
+    ``window_seconds``, one each ``hop_seconds``, is described by the mean of its embeddings.
+
+    A crop is square: the longer side of the box and ``crop_margin`` of it on each side, shown as
+    ``crop_size_px`` pixels.
+
+    ``backbone_weights`` is ``imagenet``, ``random`` (drawn from ``backbone_seed``) or a path: a
+    file of weights, or an ``.onnx`` file from uint8 RGB crops to ``embedding_width`` numbers each.
+    """
+
+    mode: str = "largest"
+    detect_every_frames: int = 5
+    detection_width_px: int = 320
+    min_score: float = 0.7
+    smoothing_seconds: float = 0.5
+    hold_seconds: float = 0.5
+    crop_margin: float = 0.2
+    crop_size_px: int = 224
+    embed_every_frames: int = 1
+    window_seconds: float = 2.0
+    hop_seconds: float = 0.5
+    backbone: str = "resnet50"
+    backbone_weights: str = "imagenet"
+    backbone_seed: int = 0
+    embedding_width: int = 2048
+
+    def __post_init__(self) -> None:
+        self._check_finder()
+        self._check_backbone()
+
+    def _check_finder(self) -> None:
+        if self.mode not in FACE_MODES:
+            raise ConfigError(f"mode must be one of {', '.join(FACE_MODES)}; got {self.mode!r}")
+        for name, least, most in (
+            ("detect_every_frames", 1, 10_000),
+            ("detection_width_px", 32, 10_000),
+            ("crop_size_px", 32, 1024),
+            ("embed_every_frames", 1, 10_000),
+        ):
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"{name} must be {least} to {most}; got {getattr(self, name)}")
+        if not 0 < self.min_score < 1:
+            raise ConfigError(f"min_score must be between 0 and 1; got {self.min_score:g}")
+        for name in ("smoothing_seconds", "hold_seconds", "crop_margin"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must not be negative; got {getattr(self, name):g}")
+        for name in ("window_seconds", "hop_seconds"):
+            if not 0 < getattr(self, name) <= 60:
+                raise ConfigError(f"{name} must be above 0, to 60; got {getattr(self, name):g}")
+
+    @property
+    def window_samples(self) -> int:
+        """Length of a window on the clock of the sound."""
+        return round(self.window_seconds * SAMPLE_RATE_HZ)
+
+    @property
+    def hop_samples(self) -> int:
+        """From one window to the next, on the clock of the sound."""
+        return round(self.hop_seconds * SAMPLE_RATE_HZ)
+
+    def _check_backbone(self) -> None:
+        if self.backbone not in BACKBONE_WIDTHS:
+            raise ConfigError(
+                f"backbone must be one of {', '.join(BACKBONE_WIDTHS)}; got {self.backbone!r}"
+            )
+        if not self.backbone_weights:
+            raise ConfigError("backbone_weights must be imagenet, random or a path; got nothing")
+        if self.backbone_weights == "imagenet" and self.backbone != "resnet50":
+            raise ConfigError(
+                f"backbone_weights must be a path or random for {self.backbone}; got 'imagenet'"
+            )
+        if self.backbone_seed < 0:
+            raise ConfigError(f"backbone_seed must not be negative; got {self.backbone_seed}")
+        width = BACKBONE_WIDTHS[self.backbone]
+        ready = self.backbone_weights.endswith(".onnx")
+        if self.embedding_width < 1 or (self.embedding_width != width and not ready):
+            raise ConfigError(
+                f"embedding_width must be {width} for {self.backbone}; got {self.embedding_width}"
+            )
 
 
 def to_json(config: Any) -> dict[str, Any]:

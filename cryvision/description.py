@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryvision import untrusted
-from cryvision.config import SOUND_FEATURES, GateConfig, SoundConfig, from_json
+from cryvision.config import SOUND_FEATURES, FaceConfig, GateConfig, SoundConfig, from_json
 from cryvision.errors import BundleError, ConfigError
 from cryvision.runtime import RUNTIMES
 
@@ -41,9 +41,12 @@ class Part:
         ``detector`` (one output: cry), ``branch`` (from features to the labels) or
         ``ensemble`` (from the outputs of earlier parts to the labels).
     inputs : tuple of str
-        Names of features; for an ensemble, of parts that stand before this one.
+        Names of features, the package's or a laboratory's own; for an ensemble, of parts that stand
+        before this one.
     sound : SoundConfig or None
         How the sound feature among the inputs is computed; None where there is none.
+    face : FaceConfig or None
+        How the feature ``face`` is computed; None where it is not among the inputs.
     agreement : dict
         How well the ONNX copy agreed with Keras at saving: ``max_difference`` per output,
         ``n_samples``, ``tolerance``.
@@ -56,6 +59,7 @@ class Part:
     inputs: tuple[str, ...]
     sound: SoundConfig | None
     agreement: dict[str, Any]
+    face: FaceConfig | None = None
     files: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -146,6 +150,7 @@ def _parts(entries: list[Any], where: str) -> tuple[Part, ...]:
 
 def _part(entry: Any, earlier: Mapping[str, Part], where: str) -> Part:
     """Check one part against those before it."""
+    entry = {"face": None, **entry} if isinstance(entry, dict) else entry
     part = _fields(
         entry,
         where,
@@ -153,6 +158,7 @@ def _part(entry: Any, earlier: Mapping[str, Part], where: str) -> Part:
         kind=str,
         inputs=list,
         sound=(dict, type(None)),
+        face=(dict, type(None)),
         agreement=dict,
         files=dict,
     )
@@ -164,21 +170,33 @@ def _part(entry: Any, earlier: Mapping[str, Part], where: str) -> Part:
     if part["kind"] not in KINDS:
         raise BundleError(f"{where}: kind must be one of {', '.join(KINDS)}; got {part['kind']!r}")
     _strings(part["inputs"], f"{where}: inputs")
-    known = tuple(earlier) if part["kind"] == "ensemble" else FEATURES
-    for name in part["inputs"]:
-        if name not in known:
-            what = "parts before it" if part["kind"] == "ensemble" else "features"
-            raise BundleError(
-                f"{where}: inputs of a {part['kind']} are {what} ({', '.join(known) or 'none'}); "
-                f"got {name!r}"
-            )
+    _check_inputs(part, earlier, where)
     if not part["inputs"] or len(set(part["inputs"])) < len(part["inputs"]):
         raise BundleError(f"{where}: inputs must be one or more different names")
     part["inputs"] = tuple(part["inputs"])
     part["sound"] = _sound(part["sound"], part["inputs"], where)
+    if (part["face"] is not None) != ("face" in part["inputs"]):
+        raise BundleError(f"{where}: face must describe the input 'face', where there is one")
+    if part["face"] is not None:
+        part["face"] = _settings(FaceConfig, part["face"], f"{where}: face")
     _check_agreement(part["agreement"], f"{where}: agreement")
     _check_files(part["files"], f"{where}: files")
     return Part(**part)
+
+
+def _check_inputs(part: Mapping[str, Any], earlier: Mapping[str, Part], where: str) -> None:
+    """A detector takes known features, a branch any, an ensemble the parts before it."""
+    kind, inputs = part["kind"], part["inputs"]
+    if kind == "branch":
+        wrong = [name for name in inputs if name in earlier or not _PART_NAME.fullmatch(name)]
+        known = "features, not parts"
+    else:
+        allowed = tuple(earlier) if kind == "ensemble" else FEATURES
+        wrong = [name for name in inputs if name not in allowed]
+        what = "parts before it" if kind == "ensemble" else "features"
+        known = f"{what} ({', '.join(allowed) or 'none'})"
+    if wrong:
+        raise BundleError(f"{where}: inputs of a {kind} are {known}; got {wrong[0]!r:.80}")
 
 
 def _sound(data: Any, inputs: tuple[str, ...], where: str) -> SoundConfig | None:

@@ -35,3 +35,7 @@ class AnnotationError(CryvisionError):
 
 class MissingDependencyError(CryvisionError):
     """A library or a system package is not there; the message names the remedy."""
+
+
+class DownloadError(CryvisionError):
+    """A file could not be fetched: what was asked for, why it failed, what to do by hand."""

@@ -24,6 +24,9 @@ class Event:
         Level over the event in the bundle's frequency band, dB relative to full scale.
     above_background_db : float
         The same above the background: a low percentile of the past minute's levels.
+    branches : dict of str to dict of str to float
+        What each branch of the bundle said of the event: mean probability of each class. Without
+        the branches that had nothing to say.
     """
 
     onset_s: float
@@ -32,6 +35,7 @@ class Event:
     confidence: float
     intensity_db: float
     above_background_db: float
+    branches: dict[str, dict[str, float]] = field(default_factory=dict, hash=False)
 
     @property
     def duration_s(self) -> float:
@@ -85,6 +89,8 @@ class Classification:
         What was measured of the bundle on subjects it had not seen.
     media : dict
         What was found in the file.
+    face_share : float or None
+        Share of the frames that show a face; None where faces were not looked for.
     warnings : tuple of str
     """
 
@@ -99,4 +105,5 @@ class Classification:
     bundle: dict[str, str]
     skill: list[dict[str, Any]]
     media: dict[str, Any] = field(default_factory=dict)
+    face_share: float | None = None
     warnings: tuple[str, ...] = ()

@@ -10,14 +10,22 @@ import numpy as np
 
 from cryvision import bundle
 from cryvision.config import GateConfig, SoundConfig
+from cryvision.inputs.features import sound_windows
 
 if TYPE_CHECKING:
     import keras
+    import pytest
 
 BUNDLE_V1 = Path(__file__).parent / "data" / "bundle_v1"
 """The first bundle ever saved, made by ``make_tiny_bundle``: it stays as it is, and readable."""
 
 SOUND = SoundConfig(window_seconds=0.5, hop_seconds=0.1)
+
+REASONS = ("belly_pain", "hungry", "tired")
+REASON_SOUNDS = {
+    feature: SoundConfig(feature=feature, window_seconds=1.0, hop_seconds=0.2)
+    for feature in ("mfcc", "stft")
+}
 
 
 def mel_samples(n: int, seed: int = 0) -> np.ndarray:
@@ -98,3 +106,92 @@ def save_tiny(
     }
     saved = bundle.save(folder, overwrite=overwrite, **{**facts, **changes})  # type: ignore[arg-type]
     return saved.folder
+
+
+def reasons_bundle(places: pytest.TempPathFactory) -> bundle.Bundle:
+    """A bundle that hears tones as crying and knows three reasons, made once in a run of tests."""
+    folder = places.getbasetemp() / "reasons-bundle"
+    if not folder.exists():
+        make_reasons_bundle(folder)
+    return bundle.Bundle.load(folder)
+
+
+def make_reasons_bundle(folder: Path, seed: int = 0, **changes: object) -> Path:
+    """Save a bundle with a detector, two sound branches and their ensemble, all untrained.
+
+    Its detector calls crying what has few bands far above the others; what branches and ensemble
+    say is arbitrary, but differs from sound to sound. ``changes`` replace what is saved.
+    """
+    import keras
+
+    from cryvision.export.onnx import part_files
+    from cryvision.models.ensemble import build_ensemble
+
+    keras.utils.set_random_seed(seed)
+    heard = {"mel": sound_windows(glides(2.0, seed), SOUND).inputs}
+    with tempfile.TemporaryDirectory() as ready:
+        place = Path(ready)
+        files, agreement = part_files(build_tone_detector(), place, "detector", heard)
+        models = {"detector": files}
+        parts = [bundle.Part("detector", "detector", ("mel",), SOUND, agreement)]
+        outputs = {}
+        for feature, sound in REASON_SOUNDS.items():
+            name = f"branch_{feature}"
+            inputs = sound_windows(glides(6.0, seed), sound).inputs
+            branch = untrained_branch(feature, inputs, len(REASONS))
+            outputs[name] = np.asarray(branch(inputs))
+            models[name], agreement = part_files(branch, place, name, {feature: inputs})
+            parts.append(bundle.Part(name, "branch", (feature,), sound, agreement))
+        ensemble = build_ensemble(list(outputs), len(REASONS))
+        # Sharper than a new model's, so that its outputs are worth comparing.
+        ensemble.get_layer("calibration").set_calibration(0.2, np.zeros(len(REASONS)))
+        models["ensemble"], agreement = part_files(ensemble, place, "ensemble", outputs)
+        parts.append(bundle.Part("ensemble", "ensemble", tuple(outputs), None, agreement))
+        return save_tiny(
+            folder,
+            files,
+            agreement,
+            seed,
+            **{"labels": REASONS, "parts": parts, "models": models, "skill": [], **changes},
+        )
+
+
+def build_tone_detector() -> keras.Model:
+    """A detector of harmonic tones: what in the mean over time has few bands far above the rest."""
+    import keras
+    from keras import layers
+
+    from cryvision.models.calibration import calibration_layer_class
+
+    mel = keras.Input((SOUND.n_frames, SOUND.n_mels), name="mel")
+    mean = layers.Reshape((SOUND.n_mels, 1))(layers.GlobalAveragePooling1D()(mel))
+    peak, middle = layers.GlobalMaxPooling1D()(mean), layers.GlobalAveragePooling1D()(mean)
+    height_db = layers.Subtract()([peak, middle])
+    logits = layers.Rescaling(0.5, offset=-6.0, name="logits")(height_db)
+    return keras.Model(mel, calibration_layer_class()(name="calibration")(logits))
+
+
+def untrained_branch(feature: str, inputs: np.ndarray, n_classes: int) -> keras.Model:
+    """A sound branch that standardises by the inputs and says something of its own to each."""
+    from cryvision.models import autoencoder
+
+    summary = autoencoder.build_summary(*inputs.shape[1:], feature)
+    summaries = np.asarray(summary(inputs))
+    scaling = autoencoder.build_scaling(summaries.mean(axis=0), summaries.var(axis=0))
+    _, encoder = autoencoder.build_autoencoder(summaries.shape[1])
+    classifier = autoencoder.build_classifier(encoder, n_classes)
+    classifier.get_layer("calibration").set_calibration(0.2, np.zeros(n_classes))
+    return autoencoder.build_branch(summary, scaling, classifier)
+
+
+def glides(seconds: float, seed: int = 0) -> np.ndarray:
+    """Sound in which stretches of a harmonic glide, noise and silence take turns; float32."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(round(seconds * SOUND.sample_rate_hz)) / SOUND.sample_rate_hz
+    f0_hz = 400 + 80 * np.sin(2 * np.pi * 0.4 * time_s) + 40 * time_s
+    phase = 2 * np.pi * np.cumsum(f0_hz) / SOUND.sample_rate_hz
+    tone = 0.1 * sum(np.sin(k * phase) / k for k in range(1, 6))
+    noise = 0.02 * rng.standard_normal(len(time_s))
+    turn = (time_s % 4.0) / 4.0
+    samples = np.where(turn < 0.6, tone + 0.1 * noise, np.where(turn < 0.8, noise, 0.0))
+    return samples.astype(np.float32)

@@ -11,10 +11,11 @@ from bundles import BUNDLE_V1
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryvision import classifier
+from cryvision import labelling
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier, classify, has_skill
+from cryvision.classifier import StreamClassifier, classify
 from cryvision.errors import BundleError, ConfigError, MediaError
+from cryvision.labelling import has_skill
 from cryvision.result import Classification
 
 TIMELINE_TOLERANCE = 1e-5  # what the design allows for pieces of other sizes
@@ -251,4 +252,4 @@ class TestClassify:
 
 
 def test_the_label_words_are_those_of_the_design():
-    assert (classifier.NO_CRY, classifier.CRY, classifier.NOT_SURE) == ("no cry", "cry", "not sure")
+    assert (labelling.NO_CRY, labelling.CRY, labelling.NOT_SURE) == ("no cry", "cry", "not sure")

@@ -26,24 +26,44 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": {"bundle", "classifier", "result", "learning"},
     "__main__": {"cli"},
     "cli": {"commands"},
-    "commands": {"bundle", "classifier", "outputs", "learning", "result"},
-    "classifier": {"bundle", "inputs", "smoothing", "result"},
-    "bundle": {"runtime", "description", "staging", "untrusted"},
+    "commands": {
+        *("batch", "bundle", "classifier", "download", "export", "inputs", "learning"),
+        *("outputs", "result"),
+    },
+    "classifier": {
+        *("branch_inputs", "bundle", "facing", "inputs", "labelling", "reasons", "result"),
+        *("scoring", "smoothing", "timeline"),
+    },
+    "reasons": {"branch_inputs", "bundle", "facing", "scoring", "stack"},
+    "branch_inputs": {"facing", "scoring"},
+    "facing": {"inputs"},
+    "scoring": {"bundle", "inputs"},
+    "timeline": {"smoothing"},
+    "labelling": set(),
+    "download": set(),
+    "batch": {"bundle", "classifier", "inputs", "outputs", "result", "staging"},
+    "bundle": {"runtime", "description", "stack", "staging", "untrusted"},
+    "stack": set(),
     "description": {"runtime", "untrusted"},
     "runtime": {"models"},
     "outputs": {"result", "inputs"},
     "smoothing": {"result"},
-    "learning": {"models", "inputs", "classifier", "bundle", "export", "smoothing", "result"},
+    "learning": {
+        *("branch_inputs", "bundle", "classifier", "download", "export", "facing", "inputs"),
+        *("labelling", "models", "result", "scoring", "smoothing", "staging"),
+    },
     "export": {"bundle", "models", "inputs", "runtime"},
     "models": set(),
-    "inputs": set(),
+    "inputs": {"download", "staging", "models", "runtime", "untrusted"},
     "result": set(),
     "staging": set(),
     "untrusted": set(),
     "config": set(),
     "errors": set(),
 }
-KERAS_USERS = {"models", "runtime", "learning/training", "inputs/embedding", "export"}
+KERAS_USERS = {
+    *("models", "runtime", "learning/training", "learning/branches", "inputs/embedding", "export"),
+}
 
 
 def modules() -> list[Path]:

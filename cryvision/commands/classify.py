@@ -67,7 +67,7 @@ def add(commands: Any) -> None:
 
 def _formats(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    known = ("csv", "json", "audacity", "vtt", "textgrid", "png")
+    known = ("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "png")
     for name in names:
         if name not in known:
             raise argparse.ArgumentTypeError(

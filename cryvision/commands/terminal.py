@@ -36,6 +36,11 @@ def log(message: str) -> None:
     """Print one line on stderr; where that cannot be written, there is no place to say so."""
     if sys.stderr is None:
         return
+    if not message.isprintable():
+        # The name of a folder or a bundle may hold line breaks, or steer the terminal.
+        from cryvision.outputs.text import printable
+
+        message = printable(message)
     try:
         print(f"cryvision: {message}", file=sys.stderr, flush=True)
     except OSError:
@@ -73,15 +78,23 @@ class ClipProgress:
     def _show(self, done_s: float, duration_s: float | None) -> None:
         if sys.stderr is None or not sys.stderr.isatty():
             return
+        if duration_s is not None:
+            # Beyond its total, tqdm takes the total for unknown.
+            done_s = min(done_s, duration_s)
         if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=duration_s and round(duration_s, 1),
-                desc=self._name,
-                unit="s",
-                leave=False,
-                delay=1.0,
-                bar_format="{desc}: {percentage:3.0f}% {bar} {n:.0f}/{total:.0f} s {remaining}",
-            )
+            self._bar = self._open(duration_s)
         self._bar.update(done_s - self._bar.n)
+
+    def _open(self, duration_s: float | None) -> Any:
+        from tqdm import tqdm
+
+        from cryvision.outputs.text import printable
+
+        known = "{percentage:3.0f}% {bar} {n:.0f}/{total:.0f} s {remaining}"
+        return tqdm(
+            total=duration_s,
+            desc=printable(self._name),
+            leave=False,
+            delay=1.0,
+            bar_format="{desc}: " + (known if duration_s else "{n:.0f} s done"),
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cryvision.commands.terminal import EXIT_DONE, log
+from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
 
 
 def add(commands: Any) -> None:
@@ -14,17 +14,25 @@ def add(commands: Any) -> None:
         help="train a cry detector on your own annotated recordings",
         description="Train a cry detector on recordings with label files beside them (Praat "
         "TextGrid, Audacity labels, or CSV with start_s and end_s), or on a manifest CSV with "
-        "the columns path, labels and, if known, subject.",
+        "the columns path, labels and, if known, subject. Labels that read cry or crying mean "
+        "crying. Recordings that cannot be used are listed and left out, and the exit status is "
+        "then 3.",
     )
     parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where to write the bundle")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="where to write the bundle: a folder, or a file whose name ends in .zip",
+    )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a bundle that is there already"
     )
     parser.add_argument(
         "--subject-pattern",
         metavar="REGEX",
-        help="its first group, on the path below SOURCE, names the subject of a clip",
+        help="its first group, on the path below SOURCE, names the subject of a clip (default: "
+        "each file is one, and the detector is never said to have skill)",
     )
     parser.add_argument(
         "--false-alarms",
@@ -40,6 +48,13 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from cryvision.learning.detection import train_detector
+    from cryvision.outputs.text import describe_bundle
+
+    left_out: list[str] = []
+
+    def leave_out(problem: str) -> None:
+        left_out.append(problem)
+        log(f"left out: {problem}")
 
     bundle = train_detector(
         options.source,
@@ -50,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
         n_folds=options.folds,
         seed=options.seed,
         log=log,
+        on_problem=leave_out,
     )
-    from cryvision.outputs.text import describe_bundle
-
-    print(describe_bundle(bundle.describe()))
-    return EXIT_DONE
+    log(f"wrote {bundle.folder}")
+    show(describe_bundle(bundle.describe()))
+    return EXIT_SOME_FAILED if left_out else EXIT_DONE

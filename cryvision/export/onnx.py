@@ -55,7 +55,7 @@ def convert(model: keras.Model, path: Path, samples: Mapping[str, np.ndarray]) -
     reference = _keras_outputs(two_outputs, samples)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         written = Path(folder, "model.onnx")
-        _export(two_outputs, written, path)
+        export_model(two_outputs, written, path)
         agreement = compare(written, samples, reference, str(path))
         os.replace(written, path)
     return agreement
@@ -156,21 +156,40 @@ def _keras_outputs(model: keras.Model, samples: Mapping[str, np.ndarray]) -> dic
     return {name: keras.ops.convert_to_numpy(outputs[name]) for name in OUTPUTS}
 
 
-def _export(model: keras.Model, written: Path, path: Path) -> None:
-    """Write the ONNX file and let onnx judge it."""
+def export_model(model: keras.Model, path: Path, shown: Path | None = None) -> None:
+    """Write a Keras model as ONNX, unchecked but by onnx itself.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Called once before.
+    path : Path
+        The file to write.
+    shown : Path, optional
+        The path to name in errors.
+
+    Raises
+    ------
+    CryvisionError
+        If the model cannot be converted.
+    MissingDependencyError
+        If onnx or tf2onnx is not installed.
+    """
     try:
         import onnx
         import tf2onnx  # noqa: F401  (Keras imports it in the middle of the export)
     except ImportError as error:
         raise MissingDependencyError(
-            "onnx and tf2onnx are needed to save a bundle; install them with: "
+            "onnx and tf2onnx are needed to write ONNX files; install them with: "
             f"python -m pip install onnx tf2onnx ({error})"
         ) from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the exporter's, about numpy names
-            model.export(str(written), format="onnx", verbose=False)
-        onnx.checker.check_model(str(written), full_check=True)
+            model.export(str(path), format="onnx", verbose=False)
+        onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:  # the exporter raises any kind
         reason = f"{error}".strip().split("\n", 1)[0]
-        raise CryvisionError(f"{path}: the model cannot be written as ONNX: {reason}") from error
+        raise CryvisionError(
+            f"{shown or path}: the model cannot be written as ONNX: {reason}"
+        ) from error

@@ -40,6 +40,15 @@ LONGEST_GAP_SECONDS = 3600.0
 """A clip is read up to a longer jump in its timestamps. One damaged timestamp would otherwise ask
 for days of silence, which ffmpeg keeps in memory."""
 
+# fmt: off
+MEDIA_SUFFIXES = frozenset({
+    ".3g2", ".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac", ".flv", ".m4a",
+    ".m4v", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg", ".mts", ".oga", ".ogg", ".opus",
+    ".wav", ".webm", ".wma", ".wmv",
+})
+# fmt: on
+"""Names of sound and video files that a folder is searched for."""
+
 KNOWN_LAYOUT_CHANNELS = 8
 """More channels than this have no agreed places; they are averaged."""
 

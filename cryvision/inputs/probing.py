@@ -19,11 +19,15 @@ PIXEL_SHAPES = (0.25, 4.0)
 """Pixel width over height that is believed. Real video lies within 0.5 and 2.2; a damaged header
 may say anything, and would ask for enormous pictures."""
 
+LARGEST_WAV_BYTES = 0x7FFF0000
+"""A WAV file that states this size or more was written to a pipe, where nobody knew its size."""
+
 _STREAM = re.compile(
     r"  Stream #0:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\([^)]*\))?: "
     r"(?P<kind>Audio|Video): (?P<codec>[\w.-]+)(?P<rest>.*)"
 )
 _TURNED = re.compile(r"display ?matrix: rotation of (-?[\d.]+) degrees", re.IGNORECASE)
+_SOUND_BIT_RATE = re.compile(r"  Stream #0:\d+.*: Audio: .*, ([1-9]\d*) kb/s")
 _NO_DECODER = ("none", "unknown")
 _NOT_MOVING = ("(attached pic)", "(still image)", "(timed thumbnails)")
 _LAYOUT_CHANNELS = {"mono": 1, "stereo": 2, "downmix": 2, "binaural": 2, "quad": 4}
@@ -111,7 +115,10 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
             f"{ffmpeg.shown(path)}: a clip must hold sound or moving pictures; this file "
             f"({container}) has no such stream that ffmpeg can decode"
         )
-    duration_s = None if guessed else _duration_s(lines)
+    if not guessed:
+        duration_s = _duration_s(lines)
+    else:
+        duration_s = _cut_wav_duration_s(path, lines) if container == "wav" else None
     return MediaInfo(os.fspath(path), container, duration_s, **fields)
 
 
@@ -172,6 +179,20 @@ def _picture_fields(found: re.Match[str], below: list[str]) -> dict[str, Any]:
         "fps": float(rate[1]) * (1000 if rate[2] else 1) if rate else None,
         "picture_stream": int(found["index"]),
     }
+
+
+def _cut_wav_duration_s(path: str | os.PathLike[str], lines: list[str]) -> float | None:
+    """Return the length that a WAV file's header states where the file ends before it.
+
+    ffmpeg then gives the length of what is there.
+    """
+    with open(path, "rb") as file:
+        stated = int.from_bytes(file.read(8)[4:], "little") + 8
+        missing = stated - os.fstat(file.fileno()).st_size
+    rate = next((found for line in lines if (found := _SOUND_BIT_RATE.match(line))), None)
+    if missing <= 0 or stated >= LARGEST_WAV_BYTES or rate is None:
+        return None
+    return stated * 8 / (int(rate[1]) * 1000)
 
 
 def _duration_s(lines: list[str]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cryvision.errors import AnnotationError, ConfigError
+from cryvision.inputs.media import MEDIA_SUFFIXES
 from cryvision.learning.label_files import Interval, read_intervals, read_rows
 
 __all__ = [
@@ -28,22 +29,21 @@ __all__ = [
 CRY_LABELS = ("cry", "crying")
 """Labels that mean crying, in any case."""
 
-# fmt: off
-MEDIA_SUFFIXES = frozenset({
-    ".3g2", ".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac", ".flv", ".m4a",
-    ".m4v", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg", ".mts", ".oga", ".ogg", ".opus",
-    ".wav", ".webm", ".wma", ".wmv",
-})
-# fmt: on
-"""Names of sound and video files that a folder is searched for."""
-
 LABEL_SUFFIXES = (".textgrid", ".txt", ".csv", ".labels.txt", ".events.csv")
 """What may follow the name of a clip, with or without its own suffix, in the name of its labels."""
 
-_DONATEACRY_CLIP = re.compile(
-    r"(?P<phone>[0-9a-f-]{36})-(?P<epoch>\d{10})\d*-[\d.]+-[a-z]+-\w+-[a-z]+", re.IGNORECASE
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+DONATEACRY_CLIP = re.compile(
+    rf"(?P<phone>{_UUID})-(?P<epoch>\d{{10}})(?P<fraction>\d{{3}}|\.\d+)?"
+    rf"-(?P<app_version>\d+(?:\.\d+)*)(?:-(?P<second_id>{_UUID}))?"
+    r"-(?P<gender>[mf])-(?P<age>\d\d)-(?P<code>[a-z]{2})",
+    re.IGNORECASE,
 )
-_DONATEACRY_SEGMENTS = re.compile(r"(?P<phone>[0-9a-f-]{36})-(?P<epoch>\d{10})", re.IGNORECASE)
+"""How donateacry-corpus names a clip, without suffixes: the epoch is in seconds (iOS, once with a
+fraction) or in milliseconds (Android), and two clips carry a second id behind the version."""
+
+_DONATEACRY_SEGMENTS = re.compile(rf"(?P<phone>{_UUID})-(?P<epoch>\d{{10}})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def find_annotated_clips(
         If the pattern is no regular expression with a group.
     """
     source = Path(source)
-    pattern = _subject_pattern(subject_pattern)
+    pattern = compile_subject_pattern(subject_pattern)
     if source.is_dir():
         root, (pairs, problems) = source, _pairs_in_folder(source)
     elif source.is_file():
@@ -187,17 +187,8 @@ def find_annotated_clips(
         raise AnnotationError(f"the source must be a folder or a manifest; nothing is at {source}")
     clips = []
     for path, labels, named_subject in pairs:
-        relative = _relative(path, root)
-        subject, subject_source = relative, "file"
-        if named_subject:
-            subject, subject_source = named_subject, "manifest"
-        elif pattern is not None:
-            found = pattern.search(relative)
-            if found is None or not found[1]:
-                problems.append(f"{path}: the subject pattern {pattern.pattern!r} does not fit")
-                continue
-            subject, subject_source = found[1], "pattern"
         try:
+            subject, subject_source = find_subject(path, root, named_subject, pattern)
             intervals = tuple(read_intervals(labels))
         except AnnotationError as error:
             problems.append(str(error))
@@ -229,7 +220,7 @@ def donateacry_segments(
     AnnotationError
         If a name is of another form, or a clip and a TextGrid do not pair one to one.
     """
-    clips = _by_phone_and_epoch(Path(wav_folder), ".wav", _DONATEACRY_CLIP)
+    clips = _by_phone_and_epoch(Path(wav_folder), ".wav", DONATEACRY_CLIP)
     segments = _by_phone_and_epoch(Path(segment_folder), ".textgrid", _DONATEACRY_SEGMENTS)
     for key in sorted(clips.keys() ^ segments.keys()):
         alone = clips.get(key) or segments[key]
@@ -247,14 +238,8 @@ _Pair = tuple[Path, Path, str]
 
 def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[str]]:
     problems: list[str] = []
-
-    def unreadable(error: OSError) -> None:
-        problems.append(f"{error.filename}: the folder could not be read: {error.strerror}")
-
     pairs: list[_Pair] = []
-    for parent, folders, names in os.walk(folder, onerror=unreadable):
-        folders.sort()
-        files = [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
+    for files in visible_files(folder, problems):
         clips = [path for path in files if path.suffix.lower() in MEDIA_SUFFIXES]
         owners = {
             path: [clip for clip in clips if {clip.name, clip.stem} & _clip_names(path.name)]
@@ -310,7 +295,28 @@ def _pairs_in_manifest(manifest: Path) -> tuple[list[_Pair], list[str]]:
     return pairs, problems
 
 
-def _subject_pattern(text: str | None) -> re.Pattern[str] | None:
+def visible_files(folder: Path, problems: list[str]) -> Iterator[list[Path]]:
+    """Walk through a folder and all folders in it: the files of each, sorted, less hidden ones.
+
+    A folder that cannot be read becomes a line of ``problems``.
+    """
+
+    def unreadable(error: OSError) -> None:
+        problems.append(f"{error.filename}: the folder could not be read: {error.strerror}")
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
+        folders.sort()
+        yield [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
+
+
+def compile_subject_pattern(text: str | None) -> re.Pattern[str] | None:
+    """Compile a subject pattern, which must have a group.
+
+    Raises
+    ------
+    ConfigError
+        If it is no regular expression or has no group.
+    """
     if text is None:
         return None
     try:
@@ -324,11 +330,28 @@ def _subject_pattern(text: str | None) -> re.Pattern[str] | None:
     return pattern
 
 
-def _relative(path: Path, root: Path) -> str:
+def find_subject(
+    path: Path, root: Path, named: str, pattern: re.Pattern[str] | None
+) -> tuple[str, str]:
+    """Tell whose clip it is, and by what: its manifest, the pattern, or else the file alone.
+
+    Raises
+    ------
+    AnnotationError
+        If the pattern decides and does not fit the path below ``root``.
+    """
     try:
-        return path.relative_to(root).as_posix()
+        relative = path.relative_to(root).as_posix()
     except ValueError:  # a manifest may name clips anywhere
-        return path.as_posix()
+        relative = path.as_posix()
+    if named:
+        return named, "manifest"
+    if pattern is None:
+        return relative, "file"
+    found = pattern.search(relative)
+    if found is None or not found[1]:
+        raise AnnotationError(f"{path}: the subject pattern {pattern.pattern!r} does not fit")
+    return found[1], "pattern"
 
 
 def _by_phone_and_epoch(
@@ -340,7 +363,7 @@ def _by_phone_and_epoch(
             continue
         match = form.fullmatch(path.stem)
         if match is None:
-            raise AnnotationError(f"{path}: the name must be of the form {form.pattern}")
+            raise AnnotationError(f"{path}: the name must be as donateacry-corpus has it")
         key = (match["phone"].lower(), match["epoch"])
         if key in found:
             raise AnnotationError(f"{path}: phone id and epoch must differ from {found[key]}")

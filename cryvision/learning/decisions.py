@@ -17,13 +17,14 @@ from cryvision.learning.training import calibrated, fit_calibration
 from cryvision.learning.windows import MIN_LEVEL_DBFS, Windows
 from cryvision.smoothing import find_events
 
-SOUND = SoundConfig(feature="mel", window_seconds=0.5, context_seconds=1.5, hop_seconds=0.1)
-"""What the detector hears: a window of 0.5 s and the 1.5 s before it."""
+SOUND = SoundConfig(feature="mel", window_seconds=0.5, context_seconds=3.5, hop_seconds=0.1)
+"""What the detector hears: a window of 0.5 s and the 3.5 s before it."""
 
 LEAVE_SHARE = 0.7
 """An event ends when the score falls below this share of the threshold that opens it."""
 
-THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.01), 2)
+THRESHOLDS = tuple(percent / 100 for percent in range(5, 96))
+"""Those that are tried for a wanted number of false alarms, and the limits of any."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def calibrate(
             _event_times,
             THRESHOLDS,
         )
-    return Calibration(temperature, bias, float(np.clip(threshold, 0.05, 0.95)))
+    return Calibration(temperature, bias, float(np.clip(threshold, THRESHOLDS[0], THRESHOLDS[-1])))
 
 
 def cross_fitted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 
 from cryvision import bundle as bundles
 from cryvision.bundle import Bundle, Part
-from cryvision.errors import ConfigError, CryvisionError
+from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.learning import evaluation
 from cryvision.learning.decisions import SOUND, Calibration, calibrate, cross_fitted, gate_for
 from cryvision.learning.splits import grouped_folds
@@ -34,12 +35,12 @@ if TYPE_CHECKING:
 
     from cryvision.learning.annotations import AnnotatedClip
 
-SHARES = {"own": 0.8, "synthetic": 0.2}
+SHARES = {"own": 0.6, "own-copies": 0.2, "synthetic": 0.08, "tonal": 0.12}
 SYNTHETIC_PER_FAMILY = 40
 SYNTHETIC_SECONDS = 5.0
-MOST_WINDOWS = 200_000
-"""About how many windows are kept of the recordings (1.6 GB); five and a half hours have as many,
-and more recordings are cut at a longer hop."""
+MOST_WINDOWS = 60_000
+"""About how many windows are kept of the recordings (1 GB, and 1.5 GB of copies); an hour and
+forty minutes have as many, and more recordings are cut at a longer hop."""
 
 SMOOTH_SECONDS = 1.0
 PARITY_WINDOWS = 500
@@ -98,11 +99,13 @@ def train_detector(
     from cryvision.learning.annotations import find_annotated_clips
 
     say = log or (lambda line: None)
-    bundles.check_target(out, overwrite)
+    report = on_problem or say
+    _check_settings(false_alarms_per_hour, n_folds, seed)
+    target = bundles.check_target(out, overwrite)
     clips, problems = find_annotated_clips(source, subject_pattern)
-    own, copies, unreadable = _read_clips(clips, seed, say)
-    for problem in [*problems, *unreadable]:
-        (on_problem or say)(problem)
+    for problem in problems:
+        report(problem)
+    own, copies = _read_clips(clips, seed, say, report)
     _check_labels(own, source)
     negatives = synthetic_negatives(SYNTHETIC_PER_FAMILY, SYNTHETIC_SECONDS, seed)
     windows = concatenate([own, copies, windows_of(negatives, SOUND, every=2)])
@@ -124,40 +127,58 @@ def train_detector(
         calibration,
         own,
         out,
-        name=Path(out).stem,
+        name=target.stem if target.suffix.lower() == ".zip" else target.name,
         skill=[skill],
         sources=[
-            {"name": str(source), "licence": "the owner's", "url": "", "changes": "none"},
+            {
+                "name": Path(source).resolve().name,
+                "licence": "the owner's",
+                "url": "",
+                "changes": "none",
+            },
         ],
         seed=seed,
         overwrite=overwrite,
     )
 
 
+def _check_settings(false_alarms_per_hour: float | None, n_folds: int, seed: int) -> None:
+    """Refuse before anything is read what would be refused hours later."""
+    if false_alarms_per_hour is not None and not 0 <= false_alarms_per_hour < math.inf:
+        raise ConfigError(
+            f"false alarms per hour must be 0 or more and finite; got {false_alarms_per_hour}"
+        )
+    if n_folds < 2:
+        raise ConfigError(f"n_folds must be at least 2; got {n_folds}")
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"seed must be 0 to {2**32 - 1}; got {seed}")
+
+
 def _read_clips(
-    clips: Sequence[AnnotatedClip], seed: int, say: Log
-) -> tuple[Windows, Windows, list[str]]:
+    clips: Sequence[AnnotatedClip], seed: int, say: Log, report: Log
+) -> tuple[Windows, Windows]:
     """Windows of the recordings and of their altered copies; one recording in memory at a time."""
     from cryvision.inputs.media import read_sound
     from cryvision.learning.annotations import cry_intervals
 
-    own, copies, problems = [], [], []
+    own, copies = [], []
     every = _every(clips)
     for number, clip in enumerate(clips):
         say(f"reading {number + 1} of {len(clips)}: {clip.path}")
-        try:
-            samples = read_sound(clip.path)
-        except CryvisionError as error:
-            problems.append(str(error))
-            continue
         cry = tuple(cry_intervals(clip.intervals))
-        sound = LabelledSound(samples, cry, clip.subject, "own", str(clip.path))
-        own.append(windows_of([sound], SOUND, every))
         rng = np.random.default_rng([seed, number])
-        copies.append(windows_of(altered_copies(sound, (), rng), SOUND, 2 * every))
+        try:
+            sound = LabelledSound(read_sound(clip.path), cry, clip.subject, "own", str(clip.path))
+            altered = altered_copies(sound, (), rng)
+        except MediaError as error:
+            # Anything else would befall the other recordings as well.
+            report(str(error))
+            continue
+        own.append(windows_of([sound], SOUND, every))
+        copies.append(windows_of(altered, SOUND, 2 * every))
     if not own:
         raise CryvisionError("no annotated recording could be read: there is nothing to train on")
-    return concatenate(own), concatenate(copies), problems
+    return concatenate(own), concatenate(copies)
 
 
 def _every(clips: Sequence[AnnotatedClip]) -> int:
@@ -167,7 +188,7 @@ def _every(clips: Sequence[AnnotatedClip]) -> int:
     seconds = 0.0
     for clip in clips:
         # What cannot be read is reported when it is read.
-        with contextlib.suppress(CryvisionError):
+        with contextlib.suppress(MediaError):
             seconds += probe(clip.path).duration_s or 0.0
     return max(1, math.ceil(seconds / SOUND.hop_seconds / MOST_WINDOWS))
 
@@ -184,23 +205,35 @@ def _check_labels(own: Windows, source: str | os.PathLike[str]) -> None:
 def subject_folds(windows: Windows, n_folds: int, seed: int) -> list[set[str]]:
     """Divide the subjects into folds of about the same share of crying.
 
+    There are fewer folds where so many would leave one of them without a subject, or nothing but
+    crying (or no crying at all) in the others, which train and calibrate for it.
+
     Returns
     -------
     list of set of str
         The subjects of each fold.
+
+    Raises
+    ------
+    ConfigError
+        If the subjects cannot be divided even into two folds.
     """
-    clips, first = np.unique(windows.clip, return_index=True)
+    _, first, of_window = np.unique(windows.clip, return_index=True, return_inverse=True)
     subjects = windows.subject[first]
-    share = [float(windows.cry[windows.clip == clip].mean()) for clip in clips]
-    n_subjects = len(set(subjects))
-    if n_subjects < 2:
-        raise ConfigError(
-            f"measuring skill needs recordings of at least two subjects; got one: {subjects[0]!r}"
-        )
-    folds = grouped_folds(
-        subjects.tolist(), [value >= 0.5 for value in share], min(n_folds, n_subjects), seed
+    mostly_cry = np.bincount(of_window, windows.cry) / np.bincount(of_window) >= 0.5
+    most = min(n_folds, len(set(subjects)), int(np.bincount(mostly_cry).max()))
+    kinds = [windows.scored & ((windows.cry >= 0.5) == cry) for cry in (True, False)]
+    for n in range(most, 1, -1):
+        rows = grouped_folds(subjects.tolist(), mostly_cry.tolist(), n, seed)
+        folds = [set(subjects[fold]) for fold in rows]
+        others = [~np.isin(windows.subject, list(fold)) for fold in folds]
+        if all(np.any(kind & other) for kind in kinds for other in others):
+            return folds
+    with_cry, without = (len(set(windows.subject[kind])) for kind in kinds)
+    raise ConfigError(
+        "measuring skill needs crying of at least two subjects, and of two no crying, that folds "
+        f"can keep apart; got {with_cry} and {without} of {len(set(subjects))} subjects"
     )
-    return [set(subjects[fold]) for fold in folds]
 
 
 def out_of_fold_logits(
@@ -303,6 +336,7 @@ def save_detector(
     sources: list[dict[str, str]],
     seed: int,
     overwrite: bool = False,
+    command: str | None = None,
     notes: str = "",
     texts: Mapping[str, str] | None = None,
 ) -> Bundle:
@@ -315,8 +349,8 @@ def save_detector(
     calibration : Calibration
     windows : Windows
         Real windows on which Keras and ONNX must agree; some of them are drawn.
-    out, name, skill, sources, seed, overwrite, notes, texts
-        As for `cryvision.bundle.save`.
+    out, name, skill, sources, seed, overwrite, command, notes, texts
+        As for `cryvision.bundle.save`; the command is that of this process by default.
     """
     from cryvision.export.onnx import part_files
 
@@ -337,8 +371,14 @@ def save_detector(
             skill=skill,
             sources=sources,
             seed=seed,
-            command=" ".join(["cryvision", *sys.argv[1:]]),
+            command=command or _command(),
             notes=notes,
             texts=texts,
             overwrite=overwrite,
         )
+
+
+def _command() -> str:
+    """What was run: the command line of cryvision, or a script that uses it."""
+    program = Path(sys.argv[0]).name
+    return shlex.join(["cryvision" if program == "__main__.py" else program, *sys.argv[1:]])

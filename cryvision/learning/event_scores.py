@@ -45,8 +45,9 @@ class ScoredClip(NamedTuple):
 
     Attributes
     ----------
-    scores : ndarray of float, shape (n_windows,)
-        The detector's scores, on a subject that it was not trained on.
+    scores : ndarray of float, shape (n_windows,) or (n_windows, n)
+        The detector's scores, on a subject that it was not trained on, as the ``find_events`` of
+        `threshold_for_false_alarms` takes them.
     reference : array_like, shape (n_events, 2)
         The true events.
     duration_s : float

@@ -112,11 +112,11 @@ def _parse_rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[
                 header = [cell.lower() for cell in cells]
             elif len(cells) != len(header):
                 rule = f"a row must have {len(header)} cells, as the header has; got {len(cells)}"
-                raise _refused(path, reader.line_num, rule)
+                raise refused(path, reader.line_num, rule)
             else:
                 rows.append((reader.line_num, dict(zip(header, cells, strict=True))))
     except csv.Error as error:
-        raise _refused(path, reader.line_num, f"not a CSV file: {error}") from error
+        raise refused(path, reader.line_num, f"not a CSV file: {error}") from error
     return header, rows
 
 
@@ -125,7 +125,7 @@ def _read_csv(path: Path, text: str) -> list[Interval]:
     columns = next((pair for pair in TIME_COLUMNS if set(pair) <= set(header)), None)
     if columns is None:
         pairs = " or ".join(f"{start} and {end}" for start, end in TIME_COLUMNS)
-        raise _refused(path, 1, f"the header must name {pairs}; got {', '.join(header):.80}")
+        raise refused(path, 1, f"the header must name {pairs}; got {', '.join(header):.80}")
     start, end = columns
     return [
         _interval(path, line, row[start], row[end], row.get("label", UNLABELLED))
@@ -142,7 +142,7 @@ def _read_audacity(path: Path, text: str) -> list[Interval]:
         fields = line.split("\t", 2)
         if len(fields) < 2:
             rule = f"a label must be onset, offset and text, separated by tabs; got {line!r:.80}"
-            raise _refused(path, number, rule)
+            raise refused(path, number, rule)
         label = fields[2] if len(fields) == 3 else ""
         intervals.append(_interval(path, number, fields[0], fields[1], label))
     return intervals
@@ -150,7 +150,7 @@ def _read_audacity(path: Path, text: str) -> list[Interval]:
 
 def _read_textgrid(path: Path, text: str) -> list[Interval]:
     if "ooTextFile" not in text.split("\n", 1)[0]:
-        raise _refused(path, 1, 'a TextGrid must begin with File type = "ooTextFile"')
+        raise refused(path, 1, 'a TextGrid must begin with File type = "ooTextFile"')
     text = _with_plain_times(path, text)
     values = [line.rpartition("=")[2].strip() for line in text.split("\n")]
     intervals = []
@@ -175,9 +175,9 @@ def _with_plain_times(path: Path, text: str) -> str:
 
     def plain(found: re.Match[str]) -> str:
         try:
-            return f"{found[1]}{_seconds(found[2]):.9f}"
+            return f"{found[1]}{read_seconds(found[2]):.9f}"
         except ValueError as error:
-            raise _refused(path, _line_at(text, found.start()), str(error)) from error
+            raise refused(path, _line_at(text, found.start()), str(error)) from error
 
     return _TEXTGRID_TIME.sub(plain, text)
 
@@ -197,7 +197,7 @@ def _textgrid_tiers(path: Path, text: str) -> list[dict[str, Any]]:
         )["tiers"]
     except (errors.PraatioException, ValueError, IndexError) as error:
         rule = f"the TextGrid is cut off or damaged: {' '.join(str(error).split())}"
-        raise _refused(path, last_line, rule) from error
+        raise refused(path, last_line, rule) from error
     n_tiers = _TEXTGRID_N_TIERS.search(text)
     promised = [int(number) for number in _TEXTGRID_N_ENTRIES.findall(text)]
     found = [len(tier["entries"]) for tier in tiers]
@@ -206,7 +206,7 @@ def _textgrid_tiers(path: Path, text: str) -> list[dict[str, Any]]:
             "the TextGrid is cut off or damaged: entries of its tiers are counted as "
             f"{promised} and found as {found}, for {n_tiers[1] if n_tiers else 'no'} tiers"
         )
-        raise _refused(path, last_line, rule)
+        raise refused(path, last_line, rule)
     return tiers
 
 
@@ -222,28 +222,35 @@ def _read_text(path: Path) -> str:
         text = raw.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
         if marked:
-            raise _refused(path, 1, "the text must be UTF-16, as its first bytes say") from error
+            raise refused(path, 1, "the text must be UTF-16, as its first bytes say") from error
         text = raw.decode("latin-1")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     odd = _NOT_TEXT.search(text)
     if odd is not None:
-        raise _refused(path, _line_at(text, odd.start()), f"labels must be text; got {odd[0]!r}")
+        raise refused(path, _line_at(text, odd.start()), f"labels must be text; got {odd[0]!r}")
     if not text.strip():
-        raise _refused(path, 1, "a file of labels must not be empty")
+        raise refused(path, 1, "a file of labels must not be empty")
     return text
 
 
 def _interval(path: Path, line: int, start: str, end: str, label: str) -> Interval:
     try:
-        start_s, end_s = _seconds(start), _seconds(end)
+        start_s, end_s = read_seconds(start), read_seconds(end)
     except ValueError as error:
-        raise _refused(path, line, str(error)) from error
+        raise refused(path, line, str(error)) from error
     if end_s < start_s:
-        raise _refused(path, line, f"the end must not be before the start; got {start} to {end}")
+        raise refused(path, line, f"the end must not be before the start; got {start} to {end}")
     return Interval(start_s, end_s, label.strip())
 
 
-def _seconds(text: str) -> float:
+def read_seconds(text: str) -> float:
+    """Read a time.
+
+    Raises
+    ------
+    ValueError
+        If it is not a number, not finite or negative; the message is the rule.
+    """
     try:
         seconds = float(text.replace("_", "x"))  # float() alone takes 1_0 for 10
     except ValueError:
@@ -257,5 +264,6 @@ def _line_at(text: str, position: int) -> int:
     return text.count("\n", 0, position) + 1
 
 
-def _refused(path: Path, line: int, rule: str) -> AnnotationError:
+def refused(path: Path, line: int, rule: str) -> AnnotationError:
+    """Make the error that names a file, its line, and the rule that was broken there."""
     return AnnotationError(f"{path}: line {line}: {rule}")

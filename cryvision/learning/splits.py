@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
@@ -60,7 +61,10 @@ def grouped_folds(
     from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
-    folds = [test for _, test in splitter.split(np.zeros(len(groups)), classes, groups)]
+    with warnings.catch_warnings():
+        # That a rare label does not reach every fold is what whole subjects may ask for.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        folds = [test for _, test in splitter.split(np.zeros(len(groups)), classes, groups)]
     if not all(len(fold) for fold in folds):
         raise ConfigError(
             f"{n_subjects} subjects of too unequal size leave one of {n_folds} folds empty; "

@@ -17,21 +17,9 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
+from cryvision.learning.voice import VOWELS_HZ, vocal_folds, vocal_tract
 
-_FRAME = 512
-_FRAME_HOP = 256
-_FRAME_FFT = 1024
 _TABLE = 8192
-
-_VOWELS_HZ = np.array(
-    [
-        [270, 390, 530, 660, 730, 570, 440, 300, 640, 490],
-        [2290, 1990, 1840, 1720, 1090, 840, 1020, 870, 1190, 1350],
-        [3010, 2550, 2480, 2410, 2440, 2410, 2240, 2240, 2390, 1690],
-    ]
-).T
-"""Mean F1 to F3 of ten vowels spoken by men: Peterson & Barney (1952), J. Acoust. Soc. Am. 24(2),
-table II."""
 
 _CHORDS_SEMITONES = ((0, 4, 7), (0, 3, 7), (0, 4, 7, 11), (0, 5, 7), (0, 3, 6, 9), (0, 7, 12))
 
@@ -101,44 +89,6 @@ def _unit(sound: np.ndarray) -> np.ndarray:
     """Scale to a root mean square of 1; silence stays silence."""
     level = np.sqrt(np.mean(sound**2))
     return sound / level if level > 0 else sound
-
-
-def _pulses(rng: np.random.Generator, f0_hz: np.ndarray) -> np.ndarray:
-    """One pulse a period, with a little jitter and shimmer, between samples where it falls so."""
-    cycles = _cycles(f0_hz)
-    wanted = np.arange(1, int(cycles[-1]) + 1) + rng.normal(0, 0.01, int(cycles[-1]))
-    places = np.interp(wanted, cycles, np.arange(len(cycles), dtype=np.float64))
-    whole = places.astype(np.int64)
-    sizes = rng.normal(1, 0.06, len(places)) * np.sqrt(SAMPLE_RATE_HZ / f0_hz[whole])
-    late = places - whole
-    early = np.bincount(whole, sizes * (1 - late), minlength=len(f0_hz) + 1)
-    return np.asarray((early + np.bincount(whole + 1, sizes * late, len(f0_hz) + 1))[: len(f0_hz)])
-
-
-def _vocal_tract(
-    rng: np.random.Generator, source: np.ndarray, knots_s: np.ndarray, formants_hz: np.ndarray
-) -> np.ndarray:
-    """Pass a source through resonances whose places, shape (knots, formants), move in time."""
-    n_frames = 1 + -(-len(source) // _FRAME_HOP)
-    padded = np.zeros((n_frames + 1) * _FRAME_HOP, dtype=np.float32)
-    padded[_FRAME_HOP : _FRAME_HOP + len(source)] = source
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_FRAME_HOP]
-    frames = frames * np.hanning(_FRAME + 1)[:-1].astype(np.float32)
-    frequency_hz = np.fft.rfftfreq(_FRAME_FFT, 1 / SAMPLE_RATE_HZ).astype(np.float32)
-    gains = 1 / np.sqrt(1 + (frequency_hz / _log_uniform(rng, 150, 900)) ** 2)
-    bandwidths_hz = float(rng.uniform(0.8, 1.6)) * np.array([70, 100, 160, 250], dtype=np.float32)
-    times_s = np.arange(n_frames) * (_FRAME_HOP / SAMPLE_RATE_HZ)
-    for formant, bandwidth_hz in zip(formants_hz.T, bandwidths_hz, strict=True):
-        place = np.interp(times_s, knots_s, formant).astype(np.float32)[:, None]
-        away = np.square(place * place - np.square(frequency_hz))
-        gains = gains * (place * place / np.sqrt(away + np.square(bandwidth_hz * frequency_hz)))
-    turned = np.fft.irfft(np.fft.rfft(frames, _FRAME_FFT) * gains, _FRAME_FFT)
-    # The gains have no phase, so half of the response comes before the frame.
-    turned = np.roll(turned, _FRAME_HOP, axis=1).reshape(n_frames, -1, _FRAME_HOP)
-    out = np.zeros((n_frames + turned.shape[1], _FRAME_HOP))
-    for part in range(turned.shape[1]):
-        out[part : part + n_frames] += turned[:, part]
-    return out.reshape(-1)[2 * _FRAME_HOP : 2 * _FRAME_HOP + len(source)]
 
 
 def _spans(
@@ -285,6 +235,21 @@ def chords(rng: np.random.Generator, n_samples: int) -> np.ndarray:
     return sound
 
 
+def notes(rng: np.random.Generator, n_samples: int) -> np.ndarray:
+    """Single steady notes one after the other, as of an organ, a horn or a reed."""
+    home_hz, decay = _log_uniform(rng, 120, 1500), rng.uniform(0, 2)
+    odd_alone, n_harmonics = rng.random() < 0.4, int(rng.integers(1, 30))
+    note_s, gap_s = _log_uniform(rng, 0.08, 1.0), rng.uniform(0, 0.3)
+    sound = np.zeros(n_samples)
+    for start, end in _spans(rng, n_samples, (note_s, 2 * note_s), (0.0, gap_s)):
+        note_hz = home_hz * 2 ** rng.uniform(-1, 1)
+        amplitudes = _amplitudes(rng, note_hz, n_harmonics, decay)
+        amplitudes[1::2] *= 0.0 if odd_alone else 1.0
+        wave = _harmonics(rng, _steady_cycles(note_hz, end - start), amplitudes)
+        sound[start:end] = _faded(_unit(wave), _log_uniform(rng, 0.002, 0.06))
+    return sound
+
+
 def synthetic_speech(rng: np.random.Generator, n_samples: int) -> np.ndarray:
     """A talking voice, a man's to a child's: syllables of vowels, hisses and pauses."""
     f0_hz = _log_uniform(rng, 80, 330)
@@ -303,10 +268,10 @@ def synthetic_speech(rng: np.random.Generator, n_samples: int) -> np.ndarray:
     pitch = f0_hz * np.exp(rng.normal(0, rng.uniform(0.04, 0.18), n_syllables))
     line = np.clip(np.interp(times_s, starts_s, pitch), 70, 400)
     breath = rng.standard_normal(n_samples)
-    source = envelope * (_pulses(rng, line) + breath * _log_uniform(rng, 0.02, 0.3))
-    vowels = _VOWELS_HZ[rng.integers(len(_VOWELS_HZ), size=n_syllables)] * tract
+    source = envelope * (vocal_folds(rng, line) + breath * _log_uniform(rng, 0.02, 0.3))
+    vowels = VOWELS_HZ[rng.integers(len(VOWELS_HZ), size=n_syllables)] * tract
     formants = np.column_stack([vowels, np.full(n_syllables, 3400 * tract)])
-    voice = _vocal_tract(rng, source, starts_s + 0.4 * lengths_s, formants)
+    voice = vocal_tract(rng, source, starts_s + 0.4 * lengths_s, formants)
     hissed = np.where(rng.random(n_syllables) < 0.4, rng.uniform(0.2, 1.0, n_syllables), 0)
     edges = starts_s[:, None] + lengths_s[:, None] * np.array([-0.25, -0.1, 0.1, 0.2])
     puffs = hissed[:, None] * np.array([0.0, 1.0, 1.0, 0.0])
@@ -340,11 +305,11 @@ def laughter(rng: np.random.Generator, n_samples: int) -> np.ndarray:
     places_s, voiced, breathed, pitch = np.array(knots).T
     times_s = np.arange(n_samples) / SAMPLE_RATE_HZ
     line = np.interp(times_s, places_s, pitch)
-    source = _pulses(rng, line) * np.interp(times_s, places_s, voiced)
+    source = vocal_folds(rng, line) * np.interp(times_s, places_s, voiced)
     puffs = rng.standard_normal(n_samples) * np.interp(times_s, places_s, breathed)
     tract = np.clip((f0_hz / 150) ** 0.3, 0.95, 1.5)
-    formants = np.append(_VOWELS_HZ[rng.choice([2, 3, 4, 6, 8])], 3400)[None, :] * tract
-    return _vocal_tract(rng, source + puffs * breathiness, np.zeros(1), formants)
+    formants = np.append(VOWELS_HZ[rng.choice([2, 3, 4, 6, 8])], 3400)[None, :] * tract
+    return vocal_tract(rng, source + puffs * breathiness, np.zeros(1), formants)
 
 
 def babble(rng: np.random.Generator, n_samples: int) -> np.ndarray:
@@ -383,8 +348,11 @@ def animal_like(rng: np.random.Generator, n_samples: int) -> np.ndarray:
     return sound
 
 
-_STEADY = (coloured_noise, hum, clicks, tones, beeps, sweeps, chords)
+_STEADY = (coloured_noise, hum, clicks, tones, beeps, sweeps, chords, notes)
 _LIVING = (synthetic_speech, laughter, babble, rumble_and_wind, animal_like)
+TONAL = tuple(family.__name__ for family in (tones, beeps, sweeps, chords, notes))
+"""Families of clear pitch, which are what crying is most easily taken for."""
+
 NEGATIVES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     family.__name__: family for family in (*_STEADY, *_LIVING)
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,17 @@ if TYPE_CHECKING:
     import keras
 
 BATCH_SIZE = 128
-N_STEPS = 1000
+MOST_STEPS = 1500
+MOST_PASSES = 3
+"""Training ends after so many batches, or so many passes over the windows, whichever is less."""
+
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-3
 
-EQUALISER_DB = 4.0
+AVERAGED_SHARE = 1 / 6
+"""The weights that are kept are a running mean over about the last so many of the steps."""
+
+EQUALISER_DB = 1.0
 """Standard deviation of each of the four smooth curves that a random equaliser adds."""
 
 NO_CONTEXT_SHARE = 0.15
@@ -35,7 +42,7 @@ def fit_detector(
     shares: Mapping[str, float],
     seed: int,
     left_out: Collection[str] = (),
-    n_steps: int = N_STEPS,
+    n_steps: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> keras.Model:
     """Train a cry detector.
@@ -50,8 +57,8 @@ def fit_detector(
         The same seed, data and versions give the same model.
     left_out : collection of str
         Subjects of whom no window is used, nor any in which they are the noise.
-    n_steps : int
-        Batches of 128 windows.
+    n_steps : int, optional
+        Batches of 128 windows; by default as ``MOST_STEPS`` and ``MOST_PASSES`` say.
     progress : callable, optional
         Called with (steps done, steps in all).
 
@@ -68,11 +75,15 @@ def fit_detector(
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     rows = np.flatnonzero(windows.scored & ~windows.holds(left_out))
+    chances = _chances(windows, rows, shares)
+    n_steps = n_steps or min(MOST_STEPS, math.ceil(MOST_PASSES * len(rows) / BATCH_SIZE))
     model = build_detector(*windows.inputs.shape[1:])
     model.compile(
         optimizer=keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(LEARNING_RATE, n_steps),
             weight_decay=WEIGHT_DECAY,
+            use_ema=True,
+            ema_momentum=max(0.0, 1 - 1 / (AVERAGED_SHARE * n_steps)),
         ),
         loss="binary_crossentropy",
     )
@@ -84,15 +95,17 @@ def fit_detector(
             )
         )
     history = model.fit(
-        _batches(windows, rows, _chances(windows, rows, shares), seed),
+        _batches(windows, rows, chances, seed),
         steps_per_epoch=n_steps,
         epochs=1,
+        shuffle=False,
         verbose=0,
         callbacks=callbacks,
     )
     loss = history.history["loss"][-1]
-    if not np.isfinite(loss):
-        raise CryvisionError(f"training must end with a finite loss; got {loss}")
+    # ReLU makes 0 of NaN, so weights may be lost without a trace in the loss.
+    if not (np.isfinite(loss) and all(np.isfinite(w).all() for w in model.get_weights())):
+        raise CryvisionError(f"training must end with finite loss and weights; got loss {loss}")
     return model
 
 
@@ -106,7 +119,7 @@ def detector_logits(model: keras.Model, windows: Windows) -> np.ndarray:
     """
     import keras
 
-    to_logits = keras.Model(model.inputs, model.get_layer("logits").output)
+    to_logits = keras.Model(model.inputs[0], model.get_layer("logits").output)
     logits = np.full(len(windows), -np.inf)
     rows = np.flatnonzero(windows.scored)
     for first in range(0, len(rows), PREDICTION_BATCH_SIZE):
@@ -135,6 +148,11 @@ def fit_calibration(logits: np.ndarray, cry: np.ndarray) -> tuple[float, float]:
     from sklearn.linear_model import LogisticRegression
 
     finite = np.isfinite(logits)
+    if len(np.unique(cry[finite])) < 2:
+        raise CryvisionError(
+            "calibration needs scored windows with crying and without; got "
+            f"{np.count_nonzero(cry[finite])} with and {np.count_nonzero(~cry[finite])} without"
+        )
     fitted = LogisticRegression(C=1e6).fit(logits[finite, None], cry[finite])
     slope = float(fitted.coef_[0, 0])
     if slope <= 0:
@@ -186,5 +204,5 @@ def _perturbed(inputs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     inputs += gains[:, None, :].astype(np.float32)
     for row in np.flatnonzero(rng.random(n) < NO_CONTEXT_SHARE):
         known_from = rng.integers(1, 3 * n_frames // 4)
-        inputs[row, :known_from] = inputs[row].max() - SILENCE_DB
+        inputs[row, :known_from] = inputs[row, known_from:].max() - SILENCE_DB
     return inputs

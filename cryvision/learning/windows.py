@@ -13,13 +13,15 @@ from cryvision.inputs.features import sound_windows
 from cryvision.learning import synthesis
 from cryvision.learning.annotations import Interval, window_labels
 
-WEAK_RANGE_DB = 25.0
+WEAK_RANGE_DB = 15.0
 """Windows of a weakly labelled clip that lie further than this below its loudest are left out."""
 
 MIN_LEVEL_DBFS = -60.0
 """Quieter windows are not scored: the energy gate, the same in training and in use."""
 
-COPIES = ("coded", "noisy", "changed")
+
+COPIES = "-copies"
+"""What is put behind a source's name for the altered copies of its recordings."""
 
 
 @dataclass(frozen=True)
@@ -141,28 +143,27 @@ def altered_copies(
     ----------
     sound : LabelledSound
     noises : sequence of LabelledSound
-        Recordings without crying; a synthetic negative is drawn as often.
+        Recordings without crying, as they were recorded; a synthetic negative is drawn as often.
     rng : numpy.random.Generator
     """
     codec = str(rng.choice(augment.available_codecs()))
     coded = replace(sound, samples=augment.code(sound.samples, codec))
-    return [coded, _noisy(sound, noises, rng), _changed(sound, rng)]
+    copies = [coded, _noisy(sound, noises, rng), _changed(sound, rng)]
+    return [replace(copy, source=f"{sound.source}{COPIES}") for copy in copies]
 
 
 def _noisy(
     sound: LabelledSound, noises: Sequence[LabelledSound], rng: np.random.Generator
 ) -> LabelledSound:
-    n = len(sound.samples)
     candidates = [noise for noise in noises if noise.subject != sound.subject]
     if candidates and rng.random() < 0.5:
-        noise = candidates[rng.integers(len(candidates))]
-        samples = np.resize(noise.samples, n + 1)[:n]
-        subject = noise.subject
+        chosen = candidates[rng.integers(len(candidates))]
+        noise, subject = chosen.samples, chosen.subject
     else:
         family = str(rng.choice(list(synthesis.NEGATIVES)))
-        samples = synthesis.negative(rng, family, n / SAMPLE_RATE_HZ)[:n]
+        noise = synthesis.negative(rng, family, len(sound.samples) / SAMPLE_RATE_HZ)
         subject = ""
-    mixed = augment.add_noise(sound.samples, samples, rng.uniform(0.0, 25.0), rng)
+    mixed = augment.add_noise(sound.samples, noise, rng.uniform(0.0, 25.0), rng)
     return replace(sound, samples=mixed, noise_subject=subject)
 
 
@@ -192,7 +193,7 @@ def synthetic_negatives(n_per_family: int, seconds: float, seed: int) -> list[La
             samples=synthesis.negative(rng, family, seconds).astype(np.float32),
             cry=(),
             subject=f"synthetic-{family}-{number}",
-            source="synthetic",
+            source="tonal" if family in synthesis.TONAL else "synthetic",
             clip=f"synthetic-{family}-{number}",
         )
         for family in synthesis.NEGATIVES

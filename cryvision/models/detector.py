@@ -13,6 +13,10 @@ DROPOUT = 0.3
 STRIDE = 2
 KERNELS = (5, 5, 3)
 
+DECIBELS_PER_UNIT = 20.0
+OFFSET = 2.0
+"""Mel spectra of spans scaled to 0..1 lie from -100 to about 10 dB, most near -40."""
+
 WINDOW_STEPS = 3
 """Newest steps that the head sees one by one; the convolutions leave one step each 0.16 s."""
 
@@ -22,8 +26,9 @@ def build_detector(n_frames: int, n_bands: int, width: int = 48) -> keras.Model:
 
     Three strided convolutions over time, with the mel bands as channels. The head sees the newest
     steps, which are the window that the score is about, beside the mean and the largest value
-    over all steps, which are what came before it. The span's own mean and spread are taken off
-    first, so that loudness has no say.
+    over all steps, which are what came before it. How loud a recording is has no say, for the
+    features are relative to the loudest of the span; how loud the window is beside what came
+    before it has, and without that the detector would be much worse.
 
     Parameters
     ----------
@@ -42,9 +47,7 @@ def build_detector(n_frames: int, n_bands: int, width: int = 48) -> keras.Model:
     from keras import layers
 
     mel = keras.Input((n_frames, n_bands), name="mel")
-    x = layers.Reshape((n_frames * n_bands,))(mel)
-    x = layers.LayerNormalization(center=False, scale=False, name="level_free")(x)
-    x = layers.Reshape((n_frames, n_bands))(x)
+    x = layers.Rescaling(1 / DECIBELS_PER_UNIT, offset=OFFSET)(mel)
     for kernel in KERNELS:
         x = layers.Conv1D(width, kernel, strides=STRIDE, padding="same", use_bias=False)(x)
         # Runs are short: at Keras' own momentum of 0.99 the averages would lag behind.

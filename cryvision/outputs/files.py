@@ -13,7 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from cryvision.errors import ConfigError, CryvisionError
-from cryvision.outputs.labels import write_audacity, write_textgrid, write_vtt
+from cryvision.outputs.labels import (
+    write_audacity,
+    write_eaf,
+    write_rttm,
+    write_srt,
+    write_textgrid,
+    write_vtt,
+)
 from cryvision.outputs.plots import write_png
 from cryvision.outputs.tables import write_events_csv, write_json, write_timeline_csv
 from cryvision.result import Classification
@@ -25,7 +32,10 @@ FORMATS: Mapping[str, Mapping[str, Writer]] = {
     "json": {".json": write_json},
     "audacity": {".labels.txt": write_audacity},
     "vtt": {".vtt": write_vtt},
+    "srt": {".srt": write_srt},
+    "rttm": {".rttm": write_rttm},
     "textgrid": {".TextGrid": write_textgrid},
+    "eaf": {".eaf": write_eaf},
     "png": {".png": write_png},
 }
 """Each format's files: suffix and the function that writes it to a path."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SoundConfig
 from cryvision.errors import MediaError, MissingDependencyError
 from cryvision.inputs.media import open_clip
+from cryvision.outputs.lettering import set_plain
 from cryvision.outputs.spectrogram import pooled_spectrogram
 from cryvision.outputs.text import clock, headline, printable
 from cryvision.result import Classification, Event
@@ -18,10 +19,13 @@ from cryvision.result import Classification, Event
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
 WIDTH_INCHES = 10.0
 DOTS_PER_INCH = 150
+
+# Okabe & Ito's colours, told apart by colour-blind readers: https://jfly.uni-koeln.de/color/
+EVENT_COLOUR = "#E69F00"
+CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 
 _MAX_POINTS = 2000
 _SHOWN_RANGE_DB = 70.0
@@ -30,28 +34,14 @@ _TITLE_INCHES = 0.47
 _LONGEST_TITLE = 70
 _LONGEST_LABEL = 30
 _LABEL_POINTS = 8.0
-# Okabe & Ito's colours, told apart by colour-blind readers: https://jfly.uni-koeln.de/color/
-_RAW, _SMOOTH, _EVENT, _GREY = "#56B4E9", "#0072B2", "#E69F00", "#666666"
-_CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
+_RAW, _SMOOTH, _GREY = "#56B4E9", "#0072B2", "#666666"
 _HATCH, _HATCH_COLOUR = "////", "#bbbbbb"
-# Tried in order for what matplotlib's own font does not hold; only those installed are used.
-_WIDER_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Microsoft YaHei",
-    "Yu Gothic",
-    "Malgun Gothic",
-    "Noto Sans Arabic",
-    "Noto Sans Devanagari",
-    "Arial Unicode MS",
-)
+_LINE_STYLES = ("-", "--", ":")
 _TICK_STEPS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 
 
 def write_png(classification: Classification, path: Path) -> None:
-    """Draw the spectrogram and the cry score of a clip, its events shaded, into a PNG.
+    """Draw the spectrogram, the cry score and the classes of a clip into a PNG, events shaded.
 
     Sound is read from the clip again in pieces, so memory does not grow with its length. A clip
     without sound, or a live stream, gets the scores alone. Unknown stretches are hatched.
@@ -78,13 +68,14 @@ def write_png(classification: Classification, path: Path) -> None:
             "the format png needs matplotlib, which is not installed: pip install matplotlib"
         ) from error
     levels = _levels(classification)
-    height_inches = 3.0 if levels is None else 5.4
+    heights = _panel_heights(classification, levels is not None)
+    height_inches = _TITLE_INCHES + sum(heights.values())
     figure = Figure((WIDTH_INCHES, height_inches), DOTS_PER_INCH, layout="constrained")
     # The title has room of its own, so that no name, however long, can squeeze the axes.
     room = 1 - _TITLE_INCHES / height_inches
     figure.get_layout_engine().set(rect=(0, 0, 1, room))  # type: ignore[union-attr, call-arg]
     FigureCanvasAgg(figure)
-    _draw(figure, classification, levels)
+    _draw(figure, classification, levels, heights)
     figure.savefig(path, format="png", facecolor="white")
 
 
@@ -103,22 +94,62 @@ def _levels(classification: Classification) -> NDArray[np.float32] | None:
     return None if np.isnan(levels).all() else levels
 
 
+def class_names(classification: Classification) -> list[str]:
+    """Name the classes whose smoothed probability is known in any frame.
+
+    Parameters
+    ----------
+    classification : Classification
+
+    Returns
+    -------
+    list of str
+        In the order of the timeline; without the detector's ``cry``, which is no class.
+    """
+    known = [
+        name.removesuffix("_smooth")
+        for name, values in classification.timeline.items()
+        if name.endswith("_smooth") and np.isfinite(values).any()
+    ]
+    detected = classification.detector.cry is not None
+    return [name for name in known if not (detected and name == "cry")]
+
+
+def _panel_heights(classification: Classification, has_sound: bool) -> dict[str, float]:
+    """What is drawn from top to bottom, and how high each is in inches."""
+    heights = {"spectrogram": 2.7} if has_sound else {}
+    classes = class_names(classification)
+    cry = classification.timeline.get("cry", np.zeros(0))
+    if not classes or ("cry" not in classes and np.isfinite(cry).any()):
+        heights["cry"] = 2.3
+    if classes:
+        heights["classes"] = 2.3
+    return heights
+
+
 def _draw(
-    figure: Figure, classification: Classification, levels: NDArray[np.float32] | None
+    figure: Figure,
+    classification: Classification,
+    levels: NDArray[np.float32] | None,
+    heights: dict[str, float],
 ) -> None:
     span_s = max(classification.duration_s, 1 / FRAME_RATE_HZ)
-    if levels is None:
-        scores = top = figure.subplots()
-    else:
-        top, scores = figure.subplots(2, 1, sharex=True, height_ratios=[1.2, 1])
-        _draw_spectrogram(figure, top, levels, span_s)
-        _draw_event_strip(top, classification.events)
-    _draw_scores(scores, classification, span_s)
-    legend = scores.get_legend()
-    if levels is None and legend is not None:
+    column = figure.subplots(
+        len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights.values())
+    )[:, 0]
+    panels = dict(zip(heights, column, strict=True))
+    if levels is not None:
+        _draw_spectrogram(figure, panels["spectrogram"], levels, span_s)
+        _draw_event_strip(panels["spectrogram"], classification.events)
+    if "cry" in panels:
+        _draw_cry(panels["cry"], classification, span_s)
+    if "classes" in panels:
+        _draw_classes(panels["classes"], classification, span_s, named="cry" not in panels)
+    legend = column[0].get_legend()
+    if legend is not None and column[0] is panels.get("cry"):
         legend.set_in_layout(False)  # it stands beside the title, which has its room
-    _draw_title(top, classification)
-    _draw_time_axis(scores, span_s)
+    _draw_title(column[0], classification)
+    _draw_time_axis(column[-1], span_s)
 
 
 def _draw_spectrogram(
@@ -152,7 +183,8 @@ def _draw_spectrogram(
         bbox={"facecolor": "black", "alpha": 0.5, "linewidth": 0, "pad": 2},
     )
     axes.set_ylabel("frequency (kHz)")
-    bar = figure.colorbar(image, ax=axes, pad=0.01, aspect=25)
+    # Inside the margin that a legend below it may widen; a bar of its own would stand beyond that.
+    bar = figure.colorbar(image, cax=axes.inset_axes((1.01, 0, 0.015, 1)))
     bar.set_label("level (dB re full scale)")
     bar.outline.set_visible(False)
 
@@ -163,42 +195,70 @@ def _draw_event_strip(axes: Axes, events: tuple[Event, ...]) -> None:
         [(event.onset_s, event.duration_s) for event in events],
         (0.97, 0.03),
         transform=axes.get_xaxis_transform(),
-        color=_EVENT,
+        color=EVENT_COLOUR,
     )
 
 
-def _draw_scores(axes: Axes, classification: Classification, span_s: float) -> None:
-    """The scores over time, the events shaded and named, the unknown hatched."""
+def _draw_cry(axes: Axes, classification: Classification, span_s: float) -> None:
+    """The cry score over time, the events shaded and named, the unknown hatched."""
     timeline = classification.timeline
     time_s = timeline.get("time_s", np.zeros(0, dtype=np.float32))
     unknown = np.full(len(time_s), np.nan, dtype=np.float32)
     cry = timeline.get("cry", unknown)
     if np.isfinite(cry).any():
         _draw_score(axes, time_s, cry, _RAW, "cry score of the window that ends here")
-        _draw_line(axes, time_s, timeline.get("cry_smooth", unknown), _SMOOTH, "smoothed")
-        known = np.isfinite(cry)
-    else:
-        known = _draw_classes(axes, time_s, timeline)
+        smooth = timeline.get("cry_smooth", unknown)
+        _draw_line(axes, time_s, smooth, color=_SMOOTH, label="smoothed")
     if classification.events:
-        _draw_events(axes, classification.events, span_s)
-    _draw_unknown(axes, time_s, known, span_s)
+        _draw_events(axes, classification.events, label="event")
+        _name_events(axes, classification.events, span_s)
+    _draw_unknown(axes, time_s, np.isfinite(cry), span_s)
+    _draw_probability_axis(axes, "probability")
+    _draw_legend(axes, loc="lower right", bbox_to_anchor=(1, 1), ncols=6, borderaxespad=0.1)
+
+
+def _draw_classes(
+    axes: Axes, classification: Classification, span_s: float, *, named: bool
+) -> None:
+    """Each class's smoothed probability, where it is known; the unknown hatched in events."""
+    timeline = classification.timeline
+    time_s = timeline["time_s"]
+    known = np.zeros(len(time_s), dtype=bool)
+    for number, name in enumerate(class_names(classification)):
+        again, colour = divmod(number, len(CLASS_COLOURS))
+        _draw_line(
+            axes,
+            time_s,
+            timeline[f"{name}_smooth"],
+            color=CLASS_COLOURS[colour],
+            linestyle=_LINE_STYLES[again % len(_LINE_STYLES)],
+            label=_shortened(printable(name), _LONGEST_LABEL),
+        )
+        known |= np.isfinite(timeline[f"{name}_smooth"])
+    if classification.events:
+        _draw_events(axes, classification.events)
+    if named:
+        _name_events(axes, classification.events, span_s)
+        _draw_unknown(axes, time_s, known, span_s)
+    remark = "\n(experimental)" if classification.label == "not sure" else ""
+    _draw_probability_axis(axes, f"smoothed probability{remark}")
+    _draw_legend(axes, loc="upper left", bbox_to_anchor=(1, 1), ncols=1)
+
+
+def _draw_probability_axis(axes: Axes, name: str) -> None:
+    axes.set_ylabel(name)
     axes.set_ylim(0, 1.13)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    axes.set_ylabel("probability")
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_legend(axes: Axes, **place: Any) -> None:
     if axes.get_legend_handles_labels()[0]:
-        legend = axes.legend(
-            loc="lower right",
-            bbox_to_anchor=(1, 1),
-            ncols=6,
-            frameon=False,
-            fontsize=_LABEL_POINTS,
-            borderaxespad=0.1,
-        )
+        legend = axes.legend(frameon=False, fontsize=_LABEL_POINTS, **place)
         for text in legend.get_texts():
-            _set_plain(text, text.get_text())
+            set_plain(text, text.get_text())
 
 
 def _draw_score(
@@ -213,42 +273,29 @@ def _draw_score(
     axes.fill_between(at_s, low, high, color=colour, alpha=0.5, linewidth=0, label=label)
 
 
-def _draw_line(
-    axes: Axes, time_s: NDArray[Any], values: NDArray[Any], colour: str, label: str
-) -> None:
+def _draw_line(axes: Axes, time_s: NDArray[Any], values: NDArray[Any], **look: Any) -> None:
     width = 1.6
     if len(time_s) > _MAX_POINTS:
         time_s, values = _pooled(time_s, np.fmin), _pooled(values, np.fmax)
         width = 1.0
-    axes.plot(time_s, values, color=colour, linewidth=width, label=label)
+    axes.plot(time_s, values, linewidth=width, **look)
 
 
-def _draw_classes(
-    axes: Axes, time_s: NDArray[Any], timeline: dict[str, NDArray[Any]]
-) -> NDArray[np.bool_]:
-    """Without a cry score, each class's smoothed probability; returns where any is known."""
-    known = np.zeros(len(time_s), dtype=bool)
-    names = [n for n in timeline if n.endswith("_smooth") and np.isfinite(timeline[n]).any()]
-    for number, name in enumerate(names):
-        colour = _CLASS_COLOURS[number % len(_CLASS_COLOURS)]
-        label = _shortened(printable(name.removesuffix("_smooth")), _LONGEST_LABEL)
-        _draw_line(axes, time_s, timeline[name], colour, label)
-        known |= np.isfinite(timeline[name])
-    return known
-
-
-def _draw_events(axes: Axes, events: tuple[Event, ...], span_s: float) -> None:
+def _draw_events(axes: Axes, events: tuple[Event, ...], label: str | None = None) -> None:
     axes.broken_barh(
         [(event.onset_s, event.duration_s) for event in events],
         (0, 1),
-        facecolor=(_EVENT, 0.28),
-        edgecolor=(_EVENT, 0.9),
+        facecolor=(EVENT_COLOUR, 0.28),
+        edgecolor=(EVENT_COLOUR, 0.9),
         linewidth=0.6,
         zorder=1,
-        label="event",
+        label=label,
     )
-    # A label is written where it fits above its event: about 0.6 em a character.
-    chars_per_s = 0.86 * WIDTH_INCHES * 72 / (0.6 * _LABEL_POINTS) / span_s
+
+
+def _name_events(axes: Axes, events: tuple[Event, ...], span_s: float) -> None:
+    """Write each label where it fits above its event: about 0.6 em a character."""
+    chars_per_s = 0.72 * WIDTH_INCHES * 72 / (0.6 * _LABEL_POINTS) / span_s
     for event in events:
         label = printable(event.label)
         room = event.duration_s * chars_per_s
@@ -257,7 +304,7 @@ def _draw_events(axes: Axes, events: tuple[Event, ...], span_s: float) -> None:
                 middle_s = (event.onset_s + event.offset_s) / 2
                 text = axes.text(middle_s, 1.02, "", ha="center", fontsize=_LABEL_POINTS)
                 text.set(clip_on=True, in_layout=False)
-                _set_plain(text, shown)
+                set_plain(text, shown)
                 break
 
 
@@ -311,7 +358,7 @@ def _draw_title(axes: Axes, classification: Classification) -> None:
             textcoords="offset points",
         )
         text.set(fontsize=size, fontweight=weight, color=colour, in_layout=False)
-        _set_plain(text, content)
+        set_plain(text, content)
 
 
 def _shortened(text: str, longest: int) -> str:
@@ -332,25 +379,6 @@ def _draw_time_axis(axes: Axes, span_s: float) -> None:
     else:
         axes.set_xlabel("time (s)")
     axes.set_xlim(0, span_s)
-
-
-def _set_plain(text: Text, content: str) -> None:
-    """Show a text as it is: no mathtext, no TeX, and a sign for what no font here can draw."""
-    from matplotlib import font_manager
-
-    text.set_parse_math(False)
-    text.set_usetex(False)
-    installed = set(font_manager.get_font_names())
-    families = ["DejaVu Sans", *(name for name in _WIDER_FONTS if name in installed)]
-    fonts = [font_manager.get_font(font_manager.findfont(family)) for family in families]
-    text.set_fontfamily(families)
-    drawable = (
-        char
-        if any(font.get_char_index(ord(char)) for font in fonts)
-        else "\N{REPLACEMENT CHARACTER}"
-        for char in content
-    )
-    text.set_text("".join(drawable))
 
 
 def _pooled(values: NDArray[Any], pool: np.ufunc) -> NDArray[Any]:

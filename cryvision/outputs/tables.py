@@ -41,19 +41,18 @@ def to_record(classification: Classification) -> dict[str, Any]:
     -------
     dict
         ``path``, ``duration_s``, ``label``, ``probabilities``, ``detector``, ``events``,
-        ``modalities``, ``bundle``, ``skill`` and ``warnings``. Seconds to the millisecond, scores
-        to four places, levels to 0.1 dB; what is not known or not finite is None, so
-        ``json.dumps(..., allow_nan=False)`` takes it.
+        ``modalities``, ``face_share`` (where faces were looked for), ``bundle``, ``skill`` and
+        ``warnings``. Seconds to the millisecond, scores and shares to four places, levels to
+        0.1 dB; what is not known or not finite is None, so ``json.dumps(..., allow_nan=False)``
+        takes it. An event has ``branches`` where any branch said something of it.
     """
-    detector = classification.detector
+    detector, face_share = classification.detector, classification.face_share
+    faces = {} if face_share is None else {"face_share": _rounded(face_share, _SCORE_DECIMALS)}
     return {
         "path": str(classification.path),
         "duration_s": _rounded(classification.duration_s, _SECONDS_DECIMALS),
         "label": classification.label,
-        "probabilities": {
-            label: _rounded(value, _SCORE_DECIMALS)
-            for label, value in classification.probabilities.items()
-        },
+        "probabilities": _scores(classification.probabilities),
         "detector": {
             "cry": None if detector.cry is None else bool(detector.cry),
             "probability": _rounded(detector.probability, _SCORE_DECIMALS),
@@ -61,6 +60,7 @@ def to_record(classification: Classification) -> dict[str, Any]:
         },
         "events": [_event_record(event) for event in classification.events],
         "modalities": list(classification.modalities),
+        **faces,
         "bundle": {key: classification.bundle.get(key) for key in ("name", "sha256")},
         "skill": _plain(classification.skill),
         "warnings": list(classification.warnings),
@@ -119,6 +119,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
 
 
 def _event_record(event: Event) -> dict[str, Any]:
+    said = {name: _scores(means) for name, means in event.branches.items()}
     return {
         "onset_s": _rounded(event.onset_s, _SECONDS_DECIMALS),
         "offset_s": _rounded(event.offset_s, _SECONDS_DECIMALS),
@@ -126,7 +127,12 @@ def _event_record(event: Event) -> dict[str, Any]:
         "confidence": _rounded(event.confidence, _SCORE_DECIMALS),
         "intensity_db": _rounded(event.intensity_db, _LEVEL_DECIMALS),
         "above_background_db": _rounded(event.above_background_db, _LEVEL_DECIMALS),
+        **({"branches": said} if said else {}),
     }
+
+
+def _scores(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {label: _rounded(value, _SCORE_DECIMALS) for label, value in values.items()}
 
 
 def _ordered(timeline: Mapping[str, NDArray[Any]]) -> list[tuple[str, NDArray[Any]]]:

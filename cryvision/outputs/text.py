@@ -34,19 +34,23 @@ def describe(classification: Classification) -> str:
     Returns
     -------
     str
-        Several lines without a final newline: when the baby cried, how long, how sure and how loud;
-        the label and its probabilities; the warnings; and the bundle with its skill, each number
-        beside the protocol that it was measured under. What comes from file names or bundles is
-        made printable, so it cannot steer a terminal.
+        Several lines without a final newline: when the baby cried, how long, how sure and how loud,
+        and what each of several branches said of it; the label and its probabilities; how often a
+        face was seen; the warnings; and the bundle with its skill, each number beside the protocol
+        that it was measured under. What comes from file names or bundles is made printable, so it
+        cannot steer a terminal.
     """
     name = printable(classification.path) or "live"
     lines = [f"{name} ({_length(classification.duration_s)}): {headline(classification)}"]
-    lines += _event_lines(classification.events)
+    lines += _event_lines(classification.events, classification.label)
     lines.append("")
     source = " and ".join(classification.modalities)
     lines += _row("label", printable(classification.label) + (f", from {source}" if source else ""))
     if classification.probabilities:
         lines += _row("", _probabilities_text(classification))
+    if classification.face_share is not None:
+        share = 100 * classification.face_share
+        lines += _row("face", f"seen in {share:.1f} % of the frames" if share else "none was seen")
     for warning in classification.warnings:
         lines += _row("warning", printable(warning))
     lines += _row("rests on", _bundle_text(classification))
@@ -160,8 +164,8 @@ def printable(text: str) -> str:
     return "".join(shown)
 
 
-def _event_lines(events: Sequence[Event]) -> list[str]:
-    """One aligned line an event."""
+def _event_lines(events: Sequence[Event], label: str) -> list[str]:
+    """One aligned line an event, and below it what each branch said where there are several."""
     long = any(event.offset_s >= 3600 for event in events)
     times = [[clock(s, long=long) for s in (event.onset_s, event.offset_s)] for event in events]
     width = max((len(time) for pair in times for time in pair), default=0)
@@ -179,7 +183,19 @@ def _event_lines(events: Sequence[Event]) -> list[str]:
             _loudness(event),
         ]
         lines.append("   ".join(parts).rstrip())
+        if len(event.branches) > 1:
+            lines += _row("", _branches_text(event, label))
     return lines
+
+
+def _branches_text(event: Event, label: str) -> str:
+    """The most probable class of each branch over an event."""
+    said = []
+    for branch, means in event.branches.items():
+        likeliest = max(means, key=means.__getitem__)
+        said.append(f"{printable(branch)}: {printable(likeliest)} {_score(means[likeliest])}")
+    shown = ", ".join(text.replace(" ", _NO_BREAK) for text in said)
+    return f"experimental: {shown}" if label == "not sure" else shown
 
 
 def _loudness(event: Event) -> str:

@@ -594,6 +594,35 @@ def test_a_clip_that_ends_early_is_read_so_far_and_says_so(
     assert " @ 0x" not in warning
 
 
+@pytest.mark.parametrize("n_bytes", [200, 50_001, 50_002])
+def test_a_wav_that_is_shorter_than_its_header_states_says_so(
+    make_media: MakeMedia, tmp_path: Path, n_bytes: int
+) -> None:
+    whole = make_media("stated.wav", *lavfi("anoisesrc=r=16000:d=4:seed=1")).read_bytes()
+    path = tmp_path / "cut.wav"
+    path.write_bytes(whole[:n_bytes])
+    # The header also counts itself, a few samples' worth.
+    assert media.probe(path).duration_s == pytest.approx(4, abs=CLICK_SECONDS)
+    samples, _, (warning,) = read(path)
+    assert abs(len(samples) - n_bytes / 2) < CLICK_SECONDS * SAMPLE_RATE_HZ
+    assert warning.startswith(f"ends early: {len(samples) / SAMPLE_RATE_HZ:.2f} s of 4.00 s")
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_wav_from_a_pipe_states_no_length_and_is_whole(
+    tone_wav: Path, tmp_path: Path, size: int
+) -> None:
+    wav = bytearray(tone_wav.read_bytes())
+    data = wav.index(b"data")
+    wav[4:8] = wav[data + 4 : data + 8] = struct.pack("<I", size)
+    path = tmp_path / "piped.wav"
+    path.write_bytes(wav)
+    assert media.probe(path).duration_s is None
+    samples, _, warnings = read(path)
+    assert len(samples) == SAMPLE_RATE_HZ
+    assert not warnings
+
+
 @pytest.mark.parametrize("bad", [{"sound": False, "frames": False}, {"chunk_seconds": 0}])
 def test_impossible_wishes_are_refused(tone_wav: Path, bad: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
@@ -656,8 +685,13 @@ def test_ctrl_c_while_reading_leaves_no_ffmpeg(
         return read_into(process, buffer)
 
     monkeypatch.setattr(ffmpeg.Process, "read_into", interrupted)
-    with pytest.raises(KeyboardInterrupt), media.open_clip(long_video) as clip:
-        list(clip.pieces())
+    # A program that a shell runs in the background ignores this signal, as does what it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), media.open_clip(long_video) as clip:
+            list(clip.pieces())
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended(started)
 
 

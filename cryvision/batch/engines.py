@@ -1,0 +1,110 @@
+"""Who runs the workers: this machine, or Ray. An engine only schedules; one place gets the rows.
+
+An engine is a function from a job and an iterator of shards to an iterator of rows. It takes shards
+as it has room for them and yields None when a second has passed without a row. Closing it ends all
+that it started.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+from cryvision.batch.job import Job
+from cryvision.batch.sources import ListedClip
+from cryvision.batch.supervisor import Supervisor
+
+Shard = Sequence[ListedClip]
+
+Engine = Callable[..., Generator[bytes | None, None, None]]
+
+TICK_SECONDS = 1.0
+"""How long an engine waits for a row before it says that there is none."""
+
+
+def available_cpus() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_local(
+    job: Job, shards: Iterable[Shard], *, workers: int, time_limit_s: float
+) -> Generator[bytes | None, None, None]:
+    """Score shards in processes of this machine.
+
+    Parameters
+    ----------
+    job : Job
+    shards : iterable of Shard
+    workers : int
+    time_limit_s : float
+        For one clip.
+
+    Yields
+    ------
+    bytes or None
+        Rows, as lines of JSON, in any order.
+    """
+    threads = max(1, available_cpus() // workers)
+    supervisors = [Supervisor(job, time_limit_s, threads) for _ in range(workers)]
+    waiting = _Shared(shards)
+    # A row, or what ended a thread: an error, or that it has no more to do.
+    results: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
+    pool = [
+        threading.Thread(target=_serve, args=(supervisor, waiting, results), daemon=True)
+        for supervisor in supervisors
+    ]
+    try:
+        for thread in pool:
+            thread.start()
+        running = workers
+        while running:
+            try:
+                result = results.get(timeout=TICK_SECONDS)
+            except queue.Empty:
+                yield None
+                continue
+            if isinstance(result, BaseException):
+                raise result
+            if result is None:
+                running -= 1
+            else:
+                yield result
+    finally:
+        for supervisor in supervisors:
+            supervisor.stop()
+        for thread in pool:
+            thread.join()
+
+
+def _serve(
+    supervisor: Supervisor,
+    waiting: Iterator[Shard],
+    results: queue.SimpleQueue[bytes | BaseException | None],
+) -> None:
+    try:
+        for shard in waiting:
+            for row in supervisor.score(shard):
+                results.put(row)
+        results.put(None)
+    except BaseException as error:  # carried to the thread that waits for it
+        results.put(error)
+
+
+class _Shared:
+    """An iterator that several threads take from."""
+
+    def __init__(self, shards: Iterable[Shard]) -> None:
+        self._shards = iter(shards)
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> _Shared:
+        return self
+
+    def __next__(self) -> Shard:
+        with self._lock:
+            return next(self._shards)

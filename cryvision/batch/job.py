@@ -1,0 +1,72 @@
+"""What a run does to each clip: plain data that every worker is given."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+CLIP_SCORER = "cryvision.batch.scoring:ClipScorer"
+
+
+@dataclass(frozen=True)
+class Job:
+    """How the clips of a run are scored.
+
+    Attributes
+    ----------
+    bundle : str or None
+        Path of the bundle, the same on every machine; None is the one that ships.
+    bundle_name, bundle_sha256 : str
+        What must be found there.
+    version : str
+        Of cryvision, as another one may score otherwise.
+    folder : str
+        What relative paths are relative to.
+    runtime, smooth_seconds, label_policy
+        As for `cryvision.classify`.
+    formats : tuple of str
+        What to write beside the table, for each clip.
+    formats_dir : str
+        Where to.
+    scorer : str
+        ``module:class`` that is made once in each worker, with the job, and then called with each
+        clip for its row. Only measurements of the scheduling itself replace it.
+    """
+
+    bundle: str | None
+    bundle_name: str
+    bundle_sha256: str
+    version: str
+    folder: str
+    runtime: str = "onnx"
+    smooth_seconds: float | None = None
+    label_policy: str = "skill"
+    formats: tuple[str, ...] = ()
+    formats_dir: str = ""
+    scorer: str = CLIP_SCORER
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides what a row holds."""
+        settings = dataclasses.asdict(self)
+        # The bundle is what it holds, and a clip what its path leads to, wherever that is written.
+        del settings["bundle"], settings["folder"]
+        return settings
+
+    @property
+    def settings_sha256(self) -> str:
+        """Of the settings: a row of other ones is not a row of this run."""
+        text = json.dumps(self.settings, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain JSON data."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Job:
+        """Make the job again from what `to_json` gave."""
+        return cls(**{**data, "formats": tuple(data["formats"])})

@@ -1,0 +1,189 @@
+"""Clips and tables that lie elsewhere: any file system of fsspec, as ``s3://`` or ``gs://``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cryvision.errors import ConfigError, CryvisionError, MediaError, MissingDependencyError
+
+# What tells one state of an object from the next, by the names that the stores give it.
+_VERSIONS = (
+    *("ETag", "etag", "md5Hash", "content_md5", "generation"),
+    *("LastModified", "last_modified", "updated", "mtime", "created"),
+)
+
+
+def is_url(text: str) -> bool:
+    """Whether a source or a target is not a path on this machine."""
+    return "://" in text
+
+
+def protocol(url: str) -> str:
+    """Return the URL's protocol, such as ``s3``."""
+    return url.split("://", 1)[0]
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """Open the file system of a URL.
+
+    Returns
+    -------
+    file_system : fsspec.AbstractFileSystem
+    path : str
+        The URL's path in it.
+
+    Raises
+    ------
+    MissingDependencyError
+        Without fsspec, or without the package that it needs for this protocol.
+    ConfigError
+        When the protocol or the URL is none that fsspec knows.
+    """
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{url}: reading URLs needs fsspec, which is not installed: "
+            "pip install 'cryvision[batch]'"
+        ) from error
+    if "::" in url:
+        raise ConfigError(f"{url}: must name one store; chained URLs are not read")
+    try:
+        store, path = url_to_fs(url)
+    except ImportError as error:
+        raise MissingDependencyError(f"{url}: {_line(error)}") from error
+    except ValueError as error:
+        raise ConfigError(f"{url}: must be a URL that fsspec can open: {_line(error)}") from error
+    return store, path
+
+
+def found(url: str, suffixes: frozenset[str]) -> Iterator[tuple[str, int, str]]:
+    """List the objects of a URL.
+
+    Parameters
+    ----------
+    url : str
+        An object, a folder, searched with all folders in it, or a pattern.
+    suffixes : frozenset of str
+        What the names of objects in folders and patterns end in, in lower case.
+
+    Yields
+    ------
+    url, size_bytes, version : str, int, str
+        In the order of their names.
+
+    Raises
+    ------
+    MediaError
+        When there is nothing, or it cannot be listed.
+    """
+    store, path = file_system(url)
+    try:
+        store.invalidate_cache()
+        if any(mark in path for mark in "*?["):
+            listed = store.glob(path, detail=True)
+        else:
+            about = store.info(path)
+            if about["type"] == "file":
+                yield (url, *_state(about))
+                return
+            listed = store.find(path, detail=True)
+    except FileNotFoundError as error:
+        raise MediaError(f"{url}: there is no such object or folder") from error
+    except Exception as error:  # the errors of the stores share no base class but this
+        raise MediaError(f"{url}: cannot be listed: {_line(error)}") from error
+    for name in sorted(listed):
+        visible = not PurePosixPath(name).name.startswith(".")
+        media = PurePosixPath(name).suffix.lower() in suffixes
+        if visible and media and listed[name]["type"] == "file":
+            yield (str(store.unstrip_protocol(name)), *_state(listed[name]))
+
+
+def state(url: str) -> tuple[int, str]:
+    """Size in bytes and version of one object; (-1, "missing") where there is none.
+
+    Raises
+    ------
+    MediaError
+        When the store cannot say.
+    """
+    store, path = file_system(url)
+    try:
+        return _state(store.info(path))
+    except FileNotFoundError:
+        return -1, "missing"
+    except Exception as error:  # as above
+        raise MediaError(f"{url}: cannot be looked up: {_line(error)}") from error
+
+
+def fetch(url: str, folder: Path) -> Path:
+    """Copy an object into a folder, readable by this user alone.
+
+    Returns
+    -------
+    Path
+        The copy, under the object's own name where that is a possible one.
+
+    Raises
+    ------
+    MediaError
+        When it is not there or cannot be read.
+    """
+    store, path = file_system(url)
+    name = PurePosixPath(path).name
+    copy = folder / (name if name.isprintable() and len(os.fsencode(name)) < 200 else "clip")
+    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        store.get_file(path, str(copy))
+    except FileNotFoundError as error:
+        raise MediaError(f"{url}: there is no such object") from error
+    except Exception as error:  # as above
+        raise MediaError(f"{url}: cannot be read: {_line(error)}") from error
+    return copy
+
+
+def read_text(url: str) -> str:
+    """Read a small text file.
+
+    Raises
+    ------
+    MediaError
+        When it is not there, cannot be read or is not UTF-8.
+    """
+    store, path = file_system(url)
+    try:
+        return str(store.cat_file(path).decode("utf-8-sig"))
+    except Exception as error:  # as above
+        raise MediaError(f"{url}: cannot be read: {_line(error)}") from error
+
+
+def exists(url: str) -> bool:
+    """Whether there is an object at a URL."""
+    return state(url)[0] >= 0
+
+
+def put(copy: Path, url: str) -> None:
+    """Write a file to a URL; a store shows it whole or not at all.
+
+    Raises
+    ------
+    CryvisionError
+        When it cannot be written.
+    """
+    store, path = file_system(url)
+    try:
+        store.put_file(str(copy), path)
+    except Exception as error:  # as above
+        raise CryvisionError(f"{url}: cannot be written: {_line(error)}") from error
+
+
+def _state(about: dict[str, Any]) -> tuple[int, str]:
+    version = next((about[name] for name in _VERSIONS if about.get(name)), "")
+    return int(about.get("size") or 0), str(version)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,187 @@
+"""A clip's row in the table: what `cryvision classify --json` gives, flat, and measures of it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from cryvision.batch.job import Job
+from cryvision.batch.sources import ListedClip
+from cryvision.inputs.pitch import HOP_SECONDS, PitchTrack
+from cryvision.outputs.tables import to_record
+from cryvision.result import Classification
+
+OK = "ok"
+"""Status of a clip that was scored; any other names what failed."""
+
+PROBABILITY = "probabilities_"
+"""Start of the columns with each label's probability."""
+
+COLUMNS: dict[str, tuple[str, str]] = {
+    "path": ("text", "the clip, as it was listed"),
+    "status": ("text", "ok, or the kind of failure, as MediaError, WorkerCrash or TimeLimit"),
+    "error": ("text", "why it failed, in one line"),
+    "duration_s": ("real", "length of the clip in seconds"),
+    "label": ("text", "no cry, cry or a reason, or not sure"),
+    "detector_cry": ("truth", "whether there is at least one bout; empty without sound"),
+    "detector_probability": ("real", "mean cry score of the windows that pass the energy gate"),
+    "cry_seconds": ("real", "sum of the bouts' lengths"),
+    "bouts": ("whole", "number of bouts of crying: the events"),
+    "cries_per_minute": ("real", "bouts a minute of the clip"),
+    "longest_bout_seconds": ("real", "length of the longest bout"),
+    "pauses": ("whole", "stretches without crying between two bouts"),
+    "pause_seconds": ("real", "sum of the pauses' lengths"),
+    "median_f0_hz": ("real", "median fundamental frequency of the bouts' voiced frames, in Hz"),
+    "voiced_seconds": ("real", "length of those frames: how much the median rests on"),
+    "intensity_db": ("real", "level of all bouts together, dB relative to full scale"),
+    "face_share": ("real", "share of the frames that show a face; empty where none was looked for"),
+    "events": ("json", "the bouts, as classify --json lists them"),
+    "modalities": ("json", "what the label was decided from"),
+    "warnings": ("json", "what was odd about the clip"),
+    "seconds_spent": ("real", "wall time that the clip took, its download included"),
+    "bundle_name": ("text", "name of the bundle"),
+    "bundle_sha256": ("text", "hash that identifies the bundle"),
+    "settings_sha256": ("text", "hash of the bundle, the settings and the version of cryvision"),
+}
+"""Each column's kind and meaning, in order; the probabilities stand after the label, and what a
+later version of the record holds besides, at the end."""
+
+# One for all rows: it is said once, in the file about the table.
+_LEFT_OUT = ("skill",)
+_RENAMED = {"detector_seconds": "cry_seconds"}
+_BLANK = str.maketrans(dict.fromkeys(" \t\n", "_"))
+
+
+def scored_row(
+    clip: ListedClip, job: Job, result: Classification, pitch: PitchTrack, seconds_spent: float
+) -> dict[str, Any]:
+    """Make the row of a clip that was scored.
+
+    Parameters
+    ----------
+    clip : ListedClip
+    job : Job
+    result : Classification
+    pitch : PitchTrack
+        Of the whole clip.
+    seconds_spent : float
+
+    Returns
+    -------
+    dict
+        Plain JSON data: columns by name, less those that are empty.
+    """
+    record = {key: value for key, value in to_record(result).items() if key not in _LEFT_OUT}
+    share = result.face_share
+    row = {**_head(clip, OK), "face_share": None if share is None else round(share, 4)}
+    return {**row, **_flat(record), **_measures(result, pitch), **_tail(job, seconds_spent)}
+
+
+def failed_row(
+    clip: ListedClip, job: Job, status: str, error: str, seconds_spent: float
+) -> dict[str, Any]:
+    """Make the row of a clip that could not be scored.
+
+    Parameters
+    ----------
+    clip : ListedClip
+    job : Job
+    status : str
+        The kind of failure.
+    error : str
+        Why, in a line.
+    seconds_spent : float
+    """
+    return {**_head(clip, status), "error": error, **_tail(job, seconds_spent)}
+
+
+def probability_column(label: str) -> str:
+    """Name the column of a label's probability: blanks become ``_``."""
+    return PROBABILITY + label.translate(_BLANK)
+
+
+def ordered_columns(names: Iterable[str]) -> list[str]:
+    """Order the columns of a table.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Columns that the rows hold besides `COLUMNS`: probabilities, and those unknown here.
+    """
+    names = [name for name in dict.fromkeys(names) if name not in COLUMNS]
+    columns = list(COLUMNS)
+    after_label = columns.index("label") + 1
+    columns[after_label:after_label] = [n for n in names if n.startswith(PROBABILITY)]
+    return columns + [n for n in names if not n.startswith(PROBABILITY)]
+
+
+def kind_of(column: str) -> str:
+    """Kind of a column's values: text, real, whole, truth or json."""
+    if column.startswith(PROBABILITY):
+        return "real"
+    return COLUMNS[column][0] if column in COLUMNS else "json"
+
+
+def _head(clip: ListedClip, status: str) -> dict[str, Any]:
+    return {"key": clip.key, "path": clip.path, "status": status}
+
+
+def _tail(job: Job, seconds_spent: float) -> dict[str, Any]:
+    return {
+        "seconds_spent": round(seconds_spent, 3),
+        "bundle_name": job.bundle_name,
+        "bundle_sha256": job.bundle_sha256,
+        "settings_sha256": job.settings_sha256,
+    }
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Join the names of nested fields by ``_``; lists stay as they are."""
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        if not isinstance(value, Mapping):
+            flat[name] = value
+            continue
+        for inner, item in value.items():
+            column = f"{name}_{inner}".translate(_BLANK)
+            # Two labels may differ in their blanks alone.
+            column = column if column not in flat else f"{name}_{inner}"
+            flat[_RENAMED.get(column, column)] = item
+    return flat
+
+
+def _measures(result: Classification, pitch: PitchTrack) -> dict[str, Any]:
+    """Measures of the bouts; none where there was no sound to look for them in."""
+    if result.detector.cry is None:
+        return {}
+    bouts = sorted((event.onset_s, event.offset_s) for event in result.events)
+    pauses = [
+        later[0] - earlier[1]
+        for earlier, later in itertools.pairwise(bouts)
+        if later[0] > earlier[1]
+    ]
+    f0_hz = pitch.within(bouts)
+    minutes = result.duration_s / 60
+    return {
+        "bouts": len(bouts),
+        "cries_per_minute": round(len(bouts) / minutes, 3) if minutes else None,
+        "longest_bout_seconds": round(max((b - a for a, b in bouts), default=0.0), 3),
+        "pauses": len(pauses),
+        "pause_seconds": round(sum(pauses), 3),
+        "median_f0_hz": round(float(np.median(f0_hz)), 1) if len(f0_hz) else None,
+        "voiced_seconds": round(len(f0_hz) * HOP_SECONDS, 3),
+        "intensity_db": _intensity_db(result),
+    }
+
+
+def _intensity_db(result: Classification) -> float | None:
+    """Level of all bouts together: the mean of their powers, each weighed by its length."""
+    weighed = [(e.duration_s, e.intensity_db) for e in result.events if e.duration_s > 0]
+    seconds = sum(weight for weight, _ in weighed)
+    power = sum(weight * 10 ** (level / 10) for weight, level in weighed)
+    level_db = 10 * math.log10(power / seconds) if power > 0 else math.nan
+    return round(level_db, 1) if math.isfinite(level_db) else None

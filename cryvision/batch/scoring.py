@@ -1,0 +1,135 @@
+"""One clip becomes one row; a worker makes the scorer once for all its clips."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+import time
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cryvision.batch import remote
+from cryvision.batch.job import Job
+from cryvision.batch.rows import failed_row, scored_row
+from cryvision.batch.sources import ListedClip
+from cryvision.bundle import Bundle, Part
+from cryvision.classifier import StreamClassifier
+from cryvision.errors import BundleError, CryvisionError, MediaError
+from cryvision.inputs import media
+from cryvision.inputs.pitch import PitchStream, PitchTrack
+from cryvision.outputs import files
+from cryvision.result import Classification
+from cryvision.runtime import Model
+
+# Written from the clip itself, which a URL does not name on this machine.
+_READS_THE_CLIP = ("png", "mp4")
+
+
+class ClipScorer:
+    """Scores clips with one bundle, whose models are loaded once.
+
+    Parameters
+    ----------
+    job : Job
+
+    Raises
+    ------
+    BundleError
+        If the bundle is not there, is refused, or is not the one of the job.
+    """
+
+    def __init__(self, job: Job) -> None:
+        bundle = Bundle.load(job.bundle)
+        if bundle.sha256 != job.bundle_sha256:
+            raise BundleError(
+                f"{bundle.folder}: every machine must hold the bundle of the run, sha256 "
+                f"{job.bundle_sha256[:12]}...; got {bundle.sha256[:12]}..."
+            )
+        self._job = job
+        self._bundle = _loaded_once(bundle)
+
+    def __call__(self, clip: ListedClip) -> dict[str, Any]:
+        """Score one clip.
+
+        Parameters
+        ----------
+        clip : ListedClip
+
+        Returns
+        -------
+        dict
+            Its row: also of one that cannot be read, or that breaks a library.
+
+        Raises
+        ------
+        CryvisionError
+            For what would befall the other clips as well: no ffmpeg, no room for the files.
+        """
+        started = time.monotonic()
+        try:
+            with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
+                local = clip.path
+                if remote.is_url(clip.path):
+                    local = str(remote.fetch(clip.path, Path(folder)))
+                result, pitch = self._classify(clip.path, local)
+                self._write_files(clip, result, local)
+        except MediaError as error:
+            status, reason = type(error).__name__, str(error)
+        except CryvisionError:
+            raise
+        except Exception as error:  # one clip must never end a run of a million
+            status = type(error).__name__
+            reason = " ".join(f"{clip.path}: {error}".split())
+        else:
+            return scored_row(clip, self._job, result, pitch, time.monotonic() - started)
+        return failed_row(clip, self._job, status, reason, time.monotonic() - started)
+
+    def _classify(self, path: str, local: str) -> tuple[Classification, PitchTrack]:
+        """Classify as `cryvision.classify` does, and track the pitch of the same pieces."""
+        stream = StreamClassifier(
+            self._bundle,
+            runtime=self._job.runtime,
+            smooth_seconds=self._job.smooth_seconds,
+            label_policy=self._job.label_policy,
+            path=path,
+        )
+        pitch = PitchStream()
+        try:
+            with media.open_clip(local, sound=True, frames=stream.takes_frames) as clip:
+                for piece in clip.pieces():
+                    stream.push(piece.samples, piece.frame, piece.frame_time_s)
+                    if piece.samples is not None:
+                        pitch.push(piece.samples)
+                return stream.finish(clip.info, tuple(clip.warnings)), pitch.track()
+        except MediaError as error:
+            # The name of a copy tells nobody anything.
+            raise MediaError(str(error).replace(local, path)) from error
+
+    def _write_files(self, clip: ListedClip, result: Classification, local: str) -> None:
+        """Write what is wanted beside the table, in the folders that the clips lie in."""
+        if not self._job.formats:
+            return
+        place = PurePosixPath(clip.name)
+        folder = os.path.join(self._job.formats_dir, *place.parent.parts)
+        by_path: dict[str, list[str]] = {}
+        for form in self._job.formats:
+            by_path.setdefault(local if form in _READS_THE_CLIP else clip.path, []).append(form)
+        for path, formats in by_path.items():
+            named = dataclasses.replace(result, path=path)
+            files.write(named, folder, formats, place.name)
+
+
+def _loaded_once(bundle: Bundle) -> Bundle:
+    """Return the same bundle, which keeps the models that it has loaded."""
+    loaded: dict[tuple[str, str], Model] = {}
+
+    class LoadedBundle(Bundle):
+        def model(self, part: Part | str, runtime: str = "onnx") -> Model:
+            key = (part if isinstance(part, str) else part.name, runtime)
+            if key not in loaded:
+                loaded[key] = super().model(part, runtime)
+            return loaded[key]
+
+    fields = dataclasses.fields(bundle)
+    return LoadedBundle(**{field.name: getattr(bundle, field.name) for field in fields})

@@ -1,0 +1,225 @@
+"""What is to be scored: files, folders, patterns, manifests and URLs become a list of clips."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from cryvision.batch import remote
+from cryvision.errors import ConfigError, MediaError
+from cryvision.inputs.ffmpeg import shown
+from cryvision.inputs.media import MEDIA_SUFFIXES
+
+MANIFEST_SUFFIX = ".csv"
+MANIFEST_COLUMN = "path"
+
+
+class FoundClip(NamedTuple):
+    """A clip that a source holds.
+
+    Attributes
+    ----------
+    path : str
+        As the source gives it: a path or a URL.
+    size_bytes : int
+        -1 where a manifest names a clip that is not there.
+    version : str
+        Tells one state of the file from the next: its time of modification, or the store's tag.
+    """
+
+    path: str
+    size_bytes: int
+    version: str
+
+
+class ListedClip(NamedTuple):
+    """A clip of a run.
+
+    Attributes
+    ----------
+    key : str
+        What its row is known by: a hash of path, size, version and settings.
+    path : str
+        As its source gives it.
+    size_bytes : int
+    name : str
+        Its place below the sources' common folder, with ``/``; what is written for each clip
+        takes its name from this.
+    """
+
+    key: str
+    path: str
+    size_bytes: int
+    name: str
+
+
+def find_clips(
+    sources: Sequence[str], excluded: Sequence[str], problems: list[str]
+) -> Iterator[FoundClip]:
+    """List the clips of some sources, in the order of the sources and of the names in each.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Each a file, a folder (searched with all folders in it), a pattern such as ``day*/*.wav``,
+        a manifest (``.csv`` with a column ``path``, relative to its own folder), or a URL of one
+        of these. Folders and patterns give the names in `MEDIA_SUFFIXES` that are not hidden.
+    excluded : sequence of str
+        Folders that are passed over: those of the results.
+    problems : list of str
+        One line is added for each folder that cannot be read.
+
+    Yields
+    ------
+    FoundClip
+        One clip may come twice where sources overlap.
+
+    Raises
+    ------
+    MediaError
+        When a source is not there, or a store cannot be listed.
+    ConfigError
+        When a manifest has no column ``path``, or a row without one.
+    """
+    for source in sources:
+        if remote.is_url(source):
+            yield from _remote(source)
+        elif os.path.isdir(source):
+            yield from _folder(source, excluded, problems)
+        elif os.path.isfile(source):
+            is_manifest = source.lower().endswith(MANIFEST_SUFFIX)
+            yield from _manifest(source) if is_manifest else [_local(source)]
+        elif glob.has_magic(source):
+            yield from _pattern(source)
+        else:
+            raise MediaError(f"{shown(source)}: there is no such file or folder")
+
+
+def identity(path: str) -> str:
+    """Return what one clip is known by, however its path is written."""
+    return path if remote.is_url(path) else os.path.abspath(path)
+
+
+def common_folder(sources: Sequence[str]) -> str:
+    """Return the folder on this machine that holds all sources; nothing where there is none."""
+    roots = []
+    for source in (source for source in sources if not remote.is_url(source)):
+        path = os.path.abspath(source)
+        while not os.path.isdir(path) and os.path.dirname(path) != path:
+            path = os.path.dirname(path)
+        roots.append(path)
+    try:
+        return os.path.commonpath(roots) if roots else ""
+    except ValueError:  # on Windows, drives have no folder in common
+        return ""
+
+
+def name_below(path: str, folder: str) -> str:
+    """Name a clip's place below a folder so that nothing written under it can leave another one.
+
+    Parameters
+    ----------
+    path : str
+        A path, or a URL: its store and its path there.
+    folder : str
+        From `common_folder`.
+    """
+    if remote.is_url(path):
+        parts = path.replace("://", "/", 1).split("/")
+    else:
+        path = os.path.abspath(path)
+        try:
+            path = os.path.relpath(path, folder) if folder else os.path.splitdrive(path)[1]
+        except ValueError:  # on another drive
+            path = os.path.splitdrive(path)[1]
+        parts = path.replace(os.sep, "/").split("/")
+    kept = (part for part in parts if part not in ("", "."))
+    return "/".join("__" if part == ".." else part for part in kept)
+
+
+def _folder(folder: str, excluded: Sequence[str], problems: list[str]) -> Iterator[FoundClip]:
+    passed_over = {os.path.realpath(place) for place in excluded}
+
+    def unreadable(error: OSError) -> None:
+        problems.append(f"{shown(error.filename)}: the folder cannot be read: {error.strerror}")
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and os.path.realpath(os.path.join(parent, name)) not in passed_over
+        )
+        for name in sorted(names):
+            if _is_media(name):
+                yield _local(os.path.join(parent, name))
+
+
+def _pattern(pattern: str) -> Iterator[FoundClip]:
+    paths = sorted(glob.iglob(pattern, recursive=True))
+    media = [path for path in paths if _is_media(os.path.basename(path)) and os.path.isfile(path)]
+    if not media:
+        raise MediaError(f"{shown(pattern)}: no sound or video file fits the pattern")
+    yield from map(_local, media)
+
+
+def _manifest(manifest: str) -> Iterator[FoundClip]:
+    try:
+        with open(manifest, encoding="utf-8-sig", newline="") as file:
+            for path in _manifest_paths(file, manifest):
+                if remote.is_url(path):
+                    yield FoundClip(path, *remote.state(path))
+                else:
+                    yield _local(os.path.join(os.path.dirname(manifest), path))
+    except OSError as error:
+        raise MediaError(f"{shown(manifest)}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{shown(manifest)}: a manifest must be UTF-8 text") from error
+
+
+def _remote(url: str) -> Iterator[FoundClip]:
+    if not url.lower().endswith(MANIFEST_SUFFIX):
+        for clip in remote.found(url, MEDIA_SUFFIXES):
+            yield FoundClip(*clip)
+        return
+    folder = url.rsplit("/", 1)[0]
+    for path in _manifest_paths(io.StringIO(remote.read_text(url), newline=""), url):
+        path = path if remote.is_url(path) else f"{folder}/{PurePosixPath(path)}"
+        yield FoundClip(path, *remote.state(path))
+
+
+def _manifest_paths(lines: Iterator[str] | io.StringIO, manifest: str) -> Iterator[str]:
+    reader = csv.DictReader(lines, skipinitialspace=True, strict=True)
+    try:
+        names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
+        if MANIFEST_COLUMN not in names:
+            raise ConfigError(
+                f"{shown(manifest)}: line 1: a manifest must have the column {MANIFEST_COLUMN}; "
+                f"got {', '.join(names) or 'nothing':.80}"
+            )
+        for row in reader:
+            path = (row[names[MANIFEST_COLUMN]] or "").strip()
+            if not path:
+                raise ConfigError(f"{shown(manifest)}: line {reader.line_num}: the path is empty")
+            yield path
+    except csv.Error as error:
+        raise ConfigError(
+            f"{shown(manifest)}: line {reader.reader.line_num}: not a CSV file: {error}"
+        ) from error
+
+
+def _is_media(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in MEDIA_SUFFIXES
+
+
+def _local(path: str) -> FoundClip:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # its row will say why
+        return FoundClip(path, -1, "missing")
+    return FoundClip(path, status.st_size, str(status.st_mtime_ns))

@@ -1,0 +1,117 @@
+"""What a run says of itself: while it goes on, when it ends, and in a file beside the table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryvision.batch.job import Job
+from cryvision.batch.rows import COLUMNS, OK, PROBABILITY
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes
+    ----------
+    n_clips : int
+        Clips of the run.
+    n_before : int
+        Those that had a row when it started.
+    n_scored : int
+        Rows since then, also of clips that failed.
+    n_failed : int
+        Those of them that failed.
+    media_seconds : float
+        Length of what was scored since then.
+    elapsed_s : float
+        Since the first clip was given out.
+    """
+
+    n_clips: int
+    n_before: int
+    n_scored: int = 0
+    n_failed: int = 0
+    media_seconds: float = 0.0
+    elapsed_s: float = 0.0
+
+    def add(self, line: bytes) -> None:
+        """Count one row, given as a line of JSON."""
+        row = json.loads(line)
+        self.n_scored += 1
+        self.n_failed += row["status"] != OK
+        self.media_seconds += row.get("duration_s") or 0.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run has done.
+
+    Attributes
+    ----------
+    out : str
+        The table.
+    n_clips : int
+        Rows in it.
+    failures : dict of str to int
+        Number of its rows by status, less those that are ok.
+    n_scored : int
+        Rows that this run has added; the others were there.
+    media_seconds : float
+        Length of the clips that it has scored.
+    elapsed_s : float
+    problems : tuple of str
+        Folders that could not be read.
+    """
+
+    out: str
+    n_clips: int
+    failures: Mapping[str, int] = field(default_factory=dict)
+    n_scored: int = 0
+    media_seconds: float = 0.0
+    elapsed_s: float = 0.0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def n_failed(self) -> int:
+        """Rows of clips that failed."""
+        return sum(self.failures.values())
+
+
+def about_table(
+    job: Job, columns: Sequence[str], bundle: Mapping[str, Any], statuses: Mapping[str, int]
+) -> dict[str, Any]:
+    """Say what a table rests on, once for all its rows.
+
+    Parameters
+    ----------
+    job : Job
+    columns : sequence of str
+        Of the table.
+    bundle : mapping
+        What there is to know of the bundle, its measured skill above all.
+    statuses : mapping of str to int
+        Number of rows by status.
+
+    Returns
+    -------
+    dict
+        Plain JSON data.
+    """
+    return {
+        "clips": sum(statuses.values()),
+        "statuses": dict(statuses),
+        "columns": {name: _meaning(name) for name in columns},
+        "settings": job.settings,
+        "settings_sha256": job.settings_sha256,
+        "bundle": dict(bundle),
+    }
+
+
+def _meaning(column: str) -> str:
+    if column.startswith(PROBABILITY):
+        return "probability of this label, 0 to 1"
+    return COLUMNS[column][1] if column in COLUMNS else "as in classify --json"

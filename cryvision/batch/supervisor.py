@@ -1,0 +1,277 @@
+"""Watches over one worker process: what crashes it or hangs in it costs a row, never the run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from cryvision import errors
+from cryvision.batch.job import Job
+from cryvision.batch.locks import try_lock
+from cryvision.batch.rows import failed_row
+from cryvision.batch.sources import ListedClip
+from cryvision.errors import CryvisionError
+
+MAX_TRIES = 2
+"""A clip that has taken down its worker this often becomes a row. Once may be bad luck: memory was
+short, or somebody killed the process."""
+
+START_LIMIT_SECONDS = 300.0
+"""A worker that is not ready by then never will be; importing Keras on a busy machine takes 70."""
+
+WORKER_CRASH, TIME_LIMIT = "WorkerCrash", "TimeLimit"
+
+# Only built-in modules before sys.path is that of this process: nothing in the current folder may
+# pass for the standard library.
+_COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from cryvision.batch.worker import main; main()"
+_SCRATCH_PREFIX, _LOG = "cryvision-worker-", "log"
+_SWEPT_AFTER_SECONDS = 60.0
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+
+
+class _ClipError(Exception):
+    """The worker is lost on one clip: it died or is overdue."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Supervisor:
+    """Has clips scored by a process of its own, and replaces that when it is lost.
+
+    Parameters
+    ----------
+    job : Job
+    time_limit_s : float
+        A clip that takes longer is given up; infinite for no limit.
+    threads : int
+        How many each library in the worker may use.
+    """
+
+    def __init__(self, job: Job, time_limit_s: float, threads: int) -> None:
+        self._job = job
+        self._time_limit_s = time_limit_s
+        self._threads = threads
+        self._process: _WorkerProcess | None = None
+        self._stopped = False
+        self._lock = threading.Lock()
+        _sweep(Path(tempfile.gettempdir()))
+
+    def score(self, clips: Sequence[ListedClip]) -> Iterator[bytes]:
+        """Score some clips.
+
+        Parameters
+        ----------
+        clips : sequence of ListedClip
+
+        Yields
+        ------
+        bytes
+            The row of each clip in turn, as a line of JSON; fewer when stopped.
+
+        Raises
+        ------
+        CryvisionError
+            When no worker can be started, or one has met what would befall every clip.
+        """
+        position = tries = 0
+        while position < len(clips) and not self._stopped:
+            started = time.monotonic()
+            try:
+                process = self._running()
+                process.request(clips[position:])
+                while position < len(clips):
+                    started = time.monotonic()
+                    line = process.answer(self._time_limit_s)
+                    position, tries = position + 1, 0
+                    yield line
+            except _ClipError as failure:
+                self._discard()
+                tries += 1
+                if tries == MAX_TRIES and not self._stopped:
+                    spent_s = time.monotonic() - started
+                    yield self._failed(clips[position], failure, spent_s)
+                    position, tries = position + 1, 0
+
+    def stop(self) -> None:
+        """End the worker at once, from any thread; `score` then ends too."""
+        self._stopped = True
+        self._discard()
+
+    def _failed(self, clip: ListedClip, failure: _ClipError, spent_s: float) -> bytes:
+        reason = f"{clip.path}: {failure}, {MAX_TRIES} times"
+        row = failed_row(clip, self._job, failure.status, reason, spent_s)
+        return json.dumps(row).encode() + b"\n"
+
+    def _running(self) -> _WorkerProcess:
+        """Return a worker that is ready. One that died between two clips is not their fault."""
+        if self._process is None or not self._process.alive():
+            self._discard()
+            process = _WorkerProcess(self._threads)
+            with self._lock:
+                self._process = process
+            if self._stopped:
+                self._discard()
+            process.start(self._job)
+        return self._process
+
+    def _discard(self) -> None:
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the files of workers that were killed together with who watched over them.
+
+    There may be copies of recordings among them. The log in each folder is locked as long as one
+    of the two lives.
+    """
+    if sys.platform == "win32":  # a locked file cannot be removed there, nor one that is in use
+        return
+    for scratch in folder.glob(_SCRATCH_PREFIX + "*"):
+        try:
+            is_new = time.time() - scratch.stat().st_mtime < _SWEPT_AFTER_SECONDS
+            with open(scratch / _LOG, "r+b") as log:
+                # A new one may not be locked yet.
+                is_left_over = not is_new and try_lock(log)
+        except OSError:  # another user's, or one that is being made or removed
+            continue
+        if is_left_over:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _WorkerProcess:
+    """A running worker: requests to it, answers from it, and its end with all it started."""
+
+    def __init__(self, threads: int) -> None:
+        self._scratch = tempfile.mkdtemp(prefix=_SCRATCH_PREFIX)
+        self._log = open(os.path.join(self._scratch, _LOG), "w+b")  # noqa: SIM115
+        with contextlib.suppress(OSError):  # without locks here, nothing is swept either
+            try_lock(self._log)
+        own_group: dict[str, Any] = (
+            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
+            if sys.platform == "win32"
+            else {"start_new_session": True}
+        )
+        try:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-c", _COMMAND, *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env={**os.environ, **dict.fromkeys(_THREADS, str(threads))},
+                **own_group,
+            )
+        except OSError as error:
+            self._remove_files()
+            raise CryvisionError(
+                f"a worker must be a process that can be started: {error.strerror or error}"
+            ) from error
+        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        reader = threading.Thread(target=self._read_answers, name="rows", daemon=True)
+        reader.start()
+
+    def start(self, job: Job) -> None:
+        """Give the worker its job and wait until it is ready.
+
+        Raises
+        ------
+        CryvisionError
+            When it does not come up.
+        """
+        try:
+            self._send({"job": job.to_json(), "scratch": self._scratch})
+            self.answer(START_LIMIT_SECONDS)
+        except _ClipError as failure:
+            raise CryvisionError(
+                f"a worker must be ready within {START_LIMIT_SECONDS:g} s; {failure}"
+                f"{self._last_words()}"
+            ) from failure
+
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def request(self, clips: Sequence[ListedClip]) -> None:
+        self._send(clips)
+
+    def answer(self, limit_s: float) -> bytes:
+        """Wait for the next line."""
+        try:
+            # A wait that is longer than threading can count is no limit.
+            line = self._answers.get(timeout=min(limit_s, threading.TIMEOUT_MAX))
+        except queue.Empty:
+            raise _ClipError(TIME_LIMIT, f"took longer than {limit_s:g} s") from None
+        if not line.endswith(b"\n"):
+            raise _ClipError(WORKER_CRASH, f"its worker {self._ending()}")
+        if line.startswith(b'{"fatal"'):
+            told = json.loads(line)
+            kind: type[CryvisionError] = getattr(errors, told["fatal"], CryvisionError)
+            raise kind(told["message"])
+        return line
+
+    def kill(self) -> None:
+        """End the worker and what it started, and remove its files. May be called again."""
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):  # the group outlives a worker whose ffmpeg runs
+                os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.kill()
+        self._popen.wait()
+        with contextlib.suppress(OSError):  # what was not sent cannot be flushed any more
+            cast(Any, self._popen.stdin).close()
+        self._remove_files()
+
+    def _remove_files(self) -> None:
+        self._log.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _send(self, message: Any) -> None:
+        stdin = cast(Any, self._popen.stdin)
+        try:
+            stdin.write(json.dumps(message).encode() + b"\n")
+            stdin.flush()
+        except (OSError, ValueError):
+            raise _ClipError(WORKER_CRASH, f"its worker {self._ending()}") from None
+
+    def _read_answers(self) -> None:
+        with cast(Any, self._popen.stdout) as stdout:
+            for line in stdout:
+                self._answers.put(line)
+        self._answers.put(b"")
+
+    def _ending(self) -> str:
+        """Say how the worker ended."""
+        try:
+            status = self._popen.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return "closed its output"
+        if status >= 0:
+            return f"ended with status {status}"
+        try:
+            return f"was killed by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"was killed by signal {-status}"
+
+    def _last_words(self) -> str:
+        """Return the end of what the worker printed."""
+        try:
+            with open(self._log.name, "rb") as log:
+                lines = log.read().decode("utf-8", "replace").split("\n")
+        except (OSError, ValueError):
+            return ""
+        words = [line.strip() for line in lines if line.strip()]
+        return f": {words[-1][:200]}" if words else ""

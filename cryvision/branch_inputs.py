@@ -1,0 +1,99 @@
+"""What the branches of a bundle are given: features of sound and face, window by window.
+
+Training, classifying and writing features all take their windows from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from cryvision.config import FaceConfig, SoundConfig
+from cryvision.errors import BundleError
+from cryvision.facing import FaceStream
+from cryvision.scoring import (
+    CryGate,
+    DetectorWindows,
+    GatedSound,
+    SoundBranchWindows,
+    WindowClock,
+)
+
+FACE = "face"
+
+
+class BranchInputs:
+    """Windows of a stream that the gate lets through, with the features of each.
+
+    Parameters
+    ----------
+    sounds : mapping of str to SoundConfig
+        Features of sound by name; none for faces alone.
+    face : FaceConfig or None
+        How faces are described, where a branch takes them.
+    faces : FaceStream or None
+        What finds and embeds them; without one that feature is missing.
+    gate_enter : float or None
+        Score from which the detector's windows are crying; None where every window passes.
+
+    Raises
+    ------
+    BundleError
+        If the features want windows of different times.
+    """
+
+    def __init__(
+        self,
+        sounds: Mapping[str, SoundConfig],
+        face: FaceConfig | None,
+        faces: FaceStream | None,
+        gate_enter: float | None,
+    ) -> None:
+        settings: list[SoundConfig | FaceConfig] = [*sounds.values()]
+        if face is not None:
+            settings.append(face)
+        times = {(s.window_samples, s.hop_samples) for s in settings}
+        if len(times) != 1:
+            raise BundleError(f"branches must share one window and hop; got {sorted(times)}")
+        window_samples, hop_samples = times.pop()
+        gate = None if gate_enter is None else CryGate(gate_enter, window_samples)
+        self._sound = GatedSound(dict(sounds), gate, (window_samples, hop_samples))
+        # Pictures without sound have no gate: whether the baby cries was not looked for.
+        self._picture_clock = WindowClock(window_samples, hop_samples)
+        self._faces = faces
+        self._heard = False
+
+    def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> SoundBranchWindows:
+        """Take the next samples, and what the detector said of them.
+
+        Returns
+        -------
+        SoundBranchWindows
+            A feature that is missing for a window is NaN throughout; one that is missing for all
+            of them may be left out.
+        """
+        self._heard = True
+        return self._with_faces(self._sound.push(samples, detected))
+
+    def push_time(self, n_samples: int) -> SoundBranchWindows:
+        """Take note that pictures without sound have come to a time, in samples of its clock."""
+        return self._of_pictures(self._picture_clock.until(n_samples))
+
+    def finish(self, detected: DetectorWindows | None, n_samples: int) -> SoundBranchWindows:
+        """End the stream at a time; a stream shorter than a window gives one window."""
+        if self._heard:
+            return self._with_faces(self._sound.finish(detected))
+        return self._of_pictures(self._picture_clock.finish(n_samples))
+
+    def _of_pictures(self, ends: np.ndarray) -> SoundBranchWindows:
+        return self._with_faces(SoundBranchWindows(ends, np.ones(len(ends), bool)))
+
+    def _with_faces(self, windows: SoundBranchWindows) -> SoundBranchWindows:
+        passed = windows.end_samples[windows.crying]
+        if self._faces is None or not len(passed):
+            return windows
+        rows = np.stack([self._faces.window(int(end)) for end in passed])
+        return SoundBranchWindows(
+            windows.end_samples, windows.crying, {**windows.inputs, FACE: rows}
+        )

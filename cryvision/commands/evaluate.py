@@ -1,0 +1,69 @@
+"""``cryvision evaluate``: how a bundle does on recordings that people labelled."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import Any
+
+from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+
+SHIPPED = "default"
+"""Name of the bundle that ships with the package, where nothing else has that name."""
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a bundle on labelled recordings",
+        description="Classify recordings that people labelled and measure what was said of them. "
+        "Clips with a class (a folder per class, a manifest CSV with the columns path and label, "
+        "donateacry-corpus) are judged by clip, event and window; clips with annotations of when "
+        "they cry (Praat TextGrid, Audacity labels or CSV beside them) by agreement. Clips that "
+        "fail are listed, the rest goes on, and the exit status is then 3.",
+    )
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", help="folder or zip; 'default' is the one shipped"
+    )
+    parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--out", metavar="DIR", help="also write report.json, report.md and figures to this folder"
+    )
+    parser.add_argument(
+        "--subject-pattern",
+        metavar="REGEX",
+        help="its first group, on the path below SOURCE, names the subject of a clip (default: "
+        "the phone in a donateacry name; else each file is one)",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=("onnx", "keras"),
+        default="onnx",
+        help="onnx starts at once (default); keras runs the original models",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from cryvision.learning.evaluate import evaluate
+    from cryvision.learning.report_text import evaluation_text
+    from cryvision.outputs.text import printable
+
+    shipped = options.bundle == SHIPPED and not os.path.exists(SHIPPED)
+    record = evaluate(
+        None if shipped else options.bundle,
+        options.source,
+        out=options.out,
+        subject_pattern=options.subject_pattern,
+        runtime=options.runtime,
+        log=log,
+    )
+    if options.out is not None:
+        log(f"wrote {options.out}")
+    if options.json:
+        show(json.dumps(record, allow_nan=False))
+    else:
+        show("\n".join(map(printable, evaluation_text(record).split("\n"))))
+    return EXIT_SOME_FAILED if record["failed"] else EXIT_DONE

@@ -1,0 +1,214 @@
+"""``cryvision score``: score a folder, a bucket or a million clips into one table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from cryvision.commands.terminal import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_SOME_FAILED,
+    add_bundle_option,
+    log,
+    show,
+)
+
+if TYPE_CHECKING:
+    from cryvision.batch import Progress, Summary
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "score",
+        help="score many clips into one table",
+        description="Find the crying in many clips and write one row for each. However a run "
+        "ends, the same command goes on where it stopped.",
+    )
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a file, a folder with all in it, a pattern, a manifest (.csv with a column path), "
+        "or a URL of one of these (s3://, gs://)",
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", help="the table: .csv, .jsonl or .parquet"
+    )
+    add_bundle_option(parser)
+    _add_work_options(parser)
+    _add_result_options(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_work_options(parser: Any) -> None:
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes (default: one for a small job, up to one a core for a large one)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="local: this machine (default); ray: a Ray cluster",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        help="running Ray cluster, auto to find one (default: start one on this machine)",
+    )
+    parser.add_argument(
+        "--gpus-per-worker",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="GPUs, or the share of one, that Ray sets aside for each worker (default: none)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=3600.0,
+        metavar="SECONDS",
+        help="limit for one clip (default: 3600; 0 for none)",
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="score clips again that have failed before"
+    )
+
+
+def _add_result_options(parser: Any) -> None:
+    parser.add_argument(
+        "--formats",
+        metavar="LIST",
+        help="also write files for each clip, as classify does, such as csv,textgrid,eaf",
+    )
+    parser.add_argument(
+        "--formats-dir", metavar="DIR", help="folder for --formats (default: FILE.clips)"
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=("onnx", "keras"),
+        default="onnx",
+        help="onnx starts at once (default); keras runs the original models",
+    )
+    parser.add_argument(
+        "--smooth",
+        type=float,
+        metavar="SECONDS",
+        help="length of the rolling prediction deque (default: the bundle's)",
+    )
+    parser.add_argument(
+        "--label-policy",
+        choices=("skill", "always"),
+        default="skill",
+        help="skill: a label only where it was measured to be better than chance (default); "
+        "always: the most probable one",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    from cryvision.batch import score
+
+    with _Bar() as bar:
+        try:
+            summary = score(
+                options.sources,
+                options.out,
+                bundle=options.bundle,
+                workers=options.workers,
+                engine=options.engine,
+                address=options.address,
+                gpus_per_worker=options.gpus_per_worker,
+                formats=[name.strip() for name in (options.formats or "").split(",") if name],
+                formats_dir=options.formats_dir,
+                retry_failed=options.retry_failed,
+                timeout_seconds=options.timeout,
+                runtime=options.runtime,
+                smooth_seconds=options.smooth,
+                label_policy=options.label_policy,
+                progress=bar.show,
+            )
+        except KeyboardInterrupt:
+            bar.close()
+            if bar.newest is not None:
+                n_done = bar.newest.n_before + bar.newest.n_scored
+                log(
+                    f"{n_done} of {bar.newest.n_clips} clips are in {options.out}; the same "
+                    "command goes on from there"
+                )
+            raise
+    for problem in summary.problems:
+        log(problem)
+    show(_text(summary))
+    if not summary.n_failed and not summary.problems:
+        return EXIT_DONE
+    return EXIT_FAILED if summary.n_failed == summary.n_clips else EXIT_SOME_FAILED
+
+
+def _text(summary: Summary) -> str:
+    """Say what was done, in a line or two."""
+    n = summary.n_clips
+    text = f"{summary.out}: {n} clip{'s' if n != 1 else ''}"
+    if summary.n_failed:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in summary.failures.items())
+        text += f", {summary.n_failed} failed ({kinds})"
+    if not summary.n_scored:
+        return f"{text}; nothing was left to score"
+    return (
+        f"{text}; scored {summary.n_scored} in {_clock(summary.elapsed_s)}, "
+        f"{_rates(summary.n_scored, summary.media_seconds, summary.elapsed_s)}"
+    )
+
+
+def _rates(n_clips: int, media_seconds: float, elapsed_s: float) -> str:
+    elapsed_s = max(elapsed_s, 1e-3)
+    return f"{n_clips / elapsed_s:.1f} clips/s, {media_seconds / elapsed_s:.0f} h of media an hour"
+
+
+def _clock(seconds: float) -> str:
+    from cryvision.outputs.text import clock
+
+    return clock(seconds, decimals=0)
+
+
+class _Bar:
+    """Clips done, rates, failures and time left on stderr; silent where that is no terminal."""
+
+    def __init__(self) -> None:
+        self.newest: Progress | None = None
+        self._bar: Any = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, progress: Progress) -> None:
+        self.newest = progress
+        if sys.stderr is None or not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            self._bar = self._open(progress)
+        n_done = progress.n_before + progress.n_scored
+        if not self._bar.update(n_done - self._bar.n):
+            return
+        rates = _rates(progress.n_scored, progress.media_seconds, progress.elapsed_s)
+        self._bar.set_postfix_str(f"{rates}, {progress.n_failed} failed", refresh=False)
+
+    def _open(self, progress: Progress) -> Any:
+        from tqdm import tqdm
+
+        return tqdm(
+            total=progress.n_clips,
+            initial=progress.n_before,
+            leave=False,
+            bar_format="{n_fmt}/{total_fmt} clips |{bar}|{postfix}, {remaining} left",
+        )

@@ -1,0 +1,77 @@
+"""``cryvision train-audio-only``: train the published sound models on a labelled corpus."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "train-audio-only",
+        help="train reasons from sound alone, and measure them on unseen subjects",
+        description="Train the sound models of Cha & Bae on donateacry-corpus, a folder per class "
+        "or a manifest CSV with the columns path and label, and measure them on subjects that "
+        "training had not heard. A report with figures is written beside the bundle. When "
+        "stopped, the same command goes on with the folds that are left.",
+    )
+    parser.add_argument(
+        "corpus",
+        nargs="?",
+        metavar="CORPUS",
+        help="folder or manifest CSV (default: donateacry-corpus, downloaded once)",
+    )
+    parser.add_argument(
+        "--out",
+        default="cryvision-donateacry",
+        metavar="DIR",
+        help="where to write the bundle: a folder, or a file whose name ends in .zip "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of folds and weights (default 0)")
+    parser.add_argument("--folds", type=int, default=5, help="folds by subject (default 5)")
+    parser.add_argument(
+        "--subject-pattern",
+        metavar="REGEX",
+        help="its first group, on the path below CORPUS, names the subject of a clip (default: "
+        "the phone in a donateacry name; else each file is one, which is never skill)",
+    )
+    parser.add_argument(
+        "--gate",
+        metavar="BUNDLE",
+        help="whose detector chooses the crying that is learned from (default: one that was not "
+        "trained on donateacry-corpus)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a bundle that is there already"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from cryvision.learning.audio_only import report_folder, train_audio_only
+    from cryvision.outputs.text import describe_bundle
+
+    failed: list[str] = []
+
+    def leave_out(problem: str) -> None:
+        failed.append(problem)
+        log(f"left out: {problem}")
+
+    bundle = train_audio_only(
+        options.corpus,
+        options.out,
+        seed=options.seed,
+        n_folds=options.folds,
+        subject_pattern=options.subject_pattern,
+        gate=options.gate,
+        overwrite=options.overwrite,
+        log=log,
+        on_problem=leave_out,
+    )
+    log(f"wrote {bundle.folder}")
+    log(f"wrote {report_folder(options.out)}")
+    show(describe_bundle(bundle.describe()))
+    return EXIT_SOME_FAILED if failed else EXIT_DONE

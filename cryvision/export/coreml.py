@@ -1,0 +1,264 @@
+"""Models as Core ML packages (ML Program, iOS 16 and later)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import platform
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryvision.errors import CryvisionError, MissingDependencyError
+from cryvision.export.block_lstm import without_loops
+from cryvision.export.frontend import FRONT_END
+
+if TYPE_CHECKING:
+    import keras
+
+LABEL, PROBABILITIES = "label", "probabilities"
+
+LEARNED = frozenset({"conv", "linear", "matmul", "lstm"})
+"""Operations with learned weights. In float16, all from the first of them on is float16; decibels,
+their squares and what else comes before do not fit into it."""
+
+QUANTIZED_FROM_WEIGHTS = 512
+"""Smaller arrays of weights stay as they are under int8."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a package says of itself in Xcode.
+
+    Attributes
+    ----------
+    short, author, licence, version : str
+    inputs, outputs : dict of str to str
+        A sentence for each.
+    more : dict of str to str
+        Further facts.
+    """
+
+    short: str
+    author: str
+    licence: str
+    version: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    more: dict[str, str]
+
+
+def require() -> Any:
+    """Import coremltools.
+
+    Raises
+    ------
+    MissingDependencyError
+        Where it is not installed; it exists for some platforms only.
+    """
+    try:
+        with _quiet():
+            import coremltools
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Core ML packages are made with coremltools, on macOS and on Linux x86_64 only "
+            f"(python -m pip install coremltools); this is {platform.system()} "
+            f"{platform.machine()}, without it"
+        ) from error
+    return coremltools
+
+
+def write(
+    model: keras.Model,
+    path: Path,
+    precision: str,
+    output_names: Sequence[str],
+    labels: Sequence[str],
+    description: Description,
+) -> None:
+    """Convert a model and save it as a classifier.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From named inputs to a dict of outputs, ``probabilities`` among them.
+    path : Path
+        A name that ends in ``.mlpackage``; nothing must be there.
+    precision : {"fp32", "fp16", "int8"}
+        ``int8`` stores the large arrays of weights in 8 bits and computes as ``fp16``.
+    output_names : sequence of str
+        All outputs, ``probabilities`` first.
+    labels : sequence of str
+        What the columns of ``probabilities`` are.
+    description : Description
+
+    Raises
+    ------
+    MissingDependencyError
+        Where coremltools cannot be had.
+    CryvisionError
+        If the model cannot be converted.
+    """
+    coremltools = require()
+    looped = without_loops(model)
+    try:
+        with _quiet():
+            program = _convert(coremltools, looped, precision, output_names)
+            if precision == "int8":
+                program = _quantize(coremltools, program)
+            package = _as_classifier(coremltools, program, labels)
+            package = _described(coremltools, package, description)
+            package.save(str(path))
+    except OSError:
+        raise
+    except Exception as error:  # the converter raises any kind
+        shutil.rmtree(path, ignore_errors=True)
+        reason = f"{error}".strip().split("\n", 1)[0] or type(error).__name__
+        raise CryvisionError(f"the model cannot be written for Core ML: {reason}") from error
+
+
+def _convert(
+    coremltools: Any, model: keras.Model, precision: str, output_names: Sequence[str]
+) -> Any:
+    """Give the converted program; its outputs are float32 and bear our names."""
+    import numpy as np
+    import tensorflow as tf
+
+    names = [tensor.name for tensor in model.inputs]
+    specs = [
+        tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name=tensor.name)
+        for tensor in model.inputs
+    ]
+
+    def ordered(*given: Any) -> list[Any]:
+        outputs = model(dict(zip(names, given, strict=True)), training=False)
+        return [outputs[name] for name in output_names]
+
+    function = tf.function(ordered, input_signature=specs).get_concrete_function()
+    compute = coremltools.precision.FLOAT32
+    if precision != "fp32":
+        compute = coremltools.transform.FP16ComputePrecision(op_selector=_Float16Operations())
+    program = coremltools.convert(
+        [function],
+        source="tensorflow",
+        convert_to="milinternal",
+        minimum_deployment_target=coremltools.target.iOS16,
+        compute_precision=compute,
+        inputs=[
+            coremltools.TensorType(name=s.name, shape=tuple(s.shape), dtype=np.float32)
+            for s in specs
+        ],
+        outputs=[
+            coremltools.TensorType(name=tensor.name.split(":")[0], dtype=np.float32)
+            for tensor in function.outputs
+        ],
+    )
+    main = program.functions["main"]
+    for variable, name in zip(main.outputs, output_names, strict=True):
+        # The classifier's dict of probabilities takes over the name of its tensor later.
+        variable.name = f"{name}_tensor" if name == PROBABILITIES else name
+    return program
+
+
+class _Float16Operations:
+    """Says of each operation whether it is computed in float16: from the first learned one on."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, bool] = {}
+
+    def __call__(self, op: Any) -> bool:
+        if op not in self._known:
+            learned = op.op_type in LEARNED and FRONT_END not in op.name
+            self._known[op] = learned or any(
+                self(variable.op) for variable in _given(op) if variable.op is not None
+            )
+        return self._known[op]
+
+
+def _given(op: Any) -> Iterator[Any]:
+    for value in op.inputs.values():
+        yield from value if isinstance(value, (list, tuple)) else [] if value is None else [value]
+
+
+def _as_package(coremltools: Any, program: Any, **options: Any) -> Any:
+    program.functions["main"].set_output_types(None)  # they are what the program says
+    return coremltools.convert(
+        program,
+        convert_to="mlprogram",
+        minimum_deployment_target=coremltools.target.iOS16,
+        compute_precision=coremltools.precision.FLOAT32,  # as the program is: nothing changes
+        skip_model_load=True,
+        **options,
+    )
+
+
+def _quantize(coremltools: Any, program: Any) -> Any:
+    """Store the large arrays of weights in 8 bits, those of the front end excepted.
+
+    Before the program becomes a classifier: coremltools 9 cannot write its list of labels again.
+    """
+    from coremltools.converters.mil.frontend.milproto.load import load
+
+    package = _as_package(coremltools, program)
+    optimize = coremltools.optimize.coreml
+    found = optimize.get_weights_metadata(package, weight_threshold=QUANTIZED_FROM_WEIGHTS)
+    kept = {
+        name: None
+        for name, weight in found.items()
+        if any(FRONT_END in child.name for child in weight.child_ops)
+    }
+    linear = optimize.OpLinearQuantizerConfig(
+        mode="linear_symmetric", weight_threshold=QUANTIZED_FROM_WEIGHTS
+    )
+    config = optimize.OptimizationConfig(global_config=linear, op_name_configs=kept)
+    package = optimize.linear_quantize_weights(package, config)
+    spec = package.get_spec()
+    return load(spec, spec.specificationVersion, package.weights_dir)
+
+
+def _as_classifier(coremltools: Any, program: Any, labels: Sequence[str]) -> Any:
+    """Give the package of a program, its label and probabilities first.
+
+    In a step of its own: converted at once, a classifier with further outputs fails in
+    coremltools 9, which counts the types of the outputs before it adds one.
+    """
+    package = _as_package(
+        coremltools,
+        program,
+        classifier_config=coremltools.ClassifierConfig(
+            list(labels),
+            predicted_feature_name=LABEL,
+            predicted_probabilities_output=f"{PROBABILITIES}_tensor",
+        ),
+    )
+    spec = package.get_spec()
+    coremltools.utils.rename_feature(spec, f"{LABEL}_probs", PROBABILITIES)
+    return coremltools.models.MLModel(spec, weights_dir=package.weights_dir, skip_model_load=True)
+
+
+def _described(coremltools: Any, package: Any, description: Description) -> Any:
+    package.short_description = description.short
+    package.author = description.author
+    package.license = description.licence
+    package.version = description.version
+    for name, text in description.inputs.items():
+        package.input_description[name] = text
+    for name, text in description.outputs.items():
+        package.output_description[name] = text
+    package.user_defined_metadata.update(description.more)
+    return package
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep progress bars and warnings of versions that were not tested to ourselves."""
+    with (
+        contextlib.redirect_stderr(io.StringIO()),
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield

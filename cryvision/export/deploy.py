@@ -1,0 +1,327 @@
+"""One bundle as a Core ML, ONNX or LiteRT file that gives the same answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryvision import __version__
+from cryvision.bundle import Bundle
+from cryvision.errors import ConfigError, CryvisionError
+from cryvision.export import coreml, litert, onnx_deploy, proof, report, runners, sidecar, windows
+from cryvision.export.graph import (
+    CHOICES,
+    CRY,
+    PROBABILITIES,
+    Graph,
+    build_graph,
+    build_waveform_front_end,
+    build_whole,
+)
+from cryvision.export.report import ExportReport
+from cryvision.staging import staged
+
+SUFFIXES = {"coreml": ".mlpackage", "onnx": ".onnx", "litert": ".tflite"}
+
+PRECISIONS = ("fp32", "fp16", "int8")
+DEFAULT_PRECISIONS = {"coreml": "fp16", "onnx": "fp32", "litert": "fp32"}
+
+N_REAL, N_SYNTHETIC = 256, 54
+"""Windows to compare on; the synthetic ones are six of each kind, and silence."""
+
+UNGATED_ENTER = 0.5
+"""Cry score that counts as crying in a bundle without a gate."""
+
+
+def export(
+    bundle: Bundle | str | os.PathLike[str] | None,
+    out: str | os.PathLike[str],
+    *,
+    to: str | None = None,
+    precision: str | None = None,
+    part: str = "all",
+    representative: str | os.PathLike[str] | None = None,
+    features: bool = False,
+    overwrite: bool = False,
+    force: bool = False,
+) -> ExportReport:
+    """Write a bundle's models as one file for another runtime, once they were seen to agree.
+
+    The file takes a span of 16 kHz waveform and computes everything inside. Beside it,
+    ``<file>.json`` says what a stream needs to behave as `cryvision.classify` does.
+
+    Parameters
+    ----------
+    bundle : Bundle or path or None
+        None is the one that ships with the package.
+    out : path
+        Ends in ``.mlpackage``, ``.onnx`` or ``.tflite``.
+    to : {"coreml", "onnx", "litert"}, optional
+        By default what the name of ``out`` says.
+    precision : {"fp32", "fp16", "int8"}, optional
+        By default ``fp16`` for Core ML, else ``fp32``.
+    part : {"all", "detector", "reason", "face"}
+        ``all`` is the detector and the reason in one file, as far as the bundle has them.
+    representative : path, optional
+        A recording or a folder of recordings: to compare on, beside synthetic sound, and for the
+        ranges of ``int8``, which cannot do without.
+    features : bool
+        Whether the file takes features in place of waveform.
+    overwrite : bool
+        Whether to replace an older export.
+    force : bool
+        Whether to write in 8 bits what changes the label in more than a tenth of the windows.
+
+    Returns
+    -------
+    ExportReport
+        What was written, measured and proven.
+
+    Raises
+    ------
+    ConfigError
+        If the arguments do not go together or the bundle lacks the part.
+    CryvisionError
+        If the model cannot be converted, or the file does not agree; nothing is written then.
+    MissingDependencyError
+        If the converter is not installed; coremltools exists for macOS and Linux x86_64 only.
+
+    Examples
+    --------
+    >>> import cryvision
+    >>> report = cryvision.export(None, "cry.tflite", part="detector")      # doctest: +SKIP
+    >>> print("\\n".join(report.lines()))                                   # doctest: +SKIP
+    """
+    target, kind = _target(out, to)
+    precision = DEFAULT_PRECISIONS[kind] if precision is None else precision
+    _check_choices(precision, part, representative)
+    _check_place(target, overwrite)
+    if kind == "coreml":
+        coreml.require()
+    bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    work = _prepared(bundle, kind, precision, part, representative, features)
+    try:
+        return _written(work, target, overwrite, force)
+    except FileExistsError as error:
+        raise CryvisionError(f"{target}: exists already; nothing was written") from error
+    except OSError as error:
+        raise CryvisionError(
+            f"{target}: cannot be written: {error.strerror or error}; nothing was left"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An export before it is written."""
+
+    bundle: Bundle
+    graph: Graph
+    kind: str
+    precision: str
+    features: bool
+    whole: Any
+    inputs: dict[str, np.ndarray]
+    representative: dict[str, np.ndarray]
+    expected: proof.References
+
+    @property
+    def front_end(self) -> Any:
+        return None if self.features else build_waveform_front_end(self.graph)
+
+
+def _target(out: str | os.PathLike[str], to: str | None) -> tuple[Path, str]:
+    """The place to write and the kind of file, which must fit."""
+    target = Path(os.path.realpath(out))
+    kinds = {suffix: kind for kind, suffix in SUFFIXES.items()}
+    kind = kinds.get(target.suffix.lower())
+    if to is not None and to not in SUFFIXES:
+        raise ConfigError(f"an export goes to {', '.join(SUFFIXES)}; got {to!r}")
+    wanted = ", ".join(SUFFIXES.values()) if to is None else SUFFIXES[to]
+    if kind is None or to not in (None, kind):
+        raise ConfigError(f"the name of the file must end in {wanted}; got {os.fspath(out)!r}")
+    return target, kind
+
+
+def _check_choices(precision: str, part: str, representative: object) -> None:
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    if part not in CHOICES:
+        raise ConfigError(f"part must be one of {', '.join(CHOICES)}; got {part!r}")
+    if precision == "int8" and representative is None:
+        raise ConfigError(
+            "int8 needs recordings to measure ranges and agreement on: give representative"
+        )
+
+
+def _sidecar_path(target: Path) -> Path:
+    return target.with_name(f"{target.name}.json")
+
+
+def _check_place(target: Path, overwrite: bool) -> None:
+    """Refuse before any work to replace anything, or anything but an export."""
+    for place in (target, _sidecar_path(target)):
+        if os.path.lexists(place) and not overwrite:
+            raise CryvisionError(f"{place}: exists already; overwrite replaces it")
+    a_package = target.is_dir() and (target / "Manifest.json").is_file()
+    if target.is_dir() and not (a_package and target.suffix == SUFFIXES["coreml"]):
+        raise CryvisionError(f"{target}: only an export is overwritten; this is a folder")
+
+
+def _prepared(
+    bundle: Bundle,
+    kind: str,
+    precision: str,
+    part: str,
+    representative: str | os.PathLike[str] | None,
+    features: bool,
+) -> _Work:
+    """Load the models and run the references."""
+    graph = build_graph(bundle, part)
+    whole = graph.network if features else build_whole(graph)
+    n_samples = graph.span_samples
+    real = np.zeros((0, n_samples), np.float32)
+    if representative is not None:
+        real = windows.real(representative, n_samples, N_REAL)
+    spans = np.concatenate([real, windows.synthetic(n_samples, N_SYNTHETIC)])
+    known = proof.package_features(graph, spans)
+    return _Work(
+        bundle=bundle,
+        graph=graph,
+        kind=kind,
+        precision=precision,
+        features=features,
+        whole=whole,
+        inputs=known if features else {"waveform": spans},
+        representative={name: values[: len(real)] for name, values in known.items()},
+        expected=proof.references(graph, None if features else whole, spans, len(real)),
+    )
+
+
+def _written(work: _Work, target: Path, overwrite: bool, force: bool) -> ExportReport:
+    """Convert, read back, compare, and only then put both files into their places."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    said = sidecar.describe(
+        work.bundle,
+        work.graph,
+        kind=work.kind,
+        precision=work.precision,
+        features=work.features,
+    )
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        file = Path(folder, f"model{SUFFIXES[work.kind]}")
+        _convert(work, file, said)
+        proofs = _proofs(work, file, target)
+        _refuse_low_agreement(proofs, target, force)
+        found = _report(work, file, target, proofs)
+        said = {
+            **said,
+            "file": target.name,
+            "file_sha256": sidecar.file_sha256(file),
+            "parity": found.parity(),
+            "cryvision": __version__,
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+        text = json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        with staged(target, overwrite) as place, staged(found.sidecar, overwrite) as beside:
+            beside.write_text(text, encoding="utf-8")
+            shutil.move(file, place)
+    return found
+
+
+def _convert(work: _Work, file: Path, said: Mapping[str, Any]) -> None:
+    names = work.graph.output_names(work.features)
+    if work.kind == "onnx":
+        onnx_deploy.write(
+            work.graph.network, work.front_end, file, work.precision, names, work.representative
+        )
+    elif work.kind == "litert":
+        litert.write(
+            work.graph.network, work.front_end, file, work.precision, names, work.representative
+        )
+    else:
+        description = _description(work, said)
+        coreml.write(work.whole, file, work.precision, names, work.graph.labels, description)
+
+
+def _description(work: _Work, said: Mapping[str, Any]) -> coreml.Description:
+    """The words of a Core ML package."""
+    bundle = work.bundle
+    parts = {"all": "cry detector and reasons", "detector": "cry detector"}
+    sources = "; ".join(f"{s['name']}: {s['licence']}" for s in bundle.sources)
+    return coreml.Description(
+        short=f"{parts.get(work.graph.choice, work.graph.choice)} of the bundle {bundle.name}. "
+        f"Label policy: {said['label_policy']['says']}, because "
+        f"{said['label_policy']['why']}. The JSON beside this package has the rest.",
+        author=f"cryvision {__version__}, bundle {bundle.name}",
+        licence=f"Training data: {sources}" if sources else "Training data: not stated",
+        version=f"{bundle.created} {bundle.sha256[:12]}",
+        inputs={name: value["what"] for name, value in said["inputs"].items()},
+        outputs={coreml.LABEL: "The most probable label.", **said["outputs"]},
+        more={"bundle_sha256": bundle.sha256, "labels": json.dumps(said["labels"])},
+    )
+
+
+def _proofs(work: _Work, file: Path, target: Path) -> tuple[proof.Proof, ...]:
+    """Run the file with each runtime there is for it, and compare."""
+    float32 = proof.TOLERANCES["fp32"]
+    runs: list[tuple[str, Callable[..., Any], float]]
+    if work.kind == "onnx":
+        runs = [("onnxruntime", runners.run_onnx, float32)]
+    elif work.kind == "litert":
+        runs = [("the LiteRT interpreter", runners.run_litert, float32)]
+    else:
+        interpreted = proof.INTERPRETED_TOLERANCE
+        runs = [("the program interpreted in numpy", runners.run_program, interpreted)]
+        if runners.on_a_mac():
+            runs.append((proof.COREML, runners.run_coreml, interpreted))
+    gate = work.bundle.gate
+    return tuple(
+        proof.prove(
+            work.graph,
+            work.expected,
+            run(file, work.inputs, work.graph.labels),
+            precision=work.precision,
+            tolerance=tolerance if work.precision == "fp32" else proof.TOLERANCES["fp16"],
+            enter=UNGATED_ENTER if gate is None else gate.enter,
+            runtime=runtime,
+            where=str(target),
+        )
+        for runtime, run, tolerance in runs
+    )
+
+
+def _refuse_low_agreement(proofs: tuple[proof.Proof, ...], target: Path, force: bool) -> None:
+    for found in proofs:
+        share = min(found.agreement.values())
+        if found.tolerance is None and share < proof.LEAST_AGREEMENT and not force:
+            raise CryvisionError(
+                f"{target}: in 8 bits the label must stay the same in at least "
+                f"{proof.LEAST_AGREEMENT:.0%} of windows; got {share:.1%}; force writes it all "
+                "the same"
+            )
+
+
+def _report(work: _Work, file: Path, target: Path, proofs: tuple[proof.Proof, ...]) -> ExportReport:
+    files = [file] if file.is_file() else [p for p in file.rglob("*") if p.is_file()]
+    n_labels = {CRY: 2, PROBABILITIES: len(work.graph.labels)}
+    return ExportReport(
+        path=target,
+        sidecar=_sidecar_path(target),
+        kind=work.kind,
+        precision=work.precision,
+        part=work.graph.choice,
+        n_bytes=sum(p.stat().st_size for p in files),
+        proofs=proofs,
+        proven=report.proven(work.kind, proofs),
+        not_proven=report.not_proven(work.kind, proofs),
+        warnings=report.warn(proofs[0], n_labels),
+    )

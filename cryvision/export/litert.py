@@ -1,0 +1,212 @@
+"""Models as LiteRT (TensorFlow Lite) files without operators of TensorFlow itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryvision.errors import CryvisionError
+from cryvision.export.litert_file import File, joined, operators
+
+if TYPE_CHECKING:
+    import keras
+
+LEARNED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"})
+"""Operators with learned weights that ``int8`` puts into 8 bits."""
+
+CONVERSION_SECONDS = 600.0
+"""A conversion in a process of its own is given up after this."""
+
+
+def write(
+    network: keras.Model,
+    front_end: keras.Model | None,
+    path: Path,
+    precision: str,
+    output_names: Sequence[str],
+    representative: Mapping[str, np.ndarray],
+) -> None:
+    """Convert both models and join them; the file takes one item at a time.
+
+    Parameters
+    ----------
+    network : keras.Model
+        From features by name to a dict of outputs.
+    front_end : keras.Model or None
+        From ``waveform`` to a dict of those features and of further outputs of the file; None
+        for a file that takes features. It stays in float32.
+    path : Path
+        Where to write; not replaced before all went well.
+    precision : {"fp32", "fp16", "int8"}
+        ``fp16`` stores the network's weights in float16 and computes in float32; ``int8`` stores
+        them in 8 bits and computes with them in 8 bits.
+    output_names : sequence of str
+        All outputs of the file.
+    representative : mapping of str to ndarray
+        Features on which the ranges for ``int8`` are measured, shape (n, ...).
+
+    Raises
+    ------
+    CryvisionError
+        If a model cannot be converted, or would need operators of TensorFlow.
+    """
+    try:
+        after = _frozen(network)
+        if precision == "int8":
+            file = File(_converted_apart(after, representative), after.inputs, after.outputs)
+        else:
+            data = _converted(after.function, float16=precision == "fp16")
+            file = File(data, after.inputs, after.outputs)
+        if front_end is not None:
+            before = _frozen(front_end)
+            data = _converted(before.function, float16=False)
+            file = joined(File(data, before.inputs, before.outputs), file)
+        path.write_bytes(file.packed(output_names))
+    except (OSError, CryvisionError):
+        raise
+    except Exception as error:  # the converter raises any kind
+        raise CryvisionError(f"the model cannot be written for LiteRT: {_reason(error)}") from error
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """A function without variables, from inputs by name to outputs by name, in order."""
+
+    function: Any
+    inputs: list[str]
+    outputs: list[str]
+
+
+def _frozen(model: keras.Model) -> _Frozen:
+    """Make the weights constants: of variables, the converter writes files that give NaN."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    inputs, outputs = [tensor.name for tensor in model.inputs], sorted(model.output)
+    specs = [
+        tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name=tensor.name)
+        for tensor in model.inputs
+    ]
+
+    def ordered(*given: Any) -> list[Any]:
+        found = model(dict(zip(inputs, given, strict=True)), training=False)
+        return [found[name] for name in outputs]
+
+    function = tf.function(ordered, input_signature=specs).get_concrete_function()
+    return _Frozen(convert_variables_to_constants_v2(function), inputs, outputs)
+
+
+def _converter(function: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.lite.TFLiteConverter.from_concrete_functions([function])
+
+
+def _converted(function: Any, float16: bool) -> bytes:
+    import tensorflow as tf
+
+    converter = _converter(function)
+    if float16:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+    return bytes(converter.convert())
+
+
+def _quantized(function: Any, examples: Callable[[], Iterator[list[np.ndarray]]]) -> bytes:
+    """Put the learned operators into 8 bits and leave all others in float32.
+
+    Squares of decibels, as in a normalisation, would be lost in 8 bits. Which operators to leave
+    out can be said to the converter through its debugger only.
+    """
+    import tensorflow as tf
+
+    converter = _converter(function)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = examples
+    others = operators(_converted(function, float16=False)) - LEARNED
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter,
+        debug_dataset=examples,
+        debug_options=tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=sorted(others)),
+    )
+    return bytes(debugger.get_nondebug_quantized_model())
+
+
+def _converted_apart(frozen: _Frozen, representative: Mapping[str, np.ndarray]) -> bytes:
+    """Convert to 8 bits in a process of its own: on some models the converter crashes there."""
+    with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
+        place = Path(folder)
+        graph = frozen.function.graph.as_graph_def()
+        place.joinpath("graph.pb").write_bytes(graph.SerializeToString())
+        tensors = {
+            "inputs": [tensor.name for tensor in frozen.function.inputs],
+            "outputs": [tensor.name for tensor in frozen.function.outputs],
+        }
+        place.joinpath("tensors.json").write_text(json.dumps(tensors))
+        for i, name in enumerate(frozen.inputs):
+            np.save(place / f"input_{i}.npy", representative[name])
+        command = [sys.executable, "-m", __name__, folder]
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=CONVERSION_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise CryvisionError(
+                "the model cannot be written for LiteRT in int8: given up after "
+                f"{error.timeout:g} s"
+            ) from error
+        if done.returncode == 0:
+            return place.joinpath("model.tflite").read_bytes()
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = lines[-1] if lines and done.returncode == 1 else f"exit {done.returncode}"
+        if done.returncode < 0:
+            reason = f"signal {-done.returncode}"
+        raise CryvisionError(
+            "the model cannot be written for LiteRT in int8: TensorFlow's converter failed "
+            f"({reason[:200]}); fp16 halves the size"
+        )
+
+
+def _convert_here(place: Path) -> None:
+    """What the process of `_converted_apart` does: convert, and run the result once."""
+    import tensorflow as tf
+
+    graph = tf.compat.v1.GraphDef()
+    graph.ParseFromString(place.joinpath("graph.pb").read_bytes())
+    tensors = json.loads(place.joinpath("tensors.json").read_text())
+    wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
+    found = {
+        kind: [wrapped.graph.get_tensor_by_name(name) for name in names]
+        for kind, names in tensors.items()
+    }
+    function = wrapped.prune(found["inputs"], found["outputs"])
+    examples = [np.load(place / f"input_{i}.npy") for i in range(len(tensors["inputs"]))]
+
+    def items() -> Iterator[list[np.ndarray]]:
+        for row in zip(*examples, strict=True):
+            yield [np.float32(value)[None] for value in row]
+
+    data = _quantized(function, items)
+    interpreter = tf.lite.Interpreter(model_content=data)
+    interpreter.allocate_tensors()
+    for details, value in zip(interpreter.get_input_details(), next(items()), strict=True):
+        interpreter.set_tensor(details["index"], value)
+    interpreter.invoke()
+    place.joinpath("model.tflite").write_bytes(data)
+
+
+def _reason(error: Exception) -> str:
+    """First line of another library's message."""
+    return f"{error}".strip().split("\n", 1)[0][:200] or type(error).__name__
+
+
+if __name__ == "__main__":
+    _convert_here(Path(sys.argv[1]))

@@ -1,0 +1,112 @@
+"""Moving data: the operations of a Core ML program that change shapes and pick values.
+
+Semantics and defaults follow the operation set of coremltools (iOS 16 and earlier).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+
+
+def _reshape(x: Array, shape: Array) -> Array:
+    # Unlike in numpy, 0 keeps the size of that axis.
+    wanted = [x.shape[i] if size == 0 else int(size) for i, size in enumerate(shape)]
+    return np.reshape(x, wanted)
+
+
+def _expand_dims(x: Array, axes: Array) -> Array:
+    return np.expand_dims(x, tuple(int(a) for a in axes))
+
+
+def _squeeze(x: Array, axes: Array | None = None) -> Array:
+    return np.squeeze(x, None if axes is None else tuple(int(a) for a in axes))
+
+
+def _concat(values: Sequence[Array], axis: int, interleave: bool = False) -> Array:
+    if interleave:
+        stacked = np.stack(values, axis=int(axis) + 1 if axis >= 0 else int(axis))
+        shape = list(values[0].shape)
+        shape[int(axis)] *= len(values)
+        return stacked.reshape(shape)
+    return np.concatenate(values, axis=int(axis))
+
+
+def _split(
+    x: Array, axis: int, num_splits: int | None = None, split_sizes: Array | None = None
+) -> tuple[Array, ...]:
+    if split_sizes is None:
+        return tuple(np.split(x, int(num_splits or 1), axis=int(axis)))
+    return tuple(np.split(x, np.cumsum(split_sizes)[:-1], axis=int(axis)))
+
+
+def _stack(values: Sequence[Array], axis: int) -> Array:
+    return np.stack(values, axis=int(axis))
+
+
+def _slice_by_index(
+    x: Array,
+    begin: Array,
+    end: Array,
+    stride: Array | None = None,
+    begin_mask: Array | None = None,
+    end_mask: Array | None = None,
+    squeeze_mask: Array | None = None,
+) -> Array:
+    def at(mask: Array | None, axis: int) -> bool:
+        return mask is not None and bool(mask[axis])
+
+    index: list[Any] = []
+    for axis in range(x.ndim):
+        if at(squeeze_mask, axis):
+            index.append(int(begin[axis]))
+            continue
+        first = None if at(begin_mask, axis) else int(begin[axis])
+        last = None if at(end_mask, axis) else int(end[axis])
+        index.append(slice(first, last, None if stride is None else int(stride[axis])))
+    return x[tuple(index)]
+
+
+def _slice_by_size(x: Array, begin: Array, size: Array) -> Array:
+    starts = [int(b) for b in begin]
+    stops = [None if n == -1 else b + int(n) for b, n in zip(starts, size, strict=True)]
+    return x[tuple(slice(b, e) for b, e in zip(starts, stops, strict=True))]
+
+
+def _gather(x: Array, indices: Array, axis: int = 0, **_validate: Any) -> Array:
+    return np.take(x, np.asarray(indices, np.int64), axis=int(axis))
+
+
+def _pad(x: Array, pad: Array, mode: str = "constant", constant_val: float = 0.0) -> Array:
+    pairs = np.reshape(pad, (-1, 2)).astype(int).tolist()
+    widths = [[0, 0]] * (x.ndim - len(pairs)) + pairs  # of the last axes
+    if mode == "constant":
+        return np.pad(x, widths, constant_values=constant_val)
+    return np.pad(x, widths, mode="reflect" if mode == "reflect" else "edge")
+
+
+def _reverse(x: Array, axes: Array | None = None) -> Array:
+    return np.flip(x, None if axes is None else tuple(int(a) for a in axes))
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "reshape": _reshape,
+    "transpose": lambda x, perm: np.transpose(x, [int(a) for a in perm]),
+    "expand_dims": _expand_dims,
+    "squeeze": _squeeze,
+    "concat": _concat,
+    "split": _split,
+    "stack": _stack,
+    "slice_by_index": _slice_by_index,
+    "slice_by_size": _slice_by_size,
+    "gather": _gather,
+    "pad": _pad,
+    "reverse": _reverse,
+    "tile": lambda x, reps: np.tile(x, [int(n) for n in reps]),
+    "fill": lambda shape, value=0.0: np.full([int(n) for n in shape], value),
+}
+"""Operation to function; arguments are named as the operation's inputs are."""

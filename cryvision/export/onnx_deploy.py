@@ -1,0 +1,159 @@
+"""Front end and network as one ONNX file."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryvision.errors import CryvisionError
+from cryvision.export.onnx import export_model
+
+if TYPE_CHECKING:
+    import keras
+
+LEARNED = frozenset({"Conv", "Gemm", "MatMul", "LSTM", "GRU"})
+"""Operators with learned weights: those that ``fp16`` and ``int8`` make smaller."""
+
+
+def write(
+    network: keras.Model,
+    front_end: keras.Model | None,
+    path: Path,
+    precision: str,
+    output_names: Sequence[str],
+    representative: Mapping[str, np.ndarray],
+) -> None:
+    """Convert both models and join them; the batch axis is free.
+
+    Parameters
+    ----------
+    network : keras.Model
+        From features by name to a dict of outputs.
+    front_end : keras.Model or None
+        From ``waveform`` to a dict of those features and of further outputs of the file; None
+        for a file that takes features. It stays in float32.
+    path : Path
+        Where to write; not replaced before all went well.
+    precision : {"fp32", "fp16", "int8"}
+        ``fp16`` stores the learned weights in float16 and computes in float32; ``int8`` stores
+        them in 8 bits and computes with them in 8 bits.
+    output_names : sequence of str
+        All outputs of the file.
+    representative : mapping of str to ndarray
+        Features on which the ranges for ``int8`` are measured, shape (n, ...).
+
+    Raises
+    ------
+    CryvisionError
+        If a model cannot be converted.
+    """
+    import onnx
+
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        place = Path(folder, "network.onnx")
+        _export(network, place)
+        try:
+            if precision == "fp16":
+                _to_float16(place)
+            elif precision == "int8":
+                _to_int8(place, representative)
+            model = onnx.load(place)
+            if front_end is not None:
+                _export(front_end, place)
+                model = _joined(onnx.load(place), model)
+            _tidy(model, output_names)
+            onnx.checker.check_model(model, full_check=True)
+            onnx.save(model, path)
+        except (OSError, CryvisionError):
+            raise
+        except Exception as error:  # onnx and onnxruntime raise any kind
+            reason = f"{error}".strip().split("\n", 1)[0] or type(error).__name__
+            raise CryvisionError(f"the model cannot be written as ONNX: {reason}") from error
+
+
+def _export(model: keras.Model, place: Path) -> None:
+    # The exporter wants a model that has been called once.
+    model({t.name: np.zeros((1, *t.shape[1:]), np.float32) for t in model.inputs}, training=False)
+    export_model(model, place)
+
+
+def _joined(front_end: Any, network: Any) -> Any:
+    """Feed the front end's features into the network; its other outputs stay outputs."""
+    from onnx import compose
+
+    features = [value.name for value in network.graph.input]
+    before, after = (
+        compose.add_prefix(model, prefix, rename_inputs=False, rename_outputs=False)
+        for model, prefix in ((front_end, "front_end/"), (network, "network/"))
+    )
+    return compose.merge_models(before, after, io_map=[(name, name) for name in features])
+
+
+def _tidy(model: Any, output_names: Sequence[str]) -> None:
+    """Put the outputs in order, and state no operator sets that are not used."""
+    from onnx.helper import make_opsetid
+
+    outputs = {value.name: value for value in model.graph.output}
+    used = {node.domain for node in model.graph.node}
+    opsets = {o.domain: o.version for o in model.opset_import if o.domain in used}
+    del model.graph.output[:], model.opset_import[:], model.metadata_props[:]
+    model.graph.output.extend(outputs[name] for name in output_names)
+    model.opset_import.extend(make_opsetid(*opset) for opset in opsets.items())
+
+
+def _to_float16(path: Path) -> None:
+    """Store the learned weights in float16; they are computed with in float32."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(path)
+    graph = model.graph
+    learned = {name for node in graph.node if node.op_type in LEARNED for name in node.input}
+    casts = []
+    for weights in graph.initializer:
+        if weights.name in learned and weights.data_type == onnx.TensorProto.FLOAT:
+            stored = f"{weights.name}/float16"
+            casts.append(
+                helper.make_node("Cast", [stored], [weights.name], to=onnx.TensorProto.FLOAT)
+            )
+            values = numpy_helper.to_array(weights).astype(np.float16)
+            weights.CopyFrom(numpy_helper.from_array(values, stored))
+    for index, cast in enumerate(casts):
+        graph.node.insert(index, cast)
+    onnx.save(model, path)
+
+
+def _to_int8(path: Path, representative: Mapping[str, np.ndarray]) -> None:
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            self._at = 0
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            at, self._at = self._at, self._at + 1
+            if at == len(next(iter(representative.values()))):
+                return None
+            return {name: values[at : at + 1] for name, values in representative.items()}
+
+    ready = path.with_name("ready.onnx")
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)  # it logs each step as a warning
+    try:
+        quant_pre_process(path, ready, skip_symbolic_shape=True)
+        quantization.quantize_static(
+            ready,
+            path,
+            Reader(),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            op_types_to_quantize=sorted(LEARNED),
+        )
+    finally:
+        logging.root.setLevel(level)

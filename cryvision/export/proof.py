@@ -1,0 +1,302 @@
+"""The proof that an exported file gives what the bundle gives, and its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cryvision.config import SoundConfig
+from cryvision.errors import CryvisionError
+from cryvision.export.graph import CRY, LEVEL, LOGITS, PROBABILITIES, Graph, logits_name
+from cryvision.export.parity import check_outputs, scaled_differences
+from cryvision.inputs import audio
+
+Outputs = Mapping[str, np.ndarray]
+
+TOLERANCES = {"fp32": 1e-4, "fp16": 1e-2}
+"""Largest difference from the Keras graph: float32 in another order; the 11 bits of float16. Of
+values larger than one, in proportion to them."""
+
+LOGIT_TOLERANCE = 4.0
+"""Logits may differ by so many times more: a sigmoid is nowhere steeper than a quarter."""
+
+INTERPRETED_TOLERANCE = 1e-3
+"""The same in float32 for a Core ML program."""
+
+PACKAGE_TOLERANCE = 1e-3
+"""Largest difference in float32 from the package's own features, which it computes in float64."""
+
+NEAR_TIE = 0.02
+"""Two labels closer than this may change places when weights are rounded to float16."""
+
+CONTROL_CHANGE = 1.02
+"""The control multiplies all weights by this: a check that would pass it proves nothing."""
+
+WARN_AGREEMENT, LEAST_AGREEMENT = 0.97, 0.90
+"""Share of windows with the same label below which 8 bits are warned of, and refused."""
+
+COREML = "Core ML"
+"""Names Core ML itself among the runtimes."""
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class References:
+    """What the file is compared with, on the same windows.
+
+    Attributes
+    ----------
+    n_real : int
+        So many windows come first that were cut from recordings; the others are synthetic.
+    graph : dict of str to ndarray
+        Outputs of the Keras models behind the front end in float32, shape (n, k).
+    package : dict of str to ndarray
+        Outputs of the Keras models on the package's own features.
+    wrong : dict of str to ndarray
+        The control: as ``package``, with all weights a little wrong.
+    """
+
+    n_real: int
+    graph: dict[str, np.ndarray]
+    package: dict[str, np.ndarray]
+    wrong: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was measured of a file, read back from the disk.
+
+    Attributes
+    ----------
+    runtime : str
+        What ran the file.
+    n_real, n_synthetic : int
+        Windows compared.
+    tolerance, package_tolerance : float or None
+        Largest difference allowed; of logits ``LOGIT_TOLERANCE`` times as much. None in 8 bits,
+        where labels alone are compared.
+    max_difference, max_difference_from_package : dict of str to float
+        Of each output, from the Keras models behind the front end, and on the package's features.
+    agreement : dict of str to float
+        Share of windows with the same label, for ``cry`` and for ``probabilities``; of the real
+        windows where there are any.
+    labels_predicted : dict of str to int
+        How many labels the reference gives on the windows.
+    control : dict of str to float
+        Difference of each part's logits from those of the control; all above the tolerance.
+    """
+
+    runtime: str
+    n_real: int
+    n_synthetic: int
+    tolerance: float | None
+    package_tolerance: float | None
+    max_difference: dict[str, float]
+    max_difference_from_package: dict[str, float]
+    agreement: dict[str, float]
+    labels_predicted: dict[str, int]
+    control: dict[str, float]
+
+    @property
+    def by_coreml(self) -> bool:
+        """Whether Core ML itself ran the file, and not an interpreter of ours."""
+        return self.runtime == COREML
+
+
+def package_features(graph: Graph, spans: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute the network's inputs with the package's own features.
+
+    Parameters
+    ----------
+    graph : Graph
+    spans : ndarray of float32, shape (n, graph.span_samples)
+
+    Returns
+    -------
+    dict of str to ndarray of float32
+        By the names of the inputs, shape (n, ...).
+    """
+    found = {}
+    for name, config in graph.sounds.items():
+        newest = spans[:, -config.span_samples :]
+        found[name] = np.stack([audio.sound_feature(span, config) for span in newest])
+    return found
+
+
+def references(graph: Graph, whole: Any, spans: np.ndarray, n_real: int) -> References:
+    """Run the Keras models on spans of sound.
+
+    Parameters
+    ----------
+    graph : Graph
+    whole : keras.Model or None
+        The model from waveform to outputs; None where features go in.
+    spans : ndarray of float32, shape (n, graph.span_samples)
+    n_real : int
+        So many of them, the first, are real.
+    """
+    features = package_features(graph, spans)
+    package = _run(graph.network, features)
+    weights = graph.network.get_weights()
+    try:
+        graph.network.set_weights([value * np.float32(CONTROL_CHANGE) for value in weights])
+        wrong = _run(graph.network, features)
+    finally:
+        graph.network.set_weights(weights)
+    if whole is None:
+        return References(n_real, package, package, wrong)
+    if graph.detector is not None and graph.detector.sound is not None:
+        package[LEVEL] = _levels(graph.detector.sound, spans)
+    return References(n_real, _run(whole, {"waveform": spans}), package, wrong)
+
+
+def prove(
+    graph: Graph,
+    expected: References,
+    found: Outputs,
+    *,
+    precision: str,
+    tolerance: float,
+    enter: float,
+    runtime: str,
+    where: str,
+) -> Proof:
+    """Compare a file's outputs with the references.
+
+    Parameters
+    ----------
+    graph : Graph
+    expected : References
+    found : mapping of str to ndarray
+        What the file gave on the same windows.
+    precision : {"fp32", "fp16", "int8"}
+    tolerance : float
+        Largest difference allowed from the Keras graph; not used for ``int8``.
+    enter : float
+        Cry score from which a window counts as crying.
+    runtime, where : str
+        What ran the file, and its path, for the report and for errors.
+
+    Returns
+    -------
+    Proof
+        Of ``int8``, to be judged by its agreement.
+
+    Raises
+    ------
+    CryvisionError
+        If outputs are missing, of another shape or not finite; and but for ``int8`` if they
+        differ by more, a label differs that is no near-tie, or the control passes.
+    """
+    check_outputs(expected.graph, found, where)
+    differences = scaled_differences(expected.graph, found)
+    from_package = scaled_differences(expected.package, found)
+    from_control = scaled_differences(expected.wrong, found)
+    control = {part.name: from_control[logits_name(part)] for part in graph.parts}
+    package_tolerance = max(tolerance, PACKAGE_TOLERANCE)
+    labels = {name: _Labels.of(name, expected.graph, found, enter) for name in _decisions(graph)}
+    if precision != "int8":
+        _refuse_differences(differences, tolerance, "Keras", where)
+        _refuse_differences(from_package, package_tolerance, "the package's own features", where)
+        for name, compared in labels.items():
+            compared.refuse_changes(f"{where}: {name}")
+        _refuse_blind_control(control, tolerance, where)
+    judged = slice(0, expected.n_real or None)
+    return Proof(
+        runtime=runtime,
+        n_real=expected.n_real,
+        n_synthetic=len(found[PROBABILITIES]) - expected.n_real,
+        tolerance=None if precision == "int8" else tolerance,
+        package_tolerance=None if precision == "int8" else package_tolerance,
+        max_difference=differences,
+        max_difference_from_package=from_package,
+        agreement={name: compared.agreement(judged) for name, compared in labels.items()},
+        labels_predicted={name: compared.n_predicted for name, compared in labels.items()},
+        control={} if precision == "int8" else control,
+    )
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Labels that the reference and the file give, shape (n,), and how clear the reference is."""
+
+    expected: np.ndarray
+    found: np.ndarray
+    margin: np.ndarray
+
+    @classmethod
+    def of(cls, name: str, expected: Outputs, found: Outputs, enter: float) -> _Labels:
+        if name == CRY:
+            scores = expected[CRY][:, 0]
+            crying = scores >= enter, found[CRY][:, 0] >= enter
+            return cls(*crying, np.abs(scores - enter))
+        probabilities = expected[PROBABILITIES]
+        ordered = np.sort(probabilities, axis=1)
+        best = probabilities.argmax(axis=1), found[PROBABILITIES].argmax(axis=1)
+        return cls(*best, ordered[:, -1] - ordered[:, -2])
+
+    @property
+    def n_predicted(self) -> int:
+        return len(np.unique(self.expected))
+
+    def agreement(self, judged: slice) -> float:
+        return float(np.mean(self.expected[judged] == self.found[judged]))
+
+    def refuse_changes(self, where: str) -> None:
+        changed = (self.expected != self.found) & (self.margin >= NEAR_TIE)
+        if changed.any():
+            raise CryvisionError(
+                f"{where}: labels must be the same but for near-ties (margin {NEAR_TIE:g}); "
+                f"{np.count_nonzero(changed)} of {len(changed)} windows differ"
+            )
+
+
+def _decisions(graph: Graph) -> list[str]:
+    return [CRY] * (graph.detector is not None) + [PROBABILITIES] * (graph.reason is not None)
+
+
+def _refuse_differences(
+    differences: Mapping[str, float], tolerance: float, reference: str, where: str
+) -> None:
+    for name, difference in differences.items():
+        allowed = tolerance * (LOGIT_TOLERANCE if name.endswith(LOGITS) else 1.0)
+        if difference > allowed:
+            raise CryvisionError(
+                f"{where}: {name} must agree with {reference} within {allowed:g}; "
+                f"differs by {difference:.3g}"
+            )
+
+
+def _refuse_blind_control(control: Mapping[str, float], tolerance: float, where: str) -> None:
+    for part, difference in control.items():
+        if difference <= tolerance * LOGIT_TOLERANCE:
+            raise CryvisionError(
+                f"{where}: on these windows the check could not fail: with all weights x "
+                f"{CONTROL_CHANGE} the part {part!r} differs by {difference:.3g} only; give "
+                "recordings on which it says something"
+            )
+
+
+def _levels(config: SoundConfig, spans: np.ndarray) -> np.ndarray:
+    """Level of each window with the package's own arithmetic, shape (n, 1)."""
+    first = -(-config.context_samples // config.frame_hop_samples)
+    powers = [audio.spectrum_power(span[-config.span_samples :], config) for span in spans]
+    squares = np.stack([audio.band_mean_square(power, config)[first:] for power in powers])
+    return audio.level_dbfs(squares)[:, None]
+
+
+def _run(model: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every output of a model from named inputs to a dict."""
+    import keras
+
+    n = len(next(iter(inputs.values())))
+    batches = []
+    for start in range(0, n, BATCH):
+        batch = {name: values[start : start + BATCH] for name, values in inputs.items()}
+        found = model(batch, training=False)
+        batches.append({name: keras.ops.convert_to_numpy(v) for name, v in found.items()})
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}

@@ -1,0 +1,148 @@
+"""What an export did, what it proved, and what it did not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cryvision.export.graph import CRY
+from cryvision.export.proof import CONTROL_CHANGE, WARN_AGREEMENT, Proof
+
+MANY_LABELS = 3
+"""Agreement of labels is telling where the reference gives at least so many (or all there are)."""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """One exported file.
+
+    Attributes
+    ----------
+    path, sidecar : Path
+        The file and the JSON beside it.
+    kind : str
+        ``coreml``, ``onnx`` or ``litert``.
+    precision : str
+    part : str
+    n_bytes : int
+    proofs : tuple of Proof
+        One for each runtime that ran the file.
+    proven, not_proven, warnings : tuple of str
+        Sentences.
+    """
+
+    path: Path
+    sidecar: Path
+    kind: str
+    precision: str
+    part: str
+    n_bytes: int
+    proofs: tuple[Proof, ...]
+    proven: tuple[str, ...]
+    not_proven: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def parity(self) -> dict[str, Any]:
+        """Give the measured agreement as plain JSON data."""
+        return {
+            "checks": [asdict(proof) for proof in self.proofs],
+            "proven": list(self.proven),
+            "not_proven": list(self.not_proven),
+        }
+
+    def lines(self) -> list[str]:
+        """Say it all in lines of text."""
+        head = f"{self.path}: {self.kind}, {self.precision}, {self.n_bytes / 1e6:.2f} MB"
+        lines = [head, f"{self.sidecar}: what a stream needs to know"]
+        for proof in self.proofs:
+            lines += _proof_lines(proof)
+        lines += [f"proven: {sentence}" for sentence in self.proven]
+        lines += [f"not proven: {sentence}" for sentence in self.not_proven]
+        return lines + [f"warning: {sentence}" for sentence in self.warnings]
+
+
+def proven(kind: str, proofs: tuple[Proof, ...]) -> tuple[str, ...]:
+    """What the checks that passed show."""
+    sentences = []
+    for proof in proofs:
+        subject = f"the file, run by {proof.runtime},"
+        if kind == "coreml":
+            subject = (
+                "Core ML on this Mac" if proof.by_coreml else "the saved program, interpreted,"
+            )
+        if proof.tolerance is None:
+            share = min(proof.agreement.values())
+            sentences.append(f"{subject} gives the Keras models' label in {share:.1%} of windows")
+        else:
+            sentences.append(f"{subject} agrees with the Keras models within {proof.tolerance:g}")
+    return tuple(sentences)
+
+
+def not_proven(kind: str, proofs: tuple[Proof, ...]) -> tuple[str, ...]:
+    """What the checks cannot show."""
+    sentences = []
+    if kind == "coreml" and not any(proof.by_coreml for proof in proofs):
+        sentences.append(
+            "what Core ML's own kernels and the neural engine make of the program: Core ML runs on "
+            "a Mac only, and this is none"
+        )
+    elif kind == "coreml":
+        sentences.append("other devices than this Mac")
+    else:
+        sentences.append("other runtimes, and other hardware than this machine's processor")
+    if not proofs[0].n_real:
+        sentences.append("anything on real recordings: none were given to compare on")
+    return tuple(sentences)
+
+
+def warn(proof: Proof, n_labels: Mapping[str, int]) -> tuple[str, ...]:
+    """What a reader should know of the numbers.
+
+    Parameters
+    ----------
+    proof : Proof
+    n_labels : mapping of str to int
+        How many labels each decision has.
+    """
+    sentences = []
+    for name, share in proof.agreement.items():
+        if proof.tolerance is None and share < WARN_AGREEMENT:
+            sentences.append(
+                f"{_said(name)}: only {share:.1%} of windows keep their label in 8 bits"
+            )
+        if proof.labels_predicted[name] < min(MANY_LABELS, n_labels[name]):
+            sentences.append(
+                f"{_said(name)}: the reference gives {proof.labels_predicted[name]} of "
+                f"{n_labels[name]} labels on these windows, so that agreement of labels says little"
+            )
+    return tuple(sentences)
+
+
+def _said(name: str) -> str:
+    return "detector" if name == CRY else "reason"
+
+
+def _proof_lines(proof: Proof) -> list[str]:
+    lines = [f"{proof.runtime}, {proof.n_real} real and {proof.n_synthetic} synthetic windows:"]
+    for title, differences, allowed in (
+        ("Keras models", proof.max_difference, proof.tolerance),
+        (
+            "package's own features",
+            proof.max_difference_from_package,
+            proof.package_tolerance,
+        ),
+    ):
+        limit = "" if allowed is None else f" (allowed {allowed:g})"
+        values = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
+        lines.append(f"  largest difference, {title}{limit}: {values}")
+    for name, share in proof.agreement.items():
+        lines.append(
+            f"  same label, {_said(name)}: {share:.1%} "
+            f"({proof.labels_predicted[name]} labels predicted)"
+        )
+    if proof.control:
+        values = ", ".join(f"{name} {value:.2g}" for name, value in proof.control.items())
+        lines.append(f"  control, weights x {CONTROL_CHANGE}: fails as it must ({values})")
+    return lines

@@ -1,0 +1,87 @@
+"""Runs exported files as they lie on the disk, each with its own runtime."""
+
+from __future__ import annotations
+
+import platform
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryvision import runtime
+from cryvision.export import coreml
+from cryvision.export.graph import PROBABILITIES
+from cryvision.export.litert_file import SIGNATURE
+from cryvision.export.mil_interpreter import SavedProgram
+
+Inputs = Mapping[str, np.ndarray]
+Outputs = dict[str, np.ndarray]
+
+
+def run_onnx(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:
+    """Run an ONNX file with onnxruntime.
+
+    Parameters
+    ----------
+    path : Path
+    inputs : mapping of str to ndarray
+        By name, shape (n, ...).
+    labels : sequence of str
+        Of ``probabilities``, in order.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Every output of the file, shape (n, k).
+    """
+    return runtime.OnnxModel(path.read_bytes(), path).outputs(inputs)
+
+
+def run_litert(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:
+    """Run a LiteRT file with its interpreter; as `run_onnx`."""
+    import tensorflow as tf
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it announces its own move to another package
+        interpreter = tf.lite.Interpreter(model_path=str(path), num_threads=1)
+        run = interpreter.get_signature_runner(SIGNATURE)
+    return _collected(inputs, lambda item: run(**item))
+
+
+def run_program(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:
+    """Interpret a saved Core ML program in numpy; as `run_onnx`."""
+    program = SavedProgram(path)
+    return _collected(inputs, lambda item: _with_row(program.predict(item), labels))
+
+
+def run_coreml(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:
+    """Run a Core ML package with Core ML, on a Mac; as `run_onnx`."""
+    package = coreml.require().models.MLModel(str(path))
+    return _collected(inputs, lambda item: _with_row(package.predict(item), labels))
+
+
+def on_a_mac() -> bool:
+    """Whether Core ML itself can run here."""
+    return platform.system() == "Darwin"
+
+
+def _collected(
+    inputs: Inputs, run: Callable[[dict[str, np.ndarray]], Mapping[str, Any]]
+) -> Outputs:
+    """Run item by item and put the outputs together."""
+    n = len(next(iter(inputs.values())))
+    items = [
+        run({name: np.asarray(v[i : i + 1], np.float32) for name, v in inputs.items()})
+        for i in range(n)
+    ]
+    return {name: np.concatenate([item[name] for item in items]) for name in items[0]}
+
+
+def _with_row(outputs: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+    """A classifier's dict of probabilities as a row in the order of the labels."""
+    found = {name: value for name, value in outputs.items() if name != coreml.LABEL}
+    by_label = found[PROBABILITIES]
+    found[PROBABILITIES] = np.array([[by_label[label] for label in labels]], np.float32)
+    return found

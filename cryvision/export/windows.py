@@ -1,0 +1,141 @@
+"""Spans of sound on which an exported file is compared with the models that it was made of."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.errors import CryvisionError, MediaError
+from cryvision.inputs import media
+
+MAX_CLIPS = 64
+"""Files of a folder that are tried; evenly chosen where it holds more."""
+
+LONGEST_SECONDS = 60.0
+"""As much of a clip is read."""
+
+
+def synthetic(span_samples: int, n: int, seed: int = 0) -> np.ndarray:
+    """Draw spans of sound of many kinds: some like crying, some hard on the arithmetic.
+
+    Harmonic sound with a gliding pitch in bursts, noise, sweeps and clicks, from loud to very
+    quiet, some on an offset of the microphone; and at the end of each round digital silence.
+
+    Parameters
+    ----------
+    span_samples : int
+    n : int
+        How many.
+    seed : int
+
+    Returns
+    -------
+    ndarray of float32, shape (n, span_samples)
+        Full scale 1.
+    """
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(span_samples) / SAMPLE_RATE_HZ
+    kinds = (_cry, _noise, _cry, _sweep, _cry_on_offset, _clicks, _cry, _quiet_noise, _silence)
+    return np.stack([kinds[i % len(kinds)](rng, time_s) for i in range(n)]).astype(np.float32)
+
+
+def real(source: str | os.PathLike[str], span_samples: int, n: int) -> np.ndarray:
+    """Cut spans out of recordings, evenly over the files and over the time of each.
+
+    Parameters
+    ----------
+    source : path
+        A sound or video file, or a folder that is searched for them.
+    span_samples : int
+    n : int
+        How many at most.
+
+    Returns
+    -------
+    ndarray of float32, shape (n or fewer, span_samples)
+        A clip shorter than a span stands behind silence.
+
+    Raises
+    ------
+    MediaError
+        If ``source`` is a file that cannot be read.
+    CryvisionError
+        If there is no sound at all.
+    """
+    paths = _files(Path(source))
+    per_clip = -(-n // max(1, len(paths)))
+    spans: list[np.ndarray] = []
+    for path in paths:
+        try:
+            spans += _spans_of(path, span_samples, per_clip)
+        except MediaError:
+            if len(paths) == 1:
+                raise
+    if not spans:
+        raise CryvisionError(f"{source}: must hold clips with sound; none could be read")
+    chosen = np.linspace(0, len(spans) - 1, min(n, len(spans))).round().astype(int)
+    return np.stack([spans[i] for i in chosen])
+
+
+def _files(source: Path) -> list[Path]:
+    if not source.is_dir():
+        return [source]
+    hidden = {".json", ".txt", ".csv", ".md", ".textgrid", ".labels"}
+    found = sorted(
+        path
+        for path in source.rglob("*")
+        if path.is_file() and path.suffix.lower() not in hidden and path.name[0] != "."
+    )
+    chosen = np.linspace(0, len(found) - 1, min(MAX_CLIPS, len(found))).round().astype(int)
+    return [found[i] for i in chosen]
+
+
+def _spans_of(path: Path, span_samples: int, n: int) -> list[np.ndarray]:
+    sound = media.read_sound(path, end_s=max(LONGEST_SECONDS, span_samples / SAMPLE_RATE_HZ))
+    missing = max(0, span_samples - len(sound))
+    sound = np.concatenate([np.zeros(missing, np.float32), sound])
+    starts = np.linspace(0, len(sound) - span_samples, n).astype(int)
+    return [sound[start : start + span_samples] for start in np.unique(starts)]
+
+
+def _cry(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
+    """Harmonics of 300 to 600 Hz that rise and fall, in bursts, over a little noise."""
+    pitch_hz = rng.uniform(300, 600) * (1 + 0.2 * np.sin(2 * np.pi * rng.uniform(0.5, 2) * time_s))
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / SAMPLE_RATE_HZ
+    tilt = rng.uniform(0.5, 1.5)
+    sound = sum(np.sin(k * phase) / k**tilt for k in range(1, 8))
+    bursts = np.clip(
+        2 * np.sin(2 * np.pi * rng.uniform(0.5, 1.5) * time_s + rng.uniform(0, 6)), 0, 1
+    )
+    loudness = 10 ** rng.uniform(-2.5, -0.7)
+    return loudness * (sound * bursts + 0.02 * rng.normal(size=time_s.size))
+
+
+def _cry_on_offset(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
+    return 0.05 * _cry(rng, time_s) + rng.uniform(-0.7, 0.7)
+
+
+def _noise(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
+    envelope = 1 + np.sin(2 * np.pi * rng.uniform(0.2, 3) * time_s)
+    return 10 ** rng.uniform(-3, -0.7) * envelope * rng.normal(size=time_s.size) / 4
+
+
+def _quiet_noise(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
+    return 1e-4 * rng.normal(size=time_s.size)
+
+
+def _sweep(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
+    low_hz, high_hz = rng.uniform(80, 400), rng.uniform(800, 3000)
+    phase = 2 * np.pi * (low_hz * time_s + (high_hz - low_hz) * time_s**2 / (2 * time_s[-1]))
+    return 0.3 * np.sin(phase) + 0.001 * rng.normal(size=time_s.size)
+
+
+def _clicks(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
+    return np.where(rng.random(time_s.size) < 0.001, rng.normal(size=time_s.size) / 2, 0.0)
+
+
+def _silence(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
+    return np.zeros_like(time_s)

@@ -1,0 +1,103 @@
+"""Faces of a stream of frames: found, cut out, embedded, and averaged over windows."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig
+from cryvision.inputs.embedding import BATCH_CROPS, Embedder
+from cryvision.inputs.faces import Face, FaceFinder, crop
+
+
+class FaceStream:
+    """Turns frames into the feature ``face`` of windows; between calls it keeps one window of it.
+
+    Parameters
+    ----------
+    config : FaceConfig
+    embedder : Embedder, optional
+        A backbone that is loaded already; it may serve many streams.
+
+    Attributes
+    ----------
+    n_frames, n_faces : int
+        Frames so far, and those with a face.
+    weights : str
+        Which weights the backbone has; see `cryvision.inputs.embedding.Embedder`.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the face detector or the backbone's weights are not on this machine.
+    """
+
+    def __init__(self, config: FaceConfig, embedder: Embedder | None = None) -> None:
+        self._config = config
+        self._finder = FaceFinder(config)
+        self._embedder = embedder or Embedder(config)
+        self.weights = self._embedder.weights
+        self.n_frames = self.n_faces = 0
+        self._n_until_embedding = 0
+        self._waiting: list[tuple[float, np.ndarray]] = []
+        self._known: deque[tuple[float, np.ndarray]] = deque()
+
+    def push(self, frame: np.ndarray, frame_time_s: float) -> Face | None:
+        """Take the next frame.
+
+        Parameters
+        ----------
+        frame : ndarray of uint8, shape (height, width, 3)
+            RGB.
+        frame_time_s : float
+            Time of the frame on the 30 Hz clock.
+
+        Returns
+        -------
+        Face or None
+        """
+        face = self._finder.find(frame, frame_time_s)
+        self.n_frames += 1
+        self._n_until_embedding -= 1
+        if face is None:
+            return None
+        self.n_faces += 1
+        if self._n_until_embedding <= 0:
+            self._n_until_embedding = self._config.embed_every_frames
+            cut = crop(frame, face, self._config.crop_size_px)
+            self._waiting.append((frame_time_s, cut))
+            if len(self._waiting) == BATCH_CROPS:
+                self._embed()
+        return face
+
+    def window(self, end_samples: int) -> np.ndarray:
+        """Give the mean embedding of the faces in a window; later windows must end later.
+
+        Parameters
+        ----------
+        end_samples : int
+            End of the window on the clock of the sound; all frames before it were pushed.
+
+        Returns
+        -------
+        ndarray of float32, shape (width,)
+            NaN where no frame of the window shows a face.
+        """
+        self._embed()
+        end_s = end_samples / SAMPLE_RATE_HZ
+        start_s = (end_samples - self._config.window_samples) / SAMPLE_RATE_HZ
+        # A window's first frame may start a little before the window does.
+        while self._known and self._known[0][0] <= start_s - 0.5 / FRAME_RATE_HZ:
+            self._known.popleft()
+        inside = [embedding for time_s, embedding in self._known if time_s < end_s]
+        if not inside:
+            return np.full(self._embedder.width, np.nan, np.float32)
+        return np.stack(inside).mean(axis=0, dtype=np.float64).astype(np.float32)
+
+    def _embed(self) -> None:
+        if self._waiting:
+            times, crops = zip(*self._waiting, strict=True)
+            embeddings = self._embedder.embed(np.stack(crops))
+            self._known.extend(zip(times, embeddings, strict=True))
+            self._waiting.clear()

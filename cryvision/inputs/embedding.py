@@ -1,0 +1,397 @@
+"""Embeddings: crops of faces through a frozen backbone, pooled, as rows of numbers.
+
+Keras builds a backbone once and writes it as ONNX into the user's cache, when the two were seen to
+agree; from then on onnxruntime alone runs it. A copy is kept under the hash of its weights, so that
+other weights never pass for them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryvision.config import FaceConfig
+from cryvision.download import cache_folder
+from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
+from cryvision.staging import staged
+from cryvision.untrusted import check_onnx
+
+if TYPE_CHECKING:
+    import keras
+
+IMAGENET_NAME = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+IMAGENET_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
+"""Keras' name and hash for its weights of ResNet-50 on ImageNet, without the classifier."""
+
+IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
+"""Means of ImageNet in Caffe's order of colours, which both backbones have taken off."""
+
+WEIGHTS_SUFFIXES = (".h5", ".hdf5", ".keras")
+
+TOLERANCE = 1e-3
+"""Largest difference of ONNX from Keras in any number of an embedding, most of which lie between
+0 and 20: float32, summed in another order."""
+
+BATCH_CROPS = 8
+"""Crops run at a time. More are no faster on a CPU, and take more memory."""
+
+COPY_VERSION = 1
+"""Raised when what a copy holds changes; part of its name, so that older copies stay unused."""
+
+_REMEDY = "run 'cryvision fetch backbone' once, where there is a network"
+
+
+class Embedder:
+    """A frozen backbone, ready to run.
+
+    The first one with its weights loads Keras and writes the ONNX copy: half a minute.
+    Nothing is downloaded.
+
+    Parameters
+    ----------
+    config : FaceConfig
+
+    Attributes
+    ----------
+    width : int
+        Numbers per embedding.
+    weights : str
+        Which weights these are: ``sha256:`` and the hash of their file, or ``random:`` and the
+        seed.
+
+    Raises
+    ------
+    MissingDependencyError
+        When the weights, or the libraries to run them, are not on this machine.
+    ConfigError
+        When the file of weights is not one for this backbone.
+    CryvisionError
+        When the copy disagrees with Keras or cannot be written or read.
+    """
+
+    def __init__(self, config: FaceConfig) -> None:
+        self.weights, path = _find_weights(config)
+        self.width = config.embedding_width
+        self._crop_shape = (config.crop_size_px, config.crop_size_px, 3)
+        if path is not None and path.suffix == ".onnx":
+            self._session = _open_given(path, self._crop_shape, self.width)
+        else:
+            self._session = _open_copy(_copy(config, self.weights, path))
+
+    def embed(self, crops: np.ndarray) -> np.ndarray:
+        """Embed crops.
+
+        Parameters
+        ----------
+        crops : ndarray of uint8, shape (n, crop_size_px, crop_size_px, 3)
+            RGB.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, width)
+
+        Raises
+        ------
+        ConfigError
+            When the crops have another type or shape.
+        """
+        if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != self._crop_shape:
+            shape = ", ".join(str(n) for n in self._crop_shape)
+            raise ConfigError(
+                f"crops must be uint8 of shape (n, {shape}); got {crops.dtype} of {crops.shape}"
+            )
+        return _run(self._session, crops, self.width)
+
+
+def prepare(config: FaceConfig) -> Path:
+    """Write the ONNX copy of a backbone, unless it is there.
+
+    Parameters
+    ----------
+    config : FaceConfig
+
+    Returns
+    -------
+    Path
+        The file that will be run.
+
+    Raises
+    ------
+    MissingDependencyError, ConfigError, CryvisionError
+        As for `Embedder`.
+    """
+    weights, path = _find_weights(config)
+    if path is not None and path.suffix == ".onnx":
+        return path
+    return _copy(config, weights, path)
+
+
+def imagenet_path() -> Path:
+    """Where Keras keeps the ImageNet weights of ResNet-50, there or not."""
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    return Path(home, "models", IMAGENET_NAME)
+
+
+def has_imagenet_weights(path: Path) -> bool:
+    """Whether a file holds Keras' ImageNet weights of ResNet-50: by its hash."""
+    return _digest(path, "md5") == IMAGENET_MD5
+
+
+def _find_weights(config: FaceConfig) -> tuple[str, Path | None]:
+    """Name the weights by their content, and their file if they have one."""
+    if config.backbone_weights == "random":
+        return f"random:{config.backbone_seed}", None
+    imagenet = config.backbone_weights == "imagenet"
+    path = imagenet_path() if imagenet else Path(config.backbone_weights)
+    if path.suffix not in (*WEIGHTS_SUFFIXES, ".onnx"):
+        raise ConfigError(
+            "backbone_weights must be imagenet, random or a file that ends in "
+            f"{', '.join(WEIGHTS_SUFFIXES)} or .onnx; got {config.backbone_weights!r}"
+        )
+    try:
+        return f"sha256:{_digest(path, 'sha256')}", path
+    except OSError as error:
+        remedy = _REMEDY if imagenet else "name a file that is there in backbone_weights"
+        raise MissingDependencyError(
+            f"{path}: the backbone's weights cannot be read ({error.strerror}); {remedy}"
+        ) from error
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _copy(config: FaceConfig, weights: str, weights_path: Path | None) -> Path:
+    """The ONNX copy for named weights, written if it is not there."""
+    key = weights.replace(":", "-")
+    name = f"{config.backbone}-{config.crop_size_px}-{key}-v{COPY_VERSION}.onnx"
+    path = cache_folder() / "backbones" / name
+    if not path.exists():
+        if weights_path == imagenet_path() and not has_imagenet_weights(weights_path):
+            raise MissingDependencyError(
+                f"{weights_path}: the backbone's weights are damaged; {_REMEDY}"
+            )
+        _write_copy(config, weights_path, path)
+    return path
+
+
+def _write_copy(config: FaceConfig, weights_path: Path | None, target: Path) -> None:
+    """Build the backbone in Keras and write it as ONNX, once both were seen to agree."""
+    try:
+        import keras
+        import onnx  # noqa: F401  (with tf2onnx, Keras imports it in the middle of the export)
+        import tf2onnx  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            "keras, onnx and tf2onnx are needed once to prepare a backbone; install them with: "
+            f"python -m pip install keras tensorflow onnx tf2onnx ({error})"
+        ) from error
+    crops = _sample_crops(config.crop_size_px)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        # A GPU rounds to fewer digits than a CPU, on which the copy will run.
+        with keras.device("cpu"):
+            model = _build(config, weights_path)
+            reference = model.predict_on_batch(crops)
+            # Another process may have been faster; its copy is as good.
+            with contextlib.suppress(FileExistsError), staged(target) as written:
+                _export(model, written, target)
+                copy = _run(_session(written, str(written)), crops, config.embedding_width)
+                _check_agreement(reference, copy, target)
+    except OSError as error:
+        raise CryvisionError(
+            f"{target}: the backbone's copy cannot be written: {error.strerror or error}"
+        ) from error
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _build(config: FaceConfig, weights_path: Path | None) -> keras.Model:
+    """The backbone from uint8 RGB crops to embeddings."""
+    import keras
+    from keras import layers
+
+    shape = (config.crop_size_px, config.crop_size_px, 3)
+    if config.backbone == "resnet50":
+        network = keras.applications.ResNet50(
+            include_top=False, weights=None, input_shape=shape, pooling="avg"
+        )
+    else:
+        from cryvision.models.squeezenet import build_squeezenet
+
+        network = build_squeezenet(config.crop_size_px)
+    if weights_path is None:
+        _draw_weights(network, config.backbone_seed)
+    else:
+        _load_weights(network, weights_path, config)
+    crops = keras.Input(shape, name="crops", dtype="uint8")
+    bgr = keras.ops.flip(keras.ops.cast(crops, "float32"), axis=-1)
+    centered = layers.Rescaling(1.0, offset=[-mean for mean in IMAGENET_MEAN_BGR])(bgr)
+    return keras.Model(crops, network(centered), name=config.backbone)
+
+
+def _load_weights(network: keras.Model, path: Path, config: FaceConfig) -> None:
+    import keras
+
+    for weight in network.weights:
+        weight.assign(np.full(weight.shape, np.nan, np.float32))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras only warns of weights that it did not find
+            network.load_weights(path)
+    except Exception as error:  # Keras and h5py raise any kind
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            f"{path}: must hold weights of {config.backbone} without its classifier: {reason}"
+        ) from error
+    for weight in network.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise ConfigError(
+                f"{path}: must hold all weights of {config.backbone} without its classifier, as "
+                f"finite numbers; {weight.path} is missing or is not"
+            )
+
+
+def _draw_weights(network: keras.Model, seed: int) -> None:
+    """Glorot and Bengio's uniform weights (AISTATS 2010), the same on every machine.
+
+    Keras would draw from its global state, and leave that changed.
+    """
+    random = np.random.default_rng(seed)
+    for weight in network.weights:
+        if weight.path.endswith("kernel"):
+            height, width, n_in, n_out = weight.shape
+            limit = np.sqrt(6 / (height * width * (n_in + n_out)))
+            weight.assign(random.uniform(-limit, limit, weight.shape).astype(np.float32))
+
+
+def _sample_crops(size: int) -> np.ndarray:
+    """Pictures to compare on: noise of fine and coarse grain, and a ramp; uint8."""
+    random = np.random.default_rng(0)
+    ramp = np.linspace(0, 255, size).astype(np.uint8)
+    pictures = [np.broadcast_to(ramp[:, None, None], (size, size, 3))]
+    for grain in (1, 8, 32):
+        cells = random.integers(0, 256, (-(-size // grain), -(-size // grain), 3), np.uint8)
+        pictures.append(cells.repeat(grain, 0).repeat(grain, 1)[:size, :size])
+    return np.stack(pictures)
+
+
+def _export(model: keras.Model, written: Path, target: Path) -> None:
+    try:
+        with warnings.catch_warnings(), _one_graph():
+            warnings.simplefilter("ignore", FutureWarning)  # the exporter's, about numpy names
+            model.export(str(written), format="onnx", verbose=False)
+    except Exception as error:  # the exporter raises any kind
+        reason = " ".join(str(error).split())[:200]
+        raise CryvisionError(
+            f"{target}: the backbone cannot be written as ONNX: {reason}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _one_graph() -> Iterator[None]:
+    """Have tf2onnx not copy the graph before each of its steps: 4 GB less for ResNet-50.
+
+    The copies are for going on after a step that failed, which here ends the export.
+    """
+    before = os.environ.get("TF2ONNX_CATCH_ERRORS")
+    os.environ["TF2ONNX_CATCH_ERRORS"] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TF2ONNX_CATCH_ERRORS"]
+        else:
+            os.environ["TF2ONNX_CATCH_ERRORS"] = before
+
+
+def _check_agreement(reference: np.ndarray, copy: np.ndarray, target: Path) -> None:
+    difference = float(np.abs(reference - copy).max())
+    if not difference <= TOLERANCE:  # also where it is not a number
+        raise CryvisionError(
+            f"{target}: Keras and ONNX must agree within {TOLERANCE:g}; they differ by "
+            f"{difference:.3g}, and the copy is not kept"
+        )
+
+
+def _session(path: Path, model: bytes | str) -> Any:
+    """A session of onnxruntime, from bytes or from a path, which takes less memory."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError(
+            "onnxruntime is needed to run a backbone and cannot be imported "
+            f"({' '.join(str(error).split())}); install it with: python -m pip install onnxruntime"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.enable_mem_pattern = False  # it saves no time here, and takes a sixth more memory
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Without this, bytes that look like onnxruntime's own format would be read as such.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    try:
+        return onnxruntime.InferenceSession(
+            model, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its exceptions share no base class but this
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{path}: onnxruntime cannot run this file: {reason}") from error
+
+
+def _open_copy(path: Path) -> Any:
+    try:
+        return _session(path, str(path))
+    except ConfigError as error:
+        raise CryvisionError(
+            f"{path}: the backbone's copy is damaged; delete it, and it is written anew"
+        ) from error
+
+
+def _open_given(path: Path, crop_shape: tuple[int, ...], width: int) -> Any:
+    """A session of a user's own file, which may have come with a bundle from anywhere."""
+    model = path.read_bytes()
+    check_onnx(model, str(path))
+    session = _session(path, model)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    fits = (
+        [i.type for i in inputs] == ["tensor(uint8)"]
+        and _fits(inputs[0].shape, crop_shape)
+        and [o.type for o in outputs] == ["tensor(float)"]
+        and _fits(outputs[0].shape, (width,))
+    )
+    if not fits:
+        got = "; ".join(f"{x.name}: {x.type} {x.shape}" for x in (*inputs, *outputs))
+        raise ConfigError(
+            f"{path}: a backbone must have one uint8 input of shape (n, "
+            f"{', '.join(map(str, crop_shape))}) and one float output (n, {width}); got {got}"
+        )
+    return session
+
+
+def _fits(shape: list[Any], item: tuple[int, ...]) -> bool:
+    """Whether a batch of items has this shape; an axis that is open has a name or none."""
+    wanted = (None, *item)
+    return len(shape) == len(wanted) and all(
+        size == want or not isinstance(size, int) for size, want in zip(shape, wanted, strict=True)
+    )
+
+
+def _run(session: Any, crops: np.ndarray, width: int) -> np.ndarray:
+    name = session.get_inputs()[0].name
+    embeddings = np.empty((len(crops), width), np.float32)
+    for start in range(0, len(crops), BATCH_CROPS):
+        batch = np.ascontiguousarray(crops[start : start + BATCH_CROPS])
+        embeddings[start : start + BATCH_CROPS] = session.run(None, {name: batch})[0]
+    return embeddings

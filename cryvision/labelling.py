@@ -1,0 +1,101 @@
+"""One label for a clip, given only where it was measured to be worth something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cryvision.errors import ConfigError
+
+NO_CRY = "no cry"
+CRY = "cry"
+NOT_SURE = "not sure"
+LABEL_POLICIES = ("skill", "always")
+
+
+def check_policy(policy: str) -> str:
+    """Give the policy back, or refuse an unknown one with ConfigError."""
+    if policy not in LABEL_POLICIES:
+        raise ConfigError(
+            f"label policy must be one of {', '.join(LABEL_POLICIES)}; got {policy!r}"
+        )
+    return policy
+
+
+def has_skill(
+    skill: Sequence[Mapping[str, Any]],
+    part: str,
+    modalities: Sequence[str],
+    unit: str | None = None,
+) -> bool:
+    """Whether a part was measured to do better than chance on subjects it had not seen.
+
+    The lower end of the 95 % subject-bootstrap interval of balanced accuracy must lie above
+    chance **and** the calibrated log-loss below the prior's; subjects guessed one per file never
+    qualify.
+
+    Parameters
+    ----------
+    skill : list of dict
+        The bundle's skill entries.
+    part : str
+        Name of the part that decides.
+    modalities : sequence of str
+        What it decided from.
+    unit : str, optional
+        Only what was measured by clip, event or window; by default any counts.
+    """
+    return any(
+        entry["part"] == part
+        and set(entry["modalities"]) == set(modalities)
+        and unit in (None, entry["unit"])
+        and _is_skilled(entry)
+        for entry in skill
+    )
+
+
+def _is_skilled(entry: Mapping[str, Any]) -> bool:
+    figures = entry["figures"]
+    interval = figures.get("balanced_accuracy", {}).get("interval")
+    log_loss = figures.get("log_loss", {}).get("value")
+    prior_log_loss = entry["prior"].get("log_loss")
+    if entry["subjects"] == "file" or None in (interval, log_loss, prior_log_loss):
+        return False
+    return bool(interval[0] > entry["chance"] and log_loss < prior_log_loss)
+
+
+def mean_probabilities(
+    timeline: Mapping[str, np.ndarray],
+    labels: Sequence[str],
+    spans_s: Sequence[tuple[float, float]] | None,
+) -> dict[str, float]:
+    """Average the smoothed probabilities over the frames of the events.
+
+    Parameters
+    ----------
+    timeline : mapping of str to ndarray
+        With ``time_s`` and a column ``<label>_smooth`` for each label.
+    labels : sequence of str
+    spans_s : sequence of (onset, offset) or None
+        The events; None to take all frames. Where no frame of an event carries a prediction, as
+        in bouts shorter than a window of the reasons, all frames that carry one are taken.
+
+    Returns
+    -------
+    dict of str to float
+        Empty where no frame carries a prediction.
+    """
+    table = np.array([timeline[f"{label}_smooth"] for label in labels])
+    known = ~np.isnan(table).any(axis=0)
+    if spans_s is not None:
+        time_s = timeline["time_s"]
+        inside = np.zeros(len(time_s), bool)
+        for onset_s, offset_s in spans_s:
+            inside |= (time_s >= onset_s) & (time_s < offset_s)
+        known = known & inside if (known & inside).any() else known
+    if not known.any():
+        return {}
+    means = table[:, known].mean(axis=1, dtype=np.float64)
+    return dict(zip(labels, means.tolist(), strict=True))

@@ -1,0 +1,325 @@
+"""How a bundle does on recordings that people labelled, through the engine that classifies."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cryvision.bundle import Bundle
+from cryvision.classifier import StreamClassifier, classify
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from cryvision.errors import CryvisionError, MediaError
+from cryvision.inputs.media import open_clip
+from cryvision.learning.agreement import ComparedClip, agreement, compare
+from cryvision.learning.crossvalidation import Measured, skill_entry
+from cryvision.learning.material import Material, Stretch, find_material, warnings_on
+from cryvision.learning.report import (
+    check_folder,
+    draw,
+    plain,
+    subject_records,
+    unit_record,
+    write_folder,
+)
+from cryvision.learning.report_text import evaluation_text
+from cryvision.result import Classification
+
+PROGRESS_EVERY = 50
+
+TOO_SHORT = "too short"
+"""What is said of an event in which no window of the reasons ends."""
+
+Log = Callable[[str], None]
+
+
+def evaluate(
+    bundle: Bundle | str | os.PathLike[str] | None,
+    source: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    subject_pattern: str | None = None,
+    runtime: str = "onnx",
+    log: Log | None = None,
+) -> dict[str, Any]:
+    """Classify labelled recordings and measure what was said of them.
+
+    Parameters
+    ----------
+    bundle : Bundle or path, optional
+        The bundle that ships with the package by default.
+    source : path
+        Clips with classes (donateacry-corpus, a folder per class, a manifest; see
+        `cryvision.learning.datasets.find_labelled_clips`), clips with annotations of when they cry
+        (see `cryvision.learning.annotations.find_annotated_clips`), or a folder with both. Only
+        annotations say something of a bundle that is a detector alone.
+    out : path, optional
+        A folder to write ``report.json``, ``report.md`` and figures to, all or none.
+    subject_pattern : str, optional
+        Regular expression on a clip's path below the source; its first group is the subject.
+    runtime : {"onnx", "keras"}
+    log : callable, optional
+        Called with one line of progress, or on a clip that failed.
+
+    Returns
+    -------
+    dict
+        JSON data. ``units`` holds, for ``clip``, ``event`` and ``window``, figures with 95 %
+        intervals over subjects, baselines, confusion, figures by class and reliability. A clip is
+        answered by its most probable class, whatever the bundle's skill; ``given_labels`` counts
+        the labels that its own policy gives. An event's class is the mean of the smoothed
+        probabilities over its frames. Windows are those that end on a frame of the clip.
+        ``agreement`` is from `cryvision.learning.agreement.agreement`. Beside them are
+        ``per_subject``, ``warnings``, ``failed`` (clips that could not be read) and ``problems``
+        (what was left out).
+
+    Raises
+    ------
+    AnnotationError
+        If there is nothing in the source that the bundle can be judged on.
+    BundleError, ConfigError
+        If the bundle or an argument is refused.
+    CryvisionError
+        If nothing could be judged, or the report cannot be written.
+    """
+    say = log or (lambda line: None)
+    if out is not None:
+        check_folder(out)
+    loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    material = find_material(source, loaded, subject_pattern)
+    heard = _hear(material, loaded, runtime, say)
+    measured = heard.measured(_prior(loaded, material))
+    if not measured and not heard.compared:
+        reasons = [*heard.failed, *heard.problems, "no clip was answered"]
+        raise CryvisionError(f"{source}: nothing could be judged: {reasons[0]}")
+    record: dict[str, Any] = {
+        "bundle": {"name": loaded.name, "sha256": loaded.sha256},
+        "source": os.fspath(source),
+        "runtime": runtime,
+        "labels": list(loaded.labels),
+        "n_clips": len(material.stretches) - len(heard.failed),
+        "subjects": {"n": len(material.subjects), "known_from": material.subject_source},
+        "trained_on": [entry["name"] for entry in loaded.sources],
+        "warnings": warnings_on(material, loaded, source),
+        "failed": heard.failed,
+        "problems": [*material.problems, *heard.problems],
+    }
+    if measured:
+        record["units"] = {
+            m.unit: _unit(m, heard, loaded, material.subject_source) for m in measured
+        }
+        record["given_labels"] = dict(heard.given_labels.most_common())
+        record["per_subject"] = subject_records(measured, loaded.labels)
+    if heard.compared:
+        record["agreement"] = agreement(heard.compared)
+    record = plain(record)
+    if out is not None:
+        write_folder(out, record, evaluation_text(record), draw(_drawn(record)))
+    return record
+
+
+@dataclass
+class Answers:
+    """What a bundle says of samples of one unit whose class is known.
+
+    Attributes
+    ----------
+    labels : list of int
+    subjects : list of str
+    probabilities : list of ndarray, each of shape (n_classes,)
+    unanswered : dict of str to Counter of int
+        What was said instead of a class, and of how many samples of each class.
+    """
+
+    labels: list[int] = field(default_factory=list)
+    subjects: list[str] = field(default_factory=list)
+    probabilities: list[np.ndarray] = field(default_factory=list)
+    unanswered: dict[str, Counter[int]] = field(default_factory=dict)
+
+    def add(
+        self, label: int, subject: str, probabilities: np.ndarray | None, instead: str = ""
+    ) -> None:
+        """Take one sample; without probabilities, what was said instead of a class."""
+        if probabilities is None:
+            self.unanswered.setdefault(instead, Counter())[label] += 1
+            return
+        self.labels.append(label)
+        self.subjects.append(subject)
+        self.probabilities.append(probabilities)
+
+
+@dataclass
+class Heard:
+    """What a bundle said of all material.
+
+    Attributes
+    ----------
+    answers : dict of str to Answers
+        By unit.
+    modalities : set of str
+        What answers were made from.
+    given_labels : Counter of str
+        Labels of the clips by the bundle's own policy.
+    compared : list of ComparedClip
+    failed, problems : list of str
+        A line for each clip that could not be read, or could not be judged.
+    """
+
+    answers: dict[str, Answers] = field(
+        default_factory=lambda: {unit: Answers() for unit in ("clip", "event", "window")}
+    )
+    modalities: set[str] = field(default_factory=set)
+    given_labels: Counter[str] = field(default_factory=Counter)
+    compared: list[ComparedClip] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def measured(self, prior: np.ndarray) -> list[Measured]:
+        """Give each unit of which something was answered; one bundle answered, so one fold."""
+        return [
+            Measured(
+                unit,
+                np.array(answers.labels),
+                np.stack(answers.probabilities),
+                np.tile(prior, (len(answers.labels), 1)),
+                np.array(answers.subjects, object),
+                np.zeros(len(answers.labels), int),
+            )
+            for unit, answers in self.answers.items()
+            if answers.labels
+        ]
+
+
+def _hear(material: Material, bundle: Bundle, runtime: str, say: Log) -> Heard:
+    """Classify every clip once; only what is measured of it is kept."""
+    heard = Heard()
+    stretches = material.stretches
+    say(f"{len(stretches)} clips to classify")
+    for number, stretch in enumerate(stretches, start=1):
+        if number % PROGRESS_EVERY == 0:
+            say(f"clip {number} of {len(stretches)}")
+        try:
+            result = _classified(stretch, bundle, runtime)
+        except MediaError as error:
+            heard.failed.append(str(error))
+            say(str(error))
+            continue
+        if stretch in material.labelled:
+            clip = material.labelled[stretch]
+            heard.modalities.update(result.modalities)
+            heard.given_labels[result.label] += 1
+            _add_answers(heard.answers, bundle, result, clip.label, clip.subject)
+        if stretch in material.annotated:
+            if result.detector.cry is None:
+                heard.problems.append(f"{stretch.path}: no sound to find crying in")
+            else:
+                heard.compared.append(compare(material.annotated[stretch], result))
+    return heard
+
+
+def _classified(stretch: Stretch, bundle: Bundle, runtime: str) -> Classification:
+    """Classify a clip, or a part of one as if it were all."""
+    if stretch.start_s is None and stretch.end_s is None:
+        return classify(stretch.path, bundle, runtime=runtime)
+    stream = StreamClassifier(bundle, runtime=runtime, path=os.fspath(stretch.path))
+    start_s = stretch.start_s or 0.0
+    end_s = math.inf if stretch.end_s is None else stretch.end_s
+    first = round(start_s * SAMPLE_RATE_HZ)
+    last = sys.maxsize if stretch.end_s is None else round(end_s * SAMPLE_RATE_HZ)
+    n_read = 0
+    with open_clip(stretch.path, frames=stream.takes_frames) as clip:
+        for piece in clip.pieces():
+            if piece.samples is not None:
+                inside = slice(max(0, first - n_read), max(0, last - n_read))
+                n_read += len(piece.samples)
+                stream.push(piece.samples[inside])
+            if piece.frame_time_s is not None and start_s <= piece.frame_time_s < end_s:
+                stream.push(frame=piece.frame, frame_time_s=piece.frame_time_s - start_s)
+    return stream.finish()
+
+
+def _add_answers(
+    answers: Mapping[str, Answers], bundle: Bundle, result: Classification, name: str, subject: str
+) -> None:
+    """Take what was said of one clip, of its events and of its windows."""
+    label = bundle.labels.index(name)
+    said = result.probabilities
+    whole = np.array([said[name] for name in bundle.labels]) if said else None
+    answers["clip"].add(label, subject, whole, instead=result.label)
+    smooth = _columns(result, bundle.labels, "_smooth")
+    time_s = result.timeline["time_s"]
+    for event in result.events:
+        inside = (time_s >= event.onset_s) & (time_s < event.offset_s)
+        known = inside & np.isfinite(smooth).all(axis=1)
+        mean = smooth[known].mean(axis=0) if known.any() else None
+        answers["event"].add(label, subject, mean, instead=TOO_SHORT)
+    for row in _window_rows(result, bundle):
+        answers["window"].add(label, subject, row)
+
+
+def _window_rows(result: Classification, bundle: Bundle) -> np.ndarray:
+    """Predictions of the windows of the reasons; float64, shape (n, n_classes).
+
+    A frame holds the newest window that has ended by it, so each window is read at its own end;
+    one that no frame lies behind is known from a clip shorter than a window alone.
+    """
+    table = _columns(result, bundle.labels)
+    clock = next(part.sound or part.face for part in bundle.parts if part.kind == "branch")
+    if clock is None or not len(table):
+        return table[:0]
+    first, hop = clock.window_samples, clock.hop_samples
+    n_samples = len(table) * SAMPLE_RATE_HZ // FRAME_RATE_HZ
+    ends = np.arange(first, max(n_samples, first) + 1, hop, dtype=np.int64)
+    frames = -(-ends * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
+    rows = table[frames[frames < len(table)]] if n_samples >= first else table[-1:]
+    return rows[np.isfinite(rows).all(axis=1)]
+
+
+def _columns(result: Classification, labels: Sequence[str], suffix: str = "") -> np.ndarray:
+    columns = [result.timeline[f"{label}{suffix}"] for label in labels]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _unit(measured: Measured, heard: Heard, bundle: Bundle, subjects: str) -> dict[str, Any]:
+    classes = bundle.labels
+    entry = skill_entry(
+        measured,
+        classes,
+        part=next(p.name for p in reversed(bundle.parts) if p.kind != "detector"),
+        modalities=sorted(heard.modalities),
+        protocol="one bundle, all clips",
+        subjects=subjects,
+    )
+    unanswered = {
+        said: [counts[i] for i in range(len(classes))]
+        for said, counts in heard.answers[measured.unit].unanswered.items()
+    }
+    record = unit_record(measured, classes, entry, unanswered)
+    right = np.sum(measured.probabilities.argmax(axis=1) == measured.labels)
+    n_all = measured.labels.size + sum(map(sum, unanswered.values()))
+    # Silence must not pay: what accuracy is where no answer is a wrong one.
+    record["of_all"] = {"n": n_all, "accuracy": right / n_all}
+    return record
+
+
+def _prior(bundle: Bundle, material: Material) -> np.ndarray:
+    """Shares of the classes that the bundle states, else those of the source."""
+    for entry in bundle.skill:
+        if set(bundle.labels) <= set(entry["prior"]):
+            return np.array([entry["prior"][label] for label in bundle.labels])
+    counts = Counter(clip.label for clip in material.labelled.values())
+    return np.array([counts[label] for label in bundle.labels]) / max(1, counts.total())
+
+
+def _drawn(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What is drawn, by title."""
+    drawn = {f"by {unit}": found for unit, found in record.get("units", {}).items()}
+    if "agreement" in record:
+        drawn["crying, by window"] = record["agreement"]["windows"]
+    return drawn

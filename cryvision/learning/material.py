@@ -1,0 +1,188 @@
+"""What of a source a bundle can be judged on: clips with classes, and clips with annotations."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from cryvision.bundle import Bundle
+from cryvision.errors import AnnotationError
+from cryvision.learning.annotations import AnnotatedClip, cry_intervals, find_annotated_clips
+from cryvision.learning.datasets import LabelledClip, find_labelled_clips
+from cryvision.learning.label_files import read_rows
+
+DONATEACRY = "donateacry"
+_DONATEACRY_COLUMN = "app_version"
+"""What only clips with a donateacry name know of themselves."""
+
+_LABELS_SHOWN = 5
+
+
+class Stretch(NamedTuple):
+    """A clip, or a part of one; None is its start or its end."""
+
+    path: Path
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a bundle is judged on.
+
+    Attributes
+    ----------
+    labelled : mapping of Stretch to LabelledClip
+        Clips of the bundle's classes.
+    annotated : mapping of Stretch to AnnotatedClip
+        Clips with annotations of when they cry.
+    problems : tuple of str
+        One line for what was left out, or is worth knowing of the rest.
+    """
+
+    labelled: Mapping[Stretch, LabelledClip]
+    annotated: Mapping[Stretch, AnnotatedClip]
+    problems: tuple[str, ...]
+
+    @property
+    def stretches(self) -> list[Stretch]:
+        """What has to be classified, each once: labelled clips, then those annotated alone."""
+        return list({**self.labelled, **self.annotated})
+
+    @property
+    def subjects(self) -> set[str]:
+        """All subjects."""
+        return {clip.subject for clip in self._clips()}
+
+    @property
+    def subject_source(self) -> str:
+        """Where the subjects are known from: ``file`` if any clip counts as its own subject."""
+        sources = {clip.subject_source for clip in self._clips()}
+        return "file" if "file" in sources else " and ".join(sorted(sources))
+
+    def _clips(self) -> list[LabelledClip | AnnotatedClip]:
+        return [*self.labelled.values(), *self.annotated.values()]
+
+
+def find_material(
+    source: str | os.PathLike[str], bundle: Bundle, subject_pattern: str | None = None
+) -> Material:
+    """Find what there is in a source to judge a bundle on.
+
+    Parameters
+    ----------
+    source : path
+        A folder; or a manifest, whose column ``labels`` or ``label`` says what it lists.
+    bundle : Bundle
+        Classes are there for one with branches, annotations for one with a detector.
+    subject_pattern : str, optional
+        As for `find_labelled_clips` and `find_annotated_clips`.
+
+    Raises
+    ------
+    AnnotationError
+        If there is nothing.
+    """
+    may_annotate, may_label = _kinds(Path(source))
+    annotated: list[AnnotatedClip] = []
+    problems: list[str] = []
+    if may_annotate and bundle.detector is not None:
+        annotated, problems = find_annotated_clips(source, subject_pattern)
+    labelled: list[LabelledClip] = []
+    left_out: list[str] = []
+    if may_label and any(part.kind == "branch" for part in bundle.parts):
+        labelled, left_out = _labelled_clips(source, bundle.labels, subject_pattern, annotated)
+    if not labelled and not annotated:
+        wanted = "a class" if bundle.detector is None else "annotations of when they cry"
+        first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
+        raise AnnotationError(
+            f"{source}: bundle {bundle.name!r} is judged on clips with {wanted}; there are none"
+            f"{first}"
+        )
+    if labelled and problems:
+        # Most clips of a corpus of classes have no annotations; a line for each would be noise.
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        problems = [f"not used to judge when crying is: {problems[0]}{more}"]
+    known = {clip.path: clip for clip in labelled}
+    return Material(
+        {Stretch(clip.path, clip.start_s, clip.end_s): clip for clip in labelled},
+        {Stretch(clip.path): _with_subject(clip, known.get(clip.path)) for clip in annotated},
+        (*left_out, *problems),
+    )
+
+
+def _kinds(source: Path) -> tuple[bool, bool]:
+    """Whether a source may hold annotated clips, and labelled ones; a folder may hold both."""
+    if not source.is_file():
+        return True, True
+    header, _ = read_rows(source)
+    return "labels" in header, "labels" not in header
+
+
+def _labelled_clips(
+    source: str | os.PathLike[str],
+    classes: Sequence[str],
+    subject_pattern: str | None,
+    annotated: Sequence[AnnotatedClip],
+) -> tuple[list[LabelledClip], list[str]]:
+    """Clips of the classes, and a line for what else there is; none only if there are others."""
+    try:
+        data = find_labelled_clips(source, subject_pattern)
+    except AnnotationError as error:
+        if not annotated:
+            raise
+        return [], [f"only when crying is was judged: {error}"]
+    clips = [clip for clip in data.clips if clip.label in classes]
+    others = Counter(clip.label for clip in data.clips if clip.label not in classes)
+    names = ", ".join(f"{label} ({n} clips)" for label, n in others.most_common(_LABELS_SHOWN))
+    rule = f"classes must be the bundle's, {', '.join(classes)}; others are {names}"
+    if not clips and not annotated:
+        raise AnnotationError(f"{source}: {rule}")
+    return clips, [*data.problems, *([f"{source}: {rule}"] if others else [])]
+
+
+def _with_subject(clip: AnnotatedClip, labelled: LabelledClip | None) -> AnnotatedClip:
+    """The subject of a clip is one and the same, however it is found."""
+    if labelled is None or clip.subject_source != "file":
+        return clip
+    return replace(clip, subject=labelled.subject, subject_source=labelled.subject_source)
+
+
+def warnings_on(material: Material, bundle: Bundle, source: str | os.PathLike[str]) -> list[str]:
+    """Say what the figures of a bundle on this material must not be taken for."""
+    found = []
+    shared = _shared_source(material, bundle, Path(source))
+    if shared:
+        found.append(
+            f"subjects may have been in the bundle's training, which names {shared!r}: the "
+            "figures may be too good, and are no skill on new babies"
+        )
+    if material.subject_source == "file":
+        found.append(
+            "subjects are not known, so each file counts as one: intervals are too narrow, and "
+            "nothing here is skill on new babies"
+        )
+    intervals = [i for clip in material.annotated.values() for i in clip.intervals]
+    if intervals and not cry_intervals(intervals):
+        labels = sorted({interval.label for interval in intervals})[:_LABELS_SHOWN]
+        found.append(f"no annotation reads cry or crying; there are {', '.join(labels)}")
+    return found
+
+
+def _shared_source(material: Material, bundle: Bundle, source: Path) -> str | None:
+    """What the bundle was trained on, if that seems to be this source, a part or the whole of it.
+
+    Names are compared, not sounds: a bundle does not hold what it was trained on.
+    """
+    places = {part.casefold() for part in Path(os.path.realpath(source)).parts}
+    donated = any(_DONATEACRY_COLUMN in clip.columns for clip in material.labelled.values())
+    for entry in bundle.sources:
+        name = entry["name"].casefold()
+        last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        if last in places or (donated and DONATEACRY in name):
+            return entry["name"]
+    return None

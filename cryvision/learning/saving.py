@@ -1,0 +1,126 @@
+"""A fitted stack becomes a bundle, behind the detector of another or without one."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryvision import bundle as bundles
+from cryvision.bundle import Bundle, Part
+from cryvision.config import FaceConfig, SoundConfig
+from cryvision.errors import ConfigError
+from cryvision.learning.branches import Branch
+from cryvision.learning.stacking import Samples, Stack
+
+PARITY_ROWS = 300
+SMOOTH_SECONDS = 1.0
+
+Settings = Mapping[str, SoundConfig | FaceConfig]
+"""How each feature is computed, by its name; a laboratory's own features have none."""
+
+
+def save_stack(
+    stack: Stack,
+    recipe: Sequence[Branch],
+    settings: Settings,
+    samples: Samples,
+    labels: Sequence[str],
+    out: str | os.PathLike[str],
+    *,
+    seed: int,
+    skill: list[dict[str, Any]],
+    corpus: str,
+    gate: Bundle | None,
+    overwrite: bool = False,
+    **facts: Any,
+) -> Bundle:
+    """Save a stack as a bundle, each ONNX copy compared with Keras.
+
+    Parameters
+    ----------
+    stack : Stack
+    recipe : sequence of Branch
+        What the stack was fitted by.
+    settings : mapping of str to SoundConfig or FaceConfig
+    samples : Samples
+        Real rows on which Keras and ONNX must agree; some of them are drawn.
+    labels, out, seed, skill, overwrite
+        As for `cryvision.bundle.save`.
+    corpus : str
+        Name of what it was trained on.
+    gate : Bundle or None
+        Whose detector, gate and skill of the detector the new bundle carries.
+    **facts
+        More of what `cryvision.bundle.save` takes, or other values for it: ``name``, ``sources``,
+        ``command``, ``notes``, ``texts``.
+    """
+    rows = np.linspace(0, len(samples) - 1, min(PARITY_ROWS, len(samples))).astype(int)
+    with tempfile.TemporaryDirectory() as folder:
+        parts, models = _stack_parts(stack, recipe, settings, samples[rows], Path(folder))
+        sources = [{"name": corpus, "licence": "the owner's", "url": "", "changes": "none"}]
+        carried: list[dict[str, Any]] = []
+        if gate is not None:
+            detector = _detector(gate)
+            models[detector.name] = gate.copy_files(detector, Path(folder))
+            parts.insert(0, detector)
+            carried = [entry for entry in gate.skill if entry["part"] == detector.name]
+            sources = [*gate.sources, *sources]
+        return bundles.save(
+            out,
+            labels=labels,
+            parts=parts,
+            models=models,
+            gate=None if gate is None else gate.gate,
+            smooth_seconds=SMOOTH_SECONDS if gate is None else gate.smooth_seconds,
+            skill=[*carried, *skill],
+            seed=seed,
+            overwrite=overwrite,
+            **{
+                "name": Path(out).stem,
+                "sources": sources,
+                "command": " ".join(["cryvision", *sys.argv[1:]]),
+                **facts,
+            },
+        )
+
+
+def _detector(gate: Bundle) -> Part:
+    part = gate.detector
+    if part is None:
+        raise ConfigError(f"the gate must be a bundle with a detector; {gate.folder} has none")
+    return part
+
+
+def _stack_parts(
+    stack: Stack, recipe: Sequence[Branch], settings: Settings, samples: Samples, folder: Path
+) -> tuple[list[Part], dict[str, dict[str, Path]]]:
+    """Write the models of a stack; give their parts and files."""
+    from cryvision.export.onnx import part_files
+
+    parts, models = [], {}
+    outputs = stack.outputs(recipe, samples)
+    for branch in recipe:
+        known = samples.features[branch.feature][samples.has(branch.feature)]
+        inputs = {branch.feature: known.astype(np.float32)}
+        model = stack.branches[branch.name]
+        models[branch.name], agreement = part_files(model, folder, branch.name, inputs)
+        config = settings.get(branch.feature)
+        parts.append(
+            Part(
+                branch.name,
+                "branch",
+                (branch.feature,),
+                config if isinstance(config, SoundConfig) else None,
+                agreement,
+                config if isinstance(config, FaceConfig) else None,
+            )
+        )
+    models["ensemble"], agreement = part_files(stack.ensemble, folder, "ensemble", outputs)
+    parts.append(Part("ensemble", "ensemble", tuple(outputs), None, agreement))
+    return parts, models

@@ -1,0 +1,63 @@
+"""Text in pictures: any text, shown as it is."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryvision.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from matplotlib.text import Text
+
+# Tried in order for what matplotlib's own font does not hold; only those installed are used.
+# fmt: off
+_WIDER_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "PingFang SC", "Hiragino Sans", "Microsoft YaHei",
+    "Yu Gothic", "Malgun Gothic", "Noto Sans Arabic", "Noto Sans Devanagari", "Arial Unicode MS",
+)
+# fmt: on
+
+
+def set_plain(text: Text, content: str) -> None:
+    """Show a text as it is: no mathtext, no TeX, and a sign for what no font here can draw."""
+    from matplotlib import font_manager
+
+    text.set_parse_math(False)
+    text.set_usetex(False)
+    installed = set(font_manager.get_font_names())
+    families = ["DejaVu Sans", *(name for name in _WIDER_FONTS if name in installed)]
+    fonts = [font_manager.get_font(font_manager.findfont(family)) for family in families]
+    text.set_fontfamily(families)
+    drawable = (
+        char
+        if any(font.get_char_index(ord(char)) for font in fonts)
+        else "\N{REPLACEMENT CHARACTER}"
+        for char in content
+    )
+    text.set_text("".join(drawable))
+
+
+@functools.lru_cache(maxsize=512)
+def lettering(content: str, size_px: int) -> NDArray[np.uint8]:
+    """How opaque each pixel of a line of text is, 0 to 255; shape (height, width)."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.transforms import IdentityTransform
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the format mp4 needs matplotlib, which is not installed: pip install matplotlib"
+        ) from error
+    figure = Figure(dpi=72)  # at which a point is a pixel
+    canvas = FigureCanvasAgg(figure)
+    figure.patch.set_visible(False)
+    text = figure.text(1, 0.3 * size_px, "", fontsize=size_px, transform=IdentityTransform())
+    set_plain(text, content)
+    width_px = max(1, round(text.get_window_extent(canvas.get_renderer()).width)) + 2
+    figure.set_size_inches(width_px / 72, round(1.3 * size_px) / 72)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., 3].copy()

@@ -1,0 +1,280 @@
+"""The clip with what was found in it: a video to watch, and with faces blurred to show."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryvision.config import FRAME_RATE_HZ, FaceConfig
+from cryvision.errors import CryvisionError, MediaError, MissingDependencyError
+from cryvision.inputs import ffmpeg
+from cryvision.inputs.faces import FaceFinder
+from cryvision.inputs.media import KNOWN_LAYOUT_CHANNELS, MediaInfo, Piece, open_clip
+from cryvision.inputs.yunet import TURNS_DEGREES, YuNet, load_cv2
+from cryvision.outputs.screen import Box, Frame, Screen
+from cryvision.result import Classification
+
+log = logging.getLogger(__name__)
+
+BLUR_WIDTH_PX = 640
+"""Width of the copies on which faces to blur are looked for: small ones in the background too."""
+
+BLUR_SCORE = 0.4
+"""Faces that score this are blurred: rather too much than too little."""
+
+BLUR_SECONDS = 0.5
+"""A face counts as there for so long before and after it is seen: detectors miss single frames."""
+
+BLUR_MARGIN = 0.3
+"""Share of a face's box that is blurred around it too, on each side."""
+
+BLUR_CELLS = 5
+"""What is left of a blurred region: the means of so many cells along each side."""
+
+_ENCODING: dict[str, Any] = {
+    **{"format": "mp4", "movflags": "+faststart", "vcodec": "libx264", "acodec": "aac"},
+    **{"preset": "veryfast", "crf": 21, "pix_fmt": "yuv420p"},
+    **{"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"},
+    # A phone notes there when and where it recorded.
+    **{"map_metadata": -1, "map_chapters": -1},
+}
+
+_Region = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels."""
+
+
+def write_video(classification: Classification, path: Path, *, blur_faces: bool = False) -> None:
+    """Write the clip as H.264 video with its sound, and below the picture what was found.
+
+    Shown are the label, the smoothed probability of crying and of each class, and the events of
+    the whole clip; in the picture the box of the face, where the face detector's model is on this
+    machine. Frames are read, drawn and encoded one by one, so memory does not grow with the clip.
+
+    Parameters
+    ----------
+    classification : Classification
+    path : Path
+        The file to write.
+    blur_faces : bool
+        Whether to blur every face that can be found, not only the one that was classified. The
+        clip is then read twice. A face that is missed for longer than a second stays visible.
+
+    Raises
+    ------
+    MediaError
+        If the clip can no longer be read, or has no pictures.
+    MissingDependencyError
+        If matplotlib, or an ffmpeg that writes H.264, is not there; with ``blur_faces`` also if
+        the face detector is not.
+    CryvisionError
+        If the video cannot be written.
+    """
+    name = classification.path
+    if not name:
+        raise MediaError("a video needs a clip with pictures; this is a live stream")
+    with open_clip(name, sound=False) as clip:
+        if not clip.info.has_picture:
+            raise MediaError(
+                f"{ffmpeg.shown(name)}: a video needs a clip with pictures; this has sound alone"
+            )
+        regions = _face_regions(name) if blur_faces else None
+        pictures = _pictures(clip.pieces(), regions, _face_finder())
+        first = next(pictures)
+        screen = Screen(classification, first[0].shape)
+        command = _command(clip.info, classification.duration_s, screen.canvas.shape, path)
+        with _Encoder(command, name) as encoder:
+            for k, (frame, face) in enumerate(chain([first], pictures)):
+                screen.draw(k, frame, face)
+                encoder.write(screen.canvas)
+            encoder.finish()
+
+
+def face_detector() -> YuNet:
+    """Load the detector of the faces to blur.
+
+    Raises
+    ------
+    MissingDependencyError
+        If OpenCV or the detector's model is not on this machine.
+    """
+    return YuNet(BLUR_WIDTH_PX, BLUR_SCORE)
+
+
+def _pictures(
+    pieces: Iterable[Piece], regions: Sequence[Sequence[_Region]] | None, finder: FaceFinder | None
+) -> Iterator[tuple[Frame, Box | None]]:
+    """Give each frame, blurred where it is to be, and the box of the face in it."""
+    reach = round(BLUR_SECONDS * FRAME_RATE_HZ)
+    for k, piece in enumerate(pieces):
+        frame = cast(Frame, piece.frame)
+        face = finder.find(frame, k / FRAME_RATE_HZ) if finder else None
+        if regions is not None:
+            near = regions[max(0, k - reach) : k + reach + 1]
+            _blur(frame, _merged(chain.from_iterable(near)))
+        yield frame, None if face is None else face.box
+
+
+def _face_finder() -> FaceFinder | None:
+    try:
+        return FaceFinder(FaceConfig())
+    except MissingDependencyError:
+        return None  # the video goes without the box
+
+
+def _face_regions(path: str) -> list[list[_Region]]:
+    """What is to be blurred in each frame of a clip."""
+    detector = face_detector()
+    regions = []
+    with open_clip(path, sound=False) as clip:
+        for piece in clip.pieces():
+            frame = cast(Frame, piece.frame)
+            found = detector.faces(frame, TURNS_DEGREES)
+            regions.append(_merged(_region(face.box, frame.shape) for face in found))
+    if not any(regions):
+        log.warning("%s: no face was found that could be blurred", ffmpeg.shown(path))
+    return regions
+
+
+def _region(box: NDArray[np.float64], shape: tuple[int, ...]) -> _Region:
+    """The pixels of a face, given by its centre and size, and of the margin around it."""
+    reach = (0.5 + BLUR_MARGIN) * box[2:]
+    left, top = np.clip(box[:2] - reach, 0, shape[1::-1]).astype(int).tolist()
+    right, bottom = np.clip(box[:2] + reach + 1, 0, shape[1::-1]).astype(int).tolist()
+    return left, top, right, bottom
+
+
+def _merged(regions: Iterable[_Region]) -> list[_Region]:
+    """Join regions that overlap, as those of one face do."""
+    merged: list[_Region] = []
+    for left, top, right, bottom in regions:
+        apart = []
+        for other in merged:
+            if other[0] < right and left < other[2] and other[1] < bottom and top < other[3]:
+                left, top = min(left, other[0]), min(top, other[1])
+                right, bottom = max(right, other[2]), max(bottom, other[3])
+            else:
+                apart.append(other)
+        merged = [*apart, (left, top, right, bottom)]
+    return merged
+
+
+def _blur(frame: Frame, regions: Iterable[_Region]) -> None:
+    cv2 = load_cv2()
+    for left, top, right, bottom in regions:
+        region = frame[top:bottom, left:right]
+        if region.size:
+            cells = cv2.resize(region, (BLUR_CELLS, BLUR_CELLS), interpolation=cv2.INTER_AREA)
+            size = region.shape[1::-1]
+            region[:] = cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _command(info: MediaInfo, duration_s: float, shape: tuple[int, ...], path: Path) -> list[str]:
+    """What to tell ffmpeg: frames come by its standard input, the sound from the clip."""
+    builder = ffmpeg.command_builder()
+    size = f"{shape[1]}x{shape[0]}"
+    frames = builder.input(
+        "pipe:0", format="rawvideo", pix_fmt="rgb24", video_size=size, framerate=FRAME_RATE_HZ
+    ).filter("scale", out_color_matrix="bt709", out_range="tv")
+    if not _has_sound(info):
+        output = builder.output(frames, ffmpeg.file_url(path), **_ENCODING)
+        return ffmpeg.command_line(info.path, output.overwrite_output())
+    clip = ffmpeg.clip_input()
+    sound = clip[str(info.sound_stream)]
+    if (info.sound_channels or 0) > KNOWN_LAYOUT_CHANNELS:
+        mean = "+".join(f"c{i}" for i in range(info.sound_channels or 0))
+        sound = sound.filter("pan", f"mono|c0<{mean}")
+    # On the clock of the frames; a damaged timestamp must not ask for days of silence.
+    sound = (
+        sound.filter("aselect", f"not(gte(t,{duration_s:.3f}))")
+        .filter("aresample", **{"async": 1, "first_pts": 0})
+        .filter("aformat", channel_layouts="mono|stereo")
+    )
+    output = builder.output(frames, sound, ffmpeg.file_url(path), **_ENCODING)
+    # With the pictures in use too, ffmpeg starts its clock where reading the clip did.
+    packets = clip[str(info.picture_stream)].output("-", format="null", codec="copy")
+    merged = builder.merge_outputs(output, packets).overwrite_output()
+    return ffmpeg.command_line(info.path, merged)
+
+
+def _has_sound(info: MediaInfo) -> bool:
+    """Whether any sound of a clip can be decoded; ffmpeg would wait for it in vain."""
+    if not info.has_sound:
+        return False
+    try:
+        with open_clip(info.path, frames=False) as clip:
+            return next(iter(clip.pieces()), None) is not None
+    except MediaError:
+        return False
+
+
+class _Encoder:
+    """An ffmpeg that makes a video of the frames it is given. A context manager.
+
+    Leaving it kills ffmpeg where it still runs.
+    """
+
+    def __init__(self, command: list[str], clip: str) -> None:
+        self._binary, self._clip = command[0], clip
+        # A file takes all that ffmpeg says; a pipe would need a thread to read it.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the encoder)
+        try:
+            self._popen = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError as error:
+            self._log.close()
+            raise MissingDependencyError(
+                f"ffmpeg must be a program that can be run; {self._binary}: {error.strerror}"
+            ) from error
+        self._frames = cast(IO[bytes], self._popen.stdin)
+
+    def write(self, frame: Frame) -> None:
+        try:
+            self._frames.write(frame.data.cast("B"))
+        except OSError as error:
+            raise self._failure() from error
+
+    def finish(self) -> None:
+        """Wait until the video is whole."""
+        try:
+            self._frames.close()
+        except OSError as error:
+            raise self._failure() from error
+        if self._popen.wait():
+            raise self._failure()
+
+    def _failure(self) -> CryvisionError:
+        status = self._popen.wait()
+        self._log.seek(0)
+        words = ffmpeg.last_words(self._log.read(), self._clip) or f"ended with status {status}"
+        if "Unknown encoder" in words:
+            return MissingDependencyError(
+                f"the format mp4 needs an ffmpeg with libx264; {self._binary} has none, that of "
+                "the package imageio-ffmpeg does"
+            )
+        return CryvisionError(
+            f"{ffmpeg.shown(self._clip)}: the video could not be written; ffmpeg: {words}"
+        )
+
+    def __enter__(self) -> _Encoder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._popen.kill()
+        self._popen.wait()
+        with contextlib.suppress(OSError):
+            self._frames.close()
+        self._log.close()

@@ -1,0 +1,181 @@
+"""The reasons behind the gate: branches on sound and face, and their ensemble, over a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryvision.branch_inputs import FACE, BranchInputs
+from cryvision.bundle import Bundle, Part
+from cryvision.config import SAMPLE_RATE_HZ, FaceConfig, SoundConfig
+from cryvision.errors import BundleError
+from cryvision.facing import FaceStream
+from cryvision.scoring import DetectorWindows, SoundBranchWindows
+from cryvision.stack import StackModels, said
+
+SOUND = "sound"
+
+
+@dataclass(frozen=True)
+class ReasonWindows:
+    """What the branches said of the windows that a push completed.
+
+    Attributes
+    ----------
+    end_samples : ndarray of int64, shape (n,)
+    predictions : ndarray of float32, shape (n, n_classes)
+        NaN where a window is not crying, or nothing is known of it.
+    branches : dict of str to ndarray of float32, shape (n, n_classes)
+        Each branch's own; NaN where it had nothing to say.
+    """
+
+    end_samples: np.ndarray
+    predictions: np.ndarray
+    branches: dict[str, np.ndarray]
+
+
+class ReasonStream:
+    """Predicts the classes of a bundle at the end of each window that is crying.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        With branches on features of sound or on the face, all of the same window and hop.
+    runtime : {"onnx", "keras"}
+    faces : FaceStream or None
+        Without one the face branch is silent.
+
+    Attributes
+    ----------
+    modalities : set of str
+        What any prediction so far was made from: ``sound``, ``face``.
+    window_seconds : float
+        Of all branches.
+    """
+
+    def __init__(self, bundle: Bundle, runtime: str, faces: FaceStream | None = None) -> None:
+        self._models = StackModels(bundle, runtime)
+        self._labels = bundle.labels
+        self.modalities: set[str] = set()
+        sounds, face = branch_settings(self._models.branches, str(bundle.folder))
+        settings: list[SoundConfig | FaceConfig] = [*sounds.values(), *([face] if face else [])]
+        self.window_seconds = settings[0].window_seconds
+        gated = None if bundle.gate is None else bundle.gate.enter
+        self._inputs = BranchInputs(sounds, face, faces, gated)
+        self._ends: list[np.ndarray] = []
+        self._outputs: dict[str, list[np.ndarray]] = {p.name: [] for p in self._models.branches}
+
+    @property
+    def decider(self) -> Part:
+        """Whose output is the prediction: the ensemble, or the only branch."""
+        return self._models.decider
+
+    @classmethod
+    def of(cls, bundle: Bundle, runtime: str, faces: FaceStream | None) -> ReasonStream | None:
+        """Give the reasons of a bundle, or None where it is a detector alone."""
+        has_branches = any(part.kind == "branch" for part in bundle.parts)
+        return cls(bundle, runtime, faces) if has_branches else None
+
+    def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> ReasonWindows:
+        """Take the next samples, and what the detector said of them."""
+        return self._told(self._inputs.push(samples, detected))
+
+    def push_time(self, n_samples: int) -> ReasonWindows:
+        """Take note that pictures without sound have come to a time, in samples of its clock."""
+        return self._told(self._inputs.push_time(n_samples))
+
+    def finish(self, detected: DetectorWindows | None, n_samples: int) -> ReasonWindows:
+        """End the stream at a time; a stream shorter than a window gives one window."""
+        return self._told(self._inputs.finish(detected, n_samples))
+
+    def branch_means(self, onset_s: float, offset_s: float) -> dict[str, dict[str, float]]:
+        """Average what each branch said over the windows that end within a stretch of time.
+
+        Returns
+        -------
+        dict of str to dict of str to float
+            Name of a branch to label to probability; without branches that had nothing to say.
+        """
+        if not self._ends:
+            return {}
+        end_s = np.concatenate(self._ends) / SAMPLE_RATE_HZ
+        inside = (end_s > onset_s) & (end_s <= offset_s)
+        means = {}
+        for name, pieces in self._outputs.items():
+            table = np.concatenate(pieces)[inside]
+            table = table[~np.isnan(table).any(axis=1)]
+            if len(table):
+                mean = table.mean(axis=0, dtype=np.float64).tolist()
+                means[name] = dict(zip(self._labels, mean, strict=True))
+        return means
+
+    def _told(self, windows: SoundBranchWindows) -> ReasonWindows:
+        """Run the models on the windows that passed the gate."""
+        ends, passed = windows.end_samples, windows.crying
+        n_passed = int(np.count_nonzero(passed))
+        outputs = self._models.outputs(windows.inputs, n_passed)
+        self._note(ends[passed], outputs)
+        found = ReasonWindows(
+            ends,
+            self._spread(self._models.fuse(outputs), passed),
+            {
+                name: self._spread(np.where(said(values)[:, None], values, np.nan), passed)
+                for name, values in outputs.items()
+            },
+        )
+        return found
+
+    def _spread(self, rows: np.ndarray, passed: np.ndarray) -> np.ndarray:
+        """Put rows back among the windows that did not pass, which are NaN."""
+        table = np.full((len(passed), len(self._labels)), np.nan, np.float32)
+        table[passed] = rows
+        return table
+
+    def _note(self, ends: np.ndarray, outputs: Mapping[str, np.ndarray]) -> None:
+        """Remember what each branch said, for the events, and from which modality."""
+        self._ends.append(ends)
+        for part in self._models.branches:
+            values = outputs[part.name]
+            spoke = said(values)
+            self._outputs[part.name].append(np.where(spoke[:, None], values, np.nan))
+            if spoke.any():
+                self.modalities.add(FACE if part.face else SOUND)
+
+
+def branch_settings(
+    branches: Sequence[Part], where: str
+) -> tuple[dict[str, SoundConfig], FaceConfig | None]:
+    """Collect the settings of the branches' features.
+
+    Returns
+    -------
+    sounds : dict of str to SoundConfig
+        Features of sound by name; none for faces alone.
+    face : FaceConfig or None
+
+    Raises
+    ------
+    BundleError
+        If two branches want one feature with other settings, or one that no clip gives.
+    """
+    sounds: dict[str, SoundConfig] = {}
+    face = next((part.face for part in branches if part.face), None)
+    for part in branches:
+        if part.sound is None and part.face is None:
+            raise BundleError(
+                f"{where}: the branch {part.name!r} takes arrays ({', '.join(part.inputs)}), which "
+                "no clip gives; use Bundle.predict_arrays"
+            )
+        if len(part.inputs) > 1:
+            raise BundleError(
+                f"{where}: the branch {part.name!r} must take one feature; "
+                f"got {', '.join(part.inputs)}"
+            )
+        sound = part.sound
+        if sound is not None and sounds.setdefault(sound.feature, sound) != sound:
+            raise BundleError(f"{where}: branches must agree on {sound.feature}")
+        if part.face is not None and part.face != face:
+            raise BundleError(f"{where}: branches must agree on face")
+    return sounds, face

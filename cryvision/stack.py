@@ -1,0 +1,87 @@
+"""The branches of a bundle and their ensemble, run on rows of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryvision.errors import BundleError
+
+if TYPE_CHECKING:
+    from cryvision.bundle import Bundle, Part
+
+
+class StackModels:
+    """All that a bundle needs to go from features to its classes.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        It must have branches, and an ensemble where there are several.
+    runtime : {"onnx", "keras"}
+
+    Attributes
+    ----------
+    branches : tuple of Part
+    decider : Part
+        Whose output is the prediction: the ensemble, or the only branch.
+    """
+
+    def __init__(self, bundle: Bundle, runtime: str = "onnx") -> None:
+        self.branches: tuple[Part, ...] = tuple(p for p in bundle.parts if p.kind == "branch")
+        ensemble = next((part for part in bundle.parts if part.kind == "ensemble"), None)
+        if not self.branches:
+            raise BundleError(f"{bundle.folder}: the bundle must have branches; it has none")
+        if ensemble is None and len(self.branches) > 1:
+            raise BundleError(f"{bundle.folder}: several branches need an ensemble; there is none")
+        names = {part.name for part in self.branches}
+        for name in () if ensemble is None else ensemble.inputs:
+            if name not in names:
+                raise BundleError(f"{bundle.folder}: an ensemble must take branches; got {name!r}")
+        self.decider: Part = ensemble or self.branches[0]
+        self._n_classes = len(bundle.labels)
+        self._models = {part.name: bundle.model(part, runtime) for part in self.branches}
+        self._ensemble = None if ensemble is None else bundle.model(ensemble, runtime)
+
+    def outputs(self, features: Mapping[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
+        """Run each branch on the rows that have its feature.
+
+        Parameters
+        ----------
+        features : mapping of str to ndarray of float, shape (n, ...)
+            A row that one is missing for is NaN in it; one that is missing for all may be absent.
+        n : int
+            Number of rows.
+
+        Returns
+        -------
+        dict of str to ndarray of float32, shape (n, n_classes)
+            Zeros where a branch has nothing to say, which no softmax gives.
+        """
+        return {part.name: self._branch(part, features, n) for part in self.branches}
+
+    def fuse(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Let the ensemble decide; float32, shape (n, n_classes), NaN where no branch spoke."""
+        if self._ensemble is None:
+            fused = outputs[self.decider.name].copy()
+        else:
+            fused = self._ensemble.predict({name: outputs[name] for name in self.decider.inputs})
+        fused[~np.stack([said(values) for values in outputs.values()]).any(axis=0)] = np.nan
+        return fused
+
+    def _branch(self, part: Part, features: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+        outputs = np.zeros((n, self._n_classes), np.float32)
+        name = part.inputs[0]
+        if name not in features or not n:
+            return outputs
+        there = ~np.isnan(features[name].reshape(n, -1)).any(axis=1)
+        if there.any():
+            outputs[there] = self._models[part.name].predict({name: features[name][there]})
+        return outputs
+
+
+def said(outputs: np.ndarray) -> np.ndarray:
+    """Which rows of a branch's outputs say something; bool, shape (n,)."""
+    return np.asarray(outputs.any(axis=1))

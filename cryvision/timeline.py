@@ -1,0 +1,94 @@
+"""What is known at each frame of the 30 Hz clock, in columns that grow as the stream is read."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from cryvision.smoothing import RollingPrediction
+
+
+class HeldPredictions:
+    """Columns of predictions: each frame holds the newest one whose window has ended by then.
+
+    Beside each column stands its smoothed one, ``<name>_smooth``: the mean of a rolling deque over
+    the frames. Frames at which nothing is known are NaN in both; where they last longer than the
+    deque, it is cleared, so that what came before a gap has no say in what comes after it.
+
+    Parameters
+    ----------
+    names : sequence of str
+        One column for each value of a prediction.
+    smooth_seconds : float
+        Length of the deque.
+    """
+
+    def __init__(self, names: Sequence[str], smooth_seconds: float) -> None:
+        self.names = tuple(names)
+        self._raw = array("f")
+        self._smooth = array("f")
+        self._rolling = RollingPrediction(smooth_seconds)
+        self._held = np.full(len(self.names), np.nan)
+        self._n_unknown = 0
+
+    def __len__(self) -> int:
+        return len(self._raw) // len(self.names)
+
+    def write(self, ends: np.ndarray, predictions: np.ndarray, n_samples: int) -> None:
+        """Write every frame that lies before the end of the sound read so far.
+
+        Parameters
+        ----------
+        ends : ndarray of int, shape (n,)
+            Samples up to the end of each new window, growing.
+        predictions : ndarray of float, shape (n, n_names)
+            NaN where a window says nothing.
+        n_samples : int
+            Samples of the stream so far; no later window may end before them.
+        """
+        until = -(-n_samples * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
+        frames = np.arange(len(self), until, dtype=np.int64)
+        newest = np.searchsorted(ends * FRAME_RATE_HZ, frames * SAMPLE_RATE_HZ, side="right")
+        held = np.concatenate([self._held[None], predictions])
+        for row in held[newest]:
+            self._append(row)
+        self._held = held[-1]
+
+    def fill_last(self, n_frames: int) -> None:
+        """Let the last of so many frames hold the newest prediction, which ended after it."""
+        last = min(len(self), n_frames) - 1
+        if last >= 0:
+            n = len(self.names)
+            for column in (self._raw, self._smooth):
+                column[last * n : (last + 1) * n] = array("f", self._held.tolist())
+
+    def columns(self, n_frames: int) -> dict[str, np.ndarray]:
+        """Give the columns at a length, NaN where nothing was written.
+
+        Returns
+        -------
+        dict of str to ndarray of float32, shape (n_frames,)
+            First the raw columns, then the smoothed ones.
+        """
+        found = {}
+        for values, suffix in ((self._raw, ""), (self._smooth, "_smooth")):
+            known = np.frombuffer(values, np.float32).reshape(-1, len(self.names))[:n_frames]
+            for index, name in enumerate(self.names):
+                column = np.full(n_frames, np.nan, np.float32)
+                column[: len(known)] = known[:, index]
+                found[f"{name}{suffix}"] = column
+        return found
+
+    def _append(self, row: np.ndarray) -> None:
+        self._raw.extend(row.tolist())
+        if np.isnan(row).any():
+            self._n_unknown += 1
+            if self._n_unknown > self._rolling.n:
+                self._rolling.clear()
+            self._smooth.extend([np.nan] * len(row))
+        else:
+            self._n_unknown = 0
+            self._smooth.extend(self._rolling.push(row).tolist())

@@ -1,0 +1,47 @@
+"""Two directives that write parts of the pages from the code and from the committed results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from command_reference import command_reference
+from docutils import nodes
+from measurements import NoResultsError, describe_result, find_results
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from cryvision.cli import build_parser
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class CommandReference(SphinxDirective):
+    """``command-reference``: every command with its arguments."""
+
+    def run(self) -> list[nodes.Node]:
+        text = command_reference(build_parser())
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+class Measured(SphinxDirective):
+    """``measured NAME...``: the committed results of these names, as tables."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        try:
+            results = find_results(ROOT, self.arguments[0].split())
+        except NoResultsError as error:
+            raise self.error(str(error)) from error
+        for result in results:
+            self.env.note_dependency(str(ROOT / result.path))
+        text = "\n".join(map(describe_result, results))
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("command-reference", CommandReference)
+    app.add_directive("measured", Measured)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

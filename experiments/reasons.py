@@ -1,0 +1,115 @@
+"""Measures the reason models on the cleaned donateacry-corpus, phones apart, with controls.
+
+Run ``python experiments/reasons.py`` (about 20 minutes on two cores); it writes
+``results/reasons.json``. The positive control asks the same recipe, on the same folds, for the
+phone's platform instead; the negative one gives each phone the label of another.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import recordings
+from record import write_result
+
+from cryvision.bundle import Bundle
+from cryvision.learning import audio_only
+from cryvision.learning.clip_windows import crying_windows
+from cryvision.learning.crossvalidation import Measured, cross_validate, figures, majority
+from cryvision.learning.datasets import CLEANED_FOLDER, Dataset, find_labelled_clips
+from cryvision.learning.evaluation import log_loss
+from cryvision.learning.splits import grouped_folds
+from cryvision.learning.stacking import Samples
+
+SEEDS = (0, 1, 2)
+N_FOLDS = 5
+
+
+def say(line: str) -> None:
+    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+
+
+def summary(measured: Measured) -> dict[str, Any]:
+    return {
+        **figures(measured),
+        "prior_log_loss": log_loss(measured.labels, measured.prior),
+        "n": len(measured.labels),
+        "n_subjects": len(set(measured.subjects.tolist())),
+    }
+
+
+def measured_on(
+    samples: Samples, labels: np.ndarray, subjects: np.ndarray, folds: list[np.ndarray], seed: int
+) -> Measured:
+    """Clips judged by the recipe, asked for any labels of theirs."""
+    asked = replace(samples, labels=labels[samples.clips.astype(int)])
+    n_classes = int(labels.max()) + 1
+    return cross_validate(
+        audio_only.RECIPE, asked, labels, subjects, folds, n_classes, seed, say=say
+    )[0]
+
+
+def shuffled(labels: np.ndarray, subjects: np.ndarray, seed: int) -> np.ndarray:
+    """Labels moved between phones: each phone gets those of another, over and over."""
+    rng = np.random.default_rng(seed)
+    names = np.unique(subjects)
+    given = dict(zip(names, rng.permutation(names), strict=True))
+    moved = np.empty_like(labels)
+    for name in names:
+        rows = np.flatnonzero(subjects == name)
+        moved[rows] = np.resize(labels[subjects == given[name]], len(rows))
+    return moved
+
+
+def main() -> None:
+    started = time.time()
+    data: Dataset = find_labelled_clips(
+        recordings.data_folder() / "donateacry-corpus" / CLEANED_FOLDER
+    )
+    names = audio_only.class_names(data)
+    gate = Bundle.load(audio_only.GATE_FOLDER)
+    samples, _ = crying_windows(data.clips, names, audio_only.SOUNDS, gate)
+    labels = np.array([names.index(clip.label) for clip in data.clips])
+    subjects = np.array([clip.subject for clip in data.clips])
+    platform = np.array([clip.columns["platform"] == "ios" for clip in data.clips]).astype(int)
+    reasons = {}
+    minutes = {}
+    for seed in SEEDS:
+        begun = time.time()
+        folds = grouped_folds(subjects.tolist(), labels.tolist(), N_FOLDS, seed)
+        reasons[seed] = summary(measured_on(samples, labels, subjects, folds, seed))
+        minutes[seed] = (time.time() - begun) / 60
+        say(f"seed {seed}: {reasons[seed]}")
+        if seed == SEEDS[0]:
+            control = summary(measured_on(samples, platform, subjects, folds, seed))
+            say(f"platform: {control}")
+            moved = shuffled(labels, subjects, seed)
+            again = grouped_folds(subjects.tolist(), moved.tolist(), N_FOLDS, seed)
+            negative = summary(measured_on(samples, moved, subjects, again, seed))
+            say(f"shuffled: {negative}")
+    write_result(
+        Path(__file__).stem,
+        list(SEEDS),
+        {
+            "protocol": f"grouped {N_FOLDS}-fold by phone, clips of the cleaned donateacry-corpus",
+            "gate_sha256": gate.sha256,
+            "labels": list(names),
+            "n_windows": len(samples),
+            "majority": majority(labels),
+            "chance": 1 / len(names),
+            "by_seed": reasons,
+            "platform_asked_for_instead": control,
+            "labels_moved_between_phones": negative,
+            "minutes_of_one_cross_validation": minutes,
+            "minutes": (time.time() - started) / 60,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Clips whose names say what becomes of them, and runs over them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from drivers import Driver
+
+from cryvision.batch.job import Job
+from cryvision.batch.run import run
+from cryvision.batch.summary import Summary
+
+
+@pytest.fixture
+def make_clips(tmp_path: Path) -> Callable[..., Path]:
+    """Make a folder of empty clips with the given names."""
+
+    def make(*names: str) -> Path:
+        folder = tmp_path / "clips"
+        for name in names:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def null_job() -> Job:
+    """A job whose workers do what the names of the clips say."""
+    return Job(None, "null", "0" * 64, "0", os.getcwd(), scorer="scorers:NullScorer")
+
+
+@pytest.fixture
+def run_null(null_job: Job, tmp_path: Path) -> Callable[..., Summary]:
+    """Run the null job on a folder into ``table.csv``."""
+
+    def run_it(*sources: Path, out: str = "table.csv", **options: Any) -> Summary:
+        job = options.pop("job", null_job)
+        options.setdefault("workers", 1)
+        return run(job, [str(s) for s in sources], str(tmp_path / out), **options)
+
+    return run_it
+
+
+@pytest.fixture
+def start_driver() -> Iterator[Callable[..., Driver]]:
+    """Start runs to be killed; whatever is left of them ends with the test."""
+    drivers: list[Driver] = []
+
+    def start(*arguments: Any, **options: Any) -> Driver:
+        drivers.append(Driver(*arguments, **options))
+        return drivers[-1]
+
+    yield start
+    for driver in drivers:
+        driver.kill()
+        for pid in driver.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,120 @@
+"""`cryvision score` as a new user meets it: a table, a summary, exit codes, Ctrl-C and again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bundles import BUNDLE_V1
+from drivers import names, read_table, wait_for
+
+from cryvision import cli
+from cryvision.commands import score
+
+COMMAND = """
+import sys
+from cryvision import cli
+from cryvision.commands import score
+cli.COMMANDS = (*(c for c in cli.COMMANDS if c is not score), score)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def recordings(make_media, tmp_path: Path) -> Path:
+    """Forty recordings of two seconds, and a note."""
+    warble = "aevalsrc=0.3*sin(2*PI*450*t+8*sin(2*PI*5*t)):s=16000:d=2"
+    original = make_media("two.wav", "-f", "lavfi", "-i", warble)
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for i in range(40):
+        shutil.copy(original, folder / f"{i:02d}.wav")
+    (folder / "note.txt").touch()
+    return folder
+
+
+@pytest.fixture
+def main(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cli, "COMMANDS", (score,))
+    return lambda *words: cli.main(["score", *map(str, words), "--bundle", str(BUNDLE_V1)])
+
+
+def test_a_folder_becomes_a_table_and_a_line_says_so(recordings, main, tmp_path, capsys):
+    out = tmp_path / "t.csv"
+    assert main(recordings, "--out", out, "--workers", 1) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{out}: 40 clips; scored 40 in 0:")
+    assert "clips/s" in printed.out
+    assert printed.err == ""  # no progress off a terminal
+    assert main(recordings, "--out", out) == 0
+    assert capsys.readouterr().out == f"{out}: 40 clips; nothing was left to score\n"
+
+
+def test_exit_codes_say_whether_some_or_all_clips_failed(recordings, main, tmp_path, capsys):
+    (recordings / "bad.wav").write_bytes(b"no sound")
+    two = (recordings / "bad.wav", recordings / "00.wav")
+    assert main(*two, "--out", tmp_path / "t.csv") == 3
+    assert "2 clips, 1 failed (MediaError 1)" in capsys.readouterr().out
+    assert main(recordings / "bad.wav", "--out", tmp_path / "t.csv") == 1
+    assert main(recordings / "gone.wav", "--out", tmp_path / "t.csv") == 1
+    assert "there is no such file" in capsys.readouterr().err
+    assert main(recordings, "--out", tmp_path / "t.docx") == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_shows_what_it_has_and_goes_on_from_there(recordings, tmp_path, stop):
+    out, files = tmp_path / "t.csv", tmp_path / "files"
+    words = [sys.executable, "-c", COMMAND, "score", str(recordings), "--out", str(out)]
+    words += ["--bundle", str(BUNDLE_V1), "--formats", "rttm", "--formats-dir", str(files)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: files.exists() and len(os.listdir(files)) >= 5)
+    process.send_signal(stop)
+    printed, said = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (130, "")
+    shown = len(read_table(out))
+    assert 4 <= shown < 40
+    assert f"{shown} of 40 clips are in {out}; the same command goes on from there" in said
+
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert f"40 clips; scored {40 - shown} in" in done.stdout
+    assert names(out) == [f"{i:02d}.wav" for i in range(40)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_shows_clips_rates_failures_and_time_left(recordings, tmp_path):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    for path in sorted(recordings.glob("*.wav"))[12:]:
+        path.unlink()
+    (recordings / "05-bad.wav").write_bytes(b"no sound")
+    out = tmp_path / "t.csv"
+    words = [sys.executable, "-c", COMMAND, "score", str(recordings), "--out", str(out)]
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    process = subprocess.Popen(
+        [*words, "--bundle", str(BUNDLE_V1), "--workers", "1"],
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    said = b""
+    while True:
+        try:
+            said += os.read(controller, 65536)
+        except OSError:  # how a pseudo-terminal says that the other end has closed
+            break
+    os.close(controller)
+    assert process.wait() == 3
+    lines = [line for line in said.decode().split("\r") if "/13 clips" in line]
+    assert any("clips/s" in line and "h of media an hour" in line for line in lines)
+    assert any("1 failed" in line and "left" in line for line in lines)

@@ -1,0 +1,310 @@
+"""A run gives each clip one row, whatever is killed, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from drivers import ORPHAN_SECONDS, kill_and_finish, names, read_table, wait_for
+
+from cryvision.batch import engines
+from cryvision.batch.run import run, score
+from cryvision.errors import ConfigError, CryvisionError, MediaError
+
+only_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def expected(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*.wav"))
+
+
+def test_each_clip_is_one_row_in_the_order_of_the_names(make_clips, run_null, tmp_path):
+    clips = make_clips(*(f"{i:03d}.wav" for i in range(50)), "notes.txt", ".hidden.wav")
+    summary = run_null(clips, workers=2)
+    assert names(tmp_path / "table.csv") == [f"{i:03d}.wav" for i in range(50)]
+    assert (summary.n_clips, summary.n_failed, summary.n_scored) == (50, 0, 50)
+    assert summary.media_seconds == 250
+
+
+def test_a_source_that_is_given_twice_is_scored_once(make_clips, run_null, tmp_path):
+    clips = make_clips("a.wav", "b.wav")
+    detour = clips / ".." / "clips" / "b.wav"
+    assert run_null(clips, clips / "a.wav", detour).n_scored == 2
+    assert names(tmp_path / "table.csv") == ["a.wav", "b.wav"]
+
+
+class TestIsolation:
+    def test_what_a_clip_does_to_its_worker_is_a_row(self, make_clips, run_null, tmp_path):
+        clips = make_clips(
+            *(f"{i:02d}.wav" for i in range(20)),
+            *("05-poison.wav", "06-poison.wav", "07-damaged.wav", "08-unlucky.wav"),
+        )
+        summary = run_null(clips, workers=2)
+        rows = {Path(row["path"]).name: row for row in read_table(tmp_path / "table.csv")}
+        assert sorted(rows) == expected(clips)
+        failed = {name: row["status"] for name, row in rows.items() if row["status"] != "ok"}
+        assert failed == {
+            "05-poison.wav": "WorkerCrash",
+            "06-poison.wav": "WorkerCrash",
+            "07-damaged.wav": "MediaError",
+        }
+        assert "SIGSEGV, 2 times" in rows["05-poison.wav"]["error"]
+        assert summary.failures == {"WorkerCrash": 2, "MediaError": 1}
+
+    def test_a_clip_over_its_time_limit_is_a_row(self, make_clips, run_null, tmp_path):
+        clips = make_clips("a.wav", "b-hangs.wav", "c.wav")
+        started = time.monotonic()
+        run_null(clips, time_limit_s=0.5)
+        rows = read_table(tmp_path / "table.csv")
+        assert [row["status"] for row in rows] == ["ok", "TimeLimit", "ok"]
+        assert float(rows[1]["seconds_spent"]) >= 0.5
+        assert time.monotonic() - started < 30
+
+    def test_a_worker_that_somebody_kills_costs_nothing(self, make_clips, run_null, tmp_path):
+        clips = make_clips(*(f"{i:02d}-slow.wav" for i in range(30)))
+        killed: list[int] = []
+
+        def kill_one(progress) -> None:
+            if progress.n_scored == 5 and not killed:
+                killed.append(_child_of(os.getpid()))
+                os.kill(killed[0], signal.SIGKILL)
+
+        assert run_null(clips, progress=kill_one).n_failed == 0
+        assert killed
+        assert names(tmp_path / "table.csv") == expected(clips)
+
+    def test_a_worker_that_cannot_start_ends_the_run_in_a_line(
+        self, make_clips, run_null, null_job
+    ):
+        broken = replace(null_job, scorer="scorers:Nowhere")
+        with pytest.raises(CryvisionError, match="Nowhere") as caught:
+            run_null(make_clips("a.wav"), job=broken)
+        assert "\n" not in str(caught.value)
+
+    def test_nothing_is_left_in_the_temporary_folder(
+        self, make_clips, run_null, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+        (tmp_path / "temporary").mkdir()
+        run_null(make_clips("a.wav", "b-poison.wav"))
+        assert not list((tmp_path / "temporary").iterdir())
+
+
+def _child_of(pid: int) -> int:
+    """One process that a process has started."""
+    if sys.platform != "linux":
+        pytest.skip("reads /proc")
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    return int(next(text for path in children if (text := path.read_text())).split()[0])
+
+
+class TestResume:
+    def test_a_second_start_scores_what_is_new_changed_or_of_other_settings(
+        self, make_clips, run_null, null_job, tmp_path
+    ):
+        clips = make_clips("a.wav", "b.wav")
+        assert run_null(clips).n_scored == 2
+        assert run_null(clips).n_scored == 0
+        make_clips("0-new.wav")
+        assert run_null(clips).n_scored == 1
+        (clips / "b.wav").write_bytes(b"longer")
+        assert run_null(clips).n_scored == 1
+        os.utime(clips / "a.wav", (1, 1))
+        assert run_null(clips).n_scored == 1
+        assert run_null(clips, job=replace(null_job, bundle_sha256="1" * 64)).n_scored == 3
+        assert run_null(clips, job=replace(null_job, smooth_seconds=2.0)).n_scored == 3
+        assert run_null(clips, job=replace(null_job, version="1")).n_scored == 3
+        assert names(tmp_path / "table.csv") == ["0-new.wav", "a.wav", "b.wav"]
+
+    def test_what_is_gone_from_the_sources_is_gone_from_the_table_and_comes_back_for_nothing(
+        self, make_clips, run_null, tmp_path
+    ):
+        clips = make_clips("a.wav", "b.wav")
+        run_null(clips)
+        assert run_null(clips / "a.wav").n_clips == 1
+        assert names(tmp_path / "table.csv") == ["a.wav"]
+        assert run_null(clips).n_scored == 0
+        assert names(tmp_path / "table.csv") == ["a.wav", "b.wav"]
+
+    def test_failed_clips_stay_failed_until_a_retry_is_asked_for(
+        self, make_clips, run_null, tmp_path
+    ):
+        clips = make_clips("a.wav", "b-unlucky.wav", "c-damaged.wav")
+        (clips / "b-unlucky.wav").rename(clips / "b-poison.wav")
+        assert run_null(clips).failures == {"WorkerCrash": 1, "MediaError": 1}
+        assert run_null(clips).n_scored == 0
+        again = run_null(clips, retry_failed=True)
+        assert (again.n_scored, again.n_failed) == (2, 2)
+        assert names(tmp_path / "table.csv") == expected(clips)
+
+    def test_a_lost_or_deleted_table_comes_back_from_the_parts(
+        self, make_clips, run_null, tmp_path
+    ):
+        clips = make_clips("a.wav", "b.wav")
+        run_null(clips)
+        before = (tmp_path / "table.csv").read_bytes()
+        (tmp_path / "table.csv").unlink()
+        assert run_null(clips).n_scored == 0
+        assert (tmp_path / "table.csv").read_bytes() == before
+
+    def test_a_part_that_the_disk_has_spoilt_is_scored_again(self, make_clips, run_null, tmp_path):
+        clips = make_clips("a.wav", "b.wav", "c.wav")
+        run_null(clips)
+        (part,) = (tmp_path / "table.csv.parts").glob("part-*.jsonl")
+        first, second, third = part.read_bytes().splitlines(keepends=True)
+        part.write_bytes(first + b"\0" * len(second) + b"\n" + third[:-20])
+        assert run_null(clips).n_scored == 2
+        assert names(tmp_path / "table.csv") == expected(clips)
+
+    def test_ctrl_c_keeps_and_shows_what_is_scored(self, make_clips, run_null, tmp_path):
+        clips = make_clips(*(f"{i:02d}-slow.wav" for i in range(40)))
+
+        def stop(progress) -> None:
+            if progress.n_scored == 10:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_null(clips, progress=stop)
+        shown = names(tmp_path / "table.csv")
+        assert 10 <= len(shown) < 40
+        assert len(set(shown)) == len(shown)
+        assert run_null(clips).n_scored == 40 - len(shown)
+        assert names(tmp_path / "table.csv") == expected(clips)
+
+    def test_a_table_has_its_columns_even_if_every_clip_failed(
+        self, make_clips, run_null, tmp_path
+    ):
+        summary = run_null(make_clips("a-damaged.wav"))
+        (row,) = read_table(tmp_path / "table.csv")
+        assert summary.n_failed == summary.n_clips == 1
+        assert {"label", "bouts", "median_f0_hz", "status"} <= set(row)
+
+
+SLOW_CLIPS = [f"{i:03d}-slow.wav" for i in range(60)]  # 3 s of work for one worker
+
+
+@only_linux
+class TestKilled:
+    def test_a_killed_driver_gives_every_clip_once_and_leaves_no_orphan(
+        self, make_clips, start_driver, tmp_path
+    ):
+        clips = make_clips(*SLOW_CLIPS)
+        kill_and_finish(start_driver, "local", clips, tmp_path / "t.csv", kills=1)
+
+    @pytest.mark.slow
+    def test_a_driver_killed_at_ten_random_moments(self, make_clips, start_driver, tmp_path):
+        clips = make_clips(*SLOW_CLIPS, *(f"x{i:03d}-slow.wav" for i in range(540)))
+        kill_and_finish(start_driver, "local", clips, tmp_path / "t.csv", kills=10)
+
+    def test_a_worker_that_is_busy_ends_with_its_driver(self, make_clips, start_driver, tmp_path):
+        driver = start_driver("local", make_clips("hangs.wav"), tmp_path / "t.csv")
+        wait_for(lambda: len(driver.alive()) >= 2)
+        time.sleep(1.0)  # the worker starts on its clip
+        driver.kill()
+        assert driver.wait_until_gone(ORPHAN_SECONDS) == []
+
+    def test_a_second_run_on_the_same_table_is_refused_and_a_dead_one_holds_nothing(
+        self, make_clips, start_driver, run_null, tmp_path
+    ):
+        clips = make_clips("hangs.wav")
+        driver = start_driver("local", clips, tmp_path / "table.csv")
+        wait_for(lambda: len(driver.alive()) >= 2)
+        with pytest.raises(CryvisionError, match="another run is at work on this table"):
+            run_null(clips)
+        driver.kill()
+        (clips / "hangs.wav").rename(clips / "a.wav")
+        assert run_null(clips).n_clips == 1
+
+
+class TestTarget:
+    def test_what_is_not_a_table_of_a_run_is_never_replaced(self, make_clips, run_null, tmp_path):
+        (tmp_path / "table.csv").write_text("my notes")
+        with pytest.raises(CryvisionError, match="exists already"):
+            run_null(make_clips("a.wav"))
+        assert (tmp_path / "table.csv").read_text() == "my notes"
+
+    def test_a_folder_that_is_not_of_a_run_is_left_alone(self, make_clips, run_null, tmp_path):
+        (tmp_path / "table.csv.parts").mkdir()
+        (tmp_path / "table.csv.parts" / "thesis.txt").touch()
+        with pytest.raises(CryvisionError, match="it holds other files"):
+            run_null(make_clips("a.wav"))
+
+    def test_a_table_that_cannot_be_written_leaves_the_rows(
+        self, make_clips, run_null, tmp_path, monkeypatch
+    ):
+        def full(*arguments: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        clips = make_clips("a.wav")
+        with monkeypatch.context() as patch:
+            patch.setattr("cryvision.batch.tables.write_csv", full)
+            with pytest.raises(CryvisionError, match="No space left"):
+                run_null(clips)
+        assert not list(tmp_path.glob(".*"))
+        assert run_null(clips).n_scored == 0
+
+    def test_leftovers_of_a_killed_run_go(self, make_clips, run_null, tmp_path):
+        clips = make_clips("a.wav")
+        run_null(clips)
+        left = [
+            tmp_path / ".table.csv.0a.partial",
+            tmp_path / "table.csv.parts/.part-1.jsonl.0a.partial",
+        ]
+        for path in left:
+            path.touch()
+        run_null(clips)
+        assert not any(path.exists() for path in left)
+
+    def test_what_the_rows_rest_on_is_said_once(self, make_clips, run_null, null_job, tmp_path):
+        run_null(make_clips("a.wav", "b-damaged.wav"))
+        about = json.loads((tmp_path / "table.csv.about.json").read_text())
+        assert about["statuses"] == {"ok": 1, "MediaError": 1}
+        assert about["settings_sha256"] == null_job.settings_sha256
+        assert list(about["columns"]) == list(read_table(tmp_path / "table.csv")[0])
+
+
+class TestRefused:
+    def test_no_clip_at_all(self, make_clips, run_null):
+        with pytest.raises(MediaError, match="there must be sound or video files"):
+            run_null(make_clips("notes.txt"))
+
+    @pytest.mark.parametrize(
+        ("options", "match"),
+        [
+            ({"out": "t.xlsx"}, r"must end in \.csv"),
+            ({"engine": "spark"}, "engine must be one of"),
+            ({"workers": 0}, "workers must be at least 1"),
+            ({"timeout_seconds": -1}, "timeout must not be negative"),
+            ({"formats": ["docx"]}, "formats must be among"),
+            ({"formats_dir": "x"}, "needs formats to write"),
+            ({"address": "auto"}, "for the engine ray"),
+            ({"gpus_per_worker": 0.5}, "for the engine ray"),
+        ],
+    )
+    def test_impossible_settings(self, make_clips, tmp_path, options, match):
+        from bundles import BUNDLE_V1
+
+        out = tmp_path / options.pop("out", "t.csv")
+        with pytest.raises(ConfigError, match=match):
+            score(make_clips("a.wav"), out, bundle=BUNDLE_V1, **options)
+        assert not list(tmp_path.glob("t.*"))
+
+
+def test_a_small_job_has_one_worker_and_a_large_one_a_core_each(monkeypatch, make_clips, null_job):
+    used: list[int] = []
+
+    def engine(job, shards, *, workers, time_limit_s):
+        used.append(workers)
+        yield from ()
+
+    monkeypatch.setattr(engines, "available_cpus", lambda: 4)
+    clips = make_clips(*(f"{i}.wav" for i in range(200)))
+    run(null_job, [str(clips / "1.wav")], str(clips / "small.csv"), engine=engine)
+    run(null_job, [str(clips)], str(clips / "large.csv"), engine=engine)
+    assert used == [1, 4]

@@ -1,0 +1,224 @@
+"""A row says of a clip what `classify --json` says, and measures of its bouts."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundles import BUNDLE_V1
+from drivers import read_table
+
+import cryvision
+from cryvision.batch.job import Job
+from cryvision.batch.rows import COLUMNS, scored_row
+from cryvision.batch.run import score
+from cryvision.batch.scoring import ClipScorer
+from cryvision.batch.sources import ListedClip
+from cryvision.bundle import Bundle
+from cryvision.cli import main
+from cryvision.config import GateConfig
+from cryvision.errors import BundleError, ConfigError
+from cryvision.inputs.pitch import PitchTrack
+from cryvision.result import Classification, Detection, Event
+
+PROBABILITY_TOLERANCE = 1e-5  # what is demanded; both round alike
+
+
+@pytest.fixture(scope="module")
+def media(make_media, tmp_path_factory) -> list[Path]:
+    """A cry-like sound, a video, silence, a very short clip, and a damaged one."""
+    warble = "aevalsrc=0.3*sin(2*PI*450*t+8*sin(2*PI*5*t))*(gt(mod(t\\,2)\\,0.7)):s=16000:d=6"
+    damaged = tmp_path_factory.mktemp("damaged") / "damaged.wav"
+    damaged.write_bytes(b"RIFF" + b"\0" * 100)
+    source = ("-f", "lavfi", "-i")
+    return [
+        make_media("warble.wav", *source, warble),
+        make_media("video.mp4", *source, "testsrc=s=64x48:r=30:d=2", *source, warble, "-shortest"),
+        make_media("silence.flac", *source, "anullsrc=r=16000:cl=mono:d=2"),
+        make_media("short.wav", *source, "aevalsrc=0.3*sin(2*PI*450*t):s=16000:d=0.2"),
+        make_media("mute.mp4", *source, "testsrc=s=64x48:r=30:d=1"),
+        damaged,
+    ]
+
+
+@pytest.fixture(scope="module")
+def rows(media, tmp_path_factory) -> list[dict]:
+    out = tmp_path_factory.mktemp("score") / "t.jsonl"
+    summary = score(media, out, bundle=BUNDLE_V1, label_policy="always", workers=1)
+    assert summary.failures == {"MediaError": 1}
+    return read_table(out)
+
+
+def test_rows_equal_what_classify_prints(media, rows, capsys):
+    paths = [str(path) for path in media]
+    status = main(
+        ["classify", *paths, "--bundle", str(BUNDLE_V1), "--json", "--label-policy", "always"]
+    )
+    assert status == 3
+    records = {r["path"]: r for r in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert [row["path"] for row in rows] == paths
+    for row in rows[:-1]:
+        record = records[row["path"]]
+        for name in ("label", "duration_s", "events", "modalities", "warnings"):
+            assert row[name] == record[name], name
+        for label in ("no cry", "cry"):
+            value = row[f"probabilities_{label.replace(' ', '_')}"]
+            assert value == pytest.approx(
+                record["probabilities"].get(label), abs=PROBABILITY_TOLERANCE
+            )
+        assert row["detector_cry"] == record["detector"]["cry"]
+        assert row["cry_seconds"] == record["detector"]["seconds"]
+        assert row["detector_probability"] == record["detector"]["probability"]
+        assert row["bundle_sha256"] == record["bundle"]["sha256"]
+
+
+def test_every_field_of_the_record_has_its_column(rows):
+    from cryvision.outputs.tables import to_record
+
+    result = cryvision.classify(rows[0]["path"], BUNDLE_V1)
+    for name, value in to_record(result).items():
+        inner = (
+            [f"{name}_{key}".replace(" ", "_") for key in value]
+            if isinstance(value, dict)
+            else [name]
+        )
+        for column in inner:
+            assert column in (*rows[0], "skill", "detector_seconds")
+
+
+def test_a_damaged_clip_says_why_in_a_line(rows):
+    assert rows[-1]["status"] == "MediaError"
+    assert "damaged.wav" in rows[-1]["error"]
+    assert "\n" not in rows[-1]["error"]
+    assert rows[-1]["label"] is None
+
+
+def test_a_clip_without_sound_has_no_measures(rows):
+    mute = next(row for row in rows if row["path"].endswith("mute.mp4"))
+    assert mute["label"] == "not sure"
+    assert {mute[name] for name in ("bouts", "pauses", "median_f0_hz", "detector_cry")} == {None}
+
+
+def _row(events: list[tuple[float, float, float]], duration_s: float, f0_hz: list[float]) -> dict:
+    bouts = tuple(Event(a, b, "cry", 0.9, level, 20.0) for a, b, level in events)
+    seconds = sum(event.duration_s for event in bouts)
+    result = Classification(
+        "a.wav", duration_s, "cry", {}, Detection(bool(bouts), 0.5, seconds), {}, bouts, (), {}, []
+    )
+    track = PitchTrack(np.arange(len(f0_hz)) * 0.02, np.array(f0_hz, np.float32))
+    job = Job(None, "b", "0" * 64, "0", "")
+    return scored_row(ListedClip("k", "a.wav", 1, "a.wav"), job, result, track, 0.5)
+
+
+class TestMeasures:
+    def test_of_two_bouts(self):
+        f0_hz = [math.nan, 400.0, 500.0, math.nan, 900.0]  # at 0, 20, 40, 60 and 80 ms
+        row = _row([(0.01, 0.05, -20.0), (1.05, 1.09, -30.0)], 30.0, f0_hz)
+        assert (row["bouts"], row["cries_per_minute"], row["pauses"]) == (2, 4.0, 1)
+        assert (row["pause_seconds"], row["longest_bout_seconds"]) == (1.0, 0.04)
+        assert (row["median_f0_hz"], row["voiced_seconds"]) == (450.0, 0.04)
+        assert row["cry_seconds"] == pytest.approx(0.08)
+        # The mean of the powers 0.01 and 0.001.
+        assert row["intensity_db"] == pytest.approx(-22.6, abs=0.05)
+
+    def test_of_none(self):
+        row = _row([], 30.0, [400.0] * 5)
+        assert (row["bouts"], row["pauses"], row["cries_per_minute"]) == (0, 0, 0.0)
+        assert (row["longest_bout_seconds"], row["pause_seconds"]) == (0.0, 0.0)
+        assert row["median_f0_hz"] is row["intensity_db"] is None
+
+    def test_of_bouts_that_touch(self):
+        row = _row([(0.0, 1.0, -20.0), (1.0, 2.0, -20.0)], 2.0, [])
+        assert (row["pauses"], row["pause_seconds"]) == (0, 0)
+
+    def test_all_have_a_meaning(self):
+        assert set(_row([(0, 1, -20.0)], 2.0, [])) - {"key"} <= set(COLUMNS)
+
+
+def test_the_pitch_and_level_of_what_is_heard_as_crying_are_in_the_row(make_media, monkeypatch):
+    # A gate that opens at once, because the bundle of the tests knows nothing of crying.
+    wide = GateConfig(enter=2e-6, leave=1e-6, min_level_dbfs=-60.0)
+    bundle = replace(Bundle.load(BUNDLE_V1), gate=wide)
+    monkeypatch.setattr(Bundle, "load", lambda path: bundle)
+    tone = "aevalsrc=0.1*sin(2*PI*450*t)*between(t\\,1\\,2):s=16000:d=3"
+    path = make_media("second.wav", "-f", "lavfi", "-i", tone)
+    row = ClipScorer(_job())(ListedClip("k", str(path), 1, path.name))
+    assert row["bouts"] == 1
+    assert row["median_f0_hz"] == pytest.approx(450, rel=0.005)
+    assert row["voiced_seconds"] == pytest.approx(1.0, abs=0.1)
+    assert -30 < row["intensity_db"] <= -23  # -23.0 dB while the tone lasts
+
+
+def _job(**changes: object) -> Job:
+    bundle = Bundle.load(BUNDLE_V1)
+    facts = {"bundle": str(BUNDLE_V1), "bundle_name": bundle.name, "bundle_sha256": bundle.sha256}
+    return Job(**{**facts, "version": "0", "folder": "", **changes})
+
+
+def test_the_models_are_loaded_once_for_all_clips(media, monkeypatch):
+    loads: list[str] = []
+    original = Bundle.model
+
+    def counted(self, part, runtime="onnx"):
+        loads.append(runtime)
+        return original(self, part, runtime)
+
+    monkeypatch.setattr(Bundle, "model", counted)
+    scorer = ClipScorer(_job())
+    for path in (media[0], media[2]):
+        assert scorer(ListedClip("k", str(path), 1, path.name))["status"] == "ok"
+    assert loads == ["onnx"]
+
+
+def test_another_bundle_than_that_of_the_run_is_refused():
+    with pytest.raises(BundleError, match="every machine must hold the bundle of the run"):
+        ClipScorer(_job(bundle_sha256="0" * 64))
+
+
+def test_a_setting_that_no_clip_can_be_scored_with_ends_the_run(media, tmp_path):
+    with pytest.raises(ConfigError, match="smooth_seconds"):
+        score(media[0], tmp_path / "t.csv", bundle=BUNDLE_V1, smooth_seconds=-1.0)
+
+
+def test_a_clip_that_breaks_a_library_is_a_row(media, monkeypatch):
+    def broken(*arguments: object, **options: object) -> None:
+        raise IndexError("index 7 is out\nof bounds")
+
+    monkeypatch.setattr("cryvision.batch.scoring.media.open_clip", broken)
+    row = ClipScorer(_job())(ListedClip("k", str(media[0]), 1, "a.wav"))
+    assert row["status"] == "IndexError"
+    assert row["error"].endswith("index 7 is out of bounds")
+
+
+class TestFormats:
+    def test_files_mirror_the_folders_of_the_clips(self, media, tmp_path):
+        clips = tmp_path / "clips"
+        for name in ("monday/a.wav", "monday/a.flac", "tuesday/a.wav"):
+            (clips / name).parent.mkdir(parents=True, exist_ok=True)
+            (clips / name).write_bytes(media[0 if name.endswith("wav") else 2].read_bytes())
+        out = tmp_path / "t.csv"
+        formats = ["vtt", "eaf", "rttm", "srt"]
+        score(clips, out, bundle=BUNDLE_V1, formats=formats, workers=1)
+        written = {
+            p.relative_to(f"{out}.clips").as_posix() for p in Path(f"{out}.clips").rglob("*.*")
+        }
+        assert written == {
+            f"{name}.{form}"
+            for name in ("monday/a.wav", "monday/a.flac", "tuesday/a.wav")
+            for form in formats
+        }
+
+    def test_a_run_that_wants_files_scores_again_and_a_folder_can_be_named(self, media, tmp_path):
+        out = tmp_path / "t.csv"
+        score(media[0], out, bundle=BUNDLE_V1, workers=1)
+        options = {"formats": ["csv"], "formats_dir": tmp_path / "files", "workers": 1}
+        assert score(media[0], out, bundle=BUNDLE_V1, **options).n_scored == 1
+        assert score(media[0], out, bundle=BUNDLE_V1, **options).n_scored == 0
+        assert sorted(p.name for p in (tmp_path / "files").iterdir()) == [
+            "warble.wav.csv",
+            "warble.wav.events.csv",
+        ]

@@ -1,0 +1,300 @@
+"""``classify`` says when, how long, how sure and how loud, and writes it in every format."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pysubs2
+import pytest
+from praatio import textgrid
+
+MS = 1e-3
+"""Times are written to the millisecond."""
+
+SAME_MODEL = 2e-4
+"""What ONNX and Keras may differ by, 1e-4, and as much again from rounding to four places."""
+
+FIELDS = [
+    "path",
+    "duration_s",
+    "label",
+    "probabilities",
+    "detector",
+    "events",
+    "modalities",
+    "bundle",
+    "skill",
+    "warnings",
+]
+EVENT_FIELDS = ["onset_s", "offset_s", "label", "confidence", "intensity_db", "above_background_db"]
+FILES = {
+    "csv": {"bout.csv", "bout.events.csv"},
+    "json": {"bout.json"},
+    "audacity": {"bout.labels.txt"},
+    "vtt": {"bout.vtt"},
+    "textgrid": {"bout.TextGrid"},
+    "png": {"bout.png"},
+}
+
+
+def test_the_crying_comes_first(classify, bout_wav: Path) -> None:
+    done = classify(bout_wav)
+    assert (done.code, done.err) == (0, "")
+    first, second, *rest = done.out.splitlines()
+    assert first == f"{bout_wav} (3.0 s): crying 1.4 s in 1 bout"
+    assert second.split()[:3] == ["0:00.8", "-", "0:02.2"]
+    assert "sure 0." in second
+    assert "dBFS" in second
+    assert any("label     not sure, from sound" in line for line in rest)
+
+
+def test_json_is_one_object_a_clip_on_a_line(classify, bout_wav: Path, tone_wav: Path) -> None:
+    done = classify("--json", bout_wav, tone_wav)
+    assert (done.code, done.err) == (0, "")
+    bout, tone = done.objects
+    assert [bout["path"], tone["path"]] == [str(bout_wav), str(tone_wav)]
+    assert list(bout) == FIELDS
+    assert list(bout["detector"]) == ["cry", "probability", "seconds"]
+    assert [list(event) for event in bout["events"]] == [EVENT_FIELDS]
+    assert list(bout["bundle"]) == ["name", "sha256"]
+    assert bout["detector"]["cry"] is True
+    assert bout["detector"]["probability"] == bout["probabilities"]["cry"]
+    assert bout["duration_s"] == 3.0
+    assert bout["modalities"] == ["sound"]
+
+
+def test_the_score_of_a_clip_is_the_mean_of_what_passes_the_gate(classify, bout_wav: Path) -> None:
+    done = classify("--json", bout_wav)
+    # Two seconds of digital silence would pull a mean over all windows below a half.
+    assert done.objects[0]["detector"]["probability"] > 0.8
+
+
+def test_every_format_appears_and_all_tell_the_same_bout(
+    classify, bout_wav: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "out"
+    done = classify(
+        "--json", "--formats", "csv,json,audacity,vtt,textgrid,png", "--out", out, bout_wav
+    )
+    assert done.code == 0
+    assert set(os.listdir(out)) == set().union(*FILES.values())
+    assert done.err.count("cryvision: wrote ") == len(done.err.splitlines()) == 7
+    (event,) = done.objects[0]["events"]
+    bout = (event["onset_s"], event["offset_s"])
+
+    whole = json.loads((out / "bout.json").read_text())
+    timeline = whole.pop("timeline")
+    assert whole == done.objects[0]
+    with open(out / "bout.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["time_s", "cry", "cry_smooth"] == list(timeline)
+    assert len(rows) == 90
+    assert [row["cry"] for row in rows] == ["" if v is None else str(v) for v in timeline["cry"]]
+    with open(out / "bout.events.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (float(row["onset_s"]), float(row["offset_s"])) == bout
+
+    (line,) = (out / "bout.labels.txt").read_text().splitlines()
+    assert tuple(map(float, line.split("\t")[:2])) == pytest.approx(bout, abs=MS)
+    (cue,) = pysubs2.load(str(out / "bout.vtt"))
+    assert (cue.start / 1000, cue.end / 1000) == pytest.approx(bout, abs=MS)
+    grid = textgrid.openTextgrid(str(out / "bout.TextGrid"), includeEmptyIntervals=False)
+    spans = [entry for tier in grid.tiers for entry in tier.entries]
+    assert any((s.start, s.end) == pytest.approx(bout, abs=MS) for s in spans)
+    assert (out / "bout.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("form", ["csv", "audacity"])
+def test_without_out_files_go_to_the_current_folder(
+    classify, bout_wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert classify("--formats", form, bout_wav).code == 0
+    assert set(os.listdir(tmp_path)) == FILES[form]
+
+
+def timeline_of(classify, clip: Path, out: Path, *options: str) -> dict[str, np.ndarray]:
+    assert classify("--formats", "json", "--out", out, *options, clip).code == 0
+    timeline = json.loads((out / f"{clip.stem}.json").read_text())["timeline"]
+    return {name: np.array(values, float) for name, values in timeline.items()}
+
+
+def test_smooth_is_the_length_of_the_rolling_mean(classify, bout_wav: Path, tmp_path: Path) -> None:
+    raw = timeline_of(classify, bout_wav, tmp_path, "--smooth", "0")
+    smooth = timeline_of(classify, bout_wav, tmp_path, "--smooth", "0.5")
+    np.testing.assert_array_equal(raw["cry"], smooth["cry"])
+    np.testing.assert_array_equal(raw["cry_smooth"], raw["cry"])
+    at = 45
+    assert smooth["cry_smooth"][at] == pytest.approx(raw["cry"][at - 14 : at + 1].mean(), abs=MS)
+    assert smooth["cry_smooth"][at] != raw["cry"][at]
+
+
+def test_a_label_without_measured_skill_is_not_sure_unless_asked_for(
+    classify, bout_wav: Path
+) -> None:
+    (skill,) = classify("--json", bout_wav).objects
+    (always,) = classify("--json", "--label-policy", "always", bout_wav).objects
+    assert (skill["label"], always["label"]) == ("not sure", "cry")
+    assert any("whatever its measured skill" in warning for warning in always["warnings"])
+
+
+def test_both_runtimes_hear_the_same(classify, bout_wav: Path, tmp_path: Path) -> None:
+    onnx = timeline_of(classify, bout_wav, tmp_path)
+    keras = timeline_of(classify, bout_wav, tmp_path, "--runtime", "keras")
+    for name in onnx:
+        np.testing.assert_allclose(keras[name], onnx[name], atol=SAME_MODEL)
+
+
+def test_sound_of_a_video_is_heard_and_the_faces_have_no_say(classify, small_video: Path) -> None:
+    (found,) = classify("--json", small_video).objects
+    assert found["modalities"] == ["sound"]
+    assert any("the faces have no say" in warning for warning in found["warnings"])
+
+
+def test_nothing_to_decide_from_is_not_sure_and_no_failure(
+    classify, make_media: Callable[..., Path]
+) -> None:
+    picture = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=30:d=0.5", "-c:v", "mpeg4")
+    clip = make_media("no-sound.mp4", *picture)
+    done = classify("--json", clip)
+    (found,) = done.objects
+    assert (done.code, done.err) == (0, "")
+    assert found["label"] == "not sure"
+    assert found["detector"] == {"cry": None, "probability": None, "seconds": 0}
+    assert any("nothing to decide from" in warning for warning in found["warnings"])
+    assert "no sound to find crying in" in classify(clip).out.splitlines()[0]
+
+
+# Several clips
+
+
+def test_a_bad_clip_among_good_ones_costs_only_itself(
+    classify, bout_wav: Path, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing.wav"
+    out = tmp_path / "out"
+    done = classify("--json", "--formats", "csv", "--out", out, missing, bout_wav)
+    assert done.code == 3
+    assert [found["path"] for found in done.objects] == [str(bout_wav)]
+    assert f"cryvision: {missing}: there is no such file\n" in done.err
+    assert set(os.listdir(out)) == FILES["csv"]
+
+
+def test_when_all_clips_are_bad_the_run_failed(classify, tmp_path: Path) -> None:
+    done = classify("--json", tmp_path / "a.wav", tmp_path / "b.wav")
+    assert (done.code, done.out) == (1, "")
+    assert len(done.err.splitlines()) == 2
+
+
+def test_clips_of_one_name_keep_files_apart(classify, bout_wav: Path, tmp_path: Path) -> None:
+    clips = [tmp_path / "a" / "bout.wav", tmp_path / "b" / "bout.wav"]
+    for clip in clips:
+        clip.parent.mkdir()
+        shutil.copy(bout_wav, clip)
+    out = tmp_path / "out"
+    assert classify("--formats", "json", "--out", out, *clips).code == 0
+    found = [json.loads(path.read_text())["path"] for path in sorted(out.iterdir())]
+    assert sorted(found) == sorted(map(str, clips))
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two words.wav",
+        "Säugling 婴儿 👶.wav",
+        "-json.wav",
+        "--out.wav",
+        "%03d.wav",
+        "concat:a.wav|b.wav",
+        "line\nbreak.wav",
+        "\x1b[31mred.wav",
+    ],
+)
+def test_a_name_is_just_a_name(
+    classify, bout_wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    try:
+        shutil.copy(bout_wav, tmp_path / name)
+    except OSError:
+        pytest.skip("this system does not allow the name")
+    monkeypatch.chdir(tmp_path)
+    done = classify("--json", "--formats", "json", "--out", "out", "--", name)
+    assert done.code == 0
+    (found,) = done.objects
+    assert found["path"] == name
+    assert len(found["events"]) == 1
+    (written,) = os.listdir("out")
+    assert json.loads((tmp_path / "out" / written).read_text())["path"] == name
+    text = classify("--", name).out
+    assert "crying 1.4 s in 1 bout" in text.splitlines()[0]
+    assert "\x1b" not in text + done.err
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "PATH"),
+        (["--formats", "docx", "a.wav"], "docx"),
+        (["--formats", ",", "a.wav"], "got none"),
+        (["--runtime", "torch", "a.wav"], "torch"),
+        (["--label-policy", "never", "a.wav"], "never"),
+        (["--smooth", "soon", "a.wav"], "soon"),
+        (["--smooth", "-1", "{bout}"], "-1"),
+        (["--smooth", "nan", "{bout}"], "nan"),
+        (["--out", "results", "a.wav"], "--out needs --formats"),
+        (["--loud", "a.wav"], "--loud"),
+    ],
+)
+def test_wrong_usage_names_what_is_wrong(
+    classify, bout_wav: Path, arguments: list[str], named: str
+) -> None:
+    done = classify(*(argument.format(bout=bout_wav) for argument in arguments))
+    assert (done.code, done.out) == (2, "")
+    assert named in done.err.splitlines()[-1]
+
+
+def test_a_file_in_place_of_the_folder_ends_the_run_at_once(
+    classify, bout_wav: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.write_text("mine")
+    done = classify("--json", "--formats", "csv", "--out", out, bout_wav, bout_wav)
+    assert (done.code, done.out) == (1, "")
+    (line,) = done.err.splitlines()
+    assert str(out) in line
+    assert out.read_text() == "mine"
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="this user may write everywhere"
+)
+def test_a_read_only_folder_is_one_line(classify, bout_wav: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir(mode=0o500)
+    done = classify("--formats", "csv", "--out", out, bout_wav)
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert str(out) in line
+    assert not list(out.iterdir())
+
+
+def test_a_folder_with_a_line_break_in_its_name_is_still_one_line(
+    classify, bout_wav: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    done = classify("--formats", "csv", "--out", tmp_path / "file" / "a\n\x1b[31mb", bout_wav)
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert line.endswith(r"a\n\x1b[31mb")

@@ -1,0 +1,88 @@
+"""``info`` describes a bundle; one that is off is refused by name, whatever the command."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from bundles import BUNDLE_V1
+
+
+def test_a_bundle_is_described_in_words(run) -> None:
+    done = run("info", BUNDLE_V1)
+    assert (done.code, done.err) == (0, "")
+    digest = hashlib.sha256((BUNDLE_V1 / "bundle.json").read_bytes()).hexdigest()
+    assert done.out.startswith(f"bundle tiny, sha256 {digest[:12]}\n")
+    for fact in (str(BUNDLE_V1), "no cry", "balanced accuracy 0.50", "CC0-1.0"):
+        assert fact in done.out.replace("\n" + 12 * " ", " ")
+
+
+def test_a_bundle_is_described_as_one_json_object(run) -> None:
+    done = run("info", "--json", BUNDLE_V1)
+    (facts,) = done.objects
+    assert (facts["name"], facts["labels"]) == ("tiny", ["no cry", "cry"])
+    assert facts["parts"][0]["name"] == "detector"
+
+
+def spoil(folder: Path, how: str) -> Path:
+    """Do one harm to a bundle; return the file that is to be named."""
+    description = folder / "bundle.json"
+    onnx, keras = folder / "detector.onnx", folder / "detector.keras"
+    facts = json.loads(description.read_text("utf-8"))
+    if how == "nothing there":
+        shutil.rmtree(folder)
+        return folder
+    if how == "corrupt":
+        description.write_bytes(description.read_bytes()[:100])
+        return description
+    if how == "wrong version":
+        facts["format_version"] = 99
+        description.write_text(json.dumps(facts), "utf-8")
+        return description
+    if how == "tampered":
+        onnx.write_bytes(onnx.read_bytes() + b"\0")
+        return onnx
+    # Whoever puts a Lambda into a model mends its hash as well.
+    with zipfile.ZipFile(keras) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    config["config"]["layers"][1] |= {"class_name": "Lambda", "module": "keras.layers"}
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(keras, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    digest = hashlib.sha256(keras.read_bytes()).hexdigest()
+    facts["parts"][0]["files"]["keras"]["sha256"] = digest
+    description.write_text(json.dumps(facts), "utf-8")
+    return keras
+
+
+@pytest.mark.parametrize(
+    ("how", "word"),
+    [
+        ("nothing there", "no bundle"),
+        ("corrupt", "JSON"),
+        ("wrong version", "99"),
+        ("tampered", "sha256"),
+        ("lambda", "Lambda"),
+    ],
+)
+def test_a_bundle_that_is_off_is_refused_in_one_line(
+    run, bout_wav: Path, tmp_path: Path, how: str, word: str
+) -> None:
+    folder = Path(shutil.copytree(BUNDLE_V1, tmp_path / "bundle"))
+    place = spoil(folder, how)
+    for command in (["info", folder], ["classify", "--bundle", folder, bout_wav, bout_wav]):
+        done = run(*command)
+        assert (done.code, done.out) == (1, "")
+        (line,) = done.err.splitlines()
+        assert line.startswith(f"cryvision: {place}")
+        assert word in line
+
+
+def test_a_part_in_the_wrong_place_is_usage(run) -> None:
+    assert run("info", BUNDLE_V1, "more").code == 2

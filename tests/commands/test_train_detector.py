@@ -1,0 +1,142 @@
+"""``train-detector`` writes a bundle that ``classify`` can use, or says in a line why not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lab
+import pytest
+from bundles import BUNDLE_V1
+
+from cryvision.bundle import Bundle
+from cryvision.learning import detection
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lab.write_lab(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture
+def train(run: Any, monkeypatch: pytest.MonkeyPatch, recordings: Path) -> Any:
+    """Return ``train(*arguments) -> Done``, on the recordings, with nothing really fitted."""
+    monkeypatch.setattr(detection, "SYNTHETIC_PER_FAMILY", 1)
+    monkeypatch.setattr(detection, "fit_detector", lambda *given: lab.peak_detector())
+    monkeypatch.setattr(detection, "altered_copies", lambda sound, noises, rng: [sound])
+    pattern = ("--subject-pattern", lab.SUBJECT_PATTERN)
+    return lambda *arguments: run("train-detector", recordings, *pattern, *arguments)
+
+
+def said(err: str) -> list[str]:
+    """Lines of the log; what TensorFlow writes of itself is not ours."""
+    prefix = "cryvision: "
+    return [line.removeprefix(prefix) for line in err.splitlines() if line.startswith(prefix)]
+
+
+def test_the_bundle_is_described_on_stdout_and_the_log_goes_to_stderr(
+    train: Any, run: Any, tmp_path: Path
+) -> None:
+    out = tmp_path / "cries"
+    done = train("--out", out, "--folds", "2", "--seed", "4")
+    assert done.code == 0
+    bundle = Bundle.load(out)
+    assert bundle.seed == 4
+    assert done.out.startswith(f"bundle cries, sha256 {bundle.sha256[:12]}\n")
+    assert "grouped 2-fold, pattern" in done.out.replace("\n" + 12 * " ", " ")
+    log = said(done.err)
+    assert [line for line in log if line.startswith("reading")][-1].startswith("reading 8 of 8: ")
+    assert log[-4:] == [
+        "fold 1 of 2",
+        "fold 2 of 2",
+        "training on all recordings",
+        f"wrote {out}",
+    ]
+    clip = lab.write_wav(tmp_path / "new.wav", lab.crying(99)[0])
+    heard = run("classify", "--bundle", out, "--json", clip)
+    assert heard.code == 0
+    assert len(heard.objects[0]["events"]) == 2
+
+
+def test_what_is_left_out_is_listed_and_the_exit_status_says_so(
+    run: Any, train: Any, recordings: Path, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "manifest.csv"
+    rows = [
+        f"{clip},{labels},{clip.parent.name}"
+        for clip in sorted(recordings.glob("*/*.wav"))
+        for labels in clip.parent.glob(f"{clip.stem}.*")
+        if labels != clip
+    ]
+    manifest.write_text("\n".join(["path,labels,subject", *rows, "gone.wav,gone.csv,eve"]) + "\n")
+    done = run("train-detector", manifest, "--out", tmp_path / "cries.zip", "--false-alarms", "60")
+    assert done.code == 3
+    (line,) = [line for line in said(done.err) if line.startswith("left out: ")]
+    assert "line 10: gone.wav" in line
+    assert Bundle.load(tmp_path / "cries.zip").skill[0]["subjects"] == "manifest"
+
+
+def test_a_place_that_is_taken_is_refused_at_once_and_left_as_it_was(
+    train: Any, tmp_path: Path
+) -> None:
+    taken = tmp_path / "notes"
+    taken.write_text("mine")
+    for option in ((), ("--overwrite",)):
+        done = train("--out", taken, *option)
+        assert (done.code, done.out) == (1, "")
+        assert len(said(done.err)) == 1
+        assert str(taken) in done.err
+    assert taken.read_text() == "mine"
+
+
+def test_an_older_bundle_is_replaced_only_on_demand(train: Any, tmp_path: Path) -> None:
+    out = tmp_path / "cries"
+    shutil.copytree(BUNDLE_V1, out)
+    done = train("--out", out)
+    assert (done.code, said(done.err)) == (1, [f"{out}: exists already; nothing was written"])
+    assert Bundle.load(out).name == "tiny"
+    assert train("--out", out, "--folds", "2", "--overwrite").code == 0
+    assert Bundle.load(out).name == "cries"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--folds", "1"), 2, "n_folds must be at least 2; got 1"),
+        (("--folds", "two"), 2, "invalid int value: 'two'"),
+        (("--seed", "-1"), 2, "seed must be"),
+        (("--false-alarms", "-2"), 2, "false alarms per hour must be"),
+        (("--subject-pattern", "nobody"), 2, "must have a group"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_status_2(
+    train: Any, tmp_path: Path, options: tuple[str, ...], code: int, words: str
+) -> None:
+    done = train("--out", tmp_path / "out", *options)
+    assert (done.code, done.out) == (code, "")
+    assert words in done.err
+    assert "reading" not in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_source_without_anything_to_train_on_fails(run: Any, tmp_path: Path) -> None:
+    done = run("train-detector", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert (done.code, done.out) == (1, "")
+    assert said(done.err) == [
+        f"the source must be a folder or a manifest; nothing is at {tmp_path / 'nowhere'}"
+    ]
+    (tmp_path / "empty").mkdir()
+    lab.write_wav(tmp_path / "empty" / "clip.wav", lab.crying(0)[0])
+    done = run("train-detector", tmp_path / "empty", "--out", tmp_path / "out")
+    assert (done.code, done.out) == (1, "")
+    problem, error = said(done.err)
+    assert problem.startswith("left out: ")
+    assert "clip.wav" in problem
+    assert error.startswith("no annotated recording could be read")
+
+
+def test_the_place_of_the_bundle_must_be_named(run: Any, tmp_path: Path) -> None:
+    done = run("train-detector", tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert "--out" in done.err

@@ -1,0 +1,55 @@
+"""A toy bundle and its exports, made once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import toys
+
+from cryvision.bundle import Bundle
+from cryvision.export import windows
+from cryvision.export.deploy import SUFFIXES, export
+from cryvision.export.report import ExportReport
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+Exported = Callable[[str], ExportReport]
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A detector, two branches and their ensemble, untrained; all three labels are predicted."""
+    return toys.make_bundle(tmp_path_factory.mktemp("toy") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def exported(toy: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Return ``exported(kind) -> ExportReport`` of the whole toy, in the precision by default."""
+    folder = tmp_path_factory.mktemp("exported")
+    reports: dict[str, ExportReport] = {}
+
+    def give(kind: str) -> ExportReport:
+        if kind not in reports:
+            if kind == "coreml":
+                pytest.importorskip("coremltools", reason="coremltools has no wheel here")
+            reports[kind] = export(toy, folder / f"toy{SUFFIXES[kind]}")
+        return reports[kind]
+
+    return give
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 24 s of synthetic sound in two files, and a file that is none."""
+    folder = tmp_path_factory.mktemp("recordings")
+    spans = windows.synthetic(16_000, 24, seed=9)
+    for name, part in (("a", spans[:12]), ("b", spans[12:])):
+        soundfile.write(folder / f"{name}.wav", np.clip(part.ravel(), -1, 1), 16_000)
+    (folder / "broken.wav").write_bytes(b"not sound")
+    (folder / "notes.txt").write_text("for people")
+    return folder

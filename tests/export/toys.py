@@ -1,0 +1,173 @@
+"""Small, seeded, untrained bundles whose outputs vary: for tests of exported files."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bundles import BUNDLE_V1
+
+from cryvision import bundle
+from cryvision.config import GateConfig, SoundConfig
+from cryvision.export import windows
+from cryvision.inputs.audio import n_features, sound_feature
+
+AGREEMENT: dict[str, Any] = {"max_difference": {}, "n_samples": 0, "tolerance": 0.0}
+
+LABELS = ("hungry", "tired", "pain")
+
+DETECTOR = SoundConfig(window_seconds=0.5, context_seconds=0.3, hop_seconds=0.1)
+MFCC = SoundConfig(feature="mfcc", window_seconds=1.0, hop_seconds=0.5, n_fft=512)
+STFT = SoundConfig(feature="stft", window_seconds=1.0, hop_seconds=0.5, n_fft=512, max_hz=2000.0)
+
+
+def features(config: SoundConfig, n: int = 48) -> np.ndarray:
+    """Inputs of a model on synthetic sound, shape (n, n_frames, n_features)."""
+    spans = windows.synthetic(config.span_samples, n, seed=5)
+    return np.stack([sound_feature(span, config) for span in spans])
+
+
+def _input(config: SoundConfig) -> Any:
+    import keras
+
+    return keras.Input((config.n_frames, n_features(config)), name=config.feature)
+
+
+def _finished(inputs: Any, hidden: Any, n_outputs: int, samples: list[np.ndarray]) -> Any:
+    """Add a head whose logits spread over the samples, so that every class is predicted."""
+    import keras
+
+    from cryvision.models.calibration import calibration_layer_class
+
+    trunk = keras.Model(inputs, hidden)
+    values = np.asarray(trunk(samples if len(samples) > 1 else samples[0]))
+    rng = np.random.default_rng(3)
+    weights = rng.normal(size=(values.shape[1], n_outputs))
+    raw = values @ weights
+    scale = 2.0 / raw.std(axis=0)
+    logits = keras.layers.Dense(n_outputs, name="logits")
+    calibration = calibration_layer_class()(name="calibration")
+    model = keras.Model(inputs, calibration(logits(hidden)))
+    logits.set_weights([weights * scale, -raw.mean(axis=0) * scale])
+    calibration.set_calibration(1.3, np.linspace(-0.1, 0.1, n_outputs))
+    return model
+
+
+def build_detector(config: SoundConfig = DETECTOR) -> Any:
+    """The package's own detector, untrained, its head spread."""
+    import keras
+
+    from cryvision.models.detector import build_detector
+
+    keras.utils.set_random_seed(1)
+    built = build_detector(config.n_frames, n_features(config), width=16)
+    hidden = built.get_layer("logits").input
+    return _finished(built.inputs[0], hidden, 1, [features(config)])
+
+
+def build_statistics_branch(config: SoundConfig) -> Any:
+    """Mean and deviation over the frames, then a dense net."""
+    import keras
+    from keras import layers, ops
+
+    keras.utils.set_random_seed(2)
+    x = inputs = _input(config)
+    mean, variance = ops.moments(x, axes=1)
+    x = layers.Concatenate()([mean, ops.sqrt(variance + 1e-6)])
+    x = layers.Dense(16, activation="relu")(layers.LayerNormalization()(x))
+    return _finished(inputs, x, len(LABELS), [features(config)])
+
+
+def build_lstm_branch(config: SoundConfig) -> Any:
+    """Convolution and a bidirectional LSTM, as DeepInfant V2 has them."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(5)
+    inputs = _input(config)
+    x = layers.LayerNormalization()(inputs)
+    x = layers.Conv1D(8, 3, strides=2, padding="same")(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.ReLU()(x)
+    x = layers.MaxPooling1D(2)(x)
+    x = layers.Bidirectional(layers.LSTM(6, return_sequences=True))(x)
+    x = layers.Bidirectional(layers.LSTM(6))(x)
+    return _finished(inputs, x, len(LABELS), [features(config)])
+
+
+def build_attention_branch(config: SoundConfig) -> Any:
+    """Pictures, attention and an LSTM, as TinyToes has them."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(6)
+    inputs = _input(config)
+    x = layers.Reshape((config.n_frames, n_features(config), 1))(inputs)
+    x = layers.Rescaling(1 / 40)(x)
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.MaxPooling2D((2, 4))(x)
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    x = layers.Multiply()([x, layers.Dense(4, activation="sigmoid")(gate)])
+    x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
+    x = layers.MultiHeadAttention(2, 8)(x, x)
+    x = layers.LSTM(6)(x)
+    return _finished(inputs, x, len(LABELS), [features(config)])
+
+
+def build_ensemble(names: list[str], outputs: list[np.ndarray]) -> Any:
+    """Concatenate, dense ReLU, softmax."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(4)
+    inputs = [keras.Input((len(LABELS),), name=name) for name in names]
+    hidden = layers.Dense(16, activation="relu")(layers.Concatenate()(inputs))
+    return _finished(inputs, hidden, len(LABELS), outputs)
+
+
+def save(folder: Path, models: dict[str, tuple[str, SoundConfig | None, Any]]) -> bundle.Bundle:
+    """Save models by name, each with its kind and sound, as a bundle.
+
+    Exports start from the Keras originals: to be quick, an ONNX copy of another model stands in.
+    """
+    parts, files = [], {}
+    with tempfile.TemporaryDirectory() as ready:
+        for name, (kind, sound, model) in models.items():
+            original = Path(ready, f"{name}.keras")
+            model.save(original)
+            files[name] = {"keras": original, "onnx": BUNDLE_V1 / "detector.onnx"}
+            inputs = tuple(tensor.name for tensor in model.inputs)
+            parts.append(bundle.Part(name, kind, inputs, sound, AGREEMENT))
+        return bundle.save(
+            folder,
+            name="toy",
+            labels=LABELS,
+            parts=parts,
+            models=files,
+            gate=GateConfig(),
+            smooth_seconds=1.0,
+            skill=[],
+            sources=[{"name": "none", "licence": "CC0-1.0", "url": "", "changes": "untrained"}],
+            seed=0,
+            command="tests/export/toys.py",
+        )
+
+
+def make_bundle(folder: Path) -> bundle.Bundle:
+    """A detector, two branches and their ensemble."""
+    mfcc, stft = build_statistics_branch(MFCC), build_statistics_branch(STFT)
+    outputs = [
+        np.asarray(model(features(config))) for model, config in ((mfcc, MFCC), (stft, STFT))
+    ]
+    return save(
+        folder,
+        {
+            "detector": ("detector", DETECTOR, build_detector()),
+            "mfcc-dnn": ("branch", MFCC, mfcc),
+            "stft-dnn": ("branch", STFT, stft),
+            "ensemble": ("ensemble", None, build_ensemble(["mfcc-dnn", "stft-dnn"], outputs)),
+        },
+    )

@@ -1,0 +1,391 @@
+"""A lab's annotated recordings become a detector; its skill is that on babies it never heard."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lab
+import numpy as np
+import pytest
+from toy_windows import toy_windows
+
+from cryvision import classifier
+from cryvision.bundle import Bundle
+from cryvision.errors import BundleError, ConfigError, CryvisionError
+from cryvision.export import onnx
+from cryvision.inputs import media
+from cryvision.learning import detection
+from cryvision.learning.detection import (
+    detector_skill,
+    out_of_fold_logits,
+    subject_folds,
+    train_detector,
+)
+from cryvision.learning.event_scores import intersection_over_union
+from cryvision.learning.synthesis import negative
+from cryvision.learning.windows import Windows
+
+N_STEPS = 20
+"""Enough to tell a glide from noise, in seconds."""
+
+LEARNT_AUC = 0.95
+FOUND_IOU = 0.5
+"""What the project promises of scripted bouts."""
+
+
+@dataclass
+class Training:
+    """One training and all that it said."""
+
+    bundle: Bundle
+    log: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    left_out: list[set[str]] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """A detector of a lab with four babies; two of its files cannot be used."""
+    folder = tmp_path_factory.mktemp("lab")
+    lab.write_lab(folder / "recordings")
+    broken = folder / "recordings" / "ada" / "broken.wav"
+    broken.write_text("this is no sound")
+    lab.write_labels(broken, "csv", [(0.0, 1.0)])
+    lab.write_wav(folder / "recordings" / "ben" / "unlabelled.wav", lab.crying(7)[0])
+    log: list[str] = []
+    problems: list[str] = []
+    left_out: list[set[str]] = []
+    fit = detection.fit_detector
+
+    def short_fit(windows: Windows, shares: Any, seed: int, out: Collection[str] = ()) -> Any:
+        left_out.append(set(out))
+        return fit(windows, shares, seed, out, n_steps=N_STEPS)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detection, "SYNTHETIC_PER_FAMILY", 1)
+        patch.setattr(detection, "fit_detector", short_fit)
+        bundle = train_detector(
+            folder / "recordings",
+            folder / "cries.v2",
+            subject_pattern=lab.SUBJECT_PATTERN,
+            n_folds=2,
+            seed=3,
+            log=log.append,
+            on_problem=problems.append,
+        )
+    return Training(bundle, log, problems, left_out)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that fits nothing and makes no copies: for what does not depend on either."""
+    monkeypatch.setattr(detection, "SYNTHETIC_PER_FAMILY", 1)
+    monkeypatch.setattr(detection, "fit_detector", lambda *given: lab.peak_detector())
+    monkeypatch.setattr(detection, "altered_copies", lambda sound, noises, rng: [sound])
+
+
+def test_new_crying_is_found_where_it_is(trained: Training, tmp_path: Path) -> None:
+    samples, bouts = lab.crying(seed=99)
+    result = classifier.classify(lab.write_wav(tmp_path / "new.wav", samples), trained.bundle)
+    events = [(event.onset_s, event.offset_s) for event in result.events]
+    assert len(events) == len(bouts)
+    for bout, event in zip(bouts, events, strict=True):
+        assert intersection_over_union([bout], [event]) >= FOUND_IOU
+    assert result.label == "cry"
+
+
+@pytest.mark.parametrize("family", ["coloured_noise", "clicks"])
+def test_what_is_no_crying_is_not_called_so(trained: Training, tmp_path: Path, family: str) -> None:
+    samples = negative(np.random.default_rng(77), family, lab.CLIP_SECONDS)
+    result = classifier.classify(lab.write_wav(tmp_path / "new.wav", samples), trained.bundle)
+    assert (result.label, result.events) == ("no cry", ())
+
+
+def test_the_bundle_says_what_it_is_and_how_it_was_measured(trained: Training) -> None:
+    bundle = Bundle.load(trained.bundle.folder)
+    assert bundle.sha256 == trained.bundle.sha256
+    assert (bundle.name, bundle.seed) == ("cries.v2", 3)
+    assert bundle.labels == ("no cry", "cry")
+    assert [part.name for part in bundle.parts] == ["detector"]
+    assert bundle.gate is not None
+    (skill,) = bundle.skill
+    assert skill["protocol"] == "grouped 2-fold"
+    assert (skill["part"], skill["unit"], skill["subjects"]) == ("detector", "window", "pattern")
+    assert skill["figures"]["auc"]["value"] > LEARNT_AUC
+    assert 0 < skill["prior"]["cry"] < 0.5  # two bouts of a second in half of the clips
+    assert skill["prior"]["cry"] + skill["prior"]["no cry"] == pytest.approx(1)
+    assert classifier.has_skill(bundle.skill, "detector", ("sound",))
+
+
+def test_each_subject_is_left_out_once_and_none_in_the_end(trained: Training) -> None:
+    *folds, whole = trained.left_out
+    assert len(folds) == 2
+    assert set.union(*folds) == set(lab.SUBJECTS)
+    assert sum(map(len, folds)) == len(lab.SUBJECTS)
+    assert whole == set()
+
+
+def test_what_cannot_be_used_is_told_and_the_rest_goes_on(trained: Training) -> None:
+    assert len(trained.problems) == 2
+    unlabelled, broken = trained.problems
+    assert unlabelled.endswith("unlabelled.wav: a clip without labels")
+    assert "broken.wav" in broken
+    assert not any("\n" in line for line in trained.problems + trained.log)
+    assert sum(line.startswith("reading") for line in trained.log) == 9
+    assert trained.log[-3:] == ["fold 1 of 2", "fold 2 of 2", "training on all recordings"]
+
+
+def test_subjects_guessed_by_file_never_qualify_for_skill(quick: None, tmp_path: Path) -> None:
+    source = lab.write_lab(tmp_path / "lab")
+    bundle = train_detector(source, tmp_path / "one.zip", n_folds=2)
+    assert bundle.name == "one"
+    (skill,) = bundle.skill
+    assert skill["subjects"] == "file"
+    assert skill["figures"]["balanced_accuracy"]["interval"][0] > 0.5  # and yet
+    assert not classifier.has_skill(bundle.skill, "detector", ("sound",))
+    clip = lab.write_wav(tmp_path / "new.wav", lab.crying(99)[0])
+    result = classifier.classify(clip, bundle)
+    assert (result.label, bool(result.events)) == ("not sure", True)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("/usr/bin/cryvision", "cryvision"),
+        ("/usr/lib/python/cryvision/__main__.py", "cryvision"),
+        ("experiments/train_default.py", "train_default.py"),
+    ],
+)
+def test_the_bundle_keeps_the_command_as_it_can_be_run_again(
+    monkeypatch: pytest.MonkeyPatch, program: str, words: str
+) -> None:
+    kept: list[str] = []
+    monkeypatch.setattr(onnx, "part_files", lambda *given: ({}, {}))
+    monkeypatch.setattr(sys, "argv", [program, "train-detector", "my lab"])
+    monkeypatch.setattr(
+        detection.bundles, "save", lambda out, **facts: kept.append(facts["command"])
+    )
+    detection.save_detector(
+        lab.peak_detector(),
+        detection.Calibration(1.0, 0.0, 0.5),
+        toy_windows(np.zeros(3)),
+        "anywhere",
+        name="",
+        skill=[],
+        sources=[],
+        seed=0,
+    )
+    assert kept == [f"{words} train-detector 'my lab'"]
+
+
+def test_recordings_beyond_the_memory_are_cut_at_a_longer_hop(
+    quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+
+    def stop(windows: Windows, *rest: Any) -> None:
+        measured.append(len(windows))
+        raise CryvisionError("that was all")
+
+    monkeypatch.setattr(detection, "subject_folds", stop)
+    source = lab.write_lab(tmp_path / "lab")
+    for most in (10**6, 100):
+        monkeypatch.setattr(detection, "MOST_WINDOWS", most)
+        with pytest.raises(CryvisionError, match="that was all"):
+            train_detector(source, tmp_path / "out")
+    every, fewer = measured
+    assert every == 8 * 36  # eight clips of 4 s: windows of 0.5 s, 0.1 s apart
+    assert fewer == 8 * 9
+
+
+def small_lab(folder: Path, *bouts: list[tuple[float, float]]) -> Path:
+    """Write a clip of one subject each, with these bouts."""
+    for number, found in enumerate(bouts):
+        clip = lab.write_wav(folder / f"s{number}" / "clip.wav", lab.crying(number)[0])
+        lab.write_labels(clip, "csv", found)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("bouts", "rule"),
+    [
+        ([[], []], "has none with crying"),
+        ([[(0.0, 4.0)], [(0.0, 4.0)]], "has none with no crying"),
+        ([[(0.6, 1.6)]], "crying of at least two subjects.* 1 of 1"),
+        ([[(0.6, 1.6)], []], "crying of at least two subjects.*got 1 and 2 of 2"),
+    ],
+)
+def test_a_corpus_that_skill_cannot_be_measured_on_is_refused(
+    quick: None, tmp_path: Path, bouts: list[list[tuple[float, float]]], rule: str
+) -> None:
+    source = small_lab(tmp_path / "lab", *bouts)
+    with pytest.raises(ConfigError, match=rule):
+        train_detector(source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_nothing_can_be_read_it_is_said_why(quick: None, tmp_path: Path) -> None:
+    source = small_lab(tmp_path / "lab", [(0.6, 1.6)], [])
+    for clip in source.glob("*/clip.wav"):
+        clip.write_bytes(b"")
+    (source / "s0" / "clip.csv").unlink()
+    problems: list[str] = []
+    with pytest.raises(CryvisionError, match="no annotated recording could be read"):
+        train_detector(source, tmp_path / "out", on_problem=problems.append)
+    assert len(problems) == 2
+    assert "s0" in problems[0]
+    assert "s1" in problems[1]
+
+
+def test_problems_go_to_the_log_where_nobody_asks_for_them(quick: None, tmp_path: Path) -> None:
+    source = small_lab(tmp_path / "lab", [])
+    (source / "s0" / "clip.wav").write_bytes(b"")
+    log: list[str] = []
+    with pytest.raises(CryvisionError, match="no annotated recording could be read"):
+        train_detector(source, tmp_path / "out", log=log.append)
+    assert len([line for line in log if not line.startswith("reading")]) == 1
+
+
+@pytest.fixture
+def no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path) -> None:
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr(media, "read_sound", read)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_place_that_is_taken_is_refused_before_any_work(
+    no_reading: None, tmp_path: Path, overwrite: bool
+) -> None:
+    source = small_lab(tmp_path / "lab", [(0.6, 1.6)], [])
+    taken = tmp_path / "thesis"
+    taken.mkdir()
+    (taken / "chapter.txt").write_text("years of work")
+    with pytest.raises(BundleError, match="thesis: "):
+        train_detector(source, str(taken), overwrite=overwrite)
+    assert (taken / "chapter.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"n_folds": 1}, "n_folds must be at least 2; got 1"),
+        ({"seed": -1}, "seed must be .*; got -1"),
+        ({"false_alarms_per_hour": -0.5}, "false alarms per hour must be .*; got -0.5"),
+        ({"false_alarms_per_hour": float("nan")}, "false alarms per hour must be .*; got nan"),
+        ({"subject_pattern": "("}, "regular expression"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_any_work(
+    no_reading: None, tmp_path: Path, settings: dict[str, Any], rule: str
+) -> None:
+    source = small_lab(tmp_path / "lab", [(0.6, 1.6)], [])
+    with pytest.raises(ConfigError, match=rule):
+        train_detector(source, tmp_path / "out", **settings)
+
+
+def test_an_older_bundle_is_replaced_on_demand(
+    quick: None, trained: Training, tmp_path: Path
+) -> None:
+    source = small_lab(tmp_path / "lab", [(0.6, 1.6)], [(0.6, 1.6)])
+    out = tmp_path / "out"
+    shutil.copytree(trained.bundle.folder, out)
+    bundle = train_detector(source, out, overwrite=True, seed=8)
+    assert Bundle.load(out).sha256 == bundle.sha256 != trained.bundle.sha256
+    assert bundle.seed == 8
+
+
+@pytest.fixture
+def scored_by_who_was_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that stand for the subjects they were fitted without, and score by who they know."""
+
+    def fit(windows: Windows, shares: Any, seed: int, left_out: Collection[str]) -> set[str]:
+        return set(windows.subject) - set(left_out)
+
+    def score(known: set[str], windows: Windows) -> np.ndarray:
+        return np.array([float(subject in known) for subject in windows.subject])
+
+    monkeypatch.setattr(detection, "fit_detector", fit)
+    monkeypatch.setattr(detection, "detector_logits", score)
+
+
+def test_no_window_is_scored_by_a_model_that_knows_its_subject(
+    scored_by_who_was_left_out: None,
+) -> None:
+    subject = np.repeat(["ada", "ben", "cleo", "dan"], 3)
+    windows = toy_windows(np.zeros(12), subject=subject)
+    said: list[str] = []
+    logits = out_of_fold_logits(windows, 10, [{"ada", "dan"}, {"ben", "cleo"}], {}, 0, said.append)
+    assert logits.tolist() == [0.0] * 10  # 1 would be a subject that the model knows
+    assert said == ["fold 1 of 2", "fold 2 of 2"]
+
+
+def clips(shares: dict[str, list[float]]) -> Windows:
+    """Ten windows a clip; of each subject's clips, the share of windows that is cry."""
+    rows = [
+        (subject, f"{subject}-{number}", float(window < 10 * share))
+        for subject, of_clips in shares.items()
+        for number, share in enumerate(of_clips)
+        for window in range(10)
+    ]
+    subject, clip, cry = zip(*rows, strict=True)
+    end_s = 0.5 + 0.1 * np.arange(len(rows))
+    return toy_windows(np.array(cry), subject=np.array(subject), clip=np.array(clip), end_s=end_s)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("shares", "n_folds"),
+    [
+        ({"a": [0.9], "b": [0.8], "c": [0.0], "d": [0.0]}, 2),  # a clip a subject, of one kind
+        ({"a": [0.3], "b": [0.2], "c": [0.4], "d": [0.0], "e": [0.1]}, 5),
+        ({name: [0.9, 0.0] for name in "abcdefg"}, 5),
+        ({"a": [0.9, 0.0, 0.0], "b": [0.7], "c": [0.2]}, 3),
+    ],
+)
+def test_every_fold_leaves_both_kinds_to_learn_from(
+    shares: dict[str, list[float]], n_folds: int, seed: int
+) -> None:
+    windows = clips(shares)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a user would see it, and could do nothing about it
+        folds = subject_folds(windows, 5, seed)
+    assert len(folds) == n_folds
+    assert sorted(name for fold in folds for name in fold) == sorted(shares)
+    for fold in folds:
+        others = windows.cry[~np.isin(windows.subject, list(fold))]
+        assert set(others) == {0, 1}
+
+
+def test_folds_repeat_by_seed() -> None:
+    windows = clips({name: [0.9, 0.0] for name in "abcdefgh"})
+    assert subject_folds(windows, 4, 1) == subject_folds(windows, 4, 1)
+    assert any(subject_folds(windows, 4, 1) != subject_folds(windows, 4, k) for k in range(2, 6))
+
+
+def test_skill_is_measured_by_window_with_intervals_over_subjects() -> None:
+    windows = clips({name: [0.5, 0.2] for name in "abcdef"})
+    cry = windows.cry == 1
+    probabilities = np.where(cry, 0.9, 0.1)
+    skill = detector_skill(
+        windows, (probabilities, cry), protocol="grouped 3-fold", subjects="manifest"
+    )
+    assert skill["figures"]["auc"] == {"value": 1.0, "interval": [1.0, 1.0]}
+    assert skill["figures"]["f1"]["value"] == 1.0
+    assert skill["figures"]["log_loss"]["value"] == pytest.approx(-np.log(0.9))
+    assert skill["figures"]["ece"]["value"] == pytest.approx(0.1)
+    assert skill["prior"]["cry"] == pytest.approx(0.35)
+    prior = -(0.35 * np.log(0.35) + 0.65 * np.log(0.65))
+    assert skill["prior"]["log_loss"] == pytest.approx(prior)
+    # One subject decided wrongly: how bad that is depends on how often the draw has it.
+    wrong = np.where(windows.subject == "a", ~cry, cry)
+    figure = detector_skill(windows, (probabilities, wrong), protocol="", subjects="")["figures"]
+    low, high = figure["balanced_accuracy"]["interval"]
+    assert low < figure["balanced_accuracy"]["value"] < high == 1.0
