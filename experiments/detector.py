@@ -1,8 +1,7 @@
 """Measures the detector's recipe on phones, and on ESC-10 recordings, that it was not trained on.
 
 Run ``python experiments/detector.py``; it takes about half an hour on two cores and writes
-``results/detector.json``. All choices (calibration, threshold)
-are made on inner folds.
+``results/detector.json``. Calibration and threshold are chosen on inner folds.
 """
 
 from __future__ import annotations
@@ -312,8 +311,8 @@ def main() -> None:
         phones.append(figures)
     result = {
         "protocol": f"donateacry: grouped {N_FOLDS}-fold by phone, 0.5 s windows each 0.2 s, "
-        f"majority label, calibration and threshold from an inner fold (one of {N_INNER_FOLDS}) of held-out "
-        "phones; ESC-10: its own folds, the same from two inner ones",
+        f"majority label, calibration and threshold from an inner fold (one of {N_INNER_FOLDS}) "
+        "of held-out phones; ESC-10: its own folds, the same from two inner ones",
         "data_sha256": data_hash([own.inputs, own.cry]),
         "phones_mean": {
             name: float(np.mean([one[name]["value"] for one in phones])) for name in ("auc", "f1")
