@@ -2,8 +2,8 @@
 
 The clips are donateacry's, found through CRYVISION_DATA. CPU time (user and system, ffmpeg and
 workers included) is what a busy machine leaves comparable. The throughput of two workers over one
-is a ratio of wall times, which only a machine with two free cores shows: the runs take turns, and
-the load stands beside them.
+is a ratio of wall times, which only a machine with two free cores shows; on a busy one, two workers
+also take a larger share from the others, so that there the ratio is not judged.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ FOLDER = "donateacry-corpus/donateacry_corpus_cleaned_and_updated_data"
 CPU_SECONDS_PER_CLIP = 0.15
 CLASSIFY_OVER_SCORE = 4.0
 TWO_WORKERS_OVER_ONE = 1.6
+QUIET_LOAD = 0.5  # of the machine before the first run, when nothing of ours runs yet
 
 SCORE = (
     "import sys, cryvision.batch\n"
@@ -45,6 +46,8 @@ def main() -> int:
     clips = Path(os.environ["CRYVISION_DATA"], FOLDER)
     paths = sorted(clips.rglob("*.wav"))
     bundle = Bundle.load(chosen.bundle)
+    load_before = os.getloadavg()[0]
+    is_quiet = load_before <= QUIET_LOAD
     one, two = [], []
     for _ in range(chosen.repeats):
         one.append(score(clips, bundle, workers=1))
@@ -64,14 +67,20 @@ def main() -> int:
         "classify_processes": len(sample),
         "classify_cpu_seconds_per_clip": classify_cpu,
         "score_cpu_seconds_per_clip": score_cpu,
-        "two_workers_over_one": throughput,
+        "load_before": load_before,
+        "two_workers_over_one": throughput if is_quiet else None,
     }
     demands = [
         Demand("CPU seconds a clip, one worker", score_cpu, CPU_SECONDS_PER_CLIP),
-        # A demand is an upper bound, so these two are written the other way round.
+        # A demand is an upper bound, so this and the last are written the other way round.
         Demand("CPU of score over classify", score_cpu / classify_cpu, 1 / CLASSIFY_OVER_SCORE),
-        Demand("time of two workers over one", 1 / throughput, 1 / TWO_WORKERS_OVER_ONE),
     ]
+    if is_quiet:
+        demands.append(
+            Demand("time of two workers over one", 1 / throughput, 1 / TWO_WORKERS_OVER_ONE)
+        )
+    else:
+        print(f"two workers over one: not judged, the load was {load_before:.1f} before the start")
     return finish("batch_cost", bundle, result, demands)
 
 

@@ -2,7 +2,8 @@
 
 A driver in a process of its own runs over empty files, for each number of clips in turn; its
 workers answer with the row of a clip with two bouts, made as for a real one. CPU time is of the
-driver and its workers together, and what a busy machine leaves comparable.
+driver and its workers together, and what a busy machine leaves comparable; Ray's processes are not
+the driver's children, so that with Ray it is of the driver alone.
 """
 
 from __future__ import annotations
@@ -64,19 +65,21 @@ def main() -> int:
     chosen = options.parse_args()
     if chosen.drive:
         return drive(chosen.engine, *chosen.drive, chosen.workers)
-    measured = {str(n): measure(n, chosen.engine, chosen.workers) for n in chosen.clips}
-    largest = measured[str(max(chosen.clips))]["first_start"]
+    runs: dict[str, dict[str, float]] = {}
+    for n_clips in chosen.clips:
+        runs |= measure(n_clips, chosen.engine, chosen.workers)
+    largest = runs[f"{max(chosen.clips)} clips, first start"]
     what = f"for {max(chosen.clips)} clips, engine {chosen.engine}"
     demands = [
         Demand(f"CPU ms a clip {what}", largest["cpu_ms_per_clip"], CPU_MS_PER_CLIP),
         Demand(f"MB of the driver {what}", largest["driver_mb"], DRIVER_MB),
     ]
-    result = {"engine": chosen.engine, "workers": chosen.workers, "clips": measured}
+    result = {"engine": chosen.engine, "workers": chosen.workers, "runs": runs}
     name = "batch_scale" if chosen.engine == "local" else f"batch_scale_{chosen.engine}"
     return finish(name, Bundle.load(), result, demands)
 
 
-def measure(n_clips: int, engine: str, workers: int) -> dict[str, Any]:
+def measure(n_clips: int, engine: str, workers: int) -> dict[str, dict[str, float]]:
     """Run over clips that are new, and once more with nothing left to do."""
     with tempfile.TemporaryDirectory() as folder:
         clips, out = Path(folder, "clips"), Path(folder, "table.csv")
@@ -85,19 +88,25 @@ def measure(n_clips: int, engine: str, workers: int) -> dict[str, Any]:
             place.mkdir(parents=True)
             for i in range(first, min(first + CLIPS_PER_FOLDER, n_clips)):
                 (place / f"{i:08d}.wav").touch()
-        starts = {}
-        for start in ("first_start", "nothing_left"):
+        runs = {}
+        for start in ("first start", "nothing left"):
             words = ["--drive", str(clips), str(out), "--engine", engine, "--workers", str(workers)]
             env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
             done = subprocess.run(
                 [sys.executable, __file__, *words], env=env, stdout=subprocess.PIPE, check=True
             )
-            starts[start] = json.loads(done.stdout)
-            starts[start]["cpu_ms_per_clip"] = 1000 * starts[start]["cpu_seconds"] / n_clips
+            took = json.loads(done.stdout)
+            cpu_ms_per_clip = 1000 * took["cpu_seconds"] / n_clips
+            runs[f"{n_clips} clips, {start}"] = {
+                **took,
+                "cpu_ms_per_clip": cpu_ms_per_clip,
+                "parts_mb": _size_mb(f"{out}.parts"),
+                "table_mb": _size_mb(str(out)),
+            }
         with open(out, encoding="utf-8") as table:
             n_rows = sum(1 for _ in table) - 1
         assert n_rows == n_clips, f"{n_rows} rows for {n_clips} clips"
-        return {**starts, "parts_mb": _size_mb(f"{out}.parts"), "table_mb": _size_mb(str(out))}
+        return runs
 
 
 def drive(engine: str, clips: str, out: str, workers: int) -> int:

@@ -247,7 +247,8 @@ class StreamClassifier:
             self._write_reasons(told, end)
             if len(told.end_samples):
                 self._classes.fill_last(n_frames)
-                seconds = self._reasons.window_seconds
+            seconds = self._reasons.window_seconds
+            if len(told.end_samples) and end < round(seconds * SAMPLE_RATE_HZ):
                 self._warnings.append(
                     f"shorter than a reason's window ({seconds:g} s): padded with silence"
                 )
@@ -326,6 +327,8 @@ class StreamClassifier:
                 )
             elif self._faces is not None and not self._faces.n_faces:
                 notes.append("no frame shows a face")
+        elif info is not None and self._faces is not None:
+            notes.append("the faces have no say: the clip has no pictures")
         return notes
 
     def _detector_notes(self, padded: bool) -> list[str]:

@@ -9,11 +9,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from cryvision import __version__
-from cryvision.commands import classify, info, train_detector
+from cryvision.commands import (
+    classify,
+    evaluate,
+    export,
+    fetch,
+    info,
+    score,
+    train_audio_only,
+    train_detector,
+)
 from cryvision.commands.terminal import EXIT_DONE, EXIT_STOPPED, log
 from cryvision.errors import CryvisionError
 
-COMMANDS = (classify, info, train_detector)
+COMMANDS = (
+    classify,
+    score,
+    info,
+    evaluate,
+    train_audio_only,
+    train_detector,
+    export,
+    fetch,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -1,7 +1,7 @@
 """Who runs the workers: this machine, or Ray. An engine only schedules; one place gets the rows.
 
-An engine is a function from a job and an iterator of shards to an iterator of rows. It takes shards
-as it has room for them and yields None when a second has passed without a row. Closing it ends all
+An engine is a function from a job and the work to an iterator of rows. It takes shards of the work
+as it has room for them, and yields None when a second has passed without a row. Closing it ends all
 that it started.
 """
 
@@ -10,13 +10,11 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from cryvision.batch.job import Job
-from cryvision.batch.sources import ListedClip
 from cryvision.batch.supervisor import Supervisor
-
-Shard = Sequence[ListedClip]
+from cryvision.batch.work import Shard, Work
 
 Engine = Callable[..., Generator[bytes | None, None, None]]
 
@@ -32,15 +30,16 @@ def available_cpus() -> int:
 
 
 def run_local(
-    job: Job, shards: Iterable[Shard], *, workers: int, time_limit_s: float
+    job: Job, work: Work, *, workers: int | None = None, time_limit_s: float
 ) -> Generator[bytes | None, None, None]:
-    """Score shards in processes of this machine.
+    """Score clips in processes of this machine.
 
     Parameters
     ----------
     job : Job
-    shards : iterable of Shard
-    workers : int
+    work : Work
+    workers : int, optional
+        As many as are worth their start by default, up to one a core.
     time_limit_s : float
         For one clip.
 
@@ -49,9 +48,10 @@ def run_local(
     bytes or None
         Rows, as lines of JSON, in any order.
     """
+    workers = workers or work.workers(available_cpus())
     threads = max(1, available_cpus() // workers)
     supervisors = [Supervisor(job, time_limit_s, threads) for _ in range(workers)]
-    waiting = _Shared(shards)
+    waiting = _Shared(work.shards(workers))
     # A row, or what ended a thread: an error, or that it has no more to do.
     results: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
     pool = [

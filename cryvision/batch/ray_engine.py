@@ -13,13 +13,14 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from cryvision import errors
-from cryvision.batch.engines import TICK_SECONDS, Shard
+from cryvision.batch.engines import TICK_SECONDS
 from cryvision.batch.job import Job
 from cryvision.batch.supervisor import Supervisor
+from cryvision.batch.work import Shard, Work
 from cryvision.errors import CryvisionError, MissingDependencyError
 
 MAX_LOSSES = 10
@@ -27,7 +28,6 @@ MAX_LOSSES = 10
 
 START_LIMIT_SECONDS = 600.0
 """How long a run waits while it has no worker at all; a machine of a cloud takes minutes."""
-
 
 CONNECT_SECONDS = 10.0
 """How long the head of a cluster has to answer."""
@@ -38,21 +38,22 @@ STOP_SECONDS = 5.0
 
 def run_ray(
     job: Job,
-    shards: Iterable[Shard],
+    work: Work,
     *,
-    workers: int | None,
+    workers: int | None = None,
     time_limit_s: float,
     address: str | None = None,
     gpus_per_worker: float = 0.0,
 ) -> Generator[bytes | None, None, None]:
-    """Score shards on a Ray cluster.
+    """Score clips on a Ray cluster.
 
     Parameters
     ----------
     job : Job
-    shards : iterable of Shard
+    work : Work
     workers : int, optional
-        Actors, each with one CPU; as many as the cluster has room for by default.
+        Actors, each with one CPU; by default as many as are worth their start and the cluster has
+        room for now.
     time_limit_s : float
         For one clip.
     address : str, optional
@@ -74,11 +75,11 @@ def run_ray(
     """
     ray = _import_ray()
     with _connected(ray, address):
-        actors = workers or _room(ray, gpus_per_worker)
+        actors = workers or work.workers(_room(ray, gpus_per_worker))
         # Two calls at a time: one to score, one to stop that.
         options = {"num_cpus": 1, "num_gpus": gpus_per_worker, "max_concurrency": 2}
         make = ray.remote(**options)(_Actor).remote
-        crew = _Crew(ray, lambda: make(job.to_json(), time_limit_s), actors, iter(shards))
+        crew = _Crew(ray, lambda: make(job.to_json(), time_limit_s), actors, work.shards(actors))
         try:
             yield from crew.rows()
         finally:

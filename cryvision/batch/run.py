@@ -21,8 +21,9 @@ from cryvision.batch import engines, remote, tables
 from cryvision.batch.job import Job
 from cryvision.batch.parts import FOLDER_SUFFIX, Index, Listing, Parts, remove_leftovers
 from cryvision.batch.rows import OK, ordered_columns, probability_column
-from cryvision.batch.sources import ListedClip, find_clips
+from cryvision.batch.sources import find_clips
 from cryvision.batch.summary import Progress, Summary, about_table
+from cryvision.batch.work import Work
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.outputs.files import FORMATS
@@ -33,33 +34,23 @@ ENGINES = ("local", "ray")
 TIMEOUT_SECONDS = 3600.0
 """Default limit for one clip; sound of a whole day takes about a third of it."""
 
-SHARD_CLIPS = 200
-"""Most clips that a worker is given at once ..."""
-
-SHARD_BYTES = 200_000_000
-"""... unless they come to this size before."""
-
-_SHARDS_PER_WORKER = 8
-# What makes another worker worth its start of about a second.
-_CLIPS_PER_WORKER = 32
-_BYTES_PER_WORKER = 64_000_000
 _ABOUT_SUFFIX = ".about.json"
 _CLIPS_SUFFIX = ".clips"
 
-PathLike = str | os.PathLike[str]
+AnyPath = str | os.PathLike[str]
 
 
 def score(
-    sources: PathLike | Sequence[PathLike],
-    out: PathLike,
+    sources: AnyPath | Sequence[AnyPath],
+    out: AnyPath,
     *,
-    bundle: PathLike | None = None,
+    bundle: AnyPath | None = None,
     workers: int | None = None,
     engine: str = "local",
     address: str | None = None,
     gpus_per_worker: float = 0.0,
     formats: Sequence[str] = (),
-    formats_dir: PathLike | None = None,
+    formats_dir: AnyPath | None = None,
     retry_failed: bool = False,
     timeout_seconds: float = TIMEOUT_SECONDS,
     runtime: str = "onnx",
@@ -193,15 +184,12 @@ def run(
             where = ", ".join(sources)
             raise MediaError(f"there must be sound or video files to score; none in {where:.200}")
         todo = _todo(listing, parts.index(job.settings_sha256), retry_failed)
-        counted = Progress(len(todo), len(todo) - int(np.count_nonzero(todo)))
-        rows = engine(
-            job,
-            _shards(listing, todo, workers),
-            workers=_n_workers(listing, todo) if workers is None else workers,
-            time_limit_s=time_limit_s,
-        )
+        n_todo = int(np.count_nonzero(todo))
+        counted = Progress(len(todo), len(todo) - n_todo)
         try:
-            if todo.any():
+            if n_todo:
+                work = Work(lambda: listing.clips(todo), n_todo, listing.total_bytes)
+                rows = engine(job, work, workers=workers, time_limit_s=time_limit_s)
                 with contextlib.closing(rows):
                     _collect(rows, parts, counted, progress)
         finally:
@@ -213,7 +201,7 @@ def run(
     return Summary(
         out=out,
         n_clips=ok + sum(statuses.values()),
-        failures=statuses,
+        failures=dict(statuses),
         n_scored=counted.n_scored,
         media_seconds=counted.media_seconds,
         elapsed_s=time.monotonic() - started,
@@ -244,30 +232,6 @@ def _todo(listing: Listing, index: Index, retry_failed: bool) -> np.ndarray:
     if retry_failed:
         done[done] = index.succeeded(rows[done])
     return ~done
-
-
-def _shards(listing: Listing, todo: np.ndarray, workers: int | None) -> Iterator[list[ListedClip]]:
-    """Cut what is to be scored into what a worker is given at once."""
-    n_todo = int(np.count_nonzero(todo))
-    fair = n_todo // (_SHARDS_PER_WORKER * (workers or engines.available_cpus()))
-    most = max(1, min(SHARD_CLIPS, fair))
-    shard: list[ListedClip] = []
-    size_bytes = 0
-    for clip in listing.clips(todo):
-        shard.append(clip)
-        size_bytes += max(0, clip.size_bytes)
-        if len(shard) >= most or size_bytes >= SHARD_BYTES:
-            yield shard
-            shard, size_bytes = [], 0
-    if shard:
-        yield shard
-
-
-def _n_workers(listing: Listing, todo: np.ndarray) -> int:
-    n_todo = int(np.count_nonzero(todo))
-    todo_bytes = listing.total_bytes * n_todo / len(todo)
-    wanted = max(n_todo // _CLIPS_PER_WORKER, int(todo_bytes // _BYTES_PER_WORKER), 1)
-    return min(wanted, max(1, n_todo), engines.available_cpus())
 
 
 class _Table:
@@ -353,7 +317,7 @@ def _time_limit_s(timeout_seconds: float) -> float:
     return timeout_seconds or math.inf
 
 
-def _checked_formats(formats: Iterable[str], formats_dir: PathLike | None) -> tuple[str, ...]:
+def _checked_formats(formats: Iterable[str], formats_dir: AnyPath | None) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(formats))
     unknown = [name for name in names if name not in FORMATS]
     if unknown:
@@ -365,7 +329,7 @@ def _checked_formats(formats: Iterable[str], formats_dir: PathLike | None) -> tu
     return names
 
 
-def _formats_dir(table: str, formats_dir: PathLike | None) -> str:
+def _formats_dir(table: str, formats_dir: AnyPath | None) -> str:
     if formats_dir is not None:
         return os.path.abspath(formats_dir)
     name = PurePosixPath(table).name if remote.is_url(table) else table

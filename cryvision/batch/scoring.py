@@ -48,6 +48,8 @@ class ClipScorer:
             )
         self._job = job
         self._bundle = _loaded_once(bundle)
+        # Loads the models, and refuses settings that no clip can be scored with.
+        self._new_stream("")
 
     def __call__(self, clip: ListedClip) -> dict[str, Any]:
         """Score one clip.
@@ -87,13 +89,7 @@ class ClipScorer:
 
     def _classify(self, path: str, local: str) -> tuple[Classification, PitchTrack]:
         """Classify as `cryvision.classify` does, and track the pitch of the same pieces."""
-        stream = StreamClassifier(
-            self._bundle,
-            runtime=self._job.runtime,
-            smooth_seconds=self._job.smooth_seconds,
-            label_policy=self._job.label_policy,
-            path=path,
-        )
+        stream = self._new_stream(path)
         pitch = PitchStream()
         try:
             with media.open_clip(local, sound=True, frames=stream.takes_frames) as clip:
@@ -105,6 +101,15 @@ class ClipScorer:
         except MediaError as error:
             # The name of a copy tells nobody anything.
             raise MediaError(str(error).replace(local, path)) from error
+
+    def _new_stream(self, path: str) -> StreamClassifier:
+        return StreamClassifier(
+            self._bundle,
+            runtime=self._job.runtime,
+            smooth_seconds=self._job.smooth_seconds,
+            label_policy=self._job.label_policy,
+            path=path,
+        )
 
     def _write_files(self, clip: ListedClip, result: Classification, local: str) -> None:
         """Write what is wanted beside the table, in the folders that the clips lie in."""

@@ -22,8 +22,6 @@ DETECTOR_LABELS = ("no cry", "cry")
 
 WAVEFORM, LEVEL = "waveform", "level_dbfs"
 PROBABILITIES, CRY = "probabilities", "cry"
-LOGITS = "_logits"
-"""Ends the name of the output before a part's calibration."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class Graph:
 
 def logits_name(part: Part) -> str:
     """What the output before a part's calibration is called; Core ML takes no hyphens."""
-    return f"{part.name.replace('-', '_')}{LOGITS}"
+    return f"{part.name.replace('-', '_')}_logits"
 
 
 def build_graph(bundle: Bundle, choice: str) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from cryvision.config import SoundConfig
 from cryvision.errors import CryvisionError
-from cryvision.export.graph import CRY, LEVEL, LOGITS, PROBABILITIES, Graph, logits_name
+from cryvision.export.graph import CRY, LEVEL, PROBABILITIES, Graph, logits_name
 from cryvision.export.parity import check_outputs, scaled_differences
 from cryvision.inputs import audio
 
@@ -34,6 +34,9 @@ NEAR_TIE = 0.02
 
 CONTROL_CHANGE = 1.02
 """The control multiplies all weights by this: a check that would pass it proves nothing."""
+
+CONTROL_SHARE = 0.5
+"""A part's logits may be at most so much as far from the original as those of the control are."""
 
 WARN_AGREEMENT, LEAST_AGREEMENT = 0.97, 0.90
 """Share of windows with the same label below which 8 bits are warned of, and refused."""
@@ -77,8 +80,8 @@ class Proof:
     n_real, n_synthetic : int
         Windows compared.
     tolerance, package_tolerance : float or None
-        Largest difference allowed; of logits ``LOGIT_TOLERANCE`` times as much. None in 8 bits,
-        where labels alone are compared.
+        Largest difference allowed; of logits ``LOGIT_TOLERANCE`` times as much, but at most
+        ``CONTROL_SHARE`` of the control's. None in 8 bits, where labels alone are compared.
     max_difference, max_difference_from_package : dict of str to float
         Of each output, from the Keras models behind the front end, and on the package's features.
     agreement : dict of str to float
@@ -87,7 +90,8 @@ class Proof:
     labels_predicted : dict of str to int
         How many labels the reference gives on the windows.
     control : dict of str to float
-        Difference of each part's logits from those of the control; all above the tolerance.
+        By how much the logits of each part differ in the control: at least twice what is allowed,
+        so that a file with those weights would not have passed.
     """
 
     runtime: str
@@ -195,16 +199,22 @@ def prove(
     check_outputs(expected.graph, found, where)
     differences = scaled_differences(expected.graph, found)
     from_package = scaled_differences(expected.package, found)
-    from_control = scaled_differences(expected.wrong, found)
-    control = {part.name: from_control[logits_name(part)] for part in graph.parts}
+    logits = {part.name: logits_name(part) for part in graph.parts}
+    right = {name: expected.package[name] for name in logits.values()}
+    from_control = scaled_differences(right, expected.wrong)
+    control = {part: from_control[name] for part, name in logits.items()}
     package_tolerance = max(tolerance, PACKAGE_TOLERANCE)
     labels = {name: _Labels.of(name, expected.graph, found, enter) for name in _decisions(graph)}
     if precision != "int8":
-        _refuse_differences(differences, tolerance, "Keras", where)
-        _refuse_differences(from_package, package_tolerance, "the package's own features", where)
+        _refuse_blind_control(control, where)
+        for measured, limit, reference in (
+            (differences, tolerance, "Keras"),
+            (from_package, package_tolerance, "the package's own features"),
+        ):
+            allowed = _allowed(graph, measured, limit, control)
+            _refuse_differences(measured, allowed, reference, where)
         for name, compared in labels.items():
             compared.refuse_changes(f"{where}: {name}")
-        _refuse_blind_control(control, tolerance, where)
     judged = slice(0, expected.n_real or None)
     return Proof(
         runtime=runtime,
@@ -259,25 +269,35 @@ def _decisions(graph: Graph) -> list[str]:
     return [CRY] * (graph.detector is not None) + [PROBABILITIES] * (graph.reason is not None)
 
 
+def _allowed(
+    graph: Graph, names: Iterable[str], tolerance: float, control: Mapping[str, float]
+) -> dict[str, float]:
+    """Largest difference allowed of each output: of logits more, but less than the control's."""
+    allowed = dict.fromkeys(names, tolerance)
+    for part in graph.parts:
+        by_control = CONTROL_SHARE * control[part.name]
+        allowed[logits_name(part)] = min(LOGIT_TOLERANCE * tolerance, by_control)
+    return allowed
+
+
 def _refuse_differences(
-    differences: Mapping[str, float], tolerance: float, reference: str, where: str
+    differences: Mapping[str, float], allowed: Mapping[str, float], reference: str, where: str
 ) -> None:
     for name, difference in differences.items():
-        allowed = tolerance * (LOGIT_TOLERANCE if name.endswith(LOGITS) else 1.0)
-        if difference > allowed:
+        if difference > allowed[name]:
             raise CryvisionError(
-                f"{where}: {name} must agree with {reference} within {allowed:g}; "
+                f"{where}: {name} must agree with {reference} within {allowed[name]:.3g}; "
                 f"differs by {difference:.3g}"
             )
 
 
-def _refuse_blind_control(control: Mapping[str, float], tolerance: float, where: str) -> None:
+def _refuse_blind_control(control: Mapping[str, float], where: str) -> None:
     for part, difference in control.items():
-        if difference <= tolerance * LOGIT_TOLERANCE:
+        if difference == 0:
             raise CryvisionError(
                 f"{where}: on these windows the check could not fail: with all weights x "
-                f"{CONTROL_CHANGE} the part {part!r} differs by {difference:.3g} only; give "
-                "recordings on which it says something"
+                f"{CONTROL_CHANGE} the part {part!r} gives the same; give recordings on which it "
+                "says something"
             )
 
 

@@ -136,7 +136,7 @@ def _proof_lines(proof: Proof) -> list[str]:
     ):
         limit = "" if allowed is None else f" (allowed {allowed:g})"
         values = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
-        lines.append(f"  largest difference, {title}{limit}: {values}")
+        lines.append(f"  largest difference from the {title}{limit}: {values}")
     for name, share in proof.agreement.items():
         lines.append(
             f"  same label, {_said(name)}: {share:.1%} "
@@ -144,5 +144,5 @@ def _proof_lines(proof: Proof) -> list[str]:
         )
     if proof.control:
         values = ", ".join(f"{name} {value:.2g}" for name, value in proof.control.items())
-        lines.append(f"  control, weights x {CONTROL_CHANGE}: fails as it must ({values})")
+        lines.append(f"  control, weights x {CONTROL_CHANGE}: would fail, by logits: {values}")
     return lines

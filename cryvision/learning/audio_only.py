@@ -112,7 +112,9 @@ def train_audio_only(
         gate_bundle,
         lambda done, total: say(f"clip {done} of {total}") if done % 50 == 0 else None,
     )
-    for problem in [*data.problems, *unreadable]:
+    for remark in data.problems:
+        say(remark)
+    for problem in unreadable:
         (on_problem or say)(problem)
     checkpoints = Checkpoints(
         progress_folder(out), _facts(data, samples, labels, seed, n_folds, gate_bundle)

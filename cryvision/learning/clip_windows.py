@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cryvision import __version__
 from cryvision.branch_inputs import FACE, BranchInputs
 from cryvision.bundle import Bundle
-from cryvision.config import SAMPLE_RATE_HZ, FaceConfig, SoundConfig, to_json
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig, SoundConfig, to_json
 from cryvision.errors import CryvisionError, MediaError
 from cryvision.facing import FaceStream
 from cryvision.inputs import media
@@ -81,7 +82,9 @@ def crying_windows(
             rows += [number] * len(inputs[names[0]])
         progress(number + 1, len(clips))
     if not rows:
-        raise CryvisionError("training needs clips with crying in them; none of these has any")
+        what = "clips that can be read" if gate is None else "clips with crying in them"
+        first = f"; first of {len(unreadable)} problems: {unreadable[0]}" if unreadable else ""
+        raise CryvisionError(f"training needs {what}; there are none{first}")
     return (
         Samples(
             _joined(features),
@@ -129,8 +132,8 @@ def clip_windows(
             if piece.frame is not None and start_s <= (piece.frame_time_s or 0.0) < end_s:
                 time_s = (piece.frame_time_s or 0.0) - start_s
                 if not heard:
-                    time_samples = round(time_s * SAMPLE_RATE_HZ)
-                    windows.append(branches.push_time(time_samples))
+                    windows.append(branches.push_time(round(time_s * SAMPLE_RATE_HZ)))
+                    time_samples = round((time_s + 1 / FRAME_RATE_HZ) * SAMPLE_RATE_HZ)
                 if faces is not None:
                     faces.push(piece.frame, time_s)
     detected = None if detector is None or not heard else detector.finish()
@@ -156,10 +159,12 @@ def _gathered(
     inputs = {}
     for name, shape in shapes.items():
         pieces = [
-            found.inputs.get(name, np.full((len(end), *shape), np.nan, np.float16))
+            found.inputs[name].astype(np.float16)
+            if name in found.inputs
+            else np.full((len(end), *shape), np.nan, np.float16)
             for found, end in zip(passed, ends, strict=True)
         ]
-        inputs[name] = np.concatenate([np.empty((0, *shape)), *pieces]).astype(np.float16)
+        inputs[name] = np.concatenate([np.empty((0, *shape), np.float16), *pieces])
     return np.concatenate([np.empty(0, np.int64), *ends]), inputs
 
 
@@ -180,6 +185,7 @@ def _cached(
         "face": None if face is None else to_json(face),
         "backbone": None if embedder is None else embedder.weights,
         "gate": None if gate is None else gate.sha256,
+        "version": __version__,
     }
     kept = Checkpoints(cache, facts)
     inputs = kept.load("clip")

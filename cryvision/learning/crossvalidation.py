@@ -102,7 +102,8 @@ def cross_validate_each(
     Returns
     -------
     list of tuple of Measured
-        Clips and windows, for each judgement.
+        Clips and windows, for each judgement. The prior stands for a window that no branch says
+        anything of.
     """
     clip_of_row = samples.clips.astype(int)
     prior = np.zeros((len(clip_labels), n_classes))
@@ -130,12 +131,14 @@ def cross_validate_each(
         probabilities[:, rows] = found["probabilities"]
     judged = np.flatnonzero(fold_of_clip >= 0)
     rows = fold_of_clip[clip_of_row] >= 0
+    told = rows & ~np.isnan(probabilities).any(axis=2)
+    probabilities = np.where(told[:, :, None], probabilities, row_prior)
     return [
         (
             Measured(
                 "clip",
                 clip_labels[judged],
-                clip_means(table[rows], clip_of_row[rows], prior)[judged],
+                clip_means(table[known], clip_of_row[known], prior)[judged],
                 prior[judged],
                 clip_subjects[judged],
                 fold_of_clip[judged],
@@ -149,7 +152,7 @@ def cross_validate_each(
                 fold_of_clip[clip_of_row[rows]],
             ),
         )
-        for table in probabilities
+        for table, known in zip(probabilities, told, strict=True)
     ]
 
 
@@ -160,13 +163,15 @@ def _judged(
     n_classes: int,
     silenced: Sequence[Collection[str]],
 ) -> np.ndarray:
-    """Probabilities of each row, shape (n_judgements, n, n_classes)."""
-    if not len(tested):
-        return np.zeros((len(silenced), 0, n_classes))
-    outputs = stack.outputs(recipe, tested)
-    return np.stack(
-        [stack.fuse({n: v * (n not in silent) for n, v in outputs.items()}) for silent in silenced]
-    )
+    """Probabilities, shape (n_judgements, n, n_classes); NaN where no branch says anything."""
+    judged = np.full((len(silenced), len(tested), n_classes), np.nan)
+    outputs = stack.outputs(recipe, tested) if len(tested) else {}
+    for table, silent in zip(judged, silenced, strict=True):
+        heard = {name: values * (name not in silent) for name, values in outputs.items()}
+        spoke = np.any([values.any(axis=1) for values in heard.values()], axis=0)
+        if np.any(spoke):
+            table[spoke] = stack.fuse({name: values[spoke] for name, values in heard.items()})
+    return judged
 
 
 def _numbered(say: Say, fold: int) -> Say:

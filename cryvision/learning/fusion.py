@@ -16,9 +16,10 @@ from cryvision import bundle as bundles
 from cryvision.branch_inputs import FACE
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, to_json
-from cryvision.errors import ConfigError, MissingDependencyError
+from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
 from cryvision.learning.audio_only import (
     SOUNDS,
+    VERSIONED,
     class_names,
     progress_folder,
     report_folder,
@@ -29,6 +30,9 @@ from cryvision.learning.checkpoints import Checkpoints, data_sha256
 from cryvision.learning.clip_windows import crying_windows
 from cryvision.learning.crossvalidation import Measured, cross_validate_each, skill_entry
 from cryvision.learning.datasets import Dataset, LabelledClip, find_labelled_clips
+from cryvision.learning.formats import format_warnings
+from cryvision.learning.own_features import array_samples
+from cryvision.learning.report import check_folder, write_report
 from cryvision.learning.saving import Settings, save_stack
 from cryvision.learning.splits import check_disjoint, grouped_folds
 from cryvision.learning.stacking import Samples, fit_stack
@@ -87,7 +91,8 @@ def train(
     overwrite : bool
         Whether to replace an older bundle.
     log, on_problem : callable, optional
-        Called with one line of progress, or one line on a clip that was left out.
+        Called with one line of progress or of what is worth knowing, and with one line on each
+        clip that was left out.
 
     Returns
     -------
@@ -100,24 +105,25 @@ def train(
     MissingDependencyError
         With ``require_face``, if the face detector or the backbone is not on this machine.
     """
-    say, report = log or (lambda line: None), on_problem or log or (lambda line: None)
-    if gate not in GATES:
-        raise ConfigError(f"gate must be one of {', '.join(GATES)}; got {gate!r}")
-    bundles.check_target(out, overwrite)
+    say = log or (lambda line: None)
+    face = face or FaceConfig()
+    _check_settings(gate, face)
+    _check_places(out, overwrite)
     data = find_labelled_clips(source, subject_pattern)
     labels = class_names(data)
     check_subjects(data)
+    folds = folds_of(data, labels, n_folds, seed)
+    for line in _remarks(data):
+        say(line)
     gate_bundle = Bundle.load() if gate == "cry" else None
     samples, unreadable, settings = _features(
-        data, labels, gate_bundle, face or FaceConfig(), require_face, cache, say, report
+        data, labels, gate_bundle, face, require_face, cache, say
     )
     for problem in [*data.problems, *unreadable]:
-        report(problem)
-    recipe = recipe_for(settings)
+        (on_problem or say)(problem)
     return _fit_and_save(
-        data, samples, labels, recipe, settings, out,
-        gate=gate_bundle, n_folds=n_folds, seed=seed, overwrite=overwrite,
-        corpus=Path(source).name, say=say,
+        data, samples, labels, folds, recipe_for(settings), settings, out,
+        gate=gate_bundle, seed=seed, overwrite=overwrite, corpus=Path(source).name, say=say,
     )  # fmt: skip
 
 
@@ -137,39 +143,44 @@ def train_arrays(
     Parameters
     ----------
     features : mapping of str to array_like of float, shape (n, d)
-        Sets of features by name; a row that one is missing for holds NaN.
+        Sets of features by name: lower-case letters, digits, ``-`` and ``_``. A row that holds
+        NaN lacks that set.
     labels : sequence of str, length n
         The class of each row.
     subjects : sequence of str, length n
         Of each row; no subject is on both sides of a split.
     out : path
-        The bundle to write.
+        The bundle to write, and a report beside it; see `train`.
     n_folds, seed, overwrite, log
         As for `train`.
 
     Returns
     -------
     Bundle
-        It predicts by `Bundle.predict_arrays`; clips it cannot classify.
+        It predicts by `Bundle.predict_arrays`, from the sets that a row has; clips it cannot
+        classify. Its labels are in alphabetical order.
 
     Raises
     ------
     ConfigError
         If the arrays do not fit each other.
     """
-    bundles.check_target(out, overwrite)
-    samples, names = _array_samples(features, labels, subjects)
+    say = log or (lambda line: None)
+    _check_places(out, overwrite)
+    samples, remarks = array_samples(features, labels, subjects)
     clips = [
-        LabelledClip(Path(f"row-{i}"), label, str(subject), "manifest")
+        LabelledClip(Path(f"row-{i}"), str(label), str(subject), "manifest")
         for i, (label, subject) in enumerate(zip(labels, subjects, strict=True))
     ]
-    data = Dataset(tuple(clips), ())
+    data = Dataset(tuple(clips), tuple(remarks))
     check_subjects(data)
+    for line in remarks:
+        say(line)
     recipe = tuple(head_branch(name) for name in samples.features)
+    names = class_names(data)
     return _fit_and_save(
-        data, samples, names, recipe, {}, out,
-        gate=None, n_folds=n_folds, seed=seed, overwrite=overwrite,
-        corpus="arrays", say=log or (lambda line: None),
+        data, _with_anything(samples), names, folds_of(data, names, n_folds, seed), recipe, {}, out,
+        gate=None, seed=seed, overwrite=overwrite, corpus="arrays", say=say,
     )  # fmt: skip
 
 
@@ -193,7 +204,13 @@ def check_subjects(data: Dataset) -> None:
 
 
 def folds_of(data: Dataset, labels: Sequence[str], n_folds: int, seed: int) -> list[np.ndarray]:
-    """Divide clips by subject, or as the manifest does: ``test`` is judged, the rest trained on."""
+    """Divide clips by subject, or as the manifest does: ``test`` is judged, the rest trained on.
+
+    Returns
+    -------
+    list of ndarray of int
+        Numbers of the clips that are judged together; one for splits that were given.
+    """
     subjects = [clip.subject for clip in data.clips]
     if any(clip.split for clip in data.clips):
         test = np.array([i for i, clip in enumerate(data.clips) if clip.split == "test"], int)
@@ -201,9 +218,42 @@ def folds_of(data: Dataset, labels: Sequence[str], n_folds: int, seed: int) -> l
         if not len(test) or not len(rest):
             raise ConfigError("given splits must hold clips for 'test' and others to train on")
         check_disjoint([subjects[i] for i in rest], [subjects[i] for i in test])
+        unseen = set(labels) - {data.clips[i].label for i in rest}
+        if unseen:
+            raise ConfigError(
+                f"each class needs clips outside of 'test' to train on; {min(unseen)!r} has none"
+            )
         return [test]
     indices = [labels.index(clip.label) for clip in data.clips]
     return grouped_folds(subjects, indices, min(n_folds, len(set(subjects))), seed)
+
+
+def _check_settings(gate: str, face: FaceConfig) -> None:
+    if gate not in GATES:
+        raise ConfigError(f"gate must be one of {', '.join(GATES)}; got {gate!r}")
+    sound = next(iter(SOUNDS.values()))
+    if (face.window_samples, face.hop_samples) != (sound.window_samples, sound.hop_samples):
+        raise ConfigError(
+            f"windows of faces must be those of sound, {sound.window_seconds:g} s every "
+            f"{sound.hop_seconds:g} s; got {face.window_seconds:g} and {face.hop_seconds:g} s"
+        )
+
+
+def _check_places(out: str | os.PathLike[str], overwrite: bool) -> None:
+    """Find out before any work whether bundle and report may be written."""
+    bundles.check_target(out, overwrite)
+    check_folder(report_folder(out))
+
+
+def _remarks(data: Dataset) -> list[str]:
+    """Say what makes it doubtful that skill can be learnt or measured."""
+    remarks = format_warnings(data.clips)
+    if subject_source(data) == "file":
+        remarks.append(
+            "subjects are not known, so each file counts as one: the bundle is never said to have "
+            "skill; give a subject pattern or a manifest"
+        )
+    return remarks
 
 
 def _features(
@@ -214,7 +264,6 @@ def _features(
     require_face: bool,
     cache: str | os.PathLike[str] | None,
     say: Log,
-    report: Log,
 ) -> tuple[Samples, list[str], Settings]:
     """Features of all clips; without faces where this machine cannot look at them."""
     from cryvision.download import cache_folder
@@ -232,40 +281,24 @@ def _features(
     except MissingDependencyError as error:
         if require_face:
             raise
-        report(f"the face branch is left out: {error}")
+        say(f"the face branch is left out: {error}")
         del settings[FACE]
         samples, unreadable = crying_windows(
             data.clips, labels, SOUNDS, gate, progress, None, folder
         )
     for name in list(settings):
         if not samples.has(name).any():
-            report(f"the branch on {name} is left out: no window of any clip has it")
+            say(f"the branch on {name} is left out: no window of any clip has it")
             del settings[name], samples.features[name]
-    return samples, unreadable, settings
+    if not settings:
+        raise CryvisionError("training needs clips with sound or a face; none of these has any")
+    return _with_anything(samples), unreadable, settings
 
 
-def _array_samples(
-    features: Mapping[str, ArrayLike], labels: Sequence[str], subjects: Sequence[str]
-) -> tuple[Samples, tuple[str, ...]]:
-    n = len(labels)
-    if len(subjects) != n:
-        raise ConfigError(f"subjects must be one a label; got {len(subjects)} and {n}")
-    tables = {name: np.asarray(values, np.float32) for name, values in features.items()}
-    for name, table in tables.items():
-        if table.ndim != 2 or len(table) != n or not table.shape[1]:
-            raise ConfigError(
-                f"the feature {name!r} must have shape ({n}, d), d at least 1; got {table.shape}"
-            )
-        if np.isinf(table).any() or np.isnan(table).all():
-            raise ConfigError(f"the feature {name!r} must hold finite numbers, NaN where missing")
-    if not tables:
-        raise ConfigError("features must hold at least one array; got none")
-    names = tuple(sorted(set(labels)))
-    if len(names) < 2:
-        raise ConfigError(f"training needs rows of two classes or more; got {', '.join(names)}")
-    rows = np.arange(n).astype(str)
-    codes = np.array([names.index(label) for label in labels])
-    return Samples(tables, codes, np.asarray(subjects, str), rows), names
+def _with_anything(samples: Samples) -> Samples:
+    """Leave out rows that have no feature at all: there is nothing to learn from them."""
+    known = np.any([samples.has(name) for name in samples.features], axis=0)
+    return samples if known.all() else samples[np.flatnonzero(known)]
 
 
 def _modality_sets(recipe: Sequence[Branch], settings: Settings) -> dict[tuple[str, ...], set[str]]:
@@ -288,20 +321,17 @@ def _fit_and_save(
     data: Dataset,
     samples: Samples,
     labels: Sequence[str],
+    folds: Sequence[np.ndarray],
     recipe: Sequence[Branch],
     settings: Settings,
     out: str | os.PathLike[str],
     *,
     gate: Bundle | None,
-    n_folds: int,
     seed: int,
     overwrite: bool,
     corpus: str,
     say: Log,
 ) -> Bundle:
-    from cryvision.learning.report import write_report
-
-    folds = folds_of(data, labels, n_folds, seed)
     given = len(folds) == 1
     protocol = "given split, subjects apart" if given else f"grouped {len(folds)}-fold"
     checkpoints = Checkpoints(
@@ -328,8 +358,9 @@ def _fit_and_save(
         stack, recipe, settings, samples, labels, out,
         seed=seed, skill=skill, corpus=corpus, gate=gate, overwrite=overwrite,
     )  # fmt: skip
-    clips, windows = measured[0]
-    write_report(report_folder(out), clips, windows, labels, skill, stack.curves, data)
+    together = measured[0]
+    of_together = skill[: len(together)]
+    write_report(report_folder(out), *together, labels, of_together, stack.curves, data)
     checkpoints.remove()
     return bundle
 
@@ -352,5 +383,5 @@ def _facts(
         "folds": [fold.tolist() for fold in folds],
         "seed": seed,
         "gate": None if gate is None else gate.sha256,
-        "versions": [platform.python_version(), version("keras"), version("tensorflow")],
+        "versions": {"python": platform.python_version(), **{n: version(n) for n in VERSIONED}},
     }

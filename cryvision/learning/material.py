@@ -19,6 +19,9 @@ DONATEACRY = "donateacry"
 _DONATEACRY_COLUMN = "app_version"
 """What only clips with a donateacry name know of themselves."""
 
+_NOT_ANNOTATED = ": a clip without labels"
+"""How `find_annotated_clips` reports such a clip."""
+
 _LABELS_SHOWN = 5
 
 
@@ -103,10 +106,9 @@ def find_material(
             f"{source}: bundle {bundle.name!r} is judged on clips with {wanted}; there are none"
             f"{first}"
         )
-    if labelled and problems:
-        # Most clips of a corpus of classes have no annotations; a line for each would be noise.
-        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-        problems = [f"not used to judge when crying is: {problems[0]}{more}"]
+    if labelled:
+        # That a clip with a class has no annotations is no problem.
+        problems = [problem for problem in problems if not problem.endswith(_NOT_ANNOTATED)]
     known = {clip.path: clip for clip in labelled}
     return Material(
         {Stretch(clip.path, clip.start_s, clip.end_s): clip for clip in labelled},

@@ -49,7 +49,7 @@ def save_stack(
         What the stack was fitted by.
     settings : mapping of str to SoundConfig or FaceConfig
     samples : Samples
-        Real rows on which Keras and ONNX must agree; some of them are drawn.
+        Real rows on which Keras and ONNX must agree; up to ``PARITY_ROWS`` are drawn for each part.
     labels, out, seed, skill, overwrite
         As for `cryvision.bundle.save`.
     corpus : str
@@ -60,9 +60,8 @@ def save_stack(
         More of what `cryvision.bundle.save` takes, or other values for it: ``name``, ``sources``,
         ``command``, ``notes``, ``texts``.
     """
-    rows = np.linspace(0, len(samples) - 1, min(PARITY_ROWS, len(samples))).astype(int)
     with tempfile.TemporaryDirectory() as folder:
-        parts, models = _stack_parts(stack, recipe, settings, samples[rows], Path(folder))
+        parts, models = _stack_parts(stack, recipe, settings, samples, Path(folder))
         sources = [{"name": corpus, "licence": "the owner's", "url": "", "changes": "none"}]
         carried: list[dict[str, Any]] = []
         if gate is not None:
@@ -104,10 +103,9 @@ def _stack_parts(
     from cryvision.export.onnx import part_files
 
     parts, models = [], {}
-    outputs = stack.outputs(recipe, samples)
     for branch in recipe:
-        known = samples.features[branch.feature][samples.has(branch.feature)]
-        inputs = {branch.feature: known.astype(np.float32)}
+        rows = _drawn(samples.has(branch.feature))
+        inputs = {branch.feature: samples.features[branch.feature][rows].astype(np.float32)}
         model = stack.branches[branch.name]
         models[branch.name], agreement = part_files(model, folder, branch.name, inputs)
         config = settings.get(branch.feature)
@@ -121,6 +119,13 @@ def _stack_parts(
                 config if isinstance(config, FaceConfig) else None,
             )
         )
+    outputs = stack.outputs(recipe, samples[_drawn(np.ones(len(samples), bool))])
     models["ensemble"], agreement = part_files(stack.ensemble, folder, "ensemble", outputs)
     parts.append(Part("ensemble", "ensemble", tuple(outputs), None, agreement))
     return parts, models
+
+
+def _drawn(there: np.ndarray) -> np.ndarray:
+    """Numbers of some of the rows that are there, from the first to the last."""
+    rows = np.flatnonzero(there)
+    return rows[np.linspace(0, len(rows) - 1, min(PARITY_ROWS, len(rows))).astype(int)]

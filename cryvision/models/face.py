@@ -9,6 +9,9 @@ from cryvision.models.calibration import calibration_layer_class
 if TYPE_CHECKING:
     import keras
 
+LAYERS = ("standardised", "flat", "less", "hidden", "less_hidden", "logits", "calibration")
+"""Names that the input of a head must not have."""
+
 HIDDEN_UNITS = 64
 DROPOUT = 0.5
 
@@ -26,7 +29,7 @@ def build_head(
         Width of the pooled backbone, or of any row of numbers.
     n_classes : int
     name : str
-        Of the input.
+        Of the input; not one of ``LAYERS``.
 
     Returns
     -------
@@ -38,10 +41,10 @@ def build_head(
     from keras import layers
 
     row = keras.Input((n_inputs,), name=name)
-    x = layers.Flatten()(scaling(row))
-    x = layers.Dropout(DROPOUT)(x)
+    x = layers.Flatten(name="flat")(scaling(row))
+    x = layers.Dropout(DROPOUT, name="less")(x)
     x = layers.Dense(HIDDEN_UNITS, activation="relu", name="hidden")(x)
-    x = layers.Dropout(DROPOUT)(x)
+    x = layers.Dropout(DROPOUT, name="less_hidden")(x)
     logits = layers.Dense(n_classes, name="logits")(x)
     probabilities = calibration_layer_class()(name="calibration")(logits)
     return keras.Model(row, probabilities)

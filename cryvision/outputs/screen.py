@@ -32,12 +32,11 @@ Box = tuple[float, float, float, float]
 
 
 class _Bar(NamedTuple):
-    """One smoothed probability over the frames, and where it is shown."""
+    """One smoothed probability over the frames."""
 
     name: str
     values: NDArray[np.float32]
     colour: tuple[int, ...]
-    top: int
 
 
 class Screen:
@@ -58,19 +57,19 @@ class Screen:
     def __init__(self, classification: Classification, frame_shape: tuple[int, ...]) -> None:
         self._found = classification
         self._classes = class_names(classification)
+        self._bars = _bars(classification, self._classes)
         self._height, self._width = frame_shape[:2]
         width = max(MIN_WIDTH_PX, self._width + self._width % 2)
-        self._text_px = max(11, width // 45)
+        self._text_px = max(12, width // 40)
         self._line_px = round(1.7 * self._text_px)
-        self._bars = self._placed_bars()
+        # A line for the label, one for each bar, and one for the events.
         height = self._height + (len(self._bars) + 2) * self._line_px + self._text_px
         self.canvas = np.zeros((height + height % 2, width, 3), np.uint8)
-        # Names to the left and values to the right of the bars.
         names = [lettering(printable(bar.name), self._text_px) for bar in self._bars]
         name_px = min(max((name.shape[1] for name in names), default=0), 2 * width // 5)
         self._values_x = width - self._text_px - lettering("0.00", self._text_px).shape[1]
         self._bars_x = (2 * self._text_px + name_px, self._values_x - self._text_px)
-        self._panel = self._drawn_panel([name[:, :name_px] for name in names])
+        self._panel = self._unchanging_panel([name[:, :name_px] for name in names])
         self._event_at = np.full(len(classification.timeline.get("time_s", ())), -1)
         for number, event in enumerate(classification.events):
             first, last = (round(t * FRAME_RATE_HZ) for t in (event.onset_s, event.offset_s))
@@ -86,59 +85,52 @@ class Screen:
         picture[:] = frame
         if face is not None:
             _outline(picture, face, max(2, self._text_px // 6))
+        self._draw_panel(k)
+
+    def _draw_panel(self, k: int) -> None:
         panel, text_px = self.canvas[self._height :], self._text_px
         panel[:] = self._panel
         time = lettering(clock(k / FRAME_RATE_HZ, decimals=0), text_px)
         time_x = panel.shape[1] - text_px - time.shape[1]
-        _write(panel, time, time_x, text_px // 2, _DIM)
+        _write(panel, time, time_x, self._text_y(0), _DIM)
         caption = lettering(printable(self._caption(k)), text_px)
-        _write(panel, caption[:, : time_x - 2 * text_px], text_px, text_px // 2)
+        _write(panel, caption[:, : time_x - 2 * text_px], text_px, self._text_y(0))
         first_x, last_x = self._bars_x
-        for bar in self._bars:
+        for line, bar in enumerate(self._bars, start=1):
             value = bar.values[k] if k < len(bar.values) else np.nan
             known = np.isfinite(value)
             if known:
                 to_x = first_x + round(float(value) * (last_x - first_x))
-                panel[bar.top : bar.top + text_px, first_x:to_x] = bar.colour
+                panel[self._bar_rows(line), first_x:to_x] = bar.colour
             shown = lettering(f"{value:.2f}" if known else "-", text_px)
-            _write(panel, shown, self._values_x, bar.top)
+            _write(panel, shown, self._values_x, self._text_y(line))
         now_x = self._at_x(k / FRAME_RATE_HZ)
-        panel[self._strip(), now_x : now_x + max(2, text_px // 6)] = _TEXT
+        strip = self._bar_rows(len(self._bars) + 1)
+        panel[strip, now_x : now_x + max(2, text_px // 6)] = _TEXT
 
-    def _placed_bars(self) -> list[_Bar]:
-        timeline = self._found.timeline
-        values = {name: timeline[f"{name}_smooth"] for name in self._classes}
-        shown = sorted(values, key=lambda name: -np.nanmax(values[name]))[:MAX_BARS]
-        unsure = self._found.label == "not sure"
-        colours = {name: (_DIM,) * 3 if unsure else _BLUE for name in values if name in shown}
-        if "cry_smooth" in timeline and "cry" not in values:
-            values["cry"] = timeline["cry_smooth"]
-            colours = {"cry": _ORANGE, **colours}
-        return [
-            _Bar(name, values[name], colour, self._text_px // 2 + row * self._line_px)
-            for row, (name, colour) in enumerate(colours.items(), start=1)
-        ]
-
-    def _drawn_panel(self, names: Sequence[NDArray[np.uint8]]) -> Frame:
-        """What stays the same below all frames: names, tracks of bars, and the events."""
+    def _unchanging_panel(self, names: Sequence[NDArray[np.uint8]]) -> Frame:
+        """What is the same below all frames: names, tracks of bars, and the events."""
         panel = np.full_like(self.canvas[self._height :], _BACKGROUND)
-        first_x, last_x = self._bars_x
-        for bar, name in zip(self._bars, names, strict=True):
-            _write(panel, name, self._text_px, bar.top)
-            panel[bar.top : bar.top + self._text_px, first_x:last_x] = _TRACK
-        panel[self._strip(), self._text_px : self._at_x(self._found.duration_s)] = _TRACK
+        for line, name in enumerate(names, start=1):
+            _write(panel, name, self._text_px, self._text_y(line))
+            panel[self._bar_rows(line), slice(*self._bars_x)] = _TRACK
+        strip = self._bar_rows(len(names) + 1)
+        panel[strip, self._at_x(0.0) : self._at_x(self._found.duration_s)] = _TRACK
         for event in self._found.events:
             first_x, last_x = self._at_x(event.onset_s), self._at_x(event.offset_s)
-            panel[self._strip(), first_x : max(last_x, first_x + 1)] = _ORANGE
+            panel[strip, first_x : max(last_x, first_x + 1)] = _ORANGE
         return panel
 
-    def _strip(self) -> slice:
-        """Rows of the panel that show the events of the whole clip."""
-        top = self._text_px // 2 + (len(self._bars) + 1) * self._line_px
-        return slice(top, top + self._text_px)
+    def _text_y(self, line: int) -> int:
+        return self._text_px // 2 + line * self._line_px
+
+    def _bar_rows(self, line: int) -> slice:
+        """Rows of the panel for a bar, as high as the capitals of the text beside it."""
+        baseline = self._text_y(line) + self._text_px
+        return slice(baseline - round(0.73 * self._text_px), baseline)
 
     def _at_x(self, time_s: float) -> int:
-        """Where a time of the clip is in the strip of its events."""
+        """Where a time is in the strip that shows the events of the whole clip."""
         share = min(1.0, max(0.0, time_s / max(self._found.duration_s, 1 / FRAME_RATE_HZ)))
         return self._text_px + round(share * (self.canvas.shape[1] - 2 * self._text_px))
 
@@ -147,8 +139,8 @@ class Screen:
         found, timeline = self._found, self._found.timeline
         number = self._event_at[k] if k < len(self._event_at) else -1
         if number < 0 and found.detector.cry is not None:
-            known = k < len(self._event_at) and np.isfinite(timeline["cry"][k])
-            return "no cry" if known else ""
+            cry = timeline.get("cry", ())
+            return "no cry" if k < len(cry) and np.isfinite(cry[k]) else ""
         unsure = found.label == "not sure"
         if self._classes and not unsure and k < len(self._event_at):
             now = [timeline[f"{name}_smooth"][k] for name in self._classes]
@@ -160,6 +152,21 @@ class Screen:
             label = found.events[number].label
             return f"{label}, not sure" if unsure else label
         return "cry, reason not sure" if unsure else "cry"
+
+
+def _bars(classification: Classification, classes: Sequence[str]) -> list[_Bar]:
+    """What bars there are: crying, where it was looked for, and the classes.
+
+    Those of classes are grey where the bundle is not known to tell them apart.
+    """
+    timeline = classification.timeline
+    colour = (_DIM,) * 3 if classification.label == "not sure" else _BLUE
+    bars = [_Bar(name, timeline[f"{name}_smooth"], colour) for name in classes]
+    peaks = sorted((float(np.nanmax(bar.values)) for bar in bars), reverse=True)[:MAX_BARS]
+    bars = [bar for bar in bars if np.nanmax(bar.values) >= peaks[-1]][:MAX_BARS]
+    if "cry_smooth" in timeline and "cry" not in classes:
+        bars.insert(0, _Bar("cry", timeline["cry_smooth"], _ORANGE))
+    return bars
 
 
 def _write(panel: Frame, lettering: NDArray[np.uint8], x: int, y: int, grey: int = _TEXT) -> None:

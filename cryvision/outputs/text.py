@@ -23,6 +23,16 @@ _FIGURE_NAMES = {
 }
 _MOST_FIGURES = 2
 
+_UNSKILLED = (
+    "on subjects it had not met, this bundle was not measured to tell these labels better than "
+    "their shares in the training data do"
+)
+_SUBJECTS = {
+    "pattern": "subjects known from file names",
+    "manifest": "subjects known from a manifest",
+    "file": "each file taken for a subject of its own",
+}
+
 
 def describe(classification: Classification) -> str:
     """Say what was found in a clip, for a person to read.
@@ -48,6 +58,8 @@ def describe(classification: Classification) -> str:
     lines += _row("label", printable(classification.label) + (f", from {source}" if source else ""))
     if classification.probabilities:
         lines += _row("", _probabilities_text(classification))
+        if classification.label == "not sure":
+            lines += _row("why", _UNSKILLED)
     if classification.face_share is not None:
         share = 100 * classification.face_share
         lines += _row("face", f"seen in {share:.1f} % of the frames" if share else "none was seen")
@@ -165,7 +177,7 @@ def printable(text: str) -> str:
 
 
 def _event_lines(events: Sequence[Event], label: str) -> list[str]:
-    """One aligned line an event, and below it what each branch said where there are several."""
+    """One aligned line an event; below it what each of several branches said, if it is believed."""
     long = any(event.offset_s >= 3600 for event in events)
     times = [[clock(s, long=long) for s in (event.onset_s, event.offset_s)] for event in events]
     width = max((len(time) for pair in times for time in pair), default=0)
@@ -183,19 +195,18 @@ def _event_lines(events: Sequence[Event], label: str) -> list[str]:
             _loudness(event),
         ]
         lines.append("   ".join(parts).rstrip())
-        if len(event.branches) > 1:
-            lines += _row("", _branches_text(event, label))
+        if len(event.branches) > 1 and label != "not sure":
+            lines += _row("", _branches_text(event))
     return lines
 
 
-def _branches_text(event: Event, label: str) -> str:
+def _branches_text(event: Event) -> str:
     """The most probable class of each branch over an event."""
     said = []
     for branch, means in event.branches.items():
         likeliest = max(means, key=means.__getitem__)
         said.append(f"{printable(branch)}: {printable(likeliest)} {_score(means[likeliest])}")
-    shown = ", ".join(text.replace(" ", _NO_BREAK) for text in said)
-    return f"experimental: {shown}" if label == "not sure" else shown
+    return ", ".join(text.replace(" ", _NO_BREAK) for text in said)
 
 
 def _loudness(event: Event) -> str:
@@ -261,7 +272,7 @@ def _skill_text(entry: Mapping[str, Any]) -> str:
     protocol = printable(str(entry.get("protocol") or "protocol not stated"))
     subjects = entry.get("subjects")
     if subjects:
-        protocol += f", {printable(str(subjects))}"
+        protocol += f", {printable(str(_SUBJECTS.get(subjects, subjects)))}"
         protocol += " subjects" if isinstance(subjects, int) else ""
     return f"{text}; {protocol}"
 

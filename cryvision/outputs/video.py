@@ -25,14 +25,18 @@ from cryvision.result import Classification
 
 log = logging.getLogger(__name__)
 
-BLUR_WIDTH_PX = 640
-"""Width of the copies on which faces to blur are looked for: small ones in the background too."""
+BLUR_WIDTHS_PX = (320, 640)
+"""Widths of the copies on which faces to blur are looked for: YuNet misses faces that fill a wide
+one, and in a narrow one those in the background."""
+
+BLUR_EVERY_FRAMES = 3
+"""Faces to blur are looked for in one of so many frames."""
 
 BLUR_SCORE = 0.4
 """Faces that score this are blurred: rather too much than too little."""
 
 BLUR_SECONDS = 0.5
-"""A face counts as there for so long before and after it is seen: detectors miss single frames."""
+"""A face counts as there for so long before and after it is seen: detectors miss some frames."""
 
 BLUR_MARGIN = 0.3
 """Share of a face's box that is blurred around it too, on each side."""
@@ -98,15 +102,20 @@ def write_video(classification: Classification, path: Path, *, blur_faces: bool 
             encoder.finish()
 
 
-def face_detector() -> YuNet:
-    """Load the detector of the faces to blur.
+def face_detectors() -> list[YuNet]:
+    """Load what finds the faces to blur.
+
+    Returns
+    -------
+    list of YuNet
+        One for each width of `BLUR_WIDTHS_PX`.
 
     Raises
     ------
     MissingDependencyError
         If OpenCV or the detector's model is not on this machine.
     """
-    return YuNet(BLUR_WIDTH_PX, BLUR_SCORE)
+    return [YuNet(width_px, BLUR_SCORE) for width_px in BLUR_WIDTHS_PX]
 
 
 def _pictures(
@@ -132,12 +141,13 @@ def _face_finder() -> FaceFinder | None:
 
 def _face_regions(path: str) -> list[list[_Region]]:
     """What is to be blurred in each frame of a clip."""
-    detector = face_detector()
-    regions = []
+    detectors = face_detectors()
+    regions: list[list[_Region]] = []
     with open_clip(path, sound=False) as clip:
-        for piece in clip.pieces():
+        for k, piece in enumerate(clip.pieces()):
             frame = cast(Frame, piece.frame)
-            found = detector.faces(frame, TURNS_DEGREES)
+            looking = detectors if k % BLUR_EVERY_FRAMES == 0 else []
+            found = chain.from_iterable(d.faces(frame, TURNS_DEGREES) for d in looking)
             regions.append(_merged(_region(face.box, frame.shape) for face in found))
     if not any(regions):
         log.warning("%s: no face was found that could be blurred", ffmpeg.shown(path))
@@ -180,7 +190,7 @@ def _blur(frame: Frame, regions: Iterable[_Region]) -> None:
 def _command(info: MediaInfo, duration_s: float, shape: tuple[int, ...], path: Path) -> list[str]:
     """What to tell ffmpeg: frames come by its standard input, the sound from the clip."""
     builder = ffmpeg.command_builder()
-    size = f"{shape[1]}x{shape[0]}"
+    size = shape[1], shape[0]
     frames = builder.input(
         "pipe:0", format="rawvideo", pix_fmt="rgb24", video_size=size, framerate=FRAME_RATE_HZ
     ).filter("scale", out_color_matrix="bt709", out_range="tv")

@@ -14,7 +14,13 @@ import pytest
 from drivers import ORPHAN_SECONDS, kill_and_finish, names, read_table, wait_for
 
 from cryvision.batch import engines
-from cryvision.batch.run import run, score
+from cryvision.batch.job import Job
+from cryvision.batch.locks import try_lock
+from cryvision.batch.rows import COLUMNS
+from cryvision.batch.run import score
+from cryvision.batch.sources import ListedClip
+from cryvision.batch.supervisor import Supervisor
+from cryvision.batch.work import Work
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -296,15 +302,56 @@ class TestRefused:
         assert not list(tmp_path.glob("t.*"))
 
 
-def test_a_small_job_has_one_worker_and_a_large_one_a_core_each(monkeypatch, make_clips, null_job):
-    used: list[int] = []
+class TestWork:
+    def _work(self, n: int, size_bytes: int = 0) -> Work:
+        clips = [ListedClip(f"{i}", f"{i}.wav", size_bytes, f"{i}.wav") for i in range(n)]
+        return Work(lambda: iter(clips), n, n * size_bytes)
 
-    def engine(job, shards, *, workers, time_limit_s):
-        used.append(workers)
-        yield from ()
+    def test_a_small_job_has_one_worker_and_a_large_one_all_there_is_room_for(self):
+        assert self._work(1).workers(4) == self._work(40).workers(4) == 1
+        assert self._work(1000).workers(4) == 4
+        assert self._work(2, 2_000_000_000).workers(4) == 2  # two clips of hours
 
-    monkeypatch.setattr(engines, "available_cpus", lambda: 4)
-    clips = make_clips(*(f"{i}.wav" for i in range(200)))
-    run(null_job, [str(clips / "1.wav")], str(clips / "small.csv"), engine=engine)
-    run(null_job, [str(clips)], str(clips / "large.csv"), engine=engine)
-    assert used == [1, 4]
+    @pytest.mark.parametrize(("n", "workers"), [(1, 4), (50, 2), (457, 2), (100_000, 64)])
+    def test_shards_hold_each_clip_once_in_order_and_some_for_each_worker(self, n, workers):
+        shards = list(self._work(n).shards(workers))
+        assert [clip.path for shard in shards for clip in shard] == [f"{i}.wav" for i in range(n)]
+        assert max(map(len, shards)) <= 200
+        assert len(shards) >= min(n, 8 * workers)
+
+    def test_a_shard_of_large_clips_is_short(self):
+        shards = list(self._work(10_000, 100_000_000).shards(1))
+        assert {len(shard) for shard in shards} == {2}
+
+    def test_threads_are_divided_among_the_workers(self, monkeypatch, make_clips, run_null):
+        given: list[int] = []
+
+        class Counted(Supervisor):
+            def __init__(self, job: Job, time_limit_s: float, threads: int) -> None:
+                given.append(threads)
+                super().__init__(job, time_limit_s, threads)
+
+        monkeypatch.setattr(engines, "available_cpus", lambda: 4)
+        monkeypatch.setattr(engines, "Supervisor", Counted)
+        run_null(make_clips("a.wav", "b.wav"), workers=2)
+        assert given == [2, 2]
+
+
+def test_files_of_workers_that_nobody_watches_any_more_are_removed(tmp_path, monkeypatch, null_job):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    old, new, held = (tmp_path / f"cryvision-worker-{name}" for name in ("old", "new", "held"))
+    for folder in (old, new, held):
+        folder.mkdir()
+        (folder / "log").touch()
+        (folder / "copy.wav").touch()
+    for folder in (old, held):
+        os.utime(folder, (1, 1))
+    with open(held / "log", "r+b") as log:
+        assert try_lock(log)
+        Supervisor(null_job, 1.0, 1)
+        assert sorted(p.name for p in tmp_path.iterdir()) == [held.name, new.name]
+
+
+def test_every_column_is_on_the_page():
+    page = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
+    assert not [name for name in COLUMNS if f"`{name}`" not in page]

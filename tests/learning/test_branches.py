@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,12 +75,12 @@ class TestRowsSetAside:
 
 class TestFitting:
     @pytest.fixture
-    def model(self) -> Iterator[keras.Model]:
+    def model(self) -> keras.Model:
         import keras
 
         branches.begin(0)
         inputs = keras.Input((1,))
-        yield keras.Model(inputs, keras.layers.Dense(1, kernel_initializer="zeros")(inputs))
+        return keras.Model(inputs, keras.layers.Dense(1, kernel_initializer="zeros")(inputs))
 
     def line(self, n_subjects: int = 12) -> Rows:
         """Rows whose target is their input, but minus it for the subjects set aside."""

@@ -11,7 +11,7 @@ from cryvision.config import SAMPLE_RATE_HZ, SoundConfig
 from cryvision.inputs import augment
 from cryvision.inputs.features import sound_windows
 from cryvision.learning.annotations import Interval
-from cryvision.learning.synthesis import NEGATIVES
+from cryvision.learning.synthesis import NEGATIVES, TONAL
 from cryvision.learning.windows import (
     COPIES,
     MIN_LEVEL_DBFS,
@@ -213,7 +213,10 @@ def test_synthetic_negatives_are_of_every_family_and_nobody() -> None:
     assert len(negatives) == 2 * len(NEGATIVES)
     assert len({sound.subject for sound in negatives}) == len(negatives)
     assert len({sound.clip for sound in negatives}) == len(negatives)
-    assert all(sound.cry == () and sound.source == "synthetic" for sound in negatives)
+    assert all(sound.cry == () for sound in negatives)
+    # Sources of their own, so that training can draw the tonal ones, the harder ones, more often.
+    assert {sound.source for sound in negatives} == {"synthetic", "tonal"}
+    assert sum(sound.source == "tonal" for sound in negatives) == 2 * len(TONAL)
     assert all(sound.samples.shape == (SAMPLE_RATE_HZ // 2,) for sound in negatives)
     again, other = synthetic_negatives(2, 0.5, seed=3), synthetic_negatives(2, 0.5, seed=4)
     pairs = list(zip(negatives, again, strict=True))

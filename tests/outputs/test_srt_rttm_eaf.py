@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import pysubs2
 import pytest
 
+from cryvision.cli import build_parser
 from cryvision.errors import MissingDependencyError
 from cryvision.outputs import write
 from cryvision.result import Event
@@ -139,3 +140,8 @@ def test_a_missing_pympi_is_one_line(make, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pympi", None)
     with pytest.raises(MissingDependencyError, match="pip install pympi-ling"):
         write(make(), tmp_path, ["eaf"])
+
+
+def test_classify_offers_them():
+    words = ["classify", "a.wav", "--formats", "srt,rttm,eaf"]
+    assert build_parser().parse_args(words).formats == ["srt", "rttm", "eaf"]

@@ -1,0 +1,146 @@
+"""``evaluate`` says how a bundle does on labelled recordings: text, JSON, files, exit status."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lab
+import numpy as np
+import phones
+import pytest
+from bundles import BUNDLE_V1
+
+from cryvision import cli
+from cryvision.bundle import Bundle
+from cryvision.commands import evaluate as command
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def evaluate(run: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Return ``evaluate(*arguments) -> Done``."""
+    monkeypatch.setattr(cli, "COMMANDS", (command,))
+    return lambda *arguments: run("evaluate", *arguments)
+
+
+@pytest.fixture
+def annotated(bout_wav: Path, tmp_path: Path) -> Path:
+    """A folder with two clips of which the small bundle hears one bout, marked as it is."""
+    for subject in ("ada", "ben"):
+        clip = tmp_path / "lab" / subject / "bout.wav"
+        clip.parent.mkdir(parents=True)
+        shutil.copy(bout_wav, clip)
+        lab.write_labels(clip, "csv", [(1.0, 2.0)])
+    return tmp_path / "lab"
+
+
+def test_the_text_comes_first(evaluate: Command, annotated: Path) -> None:
+    done = evaluate(BUNDLE_V1, annotated, "--subject-pattern", lab.SUBJECT_PATTERN)
+    assert done.code == 0
+    assert done.out.startswith(f"# tiny on {annotated}\n")
+    assert "## Agreement on crying: 2 clips of 2 subjects, 0.1 minutes" in done.out
+    assert "| windows: kappa" in done.out
+    assert "It was trained on: none." in done.out
+
+
+def test_json_is_one_object_and_the_files_are_where_they_were_wanted(
+    evaluate: Command, annotated: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "report"
+    done = evaluate(BUNDLE_V1, annotated, "--json", "--out", out)
+    assert done.code == 0
+    (record,) = done.objects
+    assert record["agreement"]["n_clips"] == 2
+    assert json.loads((out / "report.json").read_text()) == record
+    assert (out / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    assert f"wrote {out}" in done.err
+
+
+def test_clips_that_fail_give_exit_status_3_and_only_failures_1(
+    evaluate: Command, annotated: Path
+) -> None:
+    broken = annotated / "ada" / "bout.wav"
+    broken.write_text("this is no sound")
+    done = evaluate(BUNDLE_V1, annotated)
+    assert done.code == 3
+    assert f"- {broken}" in done.out
+    assert str(broken) in done.err
+    (annotated / "ben" / "bout.wav").write_text("this is no sound")
+    done = evaluate(BUNDLE_V1, annotated)
+    assert (done.code, done.out) == (1, "")
+    assert "nothing could be judged" in done.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--subject-pattern", "nobody"), 2, "must have a group"),
+        (("--runtime", "torch"), 2, "invalid choice"),
+        (("--out", BUNDLE_V1), 1, "only an older report is replaced"),
+    ],
+)
+def test_wrong_usage_is_said_before_any_clip_is_read(
+    evaluate: Command, annotated: Path, options: tuple[str, ...], code: int, words: str
+) -> None:
+    done = evaluate(BUNDLE_V1, annotated, *options)
+    assert (done.code, done.out) == (code, "")
+    assert words in done.err
+    assert "clips to classify" not in done.err
+
+
+def test_what_is_not_there_is_one_line(evaluate: Command, annotated: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    for arguments in ((nowhere, annotated), (BUNDLE_V1, nowhere)):
+        done = evaluate(*arguments)
+        assert (done.code, done.out) == (1, "")
+        (line,) = done.err.splitlines()
+        assert str(nowhere) in line
+
+
+def test_default_is_the_bundle_that_ships(
+    evaluate: Command, annotated: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    load = Bundle.load
+    asked: list[Any] = []
+
+    def loaded(cls: type[Bundle], path: Any = None) -> Bundle:
+        asked.append(path)
+        return load(BUNDLE_V1)
+
+    monkeypatch.setattr(Bundle, "load", classmethod(loaded))
+    monkeypatch.chdir(tmp_path)
+    assert evaluate("default", annotated).code == 0
+    (tmp_path / "default").mkdir()
+    assert evaluate("default", annotated).code == 0
+    assert asked == [None, "default"]
+
+
+def test_names_cannot_steer_the_terminal(
+    evaluate: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = phones.knowing_bundle(monkeypatch, name="ring\a")
+    monkeypatch.setattr(Bundle, "load", classmethod(lambda cls, path=None: bundle))
+    corpus = phones.write_corpus(tmp_path / "corpus", n_phones=1)
+    odd = corpus / "\x1b[31mred" / phones.clip_name(0, 9, "hungry")
+    lab.write_wav(odd, np.zeros(1600, np.float32))
+    done = evaluate("any", corpus)
+    assert done.code == 0
+    assert "x1b[31mred (1 clips)" in done.out
+    assert all(char.isprintable() for char in done.out.replace("\n", ""))
+
+
+def test_a_stop_is_exit_status_130_and_leaves_no_files(
+    evaluate: Command, annotated: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stopped(*given: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cryvision.learning.evaluate.classify", stopped)
+    done = evaluate(BUNDLE_V1, annotated, "--out", tmp_path / "report")
+    assert (done.code, done.out) == (130, "")
+    assert not (tmp_path / "report").exists()

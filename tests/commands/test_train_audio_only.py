@@ -1,0 +1,187 @@
+"""``train-audio-only`` makes a bundle and a report of a corpus; when stopped, it goes on later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lab
+import numpy as np
+import phones
+import pytest
+from bundles import reasons_bundle
+
+from cryvision import cli
+from cryvision.bundle import Bundle
+from cryvision.commands import evaluate, train_audio_only
+from cryvision.learning import audio_only, branches, crossvalidation
+
+N_PHONES = 4
+N_EPOCHS = 3
+"""Enough to have curves; what is learnt is tested elsewhere."""
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle whose detector hears tones as crying."""
+    return reasons_bundle(tmp_path_factory)
+
+
+@pytest.fixture
+def command(run: Command, gate: Bundle, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Return ``command(*arguments) -> Done``; the gate is the bundle that ships, too."""
+    load = Bundle.load
+    monkeypatch.setattr(
+        Bundle, "load", classmethod(lambda cls, path=None: load(path or gate.folder))
+    )
+    monkeypatch.setattr(cli, "COMMANDS", (train_audio_only, evaluate))
+    return run
+
+
+@pytest.fixture
+def train(command: Command, gate: Bundle) -> Command:
+    """Return ``train(*arguments) -> Done`` with the gate that hears tones, and two folds."""
+    options = ("--gate", gate.folder, "--folds", "2")
+    return lambda *arguments: command("train-audio-only", *options, *arguments)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One branch of the two, and few epochs."""
+    monkeypatch.setattr(audio_only, "RECIPE", audio_only.RECIPE[:1])
+    for name in ("AUTOENCODER_EPOCHS", "CLASSIFIER_EPOCHS", "ENSEMBLE_EPOCHS"):
+        monkeypatch.setattr(branches, name, N_EPOCHS)
+
+
+def said(err: str) -> list[str]:
+    """Lines of the log; what TensorFlow writes of itself is not ours."""
+    lines = [line for line in err.splitlines() if line.startswith("cryvision: ")]
+    return [line.removeprefix("cryvision: ") for line in lines]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
+    train: Command, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
+    broken = corpus / "tired" / phones.clip_name(0, 9, "tired")
+    broken.write_text("this is no sound")
+    out = tmp_path / "reasons"
+    fit = crossvalidation.fit_stack
+    n_fits = 0
+
+    def stopped_in_the_second_fold(*given: Any, **options: Any) -> Any:
+        nonlocal n_fits
+        n_fits += 1
+        if n_fits == 2:
+            raise KeyboardInterrupt
+        return fit(*given, **options)
+
+    monkeypatch.setattr(crossvalidation, "fit_stack", stopped_in_the_second_fold)
+    first = train(corpus, "--out", out)
+    assert (first.code, first.out) == (130, "")
+    assert "fold 1 of 2" in said(first.err)
+    assert not out.exists()
+
+    second = train(corpus, "--out", out)
+    assert second.code == 3  # a clip failed
+    assert any(line.startswith(f"left out: {broken}") for line in said(second.err))
+    assert "fold 1 of 2" not in said(second.err)
+    assert "fold 2 of 2" in said(second.err)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("corpus", "reasons", "reasons-report")
+    ]
+    _check_bundle(second, out)
+    _check_report(tmp_path / "reasons-report")
+    _check_evaluation(command("evaluate", out, corpus, "--json"), corpus)
+
+
+def _check_bundle(done: Any, out: Path) -> None:
+    bundle = Bundle.load(out)
+    assert bundle.labels == ("hungry", "tired")
+    assert [part.kind for part in bundle.parts] == ["detector", "branch", "ensemble"]
+    assert {entry["unit"] for entry in bundle.skill if entry["part"] == "ensemble"} == {
+        *("clip", "window")
+    }
+    assert done.out.startswith("bundle reasons, sha256 ")
+    assert "grouped 2-fold" in done.out
+    assert said(done.err)[-2:] == [f"wrote {out}", f"wrote {out}-report"]
+
+
+def _check_report(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {
+        *("report.json", "report.md", "confusion.png", "reliability.png", "learning_curves.png")
+    }
+    record = json.loads((folder / "report.json").read_text())
+    assert record["subjects"] == {"n": N_PHONES, "known_from": "pattern", "overlap": 0}
+    assert set(record["learning_curves"]) == {"branch_mfcc", "ensemble"}
+    assert len(record["learning_curves"]["ensemble"]["loss"]) == N_EPOCHS
+    windows = record["units"]["window"]
+    assert windows["n"] == 2 * N_PHONES * 4  # windows of 2 s end at 2, 2.5, 3 and 3.5 of 3.7 s
+
+
+def _check_evaluation(done: Any, corpus: Path) -> None:
+    """Judged on what it was trained on, the bundle says so."""
+    assert done.code == 3
+    (record,) = done.objects
+    assert record["units"]["clip"]["n"] == 2 * N_PHONES
+    assert any(repr(str(corpus)) in warning for warning in record["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--folds", "1"), 2, "n_folds must be at least 2; got 1"),
+        (("--folds", "two"), 2, "invalid int value: 'two'"),
+        (("--subject-pattern", "nobody"), 2, "must have a group"),
+        (("--gate", "nowhere"), 1, "nowhere"),
+    ],
+)
+def test_wrong_usage_is_a_line_and_leaves_nothing(
+    train: Command, tmp_path: Path, options: tuple[str, ...], code: int, words: str
+) -> None:
+    corpus = phones.write_corpus(tmp_path / "corpus", n_phones=1)
+    done = train(corpus, "--out", tmp_path / "out", *options)
+    assert (done.code, done.out) == (code, "")
+    assert words in done.err.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+
+def test_a_place_that_is_taken_is_refused_at_once(train: Command, tmp_path: Path) -> None:
+    taken = tmp_path / "notes"
+    taken.write_text("mine")
+    done = train(tmp_path, "--out", taken)
+    assert (done.code, done.out) == (1, "")
+    assert said(done.err) == [f"{taken}: exists already; nothing was written"]
+    assert taken.read_text() == "mine"
+
+
+def test_a_corpus_of_one_class_or_without_crying_trains_nothing(
+    train: Command, tmp_path: Path
+) -> None:
+    corpus = phones.write_corpus(tmp_path / "one", 2, {"hungry": 300.0})
+    done = train(corpus, "--out", tmp_path / "out")
+    assert done.code == 2
+    assert "clips of two classes or more; got hungry" in done.err
+    silent = phones.write_corpus(tmp_path / "silent", 1)
+    for path in silent.rglob("*.wav"):
+        lab.write_wav(path, np.zeros(48_000, np.float32))
+    done = train(silent, "--out", tmp_path / "out")
+    assert done.code == 1
+    assert "clips with crying in them; none of these has any" in done.err
+
+
+def test_without_a_corpus_donateacry_is_asked_for(
+    train: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fetched(log: Any) -> Path:
+        return tmp_path / "fetched"
+
+    monkeypatch.setattr("cryvision.learning.corpus.fetch_donateacry", fetched)
+    done = train("--out", tmp_path / "out")
+    assert done.code == 1
+    assert f"nothing is at {tmp_path / 'fetched'}" in done.err

@@ -1,0 +1,307 @@
+"""Whole exports of a toy bundle: files, the JSON beside them, and what is refused."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import toys
+from conftest import Exported
+
+from cryvision.bundle import Bundle
+from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
+from cryvision.export import deploy, litert, onnx_deploy, proof, windows
+from cryvision.export.deploy import export
+
+KINDS = ("onnx", "litert", "coreml")
+
+
+def listed(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail the test when a bundle's models are loaded before the arguments were judged."""
+
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError("work was begun")
+
+    monkeypatch.setattr(deploy, "build_graph", refuse)
+
+
+class TestFiles:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_the_file_and_its_json_are_there_and_nothing_else(
+        self, exported: Exported, kind: str
+    ) -> None:
+        report = exported(kind)
+        assert report.path.exists()
+        assert report.sidecar.name == f"{report.path.name}.json"
+        assert not [name for name in listed(report.path.parent) if name.startswith(".")]
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_it_was_proven_on_every_output_and_label(self, exported: Exported, kind: str) -> None:
+        report = exported(kind)
+        found = report.proofs[0]
+        assert set(found.max_difference) == {
+            *("probabilities", "cry", "level_dbfs"),
+            *("detector_logits", "mfcc_dnn_logits", "stft_dnn_logits", "ensemble_logits"),
+        }
+        assert found.labels_predicted == {"cry": 2, "probabilities": len(toys.LABELS)}
+        assert set(found.control) == {"detector", "mfcc-dnn", "stft-dnn", "ensemble"}
+        assert not report.warnings
+
+    def test_float32_meets_the_promised_numbers(self, exported: Exported) -> None:
+        for kind in ("onnx", "litert"):
+            found = exported(kind).proofs[0]
+            assert found.tolerance == 1e-4
+            assert max(found.max_difference[n] for n in ("probabilities", "cry")) <= 1e-4
+            assert max(found.max_difference_from_package.values()) <= 1e-3
+
+    def test_core_ml_is_float16_by_default(self, exported: Exported) -> None:
+        report = exported("coreml")
+        assert (report.precision, report.proofs[0].tolerance) == ("fp16", 1e-2)
+
+    def test_the_json_has_all_that_a_stream_needs(self, exported: Exported, toy: Bundle) -> None:
+        facts = json.loads(exported("onnx").sidecar.read_text())
+        assert facts["bundle"] == {"name": toy.name, "sha256": toy.sha256}
+        assert facts["labels"] == list(toys.LABELS)
+        assert facts["inputs"]["waveform"]["shape"] == [1, toys.MFCC.span_samples]
+        assert facts["detector"]["context_samples"] == toys.DETECTOR.context_samples
+        assert facts["detector"]["gate"]["enter"] == 0.5
+        assert facts["reason"] == {
+            "part": "ensemble",
+            "window_samples": toys.MFCC.window_samples,
+            "context_samples": 0,
+            "hop_samples": toys.MFCC.hop_samples,
+            "min_cry_share": 0.5,
+        }
+        assert facts["smoothing"] == {"seconds": 1.0, "rate_hz": 30, "predictions": 30}
+        assert facts["label_policy"]["says"] == "not sure"
+        assert not facts["label_policy"]["has_skill"]
+        assert facts["parity"]["checks"][0]["tolerance"] == 1e-4
+        assert facts["parity"]["proven"]
+        assert facts["parity"]["not_proven"]
+        assert len(facts["file_sha256"]) == 64
+
+    def test_an_onnx_file_takes_any_batch_and_uses_standard_operators(
+        self, exported: Exported
+    ) -> None:
+        import onnx
+        import onnxruntime
+
+        path = exported("onnx").path
+        onnx.checker.check_model(path, full_check=True)
+        assert {node.domain for node in onnx.load(path).graph.node} == {""}
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        spans = windows.synthetic(toys.MFCC.span_samples, 5)
+        for n in (1, 5):
+            assert session.run(["cry"], {"waveform": spans[:n]})[0].shape == (n, 1)
+
+    def test_a_litert_file_names_its_outputs_and_has_no_foreign_operators(
+        self, exported: Exported
+    ) -> None:
+        from tensorflow import lite
+
+        from cryvision.export.litert_file import operators
+
+        path = exported("litert").path
+        assert "CUSTOM" not in operators(path.read_bytes())
+        signature = lite.Interpreter(model_path=str(path)).get_signature_list()["serving_default"]
+        assert signature["inputs"] == ["waveform"]
+        assert "level_dbfs" in signature["outputs"]
+
+    def test_a_core_ml_package_is_a_described_classifier(self, exported: Exported) -> None:
+        report = exported("coreml")
+        import coremltools
+
+        model = coremltools.models.MLModel(str(report.path), skip_model_load=True)
+        description = model.get_spec().description
+        assert model.get_spec().WhichOneof("Type") == "mlProgram"
+        assert description.predictedFeatureName == "label"
+        assert description.predictedProbabilitiesName == "probabilities"
+        assert all(f.shortDescription for f in (*description.input, *description.output))
+        assert "cryvision" in model.author
+        assert "CC0-1.0" in model.license
+        assert model.version
+        assert "not sure" in model.short_description
+
+    def test_in_a_core_ml_package_decibels_stay_in_float32(self, exported: Exported) -> None:
+        report = exported("coreml")
+        from coremltools.converters.mil.mil import types
+
+        from cryvision.export.frontend import FRONT_END
+        from cryvision.export.mil_interpreter import SavedProgram
+
+        kinds: dict[str, set[Any]] = {"before": set(), "conv": set()}
+        for op in SavedProgram(report.path).operations:
+            if FRONT_END in op.name and op.op_type in ("matmul", "log", "reduce_max", "sub"):
+                kinds["before"].add(op.outputs[0].dtype)
+            if op.op_type == "conv":
+                kinds["conv"].add(op.outputs[0].dtype)
+        assert kinds == {"before": {types.fp32}, "conv": {types.fp16}}
+
+
+class TestForms:
+    def test_a_file_that_takes_features(self, toy: Bundle, tmp_path: Path) -> None:
+        report = export(toy, tmp_path / "toy.onnx", part="detector", features=True)
+        facts = json.loads(report.sidecar.read_text())
+        assert facts["inputs"]["mel"]["shape"] == [1, toys.DETECTOR.n_frames, 40]
+        assert facts["inputs"]["mel"]["sound"]["n_fft"] == toys.DETECTOR.n_fft
+        assert "level_dbfs" not in facts["outputs"]
+        assert facts["labels"] == ["no cry", "cry"]
+
+    def test_recordings_are_compared_on_too(
+        self, toy: Bundle, tmp_path: Path, recordings: Path
+    ) -> None:
+        report = export(
+            toy,
+            tmp_path / "toy.onnx",
+            part="detector",
+            precision="int8",
+            representative=recordings,
+        )
+        found = report.proofs[0]
+        assert found.n_real > 20
+        assert found.agreement["cry"] >= proof.LEAST_AGREEMENT
+        assert found.tolerance is None
+
+    @pytest.mark.slow
+    def test_eight_bits_for_litert_leave_the_front_end_alone(
+        self, toy: Bundle, tmp_path: Path, recordings: Path
+    ) -> None:
+        target = tmp_path / "toy.tflite"
+        report = export(toy, target, precision="int8", representative=recordings)
+        assert report.proofs[0].max_difference["level_dbfs"] < 1e-4
+
+    def test_an_older_export_is_replaced_only_when_asked(self, toy: Bundle, tmp_path: Path) -> None:
+        target = tmp_path / "toy.tflite"
+        target.write_bytes(b"older")
+        with pytest.raises(CryvisionError, match="exists already"):
+            export(toy, target, part="detector")
+        assert target.read_bytes() == b"older"
+        report = export(toy, target, part="detector", precision="fp16", overwrite=True)
+        assert target.stat().st_size == report.n_bytes > 1000
+
+
+class TestRefusing:
+    @pytest.mark.parametrize(
+        ("arguments", "named"),
+        [
+            ({"out": "toy.pt"}, r"end in .mlpackage, .onnx, .tflite; got 'toy.pt'"),
+            ({"out": "toy.onnx", "to": "litert"}, r"end in .tflite"),
+            ({"out": "toy.onnx", "to": "torch"}, "goes to coreml, onnx, litert"),
+            ({"out": "toy.onnx", "precision": "fp8"}, "precision must be one of"),
+            ({"out": "toy.onnx", "part": "ear"}, "part must be one of"),
+            ({"out": "toy.onnx", "precision": "int8"}, "int8 needs recordings"),
+        ],
+    )
+    def test_arguments_that_make_no_sense(
+        self, no_work: None, arguments: dict[str, str], named: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=named):
+            export("nowhere", **arguments)  # type: ignore[arg-type]
+
+    def test_what_is_no_export_is_never_replaced(self, no_work: None, tmp_path: Path) -> None:
+        folder = tmp_path / "toy.mlpackage"
+        folder.mkdir()
+        (folder / "mine.txt").write_text("mine")
+        with pytest.raises(CryvisionError, match="only an export is overwritten"):
+            export("nowhere", folder, overwrite=True)
+        assert listed(folder) == ["mine.txt"]
+
+    def test_without_coremltools_the_platforms_are_named(
+        self, no_work: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "coremltools", None)
+        with pytest.raises(MissingDependencyError, match="on macOS and on Linux x86_64 only") as e:
+            export("nowhere", tmp_path / "toy.mlpackage")
+        assert "\n" not in str(e.value)
+
+    def test_a_missing_part_leaves_nothing(self, toy: Bundle, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="no face to export"):
+            export(toy, tmp_path / "toy.onnx", part="face")
+        assert listed(tmp_path) == []
+
+    def test_recordings_without_sound(self, toy: Bundle, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(CryvisionError, match="none could be read"):
+            export(toy, tmp_path / "toy.onnx", representative=tmp_path / "empty")
+
+    def test_a_full_disk_leaves_nothing(
+        self, toy: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*arguments: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(onnx_deploy, "write", full)
+        with pytest.raises(CryvisionError, match="No space left on device"):
+            export(toy, tmp_path / "toy.onnx", part="detector")
+        assert listed(tmp_path) == []
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="plays a crash with a shell script")
+    def test_a_converter_that_crashes_is_outlived(
+        self, toy: Bundle, tmp_path: Path, recordings: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        crashing = tmp_path / "python"
+        crashing.write_text("#!/bin/sh\nkill -SEGV $$\n")
+        crashing.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(crashing))
+        folder = tmp_path / "out"
+        target = folder / "toy.tflite"
+        with pytest.raises(CryvisionError, match=r"LiteRT in int8.*\(signal 11\)") as error:
+            export(toy, target, part="detector", precision="int8", representative=recordings)
+        assert "\n" not in str(error.value)
+        assert listed(folder) == []
+
+    def test_a_file_that_does_not_agree_is_not_written(
+        self, toy: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = litert.write
+
+        def wrong(network: Any, *arguments: Any) -> None:
+            weights = network.get_weights()
+            network.set_weights([w * np.float32(proof.CONTROL_CHANGE) for w in weights])
+            write(network, *arguments)
+            network.set_weights(weights)
+
+        monkeypatch.setattr(litert, "write", wrong)
+        with pytest.raises(CryvisionError, match="detector_logits must agree"):
+            export(toy, tmp_path / "toy.tflite", part="detector")
+        assert listed(tmp_path) == []
+
+    def test_eight_bits_that_change_the_labels_are_refused_unless_forced(
+        self,
+        toy: Bundle,
+        tmp_path: Path,
+        recordings: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def exchanged(path: Path, inputs: Any, labels: Any) -> dict[str, np.ndarray]:
+            found = deploy.runners.runtime.OnnxModel(path.read_bytes(), path).outputs(inputs)
+            return {**found, "cry": 1 - found["cry"]}
+
+        monkeypatch.setattr(deploy.runners, "run_onnx", exchanged)
+        arguments: dict[str, Any] = {
+            "part": "detector",
+            "precision": "int8",
+            "representative": recordings,
+        }
+        with pytest.raises(CryvisionError, match="at least 90% of windows"):
+            export(toy, tmp_path / "toy.onnx", **arguments)
+        assert listed(tmp_path) == []
+        report = export(toy, tmp_path / "toy.onnx", force=True, **arguments)
+        assert "only" in report.warnings[0]
+
+
+def test_the_package_itself_is_the_function(toy: Bundle, tmp_path: Path) -> None:
+    import cryvision.export
+
+    with pytest.raises(ConfigError, match="end in"):
+        cryvision.export(toy, tmp_path / "toy.pt")

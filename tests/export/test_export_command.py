@@ -1,0 +1,53 @@
+"""``cryvision export`` on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cryvision import cli
+from cryvision.bundle import Bundle
+
+pytestmark = pytest.mark.skipif(
+    "export" not in cli.build_parser().format_help(), reason="the command is not in this build"
+)
+
+
+def test_it_writes_a_file_and_says_what_was_proven(
+    toy: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "cry.tflite"
+    command = ["export", str(toy.folder), "--out", str(target), "--part", "detector"]
+    assert cli.main(command) == 0
+    said = capsys.readouterr()
+    assert target.is_file()
+    assert (tmp_path / "cry.tflite.json").is_file()
+    assert "control, weights x 1.02: would fail" in said.out
+    assert "proven: the file, run by the LiteRT interpreter, agrees" in said.out
+    assert "not proven: anything on real recordings" in said.out
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "named"),
+    [
+        (["--out", "cry.h5"], 2, "must end in .mlpackage, .onnx, .tflite"),
+        (["--out", "cry.onnx", "--precision", "int8"], 2, "int8 needs recordings"),
+        (["--out", "cry.onnx", "--part", "face"], 2, "there is no face to export"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(
+    toy: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    status: int,
+    named: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["export", str(toy.folder), *more]) == status
+    said = capsys.readouterr()
+    assert named in said.err.splitlines()[-1]
+    assert said.out == ""
+    assert list(tmp_path.iterdir()) == []

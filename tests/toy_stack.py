@@ -1,0 +1,121 @@
+"""Branches of a stack without any training behind them, and samples that show what they learn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryvision.learning import branches
+from cryvision.learning.branches import Branch, Rows
+from cryvision.learning.stacking import Samples
+
+if TYPE_CHECKING:
+    import pytest
+
+SURE = 0.9
+"""Probability with which a toy branch names a class."""
+
+
+@dataclass
+class Spy:
+    """What was asked of a branch: the rows of each fit, and those that its model then judged."""
+
+    fits: list[Rows] = field(default_factory=list)
+    judged: list[list[np.ndarray]] = field(default_factory=list)
+
+
+class NearestRow:
+    """Stands for a model that knows its training rows by heart and is sure of itself."""
+
+    def __init__(self, rows: Rows, n_classes: int, judged: list[np.ndarray]) -> None:
+        self._inputs, self._labels = rows.inputs.astype(np.float64), rows.labels
+        self._n_classes = n_classes
+        self._judged = judged
+
+    def predict(self, inputs: np.ndarray, **options: Any) -> np.ndarray:
+        self._judged.append(inputs)
+        distance = np.abs(inputs[:, None].astype(np.float64) - self._inputs[None]).sum(axis=2)
+        other = (1 - SURE) / (self._n_classes - 1)
+        said = np.full((len(inputs), self._n_classes), other, np.float32)
+        said[np.arange(len(inputs)), self._labels[distance.argmin(axis=1)]] = SURE
+        return said
+
+
+def nearest_row_branch(feature: str, spy: Spy | None = None) -> Branch:
+    """A branch that remembers: perfect on rows it has seen, and on their subjects."""
+    seen = spy or Spy()
+
+    def fit(rows: Rows, n_classes: int, seed: int) -> tuple[Any, branches.Curves]:
+        seen.fits.append(rows)
+        seen.judged.append([])
+        return NearestRow(rows, n_classes, seen.judged[-1]), {"loss": [0.0]}
+
+    return Branch(f"branch_{feature}", feature, fit)
+
+
+def untrained_ensemble(
+    outputs: Mapping[str, np.ndarray], rows: Rows, n_classes: int, seed: int
+) -> tuple[Any, branches.Curves]:
+    """Take the place of ``fit_ensemble`` where a model is needed, and no matter what it says."""
+    from cryvision.models.ensemble import build_ensemble
+
+    branches.begin(seed)
+    return build_ensemble(list(outputs), n_classes), {"loss": [0.0]}
+
+
+class TrustingEnsemble:
+    """Stands for an ensemble: the sum of what its branches say, in logits."""
+
+    def __init__(self, n_classes: int) -> None:
+        self.output_shape = (None, n_classes)
+
+    def get_layer(self, name: str) -> TrustingEnsemble:
+        assert name == "calibration"
+        return self
+
+    def set_calibration(self, temperature: float, bias: np.ndarray) -> None:
+        assert temperature > 0
+        assert bias.shape == self.output_shape[1:]
+
+
+def trusting_ensemble(
+    outputs: Mapping[str, np.ndarray], rows: Rows, n_classes: int, seed: int
+) -> tuple[Any, branches.Curves]:
+    """Take the place of ``fit_ensemble`` where it does not matter what the ensemble learns."""
+    return TrustingEnsemble(n_classes), {"loss": [0.0]}
+
+
+def trusting_logits(model: Any, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Take the place of ``ensemble_logits``."""
+    return np.log(np.maximum(np.stack(list(outputs.values())), 1e-6)).sum(axis=0)
+
+
+def use_trusting_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let stacks be fitted in no time."""
+    monkeypatch.setattr(branches, "fit_ensemble", trusting_ensemble)
+    monkeypatch.setattr(branches, "ensemble_logits", trusting_logits)
+
+
+def subject_samples(
+    n_subjects: int, n_rows: int, n_classes: int, *, planted: bool, seed: int = 0
+) -> Samples:
+    """Rows in which the subject is heard at once, and its class only where it is planted.
+
+    Each subject has ``n_rows`` clips of one row. The feature ``voice`` holds the subject's own
+    four numbers with a little noise, and 8 more in the place of its class if ``planted``.
+    """
+    rng = np.random.default_rng(seed)
+    subject = np.repeat(np.arange(n_subjects), n_rows)
+    labels = (rng.permutation(n_subjects) % n_classes)[subject]
+    voice = rng.normal(0, 1, (n_subjects, 4))[subject] + rng.normal(0, 0.01, (len(subject), 4))
+    if planted:
+        voice[:, :n_classes] += 8 * np.eye(n_classes)[labels]
+    return Samples(
+        {"voice": voice.astype(np.float32)},
+        labels,
+        np.array([f"s{i}" for i in subject]),
+        np.arange(len(subject)).astype(str),
+    )
