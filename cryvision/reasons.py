@@ -116,7 +116,8 @@ class ReasonStream:
         ends, passed = windows.end_samples, windows.crying
         n_passed = int(np.count_nonzero(passed))
         outputs = self._models.outputs(windows.inputs, n_passed)
-        self._note(ends[passed], outputs)
+        if n_passed:
+            self._note(ends[passed], outputs)
         found = ReasonWindows(
             ends,
             self._spread(self._models.fuse(outputs), passed),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -191,3 +192,23 @@ class TestRefused:
         changed = self.changed(bundle, "ensemble", inputs=("branch_mfcc", "detector"))
         with pytest.raises(BundleError, match="an ensemble must take branches; got 'detector'"):
             StreamClassifier(changed)
+
+
+KEPT_BYTES = 100_000
+"""For the eight windows of four seconds. Pushes that each kept an array had 1.4 MB."""
+
+
+def test_pushes_that_complete_no_window_keep_nothing(bundle: Bundle) -> None:
+    stream = reasons(replace(bundle, gate=None))
+    piece = np.zeros(16, np.float32)
+
+    def kept_after(seconds: float) -> int:
+        for _ in range(round(seconds * 16_000 / len(piece))):
+            stream.push(piece, None)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    before = kept_after(4.0)
+    after = kept_after(4.0)
+    tracemalloc.stop()
+    assert after - before < KEPT_BYTES

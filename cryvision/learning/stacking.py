@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 N_INNER_FOLDS = 3
 TEMPERATURES = (0.05, 20.0)
 PRIOR_PULL = 1.0
-"""How strongly calibration holds to the classes' shares, and these to equal ones, in clips: what
-keeps both sane where a class has a handful of them."""
+"""How strongly calibration and the classes' shares hold to equal ones, in clips: what keeps both sane
+where a class has a handful of them."""
 
 
 @dataclass(frozen=True)
@@ -173,26 +173,21 @@ def fit_calibration(
     temperature : float
     bias : ndarray of float64, shape (n_classes,)
         ``p = softmax(logits / temperature + bias)`` (Guo et al., ICML 2017, section 4.2; the bias
-        is what brings the prior back after training with class weights). The classes' shares,
-        counted as ``PRIOR_PULL`` clips more, keep the probability of a rare class from 0.
-
-    See Also
-    --------
-    class_shares
+        is what brings the prior back after training with class weights). ``PRIOR_PULL`` clips
+        more, divided equally, keep the probability of a rare class from 0: logits that know
+        nothing come to what `class_shares` gives.
     """
     from scipy.optimize import minimize
     from scipy.special import log_softmax
-
-    share = class_shares(labels, n_classes, weights)
 
     def loss(parameters: np.ndarray) -> float:
         scaled = logits * np.exp(-parameters[0]) + parameters[1:]
         told = log_softmax(scaled, axis=1)
         own = -np.sum(weights * told[np.arange(len(labels)), labels])
-        pulled = -PRIOR_PULL * np.sum(share * log_softmax(parameters[1:]))
+        pulled = -PRIOR_PULL * np.mean(log_softmax(parameters[1:]))
         return float((own + pulled) / (weights.sum() + PRIOR_PULL))
 
-    start = np.r_[0.0, np.log(share)]
+    start = np.r_[0.0, np.log(class_shares(labels, n_classes, weights))]
     low, high = np.log(TEMPERATURES)
     found = minimize(
         loss, start, method="L-BFGS-B", bounds=[(low, high)] + [(-12.0, 12.0)] * n_classes

@@ -11,12 +11,13 @@ import lab
 import numpy as np
 import phones
 import pytest
-from bundles import reasons_bundle
+from bundles import reasons_bundle, untrained_branch
 
 from cryvision import cli
 from cryvision.bundle import Bundle
 from cryvision.commands import evaluate, train_audio_only
 from cryvision.learning import audio_only, branches, crossvalidation
+from cryvision.learning.branches import Branch, Curves, Rows
 
 N_PHONES = 4
 N_EPOCHS = 3
@@ -51,10 +52,18 @@ def train(command: Command, gate: Bundle) -> Command:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One branch of the two, and few epochs."""
-    monkeypatch.setattr(audio_only, "RECIPE", audio_only.RECIPE[:1])
-    for name in ("AUTOENCODER_EPOCHS", "CLASSIFIER_EPOCHS", "ENSEMBLE_EPOCHS"):
-        monkeypatch.setattr(branches, name, N_EPOCHS)
+    """Branches that are not fitted, and an ensemble that is, for a few epochs."""
+    recipe = tuple(_unfitted(branch.feature) for branch in audio_only.RECIPE)
+    monkeypatch.setattr(audio_only, "RECIPE", recipe)
+    monkeypatch.setattr(branches, "ENSEMBLE_EPOCHS", N_EPOCHS)
+
+
+def _unfitted(feature: str) -> Branch:
+    def fit(rows: Rows, n_classes: int, seed: int) -> tuple[Any, Curves]:
+        branch = untrained_branch(feature, rows.inputs.astype(np.float32), n_classes)
+        return branch, {"classifier loss": [1.0]}
+
+    return Branch(f"branch_{feature}", feature, fit)
 
 
 def said(err: str) -> list[str]:
@@ -97,13 +106,13 @@ def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
     ]
     _check_bundle(second, out)
     _check_report(tmp_path / "reasons-report")
-    _check_evaluation(command("evaluate", out, corpus, "--json"), corpus)
+    _check_evaluation(command("evaluate", out, corpus, "--json"))
 
 
 def _check_bundle(done: Any, out: Path) -> None:
     bundle = Bundle.load(out)
     assert bundle.labels == ("hungry", "tired")
-    assert [part.kind for part in bundle.parts] == ["detector", "branch", "ensemble"]
+    assert [part.kind for part in bundle.parts] == ["detector", "branch", "branch", "ensemble"]
     assert {entry["unit"] for entry in bundle.skill if entry["part"] == "ensemble"} == {
         *("clip", "window")
     }
@@ -118,18 +127,18 @@ def _check_report(folder: Path) -> None:
     }
     record = json.loads((folder / "report.json").read_text())
     assert record["subjects"] == {"n": N_PHONES, "known_from": "pattern", "overlap": 0}
-    assert set(record["learning_curves"]) == {"branch_mfcc", "ensemble"}
+    assert set(record["learning_curves"]) == {"branch_mfcc", "branch_stft", "ensemble"}
     assert len(record["learning_curves"]["ensemble"]["loss"]) == N_EPOCHS
     windows = record["units"]["window"]
     assert windows["n"] == 2 * N_PHONES * 4  # windows of 2 s end at 2, 2.5, 3 and 3.5 of 3.7 s
 
 
-def _check_evaluation(done: Any, corpus: Path) -> None:
+def _check_evaluation(done: Any) -> None:
     """Judged on what it was trained on, the bundle says so."""
     assert done.code == 3
     (record,) = done.objects
     assert record["units"]["clip"]["n"] == 2 * N_PHONES
-    assert any(repr(str(corpus)) in warning for warning in record["warnings"])
+    assert any("may have been in the bundle's training" in word for word in record["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -172,7 +181,7 @@ def test_a_corpus_of_one_class_or_without_crying_trains_nothing(
         lab.write_wav(path, np.zeros(48_000, np.float32))
     done = train(silent, "--out", tmp_path / "out")
     assert done.code == 1
-    assert "clips with crying in them; none of these has any" in done.err
+    assert "training needs clips with crying in them" in done.err
 
 
 def test_without_a_corpus_donateacry_is_asked_for(

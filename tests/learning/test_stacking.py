@@ -19,7 +19,7 @@ from toy_stack import (
 
 from cryvision.errors import CryvisionError
 from cryvision.learning import branches, evaluation, stacking
-from cryvision.learning.branches import Rows, autoencoder_branch
+from cryvision.learning.branches import Rows
 from cryvision.learning.stacking import Samples, calibrated, class_shares, fit_calibration
 
 FLOAT32 = 1e-5
@@ -172,22 +172,6 @@ class TestMissing:
         samples.features["face"][:] = np.nan
         with pytest.raises(CryvisionError, match="'branch_face' must have rows with face"):
             stacking.fit_stack([nearest_row_branch("face")], samples, 2, seed=0)
-
-
-def test_one_seed_gives_one_stack_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AUTOENCODER_EPOCHS", "CLASSIFIER_EPOCHS", "ENSEMBLE_EPOCHS"):
-        monkeypatch.setattr(branches, name, 2)
-    samples = subject_samples(14, 2, 2, planted=True)
-    windows = samples.features["voice"][:, None].repeat(4, axis=1)
-    samples = replace(samples, features={"mfcc": windows})
-    recipe = [autoencoder_branch("mfcc")]
-    said = []
-    for seed in (0, 0, 1):
-        stack = stacking.fit_stack(recipe, samples, 2, seed=seed, n_folds=2)
-        assert set(stack.curves) == {"branch_mfcc", "ensemble"}
-        said.append(stack.predict(recipe, samples))
-    np.testing.assert_array_equal(said[0], said[1])
-    assert said[2] != pytest.approx(said[0], abs=1e-4)
 
 
 class TestCalibration:

@@ -151,3 +151,17 @@ def test_lines_after_the_first_fit_a_terminal(make):
 )
 def test_times_round_over_the_minute_and_the_hour(seconds, shown):
     assert clock(seconds) == shown
+
+
+def test_a_label_without_skill_says_why_and_keeps_the_branches_to_itself(make):
+    branches = {"branch_mfcc": {"hungry": 0.6}, "branch_stft": {"hungry": 0.7}}
+    fields = {
+        "probabilities": {"hungry": 0.8, "tired": 0.2},
+        "events": (Event(1.5, 4.3, "cry", 0.97, -18.26, 31.24, branches),),
+    }
+    unsure = describe(make(label="not sure", **fields))
+    sure = describe(make(label="hungry", **fields))
+    assert "was not measured to tell these labels better" in " ".join(unsure.split())
+    assert "branch_mfcc" not in unsure
+    assert "why" not in sure
+    assert "branch_mfcc: hungry 0.60" in sure
