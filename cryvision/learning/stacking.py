@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 N_INNER_FOLDS = 3
 TEMPERATURES = (0.05, 20.0)
 PRIOR_PULL = 1.0
-"""How strongly calibration and the classes' shares hold to equal ones, in clips: what keeps both sane
-where a class has a handful of them."""
+"""How strongly calibration and the classes' shares hold to equal ones, in clips: what keeps both
+sane where a class has a handful of them."""
 
 
 @dataclass(frozen=True)
