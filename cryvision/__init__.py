@@ -17,6 +17,9 @@ _PUBLIC = {
     "Event": "cryvision.result",
     "StreamClassifier": "cryvision.classifier",
     "classify": "cryvision.classifier",
+    "evaluate": "cryvision.learning.evaluate",
+    "export": "cryvision.export",
+    "score": "cryvision.batch",
     "train": "cryvision.learning.fusion",
     "train_arrays": "cryvision.learning.fusion",
     "train_audio_only": "cryvision.learning.audio_only",
@@ -31,6 +34,9 @@ __all__ = [
     "StreamClassifier",
     "__version__",
     "classify",
+    "evaluate",
+    "export",
+    "score",
     "train",
     "train_arrays",
     "train_audio_only",
@@ -38,11 +44,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from cryvision import export
+    from cryvision.batch import score
     from cryvision.bundle import Bundle
     from cryvision.classifier import StreamClassifier, classify
     from cryvision.errors import CryvisionError
     from cryvision.learning.audio_only import train_audio_only
     from cryvision.learning.detection import train_detector
+    from cryvision.learning.evaluate import evaluate
     from cryvision.learning.fusion import train, train_arrays
     from cryvision.result import Classification, Event
 
@@ -52,7 +61,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'cryvision' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_PUBLIC[name]), name)
+    module = import_module(_PUBLIC[name])
+    return getattr(module, name, module)  # the package export is itself callable
 
 
 def __dir__() -> list[str]:

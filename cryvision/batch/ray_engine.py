@@ -239,9 +239,10 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         if address:
             _knock(address)
         ray.init(address or "local", log_to_driver=False, logging_level="error", **options)
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # what Ray raises here shares no base class but this
         reason = " ".join(str(error).split())[:300]
-        raise CryvisionError(f"Ray cannot be reached at {address or 'local'}: {reason}") from error
+        where = address or "this machine"
+        raise CryvisionError(f"Ray cannot be reached at {where}: {reason}") from error
     with contextlib.suppress(ValueError):  # outside the main thread nothing was changed
         signal.signal(signal.SIGTERM, on_stop)
     try:

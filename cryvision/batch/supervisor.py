@@ -28,6 +28,9 @@ MAX_TRIES = 2
 """A clip that has taken down its worker this often becomes a row. Once may be bad luck: memory was
 short, or somebody killed the process."""
 
+MAX_STARTS = 3
+"""How often a worker is started again that died before it was ready."""
+
 START_LIMIT_SECONDS = 300.0
 """A worker that is not ready by then never will be; importing Keras on a busy machine takes 70."""
 
@@ -112,20 +115,30 @@ class Supervisor:
         self._discard()
 
     def _failed(self, clip: ListedClip, failure: _ClipError, spent_s: float) -> bytes:
-        reason = f"{clip.path}: {failure}, {MAX_TRIES} times"
+        who = "its worker" if failure.status == WORKER_CRASH else "it"
+        reason = f"{clip.path}: {who} {failure}, {MAX_TRIES} times"
         row = failed_row(clip, self._job, failure.status, reason, spent_s)
         return json.dumps(row).encode() + b"\n"
 
     def _running(self) -> _WorkerProcess:
         """Return a worker that is ready. One that died between two clips is not their fault."""
-        if self._process is None or not self._process.alive():
+        starts = 0
+        while self._process is None or not self._process.alive():
             self._discard()
             process = _WorkerProcess(self._threads)
             with self._lock:
                 self._process = process
-            if self._stopped:
-                self._discard()
-            process.start(self._job)
+            starts += 1
+            try:
+                process.start(self._job)
+            except _ClipError as failure:
+                if self._stopped:
+                    raise
+                if starts == MAX_STARTS or failure.status == TIME_LIMIT:
+                    raise CryvisionError(
+                        f"a worker must be ready within {START_LIMIT_SECONDS:g} s; it {failure}"
+                        f"{process.last_words()}"
+                    ) from failure
         return self._process
 
     def _discard(self) -> None:
@@ -187,21 +200,9 @@ class _WorkerProcess:
         reader.start()
 
     def start(self, job: Job) -> None:
-        """Give the worker its job and wait until it is ready.
-
-        Raises
-        ------
-        CryvisionError
-            When it does not come up.
-        """
-        try:
-            self._send({"job": job.to_json(), "scratch": self._scratch})
-            self.answer(START_LIMIT_SECONDS)
-        except _ClipError as failure:
-            raise CryvisionError(
-                f"a worker must be ready within {START_LIMIT_SECONDS:g} s; {failure}"
-                f"{self._last_words()}"
-            ) from failure
+        """Give the worker its job and wait until it is ready."""
+        self._send({"job": job.to_json(), "scratch": self._scratch})
+        self.answer(START_LIMIT_SECONDS)
 
     def alive(self) -> bool:
         return self._popen.poll() is None
@@ -217,7 +218,7 @@ class _WorkerProcess:
         except queue.Empty:
             raise _ClipError(TIME_LIMIT, f"took longer than {limit_s:g} s") from None
         if not line.endswith(b"\n"):
-            raise _ClipError(WORKER_CRASH, f"its worker {self._ending()}")
+            raise _ClipError(WORKER_CRASH, self._ending())
         if line.startswith(b'{"fatal"'):
             told = json.loads(line)
             kind: type[CryvisionError] = getattr(errors, told["fatal"], CryvisionError)
@@ -245,7 +246,7 @@ class _WorkerProcess:
             stdin.write(json.dumps(message).encode() + b"\n")
             stdin.flush()
         except (OSError, ValueError):
-            raise _ClipError(WORKER_CRASH, f"its worker {self._ending()}") from None
+            raise _ClipError(WORKER_CRASH, self._ending()) from None
 
     def _read_answers(self) -> None:
         with cast(Any, self._popen.stdout) as stdout:
@@ -266,7 +267,7 @@ class _WorkerProcess:
         except ValueError:
             return f"was killed by signal {-status}"
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
         """Return the end of what the worker printed."""
         try:
             with open(self._log.name, "rb") as log:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from cryvision.bundle import Bundle
     from cryvision.result import Classification
 
+FORMATS = ("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "png", "mp4")
+"""Keys of `cryvision.outputs.FORMATS`, which to import would take time."""
+
 
 def add(commands: Any) -> None:
     parser = commands.add_parser(
@@ -38,7 +41,7 @@ def add(commands: Any) -> None:
         "--formats",
         type=_formats,
         metavar="LIST",
-        help="also write files: csv, json, audacity, vtt, textgrid, png (comma-separated)",
+        help=f"also write files: {', '.join(FORMATS)} (comma-separated)",
     )
     parser.add_argument(
         "--out", metavar="DIR", help="folder for --formats (default: the current one)"
@@ -62,25 +65,41 @@ def add(commands: Any) -> None:
         help="skill: a label only where it was measured to be better than chance (default); "
         "always: the most probable one",
     )
+    parser.add_argument(
+        "--require-face",
+        action="store_true",
+        help="fail where faces cannot be looked at (default: the rest decides, and says so)",
+    )
+    parser.add_argument(
+        "--blur-faces",
+        action="store_true",
+        help="blur the faces that are found in the videos of --formats mp4; one that is missed "
+        "stays visible: watch a video before you show it",
+    )
     parser.set_defaults(run=run)
 
 
 def _formats(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    known = ("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "png")
     for name in names:
-        if name not in known:
+        if name not in FORMATS:
             raise argparse.ArgumentTypeError(
-                f"formats must be among {', '.join(known)}; got {name!r}"
+                f"formats must be among {', '.join(FORMATS)}; got {name!r}"
             )
     if not names:
-        raise argparse.ArgumentTypeError(f"formats must be among {', '.join(known)}; got none")
+        raise argparse.ArgumentTypeError(f"formats must be among {', '.join(FORMATS)}; got none")
     return list(dict.fromkeys(names))
 
 
 def run(options: argparse.Namespace) -> int:
     if options.out is not None and options.formats is None:
         raise ConfigError("--out needs --formats to say what to write; got none")
+    if options.blur_faces:
+        if "mp4" not in (options.formats or ()):
+            raise ConfigError("--blur-faces needs mp4 among --formats; got none")
+        from cryvision.outputs.video import face_detectors
+
+        face_detectors()  # where there is none, that is better said before any work
     from cryvision.bundle import Bundle
     from cryvision.outputs.files import stems
 
@@ -109,12 +128,14 @@ def _one(path: str, stem: str, bundle: Bundle, options: argparse.Namespace) -> N
             runtime=options.runtime,
             smooth_seconds=options.smooth,
             label_policy=options.label_policy,
+            require_face=options.require_face,
             progress=progress,
         )
     if options.formats:
         from cryvision.outputs.files import write
 
-        for written in write(result, options.out or ".", options.formats, stem):
+        out = options.out or "."
+        for written in write(result, out, options.formats, stem, blur_faces=options.blur_faces):
             log(f"wrote {written}")
     _print_result(result, options.json)
 

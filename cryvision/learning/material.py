@@ -180,11 +180,17 @@ def _shared_source(material: Material, bundle: Bundle, source: Path) -> str | No
 
     Names are compared, not sounds: a bundle does not hold what it was trained on.
     """
-    places = {part.casefold() for part in Path(os.path.realpath(source)).parts}
+    places = {_letters(part) for part in Path(os.path.realpath(source)).parts}
     donated = any(_DONATEACRY_COLUMN in clip.columns for clip in material.labelled.values())
     for entry in bundle.sources:
-        name = entry["name"].casefold()
-        last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-        if last in places or (donated and DONATEACRY in name):
+        # A name may be a path or a URL, and say more behind a comma.
+        name = entry["name"].partition(",")[0].replace("\\", "/").rstrip("/")
+        last = _letters(name.rpartition("/")[2])
+        if (last and last in places) or (donated and DONATEACRY in name.casefold()):
             return entry["name"]
     return None
+
+
+def _letters(text: str) -> str:
+    """Letters and digits alone: ``ESC-10`` and ``esc_10`` are one."""
+    return "".join(char for char in text.casefold() if char.isalnum())

@@ -40,3 +40,21 @@ class NullScorer:
             return False
         mark.touch()
         return True
+
+
+class UnluckyStart(NullScorer):
+    """Is killed while the first worker starts."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        mark = Path(job.folder, "first-start")
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class NeverStarts(NullScorer):
+    """Is killed whenever a worker starts."""
+
+    def __init__(self, job: Job) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)

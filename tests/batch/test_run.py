@@ -93,6 +93,19 @@ class TestIsolation:
             run_null(make_clips("a.wav"), job=broken)
         assert "\n" not in str(caught.value)
 
+    def test_a_worker_that_is_killed_while_it_starts_costs_nothing(
+        self, make_clips, run_null, null_job, tmp_path
+    ):
+        unlucky = replace(null_job, scorer="scorers:UnluckyStart", folder=str(tmp_path))
+        assert run_null(make_clips("a.wav", "b.wav"), job=unlucky).failures == {}
+        assert (tmp_path / "first-start").exists()
+
+    def test_workers_that_always_die_at_their_start_end_the_run_in_a_line(
+        self, make_clips, run_null, null_job
+    ):
+        with pytest.raises(CryvisionError, match="it was killed by SIGKILL"):
+            run_null(make_clips("a.wav"), job=replace(null_job, scorer="scorers:NeverStarts"))
+
     def test_nothing_is_left_in_the_temporary_folder(
         self, make_clips, run_null, tmp_path, monkeypatch
     ):

@@ -158,7 +158,8 @@ def test_the_bundles_own_policy_is_reported_beside_the_answers(
     ("trained_on", "named", "suspected"),
     [
         ("somewhere else", "pattern", False),
-        ("/data/of/a/lab/corpus", "pattern", True),
+        ("/data/of/a/lab/Corpus/", "pattern", True),
+        ("CORPUS, commit 553c8f1", "pattern", True),
         ("https://example.org/donateacry-corpus", "donateacry", True),
         ("https://example.org/donateacry-corpus", "pattern", False),
     ],
