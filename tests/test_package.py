@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"commands"},
     "commands": {
         *("batch", "bundle", "classifier", "download", "export", "inputs", "learning"),
-        *("outputs", "result"),
+        *("outputs", "result", "staging"),
     },
     "classifier": {
         *("branch_inputs", "bundle", "facing", "inputs", "labelling", "reasons", "result"),

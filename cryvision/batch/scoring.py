@@ -23,7 +23,7 @@ from cryvision.result import Classification
 from cryvision.runtime import Model
 
 # Written from the clip itself, which a URL does not name on this machine.
-_READS_THE_CLIP = ("png", "mp4")
+_READS_THE_CLIP = ("png", "mp4", "mp4-blurred")
 
 
 class ClipScorer:

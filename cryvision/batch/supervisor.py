@@ -128,6 +128,8 @@ class Supervisor:
             process = _WorkerProcess(self._threads)
             with self._lock:
                 self._process = process
+            if self._stopped:  # since the loop began
+                self._discard()
             starts += 1
             try:
                 process.start(self._job)

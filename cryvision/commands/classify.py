@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cryvision.result import Classification
 
 FORMATS = ("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "png", "mp4")
-"""Keys of `cryvision.outputs.FORMATS`, which to import would take time."""
+"""As in `cryvision.outputs.FORMATS`, which would take time to import."""
 
 
 def add(commands: Any) -> None:
@@ -73,8 +73,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--blur-faces",
         action="store_true",
-        help="blur the faces that are found in the videos of --formats mp4; one that is missed "
-        "stays visible: watch a video before you show it",
+        help="blur the faces that are found in the video of --formats mp4; one that is missed "
+        "stays visible, so watch a video before you show it",
     )
     parser.set_defaults(run=run)
 
@@ -96,10 +96,10 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("--out needs --formats to say what to write; got none")
     if options.blur_faces:
         if "mp4" not in (options.formats or ()):
-            raise ConfigError("--blur-faces needs mp4 among --formats; got none")
+            raise ConfigError("--blur-faces needs mp4 among --formats; it is not there")
         from cryvision.outputs.video import face_detectors
 
-        face_detectors()  # where there is none, that is better said before any work
+        face_detectors()  # that there is none is better said before any work
     from cryvision.bundle import Bundle
     from cryvision.outputs.files import stems
 
@@ -134,10 +134,13 @@ def _one(path: str, stem: str, bundle: Bundle, options: argparse.Namespace) -> N
     if options.formats:
         from cryvision.outputs.files import write
 
-        out = options.out or "."
-        for written in write(result, out, options.formats, stem, blur_faces=options.blur_faces):
+        for written in write(result, options.out or ".", _written_formats(options), stem):
             log(f"wrote {written}")
     _print_result(result, options.json)
+
+
+def _written_formats(options: argparse.Namespace) -> list[str]:
+    return ["mp4-blurred" if f == "mp4" and options.blur_faces else f for f in options.formats]
 
 
 def _print_result(result: Classification, as_json: bool) -> None:

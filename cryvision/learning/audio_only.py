@@ -94,10 +94,14 @@ def train_audio_only(
     DownloadError
         If the corpus has to be downloaded and cannot be.
     """
-    from cryvision.learning.report import write_report
+    from cryvision.learning.report import check_folder, write_report
 
     say = log or (lambda line: None)
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"seed must be 0 to {2**32 - 1}; got {seed}")
     bundles.check_target(out, overwrite)
+    check_folder(report_folder(out))
+    shipped = Bundle.load()
     if corpus is None:
         from cryvision.learning.corpus import fetch_donateacry
 
@@ -135,7 +139,7 @@ def train_audio_only(
     ]
     bundle = save_stack(
         stack, RECIPE, SOUNDS, samples, labels, out,
-        seed=seed, skill=skill, corpus=Path(corpus).name, gate=Bundle.load(), overwrite=overwrite,
+        seed=seed, skill=skill, corpus=Path(corpus).name, gate=shipped, overwrite=overwrite,
     )  # fmt: skip
     write_report(report_folder(out), clips, windows, labels, skill, stack.curves, data)
     checkpoints.remove()

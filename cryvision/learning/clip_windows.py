@@ -116,14 +116,17 @@ def clip_windows(
     detector = None if gate is None else CryDetector(gate)
     enter = None if detector is None else detector.gate.enter
     branches = BranchInputs(sounds, face, faces, enter)
-    start_s, end_s = clip.start_s or 0.0, clip.end_s or np.inf
-    first, last = round(start_s * SAMPLE_RATE_HZ), end_s * SAMPLE_RATE_HZ
+    start_s, end_s = clip.start_s or 0.0, np.inf if clip.end_s is None else clip.end_s
+    first = round(start_s * SAMPLE_RATE_HZ)
+    last = 2**62 if clip.end_s is None else round(clip.end_s * SAMPLE_RATE_HZ)
     windows: list[SoundBranchWindows] = []
     heard, time_samples = 0, 0
     with media.open_clip(clip.path, sound=True, frames=face is not None) as opened:
+        if face is None and not opened.info.has_sound:
+            raise MediaError(f"{clip.path}: a clip must have sound here; it has none")
         for piece in opened.pieces():
             if piece.samples is not None:
-                kept = piece.samples[max(0, first - heard) : max(0, int(min(last - heard, 2**62)))]
+                kept = piece.samples[max(0, first - heard) : max(0, last - heard)]
                 heard += len(piece.samples)
                 if len(kept):
                     time_samples += len(kept)

@@ -116,7 +116,7 @@ def train(
     for line in _remarks(data):
         say(line)
     gate_bundle = Bundle.load() if gate == "cry" else None
-    samples, unreadable, settings = _features(
+    samples, unreadable, settings = clip_features(
         data, labels, gate_bundle, face, require_face, cache, say
     )
     for problem in [*data.problems, *unreadable]:
@@ -256,7 +256,7 @@ def _remarks(data: Dataset) -> list[str]:
     return remarks
 
 
-def _features(
+def clip_features(
     data: Dataset,
     labels: Sequence[str],
     gate: Bundle | None,
@@ -265,7 +265,17 @@ def _features(
     cache: str | os.PathLike[str] | None,
     say: Log,
 ) -> tuple[Samples, list[str], Settings]:
-    """Features of all clips; without faces where this machine cannot look at them."""
+    """Compute the features of all clips; without faces where this machine cannot look at them.
+
+    Returns
+    -------
+    samples : Samples
+        Windows that have any feature.
+    unreadable : list of str
+        One line for each clip that could not be read.
+    settings : dict of str to SoundConfig or FaceConfig
+        Of the features that some window has.
+    """
     from cryvision.download import cache_folder
 
     folder = Path(cache) if cache is not None else cache_folder() / "features"

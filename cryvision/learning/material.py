@@ -11,13 +11,17 @@ from typing import NamedTuple
 
 from cryvision.bundle import Bundle
 from cryvision.errors import AnnotationError
-from cryvision.learning.annotations import AnnotatedClip, cry_intervals, find_annotated_clips
+from cryvision.learning.annotations import (
+    DONATEACRY_CLIP,
+    AnnotatedClip,
+    cry_intervals,
+    find_annotated_clips,
+)
 from cryvision.learning.datasets import LabelledClip, find_labelled_clips
 from cryvision.learning.label_files import read_rows
 
 DONATEACRY = "donateacry"
-_DONATEACRY_COLUMN = "app_version"
-"""What only clips with a donateacry name know of themselves."""
+"""In the name of a bundle's source, it may be any corpus whose clips have donateacry's names."""
 
 _NOT_ANNOTATED = ": a clip without labels"
 """How `find_annotated_clips` reports such a clip."""
@@ -180,8 +184,9 @@ def _shared_source(material: Material, bundle: Bundle, source: Path) -> str | No
 
     Names are compared, not sounds: a bundle does not hold what it was trained on.
     """
-    places = {_letters(part) for part in Path(os.path.realpath(source)).parts}
-    donated = any(_DONATEACRY_COLUMN in clip.columns for clip in material.labelled.values())
+    paths = [source, *{stretch.path for stretch in material.stretches}]
+    places = {_letters(part) for path in paths for part in Path(os.path.realpath(path)).parts}
+    donated = any(DONATEACRY_CLIP.fullmatch(path.stem) for path in paths)
     for entry in bundle.sources:
         # A name may be a path or a URL, and say more behind a comma.
         name = entry["name"].partition(",")[0].replace("\\", "/").rstrip("/")

@@ -88,7 +88,7 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
         f"Bundle {_cell(bundle['name'])}, sha256 {bundle['sha256'][:12]}, by {record['runtime']}: "
         f"{record['n_clips']} clips of {subjects['n']} subjects "
         f"(known from: {subjects['known_from']}). It was trained on: "
-        f"{', '.join(map(_cell, record['trained_on']))}.",
+        f"{'; '.join(map(_cell, record['trained_on']))}.",
         *(f"\nWarning: {_cell(warning)}." for warning in record["warnings"]),
         "",
         "A figure says something only where it is better than the one that needs no listening. "
@@ -178,8 +178,8 @@ def _subject_lines(per_subject: Mapping[str, Mapping[str, Any]]) -> list[str]:
     all_right = sum(of["right"] == of["n"] for of in clips)
     return [
         "",
-        f"Of {len(clips)} subjects the largest has {most} clips; {mixed} have clips of more than "
-        f"one class; of {all_right} all clips were answered right.",
+        f"Subjects: {len(clips)}, with at most {most} clips each; with clips of more than one "
+        f"class: {mixed}; with all clips answered right: {all_right}.",
     ]
 
 

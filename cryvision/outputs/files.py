@@ -23,6 +23,7 @@ from cryvision.outputs.labels import (
 )
 from cryvision.outputs.plots import write_png
 from cryvision.outputs.tables import write_events_csv, write_json, write_timeline_csv
+from cryvision.outputs.video import write_blurred_video, write_video
 from cryvision.result import Classification
 
 Writer = Callable[[Classification, Path], None]
@@ -37,6 +38,8 @@ FORMATS: Mapping[str, Mapping[str, Writer]] = {
     "textgrid": {".TextGrid": write_textgrid},
     "eaf": {".eaf": write_eaf},
     "png": {".png": write_png},
+    "mp4": {".annotated.mp4": write_video},
+    "mp4-blurred": {".blurred.mp4": write_blurred_video},
 }
 """Each format's files: suffix and the function that writes it to a path."""
 

@@ -102,6 +102,11 @@ def write_video(classification: Classification, path: Path, *, blur_faces: bool 
             encoder.finish()
 
 
+def write_blurred_video(classification: Classification, path: Path) -> None:
+    """Write the video of `write_video` with all faces blurred that can be found."""
+    write_video(classification, path, blur_faces=True)
+
+
 def face_detectors() -> list[YuNet]:
     """Load what finds the faces to blur.
 

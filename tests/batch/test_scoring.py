@@ -76,6 +76,19 @@ def test_rows_equal_what_classify_prints(media, rows, capsys):
         assert row["bundle_sha256"] == record["bundle"]["sha256"]
 
 
+def test_the_row_of_the_demo_equals_what_classify_prints_with_the_default_bundle(tmp_path, capsys):
+    demo = str(Path(__file__).parents[2] / "examples" / "demo.mp4")
+    score(demo, tmp_path / "t.jsonl", workers=1)
+    assert main(["classify", demo, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    (row,) = read_table(tmp_path / "t.jsonl")
+    assert row["events"] == record["events"] != []
+    assert row["label"] == record["label"]
+    for label, expected in record["probabilities"].items():
+        value = row[f"probabilities_{label.replace(' ', '_')}"]
+        assert value == pytest.approx(expected, abs=PROBABILITY_TOLERANCE)
+
+
 def test_every_field_of_the_record_has_its_column(rows):
     from cryvision.outputs.tables import to_record
 

@@ -44,7 +44,9 @@ def test_the_bundle_is_described_on_stdout_and_the_log_goes_to_stderr(
     bundle = Bundle.load(out)
     assert bundle.seed == 4
     assert done.out.startswith(f"bundle cries, sha256 {bundle.sha256[:12]}\n")
-    assert "grouped 2-fold, pattern" in done.out.replace("\n" + 12 * " ", " ")
+    assert "grouped 2-fold, subjects known from file names" in done.out.replace(
+        "\n" + 12 * " ", " "
+    )
     log = said(done.err)
     assert [line for line in log if line.startswith("reading")][-1].startswith("reading 8 of 8: ")
     assert log[-4:] == [

@@ -294,7 +294,7 @@ class TestFigures:
 
     def test_auc_is_the_mean_over_folds_never_pooled(self) -> None:
         assert crossvalidation.fold_auc(self.measured()) == 1
-        assert crossvalidation.fold_auc(self.measured(fold=np.zeros(40, int))) < 0.9
+        assert crossvalidation.fold_auc(self.measured(fold=np.zeros(40, int))) < 1
 
     def test_a_fold_with_one_class_has_no_auc(self) -> None:
         fold = np.where(np.arange(40) % 2 == 0, 2, np.arange(40) // 20)

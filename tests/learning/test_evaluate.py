@@ -178,6 +178,19 @@ def test_a_source_that_training_may_have_heard_is_warned_of(
     assert record["trained_on"] == [trained_on]
 
 
+def test_a_manifest_elsewhere_hides_no_clips_that_training_may_have_heard(
+    bundle: Bundle, corpus: Path, tmp_path: Path
+) -> None:
+    rows = [f"{path},{path.parent.name}" for path in sorted(corpus.rglob("*.wav"))[::3]]
+    manifest = tmp_path / "elsewhere" / "clips.csv"
+    manifest.parent.mkdir()
+    manifest.write_text("\n".join(["path,label", *rows]) + "\n")
+    for name in ("corpus", "donateacry-corpus, commit 6baf5ac"):
+        sources = [{"name": name, "licence": "", "url": "", "changes": ""}]
+        record = evaluate(replace(bundle, sources=sources), manifest)
+        assert any(repr(name) in warning for warning in record["warnings"])
+
+
 def test_subjects_that_are_one_per_file_are_said_to_be(bundle: Bundle, corpus: Path) -> None:
     for number, path in enumerate(sorted(corpus.rglob("*.wav"))):
         path.rename(path.with_name(f"{number}.wav"))

@@ -49,6 +49,8 @@ FLOAT32 = 1e-5
 RUNTIME_TOLERANCE = 1e-4
 """What a bundle allows between Keras and ONNX."""
 
+pytestmark = pytest.mark.slow
+
 LEARNT_ACCURACY = 0.9
 """On rows that are easily told apart; one in two is right by chance."""
 

@@ -30,7 +30,7 @@ ODD_NAMES = [
     "concat:a%03d.wav",
     "",
 ]
-TEXT_FORMATS = [name for name in FORMATS if name != "png"]
+TEXT_FORMATS = [name for name in FORMATS if name not in ("png", "mp4", "mp4-blurred")]
 
 
 def _full_disk(classification, path):

@@ -1,0 +1,137 @@
+"""``cryvision train``: labelled videos become a bundle of the user's own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+
+PRESETS = ("cha-bae",)
+KNOWN_WEIGHTS = ("imagenet", "random")
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train on your own labelled videos, and measure the result on unseen subjects",
+        description="Train branches on sound and face and their ensemble on a folder per class, or "
+        "on a manifest CSV with the columns path, label and perhaps subject, start_s, end_s and "
+        "split. Labels may be any, not only reasons of crying. The bundle is measured on subjects "
+        "that training had not seen, together and by modality; a report with figures is written "
+        "beside it. Clips that fail are listed and left out, and the exit status is then 3. When "
+        "stopped, the same command goes on with what is left.",
+    )
+    parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="where to write the bundle: a folder, or a file whose name ends in .zip",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        default=PRESETS[0],
+        help="cha-bae: branches on MFCC, STFT and face, as Cha and Bae have them (default)",
+    )
+    parser.add_argument(
+        "--gate",
+        choices=("cry", "none"),
+        default="cry",
+        help="cry: learn from what the default detector calls crying (default); none: from all",
+    )
+    parser.add_argument(
+        "--subject-pattern",
+        metavar="REGEX",
+        help="its first group, on the path below SOURCE, names the subject of a clip (default: the "
+        "manifest's, or the phone in a donateacry name; else each file is one, which is never "
+        "skill)",
+    )
+    parser.add_argument("--folds", type=int, default=5, help="folds by subject (default 5)")
+    parser.add_argument("--seed", type=int, default=0, help="of folds and weights (default 0)")
+    add_face_options(parser)
+    parser.add_argument(
+        "--cache", metavar="DIR", help="where to keep the features of clips (default: your cache)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a bundle that is there already"
+    )
+    parser.set_defaults(run=run)
+
+
+def add_face_options(parser: Any) -> None:
+    """Give a command the options that say how faces are found and described."""
+    parser.add_argument(
+        "--require-face",
+        action="store_true",
+        help="fail where faces cannot be looked at (default: leave them out, and say so)",
+    )
+    parser.add_argument(
+        "--face-mode",
+        choices=("largest", "tracked", "center"),
+        help="largest: the largest face (default); tracked: stay with the first one; center: the "
+        "middle of the picture, without looking for a face",
+    )
+    parser.add_argument(
+        "--backbone-weights",
+        metavar="imagenet|random|PATH",
+        help="of ResNet-50: imagenet (default), random, or a file (.h5, .keras, .onnx)",
+    )
+    parser.add_argument(
+        "--detect-every", type=int, metavar="N", help="look for a face in every Nth frame (5)"
+    )
+    parser.add_argument(
+        "--embed-every", type=int, metavar="N", help="describe the face in every Nth frame (1)"
+    )
+
+
+def face_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Give those fields of FaceConfig that were set on the command line."""
+    weights = options.backbone_weights
+    if weights not in (None, *KNOWN_WEIGHTS):
+        weights = os.path.abspath(weights)  # a bundle is used from other folders
+    fields = {
+        "mode": options.face_mode,
+        "backbone_weights": weights,
+        "detect_every_frames": options.detect_every,
+        "embed_every_frames": options.embed_every,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def run(options: argparse.Namespace) -> int:
+    from cryvision.config import FaceConfig
+    from cryvision.learning import fusion
+    from cryvision.learning.audio_only import report_folder
+    from cryvision.outputs.text import describe_bundle
+
+    left_out: list[str] = []
+
+    def leave_out(problem: str) -> None:
+        left_out.append(problem)
+        log(f"left out: {problem}")
+
+    try:
+        bundle = fusion.train(
+            options.source,
+            options.out,
+            face=FaceConfig(**face_settings(options)),
+            require_face=options.require_face,
+            gate=options.gate,
+            subject_pattern=options.subject_pattern,
+            n_folds=options.folds,
+            seed=options.seed,
+            cache=options.cache,
+            overwrite=options.overwrite,
+            log=log,
+            on_problem=leave_out,
+        )
+    except KeyboardInterrupt:
+        log("the same command goes on from what is done")
+        raise
+    log(f"wrote {bundle.folder}")
+    log(f"wrote {report_folder(options.out)}")
+    show(describe_bundle(bundle.describe()))
+    return EXIT_SOME_FAILED if left_out else EXIT_DONE
