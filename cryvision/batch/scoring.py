@@ -69,38 +69,34 @@ class ClipScorer:
             For what would befall the other clips as well: no ffmpeg, no room for the files.
         """
         started = time.monotonic()
+        local = clip.path
         try:
             with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
-                local = clip.path
                 if remote.is_url(clip.path):
                     local = str(remote.fetch(clip.path, Path(folder)))
                 result, pitch = self._classify(clip.path, local)
                 self._write_files(clip, result, local)
+                return scored_row(clip, self._job, result, pitch, time.monotonic() - started)
         except MediaError as error:
-            status, reason = type(error).__name__, str(error)
+            # The name of a copy tells nobody anything.
+            status, reason = type(error).__name__, str(error).replace(local, clip.path)
         except CryvisionError:
             raise
         except Exception as error:  # one clip must never end a run of a million
             status = type(error).__name__
             reason = " ".join(f"{clip.path}: {error}".split())
-        else:
-            return scored_row(clip, self._job, result, pitch, time.monotonic() - started)
         return failed_row(clip, self._job, status, reason, time.monotonic() - started)
 
     def _classify(self, path: str, local: str) -> tuple[Classification, PitchTrack]:
         """Classify as `cryvision.classify` does, and track the pitch of the same pieces."""
         stream = self._new_stream(path)
         pitch = PitchStream()
-        try:
-            with media.open_clip(local, sound=True, frames=stream.takes_frames) as clip:
-                for piece in clip.pieces():
-                    stream.push(piece.samples, piece.frame, piece.frame_time_s)
-                    if piece.samples is not None:
-                        pitch.push(piece.samples)
-                return stream.finish(clip.info, tuple(clip.warnings)), pitch.track()
-        except MediaError as error:
-            # The name of a copy tells nobody anything.
-            raise MediaError(str(error).replace(local, path)) from error
+        with media.open_clip(local, sound=True, frames=stream.takes_frames) as clip:
+            for piece in clip.pieces():
+                stream.push(piece.samples, piece.frame, piece.frame_time_s)
+                if piece.samples is not None:
+                    pitch.push(piece.samples)
+            return stream.finish(clip.info, tuple(clip.warnings)), pitch.track()
 
     def _new_stream(self, path: str) -> StreamClassifier:
         return StreamClassifier(

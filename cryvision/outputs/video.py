@@ -95,7 +95,7 @@ def write_video(classification: Classification, path: Path, *, blur_faces: bool 
         first = next(pictures)
         screen = Screen(classification, first[0].shape)
         command = _command(clip.info, classification.duration_s, screen.canvas.shape, path)
-        with _Encoder(command, name) as encoder:
+        with _Encoder(command, name, path) as encoder:
             for k, (frame, face) in enumerate(chain([first], pictures)):
                 screen.draw(k, frame, face)
                 encoder.write(screen.canvas)
@@ -237,8 +237,8 @@ class _Encoder:
     Leaving it kills ffmpeg where it still runs.
     """
 
-    def __init__(self, command: list[str], clip: str) -> None:
-        self._binary, self._clip = command[0], clip
+    def __init__(self, command: list[str], clip: str, path: Path) -> None:
+        self._binary, self._clip, self._path = command[0], clip, path
         # A file takes all that ffmpeg says; a pipe would need a thread to read it.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the encoder)
         try:
@@ -274,8 +274,10 @@ class _Encoder:
     def _failure(self) -> CryvisionError:
         status = self._popen.wait()
         self._log.seek(0)
-        words = ffmpeg.last_words(self._log.read(), self._clip) or f"ended with status {status}"
-        if "Unknown encoder" in words:
+        # The video is still named as its writer chose, which tells a user nothing.
+        said = ffmpeg.without_name(self._log.read(), self._path)
+        words = ffmpeg.last_words(said, self._clip) or f"ended with status {status}"
+        if b"Unknown encoder" in said:
             return MissingDependencyError(
                 f"the format mp4 needs an ffmpeg with libx264; {self._binary} has none, that of "
                 "the package imageio-ffmpeg does"
