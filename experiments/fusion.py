@@ -42,15 +42,8 @@ N_UNSEEN_SUBJECTS = 8
 KEPT_STREAMS = {"both": [], "sound": ["-vn"], "face": ["-an"]}
 """What ffmpeg is told to leave out."""
 
-FACE = FaceConfig(
-    mode="center",
-    crop_size_px=64,
-    embed_every_frames=10,
-    backbone="squeezenet",
-    backbone_weights="random",
-    embedding_width=512,
-)
-"""A drawn face needs no trained features: random ones tell an open mouth from a smile."""
+SQUEEZENET = "models/squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5"
+"""Trained weights of a small backbone, below the folder of recordings."""
 
 N_ROWS, N_UNSEEN_ROWS, N_PERSONS = 1200, 600, 40
 SETS = {"voice": 6, "face-table": 8, "movement": 5}
@@ -65,6 +58,19 @@ N_IMAGES, N_EPOCHS, N_TIMED, BATCH = 400, 20, 16, 8
 
 def say(line: str) -> None:
     print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+
+
+def face_config() -> FaceConfig:
+    """The middle of each tenth picture, through SqueezeNet: with trained weights if there are."""
+    weights = Path(os.environ.get("CRYVISION_DATA", ""), SQUEEZENET)
+    return FaceConfig(
+        mode="center",
+        crop_size_px=64,
+        embed_every_frames=10,
+        backbone="squeezenet",
+        backbone_weights=str(weights) if weights.is_file() else "random",
+        embedding_width=512,
+    )
 
 
 def without_streams(clips: list[Path], source: Path, out: Path, options: list[str]) -> None:
@@ -112,6 +118,7 @@ def classified(bundle: Bundle, folder: Path) -> dict[str, Any]:
 
 def videos() -> dict[str, Any]:
     """Fused and single modalities, and what is left of the fused model without one of them."""
+    face = face_config()
     with tempfile.TemporaryDirectory() as place:
         seen = make_three_ways(Path(place, "seen"), N_SUBJECTS, N_CLIPS, SEED)
         unseen = make_three_ways(Path(place, "unseen"), N_UNSEEN_SUBJECTS, 1, SEED + 1)
@@ -119,7 +126,7 @@ def videos() -> dict[str, Any]:
         for name, folder in seen.items():
             say(f"training on {name}")
             bundles[name] = train(
-                folder, Path(place, f"bundle-{name}"), face=FACE, gate="none",
+                folder, Path(place, f"bundle-{name}"), face=face, gate="none",
                 subject_pattern=make_videos.SUBJECT_PATTERN, n_folds=N_FOLDS, seed=SEED,
                 cache=Path(place, "cache"), log=say,
             )  # fmt: skip
@@ -136,11 +143,12 @@ def videos() -> dict[str, Any]:
                 "fused model, the other removed": classified(fused, unseen[left]),
                 "model of its own": classified(bundles[left], unseen[left]),
             }
+    random = face.backbone_weights == "random"
     return {
         "n_clips": N_SUBJECTS * N_CLIPS * 4,
         "n_subjects": N_SUBJECTS,
         "protocol": fused.skill[0]["protocol"],
-        "backbone": "SqueezeNet v1.1, random weights",
+        "backbone": f"SqueezeNet v1.1, {'random' if random else 'ImageNet'} weights",
         "cross_validated": cross_validated,
         "unseen_subjects": held_out,
         "demands": video_demands(cross_validated),

@@ -1,11 +1,11 @@
 """Draw and sing a labelled set of short videos, so that a multimodal training runs anywhere.
 
-Run ``python experiments/make_videos.py OUT``. There are four classes: what is sung (``ah`` or
-``oo``) and what is drawn (``weeping`` or ``smiling``). Sound alone and picture alone can tell two
-halves apart and no more; only both together tell all four. Every subject has a voice, a face, a
-room and a noise of its own, and is in all classes, so that nothing but the two tells them. The face
-is in the middle of the picture, for ``FaceConfig(mode="center")``: it needs no face detector. The
-sound is no crying, so train with ``gate="none"``.
+Run ``python experiments/make_videos.py OUT``. There are four classes: how it sounds (``hum`` or
+``squeal``) and how it looks (``weeping`` or ``smiling``). Sound alone and picture alone can tell
+two halves apart and no more; only both together tell all four. Every subject has a voice, a face,
+a room and a noise of its own, and is in all classes, so that nothing but the two tells them. The
+face is in the middle of the picture, for ``FaceConfig(mode="center")``: it needs no face detector.
+The sound is no crying, so train with ``gate="none"``.
 
 The clips are ``OUT/<class>/<subject>-<number>.mp4``; ``SUBJECT_PATTERN`` finds the subject in that.
 Nothing was recorded. Drawing and sound depend on the seed alone.
@@ -29,10 +29,15 @@ from cryvision.inputs.media import find_ffmpeg
 SUBJECT_PATTERN = r"(baby\d+)-"
 SIDE_PX = 128
 FRAMES_PER_SECOND = 15
-FORMANTS_HZ = {"ah": (900.0, 1500.0, 2900.0), "oo": (400.0, 850.0, 2500.0)}
-"""Resonances of the two vowels, all within 50 to 3400 Hz."""
+PITCHES_HZ = {"hum": (230.0, 380.0), "squeal": (800.0, 1200.0)}
+FORMANTS_HZ = {"hum": (400.0, 850.0), "squeal": (1100.0, 2500.0)}
+"""Range of pitches, and resonances, of the two ways to sing: all within 50 to 3400 Hz."""
 
 LEVEL_DBFS = -20.0
+FLUSH = 0.4
+"""How red a weeping face is: the share of red in its skin."""
+
+_RED = np.array([70.0, 60.0, 215.0])
 _EYE_WHITE, _DARK, _TONGUE, _TEAR = (245, 245, 245), (45, 35, 40), (110, 100, 200), (245, 215, 160)
 
 
@@ -42,7 +47,8 @@ class Subject:
 
     Attributes
     ----------
-    pitch_hz : float
+    pitch : float
+        0 to 1: where in the range of pitches.
     tract : float
         Factor on all resonances: short vocal tracts ring higher.
     noise_db : float
@@ -55,7 +61,7 @@ class Subject:
         Half the width and the height of the head.
     """
 
-    pitch_hz: float
+    pitch: float
     tract: float
     noise_db: float
     noise_width: int
@@ -68,7 +74,7 @@ class Subject:
         """Make one up."""
         skin = np.array([150.0, 185.0, 230.0]) * rng.uniform(0.45, 1.05)
         return cls(
-            pitch_hz=rng.uniform(280, 480),
+            pitch=rng.uniform(0, 1),
             tract=rng.uniform(0.92, 1.08),
             noise_db=rng.uniform(-26, -16),
             noise_width=int(rng.integers(1, 8)),
@@ -78,8 +84,15 @@ class Subject:
         )
 
 
-def sing(rng: np.random.Generator, subject: Subject, vowel: str, seconds: float) -> np.ndarray:
-    """Sing one vowel again and again, as long as one breath each time.
+def sing(rng: np.random.Generator, subject: Subject, voice: str, seconds: float) -> np.ndarray:
+    """Sing one note again and again, as long as one breath each time.
+
+    Parameters
+    ----------
+    rng : Generator
+    subject : Subject
+    voice : {"hum", "squeal"}
+    seconds : float
 
     Returns
     -------
@@ -92,22 +105,24 @@ def sing(rng: np.random.Generator, subject: Subject, vowel: str, seconds: float)
     place = (time_s / breath_s + start) % 1
     glide = 1 + rng.uniform(0.05, 0.2) * np.sin(np.pi * place)
     vibrato = 1 + 0.01 * np.sin(2 * np.pi * rng.uniform(4, 7) * time_s)
-    pitch_hz = subject.pitch_hz * rng.uniform(0.93, 1.07) * glide * vibrato
+    low_hz, high_hz = PITCHES_HZ[voice]
+    pitch_hz = low_hz * (high_hz / low_hz) ** subject.pitch * glide * vibrato
+    pitch_hz *= rng.uniform(0.93, 1.07)
     cycles = np.cumsum(pitch_hz) / SAMPLE_RATE_HZ
-    voice = np.zeros(n)
+    sung = np.zeros(n)
     for k in range(1, int(0.45 * SAMPLE_RATE_HZ / pitch_hz.max())):
         gain = np.sum(
             [
                 1 / np.hypot(1, (k * pitch_hz - subject.tract * centre) / 130)
-                for centre in FORMANTS_HZ[vowel]
+                for centre in FORMANTS_HZ[voice]
             ],
             axis=0,
         )
-        voice += gain / np.sqrt(k) * np.sin(2 * np.pi * k * cycles)
-    voice *= np.clip(8 * np.sin(np.pi * place), 0, 1)
+        sung += gain / np.sqrt(k) * np.sin(2 * np.pi * k * cycles)
+    sung *= np.clip(8 * np.sin(np.pi * place), 0, 1)
     dull = np.ones(subject.noise_width) / subject.noise_width
     noise = np.convolve(rng.standard_normal(n), dull, mode="same")
-    sound = _level(voice, 0.0) + _level(noise, subject.noise_db)
+    sound = _level(sung, 0.0) + _level(noise, subject.noise_db)
     return np.clip(_level(sound, LEVEL_DBFS + rng.uniform(-4, 4)), -1, 1)
 
 
@@ -135,7 +150,8 @@ def draw(subject: Subject, mood: str, at: tuple[float, float], phase: float) -> 
     picture = np.empty((SIDE_PX, SIDE_PX, 3), np.uint8)
     picture[:] = subject.wall
     x, y = at
-    _oval(picture, (x, y), subject.head_px, subject.skin)
+    flush = FLUSH * (mood == "weeping")
+    _oval(picture, (x, y), subject.head_px, (1 - flush) * subject.skin + flush * _RED)
     for side in (-1, 1):
         eye = (x + side * 17, y - 12)
         if mood == "smiling":
@@ -241,14 +257,14 @@ def make(
     paths = []
     for number in range(n_subjects):
         subject = Subject.draw(np.random.default_rng([seed, number]))
-        for place, (vowel, mood) in enumerate(
-            (vowel, mood) for vowel in FORMANTS_HZ for mood in ("smiling", "weeping")
+        for place, (voice, mood) in enumerate(
+            (voice, mood) for voice in FORMANTS_HZ for mood in ("smiling", "weeping")
         ):
             for clip in range(n_clips):
                 rng = np.random.default_rng([seed, number, place, clip])
-                path = out / f"{vowel}_{mood}" / f"baby{number + 1:02d}-{clip + 1}.mp4"
+                path = out / f"{voice}_{mood}" / f"baby{number + 1:02d}-{clip + 1}.mp4"
                 frames = film(rng, subject, mood, seconds)
-                write_clip(path, frames, sing(rng, subject, vowel, seconds))
+                write_clip(path, frames, sing(rng, subject, voice, seconds))
                 paths.append(path)
     return paths
 

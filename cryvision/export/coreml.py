@@ -147,10 +147,7 @@ def _convert(
         convert_to="milinternal",
         minimum_deployment_target=coremltools.target.iOS16,
         compute_precision=compute,
-        inputs=[
-            coremltools.TensorType(name=s.name, shape=tuple(s.shape), dtype=np.float32)
-            for s in specs
-        ],
+        inputs=[_input_type(coremltools, spec) for spec in specs],
         outputs=[
             coremltools.TensorType(name=tensor.name.split(":")[0], dtype=np.float32)
             for tensor in function.outputs
@@ -161,6 +158,17 @@ def _convert(
         # The classifier's dict of probabilities takes over the name of its tensor later.
         variable.name = f"{name}_tensor" if name == PROBABILITIES else name
     return program
+
+
+def _input_type(coremltools: Any, spec: Any) -> Any:
+    """An image where a crop goes in, else an array."""
+    import numpy as np
+
+    shape = tuple(spec.shape)
+    if len(shape) == 4 and shape[-1] == 3:
+        layout = coremltools.colorlayout.RGB
+        return coremltools.ImageType(name=spec.name, shape=shape, color_layout=layout)
+    return coremltools.TensorType(name=spec.name, shape=shape, dtype=np.float32)
 
 
 class _Float16Operations:

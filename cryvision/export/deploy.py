@@ -21,6 +21,7 @@ from cryvision.export import coreml, litert, onnx_deploy, proof, report, runners
 from cryvision.export.graph import (
     CHOICES,
     CRY,
+    FACE_SEEN,
     PROBABILITIES,
     Graph,
     build_graph,
@@ -37,6 +38,9 @@ DEFAULT_PRECISIONS = {"coreml": "fp16", "onnx": "fp32", "litert": "fp32"}
 
 N_REAL, N_SYNTHETIC = 256, 54
 """Windows to compare on; the synthetic ones are six of each kind, and silence."""
+
+N_WITH_CROPS = (8, 18)
+"""The same where the backbone of faces runs on each."""
 
 UNGATED_ENTER = 0.5
 """Cry score that counts as crying in a bundle without a gate."""
@@ -108,7 +112,10 @@ def export(
     if kind == "coreml":
         coreml.require()
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    work = _prepared(bundle, kind, precision, part, representative, features)
+    graph = build_graph(bundle, part, features)
+    if precision == "int8" and not graph.sounds:
+        raise ConfigError(f"int8 needs sound to measure ranges on; the {part} takes none")
+    work = _prepared(bundle, graph, kind, precision, representative)
     try:
         return _written(work, target, overwrite, force)
     except FileExistsError as error:
@@ -127,15 +134,14 @@ class _Work:
     graph: Graph
     kind: str
     precision: str
-    features: bool
     whole: Any
-    inputs: dict[str, np.ndarray]
-    representative: dict[str, np.ndarray]
+    cases: proof.Cases
     expected: proof.References
 
-    @property
-    def front_end(self) -> Any:
-        return None if self.features else build_waveform_front_end(self.graph)
+    def representative(self) -> dict[str, np.ndarray]:
+        """What the network takes in the real cases."""
+        inputs = self.cases.network_inputs(self.graph)
+        return {name: values[: self.cases.n_real] for name, values in inputs.items()}
 
 
 def _target(out: str | os.PathLike[str], to: str | None) -> tuple[Path, str]:
@@ -172,50 +178,57 @@ def _check_place(target: Path, overwrite: bool) -> None:
         if os.path.lexists(place) and not overwrite:
             raise CryvisionError(f"{place}: exists already; overwrite replaces it")
     a_package = target.is_dir() and (target / "Manifest.json").is_file()
-    if target.is_dir() and not (a_package and target.suffix == SUFFIXES["coreml"]):
+    if target.is_dir() and not (a_package and target.suffix.lower() == SUFFIXES["coreml"]):
         raise CryvisionError(f"{target}: only an export is overwritten; this is a folder")
 
 
 def _prepared(
     bundle: Bundle,
+    graph: Graph,
     kind: str,
     precision: str,
-    part: str,
     representative: str | os.PathLike[str] | None,
-    features: bool,
 ) -> _Work:
-    """Load the models and run the references."""
-    graph = build_graph(bundle, part)
-    whole = graph.network if features else build_whole(graph)
-    n_samples = graph.span_samples
-    real = np.zeros((0, n_samples), np.float32)
-    if representative is not None:
-        real = windows.real(representative, n_samples, N_REAL)
-    spans = np.concatenate([real, windows.synthetic(n_samples, N_SYNTHETIC)])
-    known = proof.package_features(graph, spans)
-    return _Work(
-        bundle=bundle,
-        graph=graph,
-        kind=kind,
-        precision=precision,
-        features=features,
-        whole=whole,
-        inputs=known if features else {"waveform": spans},
-        representative={name: values[: len(real)] for name, values in known.items()},
-        expected=proof.references(graph, None if features else whole, spans, len(real)),
-    )
+    """Find what to compare on, and run the references."""
+    whole = build_whole(graph)
+    cases = _cases(graph, representative)
+    expected = proof.references(graph, whole, cases)
+    return _Work(bundle, graph, kind, precision, whole, cases, expected)
+
+
+def _cases(graph: Graph, representative: str | os.PathLike[str] | None) -> proof.Cases:
+    n_real, n_synthetic, n_samples = N_REAL, N_SYNTHETIC, graph.span_samples
+    if graph.face is not None and not graph.features:
+        n_real, n_synthetic = N_WITH_CROPS  # a backbone takes a second for each
+    spans = np.zeros((n_synthetic, 0), np.float32)
+    if graph.sounds:
+        spans = windows.synthetic(n_samples, n_synthetic)
+    n_found = 0
+    if representative is not None and graph.sounds:
+        real = windows.real(representative, n_samples, n_real)
+        spans, n_found = np.concatenate([real, spans]), len(real)
+    others = {
+        tensor.name: _drawn(tensor, len(spans))
+        for tensor in graph.network.inputs
+        if tensor.name not in graph.sounds
+    }
+    return proof.Cases(n_found, spans, others)
+
+
+def _drawn(tensor: Any, n: int) -> np.ndarray:
+    """Values for an input that is not computed from sound, shape (n, ...)."""
+    if tensor.name == FACE_SEEN:
+        return (np.arange(n) % 3 > 0).astype(np.float32)[:, None]
+    if len(tensor.shape) == 4:
+        return windows.pictures(tensor.shape[1], n)
+    # As pooled activations are: none negative.
+    return np.abs(np.random.default_rng(0).normal(size=(n, *tensor.shape[1:]))).astype(np.float32)
 
 
 def _written(work: _Work, target: Path, overwrite: bool, force: bool) -> ExportReport:
     """Convert, read back, compare, and only then put both files into their places."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    said = sidecar.describe(
-        work.bundle,
-        work.graph,
-        kind=work.kind,
-        precision=work.precision,
-        features=work.features,
-    )
+    said = sidecar.describe(work.bundle, work.graph, kind=work.kind, precision=work.precision)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         file = Path(folder, f"model{SUFFIXES[work.kind]}")
         _convert(work, file, said)
@@ -238,18 +251,14 @@ def _written(work: _Work, target: Path, overwrite: bool, force: bool) -> ExportR
 
 
 def _convert(work: _Work, file: Path, said: Mapping[str, Any]) -> None:
-    names = work.graph.output_names(work.features)
-    if work.kind == "onnx":
-        onnx_deploy.write(
-            work.graph.network, work.front_end, file, work.precision, names, work.representative
-        )
-    elif work.kind == "litert":
-        litert.write(
-            work.graph.network, work.front_end, file, work.precision, names, work.representative
-        )
-    else:
+    graph, names = work.graph, work.graph.output_names
+    if work.kind == "coreml":
         description = _description(work, said)
-        coreml.write(work.whole, file, work.precision, names, work.graph.labels, description)
+        coreml.write(work.whole, file, work.precision, names, graph.labels, description)
+        return
+    write = onnx_deploy.write if work.kind == "onnx" else litert.write
+    front_end = build_waveform_front_end(graph)
+    write(graph.network, front_end, file, work.precision, names, work.representative())
 
 
 def _description(work: _Work, said: Mapping[str, Any]) -> coreml.Description:
@@ -288,7 +297,7 @@ def _proofs(work: _Work, file: Path, target: Path) -> tuple[proof.Proof, ...]:
         proof.prove(
             work.graph,
             work.expected,
-            run(file, work.inputs, work.graph.labels),
+            run(file, work.cases.file_inputs(work.graph), work.graph.labels),
             precision=work.precision,
             tolerance=tolerance if work.precision == "fp32" else proof.TOLERANCES["fp16"],
             enter=UNGATED_ENTER if gate is None else gate.enter,

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.config import SoundConfig
-from cryvision.inputs import audio
+from cryvision.config import FaceConfig, SoundConfig
+from cryvision.errors import ConfigError
+from cryvision.inputs import audio, embedding
 
 if TYPE_CHECKING:
     import keras
@@ -130,6 +131,37 @@ def build_front_end(config: SoundConfig, name: str) -> keras.Model:
     active = ops.cast(width > audio.CONSTANT_RANGE, "float32")[:, :, None]
     feature = _decibels(_bands(power, config, dft), config) * active
     return keras.Model(waveform, [feature, _level(power, width, config, dft)], name=name)
+
+
+def build_face_front_end(config: FaceConfig) -> keras.Model:
+    """Build the frozen backbone that turns crops of faces into embeddings.
+
+    Returns
+    -------
+    keras.Model
+        From RGB crops, float32 from 0 to 255, shape (n, size, size, 3), to float32, shape
+        (n, config.embedding_width), as `cryvision.inputs.embedding.Embedder` gives them.
+
+    Raises
+    ------
+    ConfigError
+        If the backbone is a ready ONNX file.
+    MissingDependencyError
+        If its weights are not on this machine.
+    """
+    import keras
+
+    _, weights = embedding._find_weights(config)
+    if weights is not None and weights.suffix == ".onnx":
+        raise ConfigError(
+            f"{weights}: a backbone that is an ONNX file cannot become part of another file; "
+            "export with features"
+        )
+    network = embedding._build(config, weights).layers[-1]
+    crops = keras.Input((config.crop_size_px, config.crop_size_px, 3), name="face")
+    offset = [-mean for mean in embedding.IMAGENET_MEAN_BGR]
+    centred = keras.layers.Rescaling(1.0, offset=offset)(keras.ops.flip(crops, axis=-1))
+    return keras.Model(crops, network(centred), name="face_backbone")
 
 
 def _frames(span: Any, config: SoundConfig, dft: BandDft) -> Any:

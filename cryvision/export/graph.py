@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from cryvision.bundle import Bundle, Part
-from cryvision.config import SoundConfig
+from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import ConfigError
-from cryvision.export.frontend import FRONT_END, build_front_end
+from cryvision.export.frontend import FRONT_END, build_face_front_end, build_front_end
 from cryvision.runtime import KerasModel
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ DETECTOR_LABELS = ("no cry", "cry")
 """Labels of a file with a detector alone."""
 
 WAVEFORM, LEVEL = "waveform", "level_dbfs"
+FACE, FACE_SEEN = "face", "face_seen"
 PROBABILITIES, CRY = "probabilities", "cry"
 
 
@@ -32,6 +33,8 @@ class Graph:
     ----------
     choice : str
         ``all``, ``detector``, ``reason`` or ``face``.
+    features : bool
+        Whether the file takes features, not waveform and crops.
     labels : tuple of str
         What the columns of ``probabilities`` are.
     parts : tuple of Part
@@ -40,36 +43,38 @@ class Graph:
         The parts that give ``cry`` and, of the others, ``probabilities``.
     sounds : dict of str to SoundConfig
         How each input of the network that is a sound feature is computed.
+    face : FaceConfig or None
+        How the input ``face`` is computed, if there is one.
     network : keras.Model
-        From features, by name, to ``probabilities``, shape (n, n_labels); with a detector to
-        ``cry``, shape (n, 1); and for each part to ``<part>_logits``, before its calibration.
+        From its inputs, by name, to ``probabilities``, shape (n, n_labels); with a detector to
+        ``cry``, shape (n, 1); and for each part to its logits, before its calibration. Its
+        inputs are the sound features; ``face``, crops in RGB from 0 to 255, shape
+        (n, size, size, 3), or with ``features`` embeddings; and where an ensemble takes a face,
+        ``face_seen``, shape (n, 1): 1, or 0 where there is none.
     """
 
     choice: str
+    features: bool
     labels: tuple[str, ...]
     parts: tuple[Part, ...]
     detector: Part | None
     reason: Part | None
     sounds: dict[str, SoundConfig]
+    face: FaceConfig | None
     network: keras.Model
 
-    def output_names(self, features: bool) -> list[str]:
-        """Name what a file gives, in one order everywhere.
-
-        Parameters
-        ----------
-        features : bool
-            Whether the file takes features: then no level is known.
-        """
+    @property
+    def output_names(self) -> list[str]:
+        """What a file gives, in one order everywhere."""
         names = [PROBABILITIES]
         if self.detector is not None:
-            names += [CRY] if features else [CRY, LEVEL]
+            names += [CRY] if self.features else [CRY, LEVEL]
         return names + [logits_name(part) for part in self.parts]
 
     @property
     def span_samples(self) -> int:
-        """Samples of waveform that the longest window and its context take."""
-        return max(config.span_samples for config in self.sounds.values())
+        """Samples of waveform that the longest window and its context take; 0 without sound."""
+        return max((config.span_samples for config in self.sounds.values()), default=0)
 
 
 def logits_name(part: Part) -> str:
@@ -77,7 +82,7 @@ def logits_name(part: Part) -> str:
     return f"{part.name.replace('-', '_')}_logits"
 
 
-def build_graph(bundle: Bundle, choice: str) -> Graph:
+def build_graph(bundle: Bundle, choice: str, features: bool = False) -> Graph:
     """Load the Keras originals of the chosen parts and join them.
 
     Parameters
@@ -85,6 +90,8 @@ def build_graph(bundle: Bundle, choice: str) -> Graph:
     bundle : Bundle
     choice : str
         One of ``CHOICES``. ``all`` is the detector and the reason, as far as the bundle has them.
+    features : bool
+        Whether embeddings of faces go in, not crops.
 
     Raises
     ------
@@ -92,6 +99,8 @@ def build_graph(bundle: Bundle, choice: str) -> Graph:
         If the bundle lacks the part.
     BundleError
         If a model cannot be read.
+    MissingDependencyError
+        If the weights of a face's backbone are not on this machine.
     """
     detector = bundle.detector if choice in ("all", "detector") else None
     reason = _decider(bundle, choice) if choice != "detector" else None
@@ -101,42 +110,40 @@ def build_graph(bundle: Bundle, choice: str) -> Graph:
             f"{bundle.folder}: there is no {choice} to export; the bundle's parts are {names}"
         )
     parts = _with_needed(bundle, [part for part in (detector, reason) if part is not None])
-    sounds = {
-        _input_name(part, feature, parts): part.sound
-        for part in parts
-        for feature in part.inputs
-        if part.sound is not None and feature == part.sound.feature
-    }
-    network = _join(bundle, parts, detector, reason)
-    labels = bundle.labels if reason is not None else DETECTOR_LABELS
-    return Graph(choice, labels, parts, detector, reason, sounds, network)
+    return Graph(
+        choice=choice,
+        features=features,
+        labels=bundle.labels if reason is not None else DETECTOR_LABELS,
+        parts=parts,
+        detector=detector,
+        reason=reason,
+        sounds={
+            _input_name(part, part.sound.feature, parts): part.sound
+            for part in parts
+            if part.sound is not None
+        },
+        face=next((part.face for part in parts if part.face is not None), None),
+        network=_join(bundle, parts, detector, reason, features),
+    )
 
 
-def build_waveform_front_end(graph: Graph) -> keras.Model:
-    """Build the model before the network.
+def build_waveform_front_end(graph: Graph) -> keras.Model | None:
+    """Build the model before the network; None where that takes no sound, or features.
 
     Returns
     -------
     keras.Model
-        From ``waveform``, shape (n, graph.span_samples), to a dict of the network's inputs and,
-        with a detector, ``level_dbfs``, shape (n, 1). A part with a shorter span takes the newest
-        samples.
-
-    Raises
-    ------
-    ConfigError
-        If the network has an input that is not computed from sound.
+        From ``waveform``, shape (n, graph.span_samples), to a dict of the network's sound
+        features and, with a detector, ``level_dbfs``, shape (n, 1). A part with a shorter span
+        takes the newest samples.
     """
     import keras
 
+    if graph.features or not graph.sounds:
+        return None
     waveform = keras.Input((graph.span_samples,), name=WAVEFORM)
     outputs = {}
-    for name in (tensor.name for tensor in graph.network.inputs):
-        config = graph.sounds.get(name)
-        if config is None:
-            raise ConfigError(
-                f"the input {name!r} is not computed from sound: export this part with features"
-            )
+    for name, config in graph.sounds.items():
         front_end = build_front_end(config, f"sound_{name}")
         feature, level = front_end(waveform[:, graph.span_samples - config.span_samples :])
         outputs[name] = feature
@@ -146,21 +153,28 @@ def build_waveform_front_end(graph: Graph) -> keras.Model:
 
 
 def build_whole(graph: Graph) -> keras.Model:
-    """Build the model from ``waveform`` to everything that the network gives, and the level."""
+    """Build the model from what a file takes to everything that it gives."""
     import keras
 
     front_end = build_waveform_front_end(graph)
-    waveform = keras.Input((graph.span_samples,), name=WAVEFORM)
-    features = front_end({WAVEFORM: waveform})
-    level = {LEVEL: features.pop(LEVEL)} if LEVEL in features else {}
-    return keras.Model({WAVEFORM: waveform}, {**graph.network(features), **level}, name="whole")
+    if front_end is None:
+        return graph.network
+    inputs = {
+        tensor.name: keras.Input(tensor.shape[1:], name=tensor.name)
+        for tensor in (*front_end.inputs, *graph.network.inputs)
+        if tensor.name not in graph.sounds
+    }
+    known = front_end({WAVEFORM: inputs[WAVEFORM]})
+    level = {LEVEL: known.pop(LEVEL)} if LEVEL in known else {}
+    others = {name: tensor for name, tensor in inputs.items() if name != WAVEFORM}
+    return keras.Model(inputs, {**graph.network({**known, **others}), **level}, name="whole")
 
 
 def _decider(bundle: Bundle, choice: str) -> Part | None:
     """The part whose output is the class, if there is one."""
     branches = [part for part in bundle.parts if part.kind == "branch"]
     if choice == "face":
-        return next((part for part in branches if "face" in part.inputs), None)
+        return next((part for part in branches if part.face is not None), None)
     ensemble = next((part for part in bundle.parts if part.kind == "ensemble"), None)
     if ensemble is None and len(branches) > 1:
         raise ConfigError(
@@ -182,40 +196,61 @@ def _with_needed(bundle: Bundle, wanted: Sequence[Part]) -> tuple[Part, ...]:
 def _input_name(part: Part, feature: str, parts: Sequence[Part]) -> str:
     """Name of an input: the feature, with the part's name where two are computed differently."""
     rivals = [p for p in parts if p.kind != "ensemble" and feature in p.inputs]
-    if all(rival.sound == part.sound for rival in rivals):
+    if all((rival.sound, rival.face) == (part.sound, part.face) for rival in rivals):
         return feature
+    if feature == FACE:
+        raise ConfigError("branches that find faces differently cannot be exported as one file")
     return f"{part.name.replace('-', '_')}_{feature}"
 
 
 def _join(
-    bundle: Bundle, parts: Sequence[Part], detector: Part | None, reason: Part | None
+    bundle: Bundle,
+    parts: Sequence[Part],
+    detector: Part | None,
+    reason: Part | None,
+    features: bool,
 ) -> keras.Model:
     """Join the parts' models; each is called once, on inputs or on outputs of others."""
     import keras
 
     inputs: dict[str, Any] = {}
-    results: dict[str, Any] = {}
+    known: dict[str, Any] = {}  # what the parts take: inputs, and results of parts
     outputs: dict[str, Any] = {}
     for part in parts:
         model = _with_logits(bundle, part)
         taken = []
         for tensor in model.inputs:
-            if part.kind == "ensemble":
-                taken.append(results[tensor.name])
-                continue
-            name = _input_name(part, tensor.name, parts)
-            if name not in inputs:
-                inputs[name] = keras.Input(tensor.shape[1:], name=name)
-            taken.append(inputs[name])
-        outputs[logits_name(part)], results[part.name] = model(taken)
+            name = tensor.name
+            if part.kind != "ensemble":
+                name = _input_name(part, name, parts)
+                if name not in known:
+                    inputs[name], known[name] = _input(part, tensor, name, features)
+            taken.append(known[name])
+        outputs[logits_name(part)], known[part.name] = model(taken)
+        if part.face is not None and any(part.name in other.inputs for other in parts):
+            # An ensemble is told of a missing face by zeros, which no softmax gives.
+            if FACE_SEEN not in inputs:
+                inputs[FACE_SEEN] = keras.Input((1,), name=FACE_SEEN)
+            known[part.name] = known[part.name] * inputs[FACE_SEEN]
     if detector is not None:
-        outputs[CRY] = results[detector.name]
+        outputs[CRY] = cry = known[detector.name]
     if reason is not None:
-        outputs[PROBABILITIES] = results[reason.name]
+        outputs[PROBABILITIES] = known[reason.name]
     else:
-        cry = outputs[CRY]
         outputs[PROBABILITIES] = keras.ops.concatenate([1.0 - cry, cry], axis=-1)
     return keras.Model(inputs, outputs, name="network")
+
+
+def _input(part: Part, tensor: Any, name: str, features: bool) -> tuple[Any, Any]:
+    """What the network takes, and what it makes of that for the part."""
+    import keras
+
+    if name == FACE and part.face is not None and not features:
+        front_end = build_face_front_end(part.face)
+        crops = keras.Input(front_end.inputs[0].shape[1:], name=name)
+        return crops, front_end(crops)
+    given = keras.Input(tensor.shape[1:], name=name)
+    return given, given
 
 
 def _with_logits(bundle: Bundle, part: Part) -> keras.Model:

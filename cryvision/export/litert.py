@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -109,7 +110,14 @@ def _frozen(model: keras.Model) -> _Frozen:
 def _converter(function: Any) -> Any:
     import tensorflow as tf
 
-    return tf.lite.TFLiteConverter.from_concrete_functions([function])
+    # It warns that a second argument is missing, with which the weights are lost.
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return tf.lite.TFLiteConverter.from_concrete_functions([function])
+    finally:
+        logger.setLevel(level)
 
 
 def _converted(function: Any, float16: bool) -> bytes:

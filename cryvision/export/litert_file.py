@@ -83,7 +83,7 @@ def joined(before: File, after: File) -> File:
     before : File
         With one subgraph; consumed.
     after : File
-        All its inputs are outputs of ``before``; it becomes the whole.
+        Becomes the whole; inputs that ``before`` does not give stay inputs.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def joined(before: File, after: File) -> File:
     whole.buffers.extend(first.buffers)
 
     graph = whole.subgraphs[0]
-    place = {before.outputs[name]: index for name, index in after.inputs.items()}
+    place = {before.outputs[n]: i for n, i in after.inputs.items() if n in before.outputs}
     for index, tensor in enumerate(first.subgraphs[0].tensors):
         if index not in place:
             place[index] = len(graph.tensors)
@@ -109,7 +109,8 @@ def joined(before: File, after: File) -> File:
     graph.operators = [*first.subgraphs[0].operators, *graph.operators]
 
     further = {name: place[i] for name, i in before.outputs.items() if name not in after.inputs}
-    after.inputs = {name: place[index] for name, index in before.inputs.items()}
+    others = {name: index for name, index in after.inputs.items() if name not in before.outputs}
+    after.inputs = {**{name: place[index] for name, index in before.inputs.items()}, **others}
     after.outputs = {**after.outputs, **further}
     return after
 

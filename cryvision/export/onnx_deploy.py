@@ -86,7 +86,8 @@ def _joined(front_end: Any, network: Any) -> Any:
     """Feed the front end's features into the network; its other outputs stay outputs."""
     from onnx import compose
 
-    features = [value.name for value in network.graph.input]
+    known = {value.name for value in front_end.graph.output}
+    features = [value.name for value in network.graph.input if value.name in known]
     before, after = (
         compose.add_prefix(model, prefix, rename_inputs=False, rename_outputs=False)
         for model, prefix in ((front_end, "front_end/"), (network, "network/"))

@@ -10,7 +10,7 @@ import numpy as np
 
 from cryvision.config import SoundConfig
 from cryvision.errors import CryvisionError
-from cryvision.export.graph import CRY, LEVEL, PROBABILITIES, Graph, logits_name
+from cryvision.export.graph import CRY, LEVEL, PROBABILITIES, WAVEFORM, Graph, logits_name
 from cryvision.export.parity import check_outputs, scaled_differences
 from cryvision.inputs import audio
 
@@ -44,7 +44,7 @@ WARN_AGREEMENT, LEAST_AGREEMENT = 0.97, 0.90
 COREML = "Core ML"
 """Names Core ML itself among the runtimes."""
 
-BATCH = 64
+BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -111,51 +111,62 @@ class Proof:
         return self.runtime == COREML
 
 
-def package_features(graph: Graph, spans: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute the network's inputs with the package's own features.
+@dataclass(frozen=True)
+class Cases:
+    """What to compare on.
 
-    Parameters
+    Attributes
     ----------
-    graph : Graph
-    spans : ndarray of float32, shape (n, graph.span_samples)
-
-    Returns
-    -------
-    dict of str to ndarray of float32
-        By the names of the inputs, shape (n, ...).
-    """
-    found = {}
-    for name, config in graph.sounds.items():
-        newest = spans[:, -config.span_samples :]
-        found[name] = np.stack([audio.sound_feature(span, config) for span in newest])
-    return found
-
-
-def references(graph: Graph, whole: Any, spans: np.ndarray, n_real: int) -> References:
-    """Run the Keras models on spans of sound.
-
-    Parameters
-    ----------
-    graph : Graph
-    whole : keras.Model or None
-        The model from waveform to outputs; None where features go in.
-    spans : ndarray of float32, shape (n, graph.span_samples)
     n_real : int
-        So many of them, the first, are real.
+        So many come first that were cut from recordings; the others are synthetic.
+    spans : ndarray of float32, shape (n, graph.span_samples)
+        Sound.
+    others : dict of str to ndarray
+        Inputs of the network that are not computed from sound, shape (n, ...): always synthetic.
     """
-    features = package_features(graph, spans)
-    package = _run(graph.network, features)
+
+    n_real: int
+    spans: np.ndarray
+    others: dict[str, np.ndarray]
+
+    def network_inputs(self, graph: Graph) -> dict[str, np.ndarray]:
+        """Compute what the network takes, with the package's own features; float32."""
+        found = dict(self.others)
+        for name, config in graph.sounds.items():
+            newest = self.spans[:, len(self.spans[0]) - config.span_samples :]
+            found[name] = np.stack([audio.sound_feature(span, config) for span in newest])
+        return found
+
+    def file_inputs(self, graph: Graph) -> dict[str, np.ndarray]:
+        """Give what the file takes."""
+        if graph.features or not graph.sounds:
+            return self.network_inputs(graph)
+        return {WAVEFORM: self.spans, **self.others}
+
+
+def references(graph: Graph, whole: Any, cases: Cases) -> References:
+    """Run the Keras models.
+
+    Parameters
+    ----------
+    graph : Graph
+    whole : keras.Model
+        From what the file takes to what it gives.
+    cases : Cases
+    """
+    inputs = cases.network_inputs(graph)
+    package = _run(graph.network, inputs)
     weights = graph.network.get_weights()
     try:
         graph.network.set_weights([value * np.float32(CONTROL_CHANGE) for value in weights])
-        wrong = _run(graph.network, features)
+        wrong = _run(graph.network, inputs)
     finally:
         graph.network.set_weights(weights)
-    if whole is None:
-        return References(n_real, package, package, wrong)
+    if whole is graph.network:
+        return References(cases.n_real, package, package, wrong)
     if graph.detector is not None and graph.detector.sound is not None:
-        package[LEVEL] = _levels(graph.detector.sound, spans)
-    return References(n_real, _run(whole, {"waveform": spans}), package, wrong)
+        package[LEVEL] = _levels(graph.detector.sound, cases.spans)
+    return References(cases.n_real, _run(whole, cases.file_inputs(graph)), package, wrong)
 
 
 def prove(
@@ -304,7 +315,8 @@ def _refuse_blind_control(control: Mapping[str, float], where: str) -> None:
 def _levels(config: SoundConfig, spans: np.ndarray) -> np.ndarray:
     """Level of each window with the package's own arithmetic, shape (n, 1)."""
     first = -(-config.context_samples // config.frame_hop_samples)
-    powers = [audio.spectrum_power(span[-config.span_samples :], config) for span in spans]
+    newest = spans[:, spans.shape[1] - config.span_samples :]
+    powers = [audio.spectrum_power(span, config) for span in newest]
     squares = np.stack([audio.band_mean_square(power, config)[first:] for power in powers])
     return audio.level_dbfs(squares)[:, None]
 

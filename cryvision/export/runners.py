@@ -53,13 +53,29 @@ def run_litert(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:
 def run_program(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:
     """Interpret a saved Core ML program in numpy; as `run_onnx`."""
     program = SavedProgram(path)
-    return _collected(inputs, lambda item: _with_row(program.predict(item), labels))
+    # Images come with their channels first.
+    arranged = {n: v.transpose(0, 3, 1, 2) if _is_image(v) else v for n, v in inputs.items()}
+    return _collected(arranged, lambda item: _with_row(program.predict(item), labels))
 
 
 def run_coreml(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:
     """Run a Core ML package with Core ML, on a Mac; as `run_onnx`."""
+    from PIL import Image
+
     package = coreml.require().models.MLModel(str(path))
-    return _collected(inputs, lambda item: _with_row(package.predict(item), labels))
+
+    def run(item: dict[str, np.ndarray]) -> dict[str, Any]:
+        given = {
+            name: Image.fromarray(value[0].astype(np.uint8)) if _is_image(value) else value
+            for name, value in item.items()
+        }
+        return _with_row(package.predict(given), labels)
+
+    return _collected(inputs, run)
+
+
+def _is_image(values: np.ndarray) -> bool:
+    return values.ndim == 4 and values.shape[-1] == 3
 
 
 def on_a_mac() -> bool:

@@ -9,8 +9,15 @@ from typing import Any
 
 from cryvision.bundle import Bundle, Part
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SoundConfig, to_json
-from cryvision.export.graph import CRY, LEVEL, PROBABILITIES, WAVEFORM, Graph
-from cryvision.inputs.audio import n_features
+from cryvision.export.graph import (
+    CRY,
+    FACE,
+    FACE_SEEN,
+    LEVEL,
+    PROBABILITIES,
+    WAVEFORM,
+    Graph,
+)
 from cryvision.labelling import NOT_SURE, has_skill
 from cryvision.scoring import MIN_CRY_SHARE
 from cryvision.smoothing import RollingPrediction
@@ -18,9 +25,7 @@ from cryvision.smoothing import RollingPrediction
 FORMAT_VERSION = 1
 
 
-def describe(
-    bundle: Bundle, graph: Graph, *, kind: str, precision: str, features: bool
-) -> dict[str, Any]:
+def describe(bundle: Bundle, graph: Graph, *, kind: str, precision: str) -> dict[str, Any]:
     """Gather what does not depend on the file itself.
 
     Parameters
@@ -29,8 +34,6 @@ def describe(
     graph : Graph
         What is exported of it.
     kind, precision : str
-    features : bool
-        Whether features go in, not waveform.
 
     Returns
     -------
@@ -45,8 +48,8 @@ def describe(
         "part": graph.choice,
         "bundle": {"name": bundle.name, "sha256": bundle.sha256},
         "sample_rate_hz": SAMPLE_RATE_HZ,
-        "inputs": _inputs(graph, features),
-        "outputs": outputs(graph, features),
+        "inputs": _inputs(graph),
+        "outputs": outputs(graph),
         "labels": list(graph.labels),
         "detector": _detector(bundle, graph.detector),
         "reason": _reason(graph),
@@ -61,7 +64,7 @@ def describe(
     }
 
 
-def outputs(graph: Graph, features: bool) -> dict[str, str]:
+def outputs(graph: Graph) -> dict[str, str]:
     """Say what each output is, by name and in order."""
     said = {
         PROBABILITIES: f"Probability of each of: {', '.join(graph.labels)}.",
@@ -70,7 +73,7 @@ def outputs(graph: Graph, features: bool) -> dict[str, str]:
     }
     return {
         name: said.get(name, "Before the calibration: to compare files, not to decide from.")
-        for name in graph.output_names(features)
+        for name in graph.output_names
     }
 
 
@@ -85,23 +88,41 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _inputs(graph: Graph, features: bool) -> dict[str, Any]:
-    if not features:
-        return {
-            WAVEFORM: {
-                "shape": [1, graph.span_samples],
-                "what": "The newest samples of mono sound, full scale 1, oldest first. Silence "
-                "stands before the start of a stream; samples that are not finite count as zero.",
-            }
+def _inputs(graph: Graph) -> dict[str, Any]:
+    inputs: dict[str, Any] = {}
+    if graph.sounds and not graph.features:
+        inputs[WAVEFORM] = {
+            "shape": [1, graph.span_samples],
+            "what": "The newest samples of mono sound, full scale 1, oldest first. Silence stands "
+            "before the start of a stream; samples that are not finite count as zero.",
         }
-    return {
-        name: {
-            "shape": [1, config.n_frames, n_features(config)],
-            "what": f"{config.feature}, as cryvision.inputs.audio.sound_feature computes it.",
-            "sound": to_json(config),
-        }
-        for name, config in graph.sounds.items()
-    }
+    for tensor in graph.network.inputs:
+        sound = graph.sounds.get(tensor.name)
+        if sound is None:
+            inputs[tensor.name] = {**_shape(tensor), **_other(graph, tensor.name)}
+        elif graph.features:
+            what = f"{sound.feature}, as cryvision.inputs.audio.sound_feature computes it."
+            inputs[tensor.name] = {**_shape(tensor), "what": what, "sound": to_json(sound)}
+    return inputs
+
+
+def _shape(tensor: Any) -> dict[str, list[int]]:
+    return {"shape": [1, *tensor.shape[1:]]}
+
+
+def _other(graph: Graph, name: str) -> dict[str, Any]:
+    """What an input is that is not computed from sound."""
+    if name == FACE_SEEN:
+        return {"what": "1, or 0 where no face is seen; what stands in face then has no say."}
+    if name != FACE or graph.face is None:
+        return {"what": "A row of numbers of the bundle's own making."}
+    what = (
+        "Crop of the face, RGB from 0 to 255. One crop stands for its window here; classify takes "
+        "the mean embedding of all crops in a window, which the form with features takes too."
+    )
+    if graph.features:
+        what = "Embedding of the face, as cryvision.inputs.embedding gives it."
+    return {"what": what, "face": to_json(graph.face)}
 
 
 def _times(config: SoundConfig) -> dict[str, int]:
@@ -135,7 +156,9 @@ def _reason(graph: Graph) -> dict[str, Any] | None:
 def _label_policy(bundle: Bundle, graph: Graph) -> dict[str, Any]:
     """What may be said of a clip, by the measured skill of the part that decides."""
     part = graph.reason or graph.detector
-    sure = part is not None and has_skill(bundle.skill, part.name, _modalities(graph))
+    # As classify has it: a reason is one for the clip, that its windows differ is not enough.
+    unit = None if graph.reason is None else "clip"
+    sure = part is not None and has_skill(bundle.skill, part.name, _modalities(graph), unit)
     return {
         "policy": "skill",
         "has_skill": sure,
@@ -147,5 +170,4 @@ def _label_policy(bundle: Bundle, graph: Graph) -> dict[str, Any]:
 
 
 def _modalities(graph: Graph) -> tuple[str, ...]:
-    faces = any("face" in part.inputs for part in graph.parts)
-    return (("sound",) if graph.sounds else ()) + (("face",) if faces else ())
+    return ("sound",) * bool(graph.sounds) + ("face",) * (graph.face is not None)

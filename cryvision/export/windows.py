@@ -42,6 +42,33 @@ def synthetic(span_samples: int, n: int, seed: int = 0) -> np.ndarray:
     return np.stack([kinds[i % len(kinds)](rng, time_s) for i in range(n)]).astype(np.float32)
 
 
+def pictures(size: int, n: int, seed: int = 0) -> np.ndarray:
+    """Draw pictures to compare on: noise of fine and of coarse grain, bright, dark and tinted.
+
+    Parameters
+    ----------
+    size : int
+        Of each side, in pixels.
+    n : int
+        How many.
+    seed : int
+
+    Returns
+    -------
+    ndarray of float32, shape (n, size, size, 3)
+        Whole numbers from 0 to 255.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((n, size, size, 3), np.float32)
+    for i in range(n):
+        grain = 2 ** (i % 6)
+        n_cells = -(-size // grain)
+        low, high = np.sort(rng.integers(0, 256, (2, 3)), axis=0)  # of each colour
+        cells = rng.integers(low, high + 1, (n_cells, n_cells, 3))
+        drawn[i] = cells.repeat(grain, 0).repeat(grain, 1)[:size, :size]
+    return drawn
+
+
 def real(source: str | os.PathLike[str], span_samples: int, n: int) -> np.ndarray:
     """Cut spans out of recordings, evenly over the files and over the time of each.
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import keras
 
 BATCH_SIZE = 256
+SMALL_SET_ROWS, SMALL_BATCH_SIZE = 768, 32
+"""Fewer rows than the one are fitted in batches of the other: an epoch must have some steps."""
+
 AUTOENCODER_EPOCHS = 30
 CLASSIFIER_EPOCHS = 80
 ENSEMBLE_EPOCHS = 80
@@ -190,7 +193,8 @@ def begin(seed: int) -> None:
     import keras
     import tensorflow as tf
 
-    keras.backend.clear_session()
+    # Python frees them by itself; looking through all of its memory takes longer than a small fit.
+    keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
@@ -220,12 +224,13 @@ def fit_early_stopped(
     curves: Curves = {"loss": [], **({"val_loss": []} if len(judge) else {})}
     best_weights, best_epoch = model.get_weights(), 0
     rng = np.random.default_rng(seed)
+    n_batch = BATCH_SIZE if len(train) >= SMALL_SET_ROWS else SMALL_BATCH_SIZE
     # Not model.fit: for so few rows most of its time goes into starting its pipelines.
     for epoch in range(epochs):
         model.reset_metrics()
         order = rng.permutation(train)
-        for first in range(0, len(order), BATCH_SIZE):
-            batch = order[first : first + BATCH_SIZE]
+        for first in range(0, len(order), n_batch):
+            batch = order[first : first + n_batch]
             told = model.train_on_batch(*_batch(model, rows, targets, batch))
         curves["loss"].append(float(told))
         if not np.isfinite(curves["loss"][-1]):

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 WIDTH_INCHES = 10.0
 DOTS_PER_INCH = 150
 
+MAX_CLASSES = 12
+"""Of more classes, those that come to the highest probabilities are shown."""
+
 # Okabe & Ito's colours, told apart by colour-blind readers: https://jfly.uni-koeln.de/color/
 EVENT_COLOUR = "#E69F00"
 CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
@@ -113,6 +116,14 @@ def class_names(classification: Classification) -> list[str]:
     ]
     detected = classification.detector.cry is not None
     return [name for name in known if not (detected and name == "cry")]
+
+
+def likeliest_classes(classification: Classification) -> list[str]:
+    """Name the classes to show: those of `class_names`, at most `MAX_CLASSES` of highest peak."""
+    names = class_names(classification)
+    peaks = [np.nanmax(classification.timeline[f"{name}_smooth"]) for name in names]
+    kept = np.argsort(np.negative(peaks), kind="stable")[:MAX_CLASSES]
+    return [names[number] for number in sorted(kept)]
 
 
 def _panel_heights(classification: Classification, has_sound: bool) -> dict[str, float]:
@@ -224,7 +235,7 @@ def _draw_classes(
     timeline = classification.timeline
     time_s = timeline["time_s"]
     known = np.zeros(len(time_s), dtype=bool)
-    for number, name in enumerate(class_names(classification)):
+    for number, name in enumerate(likeliest_classes(classification)):
         again, colour = divmod(number, len(CLASS_COLOURS))
         _draw_line(
             axes,

@@ -10,15 +10,12 @@ from numpy.typing import NDArray
 
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.outputs.lettering import lettering
-from cryvision.outputs.plots import class_names
+from cryvision.outputs.plots import class_names, likeliest_classes
 from cryvision.outputs.text import clock, printable
 from cryvision.result import Classification
 
 MIN_WIDTH_PX = 320
 """Narrower pictures stand in the middle of a canvas this wide, for the text to be legible."""
-
-MAX_BARS = 12
-"""Of more classes, those with the highest peaks are shown."""
 
 _BACKGROUND, _TRACK, _DIM, _TEXT = 24, 64, 150, 238
 # Okabe & Ito's orange and sky blue, as in the figure.
@@ -57,7 +54,7 @@ class Screen:
     def __init__(self, classification: Classification, frame_shape: tuple[int, ...]) -> None:
         self._found = classification
         self._classes = class_names(classification)
-        self._bars = _bars(classification, self._classes)
+        self._bars = _bars(classification)
         self._height, self._width = frame_shape[:2]
         width = max(MIN_WIDTH_PX, self._width + self._width % 2)
         self._text_px = max(12, width // 40)
@@ -154,17 +151,16 @@ class Screen:
         return "cry, reason not sure" if unsure else "cry"
 
 
-def _bars(classification: Classification, classes: Sequence[str]) -> list[_Bar]:
+def _bars(classification: Classification) -> list[_Bar]:
     """What bars there are: crying, where it was looked for, and the classes.
 
     Those of classes are grey where the bundle is not known to tell them apart.
     """
     timeline = classification.timeline
     colour = (_DIM,) * 3 if classification.label == "not sure" else _BLUE
+    classes = likeliest_classes(classification)
     bars = [_Bar(name, timeline[f"{name}_smooth"], colour) for name in classes]
-    peaks = sorted((float(np.nanmax(bar.values)) for bar in bars), reverse=True)[:MAX_BARS]
-    bars = [bar for bar in bars if np.nanmax(bar.values) >= peaks[-1]][:MAX_BARS]
-    if "cry_smooth" in timeline and "cry" not in classes:
+    if "cry_smooth" in timeline and classification.detector.cry is not None:
         bars.insert(0, _Bar("cry", timeline["cry_smooth"], _ORANGE))
     return bars
 

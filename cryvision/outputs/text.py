@@ -93,7 +93,7 @@ def describe_bundle(facts: Mapping[str, Any]) -> str:
         lines += _row("events", _gate_text(facts["gate"]))
     lines += _row("smoothing", f"mean of the last {facts['smooth_seconds']:g} s of predictions")
     for heading, entry in _headed("skill", facts["skill"]):
-        lines += _row(heading, _skill_text(entry))
+        lines += _row(heading, _skill_text(entry, _is_ambiguous(entry, facts["skill"])))
     if not facts["skill"]:
         lines += _row("skill", "none was measured: take what it says as a guess")
     for heading, source in _headed("sources", facts["sources"]):
@@ -248,17 +248,28 @@ def _bundle_text(classification: Classification) -> str:
 
 
 def _skill_texts(classification: Classification) -> list[str]:
-    """What was measured of the bundle with the modalities that decided."""
+    """What was measured of each part with the modalities that decided, or most of them."""
     used = set(classification.modalities)
     if not used:
         return []
     entries = [e for e in classification.skill if used.issuperset(e.get("modalities") or ())]
     if not entries:
         return ["no skill on unseen subjects was measured of it: take this as a guess"]
-    return [_skill_text(entry) for entry in entries]
+    most: dict[Any, int] = {}
+    for entry in entries:
+        part, n = entry.get("part"), len(entry.get("modalities") or ())
+        most[part] = max(n, most.get(part, 0))
+    entries = [e for e in entries if len(e.get("modalities") or ()) == most[e.get("part")]]
+    return [_skill_text(entry, _is_ambiguous(entry, entries)) for entry in entries]
 
 
-def _skill_text(entry: Mapping[str, Any]) -> str:
+def _is_ambiguous(entry: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a part was measured with several sets of modalities."""
+    of_part = [other for other in entries if other.get("part") == entry.get("part")]
+    return len({frozenset(other.get("modalities") or ()) for other in of_part}) > 1
+
+
+def _skill_text(entry: Mapping[str, Any], name_modalities: bool) -> str:
     """One part's skill: figures with their intervals, chance and, always, the protocol."""
     figures = entry.get("figures") or {}
     known = [name for name in _FIGURE_NAMES if name in figures][:_MOST_FIGURES]
@@ -266,7 +277,9 @@ def _skill_text(entry: Mapping[str, Any]) -> str:
     chance = entry.get("chance")
     if shown and isinstance(chance, float | int):  # chance is that of the first figure
         shown[0] += f" (chance {_score(chance)})"
-    text = f"{printable(str(entry.get('part', 'part')))}: {', '.join(shown) or 'no figures'}"
+    source = f" from {' and '.join(entry.get('modalities') or ())}" if name_modalities else ""
+    part = printable(f"{entry.get('part', 'part')}{source}")
+    text = f"{part}: {', '.join(shown) or 'no figures'}"
     if entry.get("unit"):
         text += f" per {printable(str(entry['unit']))}"
     protocol = printable(str(entry.get("protocol") or "protocol not stated"))
@@ -297,7 +310,10 @@ def _part_text(part: Mapping[str, Any]) -> str:
         if sound["context_seconds"]:
             text += f", hears {sound['context_seconds']:g} s more before"
         text += f", {sound['min_hz']:g} to {sound['max_hz']:g} Hz"
-    return text
+    if face := part["face"]:
+        text += f"; {face['window_seconds']:g} s every {face['hop_seconds']:g} s"
+        text += f", {face['mode']}, {face['backbone']} with weights {face['backbone_weights']}"
+    return printable(text)
 
 
 def _gate_text(gate: Mapping[str, float]) -> str:

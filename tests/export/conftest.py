@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,6 @@ from cryvision.export.report import ExportReport
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-Exported = Callable[[str], ExportReport]
-
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
@@ -28,7 +25,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="session")
-def exported(toy: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def exported(toy: Bundle, tmp_path_factory: pytest.TempPathFactory) -> toys.Exported:
     """Return ``exported(kind) -> ExportReport`` of the whole toy, in the precision by default."""
     folder = tmp_path_factory.mktemp("exported")
     reports: dict[str, ExportReport] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 import toys
 
 from cryvision.bundle import Bundle
-from cryvision.errors import CryvisionError
+from cryvision.errors import ConfigError, CryvisionError
+from cryvision.export import windows
 from cryvision.export.block_lstm import without_loops
 from cryvision.export.deploy import SUFFIXES, export
+from cryvision.export.graph import build_graph
 
 FLOAT32 = 1e-5
 
@@ -41,23 +44,47 @@ def test_every_kind_of_file_agrees(
     assert report.proofs[0].labels_predicted["probabilities"] == len(toys.LABELS)
 
 
-@pytest.mark.slow
-def test_eight_bits_for_litert_are_made_or_clearly_refused(
-    branch: dict[str, Bundle], tmp_path: Path, recordings: Path
-) -> None:
-    # TensorFlow 2.21 crashes there; a version that does not may write the file.
-    target = tmp_path / "branch.tflite"
-    refusal = ""
-    try:
-        export(branch["lstm"], target, precision="int8", representative=recordings)
-    except CryvisionError as error:
-        refusal = str(error)
-    assert target.is_file() == (refusal == "")
-    assert refusal == "" or "LiteRT in int8: TensorFlow's converter failed" in refusal
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Sound and face together, on a small backbone with random weights."""
+    return toys.make_face_bundle(tmp_path_factory.mktemp("faces") / "bundle")
+
+
+class TestFaces:
+    @pytest.mark.slow
+    @pytest.mark.parametrize("kind", SUFFIXES)
+    def test_crops_go_into_the_file(self, faces: Bundle, tmp_path: Path, kind: str) -> None:
+        if kind == "coreml":
+            pytest.importorskip("coremltools", reason="coremltools has no wheel here")
+        target = tmp_path / f"reason{SUFFIXES[kind]}"
+        report = export(faces, target, precision="fp32")
+        inputs = json.loads(report.sidecar.read_text())["inputs"]
+        assert set(inputs) == {"waveform", "face", "face_seen"}
+        assert inputs["face"]["shape"] == [1, 64, 64, 3]
+
+    def test_a_face_that_is_not_seen_has_no_say(self, faces: Bundle) -> None:
+        graph = build_graph(faces, "reason")
+        sound = np.repeat(toys.features(toys.MFCC, 1), 6, axis=0)
+        inputs = {"mfcc": sound, "face": windows.pictures(64, 6)}
+        for seen in (0.0, 1.0):
+            inputs["face_seen"] = np.full((6, 1), seen, np.float32)
+            found = np.asarray(graph.network(inputs)["probabilities"])
+            assert (np.ptp(found, axis=0).max() < FLOAT32) == (seen == 0.0)
+
+    def test_eight_bits_need_sound(self, faces: Bundle, tmp_path: Path) -> None:
+        arguments = {"part": "face", "features": True, "precision": "int8"}
+        with pytest.raises(ConfigError, match="the face takes none"):
+            export(faces, tmp_path / "face.onnx", representative=tmp_path, **arguments)  # type: ignore[arg-type]
+
+    def test_a_face_alone_needs_no_waveform(self, faces: Bundle, tmp_path: Path) -> None:
+        report = export(faces, tmp_path / "face.tflite", part="face", features=True)
+        inputs = json.loads(report.sidecar.read_text())["inputs"]
+        assert inputs["face"]["shape"] == [1, 512]
+        assert set(inputs) == {"face"}
 
 
 class TestWithoutLoops:
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def model(self) -> Any:
         import keras
         from keras import layers

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import toys
-from conftest import Exported
+from toys import Exported
 
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
@@ -177,7 +177,7 @@ class TestForms:
         self, toy: Bundle, tmp_path: Path, recordings: Path
     ) -> None:
         target = tmp_path / "toy.tflite"
-        report = export(toy, target, precision="int8", representative=recordings)
+        report = export(toy, target, part="detector", precision="int8", representative=recordings)
         assert report.proofs[0].max_difference["level_dbfs"] < 1e-4
 
     def test_an_older_export_is_replaced_only_when_asked(self, toy: Bundle, tmp_path: Path) -> None:

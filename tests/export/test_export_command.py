@@ -9,10 +9,6 @@ import pytest
 from cryvision import cli
 from cryvision.bundle import Bundle
 
-pytestmark = pytest.mark.skipif(
-    "export" not in cli.build_parser().format_help(), reason="the command is not in this build"
-)
-
 
 def test_it_writes_a_file_and_says_what_was_proven(
     toy: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]

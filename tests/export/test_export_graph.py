@@ -24,7 +24,7 @@ class TestChoosing:
         graph = build_graph(toy, "all")
         assert [part.name for part in graph.parts] == [part.name for part in toy.parts]
         assert graph.labels == toys.LABELS
-        assert graph.output_names(features=False) == [
+        assert graph.output_names == [
             *("probabilities", "cry", "level_dbfs"),
             *("detector_logits", "mfcc_dnn_logits", "stft_dnn_logits", "ensemble_logits"),
         ]
@@ -39,7 +39,7 @@ class TestChoosing:
     def test_a_reason_takes_the_parts_that_it_needs(self, toy: Bundle) -> None:
         graph = build_graph(toy, "reason")
         assert [part.name for part in graph.parts] == ["mfcc-dnn", "stft-dnn", "ensemble"]
-        assert "cry" not in graph.output_names(features=False)
+        assert "cry" not in graph.output_names
 
     def test_a_part_that_the_bundle_lacks_is_named(self, toy: Bundle) -> None:
         with pytest.raises(ConfigError, match=r"no face to export.*detector \(detector\)"):

@@ -24,7 +24,8 @@ def made_graph() -> Graph:
     """A detector and a branch, as far as comparing needs them."""
     detector = Part("detector", "detector", ("mel",), toys.DETECTOR, toys.AGREEMENT)
     branch = Part("mfcc-dnn", "branch", ("mfcc",), toys.MFCC, toys.AGREEMENT)
-    return Graph("all", toys.LABELS, (detector, branch), detector, branch, {}, network=None)  # type: ignore[arg-type]
+    parts: dict[str, Any] = {"parts": (detector, branch), "detector": detector, "reason": branch}
+    return Graph("all", False, toys.LABELS, **parts, sounds={}, face=None, network=None)
 
 
 GRAPH = made_graph()

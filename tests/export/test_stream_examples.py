@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Exported
+from toys import Exported
 
 from cryvision.bundle import Bundle
 from cryvision.classifier import StreamClassifier

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ import numpy as np
 from bundles import BUNDLE_V1
 
 from cryvision import bundle
-from cryvision.config import GateConfig, SoundConfig
+from cryvision.config import FaceConfig, GateConfig, SoundConfig
 from cryvision.export import windows
+from cryvision.export.report import ExportReport
 from cryvision.inputs.audio import n_features, sound_feature
+
+Exported = Callable[[str], ExportReport]
+"""From the kind of a file to the report of its export."""
 
 AGREEMENT: dict[str, Any] = {"max_difference": {}, "n_samples": 0, "tolerance": 0.0}
 
@@ -20,6 +25,9 @@ LABELS = ("hungry", "tired", "pain")
 
 DETECTOR = SoundConfig(window_seconds=0.5, context_seconds=0.3, hop_seconds=0.1)
 MFCC = SoundConfig(feature="mfcc", window_seconds=1.0, hop_seconds=0.5, n_fft=512)
+FACE = FaceConfig(
+    backbone="squeezenet", backbone_weights="random", crop_size_px=64, embedding_width=512
+)
 STFT = SoundConfig(feature="stft", window_seconds=1.0, hop_seconds=0.5, n_fft=512, max_hz=2000.0)
 
 
@@ -80,6 +88,24 @@ def build_statistics_branch(config: SoundConfig) -> Any:
     return _finished(inputs, x, len(LABELS), [features(config)])
 
 
+def build_face_branch(config: FaceConfig) -> Any:
+    """A small head on embeddings, as the package builds it."""
+    import keras
+
+    from cryvision.export.frontend import build_face_front_end
+    from cryvision.models.autoencoder import build_scaling
+    from cryvision.models.face import build_head
+
+    keras.utils.set_random_seed(7)
+    embeddings = np.asarray(build_face_front_end(config)(windows.pictures(64, 24)))
+    # Columns that hardly vary under random weights would be blown up, and rounding with them.
+    variance = embeddings.var(axis=0)
+    scaling = build_scaling(embeddings.mean(axis=0), variance + variance.mean())
+    built = build_head(scaling, config.embedding_width, len(LABELS), "face")
+    hidden = built.get_layer("logits").input
+    return _finished(built.inputs[0], hidden, len(LABELS), [embeddings])
+
+
 def build_lstm_branch(config: SoundConfig) -> Any:
     """Convolution and a bidirectional LSTM, as DeepInfant V2 has them."""
     import keras
@@ -128,19 +154,23 @@ def build_ensemble(names: list[str], outputs: list[np.ndarray]) -> Any:
     return _finished(inputs, hidden, len(LABELS), outputs)
 
 
-def save(folder: Path, models: dict[str, tuple[str, SoundConfig | None, Any]]) -> bundle.Bundle:
-    """Save models by name, each with its kind and sound, as a bundle.
+def save(
+    folder: Path, models: dict[str, tuple[str, SoundConfig | FaceConfig | None, Any]]
+) -> bundle.Bundle:
+    """Save models by name, each with its kind and the settings of its feature, as a bundle.
 
     Exports start from the Keras originals: to be quick, an ONNX copy of another model stands in.
     """
     parts, files = [], {}
     with tempfile.TemporaryDirectory() as ready:
-        for name, (kind, sound, model) in models.items():
+        for name, (kind, settings, model) in models.items():
             original = Path(ready, f"{name}.keras")
             model.save(original)
             files[name] = {"keras": original, "onnx": BUNDLE_V1 / "detector.onnx"}
             inputs = tuple(tensor.name for tensor in model.inputs)
-            parts.append(bundle.Part(name, kind, inputs, sound, AGREEMENT))
+            sound = settings if isinstance(settings, SoundConfig) else None
+            face = settings if isinstance(settings, FaceConfig) else None
+            parts.append(bundle.Part(name, kind, inputs, sound, AGREEMENT, face=face))
         return bundle.save(
             folder,
             name="toy",
@@ -154,6 +184,20 @@ def save(folder: Path, models: dict[str, tuple[str, SoundConfig | None, Any]]) -
             seed=0,
             command="tests/export/toys.py",
         )
+
+
+def make_face_bundle(folder: Path) -> bundle.Bundle:
+    """A branch of sound, one of faces, and their ensemble."""
+    mfcc, face = build_statistics_branch(MFCC), build_face_branch(FACE)
+    outputs = np.random.default_rng(0).dirichlet(np.ones(len(LABELS)), (2, 48))
+    return save(
+        folder,
+        {
+            "mfcc-dnn": ("branch", MFCC, mfcc),
+            "face-dnn": ("branch", FACE, face),
+            "ensemble": ("ensemble", None, build_ensemble(["mfcc-dnn", "face-dnn"], list(outputs))),
+        },
+    )
 
 
 def make_bundle(folder: Path) -> bundle.Bundle:

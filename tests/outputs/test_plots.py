@@ -11,7 +11,7 @@ import pytest
 
 from cryvision.errors import MediaError
 from cryvision.outputs import write
-from cryvision.outputs.plots import DOTS_PER_INCH, WIDTH_INCHES
+from cryvision.outputs.plots import CLASS_COLOURS, DOTS_PER_INCH, WIDTH_INCHES, class_names
 from cryvision.result import Detection, Event
 
 EVENT_RGB = (0xE6, 0x9F, 0x00)
@@ -123,6 +123,45 @@ def test_class_scores_are_drawn_where_no_cry_score_is_known(make, tmp_path):
     blue = (np.abs(_pixels(second) - (0x00, 0x72, 0xB2)) <= NEAR_RGB).all(axis=2)
     assert blue.sum() > 500
     assert not (np.abs(_pixels(first) - (0x00, 0x72, 0xB2)) <= NEAR_RGB).all(axis=2).any()
+
+
+def test_classes_have_a_panel_of_their_own_below_the_cry_score(make, tmp_path):
+    plain = make(path="")
+    told = make(path="")
+    n_frames = len(told.timeline["time_s"])
+    for number, value in enumerate((0.2, 0.5, 0.8)):
+        values = np.full(n_frames, value, np.float32)
+        values[: n_frames // 2] = np.nan  # as where nobody cries
+        told.timeline[f"reason {number}_smooth"] = values
+    before = _pixels(write(plain, tmp_path, ["png"], stem="plain")[0])
+    after = _pixels(write(told, tmp_path, ["png"], stem="told")[0])
+    assert len(after) > 1.5 * len(before)
+    lines = {}
+    for colour in (CLASS_COLOURS[1], CLASS_COLOURS[2]):
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        rows, columns = np.nonzero((np.abs(after - rgb) <= NEAR_RGB).all(axis=2))
+        drawn = rows[columns < 0.8 * after.shape[1]]  # without the legend
+        assert len(drawn) > 200
+        lines[colour] = drawn.mean()
+    assert lines[CLASS_COLOURS[2]] < lines[CLASS_COLOURS[1]]  # 0.8 lies above 0.5
+    assert min(lines.values()) > 0.9 * len(before)  # and both below what the plain figure shows
+
+
+@pytest.mark.parametrize("n_classes", [1, 9, 30])
+def test_any_number_of_classes_can_be_drawn(make, tmp_path, n_classes):
+    clip = make(path="", label="not sure")
+    for number in range(n_classes):
+        clip.timeline[f"{'w' * 60}{number}_smooth"] = np.full(360, 1 / n_classes, np.float32)
+    (path,) = write(clip, tmp_path, ["png"])
+    assert _pixels(path).shape[1] == WIDTH_INCHES * DOTS_PER_INCH
+
+
+def test_the_detectors_cry_is_no_class_but_a_class_may_be_called_cry(make):
+    assert class_names(make()) == []
+    free = make(events=(), detector=Detection(None, None, 0.0))
+    free.timeline["calm_smooth"] = np.zeros(360, np.float32)
+    free.timeline["unknown_smooth"] = np.full(360, np.nan, np.float32)
+    assert class_names(free) == ["cry", "calm"]
 
 
 def test_a_clip_that_is_gone_is_an_error_of_one_line(make, tmp_path):

@@ -56,6 +56,40 @@ def test_the_record_has_the_promised_fields_in_order(make):
     }
 
 
+def test_the_share_of_frames_with_a_face_is_told_where_faces_were_looked_for(make):
+    record = to_record(make(face_share=np.float32(1 / 3)))
+    assert list(record) == [*RECORD_FIELDS[:7], "face_share", *RECORD_FIELDS[7:]]
+    assert _strict(json.dumps(record))["face_share"] == 0.3333
+    assert to_record(make(face_share=0.0))["face_share"] == 0.0
+
+
+def test_an_event_tells_what_each_branch_said_of_it(make):
+    said = {"mfcc": {"hungry": 1 / 3, "tired": 2 / 3}, "face": {"hungry": np.float32(0.9)}}
+    events = (Event(0, 1, "cry", 0.9, -20, 20, said), Event(2, 3, "cry", 0.9, -20, 20))
+    first, second = _strict(json.dumps(to_record(make(events=events)), allow_nan=False))["events"]
+    assert first["branches"] == {
+        "mfcc": {"hungry": 0.3333, "tired": 0.6667},
+        "face": {"hungry": 0.9},
+    }
+    assert "branches" not in second
+
+
+def test_classes_and_faces_are_columns_of_the_tables(make, tmp_path):
+    classification = make(events=())
+    n_frames = len(classification.timeline["time_s"])
+    rising = np.linspace(0, 1, n_frames, dtype=np.float32)
+    classification.timeline["face"] = np.round(rising)
+    for name in ("hungry", "hungry_smooth"):
+        classification.timeline[name] = np.where(rising < 0.5, np.nan, rising)
+    table, _, path = write(classification, tmp_path, ["csv", "json"])
+    rows, columns = _rows(table), _strict(path.read_text())["timeline"]
+    assert list(rows[0]) == list(columns)
+    assert {"face", "hungry", "hungry_smooth"} < set(columns)
+    assert (rows[0]["hungry"], columns["hungry"][0]) == ("", None)
+    assert (float(rows[0]["face"]), float(rows[-1]["face"])) == (0, 1)
+    assert float(rows[-1]["hungry_smooth"]) == columns["hungry_smooth"][-1] == 1
+
+
 def test_what_is_not_known_is_null_in_the_record(make):
     events = (Event(0, 1, "cry", math.nan, -math.inf, math.nan),)
     record = to_record(make(detector=Detection(None, None, 0.0), events=events))

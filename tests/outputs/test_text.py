@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
+from bundles import BUNDLE_V1
 
+from cryvision.bundle import Bundle
+from cryvision.config import FaceConfig, to_json
 from cryvision.outputs import describe
-from cryvision.outputs.text import LINE_WIDTH, clock, printable
+from cryvision.outputs.text import LINE_WIDTH, clock, describe_bundle, printable
 from cryvision.result import Detection, Event
 
 DETECTOR_SKILL = {
@@ -92,10 +95,76 @@ def test_every_figure_stands_beside_its_chance_interval_and_protocol(make):
     ) in text
 
 
+SAID = {"mfcc": {"hungry": 0.62, "tired": 0.38}, "face": {"hungry": 0.25, "tired": 0.75}}
+
+
+def test_below_an_event_stands_what_each_of_several_branches_said_of_it(make):
+    both = Event(1, 3, "hungry", 0.9, -20, 20, SAID)
+    alone = Event(5, 7, "hungry", 0.9, -20, 20, {"mfcc": SAID["mfcc"]})
+    lines = describe(make(label="hungry", events=(both, alone))).split("\n")
+    assert lines[1].startswith("  0:01.0")
+    assert lines[2].strip() == "mfcc: hungry 0.62, face: tired 0.75"
+    assert lines[3].startswith("  0:05.0")
+    assert lines[4] == ""
+
+
+def test_where_the_clip_has_no_label_the_branches_are_not_quoted(make):
+    events = (Event(1, 3, "cry", 0.9, -20, 20, SAID),)
+    assert "mfcc" not in describe(make(label="not sure", events=events))
+
+
+def test_very_many_branches_still_fit_a_terminal(make):
+    said = {f"branch {number}": SAID["mfcc"] for number in range(20)}
+    lines = describe(make(events=(Event(1, 3, "cry", 0.9, -20, 20, said),))).split("\n")
+    assert max(map(len, lines)) <= LINE_WIDTH
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0.846, "seen in 84.6 % of the frames"), (0.0, "none was seen"), (1.0, "seen in 100.0 %")],
+)
+def test_how_often_a_face_was_seen_is_a_line_of_its_own(make, share, said):
+    assert f"  face      {said}" in describe(make(face_share=share))
+    assert "  face  " not in describe(make())
+
+
 def test_skill_of_modalities_that_had_no_say_is_not_shown(make):
     text = describe(make(skill=[{**REASON_SKILL, "modalities": ["sound", "face"]}]))
     assert "0.20" not in text
     assert "no skill on unseen subjects was measured" in text
+
+
+def test_of_each_part_the_skill_with_all_that_decided_is_shown(make):
+    def entry(part, *modalities, value):
+        figures = {"balanced_accuracy": {"value": value}}
+        return {**REASON_SKILL, "part": part, "modalities": modalities, "figures": figures}
+
+    skill = [
+        entry("detector", "sound", value=0.91),
+        entry("ensemble", "sound", "face", value=0.81),
+        entry("ensemble", "sound", value=0.71),
+        entry("ensemble", "face", value=0.61),
+    ]
+    both = describe(make(skill=skill, modalities=("sound", "face")))
+    assert [figure in both for figure in ("0.91", "0.81", "0.71", "0.61")] == [1, 1, 0, 0]
+    heard = describe(make(skill=skill, modalities=("sound",)))
+    assert [figure in heard for figure in ("0.91", "0.81", "0.71", "0.61")] == [1, 0, 1, 0]
+
+
+def test_the_description_of_a_bundle_tells_modalities_and_faces_apart():
+    facts = Bundle.load(BUNDLE_V1).describe()
+    face = to_json(FaceConfig(mode="tracked", backbone_weights="random"))
+    branch = {"name": "branch_face", "kind": "branch", "inputs": ["face"], "sound": None}
+    facts["parts"] = (*facts["parts"], {**branch, "face": face})
+    facts["skill"] = [
+        {**REASON_SKILL, "modalities": modalities}
+        for modalities in (["sound", "face"], ["sound"], ["face"])
+    ] + [DETECTOR_SKILL]
+    text = describe_bundle(facts)
+    assert "branch_face, branch on face; 2 s every 0.5 s, tracked, resnet50 with weights" in text
+    assert "random" in text
+    for start in ("reason from sound and face: ", "reason from sound: ", "detector: "):
+        assert start in text
 
 
 def test_a_bundle_without_measured_skill_says_so(make):

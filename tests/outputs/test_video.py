@@ -468,6 +468,14 @@ def test_a_stopped_run_leaves_no_ffmpeg(
     assert not running(own_ffmpeg)
 
 
+def test_an_ffmpeg_without_h264_is_named_with_its_remedy(
+    make: Any, small_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(video._ENCODING, "vcodec", "libnone")
+    with pytest.raises(MissingDependencyError, match="imageio-ffmpeg"):
+        write_video(found_in(make, small_video, 2.0), tmp_path / "out.mp4")
+
+
 # --- on the command line --------------------------------------------------------------------------
 
 

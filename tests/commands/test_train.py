@@ -1,0 +1,202 @@
+"""``train`` hands on what it is told, lists what it left out, and can be gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lab
+import numpy as np
+import pytest
+from bundles import BUNDLE_V1
+
+from cryvision import cli
+from cryvision.bundle import Bundle
+from cryvision.commands import train as command
+from cryvision.config import FaceConfig
+from cryvision.learning import fusion
+
+
+@pytest.fixture(autouse=True)
+def listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the command in the parser, once."""
+    monkeypatch.setattr(cli, "COMMANDS", tuple(dict.fromkeys((*cli.COMMANDS, command))))
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What training is given, in place of training: it would take minutes."""
+    seen: dict[str, Any] = {}
+
+    def train(source: str, out: str, **settings: Any) -> Bundle:
+        seen.update(source=source, out=out, **settings)
+        settings["log"]("fold 1 of 5")
+        return Bundle.load(BUNDLE_V1)
+
+    monkeypatch.setattr(fusion, "train", train)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of sound of two babies each."""
+    place = tmp_path_factory.mktemp("clips")
+    for label in ("calm", "loud"):
+        for baby in ("ada", "ben"):
+            sound = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+            lab.write_wav(place / label / f"{baby}-1.wav", sound)
+    return place
+
+
+def test_the_bundle_is_described_on_stdout_and_its_places_go_to_stderr(
+    run: Any, given: dict[str, Any], tmp_path: Path
+) -> None:
+    done = run("train", "videos", "--out", tmp_path / "mine")
+    assert done.code == 0
+    assert done.out.startswith("bundle tiny, sha256 ")
+    assert done.err.splitlines() == [
+        "cryvision: fold 1 of 5",
+        f"cryvision: wrote {BUNDLE_V1}",
+        f"cryvision: wrote {tmp_path / 'mine-report'}",
+    ]
+
+
+def test_without_options_training_has_its_defaults(run: Any, given: dict[str, Any]) -> None:
+    assert run("train", "videos", "--out", "mine").code == 0
+    del given["log"], given["on_problem"]
+    assert given == {
+        "source": "videos",
+        "out": "mine",
+        "face": FaceConfig(),
+        "require_face": False,
+        "gate": "cry",
+        "subject_pattern": None,
+        "n_folds": 5,
+        "seed": 0,
+        "cache": None,
+        "overwrite": False,
+    }
+
+
+def test_every_option_reaches_the_training(run: Any, given: dict[str, Any]) -> None:
+    options = (
+        *("--preset", "cha-bae", "--gate", "none", "--subject-pattern", "(b)", "--folds", "3"),
+        *("--seed", "7", "--require-face", "--face-mode", "tracked", "--detect-every", "3"),
+        *("--embed-every", "2", "--backbone-weights", "random", "--cache", "kept", "--overwrite"),
+    )
+    assert run("train", "videos", "--out", "mine", *options).code == 0
+    assert given["face"] == FaceConfig(
+        mode="tracked", detect_every_frames=3, embed_every_frames=2, backbone_weights="random"
+    )
+    assert (given["gate"], given["subject_pattern"], given["n_folds"]) == ("none", "(b)", 3)
+    assert (given["seed"], given["cache"]) == (7, "kept")
+    assert given["require_face"]
+    assert given["overwrite"]
+
+
+def test_a_file_of_weights_is_found_from_any_folder(
+    run: Any, given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("train", "videos", "--out", "mine", "--backbone-weights", "w.h5").code == 0
+    assert given["face"].backbone_weights == str(tmp_path / "w.h5")
+
+
+def test_clips_that_fail_are_listed_and_the_exit_status_says_so(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def train(source: str, out: str, *, on_problem: Callable[[str], None], **settings: Any):
+        on_problem("a.mp4: there is no such file")
+        return Bundle.load(BUNDLE_V1)
+
+    monkeypatch.setattr(fusion, "train", train)
+    done = run("train", "videos", "--out", tmp_path / "mine")
+    assert done.code == 3
+    assert "cryvision: left out: a.mp4: there is no such file" in done.err.splitlines()
+    assert done.out.startswith("bundle tiny")
+
+
+def test_a_stopped_training_says_that_it_can_be_gone_on_with(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stop(*given: Any, **settings: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fusion, "train", stop)
+    done = run("train", "videos", "--out", tmp_path / "mine")
+    assert (done.code, done.out) == (130, "")
+    assert done.err.splitlines() == [
+        "cryvision: the same command goes on from what is done",
+        "cryvision: stopped",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "--out"),
+        (("--out", "mine", "--preset", "best"), "'best'"),
+        (("--out", "mine", "--gate", "maybe"), "'maybe'"),
+        (("--out", "mine", "--face-mode", "prettiest"), "'prettiest'"),
+        (("--out", "mine", "--embed-every", "0"), "embed_every_frames must be 1 to"),
+        (("--out", "mine", "--detect-every", "often"), "'often'"),
+        (("--out", "mine", "--folds", "two"), "'two'"),
+    ],
+)
+def test_wrong_usage_is_exit_status_2(
+    run: Any, given: dict[str, Any], options: tuple[str, ...], said: str
+) -> None:
+    done = run("train", "videos", *options)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err.splitlines()[-1]
+    assert not given
+
+
+# --- refused before anything is computed ----------------------------------------------------------
+
+
+def refusal(done: Any, code: int) -> str:
+    """The one line that was said."""
+    assert (done.code, done.out) == (code, "")
+    (line,) = done.err.splitlines()
+    return line.removeprefix("cryvision: ")
+
+
+def test_a_place_that_is_taken_is_refused(run: Any, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("notes")
+    said = refusal(run("train", folder, "--out", tmp_path / "mine", "--overwrite"), 1)
+    assert str(tmp_path / "mine") in said
+    assert (tmp_path / "mine").read_text() == "notes"
+
+
+def test_a_source_that_is_not_there_is_named(run: Any, tmp_path: Path) -> None:
+    said = refusal(run("train", tmp_path / "none", "--out", tmp_path / "mine"), 1)
+    assert str(tmp_path / "none") in said
+
+
+def test_a_class_of_one_subject_is_refused(run: Any, folder: Path, tmp_path: Path) -> None:
+    same = ("--subject-pattern", "(wav)")
+    said = refusal(run("train", folder, "--out", tmp_path / "mine", *same), 2)
+    assert "at least two subjects; 'calm' has one" in said
+
+
+def test_a_manifest_with_a_missing_file_is_refused_by_its_line(
+    run: Any, folder: Path, tmp_path: Path
+) -> None:
+    manifest = folder / "manifest.csv"
+    manifest.write_text("path,label\ncalm/ada-1.wav,calm\ngone.wav,loud\n")
+    said = refusal(run("train", manifest, "--out", tmp_path / "mine"), 1)
+    assert f"{manifest}: files of a manifest must be there; missing are line 3: 'gone.wav'" in said
+
+
+def test_required_faces_that_cannot_be_looked_at_end_the_training(
+    run: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("CRYVISION_CACHE", str(tmp_path / "cache"))
+    options = ("--gate", "none", "--folds", "2", "--require-face")
+    done = run("train", folder, "--out", tmp_path / "mine", *options)
+    assert (done.code, done.out) == (1, "")
+    assert "cryvision fetch backbone" in done.err.splitlines()[-1]
+    assert not (tmp_path / "mine").exists()
