@@ -24,6 +24,7 @@ from cryvision.learning.crossvalidation import Measured, cross_validate, figures
 from cryvision.learning.datasets import CLEANED_FOLDER, Dataset, find_labelled_clips
 from cryvision.learning.evaluation import log_loss
 from cryvision.learning.splits import grouped_folds
+from cryvision.learning.stack_training import class_names
 from cryvision.learning.stacking import Samples
 
 SEEDS = (0, 1, 2)
@@ -71,7 +72,7 @@ def main() -> None:
     data: Dataset = find_labelled_clips(
         recordings.data_folder() / "donateacry-corpus" / CLEANED_FOLDER
     )
-    names = audio_only.class_names(data)
+    names = class_names(data)
     gate = Bundle.load(audio_only.GATE_FOLDER)
     samples, _ = crying_windows(data.clips, names, audio_only.SOUNDS, gate)
     labels = np.array([names.index(clip.label) for clip in data.clips])

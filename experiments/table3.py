@@ -36,13 +36,13 @@ from record import data_hash, write_result
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, from_json, to_json
 from cryvision.learning import branches, crossvalidation, stacking
-from cryvision.learning.audio_only import class_names, subject_source
 from cryvision.learning.branches import Rows
 from cryvision.learning.crossvalidation import Measured, clip_means
 from cryvision.learning.datasets import find_labelled_clips
 from cryvision.learning.fusion import GATES, clip_features, recipe_for
 from cryvision.learning.saving import Settings
 from cryvision.learning.splits import grouped_folds
+from cryvision.learning.stack_training import class_names, subject_source
 from cryvision.learning.stacking import Samples
 
 Judge = Callable[[Samples], np.ndarray]
@@ -246,7 +246,7 @@ def main() -> None:
         data, labels, Bundle.load() if options.gate == "cry" else None, face,
         require_face=False, cache=None, say=say,
     )  # fmt: skip
-    for problem in [*data.problems, *unreadable]:
+    for problem in [*data.problems, *unreadable.values()]:
         say(problem)
     clip_labels = np.array([labels.index(clip.label) for clip in data.clips])
     clip_subjects = np.array([clip.subject for clip in data.clips])

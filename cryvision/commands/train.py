@@ -104,7 +104,7 @@ def face_settings(options: argparse.Namespace) -> dict[str, Any]:
 def run(options: argparse.Namespace) -> int:
     from cryvision.config import FaceConfig
     from cryvision.learning import fusion
-    from cryvision.learning.audio_only import report_folder
+    from cryvision.learning.stack_training import report_folder
     from cryvision.outputs.text import describe_bundle
 
     left_out: list[str] = []

@@ -51,7 +51,8 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.learning.audio_only import report_folder, train_audio_only
+    from cryvision.learning.audio_only import train_audio_only
+    from cryvision.learning.stack_training import report_folder
     from cryvision.outputs.text import describe_bundle
 
     failed: list[str] = []

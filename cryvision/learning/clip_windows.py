@@ -33,7 +33,7 @@ def crying_windows(
     progress: Step = lambda done, total: None,
     face: FaceConfig | None = None,
     cache: Path | None = None,
-) -> tuple[Samples, list[str]]:
+) -> tuple[Samples, dict[int, str]]:
     """Compute the features of every window of the clips that is crying.
 
     Parameters
@@ -56,8 +56,8 @@ def crying_windows(
     -------
     samples : Samples
         Features in half precision; ``clips`` holds each row's clip as its number in the list.
-    unreadable : list of str
-        One line for each clip that could not be read.
+    unreadable : dict of int to str
+        One line on each clip that could not be read, by its number.
 
     Raises
     ------
@@ -70,12 +70,12 @@ def crying_windows(
     names = [*sounds, *([FACE] if face else [])]
     features: dict[str, list[np.ndarray]] = {name: [] for name in names}
     rows: list[int] = []
-    unreadable: list[str] = []
+    unreadable: dict[int, str] = {}
     for number, clip in enumerate(clips):
         try:
             inputs = _cached(clip, sounds, face, gate, cache, embedder)
         except MediaError as error:
-            unreadable.append(str(error))
+            unreadable[number] = str(error)
         else:
             for name in names:
                 features[name].append(inputs[name])
@@ -83,7 +83,8 @@ def crying_windows(
         progress(number + 1, len(clips))
     if not rows:
         what = "clips that can be read" if gate is None else "clips with crying in them"
-        first = f"; first of {len(unreadable)} problems: {unreadable[0]}" if unreadable else ""
+        problems = list(unreadable.values())
+        first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
         raise CryvisionError(f"training needs {what}; there are none{first}")
     return (
         Samples(

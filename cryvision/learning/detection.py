@@ -19,7 +19,7 @@ from cryvision.bundle import Bundle, Part
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.learning import evaluation
 from cryvision.learning.decisions import SOUND, Calibration, calibrate, cross_fitted, gate_for
-from cryvision.learning.splits import grouped_folds
+from cryvision.learning.splits import check_numbers, grouped_folds
 from cryvision.learning.training import detector_logits, fit_detector
 from cryvision.learning.windows import (
     LabelledSound,
@@ -148,10 +148,7 @@ def _check_settings(false_alarms_per_hour: float | None, n_folds: int, seed: int
         raise ConfigError(
             f"false alarms per hour must be 0 or more and finite; got {false_alarms_per_hour}"
         )
-    if n_folds < 2:
-        raise ConfigError(f"n_folds must be at least 2; got {n_folds}")
-    if not 0 <= seed < 2**32:
-        raise ConfigError(f"seed must be 0 to {2**32 - 1}; got {seed}")
+    check_numbers(n_folds, seed)
 
 
 def _read_clips(

@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 from cryvision.errors import ConfigError, CryvisionError
 
 
+def check_numbers(n_folds: int, seed: int) -> None:
+    """Refuse before anything is read what would be refused hours later."""
+    if n_folds < 2:
+        raise ConfigError(f"n_folds must be at least 2; got {n_folds}")
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"seed must be 0 to {2**32 - 1}; got {seed}")
+
+
 def grouped_folds(
     subjects: Sequence[Hashable], labels: Sequence[Hashable], n_folds: int = 5, seed: int = 0
 ) -> list[NDArray[np.intp]]:

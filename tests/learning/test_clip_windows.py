@@ -58,7 +58,7 @@ def test_the_windows_are_those_that_classifying_gives_reasons_for(
     gate: Bundle, clips: list[LabelledClip]
 ) -> None:
     samples, unreadable = crying_windows(clips, LABELS, REASON_SOUNDS, gate)
-    assert unreadable == []
+    assert not unreadable
     sound = read_sound(clips[0].path)
     stream = ReasonStream.of(gate, "onnx", None)
     assert stream is not None
@@ -124,7 +124,7 @@ def test_a_clip_that_cannot_be_read_is_one_line_and_the_rest_goes_on(
     )
     assert set(samples.clips) == {"1"}
     assert len(unreadable) == 2
-    for line, name in zip(unreadable, ("missing.wav", "text.wav"), strict=True):
+    for line, name in zip(unreadable.values(), ("missing.wav", "text.wav"), strict=True):
         assert name in line
         assert "\n" not in line
     assert seen == [(1, 3), (2, 3), (3, 3)]
@@ -139,7 +139,7 @@ def test_a_clip_without_sound_is_one_line(
     mute = replace(clips[0], path=silent)
     samples, unreadable = crying_windows([mute, clips[1]], LABELS, REASON_SOUNDS, None)
     assert set(samples.clips) == {"1"}
-    (line,) = unreadable
+    (line,) = unreadable.values()
     assert "pictures.mp4" in line
     assert "sound" in line
 

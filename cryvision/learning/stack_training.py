@@ -1,0 +1,253 @@
+"""Samples of labelled clips become a bundle of branches and ensemble that knows its own skill."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryvision import bundle as bundles
+from cryvision.branch_inputs import FACE
+from cryvision.bundle import Bundle
+from cryvision.config import FaceConfig, to_json
+from cryvision.errors import ConfigError
+from cryvision.learning.branches import Branch
+from cryvision.learning.checkpoints import Checkpoints, data_sha256
+from cryvision.learning.crossvalidation import cross_validate_each, skill_entry
+from cryvision.learning.datasets import Dataset
+from cryvision.learning.report import check_folder, write_report
+from cryvision.learning.saving import Settings, save_stack
+from cryvision.learning.splits import check_disjoint, grouped_folds
+from cryvision.learning.stacking import Samples, fit_stack
+
+SOUND = "sound"
+
+_VERSIONED = ("cryvision", "keras", "numpy", "scikit-learn", "scipy", "tensorflow")
+"""Libraries whose version tells one training from another."""
+
+Log = Callable[[str], None]
+
+
+def train_stack(
+    data: Dataset,
+    samples: Samples,
+    labels: Sequence[str],
+    recipe: Sequence[Branch],
+    settings: Settings,
+    out: str | os.PathLike[str],
+    *,
+    gate: Bundle | None,
+    n_folds: int,
+    seed: int,
+    corpus: str,
+    overwrite: bool = False,
+    say: Log = lambda line: None,
+) -> Bundle:
+    """Measure a recipe on subjects that it has not seen, fit it on all, and save both.
+
+    Finished folds are kept beside the bundle until all is done.
+
+    Parameters
+    ----------
+    data : Dataset
+        All clips that are judged, those without a sample among them.
+    samples : Samples
+        ``clips`` holds the number of each row's clip.
+    labels : sequence of str
+        The classes in order.
+    recipe : sequence of Branch
+    settings : mapping of str to SoundConfig or FaceConfig
+        How each feature is computed; a feature without any is a laboratory's own.
+    out : path
+        The bundle; a report with figures is written beside it.
+    gate : Bundle or None
+        Whose detector the new bundle carries.
+    n_folds : int
+        Folds by subject; see `folds_of`.
+    seed : int
+    corpus : str
+        Name of what it is trained on.
+    overwrite : bool
+    say : callable
+        Told in a line what is done.
+    """
+    folds = folds_of(data, labels, n_folds, seed)
+    given = len(folds) == 1
+    checkpoints = Checkpoints(
+        progress_folder(out), _facts(data, samples, labels, recipe, settings, folds, seed)
+    )
+    sets = _modality_sets(recipe, settings)
+    measured = cross_validate_each(
+        recipe,
+        samples,
+        np.array([labels.index(clip.label) for clip in data.clips]),
+        np.array([clip.subject for clip in data.clips]),
+        folds,
+        len(labels),
+        seed,
+        list(sets.values()),
+        checkpoints,
+        say,
+    )
+    skill = [
+        skill_entry(
+            one,
+            labels,
+            part="ensemble",
+            modalities=modalities,
+            protocol="given split, subjects apart" if given else f"grouped {len(folds)}-fold",
+            subjects=subject_source(data),
+        )
+        for modalities, units in zip(sets, measured, strict=True)
+        for one in units
+    ]
+    say("fitting on all clips")
+    stack = fit_stack(recipe, samples, len(labels), seed, say=say)
+    bundle = save_stack(
+        stack, recipe, settings, samples, labels, out,
+        seed=seed, skill=skill, corpus=corpus, gate=gate, overwrite=overwrite,
+    )  # fmt: skip
+    together = measured[0]
+    of_together = skill[: len(together)]
+    write_report(report_folder(out), *together, labels, of_together, stack.curves, data)
+    checkpoints.remove()
+    return bundle
+
+
+def class_names(data: Dataset) -> tuple[str, ...]:
+    """Give the classes of a data set in alphabetical order; at least two."""
+    labels = tuple(sorted({clip.label for clip in data.clips}))
+    if len(labels) < 2:
+        raise ConfigError(f"training needs clips of two classes or more; got {', '.join(labels)}")
+    return labels
+
+
+def check_places(out: str | os.PathLike[str], overwrite: bool) -> None:
+    """Find out before any work whether bundle and report may be written."""
+    bundles.check_target(out, overwrite)
+    check_folder(report_folder(out))
+
+
+def check_subjects(data: Dataset) -> None:
+    """Make sure that each class has clips of two subjects or more, or it could not be measured."""
+    for label in sorted({clip.label for clip in data.clips}):
+        subjects = {clip.subject for clip in data.clips if clip.label == label}
+        if len(subjects) < 2:
+            raise ConfigError(
+                f"each class needs clips of at least two subjects; {label!r} has one: "
+                f"{min(subjects)}"
+            )
+
+
+def folds_of(data: Dataset, labels: Sequence[str], n_folds: int, seed: int) -> list[np.ndarray]:
+    """Divide clips by subject, or as the manifest does: ``test`` is judged, the rest trained on.
+
+    Returns
+    -------
+    list of ndarray of int
+        Numbers of the clips that are judged together; one for splits that were given.
+    """
+    subjects = [clip.subject for clip in data.clips]
+    if any(clip.split for clip in data.clips):
+        test = np.array([i for i, clip in enumerate(data.clips) if clip.split == "test"], int)
+        rest = np.setdiff1d(np.arange(len(subjects)), test)
+        if not len(test) or not len(rest):
+            raise ConfigError("given splits must hold clips for 'test' and others to train on")
+        check_disjoint([subjects[i] for i in rest], [subjects[i] for i in test])
+        unseen = set(labels) - {data.clips[i].label for i in rest}
+        if unseen:
+            raise ConfigError(
+                f"each class needs clips outside of 'test' to train on; {min(unseen)!r} has none"
+            )
+        return [test]
+    indices = [labels.index(clip.label) for clip in data.clips]
+    return grouped_folds(subjects, indices, min(n_folds, len(set(subjects))), seed)
+
+
+def without_unreadable(
+    data: Dataset, samples: Samples, unreadable: Mapping[int, str]
+) -> tuple[Dataset, Samples]:
+    """Leave out the clips that could not be read: nothing can be said of them.
+
+    Parameters
+    ----------
+    data : Dataset
+    samples : Samples
+    unreadable : mapping of int to str
+        A line on each such clip, by its number.
+
+    Returns
+    -------
+    data, samples
+        The other clips; the samples' numbers are theirs.
+    """
+    if not unreadable:
+        return data, samples
+    kept = [number for number in range(len(data.clips)) if number not in unreadable]
+    renumbered = {str(old): str(new) for new, old in enumerate(kept)}
+    clips = np.array([renumbered[clip] for clip in samples.clips.tolist()])
+    rest = Dataset(tuple(data.clips[number] for number in kept), data.problems)
+    return rest, replace(samples, clips=clips)
+
+
+def subject_source(data: Dataset) -> str:
+    """Where the subjects are known from: ``file`` if any clip counts as its own subject."""
+    sources = {clip.subject_source for clip in data.clips}
+    return "file" if "file" in sources else " and ".join(sorted(sources))
+
+
+def report_folder(out: str | os.PathLike[str]) -> Path:
+    """Where the report on a bundle goes: beside it."""
+    return Path(out).with_name(f"{Path(out).name}-report")
+
+
+def progress_folder(out: str | os.PathLike[str]) -> Path:
+    """Where finished folds wait for the rest: beside the bundle, hidden."""
+    return Path(out).with_name(f".{Path(out).name}.progress")
+
+
+def _modality_sets(recipe: Sequence[Branch], settings: Settings) -> dict[tuple[str, ...], set[str]]:
+    """Sets of modalities that a clip may bring, and the branches that each silences."""
+    modality = {
+        b.name: (FACE if isinstance(settings.get(b.feature), FaceConfig) else SOUND)
+        if b.feature in settings
+        else b.feature
+        for b in recipe
+    }
+    everything = tuple(dict.fromkeys(modality.values()))
+    sets: dict[tuple[str, ...], set[str]] = {everything: set()}
+    if len(everything) > 1:
+        for one in everything:
+            sets[(one,)] = {name for name, m in modality.items() if m != one}
+    return sets
+
+
+def _facts(
+    data: Dataset,
+    samples: Samples,
+    labels: Sequence[str],
+    recipe: Sequence[Branch],
+    settings: Settings,
+    folds: Sequence[np.ndarray],
+    seed: int,
+) -> dict[str, Any]:
+    """What tells this training from any other."""
+    arrays = {**samples.features, "labels": samples.labels}
+    arrays.update(subjects=samples.subjects, clips=samples.clips)
+    return {
+        "data": data_sha256(arrays),
+        # Clips without a sample are judged too, and give the prior its shares.
+        "clips": [[clip.label, clip.subject] for clip in data.clips],
+        "labels": list(labels),
+        "recipe": [branch.name for branch in recipe],
+        "settings": {name: to_json(config) for name, config in settings.items()},
+        "folds": [fold.tolist() for fold in folds],
+        "seed": seed,
+        "versions": {"python": platform.python_version(), **{n: version(n) for n in _VERSIONED}},
+    }
