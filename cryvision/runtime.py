@@ -122,7 +122,13 @@ class OnnxModel:
 
 
 class KerasModel:
-    """The Keras original of a model."""
+    """The Keras original of a model.
+
+    Attributes
+    ----------
+    model : keras.Model
+        From a list of inputs, in the order of their names, to the probabilities.
+    """
 
     def __init__(self, data: bytes, path: Path) -> None:
         try:
@@ -143,7 +149,7 @@ class KerasModel:
         self.inputs = {i.name: _dims(i.shape) for i in inputs}
         self.n_outputs = _n_outputs(_dims(outputs[0].shape) if len(outputs) == 1 else None, path)
         # Rebuilt, it takes a list in the order of the names above, however it was built.
-        self._model = keras.Model(inputs, outputs[0])
+        self.model = keras.Model(inputs, outputs[0])
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Probabilities of a batch, as `Model.predict`."""
@@ -152,7 +158,7 @@ class KerasModel:
         batch = _batch(inputs, self.inputs)
         if _length(batch) == 0:
             return np.zeros((0, self.n_outputs), np.float32)
-        outputs = self._model([batch[name] for name in self.inputs], training=False)
+        outputs = self.model([batch[name] for name in self.inputs], training=False)
         return np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
 
 

@@ -26,12 +26,14 @@ SHARES = {
     "esc10-other": 0.05,
     "esc10-other-copies": 0.025,
     "digits": 0.03,
-    "synthetic": 0.05,
-    "tonal": 0.09,
+    "living": 0.03,
+    "noise": 0.03,
+    "tonal": 0.06,
+    "music": 0.08,
 }
 """How often training draws from each source."""
 
-SYNTHETIC_PER_FAMILY = 40
+SYNTHETIC_PER_FAMILY = 120
 SYNTHETIC_SECONDS = 5.0
 
 

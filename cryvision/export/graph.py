@@ -257,6 +257,6 @@ def _with_logits(bundle: Bundle, part: Part) -> keras.Model:
     """A part's model with what comes before its calibration as first output."""
     import keras
 
-    model = cast(KerasModel, bundle.model(part, "keras"))._model
+    model = cast(KerasModel, bundle.model(part, "keras")).model
     logits = model.get_layer("logits").output
     return keras.Model(model.inputs, [logits, model.outputs[0]], name=part.name)

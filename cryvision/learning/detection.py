@@ -35,8 +35,15 @@ if TYPE_CHECKING:
 
     from cryvision.learning.annotations import AnnotatedClip
 
-SHARES = {"own": 0.6, "own-copies": 0.2, "synthetic": 0.08, "tonal": 0.12}
-SYNTHETIC_PER_FAMILY = 40
+SHARES = {
+    "own": 0.6,
+    "own-copies": 0.2,
+    "living": 0.04,
+    "noise": 0.04,
+    "tonal": 0.06,
+    "music": 0.06,
+}
+SYNTHETIC_PER_FAMILY = 80
 SYNTHETIC_SECONDS = 5.0
 MOST_WINDOWS = 60_000
 """About how many windows are kept of the recordings (1 GB, and 1.5 GB of copies); an hour and

@@ -17,7 +17,11 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
+from cryvision.learning.playback import cheap_electronics, room
 from cryvision.learning.voice import VOWELS_HZ, vocal_folds, vocal_tract
+
+CHEAP_CHANCE, ROOM_CHANCE = 0.35, 0.25
+"""Share of negatives that cheap electronics play, and that sound in a room."""
 
 _TABLE = 8192
 
@@ -237,8 +241,8 @@ def chords(rng: np.random.Generator, n_samples: int) -> np.ndarray:
 
 def notes(rng: np.random.Generator, n_samples: int) -> np.ndarray:
     """Single steady notes one after the other, as of an organ, a horn or a reed."""
-    home_hz, decay = _log_uniform(rng, 120, 1500), rng.uniform(0, 2)
-    odd_alone, n_harmonics = rng.random() < 0.4, int(rng.integers(1, 30))
+    home_hz, decay = _log_uniform(rng, 150, 1500), rng.uniform(0, 1.5)
+    odd_alone, n_harmonics = rng.random() < 0.4, int(rng.integers(3, 40))
     note_s, gap_s = _log_uniform(rng, 0.08, 1.0), rng.uniform(0, 0.3)
     sound = np.zeros(n_samples)
     for start, end in _spans(rng, n_samples, (note_s, 2 * note_s), (0.0, gap_s)):
@@ -348,13 +352,18 @@ def animal_like(rng: np.random.Generator, n_samples: int) -> np.ndarray:
     return sound
 
 
-_STEADY = (coloured_noise, hum, clicks, tones, beeps, sweeps, chords, notes)
-_LIVING = (synthetic_speech, laughter, babble, rumble_and_wind, animal_like)
-TONAL = tuple(family.__name__ for family in (tones, beeps, sweeps, chords, notes))
-"""Families of clear pitch, which are what crying is most easily taken for."""
+_KINDS = {
+    "tonal": (tones, beeps, sweeps),
+    "music": (chords, notes),
+    "noise": (coloured_noise, hum, clicks, rumble_and_wind),
+    "living": (synthetic_speech, laughter, babble, animal_like),
+}
+
+KINDS = {family.__name__: kind for kind, families in _KINDS.items() for family in families}
+"""What kind of sound each family is. Crying may be heard under noise, and be taken for music."""
 
 NEGATIVES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
-    family.__name__: family for family in (*_STEADY, *_LIVING)
+    family.__name__: family for families in _KINDS.values() for family in families
 }
 """The families by name."""
 
@@ -362,8 +371,9 @@ NEGATIVES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 def negative(rng: np.random.Generator, family: str, seconds: float) -> np.ndarray:
     """Draw one sound that is not crying.
 
-    The sound comes at a random level (-50 to -8 dBFS where it sounds, less if it would clip), in
-    half of the draws with pauses, and in half over a quiet background of noise.
+    Some of the sounds come from cheap electronics, some from a room. The level is random (-50 to
+    -8 dBFS where it sounds, less if it would clip), half of the draws have pauses, and half a quiet
+    background of noise.
 
     Parameters
     ----------
@@ -390,12 +400,16 @@ def negative(rng: np.random.Generator, family: str, seconds: float) -> np.ndarra
     if n_samples < 1:
         raise ConfigError(f"seconds must be positive and finite; got {seconds:g}")
     sound = NEGATIVES[family](rng, n_samples)
+    if rng.random() < CHEAP_CHANCE:
+        sound = cheap_electronics(rng, sound)
     sounding = np.sqrt(np.mean(sound**2))
     if rng.random() < 0.5:
         pattern = np.zeros(n_samples)
         for start, end in _spans(rng, n_samples, (0.3, 3.0), (0.1, 1.5)):
             pattern[start:end] = _faded(np.ones(end - start), _log_uniform(rng, 0.005, 0.2))
         sound = sound * pattern
+    if rng.random() < ROOM_CHANCE:
+        sound = room(rng, sound)
     if rng.random() < 0.5:
         background = _unit(_noise(rng, n_samples, rng.uniform(0, 2), 20, 8000))
         sound = sound + background * sounding * 10 ** (rng.uniform(-50, -15) / 20)

@@ -28,6 +28,17 @@ AVERAGED_SHARE = 1 / 6
 EQUALISER_DB = 1.0
 """Standard deviation of each of the four smooth curves that a random equaliser adds."""
 
+NOISE = "noise"
+"""The source of the windows that are laid over others, which have no labels' worth of their own."""
+
+NOISY_SHARE = 0.5
+"""Share of inputs that noise is laid over, at a level drawn from the range that follows."""
+
+NOISE_SNR_DB = (-5.0, 20.0)
+
+TWO_NOISES_SHARE = 0.5
+"""Share of these that hold two noises at once, as a home does."""
+
 NO_CONTEXT_SHARE = 0.15
 """Share of inputs whose oldest part is silenced, as it is at the start of a clip."""
 
@@ -190,9 +201,50 @@ def _batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(seed)
     edges = np.cumsum(chances)
+    noises = rows[windows.source[rows] == NOISE]
     while True:
         picked = rows[np.searchsorted(edges, rng.random(BATCH_SIZE) * edges[-1], side="right")]
-        yield _perturbed(windows.inputs[picked].astype(np.float32), rng), windows.cry[picked, None]
+        inputs = windows.inputs[picked].astype(np.float32)
+        if len(noises):
+            noisy = np.flatnonzero(rng.random(len(inputs)) < NOISY_SHARE)
+            drawn = windows.inputs[rng.choice(noises, (2, len(noisy)))].astype(np.float32)
+            inputs[noisy] = _under_noise(inputs[noisy], drawn, rng)
+        yield _perturbed(inputs, rng), windows.cry[picked, None]
+
+
+def _under_noise(inputs: np.ndarray, noises: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Add one or two noises in power, which mixes sounds anew for each batch at little cost.
+
+    Features are of sound that was scaled to an extent of 1, and so is a mixture: each is spread
+    over about the root of the sum of its squared extents. A click may be far louder than a voice
+    of the same power, and leaves little of it.
+
+    Parameters
+    ----------
+    inputs : ndarray of float32, shape (n, n_frames, n_bands)
+        Mel spectra in dB.
+    noises : ndarray of float32, shape (2, n, n_frames, n_bands)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_frames, n_bands)
+        In dB.
+    """
+    sound, first, second = (10 ** (spectra / 10) for spectra in (inputs, *noises))
+    share = rng.random(len(inputs)) * (rng.random(len(inputs)) < TWO_NOISES_SHARE)
+    level = 10 ** (-rng.uniform(*NOISE_SNR_DB, len(inputs)) / 10) * _means(sound)
+    gains = level * np.stack([(1 - share) / _means(first), share / _means(second)])
+    mixed = sound + first * _per_row(gains[0]) + second * _per_row(gains[1])
+    return np.asarray(10 * np.log10(mixed / _per_row(1 + gains.sum(axis=0))), np.float32)
+
+
+def _means(power: np.ndarray) -> np.ndarray:
+    return np.maximum(power.mean(axis=(1, 2), dtype=np.float64), np.finfo(np.float32).tiny)
+
+
+def _per_row(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)[:, None, None]
 
 
 def _perturbed(inputs: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -193,7 +193,7 @@ def synthetic_negatives(n_per_family: int, seconds: float, seed: int) -> list[La
             samples=synthesis.negative(rng, family, seconds).astype(np.float32),
             cry=(),
             subject=f"synthetic-{family}-{number}",
-            source="tonal" if family in synthesis.TONAL else "synthetic",
+            source=synthesis.KINDS[family],
             clip=f"synthetic-{family}-{number}",
         )
         for family in synthesis.NEGATIVES

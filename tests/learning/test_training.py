@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,9 @@ SHARE_TOLERANCE = 0.03
 
 CALIBRATION_TOLERANCE = 0.1
 """Over four standard errors of temperature and bias at 20,000 samples."""
+
+HALF_DB = 0.05
+"""Rounding of decibels in half precision."""
 
 FLOAT32_DB = 1e-4
 """Rounding of decibels around 100 in single precision."""
@@ -189,6 +192,34 @@ def test_inputs_meet_equalisers_and_some_lose_their_oldest_part(draw: Any) -> No
         oldest, rest = np.split(inputs[row], [n_silenced[row]])
         # As the features do it: decibels end below the loudest of what there is.
         assert np.allclose(oldest, rest.max() - training.SILENCE_DB, atol=FLOAT32_DB)
+
+
+def test_noise_is_laid_over_some_inputs_in_power(
+    draw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "EQUALISER_DB", 0.0)
+    monkeypatch.setattr(training, "NO_CONTEXT_SHARE", 0.0)
+    source = np.repeat(["own", training.NOISE, "living"], 10)
+    windows = toy_windows(np.where(source == "own", 1.0, 0.0), source=source)
+    band = {"own": 0, training.NOISE: 2, "living": 3}
+    inputs = np.full(windows.inputs.shape, -200.0)
+    for row, name in enumerate(source):
+        inputs[row, :, band[name]] = -30.0 - (row if name == "own" else 0)
+    drawn = draw(replace(windows, inputs=inputs.astype(np.float16)), {"own": 1.0}, 0)
+    assert (drawn.cry == 1).all()  # what is heard under noise keeps its label
+    power = 10 ** (drawn.inputs.astype(np.float64) / 10)
+    own, noise, living = (power[:, 0, band[name]] for name in band)
+    assert living.max() < 1e-12  # a voice over crying would make crying of voices
+    noisy = noise > 1e-12
+    assert noisy.mean() == pytest.approx(training.NOISY_SHARE, abs=SHARE_TOLERANCE)
+    snr_db = 10 * np.log10(own[noisy] / noise[noisy])
+    low_db, high_db = training.NOISE_SNR_DB
+    assert low_db - HALF_DB < snr_db.min() < low_db + 1
+    assert high_db - 1 < snr_db.max() < high_db + HALF_DB
+    # Squared extents add up to 1: what the noise takes of it, by its power alone, the sound loses.
+    taken = noise[noisy] / 10 ** (-30 / 10)
+    levels_db = 10 * np.log10(own[noisy] / (1 - taken))
+    assert all(np.abs(level + 30 + np.arange(10)).min() < HALF_DB for level in levels_db)
 
 
 def test_calibration_finds_temperature_and_bias_and_passes_over_what_was_not_scored() -> None:

@@ -11,7 +11,8 @@ from cryvision.config import SAMPLE_RATE_HZ, SoundConfig
 from cryvision.inputs import augment
 from cryvision.inputs.features import sound_windows
 from cryvision.learning.annotations import Interval
-from cryvision.learning.synthesis import NEGATIVES, TONAL
+from cryvision.learning.synthesis import KINDS, NEGATIVES
+from cryvision.learning.training import NOISE
 from cryvision.learning.windows import (
     COPIES,
     MIN_LEVEL_DBFS,
@@ -214,9 +215,13 @@ def test_synthetic_negatives_are_of_every_family_and_nobody() -> None:
     assert len({sound.subject for sound in negatives}) == len(negatives)
     assert len({sound.clip for sound in negatives}) == len(negatives)
     assert all(sound.cry == () for sound in negatives)
-    # Sources of their own, so that training can draw the tonal ones, the harder ones, more often.
-    assert {sound.source for sound in negatives} == {"synthetic", "tonal"}
-    assert sum(sound.source == "tonal" for sound in negatives) == 2 * len(TONAL)
+    # Each kind is a source, so that training can draw the harder ones more often, and mix noise in.
+    assert Counter(sound.source for sound in negatives) == {
+        kind: 2 * n for kind, n in Counter(KINDS.values()).items()
+    }
+    assert {family for family, kind in KINDS.items() if kind == NOISE} == {
+        *("coloured_noise", "hum", "clicks", "rumble_and_wind")
+    }
     assert all(sound.samples.shape == (SAMPLE_RATE_HZ // 2,) for sound in negatives)
     again, other = synthetic_negatives(2, 0.5, seed=3), synthetic_negatives(2, 0.5, seed=4)
     pairs = list(zip(negatives, again, strict=True))
