@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "Audit": "cryvision.learning.audit",
     "Bundle": "cryvision.bundle",
     "Classification": "cryvision.result",
     "CryvisionError": "cryvision.errors",
     "Event": "cryvision.result",
     "StreamClassifier": "cryvision.classifier",
+    "audit": "cryvision.learning.audit",
     "classify": "cryvision.classifier",
     "evaluate": "cryvision.learning.evaluate",
     "export": "cryvision.export",
@@ -27,12 +29,14 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Audit",
     "Bundle",
     "Classification",
     "CryvisionError",
     "Event",
     "StreamClassifier",
     "__version__",
+    "audit",
     "classify",
     "evaluate",
     "export",
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
     from cryvision.classifier import StreamClassifier, classify
     from cryvision.errors import CryvisionError
     from cryvision.learning.audio_only import train_audio_only
+    from cryvision.learning.audit import Audit, audit
     from cryvision.learning.detection import train_detector
     from cryvision.learning.evaluate import evaluate
     from cryvision.learning.fusion import train, train_arrays

@@ -100,6 +100,11 @@ class StreamClassifier:
         """Whether frames have a say, beyond how long the clip is."""
         return self._faces is not None
 
+    @property
+    def reasons(self) -> ReasonStream | None:
+        """What the branches said of the windows so far; None for a detector alone."""
+        return self._reasons
+
     def push(
         self,
         samples: np.ndarray | None = None,
@@ -177,9 +182,7 @@ class StreamClassifier:
             bundle={"name": self._bundle.name, "sha256": self._bundle.sha256},
             skill=list(self._bundle.skill),
             media=info.to_json() if info is not None else {},
-            face_share=self._faces.n_faces / self._faces.n_frames
-            if self._faces and self._faces.n_frames
-            else None,
+            face_share=None if self._faces is None else self._faces.share,
             warnings=(*warnings, *self._notes(info, padded, probabilities, label)),
         )
 
@@ -212,7 +215,7 @@ class StreamClassifier:
             seen = self._faces.push(frame, frame_time_s) is not None
             missed = round(frame_time_s * FRAME_RATE_HZ) - len(self._face_seen)
             self._face_seen.extend([np.nan] * max(0, missed))
-            self._face_seen.append(float(seen))
+            self._face_seen.append(float(seen) if self._faces.looks else np.nan)
 
     def _follow(self, windows: DetectorWindows | None) -> list[Event]:
         """Follow the events of scored windows and write the frames that they settle."""

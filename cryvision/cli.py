@@ -10,12 +10,17 @@ from typing import Any
 
 from cryvision import __version__
 from cryvision.commands import (
+    audit,
     classify,
     evaluate,
     export,
+    features,
     fetch,
     info,
+    lr_find,
+    reproduce,
     score,
+    train,
     train_audio_only,
     train_detector,
 )
@@ -25,12 +30,17 @@ from cryvision.errors import CryvisionError
 COMMANDS = (
     classify,
     score,
+    features,
     info,
     evaluate,
+    audit,
+    train,
     train_audio_only,
     train_detector,
+    lr_find,
     export,
     fetch,
+    reproduce,
 )
 
 

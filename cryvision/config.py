@@ -15,7 +15,7 @@ SAMPLE_RATE_HZ = 16_000
 FRAME_RATE_HZ = 30
 """The media clock: frame k is at k / 30 s."""
 
-SOUND_FEATURES = ("mel", "mfcc", "stft")
+SOUND_FEATURES = ("mel", "mfcc", "stft", "hybrid")
 
 FACE_MODES = ("largest", "tracked", "center")
 

@@ -24,6 +24,8 @@ class FaceStream:
     ----------
     n_frames, n_faces : int
         Frames so far, and those with a face.
+    looks : bool
+        Whether a face is looked for at all: not where the middle of the picture is taken for one.
     weights : str
         Which weights the backbone has; see `cryvision.inputs.embedding.Embedder`.
 
@@ -38,10 +40,16 @@ class FaceStream:
         self._finder = FaceFinder(config)
         self._embedder = embedder or Embedder(config)
         self.weights = self._embedder.weights
+        self.looks = config.mode != "center"
         self.n_frames = self.n_faces = 0
         self._n_until_embedding = 0
         self._waiting: list[tuple[float, np.ndarray]] = []
         self._known: deque[tuple[float, np.ndarray]] = deque()
+
+    @property
+    def share(self) -> float | None:
+        """Share of the frames so far that show a face; None where none was looked for."""
+        return self.n_faces / self.n_frames if self.looks and self.n_frames else None
 
     def push(self, frame: np.ndarray, frame_time_s: float) -> Face | None:
         """Take the next frame.

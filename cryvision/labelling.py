@@ -14,6 +14,9 @@ CRY = "cry"
 NOT_SURE = "not sure"
 LABEL_POLICIES = ("skill", "always")
 
+NOT_APART = "not kept apart"
+"""What stands in a skill entry for where subjects are known from, when they were on both sides."""
+
 
 def check_policy(policy: str) -> str:
     """Give the policy back, or refuse an unknown one with ConfigError."""
@@ -61,7 +64,7 @@ def _is_skilled(entry: Mapping[str, Any]) -> bool:
     interval = figures.get("balanced_accuracy", {}).get("interval")
     log_loss = figures.get("log_loss", {}).get("value")
     prior_log_loss = entry["prior"].get("log_loss")
-    if entry["subjects"] == "file" or None in (interval, log_loss, prior_log_loss):
+    if entry["subjects"] in ("file", NOT_APART) or None in (interval, log_loss, prior_log_loss):
         return False
     return bool(interval[0] > entry["chance"] and log_loss < prior_log_loss)
 

@@ -111,6 +111,27 @@ class ReasonStream:
                 means[name] = dict(zip(self._labels, mean, strict=True))
         return means
 
+    def ablated(self) -> dict[str, np.ndarray]:
+        """Ask what would have been said of the windows so far from one modality alone.
+
+        Returns
+        -------
+        dict of str to ndarray of float32, shape (n_windows, n_classes)
+            ``sound``, ``face`` and ``sound and face``; NaN where a window has none of them.
+            Windows that are not crying are left out. Empty for a bundle on one modality.
+        """
+        modality = {part.name: FACE if part.face else SOUND for part in self._models.branches}
+        if len(set(modality.values())) < 2 or not self._ends:
+            return {}
+        said_of = {name: np.nan_to_num(np.concatenate(t)) for name, t in self._outputs.items()}
+        kept_sets = {SOUND: {SOUND}, FACE: {FACE}, f"{SOUND} and {FACE}": {SOUND, FACE}}
+        return {
+            kept: self._models.fuse(
+                {name: table * (modality[name] in names) for name, table in said_of.items()}
+            )
+            for kept, names in kept_sets.items()
+        }
+
     def _told(self, windows: SoundBranchWindows) -> ReasonWindows:
         """Run the models on the windows that passed the gate."""
         ends, passed = windows.end_samples, windows.crying

@@ -37,7 +37,7 @@ from cryvision.learning.fusion import train, train_arrays
 
 SEED = 0
 N_FOLDS = 3
-N_SUBJECTS, N_CLIPS, CLIP_SECONDS = 16, 2, 2.5
+N_SUBJECTS, N_CLIPS, CLIP_SECONDS = 24, 2, 2.5
 N_UNSEEN_SUBJECTS = 8
 KEPT_STREAMS = {"both": [], "sound": ["-vn"], "face": ["-an"]}
 """What ffmpeg is told to leave out."""
@@ -233,7 +233,8 @@ def heads() -> dict[str, Any]:
     """CPU seconds with the cache and with the backbone in the loop."""
     import keras
 
-    from cryvision.inputs.embedding import IMAGENET_MEAN_BGR, Embedder
+    from cryvision.inputs.backbone import IMAGENET_MEAN_BGR
+    from cryvision.inputs.embedding import Embedder
     from cryvision.learning import branches
     from cryvision.learning.branches import Rows, head_branch
 

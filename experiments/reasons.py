@@ -18,7 +18,7 @@ import recordings
 from record import write_result
 
 from cryvision.bundle import Bundle
-from cryvision.learning import audio_only
+from cryvision.learning.audio_only import GATE_FOLDER
 from cryvision.learning.clip_windows import crying_windows
 from cryvision.learning.crossvalidation import Measured, cross_validate, figures, majority
 from cryvision.learning.datasets import CLEANED_FOLDER, Dataset, find_labelled_clips
@@ -26,9 +26,11 @@ from cryvision.learning.evaluation import log_loss
 from cryvision.learning.splits import grouped_folds
 from cryvision.learning.stack_training import class_names
 from cryvision.learning.stacking import Samples
+from cryvision.learning.systems import system
 
 SEEDS = (0, 1, 2)
 N_FOLDS = 5
+CHA_BAE = system("cha-bae")
 
 
 def say(line: str) -> None:
@@ -50,9 +52,9 @@ def measured_on(
     """Clips judged by the recipe, asked for any labels of theirs."""
     asked = replace(samples, labels=labels[samples.clips.astype(int)])
     n_classes = int(labels.max()) + 1
-    return cross_validate(
-        audio_only.RECIPE, asked, labels, subjects, folds, n_classes, seed, say=say
-    )[0]
+    return cross_validate(CHA_BAE.recipe, asked, labels, subjects, folds, n_classes, seed, say=say)[
+        0
+    ]
 
 
 def shuffled(labels: np.ndarray, subjects: np.ndarray, seed: int) -> np.ndarray:
@@ -73,8 +75,8 @@ def main() -> None:
         recordings.data_folder() / "donateacry-corpus" / CLEANED_FOLDER
     )
     names = class_names(data)
-    gate = Bundle.load(audio_only.GATE_FOLDER)
-    samples, _ = crying_windows(data.clips, names, audio_only.SOUNDS, gate)
+    gate = Bundle.load(GATE_FOLDER)
+    samples, _ = crying_windows(data.clips, names, CHA_BAE.settings, gate)
     labels = np.array([names.index(clip.label) for clip in data.clips])
     subjects = np.array([clip.subject for clip in data.clips])
     platform = np.array([clip.columns["platform"] == "ios" for clip in data.clips]).astype(int)

@@ -42,7 +42,7 @@ from cryvision.learning.datasets import find_labelled_clips
 from cryvision.learning.fusion import GATES, clip_features, recipe_for
 from cryvision.learning.saving import Settings
 from cryvision.learning.splits import grouped_folds
-from cryvision.learning.stack_training import class_names, subject_source
+from cryvision.learning.stack_training import class_names, subject_source, without_unreadable
 from cryvision.learning.stacking import Samples
 
 Judge = Callable[[Samples], np.ndarray]
@@ -248,6 +248,7 @@ def main() -> None:
     )  # fmt: skip
     for problem in [*data.problems, *unreadable.values()]:
         say(problem)
+    data, samples = without_unreadable(data, samples, unreadable)
     clip_labels = np.array([labels.index(clip.label) for clip in data.clips])
     clip_subjects = np.array([clip.subject for clip in data.clips])
     choices = [*combinations(range(len(labels)), 2)]

@@ -23,7 +23,7 @@ from record import RESULTS, data_hash, rounded, write_result
 from texts import MODEL_CARD, NOTICE, SOURCES
 
 from cryvision.bundle import Bundle
-from cryvision.learning import audio_only
+from cryvision.learning.audio_only import GATE_FOLDER
 from cryvision.learning.clip_windows import crying_windows
 from cryvision.learning.crossvalidation import cross_validate, majority, skill_entry
 from cryvision.learning.datasets import CLEANED_FOLDER, find_labelled_clips
@@ -37,12 +37,14 @@ from cryvision.learning.detection import (
 from cryvision.learning.saving import save_stack
 from cryvision.learning.stack_training import class_names, folds_of
 from cryvision.learning.stacking import fit_stack
+from cryvision.learning.systems import system
 from cryvision.learning.training import fit_detector
 from cryvision.learning.windows import Windows, concatenate
 
 SEED = 0
 N_FOLDS = 5
-BUNDLES = Path(audio_only.GATE_FOLDER).parent
+CHA_BAE = system("cha-bae")
+BUNDLES = Path(GATE_FOLDER).parent
 GATE_SHARES = {name: share for name, share in SHARES.items() if "donateacry" not in name}
 
 
@@ -102,14 +104,14 @@ def train_reasons(detector: Bundle, gate: Bundle) -> tuple[dict[str, Any], Bundl
     corpus = recordings.data_folder() / "donateacry-corpus" / CLEANED_FOLDER
     data = find_labelled_clips(corpus)
     labels = class_names(data)
-    samples, unreadable = crying_windows(data.clips, labels, audio_only.SOUNDS, gate)
+    samples, unreadable = crying_windows(data.clips, labels, CHA_BAE.settings, gate)
     if unreadable:
         raise SystemExit("\n".join(unreadable.values()))
     clip_labels = np.array([labels.index(clip.label) for clip in data.clips])
     subjects = np.array([clip.subject for clip in data.clips])
     folds = folds_of(data, labels, N_FOLDS, SEED)
     clips, windows = cross_validate(
-        audio_only.RECIPE, samples, clip_labels, subjects, folds, len(labels), SEED, say=say
+        CHA_BAE.recipe, samples, clip_labels, subjects, folds, len(labels), SEED, say=say
     )
     skill = [
         skill_entry(
@@ -118,14 +120,14 @@ def train_reasons(detector: Bundle, gate: Bundle) -> tuple[dict[str, Any], Bundl
         )
         for measured in (clips, windows)
     ]  # fmt: skip
-    stack = fit_stack(audio_only.RECIPE, samples, len(labels), SEED, say=say)
+    stack = fit_stack(CHA_BAE.recipe, samples, len(labels), SEED, say=say)
     card = MODEL_CARD.format(
         **{f"detector_{k}": v["value"] for k, v in detector.skill[0]["figures"].items()},
         **{f"reason_{k}": v["value"] for k, v in skill[0]["figures"].items()},
         prior_log_loss=skill[0]["prior"]["log_loss"],
     )
     bundle = save_stack(
-        stack, audio_only.RECIPE, audio_only.SOUNDS, samples, labels, BUNDLES / "default",
+        stack, CHA_BAE.recipe, CHA_BAE.settings, samples, labels, BUNDLES / "default",
         seed=SEED, skill=skill, corpus="donateacry", gate=detector, overwrite=True,
         name="default", sources=SOURCES, command=command(),
         notes="Tells when a baby cries. The reasons are an experiment without measured skill.",

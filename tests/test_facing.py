@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,11 @@ import pytest
 from toy_videos import SIDE_PX, face_config
 
 from cryvision.branch_inputs import FACE, BranchInputs
-from cryvision.config import SoundConfig
+from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import BundleError, MissingDependencyError
 from cryvision.facing import FaceStream
 from cryvision.inputs.embedding import BATCH_CROPS, Embedder
-from cryvision.inputs.faces import Face
+from cryvision.inputs.faces import Face, FaceFinder
 
 FLOAT32 = 1e-4
 """Of means up to 255."""
@@ -30,6 +31,17 @@ def stream(folder: Path, **changes: object) -> FaceStream:
     return FaceStream(face_config(folder, **{**settings, **changes}))
 
 
+class HalfBlind(FaceFinder):
+    """Finds the face in the middle of every second frame, and none in the others."""
+
+    def __init__(self, config: FaceConfig) -> None:
+        super().__init__(replace(config, mode="center"))
+
+    def find(self, frame: np.ndarray, frame_time_s: float) -> Face | None:
+        face = super().find(frame, frame_time_s)
+        return face if round(frame_time_s * 30) % 2 else None
+
+
 def push(faces: FaceStream, first: int, last: int) -> None:
     """Push frames whose gray is their number."""
     for k in range(first, last):
@@ -43,6 +55,19 @@ def test_a_window_is_the_mean_over_its_frames(tmp_path: Path) -> None:
     push(faces, 30, 45)
     assert faces.window(RATE_HZ * 3 // 2) == pytest.approx([29.5] * 3, abs=FLOAT32)
     assert faces.n_frames == faces.n_faces == 45
+
+
+def test_where_nobody_looks_for_a_face_no_share_of_frames_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faces = stream(tmp_path)
+    push(faces, 0, 3)
+    assert (faces.looks, faces.share) == (False, None)
+    monkeypatch.setattr("cryvision.facing.FaceFinder", HalfBlind)
+    faces = stream(tmp_path, mode="largest")
+    assert (faces.looks, faces.share) == (True, None)
+    push(faces, 0, 4)
+    assert faces.share == 0.5
 
 
 def test_frames_after_its_end_have_no_part_in_a_window(tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
 }
 KERAS_USERS = {
-    *("models", "runtime", "learning/training", "learning/branches", "inputs/embedding", "export"),
+    *("models", "runtime", "learning/training", "learning/branches", "learning/curve_log"),
+    *("inputs/backbone", "inputs/embedding", "export"),
 }
 
 

@@ -97,6 +97,11 @@ class TestWhoDecides:
         expected = outputs(bundle, samples)["branch_mfcc"]
         assert stream.push(samples, None).predictions == pytest.approx(expected, abs=FLOAT32)
 
+    def test_on_one_modality_nothing_is_left_to_be_taken_out(self, bundle: Bundle) -> None:
+        stream = reasons(replace(bundle, gate=None))
+        stream.push(glides(3.0), None)
+        assert stream.ablated() == {}
+
     def test_a_detector_alone_has_no_reasons(self) -> None:
         assert ReasonStream.of(Bundle.load(BUNDLE_V1), "onnx", None) is None
 

@@ -42,6 +42,21 @@ class TestRollingPrediction:
             expected = np.mean(predictions[max(0, i + 1 - n) : i + 1], axis=0)
             assert mean == pytest.approx(expected, abs=EXACT)
 
+    def test_labels_are_those_of_the_papers_averaging(self):
+        # As Cha and Bae put it: of the last 30 frames' predictions the mean, and its largest class.
+        rng = np.random.default_rng(0)
+        frames = rng.dirichlet((1.0, 1.0, 1.0), 300).tolist()
+        expected = []
+        for k in range(len(frames)):
+            sums = [0.0, 0.0, 0.0]
+            for frame in frames[max(0, k - 29) : k + 1]:
+                sums = [total + value for total, value in zip(sums, frame, strict=True)]
+            expected.append(sums.index(max(sums)))
+        rolling = RollingPrediction()
+        labels = [int(np.argmax(rolling.push(np.array(frame)))) for frame in frames]
+        assert labels == expected
+        assert len(set(labels)) == 3
+
     def test_lasts_one_second_of_30_predictions_by_default(self):
         assert RollingPrediction().n == 30
 

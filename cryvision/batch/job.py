@@ -25,7 +25,7 @@ class Job:
         Of cryvision, as another one may score otherwise.
     folder : str
         What relative paths are relative to.
-    runtime, smooth_seconds, label_policy
+    runtime, smooth_seconds, label_policy, require_face
         As for `cryvision.classify`.
     formats : tuple of str
         What to write beside the table, for each clip.
@@ -44,6 +44,7 @@ class Job:
     runtime: str = "onnx"
     smooth_seconds: float | None = None
     label_policy: str = "skill"
+    require_face: bool = False
     formats: tuple[str, ...] = ()
     formats_dir: str = ""
     scorer: str = CLIP_SCORER

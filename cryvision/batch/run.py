@@ -56,6 +56,7 @@ def score(
     runtime: str = "onnx",
     smooth_seconds: float | None = None,
     label_policy: str = "skill",
+    require_face: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Score many clips into one table, each exactly once.
@@ -89,7 +90,7 @@ def score(
         Score clips again that have failed before.
     timeout_seconds : float
         Limit for one clip; 0 for none.
-    runtime, smooth_seconds, label_policy
+    runtime, smooth_seconds, label_policy, require_face
         As for `cryvision.classify`.
     progress : callable, optional
         Called with a `Progress` for each row, and once a second without one.
@@ -129,6 +130,7 @@ def score(
         runtime=runtime,
         smooth_seconds=smooth_seconds,
         label_policy=label_policy,
+        require_face=require_face,
         formats=_checked_formats(formats, formats_dir),
         formats_dir=_formats_dir(table, formats_dir) if formats else "",
     )

@@ -37,6 +37,8 @@ class ClipScorer:
     ------
     BundleError
         If the bundle is not there, is refused, or is not the one of the job.
+    MissingDependencyError
+        If faces are required and cannot be looked at on this machine.
     """
 
     def __init__(self, job: Job) -> None:
@@ -104,6 +106,7 @@ class ClipScorer:
             runtime=self._job.runtime,
             smooth_seconds=self._job.smooth_seconds,
             label_policy=self._job.label_policy,
+            require_face=self._job.require_face,
             path=path,
         )
 

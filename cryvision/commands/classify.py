@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cryvision.commands.terminal import (
@@ -65,6 +66,12 @@ def add(commands: Any) -> None:
         help="skill: a label only where it was measured to be better than chance (default); "
         "always: the most probable one",
     )
+    add_face_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_face_options(parser: Any) -> None:
+    """Give a command the options that say what becomes of faces."""
     parser.add_argument(
         "--require-face",
         action="store_true",
@@ -76,7 +83,6 @@ def add(commands: Any) -> None:
         help="blur the faces that are found in the video of --formats mp4; one that is missed "
         "stays visible, so watch a video before you show it",
     )
-    parser.set_defaults(run=run)
 
 
 def _formats(text: str) -> list[str]:
@@ -94,12 +100,7 @@ def _formats(text: str) -> list[str]:
 def run(options: argparse.Namespace) -> int:
     if options.out is not None and options.formats is None:
         raise ConfigError("--out needs --formats to say what to write; got none")
-    if options.blur_faces:
-        if "mp4" not in (options.formats or ()):
-            raise ConfigError("--blur-faces needs mp4 among --formats; it is not there")
-        from cryvision.outputs.video import face_detectors
-
-        face_detectors()  # that there is none is better said before any work
+    formats = written_formats(options.formats or (), options.blur_faces)
     from cryvision.bundle import Bundle
     from cryvision.outputs.files import stems
 
@@ -108,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
     n_failed = 0
     for path, stem in zip(options.paths, names, strict=True):
         try:
-            _one(path, stem, bundle, options)
+            _one(path, stem, bundle, formats, options)
         except MediaError as error:
             # Anything else would befall the other clips as well, and ends the run.
             log(str(error))
@@ -118,7 +119,21 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_FAILED if n_failed == len(options.paths) else EXIT_SOME_FAILED
 
 
-def _one(path: str, stem: str, bundle: Bundle, options: argparse.Namespace) -> None:
+def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
+    """Give the formats to write, the video with its faces blurred if they are to be."""
+    if not blur_faces:
+        return list(formats)
+    if "mp4" not in formats:
+        raise ConfigError("--blur-faces needs mp4 among --formats; it is not there")
+    from cryvision.outputs.video import face_detectors
+
+    face_detectors()  # that there is none is better said before any work
+    return ["mp4-blurred" if name == "mp4" else name for name in formats]
+
+
+def _one(
+    path: str, stem: str, bundle: Bundle, formats: Sequence[str], options: argparse.Namespace
+) -> None:
     from cryvision.classifier import classify
 
     with ClipProgress(path) as progress:
@@ -131,16 +146,12 @@ def _one(path: str, stem: str, bundle: Bundle, options: argparse.Namespace) -> N
             require_face=options.require_face,
             progress=progress,
         )
-    if options.formats:
+    if formats:
         from cryvision.outputs.files import write
 
-        for written in write(result, options.out or ".", _written_formats(options), stem):
+        for written in write(result, options.out or ".", formats, stem):
             log(f"wrote {written}")
     _print_result(result, options.json)
-
-
-def _written_formats(options: argparse.Namespace) -> list[str]:
-    return ["mp4-blurred" if f == "mp4" and options.blur_faces else f for f in options.formats]
 
 
 def _print_result(result: Classification, as_json: bool) -> None:

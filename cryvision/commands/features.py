@@ -80,9 +80,9 @@ def _settings(
     """How sound and faces are described: as a bundle has it, or as training does."""
     if bundle is None:
         from cryvision.config import FaceConfig
-        from cryvision.learning.audio_only import SOUNDS
+        from cryvision.learning.systems import CHA_BAE_SOUNDS
 
-        return SOUNDS, FaceConfig(**face_settings(options))
+        return CHA_BAE_SOUNDS, FaceConfig(**face_settings(options))
     if face_settings(options):
         raise ConfigError("--bundle says how faces are described; give no more options for that")
     branches = [part for part in bundle.parts if part.kind == "branch"]

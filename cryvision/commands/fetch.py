@@ -67,7 +67,7 @@ def _fetch_face_detector() -> Path:
 
 def _fetch_backbone_weights() -> Path:
     from cryvision import download
-    from cryvision.inputs.embedding import IMAGENET_MD5, has_imagenet_weights, imagenet_path
+    from cryvision.inputs.backbone import IMAGENET_MD5, has_imagenet_weights, imagenet_path
 
     target = imagenet_path()
     # Keras, too, replaces a file of the wrong hash.

@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from cryvision.commands.classify import add_face_options, written_formats
 from cryvision.commands.terminal import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -107,11 +108,14 @@ def _add_result_options(parser: Any) -> None:
         help="skill: a label only where it was measured to be better than chance (default); "
         "always: the most probable one",
     )
+    add_face_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     from cryvision.batch import score
 
+    names = [name.strip() for name in (options.formats or "").split(",") if name]
+    formats = written_formats(names, options.blur_faces)
     with _Bar() as bar:
         try:
             summary = score(
@@ -122,13 +126,14 @@ def run(options: argparse.Namespace) -> int:
                 engine=options.engine,
                 address=options.address,
                 gpus_per_worker=options.gpus_per_worker,
-                formats=[name.strip() for name in (options.formats or "").split(",") if name],
+                formats=formats,
                 formats_dir=options.formats_dir,
                 retry_failed=options.retry_failed,
                 timeout_seconds=options.timeout,
                 runtime=options.runtime,
                 smooth_seconds=options.smooth,
                 label_policy=options.label_policy,
+                require_face=options.require_face,
                 progress=bar.show,
             )
         except KeyboardInterrupt:

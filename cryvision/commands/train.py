@@ -7,8 +7,8 @@ import os
 from typing import Any
 
 from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+from cryvision.commands.train_audio_only import add_method_options
 
-PRESETS = ("cha-bae",)
 KNOWN_WEIGHTS = ("imagenet", "random")
 
 
@@ -30,12 +30,7 @@ def add(commands: Any) -> None:
         metavar="DIR",
         help="where to write the bundle: a folder, or a file whose name ends in .zip",
     )
-    parser.add_argument(
-        "--preset",
-        choices=PRESETS,
-        default=PRESETS[0],
-        help="cha-bae: branches on MFCC, STFT and face, as Cha and Bae have them (default)",
-    )
+    add_method_options(parser, "--preset")
     parser.add_argument(
         "--gate",
         choices=("cry", "none"),
@@ -54,6 +49,11 @@ def add(commands: Any) -> None:
     add_face_options(parser)
     parser.add_argument(
         "--cache", metavar="DIR", help="where to keep the features of clips (default: your cache)"
+    )
+    parser.add_argument(
+        "--tensorboard",
+        metavar="DIR",
+        help="write the learning curves of all branches to this folder, for TensorBoard",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace a bundle that is there already"
@@ -120,10 +120,13 @@ def run(options: argparse.Namespace) -> int:
             face=FaceConfig(**face_settings(options)),
             require_face=options.require_face,
             gate=options.gate,
+            arch=options.arch,
+            protocol=options.protocol,
             subject_pattern=options.subject_pattern,
             n_folds=options.folds,
             seed=options.seed,
             cache=options.cache,
+            tensorboard=options.tensorboard,
             overwrite=options.overwrite,
             log=log,
             on_problem=leave_out,

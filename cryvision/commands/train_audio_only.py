@@ -12,7 +12,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "train-audio-only",
         help="train reasons from sound alone, and measure them on unseen subjects",
-        description="Train the sound models of Cha & Bae on donateacry-corpus, a folder per class "
+        description="Train a published sound system on donateacry-corpus, a folder per class "
         "or a manifest CSV with the columns path and label, and measure them on subjects that "
         "training had not heard. A report with figures is written beside the bundle. When "
         "stopped, the same command goes on with the folds that are left.",
@@ -31,6 +31,7 @@ def add(commands: Any) -> None:
         "(default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of folds and weights (default 0)")
+    add_method_options(parser)
     parser.add_argument("--folds", type=int, default=5, help="folds by subject (default 5)")
     parser.add_argument(
         "--subject-pattern",
@@ -48,6 +49,34 @@ def add(commands: Any) -> None:
         "--overwrite", action="store_true", help="replace a bundle that is there already"
     )
     parser.set_defaults(run=run)
+
+
+def add_method_options(parser: Any, *also: str) -> None:
+    """Give a command the options that say what is trained, and how it is measured.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    *also : str
+        Further names of ``--arch``.
+    """
+    parser.add_argument(
+        "--arch",
+        *also,
+        default="cha-bae",
+        metavar="SYSTEM",
+        help="a published system: cha-bae (default), deepinfant-v1, deepinfant-v2, "
+        "deepinfant-vggish, tinytoes, tinytoes-resnet50, or a classifier of Cha and Bae's Table 2, "
+        "such as svm-mfcc",
+    )
+    parser.add_argument(
+        "--protocol",
+        default="grouped",
+        metavar="NAME",
+        help="how clips are divided: grouped (default), grouped-holdout or grouped-kfold-10 keep "
+        "subjects apart; random, kfold-10, leak-duplicate, leak-augment and leak-early-stopping "
+        "do not, and what they measure is no skill",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -68,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
         n_folds=options.folds,
         subject_pattern=options.subject_pattern,
         gate=options.gate,
+        arch=options.arch,
+        protocol=options.protocol,
         overwrite=options.overwrite,
         log=log,
         on_problem=leave_out,

@@ -24,7 +24,7 @@ import numpy as np
 
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import ConfigError
-from cryvision.inputs import audio, embedding
+from cryvision.inputs import audio, backbone
 
 if TYPE_CHECKING:
     import keras
@@ -129,7 +129,7 @@ def build_front_end(config: SoundConfig, name: str) -> keras.Model:
     scaled = scaled - ops.mean(scaled, axis=-1, keepdims=True)
     power = _power(_frames(scaled, config, dft), config, dft)
     active = ops.cast(width > audio.CONSTANT_RANGE, "float32")[:, :, None]
-    feature = _decibels(_bands(power, config, dft), config) * active
+    feature = _feature(_spectra(power, config, dft), config) * active
     return keras.Model(waveform, [feature, _level(power, width, config, dft)], name=name)
 
 
@@ -151,15 +151,15 @@ def build_face_front_end(config: FaceConfig) -> keras.Model:
     """
     import keras
 
-    _, weights = embedding._find_weights(config)
+    _, weights = backbone.find_weights(config)
     if weights is not None and weights.suffix == ".onnx":
         raise ConfigError(
             f"{weights}: a backbone that is an ONNX file cannot become part of another file; "
             "export with features"
         )
-    network = embedding._build(config, weights).layers[-1]
+    network = backbone.build_backbone(config, weights).layers[-1]
     crops = keras.Input((config.crop_size_px, config.crop_size_px, 3), name="face")
-    offset = [-mean for mean in embedding.IMAGENET_MEAN_BGR]
+    offset = [-mean for mean in backbone.IMAGENET_MEAN_BGR]
     centred = keras.layers.Rescaling(1.0, offset=offset)(keras.ops.flip(crops, axis=-1))
     return keras.Model(crops, network(centred), name="face_backbone")
 
@@ -197,23 +197,35 @@ def _power(frames: Any, config: SoundConfig, dft: BandDft) -> Any:
     return ops.reshape(power, (-1, config.n_frames, n_groups * n_places))
 
 
-def _bands(power: Any, config: SoundConfig, dft: BandDft) -> Any:
+def _spectra(power: Any, config: SoundConfig, dft: BandDft) -> list[Any]:
+    """Power in bins, in mel bands, or in both: what is cut at a level of its own."""
     from keras import ops
 
-    if config.feature == "stft":
-        return ops.take(power, dft.places.astype(np.int32), axis=-1)
-    return ops.matmul(power, _placed(audio.mel_filters(config).T, dft))
+    found = []
+    if config.feature in ("stft", "hybrid"):
+        found.append(ops.take(power, dft.places.astype(np.int32), axis=-1))
+    if config.feature != "stft":
+        found.append(ops.matmul(power, _placed(audio.mel_filters(config).T, dft)))
+    return found
 
 
-def _decibels(bands: Any, config: SoundConfig) -> Any:
+def _feature(spectra: list[Any], config: SoundConfig) -> Any:
+    """Decibels of each spectrum, cut, and what is computed from the last of them."""
+    from keras import ops
+
+    cut = [_decibels(bands) for bands in spectra]
+    if config.feature in ("mfcc", "hybrid"):
+        cepstrum = ops.matmul(cut[-1], _float32(audio.dct_matrix(config).T))
+        cut = [cepstrum] if config.feature == "mfcc" else [*cut, cepstrum]
+    return ops.concatenate(cut, axis=-1) if len(cut) > 1 else cut[0]
+
+
+def _decibels(bands: Any) -> Any:
     from keras import ops
 
     decibels = ops.log(ops.maximum(bands, audio.AMIN_POWER)) * _DECIBELS
     loudest = ops.max(decibels, axis=(1, 2), keepdims=True)
-    decibels = ops.maximum(decibels, loudest - audio.TOP_DB)
-    if config.feature == "mfcc":
-        return ops.matmul(decibels, _float32(audio.dct_matrix(config).T))
-    return decibels
+    return ops.maximum(decibels, loudest - audio.TOP_DB)
 
 
 def _level(power: Any, width: Any, config: SoundConfig, dft: BandDft) -> Any:

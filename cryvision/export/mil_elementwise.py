@@ -93,6 +93,7 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
     "abs": _unary(np.abs),
     "exp": _unary(np.exp),
     "erf": _unary(_erf),
+    "sign": _unary(np.sign),
     "sqrt": _unary(np.sqrt),
     "square": _unary(np.square),
     "tanh": _unary(np.tanh),

@@ -89,6 +89,15 @@ def _pad(x: Array, pad: Array, mode: str = "constant", constant_val: float = 0.0
     return np.pad(x, widths, mode="reflect" if mode == "reflect" else "edge")
 
 
+def _topk(
+    x: Array, k: int, axis: int = -1, ascending: bool = False, **_more: Any
+) -> tuple[Array, Array]:
+    """Largest or smallest values along an axis, best first, and where they stand."""
+    order = np.argsort(x if ascending else -x, axis=int(axis), kind="stable")
+    places = np.take(order, np.arange(int(k)), axis=int(axis)).astype(np.int32)
+    return np.take_along_axis(x, places, axis=int(axis)), places
+
+
 def _reverse(x: Array, axes: Array | None = None) -> Array:
     return np.flip(x, None if axes is None else tuple(int(a) for a in axes))
 
@@ -105,6 +114,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "slice_by_size": _slice_by_size,
     "gather": _gather,
     "pad": _pad,
+    "topk": _topk,
     "reverse": _reverse,
     "tile": lambda x, reps: np.tile(x, [int(n) for n in reps]),
     "fill": lambda shape, value=0.0: np.full([int(n) for n in shape], value),

@@ -7,7 +7,8 @@ A model input is computed from one span (context and window) of 16 kHz sound in 
 2. An un-centred short-time Fourier transform with a periodic Hann window; only the bins from
    ``min_hz`` to ``max_hz`` are kept.
 3. ``stft``: decibels of the magnitude. ``mel``: decibels of the power in Slaney mel bands.
-   ``mfcc``: the orthonormal DCT-II of ``mel``. Decibels are cut 80 dB below the span's largest.
+   ``mfcc``: the orthonormal DCT-II of ``mel``. ``hybrid``: these three side by side. Decibels are
+   cut 80 dB below the span's largest, those of ``stft`` and of ``mel`` each below their own.
 
 The values are those of librosa, which is not imported: it takes seconds to start.
 """
@@ -134,10 +135,25 @@ def n_features(config: SoundConfig) -> int:
     ConfigError
         If the band or the number of coefficients is not possible.
     """
+    n_bands = spectra(config)[-1].stop
+    if config.feature == "mfcc":
+        return len(dct_matrix(config))
+    return n_bands + len(dct_matrix(config)) if config.feature == "hybrid" else n_bands
+
+
+def spectra(config: SoundConfig) -> tuple[slice, ...]:
+    """Columns of `band_power` that are one spectrum each, whose decibels are cut on their own.
+
+    Returns
+    -------
+    tuple of slice
+        One, but for ``hybrid``, which has its bins and its mel bands.
+    """
     kept = band_bins(config)
-    if config.feature == "stft":
-        return kept.stop - kept.start
-    return config.n_mels if config.feature == "mel" else len(dct_matrix(config))
+    n_bins = kept.stop - kept.start
+    if config.feature == "hybrid":
+        return slice(0, n_bins), slice(n_bins, n_bins + config.n_mels)
+    return (slice(0, n_bins if config.feature == "stft" else config.n_mels),)
 
 
 def spectrum_power(samples: np.ndarray, config: SoundConfig) -> np.ndarray:
@@ -184,13 +200,14 @@ def band_power(power: np.ndarray, config: SoundConfig) -> np.ndarray:
     Returns
     -------
     ndarray of float64, shape (n_frames, n_bands)
-        The bins themselves for ``stft``, mel bands for ``mel`` and ``mfcc``.
+        The bins themselves for ``stft``, mel bands for ``mel`` and ``mfcc``, both for ``hybrid``.
     """
     if config.feature == "stft":
         return power
     # Not ``@``: threads of a BLAS cost more than they save at this size, the more so on busy
     # cores, and its sums depend on how many frames come together.
-    return np.einsum("fb,mb->fm", power, mel_filters(config))
+    mel = np.einsum("fb,mb->fm", power, mel_filters(config))
+    return np.concatenate([power, mel], axis=1) if config.feature == "hybrid" else mel
 
 
 def sound_feature(span: np.ndarray, config: SoundConfig) -> np.ndarray:
@@ -206,7 +223,8 @@ def sound_feature(span: np.ndarray, config: SoundConfig) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (config.n_frames, n_features(config))
-        Decibels, or for ``mfcc`` cepstral coefficients of decibels. A constant span gives zeros.
+        Decibels, or for ``mfcc`` cepstral coefficients of decibels; for ``hybrid`` the columns of
+        ``stft``, ``mel`` and ``mfcc``. A constant span gives zeros.
 
     Raises
     ------
@@ -221,10 +239,31 @@ def sound_feature(span: np.ndarray, config: SoundConfig) -> np.ndarray:
         return np.zeros((config.n_frames, n_features(config)), np.float32)
     bands = band_power(spectrum_power(scaled, config), config)
     decibels = 10.0 * np.log10(np.maximum(bands, AMIN_POWER))
-    decibels = np.maximum(decibels, decibels.max() - TOP_DB)
+    for spectrum in spectra(config):
+        part = decibels[:, spectrum]
+        np.maximum(part, part.max() - TOP_DB, out=part)
+    return with_cepstrum(decibels, config).astype(np.float32)
+
+
+def with_cepstrum(decibels: np.ndarray, config: SoundConfig) -> np.ndarray:
+    """Turn decibels of bands into the configured feature.
+
+    Parameters
+    ----------
+    decibels : ndarray of float, shape (..., n_bands)
+        Of `band_power`, cut.
+
+    Returns
+    -------
+    ndarray of float, shape (..., n_features(config))
+        Cepstral coefficients stand in their place for ``mfcc``, and behind them for ``hybrid``.
+    """
+    if config.feature not in ("mfcc", "hybrid"):
+        return decibels
+    cepstrum = decibels[..., spectra(config)[-1]] @ dct_matrix(config).T
     if config.feature == "mfcc":
-        decibels = decibels @ dct_matrix(config).T
-    return decibels.astype(np.float32)
+        return np.asarray(cepstrum)
+    return np.concatenate([decibels, cepstrum], axis=-1)
 
 
 def band_mean_square(power: np.ndarray, config: SoundConfig) -> np.ndarray:

@@ -8,7 +8,6 @@ other weights never pass for them.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import warnings
 from collections.abc import Iterator
@@ -20,20 +19,18 @@ import numpy as np
 from cryvision.config import FaceConfig
 from cryvision.download import cache_folder
 from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
+from cryvision.inputs.backbone import (
+    REMEDY,
+    build_backbone,
+    find_weights,
+    has_imagenet_weights,
+    imagenet_path,
+)
 from cryvision.staging import staged
 from cryvision.untrusted import check_onnx
 
 if TYPE_CHECKING:
     import keras
-
-IMAGENET_NAME = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
-IMAGENET_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
-"""Keras' name and hash for its weights of ResNet-50 on ImageNet, without the classifier."""
-
-IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
-"""Means of ImageNet in Caffe's order of colours, which both backbones have taken off."""
-
-WEIGHTS_SUFFIXES = (".h5", ".hdf5", ".keras")
 
 TOLERANCE = 1e-3
 """Largest difference of ONNX from Keras in any number of an embedding, most of which lie between
@@ -45,14 +42,17 @@ BATCH_CROPS = 8
 COPY_VERSION = 1
 """Raised when what a copy holds changes; part of its name, so that older copies stay unused."""
 
-_REMEDY = "run 'cryvision fetch backbone' once, where there is a network"
+_newest: dict[int, tuple[tuple[Any, ...], Any]] = {}
+"""What tells a backbone from others, and its session, by process: the threads of a session are
+not there in a fork, which needs one of its own."""
 
 
 class Embedder:
     """A frozen backbone, ready to run.
 
-    The first one with its weights loads Keras and writes the ONNX copy: half a minute.
-    Nothing is downloaded.
+    The first one with its weights loads Keras and writes the ONNX copy: half a minute. The newest
+    one's network stays in memory, so that the next clip need not load it again. Nothing is
+    downloaded.
 
     Parameters
     ----------
@@ -77,13 +77,17 @@ class Embedder:
     """
 
     def __init__(self, config: FaceConfig) -> None:
-        self.weights, path = _find_weights(config)
+        self.weights, path = find_weights(config)
         self.width = config.embedding_width
         self._crop_shape = (config.crop_size_px, config.crop_size_px, 3)
-        if path is not None and path.suffix == ".onnx":
-            self._session = _open_given(path, self._crop_shape, self.width)
-        else:
-            self._session = _open_copy(_copy(config, self.weights, path))
+        ready = path if path is not None and path.suffix == ".onnx" else None
+        place = ready or _copy(config, self.weights, path)
+        key = (place, place.stat().st_mtime_ns, self.weights, self._crop_shape, self.width)
+        process = os.getpid()
+        if process not in _newest or _newest[process][0] != key:
+            session = _open_given(ready, *key[-2:]) if ready else _open_copy(place)
+            _newest[process] = key, session
+        self._session = _newest[process][1]
 
     def embed(self, crops: np.ndarray) -> np.ndarray:
         """Embed crops.
@@ -127,49 +131,10 @@ def prepare(config: FaceConfig) -> Path:
     MissingDependencyError, ConfigError, CryvisionError
         As for `Embedder`.
     """
-    weights, path = _find_weights(config)
+    weights, path = find_weights(config)
     if path is not None and path.suffix == ".onnx":
         return path
     return _copy(config, weights, path)
-
-
-def imagenet_path() -> Path:
-    """Where Keras keeps the ImageNet weights of ResNet-50, there or not."""
-    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
-    return Path(home, "models", IMAGENET_NAME)
-
-
-def has_imagenet_weights(path: Path) -> bool:
-    """Whether a file holds Keras' ImageNet weights of ResNet-50: by its hash."""
-    return _digest(path, "md5") == IMAGENET_MD5
-
-
-def _find_weights(config: FaceConfig) -> tuple[str, Path | None]:
-    """Name the weights by their content, and their file if they have one."""
-    if config.backbone_weights == "random":
-        return f"random:{config.backbone_seed}", None
-    imagenet = config.backbone_weights == "imagenet"
-    path = imagenet_path() if imagenet else Path(config.backbone_weights)
-    if path.suffix not in (*WEIGHTS_SUFFIXES, ".onnx"):
-        raise ConfigError(
-            "backbone_weights must be imagenet, random or a file that ends in "
-            f"{', '.join(WEIGHTS_SUFFIXES)} or .onnx; got {config.backbone_weights!r}"
-        )
-    try:
-        return f"sha256:{_digest(path, 'sha256')}", path
-    except OSError as error:
-        remedy = _REMEDY if imagenet else "name a file that is there in backbone_weights"
-        raise MissingDependencyError(
-            f"{path}: the backbone's weights cannot be read ({error.strerror}); {remedy}"
-        ) from error
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _copy(config: FaceConfig, weights: str, weights_path: Path | None) -> Path:
@@ -180,7 +145,7 @@ def _copy(config: FaceConfig, weights: str, weights_path: Path | None) -> Path:
     if not path.exists():
         if weights_path == imagenet_path() and not has_imagenet_weights(weights_path):
             raise MissingDependencyError(
-                f"{weights_path}: the backbone's weights are damaged; {_REMEDY}"
+                f"{weights_path}: the backbone's weights are damaged; {REMEDY}"
             )
         _write_copy(config, weights_path, path)
     return path
@@ -203,7 +168,7 @@ def _write_copy(config: FaceConfig, weights_path: Path | None, target: Path) -> 
     try:
         # A GPU rounds to fewer digits than a CPU, on which the copy will run.
         with keras.device("cpu"):
-            model = _build(config, weights_path)
+            model = build_backbone(config, weights_path)
             reference = model.predict_on_batch(crops)
             # Another process may have been faster; its copy is as good.
             with contextlib.suppress(FileExistsError), staged(target) as written:
@@ -216,65 +181,6 @@ def _write_copy(config: FaceConfig, weights_path: Path | None, target: Path) -> 
         ) from error
     finally:
         keras.config.set_dtype_policy(policy)
-
-
-def _build(config: FaceConfig, weights_path: Path | None) -> keras.Model:
-    """The backbone from uint8 RGB crops to embeddings."""
-    import keras
-    from keras import layers
-
-    shape = (config.crop_size_px, config.crop_size_px, 3)
-    if config.backbone == "resnet50":
-        network = keras.applications.ResNet50(
-            include_top=False, weights=None, input_shape=shape, pooling="avg"
-        )
-    else:
-        from cryvision.models.squeezenet import build_squeezenet
-
-        network = build_squeezenet(config.crop_size_px)
-    if weights_path is None:
-        _draw_weights(network, config.backbone_seed)
-    else:
-        _load_weights(network, weights_path, config)
-    crops = keras.Input(shape, name="crops", dtype="uint8")
-    bgr = keras.ops.flip(keras.ops.cast(crops, "float32"), axis=-1)
-    centered = layers.Rescaling(1.0, offset=[-mean for mean in IMAGENET_MEAN_BGR])(bgr)
-    return keras.Model(crops, network(centered), name=config.backbone)
-
-
-def _load_weights(network: keras.Model, path: Path, config: FaceConfig) -> None:
-    import keras
-
-    for weight in network.weights:
-        weight.assign(np.full(weight.shape, np.nan, np.float32))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Keras only warns of weights that it did not find
-            network.load_weights(path)
-    except Exception as error:  # Keras and h5py raise any kind
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigError(
-            f"{path}: must hold weights of {config.backbone} without its classifier: {reason}"
-        ) from error
-    for weight in network.weights:
-        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
-            raise ConfigError(
-                f"{path}: must hold all weights of {config.backbone} without its classifier, as "
-                f"finite numbers; {weight.path} is missing or is not"
-            )
-
-
-def _draw_weights(network: keras.Model, seed: int) -> None:
-    """Glorot and Bengio's uniform weights (AISTATS 2010), the same on every machine.
-
-    Keras would draw from its global state, and leave that changed.
-    """
-    random = np.random.default_rng(seed)
-    for weight in network.weights:
-        if weight.path.endswith("kernel"):
-            height, width, n_in, n_out = weight.shape
-            limit = np.sqrt(6 / (height * width * (n_in + n_out)))
-            weight.assign(random.uniform(-limit, limit, weight.shape).astype(np.float32))
 
 
 def _sample_crops(size: int) -> np.ndarray:

@@ -24,14 +24,18 @@ from cryvision.inputs.audio import (
     TOP_DB,
     band_mean_square,
     band_power,
-    dct_matrix,
     level_dbfs,
     n_features,
+    spectra,
     spectrum_power,
+    with_cepstrum,
 )
 
 BLOCK_FRAMES = 512
 """New spectrum frames computed at a time (about 10 s of sound, 8 MB): bounds the memory."""
+
+LOWEST_DB = 10.0 * math.log10(AMIN_POWER)
+"""Where decibels stop."""
 
 _SMALLEST_POWER = np.finfo(np.float64).tiny
 """Stands for zero power: no gain of a window lifts it to ``AMIN_POWER``."""
@@ -110,8 +114,8 @@ class SoundFeatureStream:
         self._pieces = [np.zeros(config.context_samples, np.float32)]
         self._buffered = config.context_samples
         self._to_skip = 0
-        n_bands = config.n_mels if config.feature == "mfcc" else self._n_features
-        self._decibels = np.empty((0, n_bands))
+        self._spectra = spectra(config)
+        self._decibels = np.empty((0, self._spectra[-1].stop))
         self._mean_square = np.empty(0)
 
     def push(self, samples: np.ndarray) -> SoundWindows:
@@ -223,16 +227,17 @@ class SoundFeatureStream:
         width = _window_ranges(buffer, n_windows, config)
         constant = width <= CONSTANT_RANGE
         gain_db = -20.0 * np.log10(np.where(constant, 1.0, width))
-        peaks = sliding_window_view(decibels.max(axis=1), config.n_frames)[::step].max(axis=1)
-        lowest = 10.0 * math.log10(AMIN_POWER)
-        floors = np.maximum(lowest, peaks + gain_db - TOP_DB)
-
         windows = sliding_window_view(decibels, config.n_frames, axis=0)[::step].swapaxes(1, 2)
-        scaled = inputs if config.feature != "mfcc" else np.empty(windows.shape)
+        whole = config.feature in ("mfcc", "hybrid")  # float64 for what is computed from it
+        scaled = np.empty(windows.shape) if whole else inputs
         np.add(windows, gain_db[:, None, None], out=scaled)
-        np.maximum(scaled, floors[:, None, None].astype(scaled.dtype), out=scaled)
-        if config.feature == "mfcc":
-            np.matmul(scaled, dct_matrix(config).T, out=inputs)
+        for spectrum in self._spectra:
+            part, loudest = scaled[..., spectrum], decibels[:, spectrum].max(axis=1)
+            peaks = sliding_window_view(loudest, config.n_frames)[::step].max(axis=1)
+            floors = np.maximum(LOWEST_DB, peaks + gain_db - TOP_DB)
+            np.maximum(part, floors[:, None, None].astype(part.dtype), out=part)
+        if whole:
+            inputs[:] = with_cepstrum(scaled, config)
         inputs[constant] = 0.0
 
     def _frames_until(self, buffer: np.ndarray, n_frames: int) -> np.ndarray:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cryvision import bundle as bundles
 from cryvision.bundle import Bundle
-from cryvision.config import SoundConfig
-from cryvision.learning.branches import Branch, autoencoder_branch
 from cryvision.learning.clip_windows import crying_windows
 from cryvision.learning.datasets import find_labelled_clips
+from cryvision.learning.protocols import protocol as find_protocol
+from cryvision.learning.protocols import with_copies
 from cryvision.learning.splits import check_numbers
 from cryvision.learning.stack_training import (
     check_places,
@@ -21,15 +21,8 @@ from cryvision.learning.stack_training import (
     train_stack,
     without_unreadable,
 )
-
-SOUNDS = {
-    feature: SoundConfig(feature=feature, window_seconds=2.0, hop_seconds=0.5)
-    for feature in ("mfcc", "stft")
-}
-"""What the branches hear: 2 s every 0.5 s."""
-
-RECIPE: tuple[Branch, ...] = tuple(autoencoder_branch(feature) for feature in SOUNDS)
-"""Cha & Bae's sound branches."""
+from cryvision.learning.systems import CRY
+from cryvision.learning.systems import system as find_system
 
 GATE_FOLDER = Path(bundles.__file__).parent / "bundles" / "gate"
 """A detector that was trained without donateacry-corpus: no phone of it is on both sides."""
@@ -45,11 +38,13 @@ def train_audio_only(
     n_folds: int = 5,
     subject_pattern: str | None = None,
     gate: Bundle | str | os.PathLike[str] | None = None,
+    arch: str = "cha-bae",
+    protocol: str = "grouped",
     overwrite: bool = False,
     log: Log | None = None,
     on_problem: Log | None = None,
 ) -> Bundle:
-    """Train the published sound models on a labelled corpus and measure them on unseen subjects.
+    """Train a published sound system on a labelled corpus, and measure it on unseen subjects.
 
     Parameters
     ----------
@@ -70,6 +65,12 @@ def train_audio_only(
     gate : Bundle or path, optional
         Whose detector chooses the crying windows that are learned from and judged. By default one
         that was not trained on donateacry-corpus. The new bundle carries the default detector.
+        Systems that take whole clips have no gate, and neither have their bundles.
+    arch : str
+        One of `cryvision.learning.systems.SYSTEMS`.
+    protocol : str
+        One of `cryvision.learning.protocols.PROTOCOLS`: how clips are divided. What is measured by
+        one that does not keep subjects apart is never taken for skill.
     overwrite : bool
         Whether to replace an older bundle.
     log, on_problem : callable, optional
@@ -91,7 +92,9 @@ def train_audio_only(
     say = log or (lambda line: None)
     check_numbers(n_folds, seed)
     check_places(out, overwrite)
-    shipped = Bundle.load()
+    system, by = find_system(arch), find_protocol(protocol)
+    gated = system.gate == CRY
+    shipped = Bundle.load() if gated else None
     if corpus is None:
         from cryvision.learning.corpus import fetch_donateacry
 
@@ -99,21 +102,27 @@ def train_audio_only(
     data = find_labelled_clips(corpus, subject_pattern)
     labels = class_names(data)
     check_subjects(data)
-    folds_of(data, labels, n_folds, seed)  # refuses before the clips are read
+    data = with_copies(by, data, seed)
+    folds_of(data, labels, n_folds, seed, by)  # refuses before the clips are read
     for remark in data.problems:
         say(remark)
     samples, unreadable = crying_windows(
         data.clips,
         labels,
-        SOUNDS,
-        gate if isinstance(gate, Bundle) else Bundle.load(gate or GATE_FOLDER),
+        system.settings,
+        _chooser(gate) if gated else None,
         lambda done, total: say(f"clip {done} of {total}") if done % 50 == 0 else None,
     )
     for problem in unreadable.values():
         (on_problem or say)(problem)
     data, samples = without_unreadable(data, samples, unreadable)
     return train_stack(
-        data, samples, labels, RECIPE, SOUNDS, out,
-        gate=shipped, n_folds=n_folds, seed=seed, corpus=Path(corpus).name, overwrite=overwrite,
-        say=say,
+        data, samples, labels, system.recipe, system.settings, out,
+        gate=shipped, n_folds=n_folds, seed=seed, corpus=Path(corpus).name, by=by,
+        about=system.facts(),
+        overwrite=overwrite, say=say,
     )  # fmt: skip
+
+
+def _chooser(gate: Bundle | str | os.PathLike[str] | None) -> Bundle:
+    return gate if isinstance(gate, Bundle) else Bundle.load(gate or GATE_FOLDER)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,8 @@ MIN_SPREAD = 1e-5
 constant: float32 has no more digits."""
 
 PREDICTION_BATCH_SIZE = 1024
+LARGEST_OUTPUT = 2**26
+"""Numbers that the largest layer of a model may give for all rows of a batch together: 256 MB."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +50,32 @@ class Rows:
     weights : ndarray of float, shape (n,)
         How much each row counts.
     subjects : ndarray of str, shape (n,)
+    stopping : ndarray of bool, shape (n,), optional
+        Rows that only tell when to stop. By default some subjects are set aside for it.
     """
 
     inputs: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
     subjects: np.ndarray
+    stopping: np.ndarray | None = None
 
     def __getitem__(self, rows: np.ndarray) -> Rows:
-        return Rows(**{name: column[rows] for name, column in vars(self).items()})
+        columns = {name: column for name, column in vars(self).items() if column is not None}
+        return Rows(**{name: column[rows] for name, column in columns.items()})
+
+    @property
+    def learnt(self) -> Rows:
+        """The rows that may be learnt from, those that are set aside later among them."""
+        return self if self.stopping is None else self[~self.stopping]
 
 
 Curves = dict[str, list[float]]
 FitBranch = Callable[[Rows, int, int], tuple["keras.Model", Curves]]
 """``fit(rows, n_classes, seed)`` gives a model with a ``logits`` layer, and its learning curves."""
+
+Watch = Callable[[str, Curves], None]
+"""Told after each epoch what is being learnt, and the curves so far."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +97,17 @@ class Branch:
     fit: FitBranch = field(compare=False)
 
 
-def autoencoder_branch(feature: str) -> Branch:
+def autoencoder_branch(feature: str, watch: Watch | None = None) -> Branch:
     """Give the branch of Cha & Bae on a feature of sound; see `cryvision.models.autoencoder`."""
 
     def fit(rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Curves]:
-        return _fit_autoencoder_branch(rows, n_classes, seed, feature)
+        return _fit_autoencoder_branch(rows, n_classes, seed, feature, watch)
 
     return Branch(f"branch_{feature}", feature, fit)
 
 
 def _fit_autoencoder_branch(
-    rows: Rows, n_classes: int, seed: int, feature: str
+    rows: Rows, n_classes: int, seed: int, feature: str, watch: Watch | None
 ) -> tuple[keras.Model, Curves]:
     from cryvision.models import autoencoder
 
@@ -100,53 +115,57 @@ def _fit_autoencoder_branch(
     n_frames, n_features = rows.inputs.shape[1:]
     summary = autoencoder.build_summary(n_frames, n_features, feature)
     summaries = predict(summary, rows.inputs)
-    scaling = _scaling(summaries)
-    scaled = Rows(predict_with(scaling, summaries), rows.labels, rows.weights, rows.subjects)
+    scaling = scaling_for(replace(rows, inputs=summaries).learnt.inputs)
+    scaled = replace(rows, inputs=predict_with(scaling, summaries))
     restorer, encoder = autoencoder.build_autoencoder(summaries.shape[1])
     restored = fit_early_stopped(
-        restorer, scaled, scaled.inputs, seed, AUTOENCODER_EPOCHS, loss="mse"
-    )
+        restorer, scaled, scaled.inputs, seed, AUTOENCODER_EPOCHS, loss="mse",
+        watch=watch, stage="autoencoder",
+    )  # fmt: skip
     classifier = autoencoder.build_classifier(encoder, n_classes)
     told = fit_early_stopped(
         classifier, scaled, scaled.labels, seed, CLASSIFIER_EPOCHS,
-        loss="sparse_categorical_crossentropy",
+        loss="sparse_categorical_crossentropy", watch=watch, stage="classifier",
     )  # fmt: skip
     curves = {f"autoencoder {name}": values for name, values in restored.items()}
     curves.update({f"classifier {name}": values for name, values in told.items()})
     return autoencoder.build_branch(summary, scaling, classifier), curves
 
 
-def head_branch(feature: str) -> Branch:
+def head_branch(feature: str, watch: Watch | None = None) -> Branch:
     """Give a small head on rows of numbers: Cha & Bae's face branch, or one's own features."""
 
     def fit(rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Curves]:
         from cryvision.models.face import build_head
 
         begin(seed)
-        inputs = np.asarray(rows.inputs, np.float32)
-        model = build_head(_scaling(inputs), inputs.shape[1], n_classes, feature)
+        rows = replace(rows, inputs=np.asarray(rows.inputs, np.float32))
+        scaling = scaling_for(rows.learnt.inputs)
+        model = build_head(scaling, rows.inputs.shape[1], n_classes, feature)
         curves = fit_early_stopped(
             model,
-            Rows(inputs, rows.labels, rows.weights, rows.subjects),
+            rows,
             rows.labels,
             seed,
             CLASSIFIER_EPOCHS,
             loss="sparse_categorical_crossentropy",
+            watch=watch,
         )
         return model, curves
 
     return Branch(f"branch_{feature}", feature, fit)
 
 
-def _scaling(summaries: np.ndarray) -> keras.layers.Layer:
-    """Standardise each column; one that never varied in training has nothing to say, ever."""
+def scaling_for(rows: np.ndarray) -> keras.layers.Layer:
+    """Standardise each column of (n, ..., d); one that never varied here has no say, ever."""
     from cryvision.models.autoencoder import build_scaling
 
-    mean = summaries.mean(axis=0, dtype=np.float64)
-    spread = summaries.std(axis=0, dtype=np.float64)
+    others = tuple(range(rows.ndim - 1))
+    mean = rows.mean(axis=others, dtype=np.float64)
+    spread = rows.std(axis=others, dtype=np.float64)
     # Divided by a deviation of next to nothing, the first other value would decide alone.
     variance = np.where(spread <= MIN_SPREAD * np.abs(mean), np.inf, spread**2)
-    return build_scaling(mean, variance)
+    return build_scaling(mean, variance, rows.ndim)
 
 
 def fit_ensemble(
@@ -200,11 +219,39 @@ def begin(seed: int) -> None:
 
 
 def fit_early_stopped(
-    model: keras.Model, rows: Rows, targets: np.ndarray, seed: int, epochs: int, loss: str
+    model: keras.Model,
+    rows: Rows,
+    targets: np.ndarray,
+    seed: int,
+    epochs: int,
+    loss: str,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    n_batch: int | None = None,
+    watch: Watch | None = None,
+    stage: str = "",
 ) -> Curves:
-    """Fit with RMSProp until subjects of their own are told no better; keep the best weights.
+    """Fit until subjects of their own are told no better; keep the best weights.
 
     Where the subjects cannot be divided, all epochs are run.
+
+    Parameters
+    ----------
+    model : keras.Model
+    rows : Rows
+    targets : ndarray, shape (n, ...)
+    seed : int
+        Of the subjects set aside and of the order of the rows.
+    epochs : int
+        At most.
+    loss : str
+    optimizer : keras.optimizers.Optimizer, optional
+        RMSProp by default.
+    n_batch : int, optional
+        Rows of a step; by default as many as suit small networks.
+    watch : callable, optional
+        Told after each epoch.
+    stage : str
+        What it is told is being learnt.
 
     Returns
     -------
@@ -220,11 +267,13 @@ def fit_early_stopped(
 
     validation = validation_rows(rows, seed)
     train, judge = np.flatnonzero(~validation), np.flatnonzero(validation)
-    model.compile(optimizer=keras.optimizers.RMSprop(LEARNING_RATE), loss=loss)
+    model.compile(optimizer=optimizer or keras.optimizers.RMSprop(LEARNING_RATE), loss=loss)
     curves: Curves = {"loss": [], **({"val_loss": []} if len(judge) else {})}
     best_weights, best_epoch = model.get_weights(), 0
     rng = np.random.default_rng(seed)
-    n_batch = BATCH_SIZE if len(train) >= SMALL_SET_ROWS else SMALL_BATCH_SIZE
+    n_judged = n_batch or len(judge)
+    if n_batch is None:
+        n_batch = BATCH_SIZE if len(train) >= SMALL_SET_ROWS else SMALL_BATCH_SIZE
     # Not model.fit: for so few rows most of its time goes into starting its pipelines.
     for epoch in range(epochs):
         model.reset_metrics()
@@ -237,12 +286,16 @@ def fit_early_stopped(
             raise CryvisionError(f"training must keep a finite loss; got {curves['loss'][-1]}")
         if len(judge):
             model.reset_metrics()
-            told = model.test_on_batch(*_batch(model, rows, targets, judge))
+            for first in range(0, len(judge), n_judged):
+                batch = judge[first : first + n_judged]
+                told = model.test_on_batch(*_batch(model, rows, targets, batch))
             curves["val_loss"].append(float(told))
             if curves["val_loss"][-1] == min(curves["val_loss"]):
                 best_weights, best_epoch = model.get_weights(), epoch
-            if epoch - best_epoch >= PATIENCE_EPOCHS:
-                break
+        if watch is not None:
+            watch(stage, curves)
+        if len(judge) and epoch - best_epoch >= PATIENCE_EPOCHS:
+            break
     if len(judge):
         model.set_weights(best_weights)
     return curves
@@ -260,6 +313,8 @@ def _batch(
 
 def validation_rows(rows: Rows, seed: int) -> np.ndarray:
     """Choose the rows of subjects that tell when to stop; bool, shape (n,), perhaps none."""
+    if rows.stopping is not None:
+        return rows.stopping
     chosen = np.zeros(len(rows.labels), bool)
     try:
         folds = grouped_folds(rows.subjects.tolist(), rows.labels.tolist(), VALIDATION_FOLDS, seed)
@@ -297,7 +352,17 @@ def clip_weights(clips: np.ndarray) -> np.ndarray:
 
 def predict(model: keras.Model, inputs: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
     """Run a model with one output over many rows, in batches."""
-    return np.asarray(model.predict(inputs, batch_size=PREDICTION_BATCH_SIZE, verbose=0))
+    return np.asarray(model.predict(inputs, batch_size=rows_at_once(model), verbose=0))
+
+
+def rows_at_once(model: keras.Model) -> int:
+    """Number of rows that a model is run on together: fewer where its layers give pictures."""
+    largest = 1
+    for operation in model.operations:
+        given = operation.output
+        for tensor in given if isinstance(given, (list, tuple)) else [given]:
+            largest = max(largest, math.prod(tensor.shape[1:]))
+    return max(1, min(PREDICTION_BATCH_SIZE, LARGEST_OUTPUT // largest))
 
 
 def predict_with(layer: keras.layers.Layer, inputs: np.ndarray) -> np.ndarray:

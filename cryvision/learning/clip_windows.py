@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cryvision.errors import CryvisionError, MediaError
 from cryvision.facing import FaceStream
 from cryvision.inputs import media
 from cryvision.inputs.embedding import Embedder
+from cryvision.inputs.variation import vary
 from cryvision.learning.checkpoints import Checkpoints
 from cryvision.learning.datasets import LabelledClip
 from cryvision.learning.stacking import Samples
@@ -106,6 +108,8 @@ def clip_windows(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Compute the features of the windows of one clip, as classifying would see them.
 
+    An altered copy of a clip has sound alone, whole in memory.
+
     Returns
     -------
     end_samples : ndarray of int64, shape (n,)
@@ -117,6 +121,12 @@ def clip_windows(
     detector = None if gate is None else CryDetector(gate)
     enter = None if detector is None else detector.gate.enter
     branches = BranchInputs(sounds, face, faces, enter)
+    if clip.copy:
+        samples = _altered(clip)
+        detected = None if detector is None else detector.push(samples)
+        heard_windows = [branches.push(samples, detected)]
+        end = None if detector is None else detector.finish()
+        return _gathered([*heard_windows, branches.finish(end, len(samples))], sounds, face)
     start_s, end_s = clip.start_s or 0.0, np.inf if clip.end_s is None else clip.end_s
     first = round(start_s * SAMPLE_RATE_HZ)
     last = 2**62 if clip.end_s is None else round(clip.end_s * SAMPLE_RATE_HZ)
@@ -143,6 +153,15 @@ def clip_windows(
     detected = None if detector is None or not heard else detector.finish()
     windows.append(branches.finish(detected, time_samples))
     return _gathered(windows, sounds, face)
+
+
+def _altered(clip: LabelledClip) -> np.ndarray:
+    """Draw the sound of an altered copy of a clip, or of its labelled stretch: always the same."""
+    samples = media.read_sound(clip.path)
+    last = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE_HZ)
+    stretch = samples[round((clip.start_s or 0.0) * SAMPLE_RATE_HZ) : last]
+    seed = [clip.copy, zlib.crc32(clip.path.name.encode("utf-8", "surrogateescape"))]
+    return vary(stretch, np.random.default_rng(seed))
 
 
 def _gathered(
@@ -185,6 +204,7 @@ def _cached(
     facts = {
         "content": _sha256(clip.path),
         "stretch": [clip.start_s, clip.end_s],
+        "copy": [clip.copy, clip.path.name] if clip.copy else 0,
         "sounds": {name: to_json(config) for name, config in sounds.items()},
         "face": None if face is None else to_json(face),
         "backbone": None if embedder is None else embedder.weights,

@@ -91,6 +91,7 @@ def cross_validate_each(
     silenced: Sequence[Collection[str]],
     checkpoints: Checkpoints | None = None,
     say: Say = lambda line: None,
+    stops_on_test: bool = False,
 ) -> list[tuple[Measured, Measured]]:
     """Do what `cross_validate` does, and judge also with some of the branches silenced.
 
@@ -98,6 +99,8 @@ def cross_validate_each(
     ----------
     silenced : sequence of collections of str
         Names of the branches that have nothing to say, for each judgement.
+    stops_on_test : bool
+        Whether the clips that are judged tell when to stop, as in some published figures.
 
     Returns
     -------
@@ -121,10 +124,15 @@ def cross_validate_each(
         found = checkpoints.load(name) if checkpoints else None
         if found is None:
             say(f"fold {number + 1} of {len(folds)}")
-            stack = fit_stack(
-                recipe, samples[np.flatnonzero(~rows)], n_classes, seed, say=_numbered(say, number)
-            )
             tested = samples[np.flatnonzero(rows)]
+            stack = fit_stack(
+                recipe,
+                samples[np.flatnonzero(~rows)],
+                n_classes,
+                seed,
+                say=_numbered(say, number),
+                stop_on=tested if stops_on_test else None,
+            )
             found = {"probabilities": _judged(stack, recipe, tested, n_classes, silenced)}
             if checkpoints:
                 checkpoints.save(name, found)

@@ -19,7 +19,7 @@ from cryvision.learning.annotations import (
 )
 from cryvision.learning.label_files import read_rows, read_seconds, refused
 
-__all__ = ["Dataset", "LabelledClip", "find_labelled_clips"]
+__all__ = ["Dataset", "LabelledClip", "donateacry_name", "find_labelled_clips", "is_stub"]
 
 CLEANED_FOLDER = "donateacry_corpus_cleaned_and_updated_data"
 """The folder of donateacry-corpus whose clips were listened to and sorted into classes."""
@@ -45,7 +45,8 @@ _STUB_BYTES = {".caf": 24_000}
 a second, for seven seconds: 24,000 bytes are 2.3 s. Android's files have no constant rate, and
 none of them is a stub."""
 
-_MANIFEST_COLUMNS = ("path", "label", "subject", "start_s", "end_s", "split")
+_MANIFEST_FACTS = ("platform", "epoch_s", "gender", "age")
+_MANIFEST_COLUMNS = ("path", "label", "subject", "start_s", "end_s", "split", *_MANIFEST_FACTS)
 _MISSING_SHOWN = 5
 """How many missing files one message names."""
 
@@ -70,10 +71,13 @@ class LabelledClip:
         The labelled stretch in seconds; None is the start or the end of the clip.
     split : str, optional
         The part of the data set that its authors gave the clip to.
+    copy : int
+        Which altered copy of the clip this is; 0 is the clip as it was recorded.
     columns : mapping of str to str
         What else is known. From a donateacry name: ``platform`` (``ios`` or ``android``),
         ``epoch_s``, ``app_version``, ``gender`` (``m`` or ``f``), ``age`` (``04`` and ``48``
-        weeks, ``26`` months, ``72`` from 7 months to 2 years, ``22`` above) and ``code``.
+        weeks, ``26`` months, ``72`` from 7 months to 2 years, ``22`` above) and ``code``. From a
+        manifest: ``platform``, ``epoch_s``, ``gender`` and ``age``, as far as it has them.
     """
 
     path: Path
@@ -84,6 +88,7 @@ class LabelledClip:
     end_s: float | None = None
     split: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
+    copy: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,10 +101,13 @@ class Dataset:
         At least one.
     problems : tuple of str
         One line for each file that was left out, and for what is worth knowing of the others.
+    left_out : tuple of Path
+        The sound and video files that were left out.
     """
 
     clips: tuple[LabelledClip, ...]
     problems: tuple[str, ...]
+    left_out: tuple[Path, ...] = ()
 
 
 def find_labelled_clips(
@@ -108,7 +116,8 @@ def find_labelled_clips(
     """Find labelled clips, whatever of the following the source is.
 
     - A manifest: a CSV file with the columns ``path``, ``label`` and perhaps ``subject``,
-      ``start_s``, ``end_s`` and ``split``; paths relative to its folder.
+      ``start_s``, ``end_s``, ``split``, ``platform``, ``epoch_s`` (when it was recorded),
+      ``gender`` and ``age``; paths relative to its folder.
     - A folder per class: the class is the top folder below the source. The subject is the phone
       where a name is donateacry's, as in its cleaned corpus; where most are, all must be.
     - An upload bucket of donateacry-corpus: files with donateacry's names and no folders; the code
@@ -141,9 +150,9 @@ def find_labelled_clips(
     source = Path(source)
     pattern = compile_subject_pattern(subject_pattern)
     if source.is_dir():
-        clips, problems = _read_folder(source, pattern)
+        clips, problems, left_out = _read_folder(source, pattern)
     elif source.is_file():
-        clips, problems = _read_manifest(source, pattern)
+        clips, problems, left_out = _read_manifest(source, pattern)
     else:
         raise AnnotationError(f"the source must be a folder or a manifest; nothing is at {source}")
     if not clips:
@@ -152,14 +161,17 @@ def find_labelled_clips(
             f"{source}: a source must hold clips in a folder per class, or list them{first}"
         )
     clips.sort(key=lambda clip: (clip.path.as_posix(), clip.start_s or 0.0))
-    return Dataset(tuple(clips), tuple(problems))
+    return Dataset(tuple(clips), tuple(problems), tuple(left_out))
 
 
-def _read_folder(
-    source: Path, pattern: re.Pattern[str] | None
-) -> tuple[list[LabelledClip], list[str]]:
+_Found = tuple[list[LabelledClip], list[str], list[Path]]
+"""Clips, problems, and the files that were left out."""
+
+
+def _read_folder(source: Path, pattern: re.Pattern[str] | None) -> _Found:
     folders, problems = _folders_to_read(source)
     clips = []
+    left_out = []
     for folder in folders:
         files = [
             path
@@ -167,7 +179,7 @@ def _read_folder(
             for path in group
             if path.suffix.lower() in MEDIA_SUFFIXES
         ]
-        names = {path: _donateacry_name(path) for path in files}
+        names = {path: donateacry_name(path) for path in files}
         is_bucket = all(path.parent == folder for path in files)
         is_donateacry = 2 * sum(name is not None for name in names.values()) > len(files)
         for path, name in names.items():
@@ -182,7 +194,8 @@ def _read_folder(
                 clips.append(_clip(path, label, name, source, pattern))
             except AnnotationError as error:
                 problems.append(str(error))
-    return clips, problems + _remarks(clips)
+                left_out.append(path)
+    return clips, problems + _remarks(clips), left_out
 
 
 def _folders_to_read(source: Path) -> tuple[list[Path], list[str]]:
@@ -197,7 +210,8 @@ def _folders_to_read(source: Path) -> tuple[list[Path], list[str]]:
     return [cleaned], problems
 
 
-def _donateacry_name(path: Path) -> re.Match[str] | None:
+def donateacry_name(path: Path) -> re.Match[str] | None:
+    """Read a file's name as donateacry-corpus writes it; None where it is of another form."""
     stem = path.name
     while path.suffix and stem.endswith(path.suffix):
         stem = stem.removesuffix(path.suffix)
@@ -211,8 +225,13 @@ def _check_content(path: Path) -> None:
         raise AnnotationError(f"{path}: the clip could not be read: {error.strerror}") from error
     if n_bytes == 0:
         raise AnnotationError(f"{path}: a clip must not be empty")
-    if n_bytes < _STUB_BYTES.get(path.suffix.lower(), 0) and _donateacry_name(path):
+    if is_stub(path, n_bytes):
         raise AnnotationError(f"{path}: a stub of {n_bytes} bytes, an upload that was cut off")
+
+
+def is_stub(path: Path, n_bytes: int) -> bool:
+    """Tell whether an upload of donateacry-corpus was cut off at the start."""
+    return n_bytes < _STUB_BYTES.get(path.suffix.lower(), 0) and donateacry_name(path) is not None
 
 
 def _label_of_code(path: Path, name: re.Match[str] | None) -> str:
@@ -270,7 +289,7 @@ def _remarks(clips: Sequence[LabelledClip]) -> list[str]:
     remarks = []
     moved: Counter[tuple[str, str, str]] = Counter()
     for clip in clips:
-        name = _donateacry_name(clip.path)
+        name = donateacry_name(clip.path)
         if name is None:
             continue
         if name["second_id"] or clip.path.stem.endswith(clip.path.suffix):
@@ -289,9 +308,7 @@ def _remarks(clips: Sequence[LabelledClip]) -> list[str]:
     return remarks
 
 
-def _read_manifest(
-    manifest: Path, pattern: re.Pattern[str] | None
-) -> tuple[list[LabelledClip], list[str]]:
+def _read_manifest(manifest: Path, pattern: re.Pattern[str] | None) -> _Found:
     header, rows = read_rows(manifest)
     if not {"path", "label"} <= set(header) <= set(_MANIFEST_COLUMNS) or len(set(header)) < len(
         header
@@ -305,6 +322,7 @@ def _read_manifest(
     root = Path(os.path.normpath(manifest.parent))
     clips: dict[int, LabelledClip] = {}
     problems = []
+    left_out = []
     for line, row in rows:
         path = Path(os.path.normpath(root / row["path"]))
         try:
@@ -312,10 +330,11 @@ def _read_manifest(
             subject = find_subject(path, root, row.get("subject", ""), pattern)
         except AnnotationError as error:
             problems.append(f"{manifest}: line {line}: {error}")
+            left_out.append(path)
             continue
         clips[line] = _clip_of_row(manifest, line, row, path, subject)
     _check_together(manifest, clips)
-    return list(clips.values()), problems
+    return list(clips.values()), problems, left_out
 
 
 def _check_files(manifest: Path, rows: Sequence[tuple[int, Mapping[str, str]]]) -> None:
@@ -336,13 +355,13 @@ def _clip_of_row(
     manifest: Path, line: int, row: Mapping[str, str], path: Path, subject: tuple[str, str]
 ) -> LabelledClip:
     times = []
-    for column in ("start_s", "end_s"):
+    for column in ("start_s", "end_s", "epoch_s"):
         cell = row.get(column, "")
         try:
             times.append(read_seconds(cell) if cell else None)
         except ValueError as error:
             raise refused(manifest, line, str(error)) from error
-    start_s, end_s = times
+    start_s, end_s, _epoch_s = times
     if end_s is not None and end_s <= (start_s or 0.0):
         rule = f"the end must be after the start; got {start_s or 0.0:g} to {end_s:g} s"
         raise refused(manifest, line, rule)
@@ -350,7 +369,8 @@ def _clip_of_row(
         raise refused(manifest, line, "a clip must have a label")
     if row.get("split") == "":
         raise refused(manifest, line, "the split must be given in every row or in none")
-    return LabelledClip(path, row["label"], *subject, start_s, end_s, row.get("split"))
+    facts = {column: row[column] for column in _MANIFEST_FACTS if row.get(column)}
+    return LabelledClip(path, row["label"], *subject, start_s, end_s, row.get("split"), facts)
 
 
 def _check_together(manifest: Path, clips: Mapping[int, LabelledClip]) -> None:

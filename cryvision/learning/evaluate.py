@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier, classify
+from cryvision.classifier import StreamClassifier
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.errors import CryvisionError, MediaError
 from cryvision.inputs.media import open_clip
 from cryvision.learning.agreement import ComparedClip, agreement, compare
-from cryvision.learning.crossvalidation import Measured, skill_entry
+from cryvision.learning.answers import Answers, measured
+from cryvision.learning.crossvalidation import Measured, figures, skill_entry
+from cryvision.learning.frame_scores import FrameScores
 from cryvision.learning.material import Material, Stretch, find_material, warnings_on
 from cryvision.learning.report import (
     check_folder,
@@ -75,6 +77,9 @@ def evaluate(
         answered by its most probable class, whatever the bundle's skill; ``given_labels`` counts
         the labels that its own policy gives. An event's class is the mean of the smoothed
         probabilities over its frames. Windows are those that end on a frame of the clip.
+        ``frames`` tells by frame how often the newest and the smoothed label are right, and how
+        often they change in a minute; ``modalities``, for a bundle on sound and face, what is
+        left with either alone: a clip's probabilities are there the mean over its windows.
         ``agreement`` is from `cryvision.learning.agreement.agreement`. Beside them are
         ``per_subject``, ``warnings``, ``failed`` (clips that could not be read) and ``problems``
         (what was left out).
@@ -94,8 +99,9 @@ def evaluate(
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     material = find_material(source, loaded, subject_pattern)
     heard = _hear(material, loaded, runtime, say)
-    measured = heard.measured(_prior(loaded, material))
-    if not measured and not heard.compared:
+    prior = _prior(loaded, material)
+    units = measured(heard.answers, prior)
+    if not units and not heard.compared:
         reasons = [*heard.failed, *heard.problems, "no clip was answered"]
         raise CryvisionError(f"{source}: nothing could be judged: {reasons[0]}")
     record: dict[str, Any] = {
@@ -110,12 +116,12 @@ def evaluate(
         "failed": heard.failed,
         "problems": [*material.problems, *heard.problems],
     }
-    if measured:
-        record["units"] = {
-            m.unit: _unit(m, heard, loaded, material.subject_source) for m in measured
-        }
+    if units:
+        record["units"] = {m.unit: _unit(m, heard, loaded, material.subject_source) for m in units}
+        record["frames"] = heard.frames.record()
+        record["modalities"] = _ablations(heard, prior)
         record["given_labels"] = dict(heard.given_labels.most_common())
-        record["per_subject"] = subject_records(measured, loaded.labels)
+        record["per_subject"] = subject_records(units, loaded.labels)
     if heard.compared:
         record["agreement"] = agreement(heard.compared)
     record = plain(record)
@@ -125,43 +131,16 @@ def evaluate(
 
 
 @dataclass
-class Answers:
-    """What a bundle says of samples of one unit whose class is known.
-
-    Attributes
-    ----------
-    labels : list of int
-    subjects : list of str
-    probabilities : list of ndarray, each of shape (n_classes,)
-    unanswered : dict of str to Counter of int
-        What was said instead of a class, and of how many samples of each class.
-    """
-
-    labels: list[int] = field(default_factory=list)
-    subjects: list[str] = field(default_factory=list)
-    probabilities: list[np.ndarray] = field(default_factory=list)
-    unanswered: dict[str, Counter[int]] = field(default_factory=dict)
-
-    def add(
-        self, label: int, subject: str, probabilities: np.ndarray | None, instead: str = ""
-    ) -> None:
-        """Take one sample; without probabilities, what was said instead of a class."""
-        if probabilities is None:
-            self.unanswered.setdefault(instead, Counter())[label] += 1
-            return
-        self.labels.append(label)
-        self.subjects.append(subject)
-        self.probabilities.append(probabilities)
-
-
-@dataclass
 class Heard:
     """What a bundle said of all material.
 
     Attributes
     ----------
+    frames : FrameScores
     answers : dict of str to Answers
         By unit.
+    ablated : dict of str to dict of str to Answers
+        By what was listened to and looked at, and by unit.
     modalities : set of str
         What answers were made from.
     given_labels : Counter of str
@@ -171,41 +150,28 @@ class Heard:
         A line for each clip that could not be read, or could not be judged.
     """
 
+    frames: FrameScores
     answers: dict[str, Answers] = field(
         default_factory=lambda: {unit: Answers() for unit in ("clip", "event", "window")}
     )
+    ablated: dict[str, dict[str, Answers]] = field(default_factory=dict)
     modalities: set[str] = field(default_factory=set)
     given_labels: Counter[str] = field(default_factory=Counter)
     compared: list[ComparedClip] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    def measured(self, prior: np.ndarray) -> list[Measured]:
-        """Give each unit of which something was answered; one bundle answered, so one fold."""
-        return [
-            Measured(
-                unit,
-                np.array(answers.labels),
-                np.stack(answers.probabilities),
-                np.tile(prior, (len(answers.labels), 1)),
-                np.array(answers.subjects, object),
-                np.zeros(len(answers.labels), int),
-            )
-            for unit, answers in self.answers.items()
-            if answers.labels
-        ]
-
 
 def _hear(material: Material, bundle: Bundle, runtime: str, say: Log) -> Heard:
     """Classify every clip once; only what is measured of it is kept."""
-    heard = Heard()
+    heard = Heard(FrameScores(len(bundle.labels)))
     stretches = material.stretches
     say(f"{len(stretches)} clips to classify")
     for number, stretch in enumerate(stretches, start=1):
         if number % PROGRESS_EVERY == 0:
             say(f"clip {number} of {len(stretches)}")
         try:
-            result = _classified(stretch, bundle, runtime)
+            result, ablated = _classified(stretch, bundle, runtime)
         except MediaError as error:
             heard.failed.append(str(error))
             say(str(error))
@@ -214,7 +180,8 @@ def _hear(material: Material, bundle: Bundle, runtime: str, say: Log) -> Heard:
             clip = material.labelled[stretch]
             heard.modalities.update(result.modalities)
             heard.given_labels[result.label] += 1
-            _add_answers(heard.answers, bundle, result, clip.label, clip.subject)
+            _add_answers(heard, bundle, result, clip.label, clip.subject)
+            _add_ablated(heard, bundle.labels.index(clip.label), clip.subject, ablated)
         if stretch in material.annotated:
             if result.detector.cry is None:
                 heard.problems.append(f"{stretch.path}: no sound to find crying in")
@@ -223,10 +190,10 @@ def _hear(material: Material, bundle: Bundle, runtime: str, say: Log) -> Heard:
     return heard
 
 
-def _classified(stretch: Stretch, bundle: Bundle, runtime: str) -> Classification:
-    """Classify a clip, or a part of one as if it were all."""
-    if stretch.start_s is None and stretch.end_s is None:
-        return classify(stretch.path, bundle, runtime=runtime)
+def _classified(
+    stretch: Stretch, bundle: Bundle, runtime: str
+) -> tuple[Classification, dict[str, np.ndarray]]:
+    """Classify a clip, or a part of one as if it were all; also from each modality alone."""
     stream = StreamClassifier(bundle, runtime=runtime, path=os.fspath(stretch.path))
     start_s = stretch.start_s or 0.0
     end_s = math.inf if stretch.end_s is None else stretch.end_s
@@ -241,13 +208,16 @@ def _classified(stretch: Stretch, bundle: Bundle, runtime: str) -> Classificatio
                 stream.push(piece.samples[inside])
             if piece.frame_time_s is not None and start_s <= piece.frame_time_s < end_s:
                 stream.push(frame=piece.frame, frame_time_s=piece.frame_time_s - start_s)
-    return stream.finish()
+        whole = stretch.start_s is None and stretch.end_s is None
+        result = stream.finish(*((clip.info, tuple(clip.warnings)) if whole else ()))
+    return result, {} if stream.reasons is None else stream.reasons.ablated()
 
 
 def _add_answers(
-    answers: Mapping[str, Answers], bundle: Bundle, result: Classification, name: str, subject: str
+    heard: Heard, bundle: Bundle, result: Classification, name: str, subject: str
 ) -> None:
-    """Take what was said of one clip, of its events and of its windows."""
+    """Take what was said of one clip, of its events, its windows and its frames."""
+    answers = heard.answers
     label = bundle.labels.index(name)
     said = result.probabilities
     whole = np.array([said[name] for name in bundle.labels]) if said else None
@@ -261,6 +231,17 @@ def _add_answers(
         answers["event"].add(label, subject, mean, instead=TOO_SHORT)
     for row in _window_rows(result, bundle):
         answers["window"].add(label, subject, row)
+    heard.frames.add(label, subject, _columns(result, bundle.labels), smooth)
+
+
+def _add_ablated(heard: Heard, label: int, subject: str, ablated: Mapping[str, np.ndarray]) -> None:
+    """Take what would be said of one clip, and of its windows, without some of the branches."""
+    for kept, table in ablated.items():
+        answers = heard.ablated.setdefault(kept, {"clip": Answers(), "window": Answers()})
+        known = table[np.isfinite(table).all(axis=1)].astype(np.float64)
+        answers["clip"].add(label, subject, known.mean(axis=0) if len(known) else None)
+        for row in known:
+            answers["window"].add(label, subject, row)
 
 
 def _window_rows(result: Classification, bundle: Bundle) -> np.ndarray:
@@ -286,10 +267,18 @@ def _columns(result: Classification, labels: Sequence[str], suffix: str = "") ->
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-def _unit(measured: Measured, heard: Heard, bundle: Bundle, subjects: str) -> dict[str, Any]:
+def _ablations(heard: Heard, prior: np.ndarray) -> dict[str, Any]:
+    """Figures by what was listened to and looked at, and by unit."""
+    return {
+        kept: {m.unit: {"n": len(m.labels), "figures": figures(m)} for m in measured(units, prior)}
+        for kept, units in heard.ablated.items()
+    }
+
+
+def _unit(unit: Measured, heard: Heard, bundle: Bundle, subjects: str) -> dict[str, Any]:
     classes = bundle.labels
     entry = skill_entry(
-        measured,
+        unit,
         classes,
         part=next(p.name for p in reversed(bundle.parts) if p.kind != "detector"),
         modalities=sorted(heard.modalities),
@@ -298,11 +287,11 @@ def _unit(measured: Measured, heard: Heard, bundle: Bundle, subjects: str) -> di
     )
     unanswered = {
         said: [counts[i] for i in range(len(classes))]
-        for said, counts in heard.answers[measured.unit].unanswered.items()
+        for said, counts in heard.answers[unit.unit].unanswered.items()
     }
-    record = unit_record(measured, classes, entry, unanswered)
-    right = np.sum(measured.probabilities.argmax(axis=1) == measured.labels)
-    n_all = measured.labels.size + sum(map(sum, unanswered.values()))
+    record = unit_record(unit, classes, entry, unanswered)
+    right = np.sum(unit.probabilities.argmax(axis=1) == unit.labels)
+    n_all = unit.labels.size + sum(map(sum, unanswered.values()))
     # Silence must not pay: what accuracy is where no answer is a wrong one.
     record["of_all"] = {"n": n_all, "accuracy": right / n_all}
     return record

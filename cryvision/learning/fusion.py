@@ -12,14 +12,16 @@ from numpy.typing import ArrayLike
 
 from cryvision.branch_inputs import FACE
 from cryvision.bundle import Bundle
-from cryvision.config import FaceConfig
+from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
-from cryvision.learning.audio_only import SOUNDS
-from cryvision.learning.branches import Branch, autoencoder_branch, head_branch
+from cryvision.learning.branches import Branch, Watch, autoencoder_branch, head_branch
 from cryvision.learning.clip_windows import crying_windows
+from cryvision.learning.curve_log import CurveLog
 from cryvision.learning.datasets import Dataset, LabelledClip, find_labelled_clips
 from cryvision.learning.formats import format_warnings
 from cryvision.learning.own_features import array_samples
+from cryvision.learning.protocols import protocol as find_protocol
+from cryvision.learning.protocols import with_copies
 from cryvision.learning.saving import Settings
 from cryvision.learning.splits import check_numbers
 from cryvision.learning.stack_training import (
@@ -32,8 +34,11 @@ from cryvision.learning.stack_training import (
     without_unreadable,
 )
 from cryvision.learning.stacking import Samples
+from cryvision.learning.systems import CHA_BAE_SOUNDS, CRY, NONE
+from cryvision.learning.systems import system as find_system
 
-GATES = ("cry", "none")
+GATES = (CRY, NONE)
+CHA_BAE = "cha-bae"
 Log = Callable[[str], None]
 
 
@@ -44,18 +49,21 @@ def train(
     face: FaceConfig | None = None,
     require_face: bool = False,
     gate: str = "cry",
+    arch: str = CHA_BAE,
+    protocol: str = "grouped",
     subject_pattern: str | None = None,
     n_folds: int = 5,
     seed: int = 0,
     cache: str | os.PathLike[str] | None = None,
+    tensorboard: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     log: Log | None = None,
     on_problem: Log | None = None,
 ) -> Bundle:
-    """Train the multimodal system of Cha & Bae on labelled videos.
+    """Train the multimodal system of Cha & Bae, or another published one, on labelled videos.
 
-    Branches on MFCC, on STFT and on the face, and their ensemble; each is measured on subjects
-    that its training had not seen, together and by modality.
+    Cha & Bae have branches on MFCC, on STFT and on the face, and their ensemble; each is measured
+    on subjects that its training had not seen, together and by modality. The others hear only.
 
     Parameters
     ----------
@@ -73,7 +81,12 @@ def train(
         branch is then left out.
     gate : {"cry", "none"}
         ``cry`` learns from and judges the windows that the default detector calls crying;
-        ``none`` takes all of them.
+        ``none`` takes all of them, as do the systems that take whole clips.
+    arch : str
+        One of `cryvision.learning.systems.SYSTEMS`.
+    protocol : str
+        One of `cryvision.learning.protocols.PROTOCOLS`: how clips are divided. What is measured by
+        one that does not keep subjects apart is never taken for skill.
     subject_pattern : str, optional
         Regular expression on a clip's path below the source; its first group is the subject.
         Where subjects are known neither so nor from a manifest, each file counts as one, and the
@@ -83,6 +96,8 @@ def train(
     seed : int
     cache : path, optional
         Folder for the features of clips; below the user's cache by default.
+    tensorboard : path, optional
+        Folder to write the learning curves of all branches to, while they are fitted.
     overwrite : bool
         Whether to replace an older bundle.
     log, on_problem : callable, optional
@@ -101,27 +116,34 @@ def train(
         With ``require_face``, if the face detector or the backbone is not on this machine.
     """
     say = log or (lambda line: None)
-    face = face or FaceConfig()
+    system, by = find_system(arch), find_protocol(protocol)
+    looked_at = (face or FaceConfig()) if system.name == CHA_BAE else None
     check_numbers(n_folds, seed)
-    _check_settings(gate, face)
+    _check_settings(gate, looked_at)
     check_places(out, overwrite)
+    curve_log = None if tensorboard is None else CurveLog(tensorboard)
     data = find_labelled_clips(source, subject_pattern)
     labels = class_names(data)
     check_subjects(data)
-    folds_of(data, labels, n_folds, seed)  # refuses before the clips are read
+    data = with_copies(by, data, seed)
+    folds_of(data, labels, n_folds, seed, by)  # refuses before the clips are read
     for line in [*data.problems, *_remarks(data)]:
         say(line)
-    gate_bundle = Bundle.load() if gate == "cry" else None
+    gate_bundle = Bundle.load() if gate == system.gate == CRY else None
     samples, unreadable, settings = clip_features(
-        data, labels, gate_bundle, face, require_face, cache, say
+        data, labels, gate_bundle, looked_at, require_face, cache, say, system.settings
     )
     for problem in unreadable.values():
         (on_problem or say)(problem)
     data, samples = without_unreadable(data, samples, unreadable)
+    recipe = system.recipe
+    if system.name == CHA_BAE:
+        recipe = recipe_for(settings, None if curve_log is None else curve_log.write)
     return train_stack(
-        data, samples, labels, recipe_for(settings), settings, out,
-        gate=gate_bundle, n_folds=n_folds, seed=seed, corpus=Path(source).name,
-        overwrite=overwrite, say=say,
+        data, samples, labels, recipe, settings, out,
+        gate=gate_bundle, n_folds=n_folds, seed=seed, corpus=Path(source).name, by=by,
+        about=system.facts(),
+        overwrite=overwrite, say=say if curve_log is None else curve_log.following(say),
     )  # fmt: skip
 
 
@@ -164,6 +186,7 @@ def train_arrays(
         If the arrays do not fit each other.
     """
     say = log or (lambda line: None)
+    check_numbers(n_folds, seed)
     check_places(out, overwrite)
     samples, remarks = array_samples(features, labels, subjects)
     clips = [
@@ -182,18 +205,20 @@ def train_arrays(
     )  # fmt: skip
 
 
-def recipe_for(settings: Settings) -> tuple[Branch, ...]:
+def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, ...]:
     """Give Cha & Bae's branches for features: autoencoders on sound, a head on the face."""
     return tuple(
-        head_branch(name) if isinstance(config, FaceConfig) else autoencoder_branch(name)
+        (head_branch if isinstance(config, FaceConfig) else autoencoder_branch)(name, watch)
         for name, config in settings.items()
     )
 
 
-def _check_settings(gate: str, face: FaceConfig) -> None:
+def _check_settings(gate: str, face: FaceConfig | None) -> None:
     if gate not in GATES:
         raise ConfigError(f"gate must be one of {', '.join(GATES)}; got {gate!r}")
-    sound = next(iter(SOUNDS.values()))
+    if face is None:
+        return
+    sound = next(iter(CHA_BAE_SOUNDS.values()))
     if (face.window_samples, face.hop_samples) != (sound.window_samples, sound.hop_samples):
         raise ConfigError(
             f"windows of faces must be those of sound, {sound.window_seconds:g} s every "
@@ -216,10 +241,11 @@ def clip_features(
     data: Dataset,
     labels: Sequence[str],
     gate: Bundle | None,
-    face: FaceConfig,
+    face: FaceConfig | None,
     require_face: bool,
     cache: str | os.PathLike[str] | None,
     say: Log,
+    sounds: Mapping[str, SoundConfig] = CHA_BAE_SOUNDS,
 ) -> tuple[Samples, dict[int, str], Settings]:
     """Compute the features of all clips; without faces where this machine cannot look at them.
 
@@ -239,10 +265,10 @@ def clip_features(
     def progress(done: int, total: int) -> None:
         say(f"features of clip {done} of {total}")
 
-    settings: dict[str, Any] = {**SOUNDS, FACE: face}
+    settings: dict[str, Any] = {**sounds, **({FACE: face} if face else {})}
     try:
         samples, unreadable = crying_windows(
-            data.clips, labels, SOUNDS, gate, progress, face, folder
+            data.clips, labels, sounds, gate, progress, face, folder
         )
     except MissingDependencyError as error:
         if require_face:
@@ -250,7 +276,7 @@ def clip_features(
         say(f"the face branch is left out: {error}")
         del settings[FACE]
         samples, unreadable = crying_windows(
-            data.clips, labels, SOUNDS, gate, progress, None, folder
+            data.clips, labels, sounds, gate, progress, None, folder
         )
     for name in list(settings):
         if not samples.has(name).any():

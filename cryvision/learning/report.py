@@ -41,6 +41,8 @@ def write_report(
     skill: Sequence[Mapping[str, Any]],
     curves: Mapping[str, Curves],
     data: Dataset,
+    shared: Mapping[str, int],
+    warning: str = "",
 ) -> None:
     """Write how good a trained classifier is: JSON, a text and figures, all of them or none.
 
@@ -58,6 +60,10 @@ def write_report(
         Learning curves of the models that were kept, by branch.
     data : Dataset
         What was trained on.
+    shared : mapping of str to int
+        What was on both sides; see `cryvision.learning.protocols.overlap`.
+    warning : str
+        Why the figures say nothing about new subjects, if so.
 
     Raises
     ------
@@ -74,11 +80,13 @@ def write_report(
         {
             "labels": list(labels),
             "protocol": skill[0]["protocol"],
+            "warning": warning,
             "subjects": {
                 "n": len(set(clips.subjects.tolist())),
                 "known_from": skill[0]["subjects"],
-                "overlap": _n_overlapping(clips),
+                "overlap": shared["subjects"],
             },
+            "clips_on_both_sides": shared["same_files"],
             "units": units,
             "per_subject": subject_records([clips, windows], labels),
             "learning_curves": curves,
@@ -285,9 +293,3 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _n_overlapping(clips: Measured) -> int:
-    """How many subjects have clips in more than one fold."""
-    places = set(zip(clips.subjects.tolist(), clips.fold.tolist(), strict=True))
-    return len(places) - len(set(clips.subjects.tolist()))

@@ -54,9 +54,7 @@ def training_text(title: str, record: Mapping[str, Any]) -> str:
     lines = [
         f"# {_cell(title)}",
         "",
-        f"Measured on subjects that training had not heard: {record['protocol']}, "
-        f"{subjects['n']} subjects (known from: {subjects['known_from']}), "
-        f"{subjects['overlap']} of them on both sides of a fold.",
+        _protocol_line(record),
         *(["", _GUESSED_SUBJECTS] if subjects["known_from"] == "file" else []),
         "",
         "A figure says something only where it is better than the one that needs no listening. "
@@ -66,6 +64,22 @@ def training_text(title: str, record: Mapping[str, Any]) -> str:
         lines += _unit_lines(unit, found)
     lines += _subject_lines(record["per_subject"])
     return "\n".join(lines + _list_lines("Remarks on the data", record["problems"]))
+
+
+def _protocol_line(record: Mapping[str, Any]) -> str:
+    subjects = record["subjects"]
+    both_sides = (
+        f"{subjects['overlap']} subjects and the sound of {record['clips_on_both_sides']} judged "
+        "clips were on both sides."
+    )
+    if record["warning"]:
+        return (
+            f"**No measure of skill.** {record['protocol']}. Here {record['warning']}. {both_sides}"
+        )
+    return (
+        f"Measured on subjects that training had not heard: {record['protocol']}, "
+        f"{subjects['n']} subjects (known from: {subjects['known_from']}). {both_sides}"
+    )
 
 
 def evaluation_text(record: Mapping[str, Any]) -> str:
@@ -96,6 +110,10 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
     ]
     for unit, found in record.get("units", {}).items():
         lines += _unit_lines(unit, found)
+    if record.get("frames"):
+        lines += _frame_lines(record["frames"])
+    if record.get("modalities"):
+        lines += _modality_lines(record["modalities"])
     if "given_labels" in record:
         given = (f"{_cell(label)} {n}" for label, n in record["given_labels"].items())
         lines += [
@@ -144,6 +162,38 @@ def _baselines(record: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
         "log_loss": (record["prior"]["log_loss"], "prior"),
         "auc": (0.5, "chance"),
     }
+
+
+def _frame_lines(record: Mapping[str, Any]) -> list[str]:
+    """Say how steady and how right the label is from frame to frame."""
+    without = {
+        "balanced_accuracy": f"{_number(record['chance'])} (chance)",
+        "accuracy": f"{_number(record['majority']['accuracy'])} (majority)",
+        "label_changes_per_minute": "0.0",
+    }
+    shown = {**_FIGURES, "label_changes_per_minute": "label changes a minute"}
+    rows = [
+        [shown[name], *(_estimate(record[form][name]) for form in ("newest", "smoothed")), other]
+        for name, other in without.items()
+    ]
+    return [
+        "",
+        f"## By frame: {record['n']:,} of {record['n_subjects']:,} subjects",
+        "",
+        *_table(["figure", "newest window", "smoothed", "without listening"], rows),
+    ]
+
+
+def _modality_lines(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say what is left without the sound, or without the face."""
+    names = ("balanced_accuracy", "auc", "log_loss")
+    rows = [
+        [kept, unit, found["n"], *(_estimate(found["figures"].get(name)) for name in names)]
+        for kept, units in record.items()
+        for unit, found in units.items()
+    ]
+    header = ["decided from", "by", "n", *(_FIGURES[name] for name in names)]
+    return ["", "## By modality", "", *_table(header, rows)]
 
 
 def _agreement_lines(record: Mapping[str, Any]) -> list[str]:
@@ -226,6 +276,15 @@ def _table(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> list[str]:
 def _cell(text: str) -> str:
     """A text that stays in its line and its cell."""
     return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def _estimate(figure: Mapping[str, Any] | None) -> str:
+    """A figure with its interval."""
+    if figure is None:
+        return ""
+    interval = figure.get("interval")
+    ends = f" ({_number(interval[0])} to {_number(interval[1])})" if interval else ""
+    return _number(figure["value"]) + ends
 
 
 def _number(value: float | None) -> str:

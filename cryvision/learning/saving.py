@@ -15,7 +15,7 @@ from cryvision import bundle as bundles
 from cryvision.bundle import Bundle, Part
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import ConfigError
-from cryvision.learning.branches import Branch
+from cryvision.learning.branches import Branch, rows_at_once
 from cryvision.learning.stacking import Samples, Stack
 
 PARITY_ROWS = 300
@@ -104,9 +104,9 @@ def _stack_parts(
 
     parts, models = [], {}
     for branch in recipe:
-        rows = _drawn(samples.has(branch.feature))
-        inputs = {branch.feature: samples.features[branch.feature][rows].astype(np.float32)}
         model = stack.branches[branch.name]
+        rows = _drawn(samples.has(branch.feature), rows_at_once(model))
+        inputs = {branch.feature: samples.features[branch.feature][rows].astype(np.float32)}
         models[branch.name], agreement = part_files(model, folder, branch.name, inputs)
         config = settings.get(branch.feature)
         parts.append(
@@ -125,7 +125,7 @@ def _stack_parts(
     return parts, models
 
 
-def _drawn(there: np.ndarray) -> np.ndarray:
+def _drawn(there: np.ndarray, most: int = PARITY_ROWS) -> np.ndarray:
     """Numbers of some of the rows that are there, from the first to the last."""
     rows = np.flatnonzero(there)
-    return rows[np.linspace(0, len(rows) - 1, min(PARITY_ROWS, len(rows))).astype(int)]
+    return rows[np.linspace(0, len(rows) - 1, min(PARITY_ROWS, most, len(rows))).astype(int)]

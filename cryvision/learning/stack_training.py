@@ -17,13 +17,15 @@ from cryvision.branch_inputs import FACE
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, to_json
 from cryvision.errors import ConfigError
+from cryvision.labelling import NOT_APART
 from cryvision.learning.branches import Branch
 from cryvision.learning.checkpoints import Checkpoints, data_sha256
 from cryvision.learning.crossvalidation import cross_validate_each, skill_entry
 from cryvision.learning.datasets import Dataset
+from cryvision.learning.protocols import GROUPED, Protocol, divide, kept_apart, overlap
 from cryvision.learning.report import check_folder, write_report
 from cryvision.learning.saving import Settings, save_stack
-from cryvision.learning.splits import check_disjoint, grouped_folds
+from cryvision.learning.splits import check_disjoint
 from cryvision.learning.stacking import Samples, fit_stack
 
 SOUND = "sound"
@@ -46,6 +48,8 @@ def train_stack(
     n_folds: int,
     seed: int,
     corpus: str,
+    by: Protocol = GROUPED,
+    about: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     say: Log = lambda line: None,
 ) -> Bundle:
@@ -73,27 +77,42 @@ def train_stack(
     seed : int
     corpus : str
         Name of what it is trained on.
+    by : Protocol
+        How clips are divided, unless the data set's authors did it.
+    about : mapping, optional
+        What else tells this training from another, as plain data: of the recipe, folds that were
+        finished by another are not taken up.
     overwrite : bool
     say : callable
         Told in a line what is done.
     """
-    folds = folds_of(data, labels, n_folds, seed)
-    given = len(folds) == 1
+    folds = folds_of(data, labels, n_folds, seed, by)
+    given = has_splits(data)
+    apart = np.array(kept_apart(by, data.clips))
+    samples = replace(samples, subjects=apart[samples.clips.astype(int)])
+    shared = overlap(data.clips, folds)
+    if by.warning:
+        say(f"protocol {by.name}, not a measure of skill: {by.warning}")
     checkpoints = Checkpoints(
-        progress_folder(out), _facts(data, samples, labels, recipe, settings, folds, seed)
+        progress_folder(out),
+        {
+            **_facts(data, samples, labels, recipe, settings, folds, seed, by),
+            "about": dict(about or {}),
+        },
     )
     sets = _modality_sets(recipe, settings)
     measured = cross_validate_each(
         recipe,
         samples,
         np.array([labels.index(clip.label) for clip in data.clips]),
-        np.array([clip.subject for clip in data.clips]),
+        apart,
         folds,
         len(labels),
         seed,
         list(sets.values()),
         checkpoints,
         say,
+        stops_on_test=by.stops_on_test and not given,
     )
     skill = [
         skill_entry(
@@ -101,8 +120,8 @@ def train_stack(
             labels,
             part="ensemble",
             modalities=modalities,
-            protocol="given split, subjects apart" if given else f"grouped {len(folds)}-fold",
-            subjects=subject_source(data),
+            protocol=_protocol_text(by, given, len(folds)),
+            subjects=subject_source(data) if by.is_clean else NOT_APART,
         )
         for modalities, units in zip(sets, measured, strict=True)
         for one in units
@@ -115,7 +134,10 @@ def train_stack(
     )  # fmt: skip
     together = measured[0]
     of_together = skill[: len(together)]
-    write_report(report_folder(out), *together, labels, of_together, stack.curves, data)
+    write_report(
+        report_folder(out), *together, labels, of_together, stack.curves, data, shared,
+        by.warning,
+    )  # fmt: skip
     checkpoints.remove()
     return bundle
 
@@ -145,8 +167,15 @@ def check_subjects(data: Dataset) -> None:
             )
 
 
-def folds_of(data: Dataset, labels: Sequence[str], n_folds: int, seed: int) -> list[np.ndarray]:
-    """Divide clips by subject, or as the manifest does: ``test`` is judged, the rest trained on.
+def has_splits(data: Dataset) -> bool:
+    """Tell whether the data set's authors divided it."""
+    return any(clip.split for clip in data.clips)
+
+
+def folds_of(
+    data: Dataset, labels: Sequence[str], n_folds: int, seed: int, by: Protocol = GROUPED
+) -> list[np.ndarray]:
+    """Divide clips by a protocol, or as the manifest does: ``test`` is judged, the rest learnt.
 
     Returns
     -------
@@ -154,7 +183,7 @@ def folds_of(data: Dataset, labels: Sequence[str], n_folds: int, seed: int) -> l
         Numbers of the clips that are judged together; one for splits that were given.
     """
     subjects = [clip.subject for clip in data.clips]
-    if any(clip.split for clip in data.clips):
+    if has_splits(data):
         test = np.array([i for i, clip in enumerate(data.clips) if clip.split == "test"], int)
         rest = np.setdiff1d(np.arange(len(subjects)), test)
         if not len(test) or not len(rest):
@@ -166,8 +195,8 @@ def folds_of(data: Dataset, labels: Sequence[str], n_folds: int, seed: int) -> l
                 f"each class needs clips outside of 'test' to train on; {min(unseen)!r} has none"
             )
         return [test]
-    indices = [labels.index(clip.label) for clip in data.clips]
-    return grouped_folds(subjects, indices, min(n_folds, len(set(subjects))), seed)
+    n_apart = len(set(kept_apart(by, data.clips)))
+    return divide(by, data, min(n_folds, n_apart), seed)
 
 
 def without_unreadable(
@@ -212,6 +241,16 @@ def progress_folder(out: str | os.PathLike[str]) -> Path:
     return Path(out).with_name(f".{Path(out).name}.progress")
 
 
+def _protocol_text(by: Protocol, given: bool, n_folds: int) -> str:
+    """Name a protocol as it stands beside a figure."""
+    if given:
+        return "given split, subjects apart"
+    if by is GROUPED:
+        return f"grouped {n_folds}-fold"
+    text = f"{by.name}: {by.summary}"
+    return text if by.is_clean else f"{text}; not a measure of skill"
+
+
 def _modality_sets(recipe: Sequence[Branch], settings: Settings) -> dict[tuple[str, ...], set[str]]:
     """Sets of modalities that a clip may bring, and the branches that each silences."""
     modality = {
@@ -236,6 +275,7 @@ def _facts(
     settings: Settings,
     folds: Sequence[np.ndarray],
     seed: int,
+    by: Protocol,
 ) -> dict[str, Any]:
     """What tells this training from any other."""
     arrays = {**samples.features, "labels": samples.labels}
@@ -249,5 +289,6 @@ def _facts(
         "settings": {name: to_json(config) for name, config in settings.items()},
         "folds": [fold.tolist() for fold in folds],
         "seed": seed,
+        "protocol": by.name,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in _VERSIONED}},
     }

@@ -108,6 +108,7 @@ def fit_stack(
     seed: int,
     n_folds: int = N_INNER_FOLDS,
     say: Callable[[str], None] = lambda line: None,
+    stop_on: Samples | None = None,
 ) -> Stack:
     """Fit branches, ensemble and calibration on samples.
 
@@ -122,6 +123,9 @@ def fit_stack(
         Folds by subject for the outputs that the ensemble learns from.
     say : callable
         Told in a line what is done.
+    stop_on : Samples, optional
+        Rows that tell the branches when to stop, instead of subjects set aside. Whatever is judged
+        by the stack must not be among them, unless that is what is to be shown.
     """
     folds = inner_folds(samples, n_folds, seed)
     outputs = {b.name: np.zeros((len(samples), n_classes), np.float32) for b in recipe}
@@ -143,7 +147,9 @@ def fit_stack(
     fitted, all_curves = {}, {"ensemble": curves}
     for branch in recipe:
         say(branch.name)
-        fitted[branch.name], all_curves[branch.name] = _fit_branch(branch, samples, n_classes, seed)
+        fitted[branch.name], all_curves[branch.name] = _fit_branch(
+            branch, samples, n_classes, seed, stop_on
+        )
     return Stack(fitted, ensemble, {"temperature": temperature, "bias": bias}, all_curves)
 
 
@@ -235,16 +241,30 @@ def _cross_fitted_logits(
 
 
 def _fit_branch(
-    branch: Branch, samples: Samples, n_classes: int, seed: int
+    branch: Branch, samples: Samples, n_classes: int, seed: int, stop_on: Samples | None = None
 ) -> tuple[keras.Model, Curves]:
-    there = samples.has(branch.feature)
-    if not there.any():
+    if not samples.has(branch.feature).any():
         raise CryvisionError(
             f"the branch {branch.name!r} must have rows with {branch.feature} to learn from in "
             "each fold; one has none"
         )
+    rows = _known_rows(branch, samples, n_classes)
+    if stop_on is not None and stop_on.has(branch.feature).any():
+        more = _known_rows(branch, stop_on, n_classes)
+        stopping = np.repeat([False, True], [len(rows.labels), len(more.labels)])
+        both = {
+            name: np.concatenate([getattr(rows, name), getattr(more, name)])
+            for name in ("inputs", "labels", "weights", "subjects")
+        }
+        rows = Rows(**both, stopping=stopping)
+    return branch.fit(rows, n_classes, seed)
+
+
+def _known_rows(branch: Branch, samples: Samples, n_classes: int) -> Rows:
+    """Give the rows that have the feature of a branch."""
+    there = samples.has(branch.feature)
     known = samples if there.all() else samples[there]
-    return branch.fit(_rows(known, known.features[branch.feature], n_classes), n_classes, seed)
+    return _rows(known, known.features[branch.feature], n_classes)
 
 
 def _branch_outputs(

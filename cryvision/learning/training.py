@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 BATCH_SIZE = 128
-MOST_STEPS = 1500
+MOST_STEPS = 1300
 MOST_PASSES = 3
 """Training ends after so many batches, or so many passes over the windows, whichever is less."""
 

@@ -54,13 +54,15 @@ def build_summary(n_frames: int, n_features: int, feature: str) -> keras.Model:
     return keras.Model(window, keras.ops.concatenate([mean, spread], axis=-1))
 
 
-def build_scaling(mean: np.ndarray, variance: np.ndarray) -> keras.layers.Layer:
-    """Build the layer that standardises summaries.
+def build_scaling(mean: np.ndarray, variance: np.ndarray, n_axes: int = 2) -> keras.layers.Layer:
+    """Build the layer that standardises summaries, or the columns of windows.
 
     Parameters
     ----------
     mean, variance : ndarray of float, shape (n_inputs,)
         Of the training data; an infinite variance silences its column.
+    n_axes : int
+        Of what it is given, the batch among them.
     """
     import keras
 
@@ -68,7 +70,7 @@ def build_scaling(mean: np.ndarray, variance: np.ndarray) -> keras.layers.Layer:
     scaling = keras.layers.BatchNormalization(
         center=False, scale=False, epsilon=SMALLEST_VARIANCE, trainable=False, name="standardised"
     )
-    scaling.build((None, len(mean)))
+    scaling.build((*[None] * (n_axes - 1), len(mean)))
     scaling.set_weights([mean, np.minimum(variance, LARGEST_VARIANCE)])
     return scaling
 

@@ -21,7 +21,7 @@ WINDOW_STEPS = 3
 """Newest steps that the head sees one by one; the convolutions leave one step each 0.16 s."""
 
 
-def build_detector(n_frames: int, n_bands: int, width: int = 72) -> keras.Model:
+def build_detector(n_frames: int, n_bands: int, width: int = 64) -> keras.Model:
     """Build the convolutional cry detector.
 
     Three strided convolutions over time, with the mel bands as channels. The head sees the newest

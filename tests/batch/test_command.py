@@ -66,6 +66,16 @@ def test_exit_codes_say_whether_some_or_all_clips_failed(recordings, main, tmp_p
     assert main(recordings, "--out", tmp_path / "t.docx") == 2
 
 
+def test_faces_that_are_required_and_cannot_be_looked_at_end_the_run(
+    recordings, main, tmp_path, capsys
+):
+    out = tmp_path / "t.csv"
+    assert main(recordings, "--out", out, "--require-face") == 1
+    assert "faces are required and the bundle has no face branch" in capsys.readouterr().err
+    assert main(recordings, "--out", out, "--formats", "csv", "--blur-faces") == 2
+    assert "--blur-faces needs mp4 among --formats" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_shows_what_it_has_and_goes_on_from_there(recordings, tmp_path, stop):

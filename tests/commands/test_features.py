@@ -12,12 +12,10 @@ import numpy as np
 import pytest
 from bundles import BUNDLE_V1, REASON_SOUNDS, reasons_bundle
 
-from cryvision import cli
-from cryvision.commands import features as command
 from cryvision.config import FaceConfig, SoundConfig, from_json, to_json
 from cryvision.inputs.features import sound_windows
 from cryvision.inputs.media import open_clip, read_sound
-from cryvision.learning.audio_only import SOUNDS
+from cryvision.learning.systems import CHA_BAE_SOUNDS
 
 MakeMedia = Callable[..., Path]
 
@@ -28,8 +26,7 @@ WIDTH = FaceConfig().embedding_width
 
 @pytest.fixture(autouse=True)
 def own_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Have the command in the parser, once; and no model of faces on this machine."""
-    monkeypatch.setattr(cli, "COMMANDS", tuple(dict.fromkeys((*cli.COMMANDS, command))))
+    """No model of faces on this machine."""
     monkeypatch.setenv("CRYVISION_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.delenv("CRYVISION_FACE_MODEL", raising=False)
@@ -89,7 +86,7 @@ def test_features_of_sound_are_those_that_models_are_given(
     arrays, metadata = read(out)
     assert arrays["end_s"].tolist() == [2.0, 2.5, 3.0]
     samples = read_sound(bout_wav)
-    for name, config in SOUNDS.items():
+    for name, config in CHA_BAE_SOUNDS.items():
         expected = sound_windows(samples, config).inputs
         np.testing.assert_allclose(arrays[name], expected, rtol=HALF, atol=HALF)
         assert from_json(SoundConfig, metadata["settings"][name], "here") == config

@@ -13,7 +13,7 @@ import pytest
 from cryvision import download
 from cryvision.commands import fetch
 from cryvision.errors import DownloadError
-from cryvision.inputs import embedding, yunet
+from cryvision.inputs import backbone, embedding, yunet
 
 CONTENT = b"the weights, or so"
 
@@ -58,7 +58,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 def genuine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let ``CONTENT`` be the ImageNet weights."""
     digest = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
-    monkeypatch.setattr(embedding, "IMAGENET_MD5", digest)
+    monkeypatch.setattr(backbone, "IMAGENET_MD5", digest)
 
 
 def test_the_face_detector_comes_to_where_it_is_looked_for(asked, run, capsys):
@@ -95,9 +95,9 @@ def test_the_backbone_comes_into_keras_own_cache_and_is_prepared(asked, run, cap
         "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
         "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
     )
-    assert call["target"] == embedding.imagenet_path()
+    assert call["target"] == backbone.imagenet_path()
     assert capsys.readouterr().out == (
-        f"backbone weights: {embedding.imagenet_path()}\nbackbone ready: resnet50.onnx\n"
+        f"backbone weights: {backbone.imagenet_path()}\nbackbone ready: resnet50.onnx\n"
     )
 
 
@@ -111,21 +111,21 @@ def test_by_default_everything_is_fetched(asked, run):
 def test_weights_of_the_wrong_hash_are_not_kept(run):
     with pytest.raises(DownloadError, match="must have the MD5 4d473c1dd8becc155b73f8504c6f6626"):
         run("backbone")
-    assert not embedding.imagenet_path().exists()
+    assert not backbone.imagenet_path().exists()
 
 
 @pytest.mark.usefixtures("asked", "genuine")
 def test_damaged_weights_from_before_are_replaced(run):
-    embedding.imagenet_path().parent.mkdir(parents=True)
-    embedding.imagenet_path().write_bytes(b"half a download")
+    backbone.imagenet_path().parent.mkdir(parents=True)
+    backbone.imagenet_path().write_bytes(b"half a download")
     assert run("backbone") == 0
-    assert embedding.imagenet_path().read_bytes() == CONTENT
+    assert backbone.imagenet_path().read_bytes() == CONTENT
 
 
 def test_keras_keeps_and_names_the_weights_as_we_do():
     from keras.src.applications import resnet
 
-    name = embedding.IMAGENET_NAME
-    assert resnet.WEIGHTS_HASHES["resnet50"][1] == embedding.IMAGENET_MD5
+    name = backbone.IMAGENET_NAME
+    assert resnet.WEIGHTS_HASHES["resnet50"][1] == backbone.IMAGENET_MD5
     assert resnet.BASE_WEIGHTS_PATH == fetch.BACKBONE_FOLDER_URL
     assert name == "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"

@@ -11,17 +11,9 @@ import numpy as np
 import pytest
 from bundles import BUNDLE_V1
 
-from cryvision import cli
 from cryvision.bundle import Bundle
-from cryvision.commands import train as command
 from cryvision.config import FaceConfig
 from cryvision.learning import fusion
-
-
-@pytest.fixture(autouse=True)
-def listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the command in the parser, once."""
-    monkeypatch.setattr(cli, "COMMANDS", tuple(dict.fromkeys((*cli.COMMANDS, command))))
 
 
 @pytest.fixture
@@ -75,6 +67,7 @@ def test_without_options_training_has_its_defaults(run: Any, given: dict[str, An
         "n_folds": 5,
         "seed": 0,
         "cache": None,
+        "tensorboard": None,
         "overwrite": False,
     }
 
@@ -84,13 +77,14 @@ def test_every_option_reaches_the_training(run: Any, given: dict[str, Any]) -> N
         *("--preset", "cha-bae", "--gate", "none", "--subject-pattern", "(b)", "--folds", "3"),
         *("--seed", "7", "--require-face", "--face-mode", "tracked", "--detect-every", "3"),
         *("--embed-every", "2", "--backbone-weights", "random", "--cache", "kept", "--overwrite"),
+        *("--tensorboard", "curves"),
     )
     assert run("train", "videos", "--out", "mine", *options).code == 0
     assert given["face"] == FaceConfig(
         mode="tracked", detect_every_frames=3, embed_every_frames=2, backbone_weights="random"
     )
     assert (given["gate"], given["subject_pattern"], given["n_folds"]) == ("none", "(b)", 3)
-    assert (given["seed"], given["cache"]) == (7, "kept")
+    assert (given["seed"], given["cache"], given["tensorboard"]) == (7, "kept", "curves")
     assert given["require_face"]
     assert given["overwrite"]
 

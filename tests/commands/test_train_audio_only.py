@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from bundles import reasons_bundle, untrained_branch
 from cryvision import cli
 from cryvision.bundle import Bundle
 from cryvision.commands import evaluate, train_audio_only
-from cryvision.learning import audio_only, branches, crossvalidation
+from cryvision.labelling import has_skill
+from cryvision.learning import branches, crossvalidation, protocols, systems
 from cryvision.learning.branches import Branch, Curves, Rows
 
 N_PHONES = 4
@@ -53,8 +55,11 @@ def train(command: Command, gate: Bundle) -> Command:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Branches that are not fitted, and an ensemble that is, for a few epochs."""
-    recipe = tuple(_unfitted(branch.feature) for branch in audio_only.RECIPE)
-    monkeypatch.setattr(audio_only, "RECIPE", recipe)
+    system = systems.SYSTEMS["cha-bae"]
+    recipe = tuple(_unfitted(branch.feature) for branch in system.recipe)
+    monkeypatch.setattr(
+        systems, "SYSTEMS", {**systems.SYSTEMS, "cha-bae": replace(system, recipe=recipe)}
+    )
     monkeypatch.setattr(branches, "ENSEMBLE_EPOCHS", N_EPOCHS)
 
 
@@ -109,6 +114,26 @@ def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
     _check_evaluation(command("evaluate", out, corpus, "--json"))
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_leaky_protocol_warns_wherever_its_figures_stand(
+    train: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(protocols, "CLIPS_PER_CLASS", 6)
+    corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
+    done = train(corpus, "--out", tmp_path / "out", "--protocol", "leak-duplicate")
+    assert done.code == 0, done.err
+    warning = protocols.PROTOCOLS["leak-duplicate"].warning
+    assert any("not a measure of skill" in line and warning in line for line in said(done.err))
+    assert "not a measure of skill" in done.out
+    bundle = Bundle.load(tmp_path / "out")
+    entry = next(e for e in bundle.skill if e["part"] == "ensemble")
+    assert entry["protocol"].startswith("leak-duplicate: ")
+    assert not has_skill(bundle.skill, "ensemble", ("sound",))
+    assert warning in (tmp_path / "out-report" / "report.md").read_text()
+    record = json.loads((tmp_path / "out-report" / "report.json").read_text())
+    assert record["clips_on_both_sides"] > 0
+
+
 def _check_bundle(done: Any, out: Path) -> None:
     bundle = Bundle.load(out)
     assert bundle.labels == ("hungry", "tired")
@@ -148,6 +173,8 @@ def _check_evaluation(done: Any) -> None:
         (("--folds", "two"), 2, "invalid int value: 'two'"),
         (("--subject-pattern", "nobody"), 2, "must have a group"),
         (("--gate", "nowhere"), 1, "nowhere"),
+        (("--arch", "best"), 2, "got 'best'"),
+        (("--protocol", "best"), 2, "got 'best'"),
     ],
 )
 def test_wrong_usage_is_a_line_and_leaves_nothing(

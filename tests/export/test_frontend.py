@@ -22,6 +22,7 @@ CONFIGS = {
     "mel": SoundConfig(context_seconds=0.3),
     "mfcc": SoundConfig(feature="mfcc", context_seconds=0.3),
     "stft": SoundConfig(feature="stft", n_fft=512),
+    "hybrid": SoundConfig(feature="hybrid", n_fft=512, context_seconds=0.3),
     "not a power of two": SoundConfig(n_fft=400, frame_hop_samples=160, min_hz=100.0),
     "prime": SoundConfig(n_fft=997, frame_hop_samples=160),
     "whole band": SoundConfig(n_mels=80, frame_hop_samples=200, max_hz=8000.0),

@@ -152,6 +152,7 @@ class TestElementwise:
             ("softplus", lambda x: np.log1p(np.exp(x))),
             ("relu6", lambda x: np.minimum(np.maximum(x, 0), 6)),
             ("square", lambda x: x * x),
+            ("sign", lambda x: (x > 0) * 1.0 - (x < 0)),
         ],
     )
     def test_functions(self, name: str, reference: Any) -> None:
@@ -207,6 +208,14 @@ class TestShapes:
         np.testing.assert_array_equal(
             OPERATIONS["gather"](x=x, indices=[2, 0], axis=1), x[:, [2, 0]]
         )
+
+    @pytest.mark.parametrize("ascending", [False, True])
+    def test_the_best_values_come_first_and_with_their_places(self, ascending: bool) -> None:
+        x = draw(2, 7)
+        values, places = OPERATIONS["topk"](x=x, k=3, axis=1, ascending=ascending, sort=True)
+        expected = np.sort(x, axis=1)[:, :3] if ascending else -np.sort(-x, axis=1)[:, :3]
+        np.testing.assert_array_equal(values, expected)
+        np.testing.assert_array_equal(np.take_along_axis(x, places, axis=1), expected)
 
 
 class TestPrograms:

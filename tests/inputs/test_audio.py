@@ -141,6 +141,14 @@ def test_feature_is_that_of_librosa(feature: str, config: SoundConfig, span: np.
     np.testing.assert_allclose(ours, librosa_feature(span, config).T, rtol=0, atol=LIBROSA_DB)
 
 
+def test_hybrid_is_spectrum_mel_bands_and_cepstrum_side_by_side(
+    config: SoundConfig, span: np.ndarray
+) -> None:
+    found = sound_feature(span, replace(config, feature="hybrid"))
+    parts = [sound_feature(span, replace(config, feature=feature)) for feature in FEATURES]
+    np.testing.assert_allclose(found, np.concatenate(parts, axis=1), rtol=FLOAT32_STEP)
+
+
 def test_linear_spectrum_is_that_of_librosa(config: SoundConfig, span: np.ndarray) -> None:
     wave = published(span)
     theirs = librosa_magnitude(wave, config).T

@@ -16,7 +16,8 @@ import pytest
 from cryvision.config import FaceConfig
 from cryvision.errors import BundleError, ConfigError, CryvisionError, MissingDependencyError
 from cryvision.inputs import embedding
-from cryvision.inputs.embedding import Embedder, imagenet_path, prepare
+from cryvision.inputs.backbone import imagenet_path
+from cryvision.inputs.embedding import Embedder, prepare
 
 AGREES = 1e-3  # what is promised: the largest difference from Keras in any number
 SAME = 1e-5  # float32, for one crop in batches of different lengths
@@ -164,6 +165,41 @@ def test_a_file_that_does_not_fit_the_settings_is_refused(tmp_path: Path):
             Embedder(means(path, **settings))
     with pytest.raises(ConfigError, match="one uint8 input"):
         Embedder(means(write_means(tmp_path / "float.onnx", element=1)))
+
+
+def test_a_backbone_is_loaded_once_for_all_clips_of_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    loaded: list[Path] = []
+    session = embedding._session
+
+    def spy(path: Path, model: Any) -> Any:
+        loaded.append(path)
+        return session(path, model)
+
+    monkeypatch.setattr(embedding, "_session", spy)
+    path = write_means(tmp_path / "means.onnx")
+    for _ in range(3):
+        assert Embedder(means(path)).embed(crops(2)).shape == (2, 3)
+    assert loaded == [path]
+    # Other settings and another process's fork may not share it.
+    with pytest.raises(ConfigError, match="one uint8 input"):
+        Embedder(means(path, embedding_width=4))
+    monkeypatch.setattr(embedding.os, "getpid", lambda: -1)
+    Embedder(means(path))
+    assert loaded == [path] * 3
+
+
+def test_a_file_of_weights_that_has_changed_is_read_anew(tmp_path: Path):
+    path = write_means(tmp_path / "mine.onnx")
+    half = np.zeros((1, SMALL, SMALL, 3), np.uint8)
+    half[:, ::2] = 1
+    before = Embedder(means(path))
+    path.write_bytes(path.read_bytes().replace(b"ReduceMean", b"ReduceProd"))
+    after = Embedder(means(path))
+    assert before.embed(half) == pytest.approx(0.5)
+    assert after.embed(half) == pytest.approx(0)
+    assert after.weights != before.weights
 
 
 def test_a_file_that_reaches_beyond_standard_operators_is_refused(tmp_path: Path):

@@ -28,6 +28,7 @@ CONFIGS = {
     "mel": SoundConfig(feature="mel"),
     "mfcc with context": SoundConfig(feature="mfcc", context_seconds=1.5),
     "stft": SoundConfig(feature="stft", context_seconds=0.5),
+    "hybrid": SoundConfig(feature="hybrid", context_seconds=0.5),
     "span no multiple of the hop": SoundConfig(window_seconds=0.5, hop_seconds=0.16),
     "context no multiple of the frame hop": SoundConfig(context_seconds=0.2501),
     "hop longer than the window": SoundConfig(hop_seconds=0.8),

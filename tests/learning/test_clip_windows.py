@@ -90,6 +90,27 @@ def test_without_a_gate_every_window_counts(clips: list[LabelledClip]) -> None:
     assert not samples.features["stft"][samples.clips == "2"].any()
 
 
+def test_an_altered_copy_is_another_sound_and_always_the_same(
+    clips: list[LabelledClip], tmp_path: Path
+) -> None:
+    original = clips[0]
+    copies = [original, replace(original, copy=1), replace(original, copy=2)]
+    cache = tmp_path / "cache"
+    first, _ = crying_windows(copies, LABELS, REASON_SOUNDS, None, cache=cache)
+    again, _ = crying_windows(copies, LABELS, REASON_SOUNDS, None, cache=cache)
+    alone, _ = crying_windows(copies, LABELS, REASON_SOUNDS, None)
+    n = min(int(np.sum(first.clips == clip)) for clip in "012")
+    assert n > 20  # about the 6 s of the original
+    heard = [first.features["mfcc"][first.clips == clip][:n] for clip in "012"]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert np.abs(heard[one] - heard[other]).mean() > 1.0
+    for other in (again, alone):
+        np.testing.assert_array_equal(first.features["mfcc"], other.features["mfcc"])
+    stretch = replace(original, copy=1, start_s=1.0, end_s=4.0)
+    shorter, _ = crying_windows([stretch], LABELS, REASON_SOUNDS, None)
+    assert 8 < len(shorter) < 16
+
+
 ROUNDED_DB = 0.1
 """The stretch that is written to a file of its own is rounded to 16 bits once more."""
 

@@ -71,7 +71,7 @@ class TestLeaks:
         samples.labels[test] = 2
         samples.features["mfcc"][test] = MARKER
         seen: dict[str, list[Any]] = {"scaling": [], "fit": [], "ensemble": [], "calibration": []}
-        scaling, fit = branches._scaling, branches.fit_early_stopped
+        scaling, fit = branches.scaling_for, branches.fit_early_stopped
         fit_ensemble, calibrate = branches.fit_ensemble, stacking.fit_calibration
 
         def spy(name: str, function: Any, argument: int) -> Any:
@@ -81,7 +81,7 @@ class TestLeaks:
 
             return called
 
-        monkeypatch.setattr(branches, "_scaling", spy("scaling", scaling, 0))
+        monkeypatch.setattr(branches, "scaling_for", spy("scaling", scaling, 0))
         monkeypatch.setattr(branches, "fit_early_stopped", spy("fit", fit, 1))
         monkeypatch.setattr(branches, "fit_ensemble", spy("ensemble", fit_ensemble, 1))
         monkeypatch.setattr(stacking, "fit_calibration", spy("calibration", calibrate, 1))

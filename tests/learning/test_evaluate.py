@@ -69,6 +69,25 @@ def test_what_is_right_is_right_by_clip_event_and_window(bundle: Bundle, corpus:
     assert record["subjects"] == {"n": N_PHONES, "known_from": "pattern"}
 
 
+def test_frames_say_how_steady_the_label_is_before_and_after_smoothing(
+    bundle: Bundle, corpus: Path
+) -> None:
+    # Low for two seconds and then high: the label changes once, and both halves are frames of it.
+    halves = [phones.sing(9, f0_hz, seconds=4.0) for f0_hz in phones.PITCHES_HZ.values()]
+    lab.write_wav(corpus / name_of(0, 9, "hungry"), np.concatenate(halves))
+    record = evaluate(bundle, corpus)
+    frames = record["frames"]
+    minutes = frames["n"] / 30 / 60
+    for form in ("newest", "smoothed"):
+        found = frames[form]["label_changes_per_minute"]["value"]
+        assert found == pytest.approx(1 / minutes)
+        assert 0.5 < frames[form]["accuracy"]["value"] < 1
+    assert record["modalities"] == {}
+    text = evaluation_text(record)
+    assert "| label changes a minute |" in text
+    assert "## By modality" not in text
+
+
 def test_an_answer_that_is_wrong_is_counted_where_it_belongs(bundle: Bundle, corpus: Path) -> None:
     wrong = corpus / name_of(0, 5, "hungry")
     lab.write_wav(wrong, phones.sing(5, phones.PITCHES_HZ["tired"]))

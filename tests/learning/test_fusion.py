@@ -37,22 +37,34 @@ from cryvision.errors import (
     MissingDependencyError,
 )
 from cryvision.labelling import NOT_SURE, has_skill
-from cryvision.learning import branches, clip_windows, crossvalidation, fusion, stacking
+from cryvision.learning import (
+    branches,
+    clip_windows,
+    crossvalidation,
+    fusion,
+    stack_training,
+    stacking,
+)
 from cryvision.learning.branches import Branch, Rows
 from cryvision.learning.crossvalidation import Measured
 from cryvision.learning.datasets import LabelledClip
+from cryvision.learning.evaluate import evaluate
 from cryvision.learning.formats import format_warnings
 from cryvision.learning.fusion import train, train_arrays
+from cryvision.learning.report_text import evaluation_text
 from cryvision.learning.stacking import Samples
+from cryvision.learning.systems import CHA_BAE_SOUNDS
 
 FLOAT32 = 1e-5
 RUNTIME_TOLERANCE = 1e-4
 """What a bundle allows between Keras and ONNX."""
 
-pytestmark = pytest.mark.slow
-
 LEARNT_ACCURACY = 0.9
 """On rows that are easily told apart; one in two is right by chance."""
+
+
+roughly = functools.partial(crossvalidation.figures, n_draws=20)
+"""Figures whose intervals rest on a few draws: most of the time of a small training goes there."""
 
 
 @contextlib.contextmanager
@@ -65,12 +77,13 @@ def quick_fits(epochs: int) -> Iterator[None]:
         for name in ("AUTOENCODER_EPOCHS", "CLASSIFIER_EPOCHS", "ENSEMBLE_EPOCHS"):
             patch.setattr(branches, name, epochs)
         patch.setattr(branches, "LEARNING_RATE", 0.02)
+        patch.setattr(crossvalidation, "figures", roughly)
         patch.setattr(
             keras.Model,
             "compile",
             lambda self, *given, **named: compile_model(self, *given, **named, run_eagerly=True),
         )
-        for module in (crossvalidation, fusion):
+        for module in (crossvalidation, stack_training):
             patch.setattr(module, "fit_stack", functools.partial(stacking.fit_stack, n_folds=2))
         yield
 
@@ -83,7 +96,7 @@ def untrained_head(feature: str) -> Branch:
 
         branches.begin(seed)
         inputs = np.asarray(rows.inputs, np.float32)
-        scaling = branches._scaling(inputs)
+        scaling = branches.scaling_for(inputs)
         return build_head(scaling, inputs.shape[1], n_classes, feature), {"loss": [0.0]}
 
     return Branch(f"branch_{feature}", feature, fit)
@@ -93,9 +106,10 @@ def untrained_head(feature: str) -> Branch:
 def no_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make all of it but the fits: one untrained branch on the face, or on each array."""
     monkeypatch.setattr(branches, "fit_ensemble", untrained_ensemble)
+    monkeypatch.setattr(crossvalidation, "figures", roughly)
     monkeypatch.setattr(fusion, "head_branch", untrained_head)
-    monkeypatch.setattr(fusion, "recipe_for", lambda settings: (untrained_head("face"),))
-    monkeypatch.setattr(fusion, "write_report", lambda *given: None)
+    monkeypatch.setattr(fusion, "recipe_for", lambda settings, watch: (untrained_head("face"),))
+    monkeypatch.setattr(stack_training, "write_report", lambda *given: None)
 
 
 @pytest.fixture
@@ -104,7 +118,7 @@ def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def measured(
         recipe: Any, samples: Any, labels: np.ndarray, subjects: np.ndarray, folds: Any, n: int,
-        seed: int, silenced: Sequence[Any], *rest: Any,
+        seed: int, silenced: Sequence[Any], *rest: Any, **more: Any,
     ) -> list[tuple[Measured, Measured]]:  # fmt: skip
         said = np.full((len(labels), n), 0.01)
         said[np.arange(len(labels)), labels] = 1 - 0.01 * (n - 1)
@@ -112,7 +126,7 @@ def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
         units = [Measured(u, labels, said, prior, subjects, fold) for u in ("clip", "window")]
         return [(units[0], units[1]) for _ in silenced]
 
-    monkeypatch.setattr(fusion, "cross_validate_each", measured)
+    monkeypatch.setattr(stack_training, "cross_validate_each", measured)
 
 
 @dataclass(frozen=True)
@@ -220,7 +234,8 @@ class TestVideos:
         }
         both, silent, dark = found.values()
         assert both.modalities == ("sound", "face")
-        assert both.face_share == 1
+        assert both.face_share is None  # the middle of the picture: nobody looked for a face
+        assert np.isnan(both.timeline["face"]).all()
         assert both.label in trained[0].labels
         assert silent.modalities == ("face",)
         assert "the clip has no sound" in silent.warnings
@@ -239,7 +254,7 @@ class TestVideos:
         silent = make_clip(make_media, "silent.mp4", "bright", None)
         face = bundle.part("branch_face").face
         labelled = LabelledClip(silent, "low_dim", "baby1", "manifest")
-        ends, inputs = clip_windows.clip_windows(labelled, fusion.SOUNDS, face, None)
+        ends, inputs = clip_windows.clip_windows(labelled, CHA_BAE_SOUNDS, face, None)
         np.testing.assert_array_equal(ends, [32_000, 40_000])
         assert np.isnan(inputs["mfcc"]).all()
         outputs = bundle.model("branch_face").predict({"face": inputs["face"].astype(np.float32)})
@@ -251,6 +266,28 @@ class TestVideos:
         for number, label in enumerate(bundle.labels):
             expected = np.where(np.arange(60, 78) < 75, *fused[:, number])
             assert timeline[label][60:] == pytest.approx(expected, abs=1e-3)  # embeddings: float16
+
+    def test_evaluation_says_what_is_left_without_the_sound_or_the_face(
+        self, trained: tuple[Bundle, list[str], list[str]], lab: Lab, make_media: MakeMedia
+    ) -> None:
+        silent = make_clip(make_media, "silent.mp4", "bright", None)
+        shutil.copy(silent, lab.folder / "high_bright" / "baby5.mp4")
+        record = evaluate(trained[0], lab.folder, subject_pattern=SUBJECT_PATTERN)
+        alone = record["modalities"]
+        assert {kept: units["clip"]["n"] for kept, units in alone.items()} == {
+            "sound": 8,
+            "face": 9,
+            "sound and face": 9,
+        }
+        together, units = alone["sound and face"]["window"], record["units"]["window"]
+        assert together["n"] == units["n"] == 18
+        for name, figure in units["figures"].items():
+            assert together["figures"][name]["value"] == pytest.approx(figure["value"], abs=1e-3)
+        values = {
+            kept: units["clip"]["figures"]["log_loss"]["value"] for kept, units in alone.items()
+        }
+        assert len({round(value, 4) for value in values.values()}) == 3
+        assert "| sound and face | " in evaluation_text(record)
 
     def test_skill_is_told_for_each_set_of_modalities(
         self, trained: tuple[Bundle, list[str], list[str]]
@@ -310,7 +347,7 @@ class TestWhatThisMachineLacks:
         def stop(data: Any, samples: Samples, *rest: Any, **more: Any) -> None:
             given.append(samples)
 
-        monkeypatch.setattr(fusion, "_fit_and_save", stop)
+        monkeypatch.setattr(fusion, "train_stack", stop)
         lost = lab.face(backbone_weights=str(tmp_path / "lost.onnx"))
         lab.train(tmp_path / "out", face=lost)
         assert set(given[0].features) == {"mfcc", "stft"}
@@ -426,7 +463,7 @@ class TestCache:
         found = fusion.find_labelled_clips(lab.folder, SUBJECT_PATTERN).clips
         labels = ("high_bright", "low_dim")
         return clip_windows.crying_windows(
-            found[::2], labels, fusion.SOUNDS, None, face=lab.face(**changes), cache=cache
+            found[::2], labels, CHA_BAE_SOUNDS, None, face=lab.face(**changes), cache=cache
         )[0]
 
     def test_a_second_run_computes_what_is_new_and_nothing_else(
@@ -522,6 +559,7 @@ class TestInterrupted:
             resumed.predict_arrays(features), whole.predict_arrays(features)
         )
 
+    @pytest.mark.slow
     def test_folds_of_another_seed_are_not_taken(self, tmp_path: Path) -> None:
         def stop(line: str) -> None:
             if line == "fold 2 of 2":
@@ -553,6 +591,7 @@ class TestInterrupted:
         assert not any(line.startswith("fold") for line in lines)
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
+    @pytest.mark.slow
     def test_an_older_bundle_is_kept_unless_told_otherwise(self, tmp_path: Path) -> None:
         first = train_arrays(*tables(), out=tmp_path / "out.zip", n_folds=2)
         with pytest.raises(BundleError, match=r"out\.zip: exists already"):
@@ -571,7 +610,7 @@ class TestArrays:
         sets["voice"][0], sets["skin-9"][0] = np.nan, np.nan
         names = ["zebra" if label == "a" else "aardvark" for label in labels]
         with quick_fits(epochs=12), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fusion, "write_report", lambda *given: None)
+            patch.setattr(stack_training, "write_report", lambda *given: None)
             folder = tmp_path_factory.mktemp("arrays")
             return train_arrays(sets, names, subjects, out=folder / "out", n_folds=2)
 
@@ -638,6 +677,7 @@ class TestArrays:
         with pytest.raises(ConfigError, match=rule):
             learnt.predict_arrays(features)
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("no_fits")
     def test_the_same_seed_gives_the_same_bundle(self, tmp_path: Path) -> None:
         first, second, other = (
@@ -649,6 +689,7 @@ class TestArrays:
         assert first.skill == second.skill
         assert not np.array_equal(first.predict_arrays(sets), other.predict_arrays(sets))
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("no_fits", "perfect")
     def test_units_do_not_matter(self, tmp_path: Path) -> None:
         sets, labels, subjects = tables()

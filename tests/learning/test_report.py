@@ -80,6 +80,7 @@ def report(folder: Path, clips: Measured | None = None, **changes: Any) -> dict[
         "skill": [entry(found, labels, subjects) for found in (clips, windows)],
         "curves": CURVES,
         "data": Dataset((LabelledClip(Path("a.wav"), "hungry", "baby 0", "pattern"),), ()),
+        "shared": {"subjects": 0, "same_files": 0},
     }
     write_report(folder, clips, windows, labels, **{**facts, **changes})
     content = (folder / "report.json").read_text(encoding="utf-8")
@@ -136,9 +137,14 @@ def test_subjects_are_counted_and_so_are_those_on_both_sides(tmp_path: Path) -> 
         "labels": {"hungry": 2, "tired": 1},
     }
     assert first["window"]["n"] == 12
-    clips.fold[0] = 1  # a clip of baby 0 judged in the other fold than the rest of them
-    assert report(tmp_path / "b", clips)["subjects"]["overlap"] == 1
-    assert "1 of them on both sides" in (tmp_path / "b" / "report.md").read_text()
+    shared = {"subjects": 1, "same_files": 4}
+    warning = "the same clip is on both sides"
+    record = report(tmp_path / "b", clips, shared=shared, warning=warning)
+    assert record["subjects"]["overlap"] == 1
+    text = (tmp_path / "b" / "report.md").read_text()
+    assert "No measure of skill" in text
+    assert warning in text
+    assert "1 subjects and the sound of 4 judged clips were on both sides" in text
 
 
 def test_subjects_that_are_guessed_are_said_to_be(tmp_path: Path) -> None:

@@ -126,6 +126,21 @@ class TestWhoLearnsFromWhom:
             expected = branches.class_weights(rows.labels, clips[numbers], 3)
             np.testing.assert_array_equal(rows.weights, expected)
 
+    def test_rows_that_only_tell_when_to_stop_are_marked_and_given_to_the_last_fit_alone(
+        self,
+    ) -> None:
+        samples, spy = samples_with_numbers(), Spy()
+        train, test = np.arange(len(samples) - 2), np.arange(len(samples) - 2, len(samples))
+        branch = nearest_row_branch("voice", spy)
+        stacking.fit_stack([branch], samples[train], 3, 0, 3, stop_on=samples[test])
+        *inner, final = spy.fits
+        assert all(rows.stopping is None for rows in inner)
+        assert final.stopping is not None
+        assert np.array_equal(np.flatnonzero(final.stopping), test)
+        assert np.array_equal(final.inputs, samples.features["voice"])
+        assert np.array_equal(final.learnt.inputs, samples.features["voice"][train])
+        assert np.array_equal(branches.validation_rows(final, seed=0), final.stopping)
+
     def test_fewer_subjects_than_folds_are_enough(self) -> None:
         samples = samples_with_numbers(n_subjects=2)
         spy = Spy()

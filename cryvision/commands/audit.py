@@ -1,0 +1,55 @@
+"""``cryvision audit``: what is wrong in a corpus, before anything is learned from it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "audit",
+        help="look for what is wrong in labelled recordings",
+        description="Read a folder per class, a manifest CSV with the columns path and label, or "
+        "donateacry-corpus, and say what is wrong in it and what could make a model look better "
+        "than it is: broken, silent and cut clips, copies, odd names, hasty labels, and what tells "
+        "the label without the crying. Nothing is changed. The exit status is 3 where some clips "
+        "cannot be read, whatever else is found.",
+    )
+    parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--html", metavar="FILE", help="also write a page with figures; it names your files"
+    )
+    parser.add_argument(
+        "--subject-pattern",
+        metavar="REGEX",
+        help="its first group, on the path below SOURCE, names the subject of a clip (default: "
+        "the phone in a donateacry name; else each file is one)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the folds that measure (default 0)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from cryvision.learning.audit import audit
+    from cryvision.learning.audit_page import check_page, write_page
+    from cryvision.learning.audit_text import audit_text
+    from cryvision.outputs.text import printable
+
+    if options.html is not None:
+        check_page(options.html)  # that it cannot be written is better said before any work
+    found = audit(
+        options.source, subject_pattern=options.subject_pattern, seed=options.seed, log=log
+    )
+    if options.html is not None:
+        write_page(found, options.html)
+        log(f"wrote {options.html}")
+    if options.json:
+        show(json.dumps(found.to_json(), allow_nan=False))
+    else:
+        show("\n".join(map(printable, audit_text(found).split("\n"))))
+    return EXIT_SOME_FAILED if found.counts["unreadable"] else EXIT_DONE

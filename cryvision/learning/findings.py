@@ -1,0 +1,41 @@
+"""A finding of an audit: what was found, in plain words, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SEVERITIES = MEND, BEWARE, KNOW = "mend", "beware", "know"
+"""The data are wrong; they can make a model look better than it is; worth knowing."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found.
+
+    Attributes
+    ----------
+    kind : str
+        A name for programs, such as ``copies_across_labels``.
+    severity : str
+        ``mend``, ``beware`` or ``know``.
+    count : int
+        Of what the title counts: clips, pairs, subjects or facts.
+    title : str
+        What was found, with its numbers.
+    advice : str
+        What to do.
+    examples : tuple of str
+        What it was found in, all of it.
+    """
+
+    kind: str
+    severity: str
+    count: int
+    title: str
+    advice: str
+    examples: tuple[str, ...] = ()
+
+
+def present(*findings: Finding) -> list[Finding]:
+    """Keep those that were found at all."""
+    return [finding for finding in findings if finding.count]

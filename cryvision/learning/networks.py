@@ -1,0 +1,94 @@
+"""Branches that are one network on the windows of a feature, as the deep published systems are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryvision.learning import branches as fitting
+from cryvision.learning.branches import Branch, Curves, Rows
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Network:
+    """How a network is built and fitted.
+
+    Attributes
+    ----------
+    feature : str
+        What it takes.
+    build : callable
+        ``build(scaling, n_frames, n_columns, n_classes, feature, width)`` gives a model with a
+        ``logits`` layer, as those of `cryvision.models` do.
+    width : int
+        Of its layers: all sizes are in proportion, and weights and time go with the square.
+    epochs : int
+        At most; fitting stops when subjects set aside are told no better.
+    batch_size : int
+    rate : float
+        Learning rate of Adam, or the ends of its cycle.
+    highest_rate : float or None
+        The middle of the cycle; None for a constant rate.
+    cycle_epochs : int
+        Length of a cycle.
+    """
+
+    feature: str
+    build: Callable[..., keras.Model] = field(compare=False)
+    width: int
+    epochs: int = 50
+    batch_size: int = 32
+    rate: float = 1e-3
+    highest_rate: float | None = None
+    cycle_epochs: int = 4
+
+    def branch(self) -> Branch:
+        """Give the branch of a stack that fits this network."""
+        return Branch(f"branch_{self.feature}", self.feature, self.fit)
+
+    def untrained(self, rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Rows]:
+        """Build the network for some rows, their columns standardised by them.
+
+        Returns
+        -------
+        model : keras.Model
+        rows : Rows
+            With inputs of float32.
+        """
+        fitting.begin(seed)
+        rows = replace(rows, inputs=np.asarray(rows.inputs, np.float32))
+        scaling = fitting.scaling_for(rows.learnt.inputs)
+        model = self.build(
+            scaling, *rows.inputs.shape[1:], n_classes, feature=self.feature, width=self.width
+        )
+        return model, rows
+
+    def fit(self, rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Curves]:
+        """Build and fit; see `cryvision.learning.branches.FitBranch`."""
+        from cryvision.models.rates import build_optimizer
+
+        model, ready = self.untrained(rows, n_classes, seed)
+        steps = -(-len(rows.labels) // self.batch_size)
+        curves = fitting.fit_early_stopped(
+            model,
+            ready,
+            rows.labels,
+            seed,
+            self.epochs,
+            loss="sparse_categorical_crossentropy",
+            optimizer=build_optimizer(self.rate, self.highest_rate, self.cycle_epochs * steps),
+            n_batch=self.batch_size,
+        )
+        return model, curves
+
+    def facts(self) -> dict[str, Any]:
+        """Say in plain JSON data what tells this network from another."""
+        plain = {name: value for name, value in vars(self).items() if name != "build"}
+        build = getattr(self.build, "func", self.build)  # of functools.partial
+        return {**plain, "build": build.__name__, **getattr(self.build, "keywords", {})}

@@ -1,0 +1,167 @@
+"""DeepInfant V1: residual networks on pictures of mel spectra, and a VGG-like one on short windows.
+
+The repository skytells-research/DeepInfant (README) fine-tunes a ResNet-34 on mel pictures (FFT
+2048, hop 512, 128 bands) of 7 s, and names a model with the VGGish feature extractor on fixed
+windows of 0.975 s. Both are built here from nothing: pretrained weights are not part of them.
+
+Residual networks: K. He et al., "Deep residual learning for image recognition", CVPR 2016, table 1.
+VGGish: S. Hershey et al., "CNN architectures for large-scale audio classification", ICASSP 2017.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cryvision.errors import ConfigError
+from cryvision.models.calibration import calibration_layer_class
+
+if TYPE_CHECKING:
+    import keras
+
+WIDTH = 64
+"""Channels of the first stage as published; all others are in proportion."""
+
+STAGES = {34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+"""Blocks of each stage, by the number of layers; from 50 on they are bottlenecks."""
+
+BOTTLENECK_FROM = 50
+EXPANSION = 4
+
+VGG_STAGES = ((1, 1), (1, 2), (2, 4), (2, 8))
+"""Convolutions of each stage of VGGish, and their channels in proportion to the width."""
+
+EMBEDDING_PER_WIDTH = 2
+DROPOUT = 0.3
+
+BATCH_NORM_MOMENTUM = 0.9
+"""Runs are short: at 0.99 the averages would not arrive."""
+
+
+def build_mel_resnet(
+    scaling: keras.layers.Layer,
+    n_frames: int,
+    n_bands: int,
+    n_classes: int,
+    feature: str = "mel",
+    width: int = WIDTH,
+    n_layers: int = 34,
+) -> keras.Model:
+    """Build a residual network on a picture with one channel.
+
+    A 7 x 7 convolution with stride 2, 3 x 3 pooling with stride 2, four stages of residual blocks
+    with ``width`` to ``8 * width`` channels (ResNet-50: four times as many out of each block), the
+    mean over the picture, dropout, and the classes.
+
+    Parameters
+    ----------
+    scaling : keras.layers.Layer
+        Standardises the bands; see `cryvision.models.autoencoder.build_scaling`.
+    n_frames, n_bands : int
+        Shape of one window.
+    n_classes : int
+    feature : str
+        Name of the input.
+    width : int
+    n_layers : {34, 50}
+
+    Returns
+    -------
+    keras.Model
+        From float32 (batch, n_frames, n_bands) to class probabilities (batch, n_classes). The
+        layer ``logits`` comes before the calibration.
+
+    Raises
+    ------
+    ConfigError
+        On another number of layers.
+    """
+    import keras
+    from keras import layers
+
+    if n_layers not in STAGES:
+        raise ConfigError(f"n_layers must be one of {', '.join(map(str, STAGES))}; got {n_layers}")
+    block = _bottleneck_block if n_layers >= BOTTLENECK_FROM else _basic_block
+    window = keras.Input((n_frames, n_bands), name=feature)
+    x = layers.Reshape((n_frames, n_bands, 1))(scaling(window))
+    x = _convolved(x, width, 7, stride=2)
+    x = layers.MaxPooling2D(3, strides=2, padding="same")(layers.ReLU()(x))
+    for stage, n_blocks in enumerate(STAGES[n_layers]):
+        for i in range(n_blocks):
+            x = block(x, width * 2**stage, stride=2 if stage and i == 0 else 1)
+    x = layers.GlobalAveragePooling2D(name="pooled")(x)
+    return _classified(window, x, n_classes, f"resnet{n_layers}")
+
+
+def build_vggish(
+    scaling: keras.layers.Layer,
+    n_frames: int,
+    n_bands: int,
+    n_classes: int,
+    feature: str = "mel",
+    width: int = WIDTH,
+) -> keras.Model:
+    """Build the convolutions of VGGish with an embedding and the classes behind them.
+
+    Stages of 3 x 3 convolutions with ReLU, each pooled 2 x 2: one of ``width`` channels, one of
+    twice, two of four times and two of eight times as many; the mean over the picture; an embedding
+    of ``2 * width`` units; dropout, and the classes. The published network flattens the picture
+    into two layers of 4096 units instead, 67 million weights that this many clips cannot fill.
+
+    Parameters and returned model are as of `build_mel_resnet`; windows are at least 16 x 16.
+    """
+    import keras
+    from keras import layers
+
+    window = keras.Input((n_frames, n_bands), name=feature)
+    x = layers.Reshape((n_frames, n_bands, 1))(scaling(window))
+    for n_convolutions, channels in VGG_STAGES:
+        for _ in range(n_convolutions):
+            x = layers.ReLU()(_convolved(x, channels * width, 3))
+        x = layers.MaxPooling2D(2)(x)
+    x = layers.GlobalAveragePooling2D(name="pooled")(x)
+    x = layers.Dense(EMBEDDING_PER_WIDTH * width, activation="relu", name="embedding")(x)
+    return _classified(window, x, n_classes, "vggish")
+
+
+def _classified(window: Any, embedding: Any, n_classes: int, name: str) -> keras.Model:
+    import keras
+    from keras import layers
+
+    x = layers.Dropout(DROPOUT)(embedding)
+    logits = layers.Dense(n_classes, name="logits")(x)
+    probabilities = calibration_layer_class()(name="calibration")(logits)
+    return keras.Model(window, probabilities, name=name)
+
+
+def _convolved(x: Any, n_channels: int, kernel: int, stride: int = 1) -> Any:
+    """A convolution with batch normalisation."""
+    from keras import layers
+
+    x = layers.Conv2D(n_channels, kernel, strides=stride, padding="same", use_bias=False)(x)
+    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x)
+
+
+def _basic_block(x: Any, n_channels: int, stride: int) -> Any:
+    """Two 3 x 3 convolutions beside a shortcut."""
+    from keras import layers
+
+    y = layers.ReLU()(_convolved(x, n_channels, 3, stride))
+    return _joined(x, _convolved(y, n_channels, 3), stride)
+
+
+def _bottleneck_block(x: Any, n_channels: int, stride: int) -> Any:
+    """1 x 1, 3 x 3 and 1 x 1 convolution beside a shortcut."""
+    from keras import layers
+
+    y = layers.ReLU()(_convolved(x, n_channels, 1))
+    y = layers.ReLU()(_convolved(y, n_channels, 3, stride))
+    return _joined(x, _convolved(y, EXPANSION * n_channels, 1), stride)
+
+
+def _joined(x: Any, y: Any, stride: int) -> Any:
+    """Add the shortcut, projected where it has another shape."""
+    from keras import layers
+
+    if stride > 1 or x.shape[-1] != y.shape[-1]:
+        x = _convolved(x, y.shape[-1], 1, stride)
+    return layers.ReLU()(layers.Add()([x, y]))
