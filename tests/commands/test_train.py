@@ -63,6 +63,8 @@ def test_without_options_training_has_its_defaults(run: Any, given: dict[str, An
         "face": FaceConfig(),
         "require_face": False,
         "gate": "cry",
+        "arch": "cha-bae",
+        "protocol": "grouped",
         "subject_pattern": None,
         "n_folds": 5,
         "seed": 0,
@@ -74,10 +76,10 @@ def test_without_options_training_has_its_defaults(run: Any, given: dict[str, An
 
 def test_every_option_reaches_the_training(run: Any, given: dict[str, Any]) -> None:
     options = (
-        *("--preset", "cha-bae", "--gate", "none", "--subject-pattern", "(b)", "--folds", "3"),
+        *("--gate", "none", "--subject-pattern", "(b)", "--folds", "3"),
         *("--seed", "7", "--require-face", "--face-mode", "tracked", "--detect-every", "3"),
         *("--embed-every", "2", "--backbone-weights", "random", "--cache", "kept", "--overwrite"),
-        *("--tensorboard", "curves"),
+        *("--tensorboard", "curves", "--arch", "tinytoes", "--protocol", "kfold-10"),
     )
     assert run("train", "videos", "--out", "mine", *options).code == 0
     assert given["face"] == FaceConfig(
@@ -85,8 +87,14 @@ def test_every_option_reaches_the_training(run: Any, given: dict[str, Any]) -> N
     )
     assert (given["gate"], given["subject_pattern"], given["n_folds"]) == ("none", "(b)", 3)
     assert (given["seed"], given["cache"], given["tensorboard"]) == (7, "kept", "curves")
+    assert (given["arch"], given["protocol"]) == ("tinytoes", "kfold-10")
     assert given["require_face"]
     assert given["overwrite"]
+
+
+def test_a_preset_is_a_system(run: Any, given: dict[str, Any]) -> None:
+    assert run("train", "videos", "--out", "mine", "--preset", "svm-mfcc").code == 0
+    assert given["arch"] == "svm-mfcc"
 
 
 def test_a_file_of_weights_is_found_from_any_folder(
@@ -130,7 +138,8 @@ def test_a_stopped_training_says_that_it_can_be_gone_on_with(
     ("options", "said"),
     [
         ((), "--out"),
-        (("--out", "mine", "--preset", "best"), "'best'"),
+        (("--out", "mine", "--arch", "best"), "'best'"),
+        (("--out", "mine", "--protocol", "best"), "'best'"),
         (("--out", "mine", "--gate", "maybe"), "'maybe'"),
         (("--out", "mine", "--face-mode", "prettiest"), "'prettiest'"),
         (("--out", "mine", "--embed-every", "0"), "embed_every_frames must be 1 to"),

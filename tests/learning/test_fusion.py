@@ -83,9 +83,13 @@ def quick_fits(epochs: int) -> Iterator[None]:
             "compile",
             lambda self, *given, **named: compile_model(self, *given, **named, run_eagerly=True),
         )
-        for module in (crossvalidation, stack_training):
-            patch.setattr(module, "fit_stack", functools.partial(stacking.fit_stack, n_folds=2))
+        fit_stacks_of_two_folds(patch)
         yield
+
+
+def fit_stacks_of_two_folds(patch: pytest.MonkeyPatch) -> None:
+    for module in (crossvalidation, stack_training):
+        patch.setattr(module, "fit_stack", functools.partial(stacking.fit_stack, n_folds=2))
 
 
 def untrained_head(feature: str) -> Branch:
@@ -107,6 +111,7 @@ def no_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make all of it but the fits: one untrained branch on the face, or on each array."""
     monkeypatch.setattr(branches, "fit_ensemble", untrained_ensemble)
     monkeypatch.setattr(crossvalidation, "figures", roughly)
+    fit_stacks_of_two_folds(monkeypatch)
     monkeypatch.setattr(fusion, "head_branch", untrained_head)
     monkeypatch.setattr(fusion, "recipe_for", lambda settings, watch: (untrained_head("face"),))
     monkeypatch.setattr(stack_training, "write_report", lambda *given: None)
@@ -194,7 +199,7 @@ def trained(
         csv.writer(file).writerows([["path", "label", "subject", "split"], *rows])
     said: list[str] = []
     problems: list[str] = []
-    with quick_fits(epochs=2):
+    with quick_fits(epochs=1):
         bundle = train(
             folder / "lab.csv",
             folder / "bundle",
@@ -571,7 +576,13 @@ class TestInterrupted:
         train_arrays(*tables(), out=tmp_path / "out", n_folds=2, seed=1, log=lines.append)
         assert "fold 1 of 2" in lines
 
-    @pytest.mark.parametrize("end", [OSError(errno.ENOSPC, "No space left on device"), StopError()])
+    @pytest.mark.parametrize(
+        "end",
+        [
+            OSError(errno.ENOSPC, "No space left on device"),
+            pytest.param(StopError(), marks=pytest.mark.slow),
+        ],
+    )
     def test_a_full_disk_or_a_stop_leaves_no_half_written_bundle(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Exception
     ) -> None:
