@@ -47,6 +47,12 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--out", metavar="DIR", help="folder for --formats (default: the current one)"
     )
+    add_decision_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_decision_options(parser: Any) -> None:
+    """Give a command the options that say how clips are decided on, and what becomes of faces."""
     parser.add_argument(
         "--runtime",
         choices=("onnx", "keras"),
@@ -66,12 +72,6 @@ def add(commands: Any) -> None:
         help="skill: a label only where it was measured to be better than chance (default); "
         "always: the most probable one",
     )
-    add_face_options(parser)
-    parser.set_defaults(run=run)
-
-
-def add_face_options(parser: Any) -> None:
-    """Give a command the options that say what becomes of faces."""
     parser.add_argument(
         "--require-face",
         action="store_true",

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cryvision.commands.classify import add_face_options, written_formats
+from cryvision.commands.classify import add_decision_options, written_formats
 from cryvision.commands.terminal import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -89,26 +89,7 @@ def _add_result_options(parser: Any) -> None:
     parser.add_argument(
         "--formats-dir", metavar="DIR", help="folder for --formats (default: FILE.clips)"
     )
-    parser.add_argument(
-        "--runtime",
-        choices=("onnx", "keras"),
-        default="onnx",
-        help="onnx starts at once (default); keras runs the original models",
-    )
-    parser.add_argument(
-        "--smooth",
-        type=float,
-        metavar="SECONDS",
-        help="length of the rolling prediction deque (default: the bundle's)",
-    )
-    parser.add_argument(
-        "--label-policy",
-        choices=("skill", "always"),
-        default="skill",
-        help="skill: a label only where it was measured to be better than chance (default); "
-        "always: the most probable one",
-    )
-    add_face_options(parser)
+    add_decision_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:

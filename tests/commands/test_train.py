@@ -138,8 +138,6 @@ def test_a_stopped_training_says_that_it_can_be_gone_on_with(
     ("options", "said"),
     [
         ((), "--out"),
-        (("--out", "mine", "--arch", "best"), "'best'"),
-        (("--out", "mine", "--protocol", "best"), "'best'"),
         (("--out", "mine", "--gate", "maybe"), "'maybe'"),
         (("--out", "mine", "--face-mode", "prettiest"), "'prettiest'"),
         (("--out", "mine", "--embed-every", "0"), "embed_every_frames must be 1 to"),
@@ -203,3 +201,14 @@ def test_required_faces_that_cannot_be_looked_at_end_the_training(
     assert (done.code, done.out) == (1, "")
     assert "cryvision fetch backbone" in done.err.splitlines()[-1]
     assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("option", ["--arch", "--protocol"])
+def test_unknown_systems_and_protocols_are_refused_at_once(
+    run: Any, folder: Path, tmp_path: Path, option: str
+) -> None:
+    done = run("train", folder, "--out", tmp_path / "mine", option, "best")
+    assert (done.code, done.out) == (2, "")
+    assert "must be one of" in done.err
+    assert "got 'best'" in done.err
+    assert not any(tmp_path.iterdir())
