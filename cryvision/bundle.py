@@ -153,6 +153,20 @@ class Bundle:
             raise BundleError(f"{where}: must have {n_outputs} outputs; got {model.n_outputs}")
         return model
 
+    def keeping_models(self) -> Bundle:
+        """Give the same bundle, which loads each model once: for many clips in one process."""
+        kept: dict[tuple[str, str], runtimes.Model] = {}
+
+        class KeepingBundle(Bundle):
+            def model(self, part: Part | str, runtime: str = "onnx") -> runtimes.Model:
+                key = (part if isinstance(part, str) else part.name, runtime)
+                if key not in kept:
+                    kept[key] = super().model(part, runtime)
+                return kept[key]
+
+        columns = (field.name for field in dataclasses.fields(self))
+        return KeepingBundle(**{name: getattr(self, name) for name in columns})
+
     def predict_arrays(
         self, features: Mapping[str, ArrayLike], runtime: str = "onnx"
     ) -> np.ndarray:

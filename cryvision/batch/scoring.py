@@ -13,14 +13,13 @@ from cryvision.batch import remote
 from cryvision.batch.job import Job
 from cryvision.batch.rows import failed_row, scored_row
 from cryvision.batch.sources import ListedClip
-from cryvision.bundle import Bundle, Part
+from cryvision.bundle import Bundle
 from cryvision.classifier import StreamClassifier
 from cryvision.errors import BundleError, CryvisionError, MediaError
 from cryvision.inputs import media
 from cryvision.inputs.pitch import PitchStream, PitchTrack
 from cryvision.outputs import files
 from cryvision.result import Classification
-from cryvision.runtime import Model
 
 # Written from the clip itself, which a URL does not name on this machine.
 _READS_THE_CLIP = ("png", "mp4", "mp4-blurred")
@@ -49,7 +48,7 @@ class ClipScorer:
                 f"{job.bundle_sha256[:12]}...; got {bundle.sha256[:12]}..."
             )
         self._job = job
-        self._bundle = _loaded_once(bundle)
+        self._bundle = bundle.keeping_models()
         # Loads the models, and refuses settings that no clip can be scored with.
         self._new_stream("")
 
@@ -122,18 +121,3 @@ class ClipScorer:
         for path, formats in by_path.items():
             named = dataclasses.replace(result, path=path)
             files.write(named, folder, formats, place.name)
-
-
-def _loaded_once(bundle: Bundle) -> Bundle:
-    """Return the same bundle, which keeps the models that it has loaded."""
-    loaded: dict[tuple[str, str], Model] = {}
-
-    class LoadedBundle(Bundle):
-        def model(self, part: Part | str, runtime: str = "onnx") -> Model:
-            key = (part if isinstance(part, str) else part.name, runtime)
-            if key not in loaded:
-                loaded[key] = super().model(part, runtime)
-            return loaded[key]
-
-    fields = dataclasses.fields(bundle)
-    return LoadedBundle(**{field.name: getattr(bundle, field.name) for field in fields})

@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.bundle import Bundle
     from cryvision.outputs.files import stems
 
-    bundle = Bundle.load(options.bundle)
+    bundle = Bundle.load(options.bundle).keeping_models()
     names = stems(options.paths)
     n_failed = 0
     for path, stem in zip(options.paths, names, strict=True):

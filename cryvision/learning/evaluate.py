@@ -165,6 +165,7 @@ class Heard:
 def _hear(material: Material, bundle: Bundle, runtime: str, say: Log) -> Heard:
     """Classify every clip once; only what is measured of it is kept."""
     heard = Heard(FrameScores(len(bundle.labels)))
+    bundle = bundle.keeping_models()
     stretches = material.stretches
     say(f"{len(stretches)} clips to classify")
     for number, stretch in enumerate(stretches, start=1):
