@@ -164,8 +164,7 @@ class Bundle:
                     kept[key] = super().model(part, runtime)
                 return kept[key]
 
-        columns = (field.name for field in dataclasses.fields(self))
-        return KeepingBundle(**{name: getattr(self, name) for name in columns})
+        return KeepingBundle(**vars(self))
 
     def predict_arrays(
         self, features: Mapping[str, ArrayLike], runtime: str = "onnx"
