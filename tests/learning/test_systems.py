@@ -29,6 +29,11 @@ SAME = 1e-4
 """ONNX and Keras sum in another order."""
 
 DEEP = ("deepinfant-v2", "deepinfant-v1", "deepinfant-vggish", "tinytoes")
+MARKED_DEEP = [
+    pytest.param(name, marks=() if name == "tinytoes" else pytest.mark.slow) for name in DEEP
+]
+"""One deep system is fitted in the default run; three more would take a minute."""
+
 CLASSICAL = tuple(name for name in SYSTEMS if name.endswith("-mfcc"))
 
 
@@ -91,11 +96,11 @@ def table(path: Path, bundle: Bundle, runtime: str) -> np.ndarray:
 
 
 class TestTraining:
-    @pytest.mark.parametrize("name", [*DEEP, *CLASSICAL])
+    @pytest.mark.parametrize("name", [*MARKED_DEEP, *CLASSICAL])
     def test_it_tells_sounds_of_subjects_it_has_not_heard(self, name: str, trained) -> None:
         assert trained(name).accuracy > LEARNT_ACCURACY
 
-    @pytest.mark.parametrize("name", [*DEEP, *CLASSICAL])
+    @pytest.mark.parametrize("name", [*MARKED_DEEP, *CLASSICAL])
     def test_its_bundle_classifies_a_file_as_keras_does(
         self, name: str, trained, wav: Path
     ) -> None:
@@ -111,6 +116,7 @@ class TestTraining:
         self.test_it_tells_sounds_of_subjects_it_has_not_heard("tinytoes-resnet50", trained)
         self.test_its_bundle_classifies_a_file_as_keras_does("tinytoes-resnet50", trained, wav)
 
+    @pytest.mark.slow
     def test_the_same_seed_gives_the_same_network(self) -> None:
         chosen = small("deepinfant-vggish").with_network(width=2, epochs=1)
         samples = samples_of(chosen)
