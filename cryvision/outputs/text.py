@@ -31,7 +31,7 @@ _SUBJECTS = {
     "pattern": "subjects known from file names",
     "manifest": "subjects known from a manifest",
     "file": "each file taken for a subject of its own",
-    "not kept apart": "subjects on both sides, so no measure of skill",
+    "not kept apart": "subjects on both sides",
 }
 
 
