@@ -59,15 +59,16 @@ CODECS = tuple(_CODECS)
 """Names for :func:`code`; the first six are telephony at 8 kHz."""
 
 
-def _checked(samples: np.ndarray, name: str = "samples") -> np.ndarray:
+def checked(samples: np.ndarray, name: str = "samples") -> np.ndarray:
+    """Give samples back, or refuse with ConfigError what is not finite sound of shape (n,)."""
     samples = np.asarray(samples)
     if samples.ndim != 1 or samples.dtype.kind != "f":
         raise ConfigError(
-            f"{name} must be floating-point sound of shape (n,); got {samples.dtype} of shape "
-            f"{samples.shape}"
+            f"{name} must be finite floating-point sound of shape (n,); got "
+            f"{samples.dtype} of shape {samples.shape}"
         )
     if not np.isfinite(samples).all():
-        raise ConfigError(f"{name} must be finite; got NaN or infinity")
+        raise ConfigError(f"{name} must be finite floating-point sound; got NaN or infinity")
     return samples
 
 
@@ -108,7 +109,7 @@ def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
     ConfigError
         On a factor outside its range, or samples that are not finite sound.
     """
-    samples = _checked(samples)
+    samples = checked(samples)
     if not SPEED_FACTORS[0] <= factor <= SPEED_FACTORS[1]:
         raise ConfigError(
             f"factor must be {SPEED_FACTORS[0]:g} to {SPEED_FACTORS[1]:g}; got {factor:g}"
@@ -148,7 +149,7 @@ def add_noise(
     ConfigError
         When samples or noise are not finite sound, or the ratio is not finite.
     """
-    samples, noise = _checked(samples), _checked(noise, "noise")
+    samples, noise = checked(samples), checked(noise, "noise")
     if not np.isfinite(snr_db):
         raise ConfigError(f"snr_db must be finite; got {snr_db:g}")
     if not samples.any() or not noise.any():
@@ -185,7 +186,7 @@ def equalise(samples: np.ndarray, rng: np.random.Generator, strength_db: float =
     ConfigError
         On a strength that is negative or not finite, or samples that are not finite sound.
     """
-    samples = _checked(samples)
+    samples = checked(samples)
     if not 0 <= strength_db < np.inf:
         raise ConfigError(f"strength_db must be 0 or more and finite; got {strength_db:g}")
     n_fft = _fast_length(len(samples) + 1024)
@@ -219,7 +220,7 @@ def reverberate(samples: np.ndarray, rng: np.random.Generator, rt60_seconds: flo
     ConfigError
         On a time that is not positive or above 5 s, or samples that are not finite sound.
     """
-    samples = _checked(samples)
+    samples = checked(samples)
     if not 0 < rt60_seconds <= 5:
         raise ConfigError(f"rt60_seconds must be above 0 and at most 5; got {rt60_seconds:g}")
     times_s = np.arange(int(rt60_seconds * SAMPLE_RATE_HZ) + 1) / SAMPLE_RATE_HZ
@@ -258,7 +259,7 @@ def change_level(samples: np.ndarray, gain_db: float, clip: bool = False) -> np.
     """
     if not np.isfinite(gain_db):
         raise ConfigError(f"gain_db must be finite; got {gain_db:g}")
-    changed = (_checked(samples) * 10 ** (gain_db / 20)).astype(np.float32)
+    changed = (checked(samples) * 10 ** (gain_db / 20)).astype(np.float32)
     return np.clip(changed, -1, 1) if clip else changed
 
 
@@ -288,7 +289,7 @@ def code(samples: np.ndarray, codec: str) -> np.ndarray:
     MediaError
         When ffmpeg fails or does not come to an end.
     """
-    samples = _checked(samples)
+    samples = checked(samples)
     if codec not in _CODECS:
         raise ConfigError(f"codec must be one of {', '.join(CODECS)}; got {codec!r}")
     program = find_ffmpeg()

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
-from cryvision.inputs.augment import change_speed
+from cryvision.inputs.augment import change_speed, checked
 
 STRETCH_FACTORS = (0.5, 2.0)
 LARGEST_SEMITONES = 12.0
@@ -43,7 +43,7 @@ def stretch_time(samples: np.ndarray, factor: float) -> np.ndarray:
     ConfigError
         On a factor outside its range, or samples that are not finite sound.
     """
-    samples = _checked(samples)
+    samples = checked(samples)
     if not STRETCH_FACTORS[0] <= factor <= STRETCH_FACTORS[1]:
         raise ConfigError(
             f"factor must be {STRETCH_FACTORS[0]:g} to {STRETCH_FACTORS[1]:g}; got {factor:g}"
@@ -88,7 +88,7 @@ def shift_pitch(samples: np.ndarray, semitones: float) -> np.ndarray:
     ConfigError
         On a shift outside its range, or samples that are not finite sound.
     """
-    samples = _checked(samples)
+    samples = checked(samples)
     if not abs(semitones) <= LARGEST_SEMITONES:
         raise ConfigError(
             f"semitones must be {-LARGEST_SEMITONES:g} to {LARGEST_SEMITONES:g}; got {semitones:g}"
@@ -110,7 +110,7 @@ def shift_time(samples: np.ndarray, seconds: float) -> np.ndarray:
     ConfigError
         On a time that is not finite, or samples that are not finite sound.
     """
-    samples = _checked(samples)
+    samples = checked(samples)
     if not np.isfinite(seconds):
         raise ConfigError(f"seconds must be finite; got {seconds:g}")
     n_moved = round(seconds * SAMPLE_RATE_HZ)
@@ -120,16 +120,6 @@ def shift_time(samples: np.ndarray, seconds: float) -> np.ndarray:
     else:
         moved[:n_moved] = samples[-n_moved:]
     return moved
-
-
-def _checked(samples: np.ndarray) -> np.ndarray:
-    samples = np.asarray(samples)
-    if samples.ndim != 1 or samples.dtype.kind != "f" or not np.isfinite(samples).all():
-        raise ConfigError(
-            "samples must be finite floating-point sound of shape (n,); got "
-            f"{samples.dtype} of shape {samples.shape}"
-        )
-    return samples
 
 
 def _window() -> np.ndarray:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cryvision.models.calibration import calibration_layer_class
+from cryvision.models.pictures import BATCH_NORM_MOMENTUM, picture_of_window
 
 if TYPE_CHECKING:
     import keras
@@ -27,9 +28,6 @@ N_CONVOLUTIONS = 3
 SQUEEZE_RATIO = 16
 LSTM_PER_WIDTH = 8
 DROPOUT = 0.3
-
-BATCH_NORM_MOMENTUM = 0.9
-"""Runs are short: at 0.99 the averages would not arrive."""
 
 
 def build_cnn_lstm(
@@ -68,8 +66,7 @@ def build_cnn_lstm(
     import keras
     from keras import layers
 
-    window = keras.Input((n_frames, n_bands), name=feature)
-    x = layers.Reshape((n_frames, n_bands, 1))(scaling(window))
+    window, x = picture_of_window(scaling, n_frames, n_bands, feature)
     for i in range(N_CONVOLUTIONS):
         x = layers.Conv2D(width * 2**i, 3, padding="same")(x)
         x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x)

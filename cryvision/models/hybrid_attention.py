@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryvision.models.calibration import calibration_layer_class
+from cryvision.models.pictures import BATCH_NORM_MOMENTUM, picture_of_window
 
 if TYPE_CHECKING:
     import keras
@@ -31,9 +32,6 @@ POOLS = ((2, 2), (2, 2), (2, 4), (1, 4))
 N_HEADS = 4
 LSTM_PER_WIDTH = 4
 DROPOUT = 0.2
-
-BATCH_NORM_MOMENTUM = 0.9
-"""Runs are short: at 0.99 the averages would not arrive."""
 
 
 def build_hybrid_attention(
@@ -70,8 +68,7 @@ def build_hybrid_attention(
     import keras
     from keras import layers
 
-    window = keras.Input((n_frames, n_columns), name=feature)
-    x = layers.Reshape((n_frames, n_columns, 1))(scaling(window))
+    window, x = picture_of_window(scaling, n_frames, n_columns, feature)
     for channels, pool in zip(CHANNELS, POOLS, strict=True):
         x = layers.Conv2D(channels * width, 3, padding="same", activation="relu")(x)
         x = layers.Dropout(DROPOUT)(x)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryvision.errors import ConfigError
 from cryvision.models.calibration import calibration_layer_class
+from cryvision.models.pictures import BATCH_NORM_MOMENTUM, picture_of_window
 
 if TYPE_CHECKING:
     import keras
@@ -32,9 +33,6 @@ VGG_STAGES = ((1, 1), (1, 2), (2, 4), (2, 8))
 
 EMBEDDING_PER_WIDTH = 2
 DROPOUT = 0.3
-
-BATCH_NORM_MOMENTUM = 0.9
-"""Runs are short: at 0.99 the averages would not arrive."""
 
 
 def build_mel_resnet(
@@ -75,14 +73,12 @@ def build_mel_resnet(
     ConfigError
         On another number of layers.
     """
-    import keras
     from keras import layers
 
     if n_layers not in STAGES:
         raise ConfigError(f"n_layers must be one of {', '.join(map(str, STAGES))}; got {n_layers}")
     block = _bottleneck_block if n_layers >= BOTTLENECK_FROM else _basic_block
-    window = keras.Input((n_frames, n_bands), name=feature)
-    x = layers.Reshape((n_frames, n_bands, 1))(scaling(window))
+    window, x = picture_of_window(scaling, n_frames, n_bands, feature)
     x = _convolved(x, width, 7, stride=2)
     x = layers.MaxPooling2D(3, strides=2, padding="same")(layers.ReLU()(x))
     for stage, n_blocks in enumerate(STAGES[n_layers]):
@@ -109,11 +105,9 @@ def build_vggish(
 
     Parameters and returned model are as of `build_mel_resnet`; windows are at least 16 x 16.
     """
-    import keras
     from keras import layers
 
-    window = keras.Input((n_frames, n_bands), name=feature)
-    x = layers.Reshape((n_frames, n_bands, 1))(scaling(window))
+    window, x = picture_of_window(scaling, n_frames, n_bands, feature)
     for n_convolutions, channels in VGG_STAGES:
         for _ in range(n_convolutions):
             x = layers.ReLU()(_convolved(x, channels * width, 3))
