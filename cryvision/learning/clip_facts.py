@@ -81,12 +81,8 @@ class ClipFacts:
 
     @property
     def name(self) -> str:
-        """The path, with the stretch where the clip is one."""
-        clip = self.clip
-        if clip.start_s is None and clip.end_s is None:
-            return str(clip.path)
-        end = "end" if clip.end_s is None else f"{clip.end_s:g} s"
-        return f"{clip.path} from {clip.start_s or 0.0:g} to {end}"
+        """The clip's name."""
+        return self.clip.name
 
 
 def read_facts(

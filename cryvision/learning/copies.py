@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryvision.inputs.audio import LEVEL_FLOOR_DBFS
-from cryvision.learning.clip_facts import ClipFacts
+from cryvision.learning.clip_facts import ClipFacts, read_facts
+from cryvision.learning.datasets import LabelledClip
 from cryvision.learning.duplicates import find_copies
 
 SAME_FILE, SAME_SOUND, NEAR, ALTERED = "same file", "same sound", "near copy", "altered copy"
@@ -55,6 +56,21 @@ class CopyPair:
     semitones: float
     labels: tuple[str, str]
     subjects: tuple[str, str]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every sample is the same."""
+        return self.kind in (SAME_FILE, SAME_SOUND)
+
+
+def copies_among(clips: Sequence[LabelledClip]) -> list[CopyPair]:
+    """Read clips and find those that hold the same sound; see `copies_of`.
+
+    Clips of the same name are looked at once, and those without sound, or that cannot be read, not
+    at all.
+    """
+    once = {clip.name: clip for clip in clips}
+    return copies_of([one for one in read_facts(list(once.values())) if one.problem is None])
 
 
 def copies_of(facts: Sequence[ClipFacts]) -> list[CopyPair]:

@@ -90,6 +90,14 @@ class LabelledClip:
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
     copy: int = 0
 
+    @property
+    def name(self) -> str:
+        """The path, with the stretch where the clip is one; altered copies have the same."""
+        if self.start_s is None and self.end_s is None:
+            return str(self.path)
+        end = "end" if self.end_s is None else f"{self.end_s:g} s"
+        return f"{self.path} from {self.start_s or 0.0:g} to {end}"
+
 
 @dataclass(frozen=True)
 class Dataset:

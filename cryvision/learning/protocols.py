@@ -7,7 +7,6 @@ they do to a figure: nothing measured by them is ever taken for skill.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from cryvision.errors import ConfigError
 from cryvision.learning.splits import grouped_folds
 
 if TYPE_CHECKING:
+    from cryvision.learning.copies import CopyPair
     from cryvision.learning.datasets import Dataset, LabelledClip
 
 HOLDOUT_FOLDS = 5
@@ -183,27 +183,57 @@ def kept_apart(by: Protocol, clips: Sequence[LabelledClip]) -> list[str]:
     return [f"clip {number}" for number in range(len(clips))]
 
 
-def overlap(clips: Sequence[LabelledClip], folds: Sequence[np.ndarray]) -> dict[str, int]:
+def overlap(
+    clips: Sequence[LabelledClip], folds: Sequence[np.ndarray], copies: Sequence[CopyPair] = ()
+) -> dict[str, int]:
     """Count what is on both sides of a division.
+
+    Parameters
+    ----------
+    clips : sequence of LabelledClip
+    folds : sequence of ndarray of int
+        See `divide`.
+    copies : sequence of CopyPair
+        What `cryvision.learning.copies.copies_among` found among the clips.
 
     Returns
     -------
     dict of str to int
         ``subjects``: of clips that are judged, and of some that are learnt from at the same time.
-        ``same_files``: clips that are judged, of whose file or an altered copy of it a model has
-        learnt; stretches of one file are not the same.
+        The others count clips that are judged, each as the closest of them: ``same_files``, of
+        whose file or an altered copy of it a model has learnt (stretches of one file are not the
+        same); ``duplicates``, whose sound is in another file, sample for sample, that it has learnt
+        from; ``near_duplicates``, whose sound is in one that is coded, cut or altered differently.
     """
+    names = [clip.name for clip in clips]
+    exact = _joined(names, [copy for copy in copies if copy.is_exact])
+    alike = _joined(names, copies)
     shared_subjects: set[str] = set()
-    n_same = 0
-    everything = np.arange(len(clips))
+    counts = dict.fromkeys(("same_files", "duplicates", "near_duplicates"), 0)
     for fold in folds:
-        rest = np.setdiff1d(everything, fold)
+        rest = np.setdiff1d(np.arange(len(clips)), fold)
         known = {clips[number].subject for number in rest}
         shared_subjects |= known & {clips[number].subject for number in fold}
-        learnt = Counter(_stretch(clips[number]) for number in rest)
-        n_same += sum(_stretch(clips[number]) in learnt for number in fold)
-    return {"subjects": len(shared_subjects), "same_files": n_same}
+        sounds = {
+            kind: (sound_of, {sound_of[number] for number in rest})
+            for kind, sound_of in zip(counts, (names, exact, alike), strict=True)
+        }
+        for number in fold:
+            shared = [kind for kind, (of, learnt) in sounds.items() if of[number] in learnt]
+            if shared:
+                counts[shared[0]] += 1
+    return {"subjects": len(shared_subjects), **counts}
 
 
-def _stretch(clip: LabelledClip) -> tuple[str, float | None, float | None]:
-    return str(clip.path), clip.start_s, clip.end_s
+def _joined(names: Sequence[str], copies: Sequence[CopyPair]) -> list[str]:
+    """Give each clip one name for all that are copies of one another, over any number of steps."""
+    parent = {name: name for name in names}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    for copy in copies:
+        parent[root(copy.second)] = root(copy.first)
+    return [root(name) for name in names]

@@ -1,0 +1,266 @@
+"""What the reproductions of published systems share: a system judged under a protocol.
+
+A system hears every window of a clip, without a gate, as the published ones had none, and a clip
+gets the mean of its windows. Nothing is calibrated: the pull of a calibration to the commonest
+class would hide what a leak does.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import recordings
+
+from cryvision.config import SoundConfig
+from cryvision.learning import branches, crossvalidation, evaluation
+from cryvision.learning.branches import Branch, Rows
+from cryvision.learning.clip_windows import crying_windows
+from cryvision.learning.copies import CopyPair
+from cryvision.learning.crossvalidation import Measured, clip_means
+from cryvision.learning.datasets import CLEANED_FOLDER, Dataset, find_labelled_clips
+from cryvision.learning.protocols import (
+    PROTOCOLS,
+    Protocol,
+    divide,
+    kept_apart,
+    overlap,
+    with_copies,
+)
+from cryvision.learning.stacking import Samples, class_shares
+
+N_FOLDS = 5
+
+FOUR_CLASSES = ("belly_pain", "discomfort", "hungry", "tired")
+N_HUNGRY = 38
+"""Clips of four classes: all 16 of belly pain, 27 of discomfort and 24 of tired of the cleaned
+donateacry-corpus, and 38 of hungry, as far as the article of Cha & Bae tells which it had."""
+
+FIGURES = {
+    "accuracy": lambda labels, called, weights: float(
+        np.average(labels == called, weights=weights)
+    ),
+    "balanced_accuracy": evaluation.balanced_accuracy,
+    "macro_f1": evaluation.macro_f1,
+}
+"""By clip; each takes labels, answers, and how often each clip counts."""
+
+RANGE_OF_CHANCE = (0.10, 0.30)
+"""Where macro F1 and balanced accuracy of five classes lie for a model that knows no reason; above
+it a leak is to be suspected."""
+
+
+def say(line: str) -> None:
+    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+
+
+def five_classes() -> Dataset:
+    """All clips of the cleaned donateacry-corpus."""
+    return find_labelled_clips(recordings.data_folder() / "donateacry-corpus" / CLEANED_FOLDER)
+
+
+def four_classes(seed: int) -> Dataset:
+    """The clips of `FOUR_CLASSES`; those of hungry are drawn."""
+    found = five_classes()
+    clips = [clip for clip in found.clips if clip.label in FOUR_CLASSES]
+    hungry = [number for number, clip in enumerate(clips) if clip.label == "hungry"]
+    left_out = set(np.random.default_rng(seed).permutation(hungry)[N_HUNGRY:].tolist())
+    return replace(found, clips=tuple(c for i, c in enumerate(clips) if i not in left_out))
+
+
+@dataclass(frozen=True)
+class Material:
+    """Clips as one protocol divides them, and their windows.
+
+    Attributes
+    ----------
+    data : Dataset
+        With the copies that the protocol made.
+    classes : tuple of str
+    samples : Samples
+        Subjects are what the protocol keeps apart.
+    folds : list of ndarray of int
+    on_both_sides : dict of str to int
+    """
+
+    data: Dataset
+    classes: tuple[str, ...]
+    samples: Samples
+    folds: list[np.ndarray]
+    on_both_sides: dict[str, int]
+
+    @property
+    def labels(self) -> np.ndarray:
+        return np.array([self.classes.index(clip.label) for clip in self.data.clips])
+
+    def asked_for(self, labels: np.ndarray, by: Protocol, seed: int) -> Material:
+        """Give the same clips other labels, and divide them anew."""
+        clips = tuple(
+            replace(clip, label=self.classes[label])
+            for clip, label in zip(self.data.clips, labels, strict=True)
+        )
+        data = replace(self.data, clips=clips)
+        samples = replace(self.samples, labels=labels[self.samples.clips.astype(int)])
+        return replace(self, data=data, samples=samples, folds=divide(by, data, N_FOLDS, seed))
+
+
+def material(
+    by: Protocol,
+    data: Dataset,
+    sounds: Mapping[str, SoundConfig],
+    seed: int,
+    copies: Sequence[CopyPair] = (),
+) -> Material:
+    """Divide clips by a protocol, and compute their windows."""
+    classes = tuple(sorted({clip.label for clip in data.clips}))
+    data = with_copies(by, data, seed)
+    samples, unreadable = crying_windows(data.clips, classes, sounds, None)
+    if unreadable:
+        raise SystemExit("\n".join(unreadable.values()))
+    apart = np.array(kept_apart(by, data.clips))
+    folds = divide(by, data, N_FOLDS, seed)
+    return Material(
+        data,
+        classes,
+        replace(samples, subjects=apart[samples.clips.astype(int)]),
+        folds,
+        overlap(data.clips, folds, copies),
+    )
+
+
+def judged(branch: Branch, given: Material, seed: int) -> Measured:
+    """Fit a branch once for each fold of clips, without them, and let it judge them."""
+    samples, labels, n_classes = given.samples, given.labels, len(given.classes)
+    clip_of_row = samples.clips.astype(int)
+    table = np.zeros((len(labels), n_classes))
+    prior, fold_of_clip = np.zeros_like(table), np.full(len(labels), -1)
+    for number, fold in enumerate(given.folds):
+        test = np.isin(clip_of_row, fold)
+        known = samples[np.flatnonzero(~test)]
+        weights = branches.class_weights(known.labels, known.clips, n_classes)
+        rows = Rows(known.features[branch.feature], known.labels, weights, known.subjects)
+        model, _ = branch.fit(rows, n_classes, seed)
+        told = branches.predict(model, samples.features[branch.feature][test])
+        table[fold] = clip_means(told, clip_of_row[test], prior)[fold]
+        prior[fold] = class_shares(np.delete(labels, fold), n_classes)
+        fold_of_clip[fold] = number
+    tested = np.flatnonzero(fold_of_clip >= 0)
+    subjects = np.array([clip.subject for clip in given.data.clips])
+    return Measured(
+        "clip", labels[tested], table[tested], prior[tested], subjects[tested], fold_of_clip[tested]
+    )
+
+
+def summary(runs: Sequence[Measured], is_clean: bool) -> dict[str, Any]:
+    """Mean figures over seeds; with intervals over subjects where these were kept apart.
+
+    AUC is one class against the rest, the mean over classes and folds, never pooled.
+    """
+    subjects = np.concatenate([run.subjects for run in runs])
+    of_run = np.repeat(np.arange(len(runs)), [len(run.labels) for run in runs])
+    found: dict[str, Any] = {}
+    for name, figure in FIGURES.items():
+
+        def mean(weights: np.ndarray, figure: Any = figure) -> float:
+            return float(
+                np.mean(
+                    [
+                        figure(run.labels, run.probabilities.argmax(axis=1), weights[of_run == i])
+                        for i, run in enumerate(runs)
+                    ]
+                )
+            )
+
+        if is_clean:
+            value, *interval = evaluation.subject_bootstrap(subjects, mean)
+            found[name] = {"value": value, "interval": interval}
+        else:
+            found[name] = mean(np.ones(len(subjects), np.int64))
+    found["auc_by_fold"] = float(np.mean([crossvalidation.fold_auc(run) for run in runs]))
+    by_run = [figure_of(run, "balanced_accuracy" if is_clean else "accuracy") for run in runs]
+    if len(runs) > 1:
+        found["deviation_between_seeds"] = float(np.std(by_run, ddof=1))
+    return found
+
+
+def figure_of(run: Measured, name: str) -> float:
+    """One of `FIGURES` of one run."""
+    return float(FIGURES[name](run.labels, run.probabilities.argmax(axis=1), None))
+
+
+def value_of(figure: Any) -> float:
+    """A figure, with or without its interval."""
+    return float(figure["value"] if isinstance(figure, Mapping) else figure)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Systems under one protocol, with several seeds.
+
+    Attributes
+    ----------
+    by : Protocol
+    on_both_sides : list of dict of str to int
+        By seed.
+    runs : dict of str to list of Measured
+        System to its clips as judged, by seed.
+    """
+
+    by: Protocol
+    on_both_sides: list[dict[str, int]]
+    runs: dict[str, list[Measured]]
+
+    def figures(self) -> dict[str, Any]:
+        """Summary of each system."""
+        return {name: summary(runs, self.by.is_clean) for name, runs in self.runs.items()}
+
+
+def compare(
+    protocol_name: str,
+    seeds: Sequence[int],
+    data_of: Callable[[int], Dataset],
+    sounds: Mapping[str, SoundConfig],
+    systems: Mapping[str, Branch],
+    copies: Sequence[CopyPair],
+) -> Comparison:
+    """Judge systems that hear the same windows."""
+    by = PROTOCOLS[protocol_name]
+    sides, runs = [], {name: [] for name in systems}
+    for seed in seeds:
+        given = material(by, data_of(seed), sounds, seed, copies)
+        sides.append(given.on_both_sides)
+        for name, branch in systems.items():
+            started = time.time()
+            runs[name].append(judged(branch, given, seed))
+            say(
+                f"{protocol_name}, {len(given.classes)} classes, seed {seed}, {name}: accuracy "
+                f"{figure_of(runs[name][-1], 'accuracy'):.3f}, {time.time() - started:.0f} s"
+            )
+    return Comparison(by, sides, runs)
+
+
+def demands(asked: Mapping[str, Mapping[str, float]], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Set what a leak must reach, by protocol and system, beside the accuracy that was found."""
+    return {
+        f"{protocol}, {system}": {
+            "at_least": least,
+            "found": value_of(found[protocol][system]["accuracy"]),
+        }
+        for protocol, wanted in asked.items()
+        for system, least in wanted.items()
+    }
+
+
+def beyond_chance(found: Mapping[str, Any]) -> list[str]:
+    """Systems whose figures of five classes lie outside of `RANGE_OF_CHANCE`."""
+    low, high = RANGE_OF_CHANCE
+    return [
+        f"{system}, {name}: {value_of(figures[name]):.3f}"
+        for system, figures in found.items()
+        for name in ("macro_f1", "balanced_accuracy")
+        if not low <= value_of(figures[name]) <= high
+    ]
