@@ -7,6 +7,7 @@ class would hide what a leak does.
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,12 +34,17 @@ from cryvision.learning.protocols import (
 )
 from cryvision.learning.stacking import Samples, class_shares
 
+# It warns of each new graph, and every fit is one.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
 N_FOLDS = 5
 
 FOUR_CLASSES = ("belly_pain", "discomfort", "hungry", "tired")
 N_HUNGRY = 38
 """Clips of four classes: all 16 of belly pain, 27 of discomfort and 24 of tired of the cleaned
 donateacry-corpus, and 38 of hungry, as far as the article of Cha & Bae tells which it had."""
+
+BUCKETS = ("donateacry-android-upload-bucket", "donateacry-ios-upload-bucket")
 
 FIGURES = {
     "accuracy": lambda labels, called, weights: float(
@@ -61,6 +67,18 @@ def say(line: str) -> None:
 def five_classes() -> Dataset:
     """All clips of the cleaned donateacry-corpus."""
     return find_labelled_clips(recordings.data_folder() / "donateacry-corpus" / CLEANED_FOLDER)
+
+
+def nine_classes() -> Dataset:
+    """All clips as the phones sent them, less the stubs; `unknown` is one of the classes."""
+    found = [
+        find_labelled_clips(recordings.data_folder() / "donateacry-corpus" / bucket)
+        for bucket in BUCKETS
+    ]
+    return Dataset(
+        tuple(clip for one in found for clip in one.clips),
+        tuple(line for one in found for line in one.problems),
+    )
 
 
 def four_classes(seed: int) -> Dataset:
