@@ -9,6 +9,7 @@ from pathlib import Path
 from cryvision import bundle as bundles
 from cryvision.bundle import Bundle
 from cryvision.learning.clip_windows import crying_windows
+from cryvision.learning.copies import copies_among
 from cryvision.learning.datasets import find_labelled_clips
 from cryvision.learning.protocols import protocol as find_protocol
 from cryvision.learning.protocols import with_copies
@@ -116,10 +117,12 @@ def train_audio_only(
     for problem in unreadable.values():
         (on_problem or say)(problem)
     data, samples = without_unreadable(data, samples, unreadable)
+    say("looking for copies among the clips")
+    copies = copies_among(data.clips)
     return train_stack(
         data, samples, labels, system.recipe, system.settings, out,
         gate=shipped, n_folds=n_folds, seed=seed, corpus=Path(corpus).name, by=by,
-        about=system.facts(),
+        about=system.facts(), copies=copies,
         overwrite=overwrite, say=say,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
 from cryvision.learning.branches import Branch, Watch, autoencoder_branch, head_branch
 from cryvision.learning.clip_windows import crying_windows
+from cryvision.learning.copies import copies_among
 from cryvision.learning.curve_log import CurveLog
 from cryvision.learning.datasets import Dataset, LabelledClip, find_labelled_clips
 from cryvision.learning.formats import format_warnings
@@ -136,13 +137,15 @@ def train(
     for problem in unreadable.values():
         (on_problem or say)(problem)
     data, samples = without_unreadable(data, samples, unreadable)
+    say("looking for copies among the clips")
+    copies = copies_among(data.clips)
     recipe = system.recipe
     if system.name == CHA_BAE:
         recipe = recipe_for(settings, None if curve_log is None else curve_log.write)
     return train_stack(
         data, samples, labels, recipe, settings, out,
         gate=gate_bundle, n_folds=n_folds, seed=seed, corpus=Path(source).name, by=by,
-        about=system.facts(),
+        about=system.facts(), copies=copies,
         overwrite=overwrite, say=say if curve_log is None else curve_log.following(say),
     )  # fmt: skip
 

@@ -84,9 +84,8 @@ def write_report(
             "subjects": {
                 "n": len(set(clips.subjects.tolist())),
                 "known_from": skill[0]["subjects"],
-                "overlap": shared["subjects"],
             },
-            "clips_on_both_sides": shared["same_files"],
+            "on_both_sides": shared,
             "units": units,
             "per_subject": subject_records([clips, windows], labels),
             "learning_curves": curves,

@@ -68,9 +68,11 @@ def training_text(title: str, record: Mapping[str, Any]) -> str:
 
 def _protocol_line(record: Mapping[str, Any]) -> str:
     subjects = record["subjects"]
+    shared = record["on_both_sides"]
     both_sides = (
-        f"{subjects['overlap']} subjects and the sound of {record['clips_on_both_sides']} judged "
-        "clips were on both sides."
+        f"On both sides were {shared['subjects']} subjects and, of the judged clips, the files of "
+        f"{shared['same_files']}, {shared['duplicates']} duplicates and "
+        f"{shared['near_duplicates']} near-duplicates."
     )
     if record["warning"]:
         return (

@@ -20,6 +20,7 @@ from cryvision.errors import ConfigError
 from cryvision.labelling import NOT_APART
 from cryvision.learning.branches import Branch
 from cryvision.learning.checkpoints import Checkpoints, data_sha256
+from cryvision.learning.copies import CopyPair
 from cryvision.learning.crossvalidation import cross_validate_each, skill_entry
 from cryvision.learning.datasets import Dataset
 from cryvision.learning.protocols import GROUPED, Protocol, divide, kept_apart, overlap
@@ -50,6 +51,7 @@ def train_stack(
     corpus: str,
     by: Protocol = GROUPED,
     about: Mapping[str, Any] | None = None,
+    copies: Sequence[CopyPair] = (),
     overwrite: bool = False,
     say: Log = lambda line: None,
 ) -> Bundle:
@@ -82,6 +84,8 @@ def train_stack(
     about : mapping, optional
         What else tells this training from another, as plain data: of the recipe, folds that were
         finished by another are not taken up.
+    copies : sequence of CopyPair
+        Clips that hold the same sound, from `cryvision.learning.copies.copies_among`.
     overwrite : bool
     say : callable
         Told in a line what is done.
@@ -90,9 +94,14 @@ def train_stack(
     given = has_splits(data)
     apart = np.array(kept_apart(by, data.clips))
     samples = replace(samples, subjects=apart[samples.clips.astype(int)])
-    shared = overlap(data.clips, folds)
+    shared = overlap(data.clips, folds, copies)
     if by.warning:
         say(f"protocol {by.name}, not a measure of skill: {by.warning}")
+    elif n_copies := shared["duplicates"] + shared["near_duplicates"]:
+        say(
+            f"{n_copies} judged clips hold a sound that is learnt from too, under another subject: "
+            "the figures are too good; cryvision audit names the copies"
+        )
     checkpoints = Checkpoints(
         progress_folder(out),
         {
@@ -112,7 +121,7 @@ def train_stack(
         list(sets.values()),
         checkpoints,
         say,
-        stops_on_test=by.stops_on_test and not given,
+        stops_on_test=by.stops_on_test,
     )
     skill = [
         skill_entry(
@@ -184,6 +193,11 @@ def folds_of(
     """
     subjects = [clip.subject for clip in data.clips]
     if has_splits(data):
+        if by is not GROUPED:
+            raise ConfigError(
+                f"clips that a manifest divides by its column 'split' take no protocol; got "
+                f"{by.name}: leave out the one or the other"
+            )
         test = np.array([i for i, clip in enumerate(data.clips) if clip.split == "test"], int)
         rest = np.setdiff1d(np.arange(len(subjects)), test)
         if not len(test) or not len(rest):

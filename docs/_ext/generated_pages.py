@@ -1,4 +1,4 @@
-"""Two directives that write parts of the pages from the code and from the committed results."""
+"""Directives that write parts of the pages from the code and from the committed results."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from command_reference import command_reference
 from docutils import nodes
 from measurements import NoResultsError, describe_result, find_results
+from reproductions import RESULTS, TABLES, read_results
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -41,7 +42,23 @@ class Measured(SphinxDirective):
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
+class Reproduced(SphinxDirective):
+    """``reproduced TABLE``: one table on the published systems, from the committed results."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        try:
+            results = read_results(ROOT)
+        except NoResultsError as error:
+            raise self.error(str(error)) from error
+        for name in results:
+            self.env.note_dependency(str(ROOT / RESULTS / f"{name}.json"))
+        return self.parse_text_to_nodes(TABLES[self.arguments[0]](results))
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("command-reference", CommandReference)
     app.add_directive("measured", Measured)
+    app.add_directive("reproduced", Reproduced)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

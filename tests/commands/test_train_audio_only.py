@@ -115,6 +115,23 @@ def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
 
 
 @pytest.mark.usefixtures("quick")
+def test_copies_under_another_subject_are_told(train: Command, tmp_path: Path) -> None:
+    corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
+    original = corpus / "tired" / phones.clip_name(0, 1, "tired")
+    for phone in range(1, N_PHONES):
+        copy = corpus / "tired" / phones.clip_name(phone, 10 * phone + 1, "tired")
+        copy.write_bytes(original.read_bytes())
+    done = train(corpus, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    # Two folds of four phones: whichever way they fall, each has a copy of what the other learns.
+    (told,) = (line for line in said(done.err) if "learnt from too" in line)
+    assert "cryvision audit names the copies" in told
+    record = json.loads((tmp_path / "out-report" / "report.json").read_text())
+    assert record["on_both_sides"]["duplicates"] == N_PHONES
+    assert record["on_both_sides"]["subjects"] == 0
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_leaky_protocol_warns_wherever_its_figures_stand(
     train: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -131,7 +148,7 @@ def test_a_leaky_protocol_warns_wherever_its_figures_stand(
     assert not has_skill(bundle.skill, "ensemble", ("sound",))
     assert warning in (tmp_path / "out-report" / "report.md").read_text()
     record = json.loads((tmp_path / "out-report" / "report.json").read_text())
-    assert record["clips_on_both_sides"] > 0
+    assert record["on_both_sides"]["same_files"] > 0
 
 
 def _check_bundle(done: Any, out: Path) -> None:
@@ -151,7 +168,9 @@ def _check_report(folder: Path) -> None:
         *("report.json", "report.md", "confusion.png", "reliability.png", "learning_curves.png")
     }
     record = json.loads((folder / "report.json").read_text())
-    assert record["subjects"] == {"n": N_PHONES, "known_from": "pattern", "overlap": 0}
+    assert record["subjects"] == {"n": N_PHONES, "known_from": "pattern"}
+    shared = record["on_both_sides"]  # near-duplicates too: notes of one pitch are alike
+    assert (shared["subjects"], shared["same_files"], shared["duplicates"]) == (0, 0, 0)
     assert set(record["learning_curves"]) == {"branch_mfcc", "branch_stft", "ensemble"}
     assert len(record["learning_curves"]["ensemble"]["loss"]) == N_EPOCHS
     windows = record["units"]["window"]

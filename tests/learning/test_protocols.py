@@ -10,6 +10,7 @@ import pytest
 
 from cryvision.errors import ConfigError
 from cryvision.labelling import NOT_APART, has_skill
+from cryvision.learning.copies import NEAR, SAME_SOUND, CopyPair
 from cryvision.learning.datasets import Dataset, LabelledClip
 from cryvision.learning.protocols import (
     CLIPS_PER_CLASS,
@@ -112,3 +113,28 @@ def test_stretches_of_one_recording_are_not_the_same_clip() -> None:
     ]
     assert overlap(clips, [np.array([1])])["same_files"] == 0
     assert overlap(clips, [np.array([0])])["same_files"] == 1
+
+
+def test_copies_in_other_files_are_counted_as_the_closest_kind() -> None:
+    names = ("a", "a again", "a coded", "b", "c")
+    clips = [
+        LabelledClip(Path(f"{name}.wav"), "hungry", f"baby {i}", "manifest")
+        for i, name in enumerate(names)
+    ]
+
+    def pair(first: int, second: int, kind: str) -> CopyPair:
+        labels, subjects = ("hungry", "hungry"), (clips[first].subject, clips[second].subject)
+        return CopyPair(
+            clips[first].name, clips[second].name, kind, 0.9, 1.0, 0.0, labels, subjects
+        )
+
+    copies = [pair(0, 1, SAME_SOUND), pair(0, 2, NEAR)]
+    nothing = {"subjects": 0, "same_files": 0, "duplicates": 0, "near_duplicates": 0}
+    assert overlap(clips, [np.array([1])], copies) == {**nothing, "duplicates": 1}
+    # What is near a clip is near its duplicate too, which was not compared itself.
+    coded_and_first = [np.array([0, 2])]
+    assert overlap(clips, coded_and_first, copies) == {
+        **nothing, "duplicates": 1, "near_duplicates": 1
+    }  # fmt: skip
+    assert overlap(clips, [np.array([0, 1, 2]), np.array([3])], copies) == nothing
+    assert overlap(clips, [np.array([0])]) == nothing

@@ -70,6 +70,10 @@ def pictures() -> None:
     """Ask for pictures that are drawn."""
 
 
+def both_sides(**counts: int) -> dict[str, int]:
+    return {"subjects": 0, "same_files": 0, "duplicates": 0, "near_duplicates": 0, **counts}
+
+
 def report(folder: Path, clips: Measured | None = None, **changes: Any) -> dict[str, Any]:
     """Write a report, and read its JSON."""
     labels = changes.pop("labels", LABELS)
@@ -80,7 +84,7 @@ def report(folder: Path, clips: Measured | None = None, **changes: Any) -> dict[
         "skill": [entry(found, labels, subjects) for found in (clips, windows)],
         "curves": CURVES,
         "data": Dataset((LabelledClip(Path("a.wav"), "hungry", "baby 0", "pattern"),), ()),
-        "shared": {"subjects": 0, "same_files": 0},
+        "shared": both_sides(),
     }
     write_report(folder, clips, windows, labels, **{**facts, **changes})
     content = (folder / "report.json").read_text(encoding="utf-8")
@@ -128,7 +132,8 @@ def test_a_class_that_is_never_named_or_never_there_is_reported_with_zeros(tmp_p
 def test_subjects_are_counted_and_so_are_those_on_both_sides(tmp_path: Path) -> None:
     clips = measured("clip")
     record = report(tmp_path / "a", clips)
-    assert record["subjects"] == {"n": 6, "known_from": "pattern", "overlap": 0}
+    assert record["subjects"] == {"n": 6, "known_from": "pattern"}
+    assert record["on_both_sides"] == both_sides()
     right = clips.probabilities.argmax(axis=1) == clips.labels
     first = record["per_subject"]["baby 0"]
     assert first["clip"] == {
@@ -137,14 +142,15 @@ def test_subjects_are_counted_and_so_are_those_on_both_sides(tmp_path: Path) -> 
         "labels": {"hungry": 2, "tired": 1},
     }
     assert first["window"]["n"] == 12
-    shared = {"subjects": 1, "same_files": 4}
+    shared = both_sides(subjects=1, same_files=4, near_duplicates=2)
     warning = "the same clip is on both sides"
     record = report(tmp_path / "b", clips, shared=shared, warning=warning)
-    assert record["subjects"]["overlap"] == 1
+    assert record["on_both_sides"] == shared
     text = (tmp_path / "b" / "report.md").read_text()
     assert "No measure of skill" in text
     assert warning in text
-    assert "1 subjects and the sound of 4 judged clips were on both sides" in text
+    assert "On both sides were 1 subjects and, of the judged clips, the files of 4" in text
+    assert "0 duplicates and 2 near-duplicates" in text
 
 
 def test_subjects_that_are_guessed_are_said_to_be(tmp_path: Path) -> None:
