@@ -150,8 +150,12 @@ def material(
     )
 
 
-def judged(branch: Branch, given: Material, seed: int) -> Measured:
-    """Fit a branch once for each fold of clips, without them, and let it judge them."""
+def judged(branch: Branch, given: Material, seed: int, weighted: bool = True) -> Measured:
+    """Fit a branch once for each fold of clips, without them, and let it judge them.
+
+    Classes count the same in training where it is weighted, and as many clips as they have where
+    it is not.
+    """
     samples, labels, n_classes = given.samples, given.labels, len(given.classes)
     clip_of_row = samples.clips.astype(int)
     table = np.zeros((len(labels), n_classes))
@@ -159,7 +163,10 @@ def judged(branch: Branch, given: Material, seed: int) -> Measured:
     for number, fold in enumerate(given.folds):
         test = np.isin(clip_of_row, fold)
         known = samples[np.flatnonzero(~test)]
-        weights = branches.class_weights(known.labels, known.clips, n_classes)
+        if weighted:
+            weights = branches.class_weights(known.labels, known.clips, n_classes)
+        else:
+            weights = branches.clip_weights(known.clips)
         rows = Rows(known.features[branch.feature], known.labels, weights, known.subjects)
         model, _ = branch.fit(rows, n_classes, seed)
         told = branches.predict(model, samples.features[branch.feature][test])
@@ -244,8 +251,9 @@ def compare(
     sounds: Mapping[str, SoundConfig],
     systems: Mapping[str, Branch],
     copies: Sequence[CopyPair],
+    weighted: bool = True,
 ) -> Comparison:
-    """Judge systems that hear the same windows."""
+    """Judge systems that hear the same windows; see `judged`."""
     by = PROTOCOLS[protocol_name]
     sides, runs = [], {name: [] for name in systems}
     for seed in seeds:
@@ -253,7 +261,7 @@ def compare(
         sides.append(given.on_both_sides)
         for name, branch in systems.items():
             started = time.time()
-            runs[name].append(judged(branch, given, seed))
+            runs[name].append(judged(branch, given, seed, weighted))
             say(
                 f"{protocol_name}, {len(given.classes)} classes, seed {seed}, {name}: accuracy "
                 f"{figure_of(runs[name][-1], 'accuracy'):.3f}, {time.time() - started:.0f} s"

@@ -122,6 +122,7 @@ def run(options: argparse.Namespace) -> int:
             gate=options.gate,
             arch=options.arch,
             protocol=options.protocol,
+            augment=options.augment,
             subject_pattern=options.subject_pattern,
             n_folds=options.folds,
             seed=options.seed,

@@ -77,6 +77,14 @@ def add_method_options(parser: Any, *also: str) -> None:
         "subjects apart; random, kfold-10, leak-duplicate, leak-augment and leak-early-stopping "
         "do not, and what they measure is no skill",
     )
+    parser.add_argument(
+        "--augment",
+        type=int,
+        default=0,
+        metavar="N",
+        help="learn from N altered copies of each training clip too: pitch, tempo, time, noise, "
+        "coding (default 0)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -99,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
         gate=options.gate,
         arch=options.arch,
         protocol=options.protocol,
+        augment=options.augment,
         overwrite=options.overwrite,
         log=log,
         on_problem=leave_out,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryvision import bundle as bundles
 from cryvision.bundle import Bundle
+from cryvision.learning.augmentation import altered_copies, check_augment
 from cryvision.learning.clip_windows import crying_windows
 from cryvision.learning.copies import copies_among
-from cryvision.learning.datasets import find_labelled_clips
+from cryvision.learning.datasets import LabelledClip, find_labelled_clips
 from cryvision.learning.protocols import protocol as find_protocol
 from cryvision.learning.protocols import with_copies
 from cryvision.learning.splits import check_numbers
@@ -22,6 +23,7 @@ from cryvision.learning.stack_training import (
     train_stack,
     without_unreadable,
 )
+from cryvision.learning.stacking import Samples
 from cryvision.learning.systems import CRY
 from cryvision.learning.systems import system as find_system
 
@@ -41,6 +43,7 @@ def train_audio_only(
     gate: Bundle | str | os.PathLike[str] | None = None,
     arch: str = "cha-bae",
     protocol: str = "grouped",
+    augment: int = 0,
     overwrite: bool = False,
     log: Log | None = None,
     on_problem: Log | None = None,
@@ -72,6 +75,10 @@ def train_audio_only(
     protocol : str
         One of `cryvision.learning.protocols.PROTOCOLS`: how clips are divided. What is measured by
         one that does not keep subjects apart is never taken for skill.
+    augment : int
+        Altered copies of each training clip, in pitch, tempo, time, noise and coding, that the
+        branches learn from too; see `cryvision.inputs.variation.Variation`. They are made after
+        the division, and none of a clip that is judged is ever learnt from.
     overwrite : bool
         Whether to replace an older bundle.
     log, on_problem : callable, optional
@@ -94,6 +101,7 @@ def train_audio_only(
     check_numbers(n_folds, seed)
     check_places(out, overwrite)
     system, by = find_system(arch), find_protocol(protocol)
+    check_augment(augment, by)
     gated = system.gate == CRY
     shipped = Bundle.load() if gated else None
     if corpus is None:
@@ -107,22 +115,28 @@ def train_audio_only(
     folds_of(data, labels, n_folds, seed, by)  # refuses before the clips are read
     for remark in data.problems:
         say(remark)
-    samples, unreadable = crying_windows(
-        data.clips,
-        labels,
-        system.settings,
-        _chooser(gate) if gated else None,
-        lambda done, total: say(f"clip {done} of {total}") if done % 50 == 0 else None,
-    )
+    chooser = _chooser(gate) if gated else None
+
+    def windows(clips: Sequence[LabelledClip]) -> tuple[Samples, dict[int, str]]:
+        return crying_windows(
+            clips,
+            labels,
+            system.settings,
+            chooser,
+            lambda done, total: say(f"clip {done} of {total}") if done % 50 == 0 else None,
+        )
+
+    samples, unreadable = windows(data.clips)
     for problem in unreadable.values():
         (on_problem or say)(problem)
     data, samples = without_unreadable(data, samples, unreadable)
     say("looking for copies among the clips")
     copies = copies_among(data.clips)
+    altered = altered_copies(data, augment, samples, lambda clips: windows(clips)[0])
     return train_stack(
         data, samples, labels, system.recipe, system.settings, out,
         gate=shipped, n_folds=n_folds, seed=seed, corpus=Path(corpus).name, by=by,
-        about=system.facts(), copies=copies,
+        about=system.facts(), copies=copies, altered=altered,
         overwrite=overwrite, say=say,
     )  # fmt: skip
 

@@ -92,6 +92,7 @@ def cross_validate_each(
     checkpoints: Checkpoints | None = None,
     say: Say = lambda line: None,
     stops_on_test: bool = False,
+    altered: Samples | None = None,
 ) -> list[tuple[Measured, Measured]]:
     """Do what `cross_validate` does, and judge also with some of the branches silenced.
 
@@ -101,6 +102,8 @@ def cross_validate_each(
         Names of the branches that have nothing to say, for each judgement.
     stops_on_test : bool
         Whether the clips that are judged tell when to stop, as in some published figures.
+    altered : Samples, optional
+        Altered copies that the branches learn from too, but for those of subjects that are judged.
 
     Returns
     -------
@@ -132,6 +135,7 @@ def cross_validate_each(
                 seed,
                 say=_numbered(say, number),
                 stop_on=tested if stops_on_test else None,
+                altered=_less(altered, clip_subjects[test]),
             )
             found = {"probabilities": _judged(stack, recipe, tested, n_classes, silenced)}
             if checkpoints:
@@ -180,6 +184,13 @@ def _judged(
         if np.any(spoke):
             table[spoke] = stack.fuse({name: values[spoke] for name, values in heard.items()})
     return judged
+
+
+def _less(altered: Samples | None, subjects: np.ndarray) -> Samples | None:
+    """Leave out the copies of some subjects' clips."""
+    if altered is None:
+        return None
+    return altered[np.flatnonzero(~np.isin(altered.subjects, subjects))]
 
 
 def _numbered(say: Say, fold: int) -> Say:

@@ -14,6 +14,7 @@ from cryvision.branch_inputs import FACE
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
+from cryvision.learning.augmentation import altered_copies, check_augment
 from cryvision.learning.branches import Branch, Watch, autoencoder_branch, head_branch
 from cryvision.learning.clip_windows import crying_windows
 from cryvision.learning.copies import copies_among
@@ -52,6 +53,7 @@ def train(
     gate: str = "cry",
     arch: str = CHA_BAE,
     protocol: str = "grouped",
+    augment: int = 0,
     subject_pattern: str | None = None,
     n_folds: int = 5,
     seed: int = 0,
@@ -88,6 +90,9 @@ def train(
     protocol : str
         One of `cryvision.learning.protocols.PROTOCOLS`: how clips are divided. What is measured by
         one that does not keep subjects apart is never taken for skill.
+    augment : int
+        Altered copies of the sound of each training clip; see
+        `cryvision.train_audio_only`. They have no faces.
     subject_pattern : str, optional
         Regular expression on a clip's path below the source; its first group is the subject.
         Where subjects are known neither so nor from a manifest, each file counts as one, and the
@@ -120,6 +125,7 @@ def train(
     system, by = find_system(arch), find_protocol(protocol)
     looked_at = (face or FaceConfig()) if system.name == CHA_BAE else None
     check_numbers(n_folds, seed)
+    check_augment(augment, by)
     _check_settings(gate, looked_at)
     check_places(out, overwrite)
     curve_log = None if tensorboard is None else CurveLog(tensorboard)
@@ -139,13 +145,20 @@ def train(
     data, samples = without_unreadable(data, samples, unreadable)
     say("looking for copies among the clips")
     copies = copies_among(data.clips)
+    sounds = {name: c for name, c in settings.items() if isinstance(c, SoundConfig)}
+    altered = altered_copies(
+        data,
+        augment if sounds else 0,
+        samples,
+        lambda clips: crying_windows(clips, labels, sounds, gate_bundle, _progress(say))[0],
+    )
     recipe = system.recipe
     if system.name == CHA_BAE:
         recipe = recipe_for(settings, None if curve_log is None else curve_log.write)
     return train_stack(
         data, samples, labels, recipe, settings, out,
         gate=gate_bundle, n_folds=n_folds, seed=seed, corpus=Path(source).name, by=by,
-        about=system.facts(), copies=copies,
+        about=system.facts(), copies=copies, altered=altered,
         overwrite=overwrite, say=say if curve_log is None else curve_log.following(say),
     )  # fmt: skip
 
@@ -264,14 +277,10 @@ def clip_features(
     from cryvision.download import cache_folder
 
     folder = Path(cache) if cache is not None else cache_folder() / "features"
-
-    def progress(done: int, total: int) -> None:
-        say(f"features of clip {done} of {total}")
-
     settings: dict[str, Any] = {**sounds, **({FACE: face} if face else {})}
     try:
         samples, unreadable = crying_windows(
-            data.clips, labels, sounds, gate, progress, face, folder
+            data.clips, labels, sounds, gate, _progress(say), face, folder
         )
     except MissingDependencyError as error:
         if require_face:
@@ -279,7 +288,7 @@ def clip_features(
         say(f"the face branch is left out: {error}")
         del settings[FACE]
         samples, unreadable = crying_windows(
-            data.clips, labels, sounds, gate, progress, None, folder
+            data.clips, labels, sounds, gate, _progress(say), None, folder
         )
     for name in list(settings):
         if not samples.has(name).any():
@@ -288,6 +297,10 @@ def clip_features(
     if not settings:
         raise CryvisionError("training needs clips with sound or a face; none of these has any")
     return _with_anything(samples), unreadable, settings
+
+
+def _progress(say: Log) -> Callable[[int, int], None]:
+    return lambda done, total: say(f"features of clip {done} of {total}")
 
 
 def _with_anything(samples: Samples) -> Samples:

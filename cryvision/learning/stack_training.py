@@ -18,6 +18,7 @@ from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, to_json
 from cryvision.errors import ConfigError
 from cryvision.labelling import NOT_APART
+from cryvision.learning.augmentation import AlteredCopies
 from cryvision.learning.branches import Branch
 from cryvision.learning.checkpoints import Checkpoints, data_sha256
 from cryvision.learning.copies import CopyPair
@@ -52,6 +53,7 @@ def train_stack(
     by: Protocol = GROUPED,
     about: Mapping[str, Any] | None = None,
     copies: Sequence[CopyPair] = (),
+    altered: AlteredCopies | None = None,
     overwrite: bool = False,
     say: Log = lambda line: None,
 ) -> Bundle:
@@ -86,6 +88,8 @@ def train_stack(
         finished by another are not taken up.
     copies : sequence of CopyPair
         Clips that hold the same sound, from `cryvision.learning.copies.copies_among`.
+    altered : AlteredCopies, optional
+        What the branches learn from besides.
     overwrite : bool
     say : callable
         Told in a line what is done.
@@ -94,6 +98,9 @@ def train_stack(
     given = has_splits(data)
     apart = np.array(kept_apart(by, data.clips))
     samples = replace(samples, subjects=apart[samples.clips.astype(int)])
+    more = None if altered is None else altered.samples
+    if more is not None:
+        more = replace(more, subjects=apart[more.clips.astype(int)])
     shared = overlap(data.clips, folds, copies)
     if by.warning:
         say(f"protocol {by.name}, not a measure of skill: {by.warning}")
@@ -107,6 +114,7 @@ def train_stack(
         {
             **_facts(data, samples, labels, recipe, settings, folds, seed, by),
             "about": dict(about or {}),
+            "augment": 0 if altered is None else altered.n_of_each,
         },
     )
     sets = _modality_sets(recipe, settings)
@@ -122,6 +130,7 @@ def train_stack(
         checkpoints,
         say,
         stops_on_test=by.stops_on_test,
+        altered=more,
     )
     skill = [
         skill_entry(
@@ -129,14 +138,14 @@ def train_stack(
             labels,
             part="ensemble",
             modalities=modalities,
-            protocol=_protocol_text(by, given, len(folds)),
+            protocol=_protocol_text(by, given, len(folds), altered),
             subjects=subject_source(data) if by.is_clean else NOT_APART,
         )
         for modalities, units in zip(sets, measured, strict=True)
         for one in units
     ]
     say("fitting on all clips")
-    stack = fit_stack(recipe, samples, len(labels), seed, say=say)
+    stack = fit_stack(recipe, samples, len(labels), seed, say=say, altered=more)
     bundle = save_stack(
         stack, recipe, settings, samples, labels, out,
         seed=seed, skill=skill, corpus=corpus, gate=gate, overwrite=overwrite,
@@ -255,13 +264,16 @@ def progress_folder(out: str | os.PathLike[str]) -> Path:
     return Path(out).with_name(f".{Path(out).name}.progress")
 
 
-def _protocol_text(by: Protocol, given: bool, n_folds: int) -> str:
+def _protocol_text(by: Protocol, given: bool, n_folds: int, altered: AlteredCopies | None) -> str:
     """Name a protocol as it stands beside a figure."""
     if given:
-        return "given split, subjects apart"
-    if by is GROUPED:
-        return f"grouped {n_folds}-fold"
-    text = f"{by.name}: {by.summary}"
+        text = "given split, subjects apart"
+    elif by is GROUPED:
+        text = f"grouped {n_folds}-fold"
+    else:
+        text = f"{by.name}: {by.summary}"
+    if altered is not None:
+        text += f", training clips with {altered.n_of_each} altered copies each"
     return text if by.is_clean else f"{text}; not a measure of skill"
 
 

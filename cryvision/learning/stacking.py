@@ -56,6 +56,21 @@ class Samples:
             self.clips[rows],
         )
 
+    def and_altered(self, altered: Samples | None, held_out: np.ndarray) -> Samples:
+        """Add altered copies to learn from, less those of subjects that are held out."""
+        if altered is None:
+            return self
+        more = altered[np.flatnonzero(~np.isin(altered.subjects, held_out))]
+        return Samples(
+            {
+                name: np.concatenate([values, more.features[name]])
+                for name, values in self.features.items()
+            },
+            np.concatenate([self.labels, more.labels]),
+            np.concatenate([self.subjects, more.subjects]),
+            np.concatenate([self.clips, more.clips]),
+        )
+
     def has(self, feature: str) -> np.ndarray:
         """Which rows a feature is there for; bool, shape (n,)."""
         values = self.features[feature]
@@ -109,6 +124,7 @@ def fit_stack(
     n_folds: int = N_INNER_FOLDS,
     say: Callable[[str], None] = lambda line: None,
     stop_on: Samples | None = None,
+    altered: Samples | None = None,
 ) -> Stack:
     """Fit branches, ensemble and calibration on samples.
 
@@ -126,15 +142,18 @@ def fit_stack(
     stop_on : Samples, optional
         Rows that tell the branches when to stop, instead of subjects set aside. Whatever is judged
         by the stack must not be among them, unless that is what is to be shown.
+    altered : Samples, optional
+        Altered copies that the branches learn from too; a copy has the subject of its clip.
     """
     folds = inner_folds(samples, n_folds, seed)
     outputs = {b.name: np.zeros((len(samples), n_classes), np.float32) for b in recipe}
     for number, test in enumerate(folds):
         train = np.setdiff1d(np.arange(len(samples)), test)
         check_disjoint(samples.subjects[train], samples.subjects[test])
+        known = samples[train].and_altered(altered, samples.subjects[test])
         for branch in recipe:
             say(f"{branch.name}, inner fold {number + 1} of {len(folds)}")
-            model, _ = _fit_branch(branch, samples[train], n_classes, seed)
+            model, _ = _fit_branch(branch, known, n_classes, seed)
             outputs[branch.name][test] = _branch_outputs(model, branch, samples[test], n_classes)
     rows = _rows(samples, np.zeros(len(samples)), n_classes)
     logits = _cross_fitted_logits(outputs, rows, folds, n_classes, seed)
@@ -145,10 +164,11 @@ def fit_stack(
     ensemble, curves = fitting.fit_ensemble(outputs, rows, n_classes, seed)
     ensemble.get_layer("calibration").set_calibration(temperature, bias)
     fitted, all_curves = {}, {"ensemble": curves}
+    everything = samples.and_altered(altered, np.array([]))
     for branch in recipe:
         say(branch.name)
         fitted[branch.name], all_curves[branch.name] = _fit_branch(
-            branch, samples, n_classes, seed, stop_on
+            branch, everything, n_classes, seed, stop_on
         )
     return Stack(fitted, ensemble, {"temperature": temperature, "bias": bias}, all_curves)
 

@@ -115,6 +115,18 @@ def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
 
 
 @pytest.mark.usefixtures("quick")
+def test_altered_copies_are_told_beside_every_figure(train: Command, tmp_path: Path) -> None:
+    corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
+    done = train(corpus, "--out", tmp_path / "out", "--augment", "2")
+    assert done.code == 0, done.err
+    protocol = "grouped 2-fold, training clips with 2 altered copies each"
+    assert protocol in done.out
+    record = json.loads((tmp_path / "out-report" / "report.json").read_text())
+    assert record["protocol"] == protocol
+    assert record["units"]["clip"]["n"] == 2 * N_PHONES  # what is judged stays as recorded
+
+
+@pytest.mark.usefixtures("quick")
 def test_copies_under_another_subject_are_told(train: Command, tmp_path: Path) -> None:
     corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
     original = corpus / "tired" / phones.clip_name(0, 1, "tired")
