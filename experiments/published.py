@@ -150,11 +150,17 @@ def material(
     )
 
 
-def judged(branch: Branch, given: Material, seed: int, weighted: bool = True) -> Measured:
+def judged(
+    branch: Branch,
+    given: Material,
+    seed: int,
+    weighted: bool = True,
+    altered: Samples | None = None,
+) -> Measured:
     """Fit a branch once for each fold of clips, without them, and let it judge them.
 
     Classes count the same in training where it is weighted, and as many clips as they have where
-    it is not.
+    it is not. Altered copies are learnt from too, but for those of subjects that are judged.
     """
     samples, labels, n_classes = given.samples, given.labels, len(given.classes)
     clip_of_row = samples.clips.astype(int)
@@ -162,7 +168,7 @@ def judged(branch: Branch, given: Material, seed: int, weighted: bool = True) ->
     prior, fold_of_clip = np.zeros_like(table), np.full(len(labels), -1)
     for number, fold in enumerate(given.folds):
         test = np.isin(clip_of_row, fold)
-        known = samples[np.flatnonzero(~test)]
+        known = samples[np.flatnonzero(~test)].and_altered(altered, samples.subjects[test])
         if weighted:
             weights = branches.class_weights(known.labels, known.clips, n_classes)
         else:

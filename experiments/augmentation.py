@@ -1,0 +1,84 @@
+"""What altered copies do to a figure when they are made before the division, and after it.
+
+Run ``python experiments/augmentation.py`` (about ten minutes on two cores); it writes
+``results/augmentation.json``. Classifiers, clips and kinds of copies are those of the column
+``leak-augment`` of ``cha_bae.py``; here phones are kept apart, and copies are made of training
+clips alone.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from published import (
+    FOUR_CLASSES,
+    figure_of,
+    four_classes,
+    judged,
+    material,
+    say,
+    summary,
+)
+from record import write_result
+
+from cryvision.inputs.variation import Variation
+from cryvision.learning.augmentation import altered_copies
+from cryvision.learning.baseline_branches import baseline_branch
+from cryvision.learning.branches import autoencoder_branch
+from cryvision.learning.clip_windows import crying_windows
+from cryvision.learning.protocols import GROUPED
+from cryvision.learning.systems import CHA_BAE_SOUNDS
+
+SEEDS = (0, 1, 2)
+N_COPIES = 3
+"""Of each clip: of 105 clips they make 420, about as many as the leak has."""
+
+SOUNDS = {"mfcc": CHA_BAE_SOUNDS["mfcc"]}
+SYSTEMS = {
+    "random-forest-mfcc": baseline_branch("random-forest", "mfcc"),
+    "dnn-mfcc": baseline_branch("dnn", "mfcc"),
+    "autoencoder-dnn-mfcc": autoencoder_branch("mfcc"),
+}
+
+
+def main() -> None:
+    started = time.time()
+    runs = {kind: {name: [] for name in SYSTEMS} for kind in ("as_recorded", "with_copies")}
+    for seed in SEEDS:
+        given = material(GROUPED, four_classes(seed), SOUNDS, seed)
+        copies = altered_copies(
+            given.data,
+            N_COPIES,
+            given.samples,
+            lambda clips: crying_windows(clips, FOUR_CLASSES, SOUNDS, None)[0],
+        )
+        subjects = np.array([clip.subject for clip in given.data.clips])
+        more = replace(copies.samples, subjects=subjects[copies.samples.clips.astype(int)])
+        for kind, altered in (("as_recorded", None), ("with_copies", more)):
+            for name, branch in SYSTEMS.items():
+                found = judged(branch, given, seed, altered=altered)
+                runs[kind][name].append(found)
+                say(f"seed {seed}, {kind}, {name}: {figure_of(found, 'balanced_accuracy'):.3f}")
+    write_result(
+        Path(__file__).stem,
+        list(SEEDS),
+        {
+            "protocol": GROUPED.summary,
+            "classes": list(FOUR_CLASSES),
+            "chance": 1 / len(FOUR_CLASSES),
+            "copies_of_each_training_clip": N_COPIES,
+            "variation": vars(Variation()),
+            **{
+                kind: {name: summary(found, is_clean=True) for name, found in of.items()}
+                for kind, of in runs.items()
+            },
+            "minutes": (time.time() - started) / 60,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
