@@ -16,6 +16,7 @@ from cryvision.learning.protocols import protocol as find_protocol
 from cryvision.learning.protocols import with_copies
 from cryvision.learning.splits import check_numbers
 from cryvision.learning.stack_training import (
+    TrainingSet,
     check_places,
     check_subjects,
     class_names,
@@ -134,9 +135,9 @@ def train_audio_only(
     copies = copies_among(data.clips)
     altered = altered_copies(data, augment, samples, lambda clips: windows(clips)[0])
     return train_stack(
-        data, samples, labels, system.recipe, system.settings, out,
+        TrainingSet(data, samples, labels, copies, altered), system.recipe, system.settings, out,
         gate=shipped, n_folds=n_folds, seed=seed, corpus=Path(corpus).name, by=by,
-        about=system.facts(), copies=copies, altered=altered,
+        about=system.facts(),
         overwrite=overwrite, say=say,
     )  # fmt: skip
 

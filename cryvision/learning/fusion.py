@@ -27,6 +27,7 @@ from cryvision.learning.protocols import with_copies
 from cryvision.learning.saving import Settings
 from cryvision.learning.splits import check_numbers
 from cryvision.learning.stack_training import (
+    TrainingSet,
     check_places,
     check_subjects,
     class_names,
@@ -156,9 +157,9 @@ def train(
     if system.name == CHA_BAE:
         recipe = recipe_for(settings, None if curve_log is None else curve_log.write)
     return train_stack(
-        data, samples, labels, recipe, settings, out,
+        TrainingSet(data, samples, labels, copies, altered), recipe, settings, out,
         gate=gate_bundle, n_folds=n_folds, seed=seed, corpus=Path(source).name, by=by,
-        about=system.facts(), copies=copies, altered=altered,
+        about=system.facts(),
         overwrite=overwrite, say=say if curve_log is None else curve_log.following(say),
     )  # fmt: skip
 
@@ -214,9 +215,8 @@ def train_arrays(
     for line in remarks:
         say(line)
     recipe = tuple(head_branch(name) for name in samples.features)
-    names = class_names(data)
     return train_stack(
-        data, _with_anything(samples), names, recipe, {}, out,
+        TrainingSet(data, _with_anything(samples), class_names(data)), recipe, {}, out,
         gate=None, n_folds=n_folds, seed=seed, corpus="arrays", overwrite=overwrite, say=say,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from cryvision.learning.augmentation import AlteredCopies
 from cryvision.learning.branches import Branch
 from cryvision.learning.checkpoints import Checkpoints, data_sha256
 from cryvision.learning.copies import CopyPair
-from cryvision.learning.crossvalidation import cross_validate_each, skill_entry
+from cryvision.learning.crossvalidation import Measured, cross_validate_each, skill_entry
 from cryvision.learning.datasets import Dataset
 from cryvision.learning.protocols import GROUPED, Protocol, divide, kept_apart, overlap
 from cryvision.learning.report import check_folder, write_report
@@ -38,10 +38,49 @@ _VERSIONED = ("cryvision", "keras", "numpy", "scikit-learn", "scipy", "tensorflo
 Log = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class TrainingSet:
+    """Clips, and what was computed from them.
+
+    Attributes
+    ----------
+    data : Dataset
+        All clips that are judged, those without a sample among them.
+    samples : Samples
+        ``clips`` holds the number of each row's clip.
+    labels : tuple of str
+        The classes in order.
+    copies : sequence of CopyPair
+        Clips that hold the same sound, from `cryvision.learning.copies.copies_among`.
+    altered : AlteredCopies or None
+        What the branches learn from besides.
+    """
+
+    data: Dataset
+    samples: Samples
+    labels: tuple[str, ...]
+    copies: Sequence[CopyPair] = ()
+    altered: AlteredCopies | None = None
+
+    def kept_apart(self, by: Protocol) -> TrainingSet:
+        """Give each row what the protocol keeps apart, in place of its subject."""
+        apart = np.array(kept_apart(by, self.data.clips))
+
+        def moved(samples: Samples) -> Samples:
+            return replace(samples, subjects=apart[samples.clips.astype(int)])
+
+        altered = self.altered
+        if altered is not None:
+            altered = replace(altered, samples=moved(altered.samples))
+        return replace(self, samples=moved(self.samples), altered=altered)
+
+    @property
+    def altered_samples(self) -> Samples | None:
+        return None if self.altered is None else self.altered.samples
+
+
 def train_stack(
-    data: Dataset,
-    samples: Samples,
-    labels: Sequence[str],
+    known: TrainingSet,
     recipe: Sequence[Branch],
     settings: Settings,
     out: str | os.PathLike[str],
@@ -52,8 +91,6 @@ def train_stack(
     corpus: str,
     by: Protocol = GROUPED,
     about: Mapping[str, Any] | None = None,
-    copies: Sequence[CopyPair] = (),
-    altered: AlteredCopies | None = None,
     overwrite: bool = False,
     say: Log = lambda line: None,
 ) -> Bundle:
@@ -63,12 +100,7 @@ def train_stack(
 
     Parameters
     ----------
-    data : Dataset
-        All clips that are judged, those without a sample among them.
-    samples : Samples
-        ``clips`` holds the number of each row's clip.
-    labels : sequence of str
-        The classes in order.
+    known : TrainingSet
     recipe : sequence of Branch
     settings : mapping of str to SoundConfig or FaceConfig
         How each feature is computed; a feature without any is a laboratory's own.
@@ -86,22 +118,77 @@ def train_stack(
     about : mapping, optional
         What else tells this training from another, as plain data: of the recipe, folds that were
         finished by another are not taken up.
-    copies : sequence of CopyPair
-        Clips that hold the same sound, from `cryvision.learning.copies.copies_among`.
-    altered : AlteredCopies, optional
-        What the branches learn from besides.
     overwrite : bool
     say : callable
         Told in a line what is done.
     """
-    folds = folds_of(data, labels, n_folds, seed, by)
-    given = has_splits(data)
-    apart = np.array(kept_apart(by, data.clips))
-    samples = replace(samples, subjects=apart[samples.clips.astype(int)])
-    more = None if altered is None else altered.samples
-    if more is not None:
-        more = replace(more, subjects=apart[more.clips.astype(int)])
-    shared = overlap(data.clips, folds, copies)
+    folds = folds_of(known.data, known.labels, n_folds, seed, by)
+    known = known.kept_apart(by)
+    shared = overlap(known.data.clips, folds, known.copies)
+    _warn(by, shared, say)
+    facts = {**_facts(known, recipe, settings, folds, seed, by), "about": dict(about or {})}
+    checkpoints = Checkpoints(progress_folder(out), facts)
+    measured = _cross_validated(known, recipe, settings, folds, seed, by, checkpoints, say)
+    skill = [
+        skill_entry(
+            one,
+            known.labels,
+            part="ensemble",
+            modalities=modalities,
+            protocol=_protocol_text(by, has_splits(known.data), len(folds), known.altered),
+            subjects=subject_source(known.data) if by.is_clean else NOT_APART,
+        )
+        for modalities, units in measured.items()
+        for one in units
+    ]
+    say("fitting on all clips")
+    stack = fit_stack(
+        recipe, known.samples, len(known.labels), seed, say=say, altered=known.altered_samples
+    )
+    bundle = save_stack(
+        stack, recipe, settings, known.samples, known.labels, out,
+        seed=seed, skill=skill, corpus=corpus, gate=gate, overwrite=overwrite,
+    )  # fmt: skip
+    together = next(iter(measured.values()))
+    write_report(
+        report_folder(out), *together, known.labels, skill[: len(together)], stack.curves,
+        known.data, shared, by.warning,
+    )  # fmt: skip
+    checkpoints.remove()
+    return bundle
+
+
+def _cross_validated(
+    known: TrainingSet,
+    recipe: Sequence[Branch],
+    settings: Settings,
+    folds: Sequence[np.ndarray],
+    seed: int,
+    by: Protocol,
+    checkpoints: Checkpoints,
+    say: Log,
+) -> dict[tuple[str, ...], tuple[Measured, Measured]]:
+    """Clips and windows as they were judged, by the modalities that there were; all come first."""
+    sets = _modality_sets(recipe, settings)
+    measured = cross_validate_each(
+        recipe,
+        known.samples,
+        np.array([known.labels.index(clip.label) for clip in known.data.clips]),
+        np.array(kept_apart(by, known.data.clips)),
+        folds,
+        len(known.labels),
+        seed,
+        list(sets.values()),
+        checkpoints,
+        say,
+        stops_on_test=by.stops_on_test,
+        altered=known.altered_samples,
+    )
+    return dict(zip(sets, measured, strict=True))
+
+
+def _warn(by: Protocol, shared: Mapping[str, int], say: Log) -> None:
+    """Say what keeps the figures from being skill."""
     if by.warning:
         say(f"protocol {by.name}, not a measure of skill: {by.warning}")
     elif n_copies := shared["duplicates"] + shared["near_duplicates"]:
@@ -109,55 +196,6 @@ def train_stack(
             f"{n_copies} judged clips hold a sound that is learnt from too, under another subject: "
             "the figures are too good; cryvision audit names the copies"
         )
-    checkpoints = Checkpoints(
-        progress_folder(out),
-        {
-            **_facts(data, samples, labels, recipe, settings, folds, seed, by),
-            "about": dict(about or {}),
-            "augment": 0 if altered is None else altered.n_of_each,
-        },
-    )
-    sets = _modality_sets(recipe, settings)
-    measured = cross_validate_each(
-        recipe,
-        samples,
-        np.array([labels.index(clip.label) for clip in data.clips]),
-        apart,
-        folds,
-        len(labels),
-        seed,
-        list(sets.values()),
-        checkpoints,
-        say,
-        stops_on_test=by.stops_on_test,
-        altered=more,
-    )
-    skill = [
-        skill_entry(
-            one,
-            labels,
-            part="ensemble",
-            modalities=modalities,
-            protocol=_protocol_text(by, given, len(folds), altered),
-            subjects=subject_source(data) if by.is_clean else NOT_APART,
-        )
-        for modalities, units in zip(sets, measured, strict=True)
-        for one in units
-    ]
-    say("fitting on all clips")
-    stack = fit_stack(recipe, samples, len(labels), seed, say=say, altered=more)
-    bundle = save_stack(
-        stack, recipe, settings, samples, labels, out,
-        seed=seed, skill=skill, corpus=corpus, gate=gate, overwrite=overwrite,
-    )  # fmt: skip
-    together = measured[0]
-    of_together = skill[: len(together)]
-    write_report(
-        report_folder(out), *together, labels, of_together, stack.curves, data, shared,
-        by.warning,
-    )  # fmt: skip
-    checkpoints.remove()
-    return bundle
 
 
 def class_names(data: Dataset) -> tuple[str, ...]:
@@ -294,9 +332,7 @@ def _modality_sets(recipe: Sequence[Branch], settings: Settings) -> dict[tuple[s
 
 
 def _facts(
-    data: Dataset,
-    samples: Samples,
-    labels: Sequence[str],
+    known: TrainingSet,
     recipe: Sequence[Branch],
     settings: Settings,
     folds: Sequence[np.ndarray],
@@ -304,17 +340,19 @@ def _facts(
     by: Protocol,
 ) -> dict[str, Any]:
     """What tells this training from any other."""
+    samples = known.samples
     arrays = {**samples.features, "labels": samples.labels}
     arrays.update(subjects=samples.subjects, clips=samples.clips)
     return {
         "data": data_sha256(arrays),
         # Clips without a sample are judged too, and give the prior its shares.
-        "clips": [[clip.label, clip.subject] for clip in data.clips],
-        "labels": list(labels),
+        "clips": [[clip.label, clip.subject] for clip in known.data.clips],
+        "labels": list(known.labels),
         "recipe": [branch.name for branch in recipe],
         "settings": {name: to_json(config) for name, config in settings.items()},
         "folds": [fold.tolist() for fold in folds],
         "seed": seed,
         "protocol": by.name,
+        "augment": 0 if known.altered is None else known.altered.n_of_each,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in _VERSIONED}},
     }

@@ -52,6 +52,7 @@ from cryvision.learning.evaluate import evaluate
 from cryvision.learning.formats import format_warnings
 from cryvision.learning.fusion import train, train_arrays
 from cryvision.learning.report_text import evaluation_text
+from cryvision.learning.stack_training import TrainingSet
 from cryvision.learning.stacking import Samples
 from cryvision.learning.systems import CHA_BAE_SOUNDS
 
@@ -349,8 +350,8 @@ class TestWhatThisMachineLacks:
     ) -> None:
         given: list[Samples] = []
 
-        def stop(data: Any, samples: Samples, *rest: Any, **more: Any) -> None:
-            given.append(samples)
+        def stop(known: TrainingSet, *rest: Any, **more: Any) -> None:
+            given.append(known.samples)
 
         monkeypatch.setattr(fusion, "train_stack", stop)
         lost = lab.face(backbone_weights=str(tmp_path / "lost.onnx"))
