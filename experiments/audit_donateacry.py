@@ -12,7 +12,6 @@ Run ``python experiments/audit_donateacry.py`` (25 minutes on two busy cores); i
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import recordings
-from record import write_result
+from record import say, write_result
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inputs.augment import add_noise, available_codecs, change_level, change_speed, code
@@ -40,10 +39,6 @@ BUCKETS = ("donateacry-android-upload-bucket", "donateacry-ios-upload-bucket")
 CODECS = ("amr-nb", "mulaw", "opus", "mp3", "aac")
 
 Sound = np.ndarray
-
-
-def say(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
 def changes() -> Mapping[str, Callable[[Sound], Sound]]:

@@ -19,10 +19,9 @@ from published import (
     four_classes,
     judged,
     material,
-    say,
     summary,
 )
-from record import write_result
+from record import say, write_result
 
 from cryvision.inputs.variation import Variation
 from cryvision.learning.augmentation import altered_copies

@@ -27,10 +27,9 @@ from published import (
     four_classes,
     judged,
     material,
-    say,
     value_of,
 )
-from record import write_result
+from record import say, write_result
 
 from cryvision.inputs.variation import Variation
 from cryvision.learning.baseline_branches import DNN, baseline_branch

@@ -7,7 +7,6 @@ Run ``python experiments/detector.py``; it takes about an hour on two cores and 
 from __future__ import annotations
 
 import multiprocessing
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +17,7 @@ import numpy as np
 import perceptron
 import recordings
 from detector_windows import SHARES, added_windows, real_windows
-from record import data_hash, write_result
+from record import data_hash, say, write_result
 from robustness import EVALUATED_HOP, Robustness, events_of, robustness_figures
 
 from cryvision.learning import evaluation as ev
@@ -31,10 +30,6 @@ N_FOLDS = 5
 N_PROCESSES = 2
 FOLD_SEEDS = (0, 1, 2)
 ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S = 0.25, 0.5
-
-
-def say(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from typing import Any
 
 import make_videos
 import numpy as np
-from record import data_hash, write_result
+from record import data_hash, say, write_result
 
 from cryvision.bundle import Bundle
 from cryvision.classifier import classify
@@ -54,10 +54,6 @@ SHIFT, PERSON_SPREAD, MISSING_SHARE = 0.75, 0.3, 0.3
 in which share of rows the last set is missing."""
 
 N_IMAGES, N_EPOCHS, N_TIMED, BATCH = 400, 20, 16, 8
-
-
-def say(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
 def face_config() -> FaceConfig:

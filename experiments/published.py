@@ -8,7 +8,6 @@ class would hide what a leak does.
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import recordings
+from record import say
 
 from cryvision.config import SoundConfig
 from cryvision.learning import branches, crossvalidation, evaluation
@@ -58,10 +58,6 @@ FIGURES = {
 RANGE_OF_CHANCE = (0.10, 0.30)
 """Where macro F1 and balanced accuracy of five classes lie for a model that knows no reason; above
 it a leak is to be suspected."""
-
-
-def say(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
 def five_classes() -> Dataset:

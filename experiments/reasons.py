@@ -7,7 +7,6 @@ phone's platform instead; the negative one gives each phone the label of another
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import recordings
-from record import write_result
+from record import say, write_result
 
 from cryvision.bundle import Bundle
 from cryvision.learning.audio_only import GATE_FOLDER
@@ -31,10 +30,6 @@ from cryvision.learning.systems import system
 SEEDS = (0, 1, 2)
 N_FOLDS = 5
 CHA_BAE = system("cha-bae")
-
-
-def say(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
 def summary(measured: Measured) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -36,6 +37,11 @@ def write_result(
     path.write_text(json.dumps(rounded(record), indent=2, allow_nan=False) + "\n")
     print(f"wrote {path.relative_to(ROOT)}", file=sys.stderr)
     return path
+
+
+def say(line: str) -> None:
+    """Tell the progress on stderr, with the time."""
+    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
 def commit() -> str:

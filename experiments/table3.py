@@ -27,7 +27,7 @@ from typing import Any
 
 import make_videos
 import numpy as np
-from record import data_hash, write_result
+from record import data_hash, say, write_result
 
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, from_json, to_json
@@ -59,10 +59,6 @@ WARNING = (
     "warning: 'random' lets clips of one subject fall on both sides of the split; its figures show "
     "how much a table can flatter, and are no skill on new babies"
 )
-
-
-def say(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
 def joined(samples: Samples) -> np.ndarray:

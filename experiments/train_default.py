@@ -8,7 +8,6 @@ figures lie from those that were there before.
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import recordings
 from detector_windows import SHARES, added_windows, real_windows
-from record import RESULTS, data_hash, rounded, write_result
+from record import RESULTS, data_hash, rounded, say, write_result
 from texts import MODEL_CARD, NOTICE, SOURCES
 
 from cryvision.bundle import Bundle
@@ -46,10 +45,6 @@ N_FOLDS = 5
 CHA_BAE = system("cha-bae")
 BUNDLES = Path(GATE_FOLDER).parent
 GATE_SHARES = {name: share for name, share in SHARES.items() if "donateacry" not in name}
-
-
-def say(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
 def for_even_shares(windows: Windows, logits: np.ndarray) -> Calibration:

@@ -106,7 +106,7 @@ def _blocks(figures: Mapping[str, Any], above: tuple[str, ...]) -> list[str]:
     blocks = []
     if alone:
         rows = [[_name(key), _cell(value)] for key, value in alone.items()]
-        blocks += [_title(above), _table(["what", "value"], rows)]
+        blocks += [_title(above), table(["what", "value"], rows)]
     for key, value in figures.items():
         if key not in alone:
             blocks += _group(value, (*above, key))
@@ -124,11 +124,11 @@ def _group(value: Any, path: tuple[str, ...]) -> list[str]:
     columns = _columns(rows)
     if not columns:
         return _blocks(rows, path)
-    table = [[_name(key), *(_cell(row.get(c)) for c in columns)] for key, row in rows.items()]
+    cells = [[_name(key), *(_cell(row.get(c)) for c in columns)] for key, row in rows.items()]
     header = [corner, *map(_name, columns)]
     if len(columns) > MOST_COLUMNS and len(rows) <= MOST_COLUMNS:
-        header, *table = map(list, zip(header, *table, strict=True))
-    blocks = [_title(path), _table(header, table)]
+        header, *cells = map(list, zip(header, *cells, strict=True))
+    blocks = [_title(path), table(header, cells)]
     for key, row in rows.items():
         nested = {name: item for name, item in row.items() if name not in columns}
         blocks += _blocks(nested, (*path, key))
@@ -183,6 +183,7 @@ def _name(key: str) -> str:
     return str(key).replace("_", " ").replace("|", "\\|")
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from measurements import NoResultsError
+from measurements import NoResultsError, table
 
 RESULTS = "experiments/results"
 STUDIES = {"cha_bae": "Cha & Bae", "deepinfant": "DeepInfant", "tinytoes": "TinyToes"}
@@ -58,7 +58,7 @@ def figures_table(results: Results) -> str:
                     _cell(five["grouped"][system]["macro_f1"]),
                 ]
             )
-    return _table(header, rows)
+    return table(header, rows)
 
 
 LEAKS = ("leak-duplicate", "leak-augment")
@@ -77,7 +77,7 @@ def random_table(results: Results) -> str:
                     majority = nine["majority"] if by == "random" else None
                     rows.append([f"nine, `{system}`, `{by}`", *_random_cells(figures, majority)])
     header = ["classes, system", "accuracy", "always the commonest", "balanced accuracy"]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _random_cells(figures: Mapping[str, Any], majority: Mapping[str, Any] | None) -> list[str]:
@@ -107,7 +107,7 @@ def sides_table(results: Results) -> str:
             for by, counts in of.items()
         ]
     header = ["protocol", "classes", "subjects", "same file", "duplicates", "near-duplicates"]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def tests_table(results: Results) -> str:
@@ -127,7 +127,7 @@ def tests_table(results: Results) -> str:
         )
     ]
     header = ["asked for", "balanced accuracy", "labels moved", "p", "draws"]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def sizes_table(results: Results) -> str:
@@ -143,7 +143,7 @@ def sizes_table(results: Results) -> str:
         for name, system in results[SIZES]["systems"].items()
     ]
     header = ["system", "input", "weights", "one file", "CPU ms a window"]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def minutes_table(results: Results) -> str:
@@ -153,7 +153,7 @@ def minutes_table(results: Results) -> str:
         result = results[name]
         minutes = result["minutes"] + result.get("nine_classes", {}).get("minutes", 0)
         rows.append([title, f"`{result['command']}`", f"`{result['commit']}`", f"{minutes:.0f}"])
-    return _table(["study", "command", "commit", "minutes"], rows)
+    return table(["study", "command", "commit", "minutes"], rows)
 
 
 TABLES: Mapping[str, Callable[[Results], str]] = {
@@ -172,8 +172,3 @@ def _cell(figure: Any) -> str:
         low, high = figure["interval"]
         return f"{figure['value']:.2f} [{low:.2f}, {high:.2f}]"
     return f"{figure:.2f}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
