@@ -147,6 +147,8 @@ def train(
     say("looking for copies among the clips")
     copies = copies_among(data.clips)
     sounds = {name: c for name, c in settings.items() if isinstance(c, SoundConfig)}
+    if augment and not sounds:
+        say("no clip has sound that could be altered: nothing is augmented")
     altered = altered_copies(
         data,
         augment if sounds else 0,
