@@ -1,6 +1,6 @@
 """Table 2 of Cha & Bae under the protocol that explains it, and with phones kept apart.
 
-Run ``python experiments/cha_bae.py`` (about half an hour on two cores); it writes
+Run ``python experiments/cha_bae.py`` (about 50 minutes on one core); it writes
 ``results/cha_bae.json``. Four classes of the cleaned donateacry-corpus, as far as the article tells
 which clips it had, under two protocols that leak and one that does not; all five classes under the
 one that does not; and permutation tests.
