@@ -35,7 +35,7 @@ from cryvision.inputs.variation import Variation
 from cryvision.learning.baseline_branches import DNN, baseline_branch
 from cryvision.learning.branches import Branch, autoencoder_branch
 from cryvision.learning.copies import copies_among
-from cryvision.learning.permutation import subject_permutation_test
+from cryvision.learning.evaluation import subject_permutation_test
 from cryvision.learning.protocols import GROUPED, PROTOCOLS
 from cryvision.learning.systems import CHA_BAE_SOUNDS
 from cryvision.models.baselines import CLASSIFIERS

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+from cryvision.commands.train_audio_only import add_size_options, chosen_system
 from cryvision.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,21 +37,16 @@ def add(commands: Any) -> None:
         help="where to draw loss over learning rate (default: %(default)s)",
     )
     parser.add_argument("--steps", type=int, default=100, help="steps at most (default 100)")
-    parser.add_argument(
-        "--width", type=int, help="width of the network's layers (default: the published one)"
-    )
+    add_size_options(parser)
     parser.add_argument("--seed", type=int, default=0, help="of weights and batches (default 0)")
     parser.add_argument("--json", action="store_true", help="print the curve as a JSON object")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, learning_rate=None)
 
 
 def run(options: argparse.Namespace) -> int:
     from cryvision.learning.lr_finder import draw, find_learning_rate
-    from cryvision.learning.systems import system
 
-    chosen = system(options.arch)
-    if options.width is not None:
-        chosen = chosen.with_network(width=options.width)
+    chosen = chosen_system(options)
     if chosen.network is None:
         raise ConfigError(f"--arch must name a system that is one network; got {chosen.name!r}")
     rows, n_classes, n_failed = _rows(options.source, chosen)

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
-from cryvision.commands.train_audio_only import add_method_options
+from cryvision.commands.train_audio_only import add_method_options, chosen_system
 
 KNOWN_WEIGHTS = ("imagenet", "random")
 
@@ -102,11 +102,11 @@ def face_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.config import FaceConfig
     from cryvision.learning import fusion
     from cryvision.learning.stack_training import report_folder
     from cryvision.outputs.text import describe_bundle
 
+    chosen = chosen_system(options)
     left_out: list[str] = []
 
     def leave_out(problem: str) -> None:
@@ -117,10 +117,10 @@ def run(options: argparse.Namespace) -> int:
         bundle = fusion.train(
             options.source,
             options.out,
-            face=FaceConfig(**face_settings(options)),
+            face=fusion.face_of(chosen, **face_settings(options)),
             require_face=options.require_face,
             gate=options.gate,
-            arch=options.arch,
+            arch=chosen,
             protocol=options.protocol,
             augment=options.augment,
             subject_pattern=options.subject_pattern,

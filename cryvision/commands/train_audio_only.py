@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+
+if TYPE_CHECKING:
+    from cryvision.learning.systems import System
 
 
 def add(commands: Any) -> None:
@@ -69,6 +72,14 @@ def add_method_options(parser: Any, *also: str) -> None:
         "deepinfant-vggish, tinytoes, tinytoes-resnet50, or a classifier of Cha and Bae's Table 2, "
         "such as svm-mfcc",
     )
+    add_size_options(parser)
+    parser.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="of a network, such as lr-find suggests; of a cycle the highest (default: the "
+        "published one)",
+    )
     parser.add_argument(
         "--protocol",
         default="grouped",
@@ -85,6 +96,36 @@ def add_method_options(parser: Any, *also: str) -> None:
         help="learn from N altered copies of each training clip too: pitch, tempo, time, noise, "
         "coding (default 0)",
     )
+
+
+def add_size_options(parser: Any) -> None:
+    """Give a command the options that make a system larger or smaller."""
+    parser.add_argument(
+        "--width",
+        type=int,
+        metavar="N",
+        help="of a network's layers (default: the published one; time goes with its square)",
+    )
+    parser.add_argument(
+        "--window",
+        type=float,
+        metavar="SECONDS",
+        help="length of a window (default: the published one)",
+    )
+
+
+def chosen_system(options: argparse.Namespace) -> System:
+    """Give the system that is asked for, changed as it is asked for."""
+    from cryvision.learning.systems import system
+
+    chosen = system(options.arch)
+    if options.window is not None:
+        chosen = chosen.with_window(options.window)
+    if options.width is not None:
+        chosen = chosen.with_network(width=options.width)
+    if options.learning_rate is not None:
+        chosen = chosen.with_rate(options.learning_rate)
+    return chosen
 
 
 def run(options: argparse.Namespace) -> int:
@@ -105,7 +146,7 @@ def run(options: argparse.Namespace) -> int:
         n_folds=options.folds,
         subject_pattern=options.subject_pattern,
         gate=options.gate,
-        arch=options.arch,
+        arch=chosen_system(options),
         protocol=options.protocol,
         augment=options.augment,
         overwrite=options.overwrite,

@@ -25,7 +25,7 @@ from cryvision.learning.stack_training import (
     without_unreadable,
 )
 from cryvision.learning.stacking import Samples
-from cryvision.learning.systems import CRY
+from cryvision.learning.systems import CRY, System
 from cryvision.learning.systems import system as find_system
 
 GATE_FOLDER = Path(bundles.__file__).parent / "bundles" / "gate"
@@ -42,7 +42,7 @@ def train_audio_only(
     n_folds: int = 5,
     subject_pattern: str | None = None,
     gate: Bundle | str | os.PathLike[str] | None = None,
-    arch: str = "cha-bae",
+    arch: str | System = "cha-bae",
     protocol: str = "grouped",
     augment: int = 0,
     overwrite: bool = False,
@@ -71,8 +71,8 @@ def train_audio_only(
         Whose detector chooses the crying windows that are learned from and judged. By default one
         that was not trained on donateacry-corpus. The new bundle carries the default detector.
         Systems that take whole clips have no gate, and neither have their bundles.
-    arch : str
-        One of `cryvision.learning.systems.SYSTEMS`.
+    arch : str or System
+        The name of one of `cryvision.learning.systems.SYSTEMS`, or a changed copy of one.
     protocol : str
         One of `cryvision.learning.protocols.PROTOCOLS`: how clips are divided. What is measured by
         one that does not keep subjects apart is never taken for skill.

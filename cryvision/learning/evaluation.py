@@ -20,9 +20,11 @@ from cryvision.learning.event_scores import (
     match_events,
     threshold_for_false_alarms,
 )
+from cryvision.learning.permutation import PermutationTest, subject_permutation_test
 
 __all__ = [
     "Estimate",
+    "PermutationTest",
     "PrecisionRecallF1",
     "ScoredClip",
     "auc",
@@ -41,6 +43,7 @@ __all__ = [
     "precision_recall_f1",
     "prior_log_loss",
     "subject_bootstrap",
+    "subject_permutation_test",
     "threshold_for_false_alarms",
 ]
 

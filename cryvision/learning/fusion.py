@@ -37,7 +37,7 @@ from cryvision.learning.stack_training import (
     without_unreadable,
 )
 from cryvision.learning.stacking import Samples
-from cryvision.learning.systems import CHA_BAE_SOUNDS, CRY, NONE
+from cryvision.learning.systems import CHA_BAE_SOUNDS, CRY, NONE, System
 from cryvision.learning.systems import system as find_system
 
 GATES = (CRY, NONE)
@@ -52,7 +52,7 @@ def train(
     face: FaceConfig | None = None,
     require_face: bool = False,
     gate: str = "cry",
-    arch: str = CHA_BAE,
+    arch: str | System = CHA_BAE,
     protocol: str = "grouped",
     augment: int = 0,
     subject_pattern: str | None = None,
@@ -86,8 +86,8 @@ def train(
     gate : {"cry", "none"}
         ``cry`` learns from and judges the windows that the default detector calls crying;
         ``none`` takes all of them, as do the systems that take whole clips.
-    arch : str
-        One of `cryvision.learning.systems.SYSTEMS`.
+    arch : str or System
+        The name of one of `cryvision.learning.systems.SYSTEMS`, or a changed copy of one.
     protocol : str
         One of `cryvision.learning.protocols.PROTOCOLS`: how clips are divided. What is measured by
         one that does not keep subjects apart is never taken for skill.
@@ -124,10 +124,10 @@ def train(
     """
     say = log or (lambda line: None)
     system, by = find_system(arch), find_protocol(protocol)
-    looked_at = (face or FaceConfig()) if system.name == CHA_BAE else None
+    looked_at = (face or face_of(system)) if system.name == CHA_BAE else None
     check_numbers(n_folds, seed)
     check_augment(augment, by)
-    _check_settings(gate, looked_at)
+    _check_settings(gate, looked_at, system)
     check_places(out, overwrite)
     curve_log = None if tensorboard is None else CurveLog(tensorboard)
     data = find_labelled_clips(source, subject_pattern)
@@ -231,12 +231,18 @@ def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, 
     )
 
 
-def _check_settings(gate: str, face: FaceConfig | None) -> None:
+def face_of(system: System, **fields: Any) -> FaceConfig:
+    """Give settings of faces with the windows of a system's sound."""
+    sound = next(iter(system.settings.values()))
+    return FaceConfig(window_seconds=sound.window_seconds, hop_seconds=sound.hop_seconds, **fields)
+
+
+def _check_settings(gate: str, face: FaceConfig | None, system: System) -> None:
     if gate not in GATES:
         raise ConfigError(f"gate must be one of {', '.join(GATES)}; got {gate!r}")
     if face is None:
         return
-    sound = next(iter(CHA_BAE_SOUNDS.values()))
+    sound = next(iter(system.settings.values()))
     if (face.window_samples, face.hop_samples) != (sound.window_samples, sound.hop_samples):
         raise ConfigError(
             f"windows of faces must be those of sound, {sound.window_seconds:g} s every "

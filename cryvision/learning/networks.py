@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryvision.errors import ConfigError
 from cryvision.learning import branches as fitting
 from cryvision.learning.branches import Branch, Curves, Rows
 
@@ -48,6 +49,15 @@ class Network:
     highest_rate: float | None = None
     cycle_epochs: int = 4
 
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.epochs < 1 or self.batch_size < 1:
+            raise ConfigError(
+                "width, epochs and batch_size of a network must be at least 1; got "
+                f"{self.width}, {self.epochs} and {self.batch_size}"
+            )
+        if not 0 < self.rate < float("inf"):
+            raise ConfigError(f"a learning rate must be positive; got {self.rate:g}")
+
     def branch(self) -> Branch:
         """Give the branch of a stack that fits this network."""
         return Branch(f"branch_{self.feature}", self.feature, self.fit)
@@ -60,13 +70,25 @@ class Network:
         model : keras.Model
         rows : Rows
             With inputs of float32.
+
+        Raises
+        ------
+        ConfigError
+            If the rows are too small for its layers.
         """
         fitting.begin(seed)
         rows = replace(rows, inputs=np.asarray(rows.inputs, np.float32))
         scaling = fitting.scaling_for(rows.learnt.inputs)
-        model = self.build(
-            scaling, *rows.inputs.shape[1:], n_classes, feature=self.feature, width=self.width
-        )
+        n_frames, n_columns = rows.inputs.shape[1:]
+        try:
+            model = self.build(
+                scaling, n_frames, n_columns, n_classes, feature=self.feature, width=self.width
+            )
+        except ValueError as error:  # pooling has left nothing
+            raise ConfigError(
+                f"a window must have more than {n_frames} frames of {n_columns} columns for the "
+                "layers of this network"
+            ) from error
         return model, rows
 
     def fit(self, rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Curves]:

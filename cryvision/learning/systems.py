@@ -7,6 +7,7 @@ here is only what tells it from the others.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -90,14 +91,26 @@ class System:
     gate: str = CRY
     network: Network | None = None
 
-    def with_window(self, window_seconds: float, hop_seconds: float) -> System:
+    def with_window(self, window_seconds: float, hop_seconds: float | None = None) -> System:
         """Give the same system on windows of another length: DeepInfant's "flexible" windows.
+
+        Parameters
+        ----------
+        window_seconds : float
+        hop_seconds : float, optional
+            By default as it is or, where that would leave gaps between windows, as long as whole
+            frames within a window are.
 
         Raises
         ------
         ConfigError
             If the window holds no frame.
         """
+        if hop_seconds is None:
+            sounds = self.settings.values()
+            frame_s = max(c.frame_hop_samples / c.sample_rate_hz for c in sounds)
+            longest = math.floor(window_seconds / frame_s) * frame_s
+            hop_seconds = min(longest, *(config.hop_seconds for config in sounds))
         settings = {
             feature: dataclasses.replace(
                 config, window_seconds=window_seconds, hop_seconds=hop_seconds
@@ -118,6 +131,21 @@ class System:
             raise ConfigError(f"{self.name} is no single network whose settings could be changed")
         network = dataclasses.replace(self.network, **changes)
         return dataclasses.replace(self, network=network, recipe=(network.branch(),))
+
+    def with_rate(self, rate: float) -> System:
+        """Give the same system with another learning rate, such as `cryvision lr-find` suggests.
+
+        Of a cycle it is the highest, and the ends keep their ratio to it.
+
+        Raises
+        ------
+        ConfigError
+            If the system is no single network, or the rate is not positive.
+        """
+        network = self.network
+        if network is None or network.highest_rate is None:
+            return self.with_network(rate=rate)
+        return self.with_network(rate=rate * network.rate / network.highest_rate, highest_rate=rate)
 
     def facts(self) -> dict[str, Any]:
         """Say in plain JSON data what tells this system from another, and its changed copies."""
@@ -209,14 +237,16 @@ SYSTEMS: Mapping[str, System] = {
 """Every published system by name."""
 
 
-def system(name: str) -> System:
-    """Give a published system.
+def system(name: str | System) -> System:
+    """Give a published system by its name; a system, such as a changed copy of one, is itself.
 
     Raises
     ------
     ConfigError
         If there is none of that name.
     """
+    if isinstance(name, System):
+        return name
     if name not in SYSTEMS:
         raise ConfigError(f"a system must be one of {', '.join(SYSTEMS)}; got {name!r}")
     return SYSTEMS[name]

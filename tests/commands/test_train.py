@@ -14,6 +14,7 @@ from bundles import BUNDLE_V1
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig
 from cryvision.learning import fusion
+from cryvision.learning.systems import system
 
 
 @pytest.fixture
@@ -63,8 +64,9 @@ def test_without_options_training_has_its_defaults(run: Any, given: dict[str, An
         "face": FaceConfig(),
         "require_face": False,
         "gate": "cry",
-        "arch": "cha-bae",
+        "arch": system("cha-bae"),
         "protocol": "grouped",
+        "augment": 0,
         "subject_pattern": None,
         "n_folds": 5,
         "seed": 0,
@@ -83,18 +85,19 @@ def test_every_option_reaches_the_training(run: Any, given: dict[str, Any]) -> N
     )
     assert run("train", "videos", "--out", "mine", *options).code == 0
     assert given["face"] == FaceConfig(
-        mode="tracked", detect_every_frames=3, embed_every_frames=2, backbone_weights="random"
-    )
+        mode="tracked", detect_every_frames=3, embed_every_frames=2, backbone_weights="random",
+        window_seconds=7.0, hop_seconds=1.024,
+    )  # fmt: skip
     assert (given["gate"], given["subject_pattern"], given["n_folds"]) == ("none", "(b)", 3)
     assert (given["seed"], given["cache"], given["tensorboard"]) == (7, "kept", "curves")
-    assert (given["arch"], given["protocol"]) == ("tinytoes", "kfold-10")
+    assert (given["arch"], given["protocol"]) == (system("tinytoes"), "kfold-10")
     assert given["require_face"]
     assert given["overwrite"]
 
 
 def test_a_preset_is_a_system(run: Any, given: dict[str, Any]) -> None:
     assert run("train", "videos", "--out", "mine", "--preset", "svm-mfcc").code == 0
-    assert given["arch"] == "svm-mfcc"
+    assert given["arch"] == system("svm-mfcc")
 
 
 def test_a_file_of_weights_is_found_from_any_folder(

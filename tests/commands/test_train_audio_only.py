@@ -17,6 +17,7 @@ from bundles import reasons_bundle, untrained_branch
 from cryvision import cli
 from cryvision.bundle import Bundle
 from cryvision.commands import evaluate, train_audio_only
+from cryvision.errors import CryvisionError
 from cryvision.labelling import has_skill
 from cryvision.learning import branches, crossvalidation, protocols, systems
 from cryvision.learning.branches import Branch, Curves, Rows
@@ -206,6 +207,12 @@ def _check_evaluation(done: Any) -> None:
         (("--gate", "nowhere"), 1, "nowhere"),
         (("--arch", "best"), 2, "got 'best'"),
         (("--protocol", "best"), 2, "got 'best'"),
+        (("--augment", "-1"), 2, "from 0 to 20 copies; got -1"),
+        (("--augment", "1", "--protocol", "leak-augment"), 2, "make no copies themselves"),
+        (("--width", "4"), 2, "cha-bae is no single network"),
+        (("--arch", "tinytoes", "--width", "0"), 2, "must be at least 1; got 0"),
+        (("--arch", "tinytoes", "--learning-rate", "-1"), 2, "must be positive; got -1"),
+        (("--window", "0.001"), 2, "got 0.001"),
     ],
 )
 def test_wrong_usage_is_a_line_and_leaves_nothing(
@@ -216,6 +223,38 @@ def test_wrong_usage_is_a_line_and_leaves_nothing(
     assert (done.code, done.out) == (code, "")
     assert words in done.err.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+
+def test_a_system_may_be_changed_on_the_command_line(
+    run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {}
+
+    def stop(*places: Any, **settings: Any) -> Bundle:
+        given.update(settings)
+        raise CryvisionError("seen enough")
+
+    monkeypatch.setattr("cryvision.learning.audio_only.train_audio_only", stop)
+    monkeypatch.setattr(cli, "COMMANDS", (train_audio_only,))
+    options = ("--width", "8", "--window", "0.975", "--learning-rate", "0.01", "--augment", "3")
+    assert run("train-audio-only", tmp_path, "--arch", "deepinfant-v1", *options).code == 1
+    changed = given["arch"]
+    (sound,) = changed.settings.values()
+    # A hop of 1.024 s would leave gaps; frames are 32 ms apart.
+    assert (sound.window_seconds, sound.hop_seconds) == pytest.approx((0.975, 0.96))
+    assert (changed.network.width, changed.network.highest_rate) == (8, 0.01)
+    published = systems.system("deepinfant-v1").network
+    assert changed.network.rate / 0.01 == pytest.approx(published.rate / published.highest_rate)
+    assert given["augment"] == 3
+
+
+def test_a_window_too_short_for_a_network_is_one_line(
+    train: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
+    done = train(corpus, "--out", tmp_path / "out", "--arch", "deepinfant-v2", "--window", "0.1")
+    assert done.code == 2
+    assert "a window must have more than 3 frames of 80 columns" in said(done.err)[-1]
 
 
 def test_a_place_that_is_taken_is_refused_at_once(train: Command, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cryvision.errors import ConfigError
-from cryvision.learning.evaluation import balanced_accuracy
-from cryvision.learning.permutation import move_between_subjects, subject_permutation_test
+from cryvision.learning.evaluation import balanced_accuracy, subject_permutation_test
+from cryvision.learning.permutation import move_between_subjects
 
 N_TESTS = 200
 LEVEL = 0.05
