@@ -2,8 +2,8 @@
 
 Four and five classes are of the cleaned donateacry-corpus; nine are of all that phones sent.
 
-The four classes count the same in training. Five and nine, of very unequal size, count as many clips
-as they have, as in the published codes.
+The four classes count the same in training. Five and nine, of very unequal size, count as many
+clips as they have, as in the published codes.
 """
 
 from __future__ import annotations
