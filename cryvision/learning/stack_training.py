@@ -311,7 +311,7 @@ def _protocol_text(by: Protocol, given: bool, n_folds: int, altered: AlteredCopi
     else:
         text = f"{by.name}: {by.summary}"
     if altered is not None:
-        text += f", training clips with {altered.n_of_each} altered copies each"
+        text += f", training clips with altered copies ({altered.n_of_each} each)"
     return text if by.is_clean else f"{text}; not a measure of skill"
 
 

@@ -116,25 +116,15 @@ def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
 
 
 @pytest.mark.usefixtures("quick")
-def test_altered_copies_are_told_beside_every_figure(train: Command, tmp_path: Path) -> None:
-    corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
-    done = train(corpus, "--out", tmp_path / "out", "--augment", "2")
-    assert done.code == 0, done.err
-    protocol = "grouped 2-fold, training clips with 2 altered copies each"
-    assert protocol in done.out
-    record = json.loads((tmp_path / "out-report" / "report.json").read_text())
-    assert record["protocol"] == protocol
-    assert record["units"]["clip"]["n"] == 2 * N_PHONES  # what is judged stays as recorded
-
-
-@pytest.mark.usefixtures("quick")
-def test_copies_under_another_subject_are_told(train: Command, tmp_path: Path) -> None:
+def test_copies_are_told_those_that_are_found_and_those_that_are_made(
+    train: Command, tmp_path: Path
+) -> None:
     corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
     original = corpus / "tired" / phones.clip_name(0, 1, "tired")
     for phone in range(1, N_PHONES):
         copy = corpus / "tired" / phones.clip_name(phone, 10 * phone + 1, "tired")
         copy.write_bytes(original.read_bytes())
-    done = train(corpus, "--out", tmp_path / "out")
+    done = train(corpus, "--out", tmp_path / "out", "--augment", "1")
     assert done.code == 0, done.err
     # Two folds of four phones: whichever way they fall, each has a copy of what the other learns.
     (told,) = (line for line in said(done.err) if "learnt from too" in line)
@@ -142,6 +132,10 @@ def test_copies_under_another_subject_are_told(train: Command, tmp_path: Path) -
     record = json.loads((tmp_path / "out-report" / "report.json").read_text())
     assert record["on_both_sides"]["duplicates"] == N_PHONES
     assert record["on_both_sides"]["subjects"] == 0
+    protocol = "grouped 2-fold, training clips with altered copies (1 each)"
+    assert protocol in done.out
+    assert record["protocol"] == protocol
+    assert record["units"]["clip"]["n"] == 2 * N_PHONES  # what is judged stays as recorded
 
 
 @pytest.mark.usefixtures("quick")
