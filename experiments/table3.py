@@ -241,7 +241,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument(
         "--face", default="{}", metavar="JSON", help="with SOURCE: a FaceConfig as JSON"
     )
-    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--folds", type=int, default=3, help="(default 3)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", default="table3", help="of the JSON file (default table3)")
     return parser.parse_args()
