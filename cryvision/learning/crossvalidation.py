@@ -118,7 +118,8 @@ def cross_validate_each(
     fold_of_clip = np.full(len(clip_labels), -1)
     for number, test in enumerate(folds):
         train = np.setdiff1d(np.arange(len(clip_labels)), test)
-        check_disjoint(clip_subjects[train], clip_subjects[test])
+        apart = clip_subjects[test]
+        check_disjoint(clip_subjects[train], apart)
         fold_of_clip[test] = number
         rows = np.isin(clip_of_row, test)
         prior[test] = class_shares(clip_labels[train], n_classes)
@@ -135,7 +136,7 @@ def cross_validate_each(
                 seed,
                 say=_numbered(say, number),
                 stop_on=tested if stops_on_test else None,
-                altered=_less(altered, clip_subjects[test]),
+                altered=None if altered is None else altered.without_subjects(apart),
             )
             found = {"probabilities": _judged(stack, recipe, tested, n_classes, silenced)}
             if checkpoints:
@@ -184,13 +185,6 @@ def _judged(
         if np.any(spoke):
             table[spoke] = stack.fuse({name: values[spoke] for name, values in heard.items()})
     return judged
-
-
-def _less(altered: Samples | None, subjects: np.ndarray) -> Samples | None:
-    """Leave out the copies of some subjects' clips."""
-    if altered is None:
-        return None
-    return altered[np.flatnonzero(~np.isin(altered.subjects, subjects))]
 
 
 def _numbered(say: Say, fold: int) -> Say:

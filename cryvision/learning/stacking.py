@@ -56,11 +56,15 @@ class Samples:
             self.clips[rows],
         )
 
+    def without_subjects(self, subjects: np.ndarray) -> Samples:
+        """Leave out the rows of some subjects."""
+        return self[np.flatnonzero(~np.isin(self.subjects, subjects))]
+
     def and_altered(self, altered: Samples | None, held_out: np.ndarray) -> Samples:
         """Add altered copies to learn from, less those of subjects that are held out."""
         if altered is None:
             return self
-        more = altered[np.flatnonzero(~np.isin(altered.subjects, held_out))]
+        more = altered.without_subjects(held_out)
         return Samples(
             {
                 name: np.concatenate([values, more.features[name]])

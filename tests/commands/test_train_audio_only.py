@@ -242,9 +242,7 @@ def test_a_system_may_be_changed_on_the_command_line(
     assert given["augment"] == 3
 
 
-def test_a_window_too_short_for_a_network_is_one_line(
-    train: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_window_too_short_for_a_network_is_one_line(train: Command, tmp_path: Path) -> None:
     corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
     done = train(corpus, "--out", tmp_path / "out", "--arch", "deepinfant-v2", "--window", "0.1")
     assert done.code == 2
