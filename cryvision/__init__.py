@@ -6,7 +6,22 @@ it is first used.
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
+
+# onnxruntime 1.29 and later report to their maker unless this is set before they are imported.
+# Child processes inherit it.
+if os.environ.get("ORT_DISABLE_TELEMETRY") != "1":
+    if "onnxruntime" in sys.modules:
+        warnings.warn(
+            "onnxruntime was imported before cryvision, which could not switch off its telemetry: "
+            "set ORT_DISABLE_TELEMETRY=1 before onnxruntime is imported",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"
 
