@@ -101,6 +101,75 @@ class SoundConfig:
 
 
 @dataclass(frozen=True)
+class LogMelConfig:
+    """How sound becomes the log-mel frames that frame networks and taggers take.
+
+    A frame stands for ``frame_samples`` of sound: the mean power of two spectra, each of
+    ``spectrum_samples`` under a Hann window, in ``n_mels`` triangular bands. A model gives one
+    output each ``hop_frames`` from ``window_frames`` of them, of which the last
+    ``lookahead_frames`` lie behind the time that the output is about.
+
+    With ``relative`` the frames of a window are moved so that the loudest value of all is the
+    same in every window, and what lies far below is cut: how loud a recording is has no say.
+    """
+
+    window_frames: int
+    hop_frames: int
+    lookahead_frames: int = 0
+    relative: bool = False
+    n_mels: int = 64
+    min_hz: float = 60.0
+    max_hz: float = 7800.0
+    frame_samples: int = 320
+    spectrum_samples: int = 400
+    n_fft: int = 512
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("window_frames", 1, 3000),
+            ("hop_frames", 1, 3000),
+            ("n_mels", 1, 512),
+            ("frame_samples", 2, 16_000),
+            ("spectrum_samples", 2, 16_000),
+            ("n_fft", 2, 16_384),
+        ):
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"{name} must be {least} to {most}; got {getattr(self, name)}")
+        if not 0 <= self.lookahead_frames < self.window_frames:
+            raise ConfigError(
+                "lookahead_frames must be at least 0 and below window_frames; got "
+                f"{self.lookahead_frames} of {self.window_frames}"
+            )
+        if not 0 <= self.min_hz < self.max_hz <= SAMPLE_RATE_HZ / 2:
+            raise ConfigError(
+                "min_hz and max_hz must satisfy 0 <= min_hz < max_hz <= "
+                f"{SAMPLE_RATE_HZ / 2:g}; got {self.min_hz:g} and {self.max_hz:g}"
+            )
+        if self.frame_samples % 2 or not (
+            self.frame_samples <= self.spectrum_samples <= self.n_fft
+        ):
+            raise ConfigError(
+                "frame_samples must be even, at most spectrum_samples, and these at most n_fft; "
+                f"got {self.frame_samples}, {self.spectrum_samples} and {self.n_fft}"
+            )
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples from one output to the next."""
+        return self.hop_frames * self.frame_samples
+
+    @property
+    def hop_seconds(self) -> float:
+        """Seconds from one output to the next."""
+        return self.hop_samples / SAMPLE_RATE_HZ
+
+    @property
+    def lookahead_samples(self) -> int:
+        """Samples that an output needs beyond the time it is about."""
+        return self.lookahead_frames * self.frame_samples
+
+
+@dataclass(frozen=True)
 class GateConfig:
     """How cry scores become events.
 
@@ -249,8 +318,10 @@ def from_json(kind: type[T], data: Any, where: str) -> T:
     if unknown:
         raise ConfigError(f"{where}: {kind.__name__} has no field {unknown[0]!r}")
     for name, value in data.items():
-        wanted = {"int": int, "float": (int, float), "str": str}[str(fields[name].type)]
-        if isinstance(value, bool) or not isinstance(value, wanted):  # type: ignore[arg-type]
+        wanted = {"int": int, "float": (int, float), "str": str, "bool": bool}[
+            str(fields[name].type)
+        ]
+        if (isinstance(value, bool) and wanted is not bool) or not isinstance(value, wanted):  # type: ignore[arg-type]
             raise ConfigError(
                 f"{where}: {kind.__name__}.{name} must be {fields[name].type}; got {value!r:.80}"
             )

@@ -95,8 +95,8 @@ def mel_filters(config: SoundConfig) -> np.ndarray:
     """
     kept = band_bins(config)
     hz = np.arange(kept.start, kept.stop) * (config.sample_rate_hz / config.n_fft)
-    low, high = _hz_to_mel(np.array([config.min_hz, config.max_hz]))
-    edges = _mel_to_hz(np.linspace(low, high, config.n_mels + 2))
+    low, high = hz_to_mel(np.array([config.min_hz, config.max_hz]))
+    edges = mel_to_hz(np.linspace(low, high, config.n_mels + 2))
     rising = (hz - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - hz) / np.diff(edges)[1:, None]
     area = 2.0 / (edges[2:] - edges[:-2])
@@ -326,12 +326,12 @@ _LOG_FROM_MEL = _LOG_FROM_HZ * _MEL_PER_HZ
 _MEL_PER_NEPER = 27.0 / np.log(6.4)
 
 
-def _hz_to_mel(hz: np.ndarray) -> np.ndarray:
+def hz_to_mel(hz: np.ndarray) -> np.ndarray:
     above = _LOG_FROM_MEL + _MEL_PER_NEPER * np.log(np.maximum(hz, _LOG_FROM_HZ) / _LOG_FROM_HZ)
     return np.where(hz < _LOG_FROM_HZ, hz * _MEL_PER_HZ, above)
 
 
-def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
+def mel_to_hz(mel: np.ndarray) -> np.ndarray:
     above = _LOG_FROM_HZ * np.exp((np.maximum(mel, _LOG_FROM_MEL) - _LOG_FROM_MEL) / _MEL_PER_NEPER)
     return np.where(mel < _LOG_FROM_MEL, mel / _MEL_PER_HZ, above)
 

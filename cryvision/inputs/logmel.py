@@ -1,0 +1,233 @@
+"""Sound becomes log-mel frames: the input of the frame network and of the tagger.
+
+Frame f stands for the samples ``frame_samples * f`` to ``frame_samples * (f + 1)``. Its spectra
+reach a little further to both sides; before the start of the sound there is silence. A stream
+gives the same frames as the whole clip, whatever the sizes of its pieces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from cryvision.config import SAMPLE_RATE_HZ, LogMelConfig
+from cryvision.errors import CryvisionError
+
+FLOOR_POWER = 1e-7
+"""Added to the power of each band, in units of a full scale of 1: bounds the logarithm."""
+
+SILENCE = float(np.log(FLOOR_POWER))
+"""Value of every band in digital silence."""
+
+OFFSET, SCALE = 6.0, 5.0
+"""Natural logarithms of power are given to models as ``(x + OFFSET) / SCALE``."""
+
+LOUDEST, RANGE = 4.0, 12.0
+"""Relative windows: where the loudest value is moved to, and how far below it values are cut."""
+
+BLOCK_FRAMES = 1024
+"""Frames computed at a time (20 s of sound, 4 MB): bounds the memory."""
+
+LEVEL_FLOOR_POWER = 1e-12
+"""Mean square given to digital silence: -120 dBFS."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Log-mel frames of a stretch of sound.
+
+    Attributes
+    ----------
+    log_power : ndarray of float32, shape (n, n_mels)
+        Natural logarithm of the power in each band, not scaled yet.
+    mean_square : ndarray of float32, shape (n,)
+        Of the sound from ``min_hz`` to ``max_hz``, full scale 1.
+    """
+
+    log_power: np.ndarray
+    mean_square: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.log_power)
+
+
+class LogMelStream:
+    """Turns a stream of sound into log-mel frames.
+
+    Between calls less than one spectrum of sound is kept.
+
+    Parameters
+    ----------
+    config : LogMelConfig
+
+    Attributes
+    ----------
+    non_finite : int
+        Samples so far that were NaN or infinite; they count as silence.
+    n_samples : int
+        Samples so far.
+    """
+
+    def __init__(self, config: LogMelConfig) -> None:
+        self.config = config
+        self.non_finite = 0
+        self.n_samples = 0
+        # Centres the spectra of a frame on it.
+        self._rest = np.zeros(_reach(config), np.float32)
+
+    def push(self, samples: np.ndarray) -> Frames:
+        """Take the next samples, floating point, shape (n,), and give the frames they complete.
+
+        Raises
+        ------
+        CryvisionError
+            If the samples are not one row of floating-point numbers.
+        """
+        piece = self._as_sound(samples)
+        self.n_samples += len(piece)
+        return self._frames(np.concatenate([self._rest, piece]))
+
+    def finish(self) -> Frames:
+        """End the stream: the frames that its last samples belong to, silence behind them."""
+        config = self.config
+        n_wanted = -(-self.n_samples // config.frame_samples)
+        n_given = max(0, self.n_samples - _reach(config)) // config.frame_samples
+        missing = (n_wanted - n_given) * config.frame_samples + 2 * _reach(config)
+        padding = np.zeros(max(0, missing - len(self._rest)), np.float32)
+        found = self._frames(np.concatenate([self._rest, padding]))
+        n_left = n_wanted - n_given
+        return Frames(found.log_power[:n_left], found.mean_square[:n_left])
+
+    def _as_sound(self, samples: np.ndarray) -> np.ndarray:
+        given = np.asarray(samples)
+        if given.ndim != 1 or given.dtype.kind != "f":
+            raise CryvisionError(
+                "samples must be one row of floating-point numbers, full scale 1; "
+                f"got {given.dtype} of shape {given.shape}"
+            )
+        with np.errstate(over="ignore"):  # too large for float32: infinite, and counted as such
+            piece = given.astype(np.float32)
+        finite = np.isfinite(piece)
+        if not finite.all():
+            self.non_finite += int(len(piece) - np.count_nonzero(finite))
+            piece[~finite] = 0.0
+        return piece
+
+    def _frames(self, buffer: np.ndarray) -> Frames:
+        config = self.config
+        n = max(0, (len(buffer) - 2 * _reach(config)) // config.frame_samples)
+        log_power = np.empty((n, config.n_mels), np.float32)
+        mean_square = np.empty(n, np.float32)
+        for first in range(0, n, BLOCK_FRAMES):
+            last = min(first + BLOCK_FRAMES, n)
+            start, stop = first * config.frame_samples, last * config.frame_samples
+            block = buffer[start : stop + 2 * _reach(config)]
+            log_power[first:last], mean_square[first:last] = _spectra(block, config)
+        self._rest = buffer[n * config.frame_samples :].copy()
+        return Frames(log_power, mean_square)
+
+
+def log_mel(samples: np.ndarray, config: LogMelConfig) -> Frames:
+    """Compute the frames of a clip that is in memory, as from a `LogMelStream`.
+
+    Returns
+    -------
+    Frames
+        ``ceil(len(samples) / config.frame_samples)`` of them.
+    """
+    stream = LogMelStream(config)
+    first, last = stream.push(samples), stream.finish()
+    return Frames(
+        np.concatenate([first.log_power, last.log_power]),
+        np.concatenate([first.mean_square, last.mean_square]),
+    )
+
+
+def model_input(log_power: np.ndarray, config: LogMelConfig) -> np.ndarray:
+    """Scale log-mel frames as a model takes them.
+
+    Parameters
+    ----------
+    log_power : ndarray of float, shape (..., n_frames, n_mels)
+        One or more windows of `Frames`.
+    config : LogMelConfig
+
+    Returns
+    -------
+    ndarray of float32, shape (..., n_frames, n_mels)
+    """
+    values = np.asarray(log_power, np.float32)
+    if config.relative:
+        loudest = values.max(axis=(-2, -1), keepdims=True)
+        values = np.maximum(values - (loudest - LOUDEST), LOUDEST - RANGE)
+    return np.asarray((values + OFFSET) / SCALE, np.float32)
+
+
+def level_dbfs(mean_square: np.ndarray) -> np.ndarray:
+    """Turn mean squares into levels in decibels relative to full scale."""
+    return np.asarray(10 * np.log10(np.maximum(mean_square, LEVEL_FLOOR_POWER)), np.float32)
+
+
+@lru_cache(maxsize=16)
+def mel_filters(config: LogMelConfig) -> np.ndarray:
+    """Triangular mel bands (Slaney's scale) with a peak of 1, from ``min_hz`` to ``max_hz``.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_fft // 2 + 1, n_mels)
+        Read-only.
+    """
+    from cryvision.inputs.audio import hz_to_mel, mel_to_hz
+
+    hz = np.arange(config.n_fft // 2 + 1) * (SAMPLE_RATE_HZ / config.n_fft)
+    low, high = hz_to_mel(np.array([config.min_hz, config.max_hz]))
+    edges = mel_to_hz(np.linspace(low, high, config.n_mels + 2))
+    rising = (hz[:, None] - edges[:-2]) / np.diff(edges)[:-1]
+    falling = (edges[2:] - hz[:, None]) / np.diff(edges)[1:]
+    filters = np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+    filters.setflags(write=False)
+    return filters
+
+
+@lru_cache(maxsize=16)
+def band_weights(config: LogMelConfig) -> np.ndarray:
+    """Weights that turn the power of bins into the mean square of the band (Parseval's theorem).
+
+    Returns
+    -------
+    ndarray of float32, shape (n_fft // 2 + 1,)
+    """
+    hz = np.arange(config.n_fft // 2 + 1) * (SAMPLE_RATE_HZ / config.n_fft)
+    inside = (hz >= config.min_hz) & (hz <= config.max_hz)
+    window = hann(config.spectrum_samples)
+    weights = 2.0 * inside / (config.n_fft * np.sum(np.square(window, dtype=np.float64)))
+    return np.asarray(weights, np.float32)
+
+
+@lru_cache(maxsize=16)
+def hann(n: int) -> np.ndarray:
+    """Periodic Hann window; float32, shape (n,)."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
+
+
+def _reach(config: LogMelConfig) -> int:
+    """Samples that the spectra of a frame reach beyond it, on each side."""
+    half = config.frame_samples // 2
+    return -(-(config.spectrum_samples - half) // 2)
+
+
+def _spectra(block: np.ndarray, config: LogMelConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of band power and mean square of the frames of a block."""
+    half = config.frame_samples // 2
+    segments = sliding_window_view(block, config.spectrum_samples)[::half]
+    n = len(segments) // 2
+    # An offset of the microphone far above the sound would leave float32 nothing of it.
+    segments = segments[: 2 * n] - segments[: 2 * n].mean(axis=1, keepdims=True)
+    spectrum = np.fft.rfft(segments * hann(config.spectrum_samples), config.n_fft)
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    power = power.reshape(n, 2, -1).mean(axis=1)
+    bands = power @ mel_filters(config)
+    return np.log(bands + FLOOR_POWER), power @ band_weights(config)
