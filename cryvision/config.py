@@ -197,6 +197,63 @@ class GateConfig:
                 raise ConfigError(f"{name} must not be negative; got {getattr(self, name):g}")
 
 
+VETO_LEVELS = ("off", "normal", "strict")
+"""How much a tagger must hear of crying for an event to stand."""
+
+
+@dataclass(frozen=True)
+class VetoConfig:
+    """How the tagger's score of crying decides which events of the edges stand.
+
+    An event stands if the largest cry score of the tagger reaches ``*_at`` in a window that ends
+    between its onset and ``after_seconds`` behind its offset, and ``*_near`` in one that ends
+    from ``near_seconds`` before its onset to ``near_seconds`` behind its offset.
+
+    The timeline knows nothing of what comes later: there the score of the edges is multiplied by
+    the tagger's largest score of the past ``live_seconds``, as a share of ``*_live`` and at most
+    1. ``temperature`` and ``bias`` turn the logit of that product into the logit of a calibrated
+    probability.
+    """
+
+    normal_at: float = 0.3
+    normal_near: float = 0.5
+    normal_live: float = 0.5
+    strict_at: float = 0.5
+    strict_near: float = 0.7
+    strict_live: float = 0.7
+    after_seconds: float = 1.0
+    near_seconds: float = 5.0
+    live_seconds: float = 1.0
+    temperature: float = 1.0
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        for level in VETO_LEVELS[1:]:
+            for name in (f"{level}_at", f"{level}_near", f"{level}_live"):
+                if not 0 < getattr(self, name) <= 1:
+                    raise ConfigError(f"{name} must be above 0, to 1; got {getattr(self, name):g}")
+        for name in ("after_seconds", "near_seconds", "live_seconds"):
+            if not 0 <= getattr(self, name) <= 60:
+                raise ConfigError(f"{name} must be 0 to 60; got {getattr(self, name):g}")
+        if not 0 < self.temperature < math.inf or not math.isfinite(self.bias):
+            raise ConfigError(
+                "temperature must be positive and bias finite; got "
+                f"{self.temperature:g} and {self.bias:g}"
+            )
+
+    def at(self, level: str) -> float:
+        """Cry score that the tagger must reach at an event; 0 for ``off``."""
+        return 0.0 if level == "off" else float(getattr(self, f"{level}_at"))
+
+    def near(self, level: str) -> float:
+        """Cry score that the tagger must reach near an event; 0 for ``off``."""
+        return 0.0 if level == "off" else float(getattr(self, f"{level}_near"))
+
+    def live(self, level: str) -> float:
+        """Cry score from which on the edges' score is left as it is; 0 for ``off``."""
+        return 0.0 if level == "off" else float(getattr(self, f"{level}_live"))
+
+
 @dataclass(frozen=True)
 class FaceConfig:
     """How a frame becomes a crop of a face, and the crop a row of numbers.

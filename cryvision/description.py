@@ -10,14 +10,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryvision import untrusted
-from cryvision.config import SOUND_FEATURES, FaceConfig, GateConfig, SoundConfig, from_json
+from cryvision.config import (
+    SOUND_FEATURES,
+    FaceConfig,
+    GateConfig,
+    LogMelConfig,
+    SoundConfig,
+    from_json,
+)
 from cryvision.errors import BundleError, ConfigError
 from cryvision.runtime import RUNTIMES
 
-FORMAT_VERSION = 1
-READABLE_VERSIONS = (1,)
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
+"""Version 2 adds frame networks and taggers (``logmel``, ``tags``) and the veto."""
 
-KINDS = ("detector", "branch", "ensemble")
+KINDS = ("detector", "tagger", "branch", "ensemble")
+LOGMEL = "logmel"
+"""Name of the input of a frame network or a tagger."""
 FEATURES = (*SOUND_FEATURES, "face")
 UNITS = ("clip", "event", "window")
 
@@ -52,6 +62,10 @@ class Part:
         ``n_samples``, ``tolerance``.
     files : dict
         Runtime (``onnx``, ``keras``) to ``path`` in the bundle and ``sha256``.
+    logmel : LogMelConfig or None
+        How the input ``logmel`` of a frame network or a tagger is computed.
+    tags : tuple of str
+        What the outputs of a tagger are, in order; the first is ``cry``.
     """
 
     name: str
@@ -61,6 +75,8 @@ class Part:
     agreement: dict[str, Any]
     face: FaceConfig | None = None
     files: dict[str, dict[str, str]] = field(default_factory=dict)
+    logmel: LogMelConfig | None = None
+    tags: tuple[str, ...] = ()
 
 
 def parse(text: bytes, where: str) -> dict[str, Any]:

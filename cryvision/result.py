@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Event:
-    """One bout of crying.
+    """One cry: a stretch of crying without a pause.
 
     Attributes
     ----------
@@ -27,6 +28,14 @@ class Event:
     branches : dict of str to dict of str to float
         What each branch of the bundle said of the event: mean probability of each class. Without
         the branches that had nothing to say.
+    other_tag : str
+        What the tagger heard most at the event beside crying, as ``music``; empty where it heard
+        nothing else, or the bundle has no tagger.
+    other_tag_score : float
+        Its score, 0 to 1.
+    rejected : str
+        Empty for an event that stands. Else what the tagger heard in place of crying:
+        ``other_tag``, or ``not crying`` where it heard nothing else.
     """
 
     onset_s: float
@@ -36,11 +45,78 @@ class Event:
     intensity_db: float
     above_background_db: float
     branches: dict[str, dict[str, float]] = field(default_factory=dict, hash=False)
+    other_tag: str = ""
+    other_tag_score: float = 0.0
+    rejected: str = ""
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.offset_s - self.onset_s
+
+
+BOUT_GAP_SECONDS = 0.5
+"""Events less than this far apart belong to one bout."""
+
+
+@dataclass(frozen=True)
+class Bout:
+    """Events that follow each other less than a stated gap apart: a view of the events.
+
+    Attributes
+    ----------
+    onset_s, offset_s : float
+        Of its first and of its last event.
+    n_events : int
+    cry_seconds : float
+        Sum of the events' lengths: the bout without its pauses.
+    confidence : float
+        Mean of the events' confidence, weighted by their lengths.
+    intensity_db, above_background_db : float
+        Mean level of the events (of their power, weighted by their lengths), and the largest
+        distance of an event from its background.
+    """
+
+    onset_s: float
+    offset_s: float
+    n_events: int
+    cry_seconds: float
+    confidence: float
+    intensity_db: float
+    above_background_db: float
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds, pauses included."""
+        return self.offset_s - self.onset_s
+
+
+def find_bouts(events: Sequence[Event], gap_seconds: float = BOUT_GAP_SECONDS) -> tuple[Bout, ...]:
+    """Put events less than ``gap_seconds`` apart together; they must be in order of time."""
+    groups: list[list[Event]] = []
+    for event in events:
+        if groups and event.onset_s - groups[-1][-1].offset_s < gap_seconds:
+            groups[-1].append(event)
+        else:
+            groups.append([event])
+    return tuple(_bout(group) for group in groups)
+
+
+def _bout(events: list[Event]) -> Bout:
+    seconds = np.array([event.duration_s for event in events])
+    weights = (
+        seconds / seconds.sum() if seconds.sum() > 0 else np.full(len(events), 1 / len(events))
+    )
+    power = 10 ** (np.array([event.intensity_db for event in events]) / 10)
+    return Bout(
+        onset_s=events[0].onset_s,
+        offset_s=events[-1].offset_s,
+        n_events=len(events),
+        cry_seconds=float(seconds.sum()),
+        confidence=float(weights @ np.array([event.confidence for event in events])),
+        intensity_db=10 * float(np.log10(weights @ power)),
+        above_background_db=max(event.above_background_db for event in events),
+    )
 
 
 @dataclass(frozen=True)
@@ -52,7 +128,8 @@ class Detection:
     cry : bool or None
         True when there is at least one event; None where there was no sound to decide from.
     probability : float or None
-        The clip's own score: mean over the windows that pass the energy gate (0 when none does).
+        The clip's own score: mean of the timeline's cry score over what passes the energy gate
+        (0 when nothing does).
     seconds : float
         Sum of the events' lengths.
     """
@@ -79,8 +156,17 @@ class Classification:
     detector : Detection
     timeline : dict of str to ndarray
         Columns of float32, shape (n_frames,), one row a frame of the 30 Hz clock; NaN where
-        nothing is known. ``time_s``, ``cry``, ``cry_smooth``, each class and its ``_smooth``.
+        nothing is known. ``time_s``, ``cry``, ``cry_smooth``, each class and its ``_smooth``,
+        and ``heard_<tag>`` for each tag of the bundle's tagger.
     events : tuple of Event
+    rejected : tuple of Event
+        Candidates that the tagger did not hear as crying; they count nowhere.
+    bout_gap_s : float
+        Events less than this far apart make one bout.
+    veto : str
+        ``off``, ``normal`` or ``strict``: how much the tagger had to hear of crying.
+    heard_seconds : dict of str to float
+        Seconds in which each tag of the tagger was heard; empty without a tagger.
     modalities : tuple of str
         What the label was decided from: ``sound``, ``face``.
     bundle : dict
@@ -107,3 +193,12 @@ class Classification:
     media: dict[str, Any] = field(default_factory=dict)
     face_share: float | None = None
     warnings: tuple[str, ...] = ()
+    rejected: tuple[Event, ...] = ()
+    bout_gap_s: float = BOUT_GAP_SECONDS
+    veto: str = "off"
+    heard_seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def bouts(self) -> tuple[Bout, ...]:
+        """The events put together where less than ``bout_gap_s`` lies between them."""
+        return find_bouts(self.events, self.bout_gap_s)
