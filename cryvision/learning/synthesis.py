@@ -2,8 +2,9 @@
 
 Recorded negatives cover few of the sounds of a home, and a detector that has never met a steady
 tone takes it for a cry. Each family here draws new parameters at every call, so that what is learnt
-is the kind of sound. A test of generalisation needs generators that share nothing with these: keep
-sirens, vibrato, plucked strings and melodies out of this module.
+is the kind of sound. A test of generalisation needs generators that share nothing with these: the
+voices that sing and swing here are pulses through resonances, those of the tests sums of sines;
+sirens, plucked strings and toy melodies are kept out of this module.
 
 Every family is a function of a random generator and a number of samples. It returns float64 of that
 length at no particular level; :func:`negative` sets level, pauses and background.
@@ -316,6 +317,45 @@ def laughter(rng: np.random.Generator, n_samples: int) -> np.ndarray:
     return vocal_tract(rng, source + puffs * breathiness, np.zeros(1), formants)
 
 
+def singing(rng: np.random.Generator, n_samples: int) -> np.ndarray:
+    """A voice that sings or hums: long vowels on notes of a scale, gliding over, with vibrato."""
+    home_hz, note_s = _log_uniform(rng, 110, 500), _log_uniform(rng, 0.25, 1.8)
+    n_notes = 2 + int(n_samples / SAMPLE_RATE_HZ / (0.7 * note_s))
+    lengths_s = note_s * rng.uniform(0.7, 1.4, n_notes)
+    starts_s = np.cumsum(lengths_s) - lengths_s
+    steps = rng.choice([0, 2, 4, 5, 7, 9, 11, 12], n_notes) + 12 * rng.integers(-1, 1, n_notes)
+    glide_s = rng.uniform(0.03, 0.2)
+    bends = np.stack([starts_s, np.maximum(starts_s + lengths_s - glide_s, starts_s)], axis=1)
+    times_s = np.arange(n_samples) / SAMPLE_RATE_HZ
+    heights = np.repeat(home_hz * 2 ** (steps / 12), 2)
+    line = np.interp(times_s, bends.reshape(-1), heights)
+    depth = rng.uniform(0, 0.05) * _curve(rng, n_samples, 1.0, 0, 1)
+    line = line * (1 + depth * np.sin(2 * np.pi * _steady_cycles(rng.uniform(4, 8), n_samples)))
+    line = np.clip(line, 70, 1100)
+    breath = rng.standard_normal(n_samples) * _log_uniform(rng, 0.01, 0.2)
+    tract = np.clip((home_hz / 150) ** 0.3, 0.9, 1.5) * rng.uniform(0.95, 1.05)
+    vowels = VOWELS_HZ[rng.integers(len(VOWELS_HZ), size=n_notes)] * tract
+    formants = np.column_stack([vowels, np.full(n_notes, 3400 * tract)])
+    loud = np.interp(times_s, starts_s, rng.uniform(0.3, 1, n_notes))
+    return vocal_tract(rng, (vocal_folds(rng, line) + breath) * loud, starts_s, formants)
+
+
+def bowed(rng: np.random.Generator, n_samples: int) -> np.ndarray:
+    """Strings and winds: held notes of many harmonics that swell, swing and slide."""
+    home_hz, tilt = _log_uniform(rng, 150, 900), rng.uniform(0.5, 1.6)
+    sound = np.zeros(n_samples)
+    for start, end in _spans(rng, n_samples, (0.4, 3), (0, 0.4)):
+        n = end - start
+        first_hz = home_hz * 2 ** (rng.integers(-7, 8) / 12)
+        slide = np.interp(np.arange(n), [0, 0.1 * SAMPLE_RATE_HZ], [rng.uniform(0.94, 1.06), 1])
+        swing = rng.uniform(0, 0.03) * np.sin(2 * np.pi * _steady_cycles(rng.uniform(4, 8), n))
+        pitch = first_hz * slide * (1 + swing)
+        wave = _harmonics(rng, _cycles(pitch), _amplitudes(rng, 1.1 * first_hz, 25, tilt))
+        swell = _curve(rng, n, 2.0, 0.3, 1)
+        sound[start:end] = _faded(wave * swell, _log_uniform(rng, 0.02, 0.15))
+    return sound
+
+
 def babble(rng: np.random.Generator, n_samples: int) -> np.ndarray:
     """Several people talking at once: two voices, each also heard from another moment on."""
     voices = [_unit(synthetic_speech(rng, n_samples)) for _ in range(2)]
@@ -354,9 +394,9 @@ def animal_like(rng: np.random.Generator, n_samples: int) -> np.ndarray:
 
 _KINDS = {
     "tonal": (tones, beeps, sweeps),
-    "music": (chords, notes),
+    "music": (chords, notes, bowed),
     "noise": (coloured_noise, hum, clicks, rumble_and_wind),
-    "living": (synthetic_speech, laughter, babble, animal_like),
+    "living": (synthetic_speech, singing, laughter, babble, animal_like),
 }
 
 KINDS = {family.__name__: kind for kind, families in _KINDS.items() for family in families}

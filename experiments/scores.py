@@ -1,0 +1,214 @@
+"""Runs edges and tagger of each fold over the recordings that they were not trained on.
+
+Run ``python experiments/scores.py POOL MODELS OUT``; `detector.py` judges what it writes. A clip is
+scored through the same frames and the same windows as in use.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import probes
+import teacher
+from pool import TAG_WINDOW, Library, _added, cell_of, kept_out, library, tag_logits
+from record import say
+
+from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.inputs.augment import add_noise
+from cryvision.inputs.logmel import SILENCE, Frames, level_dbfs, log_mel, model_input
+from cryvision.learning.pieces import step_logits
+from cryvision.learning.windows import LabelledSound
+from cryvision.models.frame_network import EDGES
+from cryvision.models.tagger import CONTEXT
+
+DIVISIONS, N_FOLDS = (0, 1, 2), 3
+NOISY_DB = (20, 10, 5, 0)
+QUIET_DB = (-10, -20, -30, -40)
+MIXES_PER_CELL = 12
+MIX_SECONDS = 10.0
+
+
+@dataclass
+class Scored:
+    """One clip, and what the networks of its fold say of it.
+
+    Attributes
+    ----------
+    sound : LabelledSound
+        Without its samples.
+    seconds : float
+    edges : ndarray of float32, shape (n_steps,)
+        Logits of the 40 ms steps.
+    level : ndarray of float32, shape (n_steps,)
+        dBFS.
+    tags : ndarray of float32, shape (n_windows, n_tags)
+        Scores, one row each 0.24 s.
+    """
+
+    sound: LabelledSound
+    seconds: float
+    edges: np.ndarray
+    level: np.ndarray
+    tags: np.ndarray
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Networks:
+    """An edges network and a tagger that were trained together."""
+
+    def __init__(self, edges: Path, tagger: Path) -> None:
+        import keras
+
+        from cryvision.models.calibration import calibration_layer_class
+
+        calibration_layer_class()
+        self.edges = keras.saving.load_model(edges, compile=False)
+        self.tagger = keras.saving.load_model(tagger, compile=False)
+
+    def score(self, sound: LabelledSound, frames: Frames | None = None) -> Scored:
+        frames = log_mel(sound.samples, EDGES) if frames is None else frames
+        n_steps = -(-len(frames) // 2)
+        power = np.pad(frames.mean_square, (0, 2 * n_steps - len(frames))).reshape(-1, 2).mean(1)
+        bare = LabelledSound(np.empty(0, np.float32), sound.cry, sound.subject, sound.source,
+                             sound.clip, weak=sound.weak)  # fmt: skip
+        return Scored(
+            bare,
+            len(sound.samples) / SAMPLE_RATE_HZ,
+            step_logits(self.edges, frames.log_power),
+            level_dbfs(power),
+            self.tags(frames.log_power),
+        )
+
+    def tags(self, log_power: np.ndarray) -> np.ndarray:
+        windows = tag_windows(log_power)
+        found = [
+            np.asarray(self.tagger(model_input(windows[i : i + 128], CONTEXT), training=False))
+            for i in range(0, len(windows), 128)
+        ]
+        return np.concatenate(found) if found else np.empty((0, 10), np.float32)
+
+
+def tag_windows(log_power: np.ndarray) -> np.ndarray:
+    """Windows of a clip, shape (n, 100, n_mels): each ends a hop after the one before."""
+    padded = np.pad(
+        log_power, ((CONTEXT.window_frames - CONTEXT.hop_frames, 0), (0, 0)),
+        constant_values=SILENCE,
+    )  # fmt: skip
+    view = np.lib.stride_tricks.sliding_window_view(padded, CONTEXT.window_frames, axis=0)
+    return view[:: CONTEXT.hop_frames].swapaxes(1, 2)
+
+
+def talk_over_music(found: Library) -> list[LabelledSound]:
+    """Mix speech over music of the same cell, 0 to 15 dB above it."""
+    mixes = []
+    for cell in range(15):
+        here = [s for s in found.other if cell_of(s.subject) == cell]
+        talk = [s for s in here if s.source in ("adult_speech", "child_speech")]
+        music = [s for s in here if s.source == "music"]
+        rng = np.random.default_rng(cell)
+        for number in range(MIXES_PER_CELL if talk and music else 0):
+            n = round(MIX_SECONDS * SAMPLE_RATE_HZ)
+            speech, tune = (sounds[rng.integers(len(sounds))] for sounds in (talk, music))
+            mixed = _added(
+                np.resize(speech.samples, n), np.resize(tune.samples, n), rng.uniform(0, 15)
+            )
+            mixed *= 0.5 / max(np.abs(mixed).max(), 1e-6)
+            # The name of the speaker tells the cell.
+            mixes.append(
+                LabelledSound(mixed.astype(np.float32), (), speech.subject, "talk_over_music",
+                              f"mix-{cell}-{number}")
+            )  # fmt: skip
+    return mixes
+
+
+@lru_cache(maxsize=1)
+def household() -> np.ndarray:
+    """A minute of fan, hum and clatter of families that nothing was trained on."""
+    rng, n = np.random.default_rng(5), 60 * SAMPLE_RATE_HZ
+    parts = [probes.noise(rng, n), 0.5 * probes.hum(rng, n), 0.7 * probes.clicks(rng, n)]
+    return np.sum([p / max(np.sqrt(np.mean(p**2)), 1e-9) for p in parts], axis=0).astype("f4")
+
+
+def altered(sound: LabelledSound) -> dict[str, np.ndarray]:
+    """Give copies of a clip of a phone: under noises, and quieter."""
+    rng = np.random.default_rng(len(sound.samples))
+    n = len(sound.samples)
+    white = rng.standard_normal(n)
+    spectrum = np.fft.rfft(rng.standard_normal(n))
+    pink = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 1)), n)
+    noises = {"white": white, "pink": pink, "household": household()}
+    copies = {
+        f"{kind} {snr} dB": add_noise(sound.samples, noise, snr, rng)
+        for kind, noise in noises.items()
+        for snr in (NOISY_DB if kind == "household" else (10,))
+    }
+    peak = max(float(np.abs(sound.samples).max()), 1e-6)
+    for level in QUIET_DB:
+        copies[f"peak {level} dBFS"] = (sound.samples * (10 ** (level / 20) / peak)).astype("f4")
+    return copies
+
+
+def teacher_tags(sounds: list[LabelledSound], taught: teacher.Teacher) -> list[np.ndarray]:
+    """Logits of the teacher's tags on windows that lie wholly within each clip."""
+    found = []
+    for sound in sounds:
+        ends = range(TAG_WINDOW, len(sound.samples) + 1, CONTEXT.hop_samples * 4)
+        mels = [teacher.log_mel(sound.samples[e - TAG_WINDOW : e])[: taught.n_frames] for e in ends]
+        found.append(tag_logits(taught.logits(np.stack(mels))) if mels else np.empty((0, 10), "f4"))
+    return found
+
+
+def main() -> None:
+    pool, models, out = map(Path, sys.argv[1:4])
+    only = sys.argv[4:]
+    out.mkdir(parents=True, exist_ok=True)
+    found = library(pool)
+    sounds = [*found.cry, *found.other, *talk_over_music(found)]
+    started = time.time()
+    frames = [log_mel(sound.samples, EDGES) for sound in sounds]
+    say(f"{len(sounds)} clips, {sum(len(f) for f in frames) / 50 / 3600:.2f} h, frames in "
+        f"{time.time() - started:.0f} s")  # fmt: skip
+    jobs = {
+        f"{d}-{f}": (f"{d}-{f}-{N_FOLDS}", f"{d}-{f}-{N_FOLDS}")
+        for d in DIVISIONS
+        for f in range(N_FOLDS)
+    }
+    jobs |= {f"without-{c}": (f"without-{c}",) * 2 for c in ("donateacry", "esc10", "other-sounds")}
+    for name, (edges, tagger) in jobs.items():
+        target = out / f"{name}.pickle"
+        if target.exists() or (only and name not in only):
+            continue
+        networks = Networks(models / f"edges-{edges}.keras", models / f"tagger-{tagger}.keras")
+        if name.startswith("without"):
+            judged = [i for i, s in enumerate(sounds) if _corpus(s) == name.split("-", 1)[1]]
+        else:
+            division, fold = map(int, name.split("-"))
+            out_cells = kept_out(division, fold)
+            judged = [i for i, s in enumerate(sounds) if out_cells[cell_of(s.subject)]]
+        scored = [networks.score(sounds[i], frames[i]) for i in judged]
+        if name.startswith("0-"):
+            for one, i in zip(scored, judged, strict=True):
+                if sounds[i].source == "donateacry":
+                    for kind, samples in altered(sounds[i]).items():
+                        copy = LabelledSound(samples, (), "", "", "")
+                        again = networks.score(copy)
+                        one.extra[kind] = (again.edges, again.tags)
+        target.write_bytes(pickle.dumps(scored))
+        say(f"{name}: {len(scored)} clips, {(time.time() - started) / 60:.1f} min")
+
+
+def _corpus(sound: LabelledSound) -> str:
+    if sound.source == "donateacry" or sound.source.startswith("digits"):
+        return sound.source
+    return "esc10" if sound.source.startswith("esc10") else "other-sounds"
+
+
+if __name__ == "__main__":
+    main()
