@@ -47,8 +47,29 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--out", metavar="DIR", help="folder for --formats (default: the current one)"
     )
+    _add_text_options(parser)
     add_decision_options(parser)
     parser.set_defaults(run=run)
+
+
+def _add_text_options(parser: Any) -> None:
+    parser.add_argument(
+        "--all-events",
+        action="store_true",
+        help="list every bout with its events (default: the first 20 bouts)",
+    )
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument(
+        "--verbose",
+        action="store_true",
+        help="also say what else was heard, and what was measured of the bundle",
+    )
+    amount.add_argument("--quiet", action="store_true", help="print one line a clip")
+    parser.add_argument(
+        "--show-experimental",
+        action="store_true",
+        help="show reasons also where the bundle was not measured to tell them apart",
+    )
 
 
 def add_decision_options(parser: Any) -> None:
@@ -107,9 +128,10 @@ def run(options: argparse.Namespace) -> int:
     bundle = Bundle.load(options.bundle).keeping_models()
     names = stems(options.paths)
     n_failed = 0
+    told: set[str] = set()
     for path, stem in zip(options.paths, names, strict=True):
         try:
-            _one(path, stem, bundle, formats, options)
+            _one(path, stem, bundle, formats, options, told)
         except MediaError as error:
             # Anything else would befall the other clips as well, and ends the run.
             log(str(error))
@@ -132,7 +154,12 @@ def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
 
 
 def _one(
-    path: str, stem: str, bundle: Bundle, formats: Sequence[str], options: argparse.Namespace
+    path: str,
+    stem: str,
+    bundle: Bundle,
+    formats: Sequence[str],
+    options: argparse.Namespace,
+    told: set[str],
 ) -> None:
     from cryvision.classifier import classify
 
@@ -149,17 +176,32 @@ def _one(
     if formats:
         from cryvision.outputs.files import write
 
-        for written in write(result, options.out or ".", formats, stem):
+        shown = {"show_experimental": options.show_experimental}
+        for written in write(result, options.out or ".", formats, stem, **shown):
             log(f"wrote {written}")
-    _print_result(result, options.json)
+    _print_result(result, options, told)
 
 
-def _print_result(result: Classification, as_json: bool) -> None:
-    if as_json:
+def _print_result(result: Classification, options: argparse.Namespace, told: set[str]) -> None:
+    """Print a result; ``told`` holds what the results before it were said to rest on."""
+    if options.json:
         from cryvision.outputs.tables import to_record
 
-        show(json.dumps(to_record(result), allow_nan=False))
-    else:
-        from cryvision.outputs.text import describe
+        record = to_record(result, show_experimental=options.show_experimental)
+        show(json.dumps(record, allow_nan=False))
+        return
+    from cryvision.outputs.bundle_text import rests_on
+    from cryvision.outputs.text import describe
 
-        show(describe(result) + "\n")
+    skill = rests_on(result)
+    text = describe(
+        result,
+        all_events=options.all_events,
+        verbose=options.verbose,
+        quiet=options.quiet,
+        show_experimental=options.show_experimental,
+        with_skill=skill not in told,
+    )
+    told.add(skill)
+    # A blank line parts the lists of two clips; lines alone stand below each other.
+    show(text if "\n" not in text else f"{text}\n")
