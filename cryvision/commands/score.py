@@ -15,6 +15,7 @@ from cryvision.commands.terminal import (
     log,
     show,
 )
+from cryvision.config import VETO_LEVELS
 
 if TYPE_CHECKING:
     from cryvision.batch import Progress, Summary
@@ -89,6 +90,20 @@ def _add_result_options(parser: Any) -> None:
     parser.add_argument(
         "--formats-dir", metavar="DIR", help="folder for --formats (default: FILE.clips)"
     )
+    parser.add_argument(
+        "--veto",
+        choices=VETO_LEVELS,
+        default="normal",
+        help="how much of crying the bundle's tagger must hear at an event: normal (default), "
+        "strict, or off for all that the detector finds",
+    )
+    parser.add_argument(
+        "--bout-gap",
+        type=float,
+        default=0.5,  # as in `cryvision.result`, which would take time to import
+        metavar="SECONDS",
+        help="events less than this far apart make one bout (default: 0.5)",
+    )
     add_decision_options(parser)
 
 
@@ -115,6 +130,8 @@ def run(options: argparse.Namespace) -> int:
                 smooth_seconds=options.smooth,
                 label_policy=options.label_policy,
                 require_face=options.require_face,
+                veto=options.veto,
+                bout_gap_s=options.bout_gap,
                 progress=bar.show,
             )
         except KeyboardInterrupt:
@@ -136,8 +153,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _text(summary: Summary) -> str:
     """Say what was done, in a line or two."""
+    from cryvision.outputs.wording import printable
+
     n = summary.n_clips
-    text = f"{summary.out}: {n} clip{'s' if n != 1 else ''}"
+    text = f"{printable(summary.out)}: {n} clip{'s' if n != 1 else ''}"
     if summary.n_failed:
         kinds = ", ".join(f"{kind} {count}" for kind, count in summary.failures.items())
         text += f", {summary.n_failed} failed ({kinds})"
