@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "png", "mp4")
 """As in `cryvision.outputs.FORMATS`, which would take time to import."""
+
+VETO_LEVELS = ("off", "normal", "strict")
+"""As in `cryvision.config`, for the same reason."""
+
+BOUT_GAP_SECONDS = 0.5
+"""As in `cryvision.result`, for the same reason."""
 
 
 def add(commands: Any) -> None:
@@ -49,6 +56,7 @@ def add(commands: Any) -> None:
     )
     _add_text_options(parser)
     add_decision_options(parser)
+    add_event_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -66,9 +74,33 @@ def _add_text_options(parser: Any) -> None:
     )
     amount.add_argument("--quiet", action="store_true", help="print one line a clip")
     parser.add_argument(
+        "--show-rejected",
+        action="store_true",
+        help="also show the candidates that the tagger did not hear as crying, and what it heard "
+        "(default: in JSON alone)",
+    )
+    parser.add_argument(
         "--show-experimental",
         action="store_true",
         help="show reasons also where the bundle was not measured to tell them apart",
+    )
+
+
+def add_event_options(parser: Any) -> None:
+    """Give a command the options that say which events stand, and what makes a bout."""
+    parser.add_argument(
+        "--veto",
+        choices=VETO_LEVELS,
+        default="normal",
+        help="how much the tagger must hear of crying for an event to stand: off keeps crying "
+        "under noise, and more that is none; strict drops more of both (default: normal)",
+    )
+    parser.add_argument(
+        "--bout-gap",
+        type=_gap_seconds,
+        default=BOUT_GAP_SECONDS,
+        metavar="SECONDS",
+        help="events less than this far apart make one bout (default: %(default)g)",
     )
 
 
@@ -104,6 +136,16 @@ def add_decision_options(parser: Any) -> None:
         help="blur the faces that are found in the video of --formats mp4; one that is missed "
         "stays visible, so watch a video before you show it",
     )
+
+
+def _gap_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"must be seconds, 0 or more; got {text!r}")
+    return seconds
 
 
 def _formats(text: str) -> list[str]:
@@ -171,12 +213,17 @@ def _one(
             smooth_seconds=options.smooth,
             label_policy=options.label_policy,
             require_face=options.require_face,
+            veto=options.veto,
+            bout_gap_s=options.bout_gap,
             progress=progress,
         )
     if formats:
         from cryvision.outputs.files import write
 
-        shown = {"show_experimental": options.show_experimental}
+        shown = {
+            "show_rejected": options.show_rejected,
+            "show_experimental": options.show_experimental,
+        }
         for written in write(result, options.out or ".", formats, stem, **shown):
             log(f"wrote {written}")
     _print_result(result, options, told)
@@ -199,6 +246,7 @@ def _print_result(result: Classification, options: argparse.Namespace, told: set
         all_events=options.all_events,
         verbose=options.verbose,
         quiet=options.quiet,
+        show_rejected=options.show_rejected,
         show_experimental=options.show_experimental,
         with_skill=skill not in told,
     )

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cryvision.commands.classify import add_decision_options, written_formats
+from cryvision.commands.classify import add_decision_options, add_event_options, written_formats
 from cryvision.commands.terminal import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -15,7 +15,6 @@ from cryvision.commands.terminal import (
     log,
     show,
 )
-from cryvision.config import VETO_LEVELS
 
 if TYPE_CHECKING:
     from cryvision.batch import Progress, Summary
@@ -90,21 +89,8 @@ def _add_result_options(parser: Any) -> None:
     parser.add_argument(
         "--formats-dir", metavar="DIR", help="folder for --formats (default: FILE.clips)"
     )
-    parser.add_argument(
-        "--veto",
-        choices=VETO_LEVELS,
-        default="normal",
-        help="how much of crying the bundle's tagger must hear at an event: normal (default), "
-        "strict, or off for all that the detector finds",
-    )
-    parser.add_argument(
-        "--bout-gap",
-        type=float,
-        default=0.5,  # as in `cryvision.result`, which would take time to import
-        metavar="SECONDS",
-        help="events less than this far apart make one bout (default: 0.5)",
-    )
     add_decision_options(parser)
+    add_event_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
