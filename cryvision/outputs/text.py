@@ -27,7 +27,7 @@ MAX_LISTED = 20
 
 _NO_REASONS = {"no cry", "cry"}
 _UNSKILLED = (
-    "on subjects it had not met, this bundle was not measured to tell these labels better than "
+    "on subjects it had not met, this bundle was not measured to tell its labels better than "
     "their shares in the training data do"
 )
 _EVENT_DECIMALS = 2
@@ -233,10 +233,11 @@ def _label_lines(classification: Classification, show_experimental: bool) -> lis
     lines = row("label", printable(classification.label) + (f", from {source}" if source else ""))
     unsure = classification.label == "not sure"
     reasons = not classification.probabilities.keys() <= _NO_REASONS
-    if classification.probabilities and (show_experimental or not (unsure and reasons)):
+    hidden = unsure and reasons and not show_experimental
+    if classification.probabilities and not hidden:
         lines += row("", _probabilities_text(classification))
     if classification.probabilities and unsure:
-        lines += row("why", _UNSKILLED)
+        lines += row("why", _UNSKILLED + (" (--show-experimental shows them)" if hidden else ""))
     return lines
 
 

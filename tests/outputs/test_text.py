@@ -97,7 +97,7 @@ def test_reasons_without_skill_are_shown_only_when_asked_for_and_marked(make, ve
     unsure = replace(unsure, skill=[DETECTOR_SKILL, REASON_SKILL])
     text = describe(unsure, verbose=verbose, show_experimental=True)
     assert "experimental: hungry 0.41 (prior 0.84), tired 0.59 (prior 0.16)" in text
-    assert "was not measured to tell these labels better" in " ".join(text.split())
+    assert "was not measured to tell its labels better" in " ".join(text.split())
     assert "mfcc: hungry 0.62, face: tired 0.75" in text
 
 
