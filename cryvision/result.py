@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -107,14 +108,14 @@ def _bout(events: list[Event]) -> Bout:
     weights = (
         seconds / seconds.sum() if seconds.sum() > 0 else np.full(len(events), 1 / len(events))
     )
-    power = 10 ** (np.array([event.intensity_db for event in events]) / 10)
+    power = float(weights @ 10 ** (np.array([event.intensity_db for event in events]) / 10))
     return Bout(
         onset_s=events[0].onset_s,
         offset_s=events[-1].offset_s,
         n_events=len(events),
         cry_seconds=float(seconds.sum()),
         confidence=float(weights @ np.array([event.confidence for event in events])),
-        intensity_db=10 * float(np.log10(weights @ power)),
+        intensity_db=10 * math.log10(power) if power > 0 else -math.inf,
         above_background_db=max(event.above_background_db for event in events),
     )
 
@@ -139,9 +140,12 @@ class Detection:
     seconds: float
 
 
-@dataclass(frozen=True)
+_REPR_PATH_LETTERS = 60
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Classification:
-    """The result of one clip.
+    """The result of one clip. Two are equal only if they are the same object.
 
     Attributes
     ----------
@@ -202,3 +206,12 @@ class Classification:
     def bouts(self) -> tuple[Bout, ...]:
         """The events put together where less than ``bout_gap_s`` lies between them."""
         return find_bouts(self.events, self.bout_gap_s)
+
+    def __repr__(self) -> str:
+        path = repr(self.path)
+        if len(path) > _REPR_PATH_LETTERS:
+            path = f"'...{path[-_REPR_PATH_LETTERS:]}"
+        return (
+            f"<Classification {path}: {self.duration_s:.2f} s, label {self.label!r}, "
+            f"{self.detector.seconds:.2f} s of crying in {len(self.events)} events>"
+        )

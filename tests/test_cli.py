@@ -256,8 +256,10 @@ def test_a_stopped_run_leaves_whole_files_and_no_ffmpeg(
     assert rest == ""
     assert json.loads(first)["path"] == str(clip)
     assert err.splitlines()[-1] == "cryvision: stopped"
-    assert err.count("cryvision: wrote ") == len(err.splitlines()) - 1 == 3
-    assert sorted(os.listdir(out)) == ["bout.csv", "bout.events.csv", "bout.json"]
+    assert err.count("cryvision: wrote ") == len(err.splitlines()) - 1 == 4
+    assert sorted(os.listdir(out)) == [
+        *("bout.bouts.csv", "bout.csv", "bout.events.csv", "bout.json")
+    ]
     # An ffmpeg that was just being started ends at its first write, as nobody reads it.
     until = time.monotonic() + ENDING_SECONDS
     while processes_of(own):
@@ -295,12 +297,12 @@ def test_two_runs_may_write_the_same_files_at_once(
         process.communicate(timeout=WAIT_SECONDS)
         assert process.returncode == 0
     names = sorted(os.listdir(tmp_path / "out"))
-    assert len(names) == 3 * 4
+    assert len(names) == 3 * 5
     for name in names:
         text = (tmp_path / "out" / name).read_text()
         if name.endswith(".json"):
             assert len(json.loads(text)["timeline"]["cry"]) == 90
-        elif name.endswith("events.csv"):
+        elif name.endswith(("events.csv", "bouts.csv")):
             assert len(text.splitlines()) == 2
         elif name.endswith(".csv"):
             assert len(text.splitlines()) == 91

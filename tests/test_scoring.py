@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryvision.bundle import Bundle
+from cryvision.detector import CryDetector, DetectorWindows
 from cryvision.errors import BundleError
 from cryvision.inputs.features import sound_windows
-from cryvision.scoring import CryDetector, CryGate, DetectorWindows, GatedSound
+from cryvision.scoring import CryGate, GatedSound
 
 SCORE_TOLERANCE = 1e-5
 """What the design allows for pieces of other sizes."""
@@ -26,7 +27,19 @@ def windows(scores: list[float], first_end: int = HOP_SAMPLES) -> DetectorWindow
     """Windows of a detector, one every 0.2 s."""
     ends = first_end + HOP_SAMPLES * np.arange(len(scores), dtype=np.int64)
     marks = np.array(scores, np.float32)
-    return DetectorWindows(ends, marks, np.full(len(marks), -20.0), np.ones(len(marks), bool))
+    known = int(ends[-1]) if len(ends) else 0
+    return DetectorWindows(
+        start_samples=ends - HOP_SAMPLES,
+        end_samples=ends,
+        scores=np.zeros_like(marks),  # the gate asks what the tagger left of them
+        level_dbfs=np.full(len(marks), -20.0),
+        scored=np.ones(len(marks), bool),
+        fused=marks,
+        probabilities=np.zeros_like(marks),
+        shown_samples=ends,
+        known_samples=known,
+        settled_samples=known,
+    )
 
 
 def gate_says(scores: list[float], end: int) -> bool:
@@ -87,6 +100,41 @@ class TestGate:
             due = ends[(ends <= known) & (ends > HOP_SAMPLES * first)]
             said += bit_by_bit.crying(due).tolist()
         assert said == at_once.crying(ends).tolist()
+
+
+class TestLookahead:
+    """A detector that looks 0.4 s ahead, which is two of its windows."""
+
+    LOOKAHEAD_SAMPLES = 2 * HOP_SAMPLES
+
+    def test_only_what_is_known_by_the_end_of_the_window_counts(self) -> None:
+        for scores, crying in (([0, 1, 1, 0, 0], True), ([0, 0, 1, 1, 1], False)):
+            gate = CryGate(0.5, WINDOW_SAMPLES, self.LOOKAHEAD_SAMPLES)
+            gate.push(windows(scores))
+            assert gate.crying(np.array([WINDOW_SAMPLES])).tolist() == [crying]
+
+    def test_a_window_waits_for_what_counts_for_it_and_for_no_more(self) -> None:
+        samples = glides(3.0)
+        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES, self.LOOKAHEAD_SAMPLES))
+        # Known until 1.2 s: enough for the windows that end by 1.6 s.
+        first = sound.push(samples, windows([1.0] * 6))
+        np.testing.assert_array_equal(first.end_samples, 16_000 + 3_200 * np.arange(4))
+        assert first.settled_samples == 16_000 + 4 * 3_200
+        second = sound.push(np.empty(0, np.float32), windows([0.0] * 9, 7 * HOP_SAMPLES))
+        np.testing.assert_array_equal(second.end_samples, 28_800 + 3_200 * np.arange(7))
+        assert second.settled_samples == len(samples)
+        crying = np.concatenate([first.crying, second.crying])
+        # Of the window that ends at 2.2 s one of the three that count is crying.
+        np.testing.assert_array_equal(crying, [True] * 5 + [False] * 6)
+        for name, config in REASON_SOUNDS.items():
+            found = np.concatenate([first.inputs[name], second.inputs[name]])
+            ungated = sound_windows(samples, config).inputs
+            np.testing.assert_array_equal(found, ungated[crying])
+
+    def test_at_the_end_nothing_waits_any_more(self) -> None:
+        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))
+        assert len(sound.push(glides(3.0), None).end_samples) == 0
+        assert len(sound.finish(windows([1.0] * 15)).end_samples) == 11
 
 
 class TestGatedSound:

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from cryvision.result import BOUT_GAP_SECONDS
+
 CLIP_SCORER = "cryvision.batch.scoring:ClipScorer"
 
 
@@ -25,7 +27,7 @@ class Job:
         Of cryvision, as another one may score otherwise.
     folder : str
         What relative paths are relative to.
-    runtime, smooth_seconds, label_policy, require_face
+    runtime, smooth_seconds, label_policy, require_face, veto, bout_gap_s
         As for `cryvision.classify`.
     formats : tuple of str
         What to write beside the table, for each clip.
@@ -45,6 +47,8 @@ class Job:
     smooth_seconds: float | None = None
     label_policy: str = "skill"
     require_face: bool = False
+    veto: str = "normal"
+    bout_gap_s: float = BOUT_GAP_SECONDS
     formats: tuple[str, ...] = ()
     formats_dir: str = ""
     scorer: str = CLIP_SCORER

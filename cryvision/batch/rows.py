@@ -12,6 +12,7 @@ import numpy as np
 from cryvision.batch.job import Job
 from cryvision.batch.sources import ListedClip
 from cryvision.inputs.pitch import HOP_SECONDS, PitchTrack
+from cryvision.models.tagger import TAGS
 from cryvision.outputs.tables import to_record
 from cryvision.result import Classification
 
@@ -21,25 +22,38 @@ OK = "ok"
 PROBABILITY = "probabilities_"
 """Start of the columns with each label's probability."""
 
+HEARD, HEARD_SUFFIX = "heard_", "_s"
+"""Around a tag in the name of the column with its seconds."""
+
 COLUMNS: dict[str, tuple[str, str]] = {
     "path": ("text", "the clip, as it was listed"),
     "status": ("text", "ok, or the kind of failure, as MediaError, WorkerCrash or TimeLimit"),
     "error": ("text", "why it failed, in one line"),
     "duration_s": ("real", "length of the clip in seconds"),
     "label": ("text", "no cry, cry or a reason, or not sure"),
-    "detector_cry": ("truth", "whether there is at least one bout; empty without sound"),
-    "detector_probability": ("real", "mean cry score of the windows that pass the energy gate"),
-    "cry_seconds": ("real", "sum of the bouts' lengths"),
-    "bouts": ("whole", "number of bouts of crying: the events"),
-    "cries_per_minute": ("real", "bouts a minute of the clip"),
-    "longest_bout_seconds": ("real", "length of the longest bout"),
+    "detector_cry": ("truth", "whether there is at least one event; empty without sound"),
+    "detector_probability": ("real", "mean cry score of what passes the energy gate"),
+    "cry_seconds": ("real", "sum of the events' lengths"),
+    "n_events": ("whole", "number of events: single cries"),
+    "cries_per_minute": ("real", "events a minute of the clip"),
+    "n_bouts": ("whole", "number of bouts: events less than bout_gap_s apart make one"),
+    "bout_seconds": ("real", "sum of the bouts' lengths, the pauses in them included"),
+    "longest_bout_s": ("real", "length of the longest bout in seconds"),
     "pauses": ("whole", "stretches without crying between two bouts"),
     "pause_seconds": ("real", "sum of the pauses' lengths"),
-    "median_f0_hz": ("real", "median fundamental frequency of the bouts' voiced frames, in Hz"),
+    "median_f0_hz": ("real", "median fundamental frequency of the events' voiced frames, in Hz"),
     "voiced_seconds": ("real", "length of those frames: how much the median rests on"),
-    "intensity_db": ("real", "level of all bouts together, dB relative to full scale"),
+    "intensity_db": ("real", "level of all events together, dB relative to full scale"),
+    **{
+        f"{HEARD}{tag}{HEARD_SUFFIX}": ("real", f"seconds in which {tag} was heard") for tag in TAGS
+    },
+    "n_rejected": ("whole", "candidates that the tagger did not hear as crying"),
+    "veto": ("text", "how much the tagger had to hear of crying: off, normal or strict"),
+    "bout_gap_s": ("real", "events less than this many seconds apart make one bout"),
     "face_share": ("real", "share of the frames that show a face; empty where none was looked for"),
-    "events": ("json", "the bouts, as classify --json lists them"),
+    "events": ("json", "the events, as classify --json lists them"),
+    "bouts": ("json", "the bouts, in the same way"),
+    "rejected": ("json", "the rejected candidates, with what was heard instead"),
     "modalities": ("json", "what the label was decided from"),
     "warnings": ("json", "what was odd about the clip"),
     "seconds_spent": ("real", "wall time that the clip took, its download included"),
@@ -48,7 +62,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "settings_sha256": ("text", "hash of the bundle, the settings and the version of cryvision"),
 }
 """Each column's kind and meaning, in order; the probabilities stand after the label, and what a
-later version of the record holds besides, at the end."""
+later version of the record or another bundle's tagger brings besides, at the end."""
 
 # One for all rows: it is said once, in the file about the table.
 _LEFT_OUT = ("skill",)
@@ -76,6 +90,8 @@ def scored_row(
         Plain JSON data: columns by name, less those that are empty.
     """
     record = {key: value for key, value in to_record(result).items() if key not in _LEFT_OUT}
+    heard = record.pop("heard_seconds")
+    record |= {heard_column(tag): seconds for tag, seconds in heard.items()}
     share = result.face_share
     row = {**_head(clip, OK), "face_share": None if share is None else round(share, 4)}
     return {**row, **_flat(record), **_measures(result, pitch), **_tail(job, seconds_spent)}
@@ -104,6 +120,11 @@ def probability_column(label: str) -> str:
     return PROBABILITY + label.translate(_BLANK)
 
 
+def heard_column(tag: str) -> str:
+    """Name the column of the seconds in which a tag was heard: blanks become ``_``."""
+    return f"{HEARD}{tag.translate(_BLANK)}{HEARD_SUFFIX}"
+
+
 def ordered_columns(names: Iterable[str]) -> list[str]:
     """Order the columns of a table.
 
@@ -121,9 +142,10 @@ def ordered_columns(names: Iterable[str]) -> list[str]:
 
 def kind_of(column: str) -> str:
     """Kind of a column's values: text, real, whole, truth or json."""
-    if column.startswith(PROBABILITY):
-        return "real"
-    return COLUMNS[column][0] if column in COLUMNS else "json"
+    if column in COLUMNS:
+        return COLUMNS[column][0]
+    heard = column.startswith(HEARD) and column.endswith(HEARD_SUFFIX)
+    return "real" if heard or column.startswith(PROBABILITY) else "json"
 
 
 def _head(clip: ListedClip, status: str) -> dict[str, Any]:
@@ -155,21 +177,21 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measures(result: Classification, pitch: PitchTrack) -> dict[str, Any]:
-    """Measures of the bouts; none where there was no sound to look for them in."""
+    """Measures of events and bouts; none where there was no sound to look for them in."""
     if result.detector.cry is None:
         return {}
-    bouts = sorted((event.onset_s, event.offset_s) for event in result.events)
-    pauses = [
-        later[0] - earlier[1]
-        for earlier, later in itertools.pairwise(bouts)
-        if later[0] > earlier[1]
-    ]
-    f0_hz = pitch.within(bouts)
+    bouts = result.bouts
+    gaps = [later.onset_s - earlier.offset_s for earlier, later in itertools.pairwise(bouts)]
+    pauses = [gap for gap in gaps if gap > 0]
+    f0_hz = pitch.within(sorted((event.onset_s, event.offset_s) for event in result.events))
     minutes = result.duration_s / 60
     return {
-        "bouts": len(bouts),
-        "cries_per_minute": round(len(bouts) / minutes, 3) if minutes else None,
-        "longest_bout_seconds": round(max((b - a for a, b in bouts), default=0.0), 3),
+        "n_events": len(result.events),
+        "cries_per_minute": round(len(result.events) / minutes, 3) if minutes else None,
+        "n_bouts": len(bouts),
+        "bout_seconds": round(sum(bout.duration_s for bout in bouts), 3),
+        "longest_bout_s": round(max((bout.duration_s for bout in bouts), default=0.0), 3),
+        "n_rejected": len(result.rejected),
         "pauses": len(pauses),
         "pause_seconds": round(sum(pauses), 3),
         "median_f0_hz": round(float(np.median(f0_hz)), 1) if len(f0_hz) else None,
@@ -179,7 +201,7 @@ def _measures(result: Classification, pitch: PitchTrack) -> dict[str, Any]:
 
 
 def _intensity_db(result: Classification) -> float | None:
-    """Level of all bouts together: the mean of their powers, each weighed by its length."""
+    """Level of all events together: the mean of their powers, each weighed by its length."""
     weighed = [(e.duration_s, e.intensity_db) for e in result.events if e.duration_s > 0]
     seconds = sum(weight for weight, _ in weighed)
     power = sum(weight * 10 ** (level / 10) for weight, level in weighed)

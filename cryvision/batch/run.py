@@ -25,8 +25,10 @@ from cryvision.batch.sources import find_clips
 from cryvision.batch.summary import Progress, Summary, about_table
 from cryvision.batch.work import Work
 from cryvision.bundle import Bundle
+from cryvision.config import VETO_LEVELS
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.outputs.files import FORMATS
+from cryvision.result import BOUT_GAP_SECONDS
 from cryvision.staging import staged
 
 ENGINES = ("local", "ray")
@@ -57,6 +59,8 @@ def score(
     smooth_seconds: float | None = None,
     label_policy: str = "skill",
     require_face: bool = False,
+    veto: str = "normal",
+    bout_gap_s: float = BOUT_GAP_SECONDS,
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Score many clips into one table, each exactly once.
@@ -90,7 +94,7 @@ def score(
         Score clips again that have failed before.
     timeout_seconds : float
         Limit for one clip; 0 for none.
-    runtime, smooth_seconds, label_policy, require_face
+    runtime, smooth_seconds, label_policy, require_face, veto, bout_gap_s
         As for `cryvision.classify`.
     progress : callable, optional
         Called with a `Progress` for each row, and once a second without one.
@@ -131,6 +135,8 @@ def score(
         smooth_seconds=smooth_seconds,
         label_policy=label_policy,
         require_face=require_face,
+        veto=_checked_veto(veto),
+        bout_gap_s=_checked_bout_gap(bout_gap_s),
         formats=_checked_formats(formats, formats_dir),
         formats_dir=_formats_dir(table, formats_dir) if formats else "",
     )
@@ -311,6 +317,18 @@ def _engine(
     if address is not None or gpus_per_worker:
         raise ConfigError("an address and GPUs per worker are for the engine ray; got local")
     return engines.run_local
+
+
+def _checked_veto(veto: str) -> str:
+    if veto not in VETO_LEVELS:
+        raise ConfigError(f"veto must be one of {', '.join(VETO_LEVELS)}; got {veto!r}")
+    return veto
+
+
+def _checked_bout_gap(bout_gap_s: float) -> float:
+    if not 0 <= bout_gap_s < math.inf:
+        raise ConfigError(f"bout_gap_s must be finite and not negative; got {bout_gap_s:g}")
+    return float(bout_gap_s)
 
 
 def _time_limit_s(timeout_seconds: float) -> float:

@@ -106,6 +106,8 @@ class ClipScorer:
             smooth_seconds=self._job.smooth_seconds,
             label_policy=self._job.label_policy,
             require_face=self._job.require_face,
+            veto=self._job.veto,
+            bout_gap_s=self._job.bout_gap_s,
             path=path,
         )
 

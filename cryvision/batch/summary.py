@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryvision.batch.job import Job
-from cryvision.batch.rows import COLUMNS, OK, PROBABILITY
+from cryvision.batch.rows import COLUMNS, HEARD, OK, PROBABILITY
 
 
 @dataclass
@@ -112,6 +112,10 @@ def about_table(
 
 
 def _meaning(column: str) -> str:
+    if column in COLUMNS:
+        return COLUMNS[column][1]
     if column.startswith(PROBABILITY):
         return "probability of this label, 0 to 1"
-    return COLUMNS[column][1] if column in COLUMNS else "as in classify --json"
+    if column.startswith(HEARD):
+        return "seconds in which this was heard"
+    return "as in classify --json"

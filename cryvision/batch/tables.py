@@ -11,6 +11,7 @@ from typing import Any
 
 from cryvision.batch.rows import kind_of
 from cryvision.errors import ConfigError, MissingDependencyError
+from cryvision.outputs.wording import escaped_json, spreadsheet_cell
 
 Row = dict[str, Any]
 
@@ -49,10 +50,14 @@ def writer(out: str) -> Callable[[Path, Sequence[str], Iterator[Row]], None]:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> None:
-    """Write CSV in UTF-8: truths are ``true`` and ``false``, lists are JSON."""
-    with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    """Write CSV in UTF-8: truths are ``true`` and ``false``, lists are JSON.
+
+    Text is as `cryvision.outputs.wording.spreadsheet_cell` makes it: a path that starts as a
+    formula does has an apostrophe before it.
+    """
+    with open(path, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
+        table.writerow(map(spreadsheet_cell, columns))
         table.writerows([_cell(row.get(name)) for name in columns] for row in rows)
 
 
@@ -99,7 +104,9 @@ def _pyarrow() -> tuple[Any, Any]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return spreadsheet_cell(value)
+    return escaped_json(json.dumps(value, ensure_ascii=False))
 
 
 def _value(value: Any, kind: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "png", "mp4")
 """As in `cryvision.outputs.FORMATS`, which would take time to import."""
+
+VETO_LEVELS = ("off", "normal", "strict")
+"""As in `cryvision.config`, for the same reason."""
+
+BOUT_GAP_SECONDS = 0.5
+"""As in `cryvision.result`, for the same reason."""
 
 
 def add(commands: Any) -> None:
@@ -47,8 +54,54 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--out", metavar="DIR", help="folder for --formats (default: the current one)"
     )
+    _add_text_options(parser)
     add_decision_options(parser)
+    add_event_options(parser)
     parser.set_defaults(run=run)
+
+
+def _add_text_options(parser: Any) -> None:
+    parser.add_argument(
+        "--all-events",
+        action="store_true",
+        help="list every bout with its events (default: the first 20 bouts)",
+    )
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument(
+        "--verbose",
+        action="store_true",
+        help="also say what else was heard, and what was measured of the bundle",
+    )
+    amount.add_argument("--quiet", action="store_true", help="print one line a clip")
+    parser.add_argument(
+        "--show-rejected",
+        action="store_true",
+        help="also show the candidates that the tagger did not hear as crying, and what it heard "
+        "(default: in JSON alone)",
+    )
+    parser.add_argument(
+        "--show-experimental",
+        action="store_true",
+        help="show reasons also where the bundle was not measured to tell them apart",
+    )
+
+
+def add_event_options(parser: Any) -> None:
+    """Give a command the options that say which events stand, and what makes a bout."""
+    parser.add_argument(
+        "--veto",
+        choices=VETO_LEVELS,
+        default="normal",
+        help="how much the tagger must hear of crying for an event to stand: off keeps crying "
+        "under noise, and more that is none; strict drops more of both (default: normal)",
+    )
+    parser.add_argument(
+        "--bout-gap",
+        type=_gap_seconds,
+        default=BOUT_GAP_SECONDS,
+        metavar="SECONDS",
+        help="events less than this far apart make one bout (default: %(default)g)",
+    )
 
 
 def add_decision_options(parser: Any) -> None:
@@ -85,6 +138,16 @@ def add_decision_options(parser: Any) -> None:
     )
 
 
+def _gap_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"must be seconds, 0 or more; got {text!r}")
+    return seconds
+
+
 def _formats(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
@@ -107,9 +170,10 @@ def run(options: argparse.Namespace) -> int:
     bundle = Bundle.load(options.bundle).keeping_models()
     names = stems(options.paths)
     n_failed = 0
+    told: set[str] = set()
     for path, stem in zip(options.paths, names, strict=True):
         try:
-            _one(path, stem, bundle, formats, options)
+            _one(path, stem, bundle, formats, options, told)
         except MediaError as error:
             # Anything else would befall the other clips as well, and ends the run.
             log(str(error))
@@ -132,7 +196,12 @@ def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
 
 
 def _one(
-    path: str, stem: str, bundle: Bundle, formats: Sequence[str], options: argparse.Namespace
+    path: str,
+    stem: str,
+    bundle: Bundle,
+    formats: Sequence[str],
+    options: argparse.Namespace,
+    told: set[str],
 ) -> None:
     from cryvision.classifier import classify
 
@@ -144,22 +213,43 @@ def _one(
             smooth_seconds=options.smooth,
             label_policy=options.label_policy,
             require_face=options.require_face,
+            veto=options.veto,
+            bout_gap_s=options.bout_gap,
             progress=progress,
         )
     if formats:
         from cryvision.outputs.files import write
 
-        for written in write(result, options.out or ".", formats, stem):
+        shown = {
+            "show_rejected": options.show_rejected,
+            "show_experimental": options.show_experimental,
+        }
+        for written in write(result, options.out or ".", formats, stem, **shown):
             log(f"wrote {written}")
-    _print_result(result, options.json)
+    _print_result(result, options, told)
 
 
-def _print_result(result: Classification, as_json: bool) -> None:
-    if as_json:
+def _print_result(result: Classification, options: argparse.Namespace, told: set[str]) -> None:
+    """Print a result; ``told`` holds what the results before it were said to rest on."""
+    if options.json:
         from cryvision.outputs.tables import to_record
 
-        show(json.dumps(to_record(result), allow_nan=False))
-    else:
-        from cryvision.outputs.text import describe
+        record = to_record(result, show_experimental=options.show_experimental)
+        show(json.dumps(record, allow_nan=False))
+        return
+    from cryvision.outputs.bundle_text import rests_on
+    from cryvision.outputs.text import describe
 
-        show(describe(result) + "\n")
+    skill = rests_on(result)
+    text = describe(
+        result,
+        all_events=options.all_events,
+        verbose=options.verbose,
+        quiet=options.quiet,
+        show_rejected=options.show_rejected,
+        show_experimental=options.show_experimental,
+        with_skill=skill not in told,
+    )
+    told.add(skill)
+    # A blank line parts the lists of two clips; lines alone stand below each other.
+    show(text if "\n" not in text else f"{text}\n")

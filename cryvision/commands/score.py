@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cryvision.commands.classify import add_decision_options, written_formats
+from cryvision.commands.classify import add_decision_options, add_event_options, written_formats
 from cryvision.commands.terminal import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -90,6 +90,7 @@ def _add_result_options(parser: Any) -> None:
         "--formats-dir", metavar="DIR", help="folder for --formats (default: FILE.clips)"
     )
     add_decision_options(parser)
+    add_event_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -115,6 +116,8 @@ def run(options: argparse.Namespace) -> int:
                 smooth_seconds=options.smooth,
                 label_policy=options.label_policy,
                 require_face=options.require_face,
+                veto=options.veto,
+                bout_gap_s=options.bout_gap,
                 progress=bar.show,
             )
         except KeyboardInterrupt:
@@ -136,8 +139,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _text(summary: Summary) -> str:
     """Say what was done, in a line or two."""
+    from cryvision.outputs.wording import printable
+
     n = summary.n_clips
-    text = f"{summary.out}: {n} clip{'s' if n != 1 else ''}"
+    text = f"{printable(summary.out)}: {n} clip{'s' if n != 1 else ''}"
     if summary.n_failed:
         kinds = ", ".join(f"{kind} {count}" for kind, count in summary.failures.items())
         text += f", {summary.n_failed} failed ({kinds})"

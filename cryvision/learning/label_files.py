@@ -18,6 +18,9 @@ from cryvision.errors import AnnotationError, MissingDependencyError
 TIME_COLUMNS = (("start_s", "end_s"), ("onset_s", "offset_s"))
 """Columns of a CSV that hold the times: the first pair that is there."""
 
+BOUT_TIER = "bouts"
+"""A tier of a TextGrid that is passed over: what `cryvision.outputs` writes beside the events."""
+
 UNLABELLED = "cry"
 """What the rows of a CSV without a column ``label`` mean."""
 
@@ -44,9 +47,9 @@ def read_intervals(path: str | os.PathLike[str]) -> list[Interval]:
     Parameters
     ----------
     path : path
-        By suffix: ``.TextGrid``, long or short form, all interval tiers, without the blank
-        intervals that Praat puts between the labelled ones; ``.txt``, an Audacity label track;
-        ``.csv``, with a header that names ``start_s`` and ``end_s`` (or ``onset_s`` and
+        By suffix: ``.TextGrid``, long or short form, all interval tiers but ``bouts``, without the
+        blank intervals that Praat puts between the labelled ones; ``.txt``, an Audacity label
+        track; ``.csv``, with a header that names ``start_s`` and ``end_s`` (or ``onset_s`` and
         ``offset_s``) and perhaps ``label``; without that column every row is crying. The text
         is UTF-8, UTF-16 with a byte order mark, or else Latin-1.
 
@@ -156,7 +159,8 @@ def _read_textgrid(path: Path, text: str) -> list[Interval]:
     intervals = []
     at = 0
     for tier in _textgrid_tiers(path, text):
-        for start, end, label in tier["entries"] if tier["class"] == "IntervalTier" else ():
+        read = tier["class"] == "IntervalTier" and tier["name"] != BOUT_TIER
+        for start, end, label in tier["entries"] if read else ():
             # praatio gives no lines: the next such pair of times is where it has read them.
             pairs = (i for i in range(at, len(values) - 1) if values[i : i + 2] == [start, end])
             at = next(pairs, at)

@@ -10,11 +10,13 @@ import unicodedata
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.outputs.labels import (
     write_audacity,
+    write_audacity_bouts,
     write_eaf,
     write_rttm,
     write_srt,
@@ -22,16 +24,26 @@ from cryvision.outputs.labels import (
     write_vtt,
 )
 from cryvision.outputs.plots import write_png
-from cryvision.outputs.tables import write_events_csv, write_json, write_timeline_csv
+from cryvision.outputs.tables import (
+    write_bouts_csv,
+    write_events_csv,
+    write_json,
+    write_timeline_csv,
+)
 from cryvision.outputs.video import write_blurred_video, write_video
 from cryvision.result import Classification
 
-Writer = Callable[[Classification, Path], None]
+Writer = Callable[..., None]
+"""Takes the classification, the path to write, and what `_TAKES` names for its format."""
 
 FORMATS: Mapping[str, Mapping[str, Writer]] = {
-    "csv": {".csv": write_timeline_csv, ".events.csv": write_events_csv},
+    "csv": {
+        ".csv": write_timeline_csv,
+        ".events.csv": write_events_csv,
+        ".bouts.csv": write_bouts_csv,
+    },
     "json": {".json": write_json},
-    "audacity": {".labels.txt": write_audacity},
+    "audacity": {".labels.txt": write_audacity, ".bouts.txt": write_audacity_bouts},
     "vtt": {".vtt": write_vtt},
     "srt": {".srt": write_srt},
     "rttm": {".rttm": write_rttm},
@@ -42,6 +54,13 @@ FORMATS: Mapping[str, Mapping[str, Writer]] = {
     "mp4-blurred": {".blurred.mp4": write_blurred_video},
 }
 """Each format's files: suffix and the function that writes it to a path."""
+
+_TAKES = {
+    "json": ("show_experimental",),
+    "png": ("show_rejected", "show_experimental"),
+    "mp4": ("show_experimental",),
+    "mp4-blurred": ("show_experimental",),
+}
 
 MAX_NAME_BYTES = 255
 """Longest file name that the common file systems of Linux, macOS and Windows all take."""
@@ -58,6 +77,9 @@ def write(
     out_dir: str | os.PathLike[str],
     formats: Sequence[str],
     stem: str | None = None,
+    *,
+    show_rejected: bool = False,
+    show_experimental: bool = False,
 ) -> list[Path]:
     """Write one clip's result in the wanted formats, replacing files of the same names.
 
@@ -74,6 +96,11 @@ def write(
     stem : str, optional
         Start of the file names (see `stems`); by default the clip's own name without its suffix.
         What a file system somewhere would refuse is replaced, so nothing leaves ``out_dir``.
+    show_rejected : bool
+        Draw the candidates that the tagger rejected into the figure; they are in the JSON anyway.
+    show_experimental : bool
+        Show the reasons of a bundle that was not measured to tell them apart in figure, video and
+        the events of the JSON.
 
     Returns
     -------
@@ -94,8 +121,9 @@ def write(
         raise ConfigError(f"formats must be among {', '.join(FORMATS)}; got {unknown[0]!r}")
     folder = Path(out_dir)
     name = _portable(PurePath(classification.path).stem if stem is None else stem)
+    asked = {"show_rejected": show_rejected, "show_experimental": show_experimental}
     writers = {
-        folder / f"{name}{suffix}": writer
+        folder / f"{name}{suffix}": partial(writer, **{k: asked[k] for k in _TAKES.get(form, ())})
         for form in formats
         for suffix, writer in FORMATS[form].items()
     }

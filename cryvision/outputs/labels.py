@@ -1,16 +1,21 @@
-"""Events as labels for annotation editors and players: Audacity, WebVTT, SRT, RTTM, Praat, ELAN."""
+"""Events and bouts as labels for annotation editors (Audacity, Praat, ELAN) and for players."""
 
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path, PurePath
 
 from cryvision.errors import MissingDependencyError
-from cryvision.result import Classification, Event
+from cryvision.outputs.shown import bouts_with_events, common_label
+from cryvision.outputs.wording import escaped
+from cryvision.result import Bout, Classification, Event
 
 TIER_NAME = "cry"
+BOUT_TIER_NAME = "bouts"
+BOUT_LABEL = "bout"
+"""Not that of its events: a bout holds pauses, and must not be read back as crying."""
 
 # A TextGrid must have a length, even where the clip has none.
 _SHORTEST_SECONDS = 0.001
@@ -30,15 +35,31 @@ def write_audacity(classification: Classification, path: Path) -> None:
     classification : Classification
     path : Path
     """
+    _write_track(path, [(event, event.label) for event in classification.events])
+
+
+def write_audacity_bouts(classification: Classification, path: Path) -> None:
+    """Write the bouts as an Audacity label track of their own.
+
+    Parameters
+    ----------
+    classification : Classification
+    path : Path
+    """
+    _write_track(path, [(bout, BOUT_LABEL) for bout in classification.bouts])
+
+
+def _write_track(path: Path, labelled: Iterable[tuple[Event | Bout, str]]) -> None:
     lines = (
-        f"{event.onset_s:.6f}\t{event.offset_s:.6f}\t{_one_line(event.label)}\n"
-        for event in classification.events
+        f"{span.onset_s:.6f}\t{span.offset_s:.6f}\t{_one_line(label)}\n" for span, label in labelled
     )
     _write_text(path, "".join(lines))
 
 
 def write_vtt(classification: Classification, path: Path) -> None:
-    """Write WebVTT cues: each event's label and confidence, to show over the video.
+    """Write WebVTT cues: each bout's label and confidence, to show over the video.
+
+    Bouts, as single cries come and go faster than anybody reads.
 
     Parameters
     ----------
@@ -46,7 +67,7 @@ def write_vtt(classification: Classification, path: Path) -> None:
     path : Path
     """
     blocks = ["WEBVTT"]
-    for onset_ms, offset_ms, text in _cues(classification.events):
+    for onset_ms, offset_ms, text in _cues(classification):
         for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
             text = text.replace(char, entity)
         blocks.append(f"{_clock(onset_ms, '.')} --> {_clock(offset_ms, '.')}\n{text}")
@@ -64,7 +85,7 @@ def write_srt(classification: Classification, path: Path) -> None:
     blocks = [
         f"{number}\n{_clock(onset_ms, ',')} --> {_clock(offset_ms, ',')}\n"
         f"{text.translate(_SRT_MARKUP)}\n"
-        for number, (onset_ms, offset_ms, text) in enumerate(_cues(classification.events), start=1)
+        for number, (onset_ms, offset_ms, text) in enumerate(_cues(classification), start=1)
     ]
     _write_text(path, "\n".join(blocks))
 
@@ -96,7 +117,7 @@ def write_rttm(classification: Classification, path: Path) -> None:
 
 
 def write_textgrid(classification: Classification, path: Path) -> None:
-    """Write a Praat TextGrid with one interval tier that spans the clip without gaps.
+    """Write a Praat TextGrid: a tier of events and one of bouts, which span the clip without gaps.
 
     Parameters
     ----------
@@ -115,14 +136,17 @@ def write_textgrid(classification: Classification, path: Path) -> None:
             "the format textgrid needs praatio, which is not installed: pip install praatio"
         ) from error
     end_s = max(round(float(classification.duration_s), _TEXTGRID_DECIMALS), _SHORTEST_SECONDS)
-    tier = textgrid.IntervalTier(TIER_NAME, _intervals(classification.events, end_s), 0.0, end_s)
     grid = textgrid.Textgrid(0.0, end_s)
-    grid.addTier(tier)
+    for name, labelled in _tiers(classification).items():
+        intervals = _intervals(labelled, end_s)
+        grid.addTier(textgrid.IntervalTier(name, intervals, 0.0, end_s))
     grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)
 
 
 def write_eaf(classification: Classification, path: Path) -> None:
-    """Write an ELAN annotation file (EAF 2.8) with one tier, linked to the clip on this machine.
+    """Write an ELAN annotation file (EAF 2.8), linked to the clip on this machine.
+
+    One tier holds the events, another one the bouts.
 
     Parameters
     ----------
@@ -144,40 +168,49 @@ def write_eaf(classification: Classification, path: Path) -> None:
     # pympi writes the offset of a half-hour time zone in a form that is no XML date.
     eaf.adocument["DATE"] = datetime.now().astimezone().isoformat(timespec="seconds")
     eaf.remove_tier("default")
-    eaf.add_tier(TIER_NAME)
     clip = classification.path
     if clip and "://" not in clip:
         kind = mimetypes.guess_type(clip)[0] or "unknown"
         eaf.add_linked_file(Path(clip).absolute().as_uri(), mimetype=kind)
     end_s = max(round(float(classification.duration_s), _EAF_DECIMALS), _SHORTEST_SECONDS)
-    for onset_s, offset_s, label in _intervals(classification.events, end_s, _EAF_DECIMALS):
-        # XML has no form for control characters, not even an escaped one.
-        text = "".join(c if c.isprintable() else "?" for c in label)
-        eaf.add_annotation(TIER_NAME, round(onset_s * 1000), round(offset_s * 1000), text)
+    for name, labelled in _tiers(classification).items():
+        eaf.add_tier(name)
+        for onset_s, offset_s, label in _intervals(labelled, end_s, _EAF_DECIMALS):
+            eaf.add_annotation(name, round(onset_s * 1000), round(offset_s * 1000), label)
     eaf.to_file(str(path))
 
 
+def _tiers(classification: Classification) -> dict[str, list[tuple[Event | Bout, str]]]:
+    """Both levels of what was found, each with the labels of its tier."""
+    return {
+        TIER_NAME: [(event, event.label) for event in classification.events],
+        BOUT_TIER_NAME: [(bout, BOUT_LABEL) for bout in classification.bouts],
+    }
+
+
 def _intervals(
-    events: Sequence[Event], end_s: float, decimals: int = _TEXTGRID_DECIMALS
+    labelled: Iterable[tuple[Event | Bout, str]],
+    end_s: float,
+    decimals: int = _TEXTGRID_DECIMALS,
 ) -> list[tuple[float, float, str]]:
-    """Events inside the clip, in order and without overlap; those left without length are gone."""
+    """Spans inside the clip, in order and without overlap; those left without length are gone."""
     intervals = []
     free_from_s = 0.0
-    for event in sorted(events, key=lambda event: event.onset_s):
-        onset_s = max(round(float(event.onset_s), decimals), free_from_s)
-        offset_s = min(round(float(event.offset_s), decimals), end_s)
+    for span, label in sorted(labelled, key=lambda item: item[0].onset_s):
+        onset_s = max(round(float(span.onset_s), decimals), free_from_s)
+        offset_s = min(round(float(span.offset_s), decimals), end_s)
         if onset_s < offset_s:
-            intervals.append((onset_s, offset_s, _one_line(event.label)))
+            intervals.append((onset_s, offset_s, _one_line(label)))
             free_from_s = offset_s
     return intervals
 
 
-def _cues(events: Sequence[Event]) -> Iterator[tuple[int, int, str]]:
+def _cues(classification: Classification) -> Iterator[tuple[int, int, str]]:
     """Onset, offset in ms and text of what is shown over the video; a cue must have a length."""
-    for event in events:
-        onset_ms = max(0, round(event.onset_s * 1000))
-        offset_ms = max(round(event.offset_s * 1000), onset_ms + 1)
-        yield onset_ms, offset_ms, f"{_one_line(event.label)} {event.confidence:.2f}"
+    for bout, events in bouts_with_events(classification):
+        onset_ms = max(0, round(bout.onset_s * 1000))
+        offset_ms = max(round(bout.offset_s * 1000), onset_ms + 1)
+        yield onset_ms, offset_ms, f"{_one_line(common_label(events))} {bout.confidence:.2f}"
 
 
 def _clock(total_ms: int, point: str) -> str:
@@ -186,8 +219,12 @@ def _clock(total_ms: int, point: str) -> str:
 
 
 def _one_line(label: str) -> str:
-    """The label as valid UTF-8 without tabs and line ends, which these formats separate by."""
-    return " ".join(label.split()).encode("utf-8", "backslashreplace").decode()
+    """The label as valid UTF-8 without tabs and line ends, which these formats separate by.
+
+    Control characters are escapes, as XML has no form for them, and so are those that turn the
+    direction of the text around.
+    """
+    return escaped(" ".join(label.split()))
 
 
 def _write_text(path: Path, text: str) -> None:

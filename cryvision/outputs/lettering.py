@@ -41,6 +41,13 @@ def set_plain(text: Text, content: str) -> None:
     text.set_text("".join(drawable))
 
 
+def shortened(text: str, longest: int) -> str:
+    """A text of at most ``longest`` characters, which keeps its start and its end."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]}…{text[len(text) - (longest - 1) // 2 :]}"
+
+
 @functools.lru_cache(maxsize=512)
 def lettering(content: str, size_px: int) -> NDArray[np.uint8]:
     """How opaque each pixel of a line of text is, 0 to 255; shape (height, width)."""

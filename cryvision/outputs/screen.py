@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.outputs.lettering import lettering
-from cryvision.outputs.plots import class_names, likeliest_classes
-from cryvision.outputs.text import clock, printable
+from cryvision.outputs.shown import class_names, likeliest_classes
+from cryvision.outputs.wording import clock, printable
 from cryvision.result import Classification
 
 MIN_WIDTH_PX = 320

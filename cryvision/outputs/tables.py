@@ -13,12 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryvision.result import Classification, Event
+from cryvision.outputs.wording import spreadsheet_cell
+from cryvision.result import Bout, Classification, Event
 
 EVENT_COLUMNS = (
     "onset_s",
     "offset_s",
     "label",
+    "confidence",
+    "intensity_db",
+    "above_background_db",
+    "other_tag",
+    "other_tag_score",
+)
+
+BOUT_COLUMNS = (
+    "onset_s",
+    "offset_s",
+    "n_events",
+    "cry_seconds",
     "confidence",
     "intensity_db",
     "above_background_db",
@@ -30,22 +43,28 @@ _LEVEL_DECIMALS = 1
 _TIMELINE_DECIMALS = 4
 
 
-def to_record(classification: Classification) -> dict[str, Any]:
+def to_record(classification: Classification, *, show_experimental: bool = False) -> dict[str, Any]:
     """Turn a classification, less its timeline, into plain JSON data.
 
     Parameters
     ----------
     classification : Classification
+    show_experimental : bool
+        Say what the branches said of each event also where the bundle was not measured to tell
+        the reasons apart.
 
     Returns
     -------
     dict
         ``path``, ``duration_s``, ``label``, ``probabilities``, ``detector``, ``events``,
-        ``modalities``, ``face_share`` (where faces were looked for), ``bundle``, ``skill`` and
-        ``warnings``. Seconds to the millisecond, scores and shares to four places, levels to
-        0.1 dB; what is not known or not finite is None, so ``json.dumps(..., allow_nan=False)``
-        takes it. An event has ``branches`` where any branch said something of it.
+        ``bouts``, ``rejected``, ``veto``, ``bout_gap_s``, ``heard_seconds``, ``modalities``,
+        ``face_share`` (where faces were looked for), ``bundle``, ``skill`` and ``warnings``.
+        Seconds to the millisecond, scores and shares to four places, levels to 0.1 dB; what is
+        not known or not finite is None, so ``json.dumps(..., allow_nan=False)`` takes it. An
+        event has ``branches`` where any branch said something of it that may be shown, and one
+        of ``rejected`` the reason, under that name.
     """
+    with_branches = show_experimental or classification.label != "not sure"
     detector, face_share = classification.detector, classification.face_share
     faces = {} if face_share is None else {"face_share": _rounded(face_share, _SCORE_DECIMALS)}
     return {
@@ -58,7 +77,15 @@ def to_record(classification: Classification) -> dict[str, Any]:
             "probability": _rounded(detector.probability, _SCORE_DECIMALS),
             "seconds": _rounded(detector.seconds, _SECONDS_DECIMALS),
         },
-        "events": [_event_record(event) for event in classification.events],
+        "events": [_event_record(event, with_branches) for event in classification.events],
+        "bouts": [_bout_record(bout) for bout in classification.bouts],
+        "rejected": [_event_record(event, with_branches) for event in classification.rejected],
+        "veto": classification.veto,
+        "bout_gap_s": _rounded(classification.bout_gap_s, _SECONDS_DECIMALS),
+        "heard_seconds": {
+            tag: _rounded(seconds, _SECONDS_DECIMALS)
+            for tag, seconds in classification.heard_seconds.items()
+        },
         "modalities": list(classification.modalities),
         **faces,
         "bundle": {key: classification.bundle.get(key) for key in ("name", "sha256")},
@@ -67,7 +94,9 @@ def to_record(classification: Classification) -> dict[str, Any]:
     }
 
 
-def write_json(classification: Classification, path: Path) -> None:
+def write_json(
+    classification: Classification, path: Path, *, show_experimental: bool = False
+) -> None:
     """Write the record and the timeline: ``{..., "timeline": {column: [value or null, ...]}}``.
 
     Parameters
@@ -75,8 +104,11 @@ def write_json(classification: Classification, path: Path) -> None:
     classification : Classification
     path : Path
         The file to write. Each column stands on a line of its own.
+    show_experimental : bool
+        As for `to_record`.
     """
-    head = json.dumps(to_record(classification), indent=2, allow_nan=False).removesuffix("\n}")
+    record = to_record(classification, show_experimental=show_experimental)
+    head = json.dumps(record, indent=2, allow_nan=False).removesuffix("\n}")
     columns = (
         f"    {json.dumps(name)}: {json.dumps(_listed(values), allow_nan=False)}"
         for name, values in _ordered(classification.timeline)
@@ -106,20 +138,36 @@ def write_events_csv(classification: Classification, path: Path) -> None:
     classification : Classification
     path : Path
     """
-    records = map(_event_record, classification.events)
-    rows = ([_cell(record[column]) for column in EVENT_COLUMNS] for record in records)
-    _write_csv(path, EVENT_COLUMNS, rows)
+    _write_records(path, EVENT_COLUMNS, map(_event_record, classification.events))
+
+
+def write_bouts_csv(classification: Classification, path: Path) -> None:
+    """Write one row a bout; only the header where there is none.
+
+    Parameters
+    ----------
+    classification : Classification
+    path : Path
+    """
+    _write_records(path, BOUT_COLUMNS, map(_bout_record, classification.bouts))
+
+
+def _write_records(
+    path: Path, columns: Sequence[str], records: Iterable[Mapping[str, Any]]
+) -> None:
+    _write_csv(path, columns, ([_cell(record[name]) for name in columns] for record in records))
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
+        writer.writerow(map(spreadsheet_cell, header))
         writer.writerows(rows)
 
 
-def _event_record(event: Event) -> dict[str, Any]:
-    said = {name: _scores(means) for name, means in event.branches.items()}
+def _event_record(event: Event, with_branches: bool = True) -> dict[str, Any]:
+    branches = event.branches if with_branches else {}
+    said = {name: _scores(means) for name, means in branches.items()}
     return {
         "onset_s": _rounded(event.onset_s, _SECONDS_DECIMALS),
         "offset_s": _rounded(event.offset_s, _SECONDS_DECIMALS),
@@ -127,7 +175,24 @@ def _event_record(event: Event) -> dict[str, Any]:
         "confidence": _rounded(event.confidence, _SCORE_DECIMALS),
         "intensity_db": _rounded(event.intensity_db, _LEVEL_DECIMALS),
         "above_background_db": _rounded(event.above_background_db, _LEVEL_DECIMALS),
+        "other_tag": event.other_tag or None,
+        "other_tag_score": (
+            _rounded(event.other_tag_score, _SCORE_DECIMALS) if event.other_tag else None
+        ),
+        **({"rejected": event.rejected} if event.rejected else {}),
         **({"branches": said} if said else {}),
+    }
+
+
+def _bout_record(bout: Bout) -> dict[str, Any]:
+    return {
+        "onset_s": _rounded(bout.onset_s, _SECONDS_DECIMALS),
+        "offset_s": _rounded(bout.offset_s, _SECONDS_DECIMALS),
+        "n_events": bout.n_events,
+        "cry_seconds": _rounded(bout.cry_seconds, _SECONDS_DECIMALS),
+        "confidence": _rounded(bout.confidence, _SCORE_DECIMALS),
+        "intensity_db": _rounded(bout.intensity_db, _LEVEL_DECIMALS),
+        "above_background_db": _rounded(bout.above_background_db, _LEVEL_DECIMALS),
     }
 
 
@@ -147,6 +212,8 @@ def _listed(values: NDArray[Any]) -> list[float | None]:
 
 
 def _cell(value: float | str | None) -> str:
+    if isinstance(value, str):
+        return spreadsheet_cell(value)
     return "" if value is None else str(value)
 
 

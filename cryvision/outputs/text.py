@@ -1,115 +1,108 @@
-"""A classification in words: the crying first, then what it rests on."""
+"""A classification in words: the crying in a line, then when it was."""
 
 from __future__ import annotations
 
 import math
-import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from cryvision.result import Classification, Event
+import numpy as np
 
-LINE_WIDTH = 96
-_INDENT = 12
-_HASH_DIGITS = 12
-_NO_BREAK = "\N{NO-BREAK SPACE}"
+from cryvision.outputs.bundle_text import describe_bundle, priors, rests_on
+from cryvision.outputs.shown import (
+    as_shown,
+    bouts_with_events,
+    class_names,
+    common_label,
+    strongest_other,
+    tag_words,
+)
+from cryvision.outputs.wording import LINE_WIDTH, NO_BREAK, clock, length, printable, row, score
+from cryvision.result import Bout, Classification, Event, find_bouts
 
-# What is said of a part's skill, in this order, and how it is written.
-_FIGURE_NAMES = {
-    "balanced_accuracy": "balanced accuracy",
-    "auc": "AUC",
-    "macro_f1": "macro F1",
-    "f1": "F1",
-}
-_MOST_FIGURES = 2
+__all__ = ["LINE_WIDTH", "clock", "describe", "describe_bundle", "headline", "printable"]
 
+MAX_LISTED = 20
+"""Bouts that are listed unless all are asked for."""
+
+_NO_REASONS = {"no cry", "cry"}
 _UNSKILLED = (
-    "on subjects it had not met, this bundle was not measured to tell these labels better than "
+    "on subjects it had not met, this bundle was not measured to tell its labels better than "
     "their shares in the training data do"
 )
-_SUBJECTS = {
-    "pattern": "subjects known from file names",
-    "manifest": "subjects known from a manifest",
-    "file": "each file taken for a subject of its own",
-    "not kept apart": "subjects on both sides",
-}
+_EVENT_DECIMALS = 2
 
 
-def describe(classification: Classification) -> str:
+class _Line(NamedTuple):
+    """A line of the list: when, cells that stand below each other, and what is said below it."""
+
+    indent: str
+    span: Event | Bout
+    cells: tuple[str, ...]
+    below: str = ""
+
+
+def describe(
+    classification: Classification,
+    *,
+    all_events: bool = False,
+    verbose: bool = False,
+    quiet: bool = False,
+    show_rejected: bool = False,
+    show_experimental: bool = False,
+    with_skill: bool = True,
+) -> str:
     """Say what was found in a clip, for a person to read.
 
     Parameters
     ----------
     classification : Classification
+    all_events : bool
+        List every bout, not only the first `MAX_LISTED`, and below it the events it is made of.
+    verbose : bool
+        Say more: the label, how long each tag was heard, how often a face was seen, and what the
+        result rests on, each number beside the protocol that it was measured under.
+    quiet : bool
+        Give the first line alone.
+    show_rejected : bool
+        List the candidates that the tagger did not hear as crying, and what it heard.
+    show_experimental : bool
+        Show reasons also of a bundle that was not measured to tell them apart.
+    with_skill : bool
+        Whether ``verbose`` tells what the result rests on; once in a run is enough.
 
     Returns
     -------
     str
-        Several lines without a final newline: when the baby cried, how long, how sure and how loud,
-        and what each of several branches said of it; the label and its probabilities; how often a
-        face was seen; the warnings; and the bundle with its skill, each number beside the protocol
-        that it was measured under. What comes from file names or bundles is made printable, so it
-        cannot steer a terminal.
+        Lines without a final newline: how long and how often the baby cried, and how sure that is;
+        the warnings; then each bout, when, how long, how sure and how loud it was, and what else
+        was heard. What comes from file names or bundles is made printable, so it cannot steer a
+        terminal.
     """
-    name = printable(classification.path) or "live"
-    lines = [f"{name} ({_length(classification.duration_s)}): {headline(classification)}"]
-    lines += _event_lines(classification.events, classification.label)
-    lines.append("")
-    source = " and ".join(classification.modalities)
-    lines += _row("label", printable(classification.label) + (f", from {source}" if source else ""))
-    if classification.probabilities:
-        lines += _row("", _probabilities_text(classification))
-        if classification.label == "not sure":
-            lines += _row("why", _UNSKILLED)
-    if classification.face_share is not None:
-        share = 100 * classification.face_share
-        lines += _row("face", f"seen in {share:.1f} % of the frames" if share else "none was seen")
-    for warning in classification.warnings:
-        lines += _row("warning", printable(warning))
-    lines += _row("rests on", _bundle_text(classification))
-    for text in _skill_texts(classification):
-        lines += _row("", text)
-    return "\n".join(lines)
-
-
-def describe_bundle(facts: Mapping[str, Any]) -> str:
-    """Say what a bundle is, what it was made from and what it was measured to be worth.
-
-    Parameters
-    ----------
-    facts : mapping
-        What `cryvision.bundle.Bundle.describe` gives.
-
-    Returns
-    -------
-    str
-        Several lines without a final newline.
-    """
-    lines = [f"bundle {printable(facts['name'])}, sha256 {facts['sha256'][:_HASH_DIGITS]}"]
-    lines += _row("at", printable(facts["path"]))
-    lines += _row("labels", ", ".join(map(printable, facts["labels"])))
-    for heading, part in _headed("parts", facts["parts"]):
-        lines += _row(heading, _part_text(part))
-    if facts["gate"]:
-        lines += _row("events", _gate_text(facts["gate"]))
-    lines += _row("smoothing", f"mean of the last {facts['smooth_seconds']:g} s of predictions")
-    for heading, entry in _headed("skill", facts["skill"]):
-        lines += _row(heading, _skill_text(entry, _is_ambiguous(entry, facts["skill"])))
-    if not facts["skill"]:
-        lines += _row("skill", "none was measured: take what it says as a guess")
-    for heading, source in _headed("sources", facts["sources"]):
-        said = [source[key] for key in ("name", "licence", "url", "changes") if source[key]]
-        lines += _row(heading, printable("; ".join(said)))
-    lines += _row("made", printable(f"{facts['created']} by {facts['command']}"))
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    lines += _row("", printable(f"seed {facts['seed']}; {versions}"))
-    if facts["notes"]:
-        lines += _row("notes", printable(facts["notes"]))
-    return "\n".join(lines)
+    shown = as_shown(
+        classification, show_rejected=show_rejected, show_experimental=show_experimental
+    )
+    name = printable(shown.path) or "live"
+    first = f"{name} ({length(shown.duration_s)}): {headline(shown)}{_reason(shown)}"
+    n = len(shown.warnings)
+    if quiet:
+        return first + (f"; {n} warning{'s' if n > 1 else ''}" if n else "")
+    lines = [first]
+    if n:
+        lines += row("warning" if n == 1 else "warnings", printable("; ".join(shown.warnings)))
+    bouts = [_bout_lines(*found, all_events) for found in bouts_with_events(shown)]
+    rejected = [[_event_line(event)] for event in shown.rejected]
+    if bouts or rejected:
+        lines += _listed(bouts, rejected, None if all_events else MAX_LISTED)
+    more = _label_lines(classification, show_experimental) if verbose or show_experimental else []
+    if verbose:
+        more += _detail_lines(classification)
+        more += rests_on(classification).split("\n") if with_skill else []
+    return "\n".join([*lines, "", *more] if more else lines)
 
 
 def headline(classification: Classification) -> str:
-    """Say in a few words whether, how long and how often the baby cried.
+    """Say in a few words whether, how long and how often the baby cried, and how sure that is.
 
     Parameters
     ----------
@@ -121,84 +114,98 @@ def headline(classification: Classification) -> str:
     """
     detector = classification.detector
     if detector.cry is None:
+        scored = np.isfinite(classification.timeline.get("cry", np.zeros(0))).any()
+        if scored and "cry" not in class_names(classification):
+            return "nothing was loud enough to find crying in"
         heard = "sound" in classification.modalities
         return "crying was not looked for" if heard else "no sound to find crying in"
     if not detector.cry:
         return "no crying found"
-    bouts = len(classification.events)
-    return f"crying {_length(detector.seconds)} in {bouts} bout{'s' if bouts != 1 else ''}"
+    bouts = classification.bouts
+    text = f"crying {length(detector.seconds)} in {len(bouts)} bout{'s' if len(bouts) > 1 else ''}"
+    if len(bouts) > 1:
+        text += f", the longest {length(max(bout.duration_s for bout in bouts))}"
+    (whole,) = find_bouts(classification.events, math.inf)
+    return f"{text}, sure {score(whole.confidence)}"
 
 
-def clock(seconds: float, *, long: bool = False, decimals: int = 1) -> str:
-    """Write a time as ``m:ss.t``, or ``h:mm:ss.t`` from an hour on.
-
-    Parameters
-    ----------
-    seconds : float
-        Not negative.
-    long : bool
-        Write the hours even where there are none.
-    decimals : int
-        Places after the seconds.
-
-    Returns
-    -------
-    str
-    """
-    unit = 10**decimals
-    ticks = max(0, round(seconds * unit))
-    minutes, ticks = divmod(ticks, 60 * unit)
-    tail = f"{ticks // unit:02d}" + (f".{ticks % unit:0{decimals}d}" if decimals else "")
-    if long or minutes >= 60:
-        return f"{minutes // 60}:{minutes % 60:02d}:{tail}"
-    return f"{minutes}:{tail}"
+def _reason(classification: Classification) -> str:
+    """The label, where it says more than that there was crying or not."""
+    label = classification.label
+    if label in _NO_REASONS or label == "not sure":
+        return ""
+    share = classification.probabilities.get(label)
+    return f"; {printable(label)}" + ("" if share is None else f" {score(share)}")
 
 
-def printable(text: str) -> str:
-    """Make any text safe to show: odd spaces become plain ones, control characters escapes.
+def _listed(
+    bouts: Sequence[list[_Line]], rejected: Sequence[list[_Line]], most: int | None
+) -> list[str]:
+    """Bouts, then what was rejected, in columns; of each so many, and how many more there are."""
+    shown = [[line for lines in every[:most] for line in lines] for every in (bouts, rejected)]
+    all_lines = [*shown[0], *shown[1]]
+    times = _times(all_lines)
+    # A length of time is read from its end, as the times are.
+    lasts = [length(line.span.duration_s, _EVENT_DECIMALS) for line in all_lines]
+    columns = [_justified(lasts, right=True)]
+    columns += [
+        _justified(cells) for cells in zip(*(line.cells for line in all_lines), strict=True)
+    ]
+    rows = zip(times, *(column for column in columns if any(column)), strict=True)
+    texts = ["   ".join(cells).rstrip() for cells in rows]
+    listed: list[str] = []
+    for lines, every, kind in zip(shown, (bouts, rejected), ("", " rejected"), strict=True):
+        for line in lines:
+            listed.append(texts.pop(0))
+            listed += row("", line.below) if line.below else []
+        if most is not None and len(every) > most:
+            listed.append(f"  and {len(every) - most} more{kind} (--all-events)")
+    return listed
 
-    Parameters
-    ----------
-    text : str
 
-    Returns
-    -------
-    str
-        One line that any UTF-8 output takes, with no control, bidi or undecodable characters.
-    """
-    shown = (
-        char
-        if char.isprintable()
-        else " "
-        if char.isspace() and char not in "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
-        else char.encode("unicode_escape").decode("ascii")
-        for char in text
+def _times(lines: Sequence[_Line]) -> list[str]:
+    """Onset and offset of each line, the dashes below each other unless it is indented."""
+    long = any(line.span.offset_s >= 3600 for line in lines)
+    pairs = [(line.span.onset_s, line.span.offset_s) for line in lines]
+    shown = [[clock(s, long=long, decimals=_EVENT_DECIMALS) for s in pair] for pair in pairs]
+    onsets, offsets = (_justified(column, right=True) for column in zip(*shown, strict=True))
+    return _justified(
+        f"{line.indent}{onset} - {offset}"
+        for line, onset, offset in zip(lines, onsets, offsets, strict=True)
     )
-    return "".join(shown)
 
 
-def _event_lines(events: Sequence[Event], label: str) -> list[str]:
-    """One aligned line an event; below it what each of several branches said, if it is believed."""
-    long = any(event.offset_s >= 3600 for event in events)
-    times = [[clock(s, long=long) for s in (event.onset_s, event.offset_s)] for event in events]
-    width = max((len(time) for pair in times for time in pair), default=0)
-    lasts = [_length(event.duration_s) for event in events]
-    last_width = max(map(len, lasts), default=0)
-    show_labels = any(event.label != "cry" for event in events)
-    label_width = max((len(printable(event.label)) for event in events), default=0)
-    lines = []
-    for event, (onset, offset), last in zip(events, times, lasts, strict=True):
-        parts = [
-            f"  {onset:>{width}} - {offset:>{width}}",
-            f"{last:>{last_width}}",
-            *([f"{printable(event.label):<{label_width}}"] if show_labels else []),
-            f"sure {_score(event.confidence)}",
-            _loudness(event),
-        ]
-        lines.append("   ".join(parts).rstrip())
-        if len(event.branches) > 1 and label != "not sure":
-            lines += _row("", _branches_text(event))
-    return lines
+def _justified(cells: Iterable[str], right: bool = False) -> list[str]:
+    cells = list(cells)
+    width = max(map(len, cells), default=0)
+    return [cell.rjust(width) if right else cell.ljust(width) for cell in cells]
+
+
+def _bout_lines(bout: Bout, events: list[Event], all_events: bool) -> list[_Line]:
+    """A bout, and below it its events where they are asked for and are not the bout itself."""
+    if len(events) == 1:
+        return [_event_line(events[0])]
+    cells = _cells(bout, common_label(events), f"{len(events)} cries", strongest_other(events))
+    within = [_event_line(event, "    ") for event in events] if all_events else []
+    return [_Line("  ", bout, cells), *within]
+
+
+def _event_line(event: Event, indent: str = "  ") -> _Line:
+    below = _branches_text(event) if len(event.branches) > 1 and not event.rejected else ""
+    cells = _cells(event, event.label, "", event.other_tag)
+    if event.rejected:
+        cells = (*cells[:-1], f"rejected: {printable(tag_words(event.rejected))}")
+    return _Line(indent, event, cells, below)
+
+
+def _cells(span: Event | Bout, label: str, cries: str, other_tag: str) -> tuple[str, ...]:
+    return (
+        cries,
+        "" if label == "cry" else printable(label),
+        f"sure {score(span.confidence)}",
+        _loudness(span),
+        f"{printable(tag_words(other_tag))} heard" if other_tag else "",
+    )
 
 
 def _branches_text(event: Event) -> str:
@@ -206,145 +213,62 @@ def _branches_text(event: Event) -> str:
     said = []
     for branch, means in event.branches.items():
         likeliest = max(means, key=means.__getitem__)
-        said.append(f"{printable(branch)}: {printable(likeliest)} {_score(means[likeliest])}")
-    return ", ".join(text.replace(" ", _NO_BREAK) for text in said)
+        said.append(f"{printable(branch)}: {printable(likeliest)} {score(means[likeliest])}")
+    return ", ".join(text.replace(" ", NO_BREAK) for text in said)
 
 
-def _loudness(event: Event) -> str:
+def _loudness(span: Event | Bout) -> str:
     parts = []
-    if math.isfinite(event.intensity_db):
-        parts.append(f"{event.intensity_db:3.0f} dBFS")
-    if math.isfinite(event.above_background_db):
-        side = "above" if event.above_background_db >= 0 else "below"
-        parts.append(f"{abs(event.above_background_db):.0f} dB {side} background")
+    if math.isfinite(span.intensity_db):
+        parts.append(f"{span.intensity_db:3.0f} dBFS")
+    if math.isfinite(span.above_background_db):
+        side = "above" if span.above_background_db >= 0 else "below"
+        parts.append(f"{abs(span.above_background_db):.0f} dB {side} background")
     return ", ".join(parts)
+
+
+def _label_lines(classification: Classification, show_experimental: bool) -> list[str]:
+    """The label, what it was decided from, and its probabilities where they may be shown."""
+    source = " and ".join(classification.modalities)
+    lines = row("label", printable(classification.label) + (f", from {source}" if source else ""))
+    unsure = classification.label == "not sure"
+    reasons = not classification.probabilities.keys() <= _NO_REASONS
+    hidden = unsure and reasons and not show_experimental
+    if classification.probabilities and not hidden:
+        lines += row("", _probabilities_text(classification))
+    if classification.probabilities and unsure:
+        lines += row("why", _UNSKILLED + (" (--show-experimental shows them)" if hidden else ""))
+    return lines
+
+
+def _detail_lines(classification: Classification) -> list[str]:
+    """How long each tag was heard, what the veto did, and how often a face was seen."""
+    lines = []
+    heard = sorted(classification.heard_seconds.items(), key=lambda item: -item[1])
+    shares = [
+        f"{printable(tag_words(tag))} {length(seconds)}".replace(" ", NO_BREAK)
+        for tag, seconds in heard
+        if seconds > 0
+    ]
+    if shares:
+        lines += row("heard", ", ".join(shares))
+    if classification.veto != "off":
+        n = len(classification.rejected)
+        found = f"{n} candidate{'s' if n != 1 else ''} rejected (--show-rejected)"
+        lines += row("veto", f"{classification.veto}: {found}")
+    if classification.face_share is not None:
+        share = 100 * classification.face_share
+        lines += row("face", f"seen in {share:.1f} % of the frames" if share else "none was seen")
+    return lines
 
 
 def _probabilities_text(classification: Classification) -> str:
     """Each label's probability, beside its prior where the bundle states one."""
-    priors = _priors(classification.skill, classification.probabilities)
+    known = priors(classification.skill, classification.probabilities)
     shares = (
-        f"{printable(label)} {_score(value)}"
-        + (f" (prior {_score(priors[label])})" if label in priors else "")
+        f"{printable(label)} {score(value)}"
+        + (f" (prior {score(known[label])})" if label in known else "")
         for label, value in classification.probabilities.items()
     )
-    shown = ", ".join(share.replace(" ", _NO_BREAK) for share in shares)
+    shown = ", ".join(share.replace(" ", NO_BREAK) for share in shares)
     return f"experimental: {shown}" if classification.label == "not sure" else shown
-
-
-def _priors(skill: Sequence[Mapping[str, Any]], labels: Mapping[str, float]) -> Mapping[str, float]:
-    """How often each label occurs in the data that the skill was measured on."""
-    for entry in skill:
-        prior = entry.get("prior")
-        if isinstance(prior, Mapping) and labels and labels.keys() <= prior.keys():
-            return prior
-    return {}
-
-
-def _bundle_text(classification: Classification) -> str:
-    bundle = classification.bundle
-    name = printable(str(bundle.get("name", "unnamed")))
-    digest = printable(str(bundle.get("sha256", "")))[:_HASH_DIGITS]
-    return f"bundle {name}" + (f", sha256 {digest}" if digest else "")
-
-
-def _skill_texts(classification: Classification) -> list[str]:
-    """What was measured of each part with the modalities that decided, or most of them."""
-    used = set(classification.modalities)
-    if not used:
-        return []
-    entries = [e for e in classification.skill if used.issuperset(e.get("modalities") or ())]
-    if not entries:
-        return ["no skill on unseen subjects was measured of it: take this as a guess"]
-    most: dict[Any, int] = {}
-    for entry in entries:
-        part, n = entry.get("part"), len(entry.get("modalities") or ())
-        most[part] = max(n, most.get(part, 0))
-    entries = [e for e in entries if len(e.get("modalities") or ()) == most[e.get("part")]]
-    return [_skill_text(entry, _is_ambiguous(entry, entries)) for entry in entries]
-
-
-def _is_ambiguous(entry: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a part was measured with several sets of modalities."""
-    of_part = [other for other in entries if other.get("part") == entry.get("part")]
-    return len({frozenset(other.get("modalities") or ()) for other in of_part}) > 1
-
-
-def _skill_text(entry: Mapping[str, Any], name_modalities: bool) -> str:
-    """One part's skill: figures with their intervals, chance and, always, the protocol."""
-    figures = entry.get("figures") or {}
-    known = [name for name in _FIGURE_NAMES if name in figures][:_MOST_FIGURES]
-    shown = [_figure_text(name, figures[name]) for name in known]
-    chance = entry.get("chance")
-    if shown and isinstance(chance, float | int):  # chance is that of the first figure
-        shown[0] += f" (chance {_score(chance)})"
-    source = f" from {' and '.join(entry.get('modalities') or ())}" if name_modalities else ""
-    part = printable(f"{entry.get('part', 'part')}{source}")
-    text = f"{part}: {', '.join(shown) or 'no figures'}"
-    if entry.get("unit"):
-        text += f" per {printable(str(entry['unit']))}"
-    protocol = printable(str(entry.get("protocol") or "protocol not stated"))
-    subjects = entry.get("subjects")
-    if subjects:
-        protocol += f", {printable(str(_SUBJECTS.get(subjects, subjects)))}"
-        protocol += " subjects" if isinstance(subjects, int) else ""
-    return f"{text}; {protocol}"
-
-
-def _figure_text(name: str, figure: Mapping[str, Any]) -> str:
-    text = f"{_FIGURE_NAMES[name]} {_score(figure.get('value'))}"
-    interval = figure.get("interval")
-    if interval:
-        text += f" [{_score(interval[0])},{_NO_BREAK}{_score(interval[1])}]"
-    return text
-
-
-def _headed(heading: str, items: Sequence[Any]) -> list[tuple[str, Any]]:
-    """Items of a list, the heading beside the first alone."""
-    return [(heading if i == 0 else "", item) for i, item in enumerate(items)]
-
-
-def _part_text(part: Mapping[str, Any]) -> str:
-    text = f"{part['name']}, {part['kind']} on {', '.join(part['inputs'])}"
-    if sound := part["sound"]:
-        text += f"; {sound['window_seconds']:g} s every {sound['hop_seconds']:g} s"
-        if sound["context_seconds"]:
-            text += f", hears {sound['context_seconds']:g} s more before"
-        text += f", {sound['min_hz']:g} to {sound['max_hz']:g} Hz"
-    if face := part["face"]:
-        text += f"; {face['window_seconds']:g} s every {face['hop_seconds']:g} s"
-        text += f", {face['mode']}, {face['backbone']} with weights {face['backbone_weights']}"
-    return printable(text)
-
-
-def _gate_text(gate: Mapping[str, float]) -> str:
-    return (
-        f"from {gate['enter']:.2f} to below {gate['leave']:.2f}, at least "
-        f"{gate['min_event_seconds']:g} s, gaps under {gate['min_gap_seconds']:g} s bridged, "
-        f"nothing below {gate['min_level_dbfs']:g} dBFS"
-    )
-
-
-def _row(heading: str, text: str) -> list[str]:
-    """A heading and its text, wrapped beside it."""
-    lines = textwrap.wrap(
-        text,
-        LINE_WIDTH,
-        initial_indent=f"  {heading}".ljust(_INDENT),
-        subsequent_indent=" " * _INDENT,
-        break_on_hyphens=False,
-    )
-    return [line.replace(_NO_BREAK, " ") for line in lines]
-
-
-def _length(seconds: float) -> str:
-    """A length of time, to tell from a point in time: 5.2 s, 8 min 14 s, 3 h 0 min 5 s."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (f"{hours} h " if hours else "") + f"{minutes} min {seconds} s"
-
-
-def _score(value: float | None) -> str:
-    return "?" if value is None or not math.isfinite(value) else f"{value:.2f}"

@@ -21,6 +21,7 @@ from cryvision.inputs.faces import FaceFinder
 from cryvision.inputs.media import KNOWN_LAYOUT_CHANNELS, MediaInfo, Piece, open_clip
 from cryvision.inputs.yunet import TURNS_DEGREES, YuNet, load_cv2
 from cryvision.outputs.screen import Box, Frame, Screen
+from cryvision.outputs.shown import as_shown
 from cryvision.result import Classification
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,13 @@ _Region = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels."""
 
 
-def write_video(classification: Classification, path: Path, *, blur_faces: bool = False) -> None:
+def write_video(
+    classification: Classification,
+    path: Path,
+    *,
+    blur_faces: bool = False,
+    show_experimental: bool = False,
+) -> None:
     """Write the clip as H.264 video with its sound, and below the picture what was found.
 
     Shown are the label, the smoothed probability of crying and of each class, and the events of
@@ -71,6 +78,8 @@ def write_video(classification: Classification, path: Path, *, blur_faces: bool 
     blur_faces : bool
         Whether to blur every face that can be found, not only the one that was classified. The
         clip is then read twice. A face that is missed for longer than a second stays visible.
+    show_experimental : bool
+        Whether to show reasons that the bundle was not measured to tell apart.
 
     Raises
     ------
@@ -93,7 +102,8 @@ def write_video(classification: Classification, path: Path, *, blur_faces: bool 
         regions = _face_regions(name) if blur_faces else None
         pictures = _pictures(clip.pieces(), regions, _face_finder())
         first = next(pictures)
-        screen = Screen(classification, first[0].shape)
+        shown = as_shown(classification, show_experimental=show_experimental)
+        screen = Screen(shown, first[0].shape)
         command = _command(clip.info, classification.duration_s, screen.canvas.shape, path)
         with _Encoder(command, name, path) as encoder:
             for k, (frame, face) in enumerate(chain([first], pictures)):
@@ -102,9 +112,11 @@ def write_video(classification: Classification, path: Path, *, blur_faces: bool 
             encoder.finish()
 
 
-def write_blurred_video(classification: Classification, path: Path) -> None:
+def write_blurred_video(
+    classification: Classification, path: Path, *, show_experimental: bool = False
+) -> None:
     """Write the video of `write_video` with all faces blurred that can be found."""
-    write_video(classification, path, blur_faces=True)
+    write_video(classification, path, blur_faces=True, show_experimental=show_experimental)
 
 
 def face_detectors() -> list[YuNet]:

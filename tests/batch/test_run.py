@@ -202,7 +202,7 @@ class TestResume:
         summary = run_null(make_clips("a-damaged.wav"))
         (row,) = read_table(tmp_path / "table.csv")
         assert summary.n_failed == summary.n_clips == 1
-        assert {"label", "bouts", "median_f0_hz", "status"} <= set(row)
+        assert {"label", "n_bouts", "median_f0_hz", "status"} <= set(row)
 
 
 SLOW_CLIPS = [f"{i:03d}-slow.wav" for i in range(60)]  # 3 s of work for one worker

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from bundles import BUNDLE_V1
 from drivers import read_table
+from two_parts import tones, two_part_bundle
 
 import cryvision
 from cryvision.batch.job import Job
-from cryvision.batch.rows import COLUMNS, scored_row
+from cryvision.batch.rows import COLUMNS, kind_of, ordered_columns, scored_row
 from cryvision.batch.run import score
 from cryvision.batch.scoring import ClipScorer
 from cryvision.batch.sources import ListedClip
@@ -63,7 +65,10 @@ def test_rows_equal_what_classify_prints(media, rows, capsys):
     assert [row["path"] for row in rows] == paths
     for row in rows[:-1]:
         record = records[row["path"]]
-        for name in ("label", "duration_s", "events", "modalities", "warnings"):
+        for name in (
+            *("label", "duration_s", "events", "bouts", "rejected", "veto", "bout_gap_s"),
+            *("modalities", "warnings"),
+        ):
             assert row[name] == record[name], name
         for label in ("no cry", "cry"):
             value = row[f"probabilities_{label.replace(' ', '_')}"]
@@ -93,7 +98,9 @@ def test_every_field_of_the_record_has_its_column(rows):
     from cryvision.outputs.tables import to_record
 
     result = cryvision.classify(rows[0]["path"], BUNDLE_V1)
-    for name, value in to_record(result).items():
+    record = to_record(result)
+    assert record.pop("heard_seconds") == {}
+    for name, value in record.items():
         inner = (
             [f"{name}_{key}".replace(" ", "_") for key in value]
             if isinstance(value, dict)
@@ -113,15 +120,23 @@ def test_a_damaged_clip_says_why_in_a_line(rows):
 def test_a_clip_without_sound_has_no_measures(rows):
     mute = next(row for row in rows if row["path"].endswith("mute.mp4"))
     assert mute["label"] == "not sure"
-    assert {mute[name] for name in ("bouts", "pauses", "median_f0_hz", "detector_cry")} == {None}
+    names = ("n_bouts", "n_events", "pauses", "median_f0_hz", "detector_cry", "n_rejected")
+    assert {mute[name] for name in names} == {None}
 
 
-def _row(events: list[tuple[float, float, float]], duration_s: float, f0_hz: list[float]) -> dict:
+def test_without_a_tagger_the_columns_of_tags_are_there_and_empty(rows):
+    names = [name for name in rows[0] if name.startswith("heard_")]
+    assert {"heard_cry_s", "heard_music_s", "heard_adult_speech_s"} < set(names)
+    assert {row[name] for row in rows for name in names} == {None}
+
+
+def _row(
+    events: list[tuple[float, float, float]], duration_s: float, f0_hz: list[float], **more: object
+) -> dict:
     bouts = tuple(Event(a, b, "cry", 0.9, level, 20.0) for a, b, level in events)
     seconds = sum(event.duration_s for event in bouts)
-    result = Classification(
-        "a.wav", duration_s, "cry", {}, Detection(bool(bouts), 0.5, seconds), {}, bouts, (), {}, []
-    )
+    detector = Detection(bool(bouts), 0.5, seconds)
+    result = Classification("a.wav", duration_s, "cry", {}, detector, {}, bouts, (), {}, [], **more)
     track = PitchTrack(np.arange(len(f0_hz)) * 0.02, np.array(f0_hz, np.float32))
     job = Job(None, "b", "0" * 64, "0", "")
     return scored_row(ListedClip("k", "a.wav", 1, "a.wav"), job, result, track, 0.5)
@@ -131,8 +146,9 @@ class TestMeasures:
     def test_of_two_bouts(self):
         f0_hz = [math.nan, 400.0, 500.0, math.nan, 900.0]  # at 0, 20, 40, 60 and 80 ms
         row = _row([(0.01, 0.05, -20.0), (1.05, 1.09, -30.0)], 30.0, f0_hz)
-        assert (row["bouts"], row["cries_per_minute"], row["pauses"]) == (2, 4.0, 1)
-        assert (row["pause_seconds"], row["longest_bout_seconds"]) == (1.0, 0.04)
+        assert (row["n_bouts"], row["cries_per_minute"], row["pauses"]) == (2, 4.0, 1)
+        assert (row["pause_seconds"], row["longest_bout_s"]) == (1.0, 0.04)
+        assert row["bout_seconds"] == pytest.approx(0.08)
         assert (row["median_f0_hz"], row["voiced_seconds"]) == (450.0, 0.04)
         assert row["cry_seconds"] == pytest.approx(0.08)
         # The mean of the powers 0.01 and 0.001.
@@ -140,13 +156,34 @@ class TestMeasures:
 
     def test_of_none(self):
         row = _row([], 30.0, [400.0] * 5)
-        assert (row["bouts"], row["pauses"], row["cries_per_minute"]) == (0, 0, 0.0)
-        assert (row["longest_bout_seconds"], row["pause_seconds"]) == (0.0, 0.0)
+        assert (row["n_bouts"], row["pauses"], row["cries_per_minute"]) == (0, 0, 0.0)
+        assert (row["longest_bout_s"], row["bout_seconds"], row["pause_seconds"]) == (0, 0, 0)
         assert row["median_f0_hz"] is row["intensity_db"] is None
 
     def test_of_bouts_that_touch(self):
         row = _row([(0.0, 1.0, -20.0), (1.0, 2.0, -20.0)], 2.0, [])
         assert (row["pauses"], row["pause_seconds"]) == (0, 0)
+
+    def test_of_cries_that_make_one_bout(self):
+        cries = [(1.0, 2.0, -20.0), (2.25, 3.0, -20.0), (9.0, 9.5, -20.0)]
+        row = _row(cries, 60.0, [])
+        assert (row["n_events"], row["n_bouts"], row["cries_per_minute"]) == (3, 2, 3.0)
+        assert (row["bout_seconds"], row["longest_bout_s"], row["cry_seconds"]) == (2.5, 2.0, 2.25)
+        assert (row["pauses"], row["pause_seconds"], row["bout_gap_s"]) == (1, 6.0, 0.5)
+        assert [bout["n_events"] for bout in row["bouts"]] == [2, 1]
+        narrow = _row(cries, 60.0, [], bout_gap_s=0.2)
+        assert (narrow["n_bouts"], narrow["longest_bout_s"]) == (3, 1.0)
+
+    def test_of_what_was_heard_and_rejected(self):
+        rejected = (Event(4.0, 5.0, "cry", 0.2, -30.0, 9.0, rejected="music"),) * 2
+        heard = {"music": 7.2, "adult_speech": 0.24, "a tag": 1.0}
+        row = _row([], 60.0, [], rejected=rejected, heard_seconds=heard, veto="strict")
+        assert (row["n_rejected"], row["veto"], row["n_events"]) == (2, "strict", 0)
+        assert (row["heard_music_s"], row["heard_adult_speech_s"]) == (7.2, 0.24)
+        assert [event["rejected"] for event in row["rejected"]] == ["music"] * 2
+        columns = ordered_columns(row)
+        assert "heard_a_tag_s" in columns
+        assert {kind_of(name) for name in columns if name.startswith("heard_")} == {"real"}
 
     def test_all_have_a_meaning(self):
         assert set(_row([(0, 1, -20.0)], 2.0, [])) - {"key"} <= set(COLUMNS)
@@ -160,7 +197,7 @@ def test_the_pitch_and_level_of_what_is_heard_as_crying_are_in_the_row(make_medi
     tone = "aevalsrc=0.1*sin(2*PI*450*t)*between(t\\,1\\,2):s=16000:d=3"
     path = make_media("second.wav", "-f", "lavfi", "-i", tone)
     row = ClipScorer(_job())(ListedClip("k", str(path), 1, path.name))
-    assert row["bouts"] == 1
+    assert row["n_bouts"] == row["n_events"] == len(row["bouts"]) == 1
     assert row["median_f0_hz"] == pytest.approx(450, rel=0.005)
     assert row["voiced_seconds"] == pytest.approx(1.0, abs=0.1)
     assert -30 < row["intensity_db"] <= -23  # -23.0 dB while the tone lasts
@@ -207,6 +244,62 @@ def test_a_clip_that_breaks_a_library_is_a_row(media, monkeypatch):
     assert row["error"].endswith("index 7 is out of bounds")
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"veto": "never"}, "veto must be one of off, normal, strict; got 'never'"),
+        ({"bout_gap_s": -1.0}, "bout_gap_s must be finite and not negative"),
+        ({"bout_gap_s": math.nan}, "bout_gap_s must be finite and not negative"),
+    ],
+)
+def test_a_veto_or_a_gap_that_is_none_is_refused(media, tmp_path, setting, message):
+    with pytest.raises(ConfigError, match=message):
+        score(media[0], tmp_path / "t.csv", bundle=BUNDLE_V1, **setting)
+
+
+def test_the_gap_of_bouts_and_the_veto_are_settings_that_a_run_resumes_by(media, tmp_path):
+    out = tmp_path / "t.jsonl"
+
+    def run(**settings: object) -> tuple[int, dict]:
+        summary = score(media[0], out, bundle=BUNDLE_V1, workers=1, **settings)
+        (row,) = read_table(out)
+        return summary.n_scored, row
+
+    plain = run()
+    assert plain[0] == 1
+    assert plain[1]["bout_gap_s"] == 0.5
+    n_scored, wide = run(bout_gap_s=60.0)
+    assert (n_scored, wide["bout_gap_s"]) == (1, 60.0)
+    assert wide["n_bouts"] <= 1
+    assert wide["settings_sha256"] != plain[1]["settings_sha256"]
+    assert run(veto="strict")[0] == 1
+    assert run() == (0, plain[1])
+    settings = json.loads(Path(f"{out}.about.json").read_text())["settings"]
+    assert (settings["veto"], settings["bout_gap_s"]) == ("normal", 0.5)
+
+
+def test_the_veto_of_a_run_decides_which_events_stand_in_a_row(tmp_path, tmp_path_factory):
+    folder = two_part_bundle(tmp_path_factory).folder
+    # Something that the detector takes for crying, at which the tagger hears music.
+    sound = tones(4.0, edges=[(1.0, 2.0)], music=[(0.5, 2.5)])
+    soundfile.write(tmp_path / "music.wav", sound, 16_000)
+    rows = {}
+    for veto in ("off", "normal"):
+        out = tmp_path / f"{veto}.jsonl"
+        score(tmp_path / "music.wav", out, bundle=folder, veto=veto, workers=1)
+        (rows[veto],) = read_table(out)
+    assert (rows["off"]["n_events"], rows["off"]["n_rejected"], rows["off"]["veto"]) == (
+        1,
+        0,
+        "off",
+    )
+    kept = rows["normal"]
+    assert (kept["n_events"], kept["n_rejected"], kept["veto"]) == (0, 1, "normal")
+    assert kept["rejected"][0]["rejected"] == "music"
+    assert kept["heard_music_s"] == pytest.approx(2.0, abs=0.5)
+    assert kept["heard_animal_s"] is None  # this tagger has no such tag
+
+
 class TestFormats:
     def test_files_mirror_the_folders_of_the_clips(self, media, tmp_path):
         clips = tmp_path / "clips"
@@ -232,6 +325,7 @@ class TestFormats:
         assert score(media[0], out, bundle=BUNDLE_V1, **options).n_scored == 1
         assert score(media[0], out, bundle=BUNDLE_V1, **options).n_scored == 0
         assert sorted(p.name for p in (tmp_path / "files").iterdir()) == [
+            "warble.wav.bouts.csv",
             "warble.wav.csv",
             "warble.wav.events.csv",
         ]

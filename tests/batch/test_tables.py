@@ -20,7 +20,8 @@ ROWS = [
         "label": "cry",
         "probabilities_no_cry": 0.25,
         "detector_cry": True,
-        "bouts": 2,
+        "n_bouts": 2,
+        "heard_music_s": 2.4,
         "events": [{"onset_s": 0.5, "label": "cry é"}],
         "warnings": [],
         "novelty": {"a": 1},
@@ -40,15 +41,21 @@ def test_rows_read_back_with_every_column_in_order(tmp_path, suffix):
     def plain(value: object) -> object:
         return json.loads(value) if isinstance(value, str) and value else value
 
-    assert first["path"] in (ROWS[0]["path"], 'a,"b"\n\\udce9.wav')
+    as_written = {
+        ".csv": 'a,"b"\\n\\udce9.wav',
+        ".jsonl": ROWS[0]["path"],
+        ".parquet": 'a,"b"\n\\udce9.wav',
+    }
+    assert first["path"] == as_written[suffix]
+    assert float(first["heard_music_s"]) == 2.4
     assert float(first["duration_s"]) == 7.25
     assert float(first["probabilities_no_cry"]) == 0.25
-    assert int(first["bouts"]) == 2
+    assert int(first["n_bouts"]) == 2
     assert first["detector_cry"] in (True, "true")
     assert plain(first["events"]) == ROWS[0]["events"]
     assert plain(first["warnings"]) == []
     assert plain(first["novelty"]) == {"a": 1}
-    assert second["bouts"] in (None, "")
+    assert second["n_bouts"] in (None, "")
     assert second["error"] == "b.wav: damaged"
 
 
@@ -59,8 +66,32 @@ def test_parquet_columns_have_their_types_even_where_all_is_empty(tmp_path):
     schema = parquet.read_schema(path)
     types = {name: str(schema.field(name).type) for name in schema.names}
     assert types["duration_s"] == types["probabilities_no_cry"] == "double"
-    assert (types["bouts"], types["detector_cry"]) == ("int64", "bool")
+    assert (types["n_bouts"], types["detector_cry"]) == ("int64", "bool")
+    assert types["heard_music_s"] == "double"
     assert types["path"] == types["events"] == "string"
+
+
+def test_no_cell_of_a_csv_is_a_formula_or_turns_its_text_around(tmp_path):
+    bad = '=HYPERLINK("http://x")'
+    row = {
+        "path": f"{bad}.wav",
+        "status": "MediaError",
+        "error": "@SUM(1)\u202e\x1b[31m\u2028",
+        "label": "+1",
+        "veto": "-off",
+        "intensity_db": -18.5,
+        "warnings": ["=1", "a\u202eb\x7f", "\udce9"],
+        "probabilities_=x": 0.5,
+    }
+    path = tmp_path / "t.csv"
+    tables.write_csv(path, ordered_columns(row), iter([row]))
+    (read,) = read_table(path)
+    assert read["path"] == f"'{bad}.wav"
+    assert read["error"] == r"'@SUM(1)\u202e\x1b[31m\u2028"
+    assert (read["label"], read["veto"], read["intensity_db"]) == ("'+1", "'-off", "-18.5")
+    assert json.loads(read["warnings"]) == row["warnings"]
+    text = path.read_text(encoding="utf-8")
+    assert not set(text) & set("\u202e\x1b\u2028\x7f")
 
 
 def test_a_table_without_rows_has_its_header(tmp_path):

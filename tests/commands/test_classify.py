@@ -27,16 +27,24 @@ FIELDS = [
     "probabilities",
     "detector",
     "events",
+    "bouts",
+    "rejected",
+    "veto",
+    "bout_gap_s",
+    "heard_seconds",
     "modalities",
     "bundle",
     "skill",
     "warnings",
 ]
-EVENT_FIELDS = ["onset_s", "offset_s", "label", "confidence", "intensity_db", "above_background_db"]
+EVENT_FIELDS = [
+    *("onset_s", "offset_s", "label", "confidence", "intensity_db", "above_background_db"),
+    *("other_tag", "other_tag_score"),
+]
 FILES = {
-    "csv": {"bout.csv", "bout.events.csv"},
+    "csv": {"bout.csv", "bout.events.csv", "bout.bouts.csv"},
     "json": {"bout.json"},
-    "audacity": {"bout.labels.txt"},
+    "audacity": {"bout.labels.txt", "bout.bouts.txt"},
     "vtt": {"bout.vtt"},
     "textgrid": {"bout.TextGrid"},
     "png": {"bout.png"},
@@ -47,11 +55,32 @@ def test_the_crying_comes_first(classify, bout_wav: Path) -> None:
     done = classify(bout_wav)
     assert (done.code, done.err) == (0, "")
     first, second, *rest = done.out.splitlines()
-    assert first == f"{bout_wav} (3.0 s): crying 1.4 s in 1 bout"
-    assert second.split()[:3] == ["0:00.8", "-", "0:02.2"]
+    assert first.startswith(f"{bout_wav} (3.0 s): crying 1.4 s in 1 bout, sure 0.")
+    assert second.split()[:3] == ["0:00.85", "-", "0:02.25"]
     assert "sure 0." in second
     assert "dBFS" in second
-    assert any("label     not sure, from sound" in line for line in rest)
+    assert rest == [""]
+
+
+def test_what_a_result_rests_on_is_said_once_a_run_and_on_request(
+    classify, bout_wav: Path, tone_wav: Path
+) -> None:
+    plain, verbose = (classify(*words, bout_wav, tone_wav).out for words in ([], ["--verbose"]))
+    assert "rests on" not in plain
+    assert verbose.count("rests on  bundle ") == 1
+    assert verbose.count("label     not sure, from sound") >= 1
+
+
+def test_quiet_prints_a_line_a_clip(classify, bout_wav: Path, tone_wav: Path) -> None:
+    lines = classify("--quiet", bout_wav, tone_wav).out.splitlines()
+    assert [line.split(" (")[0] for line in lines] == [str(bout_wav), str(tone_wav)]
+
+
+def test_all_events_and_experimental_reasons_can_be_asked_for(classify, bout_wav: Path) -> None:
+    done = classify("--all-events", "--show-experimental", bout_wav)
+    assert done.code == 0
+    assert "experimental: " in done.out
+    assert "experimental" not in classify(bout_wav).out
 
 
 def test_json_is_one_object_a_clip_on_a_line(classify, bout_wav: Path, tone_wav: Path) -> None:
@@ -84,7 +113,7 @@ def test_every_format_appears_and_all_tell_the_same_bout(
     )
     assert done.code == 0
     assert set(os.listdir(out)) == set().union(*FILES.values())
-    assert done.err.count("cryvision: wrote ") == len(done.err.splitlines()) == 7
+    assert done.err.count("cryvision: wrote ") == len(done.err.splitlines()) == 9
     (event,) = done.objects[0]["events"]
     bout = (event["onset_s"], event["offset_s"])
 
@@ -105,8 +134,8 @@ def test_every_format_appears_and_all_tell_the_same_bout(
     (cue,) = pysubs2.load(str(out / "bout.vtt"))
     assert (cue.start / 1000, cue.end / 1000) == pytest.approx(bout, abs=MS)
     grid = textgrid.openTextgrid(str(out / "bout.TextGrid"), includeEmptyIntervals=False)
-    spans = [entry for tier in grid.tiers for entry in tier.entries]
-    assert any((s.start, s.end) == pytest.approx(bout, abs=MS) for s in spans)
+    for tier in grid.tiers:
+        assert any((s.start, s.end) == pytest.approx(bout, abs=MS) for s in tier.entries)
     assert (out / "bout.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -255,6 +284,7 @@ def test_a_name_is_just_a_name(
         (["--smooth", "nan", "{bout}"], "nan"),
         (["--out", "results", "a.wav"], "--out needs --formats"),
         (["--loud", "a.wav"], "--loud"),
+        (["--quiet", "--verbose", "a.wav"], "not allowed with"),
     ],
 )
 def test_wrong_usage_names_what_is_wrong(

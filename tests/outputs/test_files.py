@@ -70,7 +70,9 @@ def test_a_stem_cannot_leave_the_folder(make, tmp_path):
 
 def test_formats_come_in_the_order_asked_for_and_once(make, tmp_path):
     paths = write(make(), tmp_path, ["vtt", "csv", "vtt"])
-    assert [path.name for path in paths] == ["demo.vtt", "demo.csv", "demo.events.csv"]
+    assert [path.name for path in paths] == [
+        *("demo.vtt", "demo.csv", "demo.events.csv", "demo.bouts.csv")
+    ]
 
 
 def test_an_unknown_format_is_refused_by_name_before_anything_is_written(make, tmp_path):
@@ -106,7 +108,7 @@ def test_composed_and_decomposed_names_count_as_one():
 
 def test_files_are_replaced_by_a_second_run(make, tmp_path):
     write(make(), tmp_path, ["audacity"])
-    (path,) = write(make(events=()), tmp_path, ["audacity"])
+    path, _ = write(make(events=()), tmp_path, ["audacity"])
     assert path.read_text() == ""
 
 
@@ -119,7 +121,9 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(make, tmp_path, monke
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
     assert old.read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo.csv", "demo.events.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("demo.bouts.csv", "demo.csv", "demo.events.csv")
+    ]
 
 
 def test_an_interrupted_run_leaves_nothing_half_written(make, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from praatio import textgrid
 
+from cryvision.learning.annotations import find_annotated_clips, read_intervals
 from cryvision.outputs import write
 from cryvision.result import Event
 
@@ -41,23 +42,24 @@ def _cues(path: Path) -> list[tuple[float, float, str]]:
     return cues
 
 
-def _intervals(path: Path, duration_s: float) -> list[tuple[float, float, str]]:
+def _intervals(path: Path, duration_s: float, tier: str = "cry") -> list[tuple[float, float, str]]:
     """Read a TextGrid with praatio and hold it to Praat's rule: no gaps from 0 to the end."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True, reportingMode="error")
-    assert grid.tierNames == ("cry",)
-    entries = [tuple(entry) for entry in grid.getTier("cry").entries]
-    assert grid.minTimestamp == entries[0][0] == 0
-    assert grid.maxTimestamp == entries[-1][1] == pytest.approx(duration_s, abs=TEXTGRID_STEP_S)
-    assert all(left[1] == right[0] for left, right in itertools.pairwise(entries))
-    assert all(start < end for start, end, _ in entries)
-    return entries
+    assert grid.tierNames == ("cry", "bouts")
+    for name in grid.tierNames:
+        entries = [tuple(entry) for entry in grid.getTier(name).entries]
+        assert grid.minTimestamp == entries[0][0] == 0
+        assert grid.maxTimestamp == entries[-1][1] == pytest.approx(duration_s, abs=TEXTGRID_STEP_S)
+        assert all(left[1] == right[0] for left, right in itertools.pairwise(entries))
+        assert all(start < end for start, end, _ in entries)
+    return [tuple(entry) for entry in grid.getTier(tier).entries]
 
 
 def test_audacity_lines_are_onset_offset_label(make, tmp_path):
     events = (_event(1.5, 4.3), _event(6, 8.4, "belly\tpain\nat night\u2028é"))
-    (path,) = write(make(events=events), tmp_path, ["audacity"])
+    path, _ = write(make(events=events), tmp_path, ["audacity"])
     lines = path.read_text(encoding="utf-8").split("\n")
     assert lines == ["1.500000\t4.300000\tcry", "6.000000\t8.400000\tbelly pain at night é", ""]
 
@@ -114,13 +116,57 @@ def test_tiny_remainders_do_not_print_in_a_form_that_praat_cannot_read(make, tmp
     assert _intervals(path, 12.0) == [(0, 12, "cry")]
 
 
-@pytest.mark.parametrize("form", ["audacity", "vtt", "textgrid"])
-def test_an_undecodable_label_is_written_as_an_escape(make, tmp_path, form):
-    (path,) = write(make(events=(_event(0, 1, "caf\udce9"),)), tmp_path, [form])
-    assert "caf\\udce9" in path.read_text(encoding="utf-8")
+@pytest.mark.parametrize("form", ["audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "csv"])
+def test_what_cannot_be_shown_in_a_label_is_written_as_an_escape(make, tmp_path, form):
+    label = "caf\udce9 \x1b[31m \u202egnp \u2067é日本"
+    found = make(events=(_event(0, 1, label),))
+    texts = [path.read_text(encoding="utf-8") for path in write(found, tmp_path, [form])]
+    assert any(r"caf\udce9" in text for text in texts)
+    for text in texts:
+        assert not set(text) & set("\x1b\u202e\u2067")
+    assert any(all(part in text for part in (r"\x1b", r"\u202e", "é日本")) for text in texts)
+
+
+# Two bouts: cries 0.2 s apart, and one alone.
+CLOSE = (_event(1.0, 2.0), _event(2.2, 3.0), _event(5.0, 6.0))
+
+
+def test_a_textgrid_has_a_tier_of_bouts_below_that_of_events(make, tmp_path):
+    (path,) = write(make(events=CLOSE), tmp_path, ["textgrid"])
+    events, bouts = (_intervals(path, 12.0, tier) for tier in ("cry", "bouts"))
+    assert [entry for entry in events if entry[2]] == [
+        *((1.0, 2.0, "cry"), (2.2, 3.0, "cry"), (5.0, 6.0, "cry"))
+    ]
+    assert [entry for entry in bouts if entry[2]] == [(1.0, 3.0, "bout"), (5.0, 6.0, "bout")]
+
+
+def test_what_is_read_back_is_the_events_and_not_the_bouts(make, tmp_path):
+    (path,) = write(make(events=CLOSE), tmp_path, ["textgrid"])
+    assert [(i.start_s, i.end_s) for i in read_intervals(path)] == [
+        *((1.0, 2.0), (2.2, 3.0), (5.0, 6.0))
+    ]
+    (tmp_path / "demo.wav").touch()
+    path.unlink()
+    write(make(events=CLOSE), tmp_path, ["audacity"])
+    clips, problems = find_annotated_clips(tmp_path)
+    assert problems == []
+    assert [len(clip.intervals) for clip in clips] == [3]
+
+
+def test_bouts_are_an_audacity_track_of_their_own(make, tmp_path):
+    events, bouts = write(make(events=CLOSE, bout_gap_s=0.1), tmp_path, ["audacity"])
+    assert bouts.name == "demo.bouts.txt"
+    assert len(events.read_text().splitlines()) == len(bouts.read_text().splitlines()) == 3
+    _, bouts = write(make(events=CLOSE), tmp_path, ["audacity"])
+    assert bouts.read_text() == "1.000000\t3.000000\tbout\n5.000000\t6.000000\tbout\n"
+
+
+def test_a_bout_is_one_cue(make, tmp_path):
+    (path,) = write(make(events=CLOSE), tmp_path, ["vtt"])
+    assert _cues(path) == [(1.0, 3.0, "cry 0.90"), (5.0, 6.0, "cry 0.90")]
 
 
 def test_a_clip_without_events_gives_files_without_labels(make, tmp_path):
-    audacity, vtt = write(make(events=()), tmp_path, ["audacity", "vtt"])
-    assert audacity.read_text() == ""
+    audacity, bouts, vtt = write(make(events=()), tmp_path, ["audacity", "vtt"])
+    assert audacity.read_text() == bouts.read_text() == ""
     assert _cues(vtt) == []

@@ -11,7 +11,15 @@ import pytest
 
 from cryvision.errors import MediaError
 from cryvision.outputs import write
-from cryvision.outputs.plots import CLASS_COLOURS, DOTS_PER_INCH, WIDTH_INCHES, class_names
+from cryvision.outputs.panels import (
+    BOUT_COLOUR,
+    CLASS_COLOURS,
+    EVENT_COLOUR,
+    WIDTH_INCHES,
+)
+from cryvision.outputs.plots import DOTS_PER_INCH
+from cryvision.outputs.pooling import centred_mean, seconds_within
+from cryvision.outputs.shown import class_names
 from cryvision.result import Detection, Event
 
 EVENT_RGB = (0xE6, 0x9F, 0x00)
@@ -148,12 +156,115 @@ def test_classes_have_a_panel_of_their_own_below_the_cry_score(make, tmp_path):
 
 
 @pytest.mark.parametrize("n_classes", [1, 9, 30])
-def test_any_number_of_classes_can_be_drawn(make, tmp_path, n_classes):
+def test_any_number_of_classes_can_be_drawn_when_asked_for(make, tmp_path, n_classes):
     clip = make(path="", label="not sure")
+    plain = _pixels(write(clip, tmp_path, ["png"])[0])
     for number in range(n_classes):
         clip.timeline[f"{'w' * 60}{number}_smooth"] = np.full(360, 1 / n_classes, np.float32)
-    (path,) = write(clip, tmp_path, ["png"])
-    assert _pixels(path).shape[1] == WIDTH_INCHES * DOTS_PER_INCH
+    hidden = _pixels(write(clip, tmp_path, ["png"])[0])
+    np.testing.assert_array_equal(hidden, plain)
+    shown = _pixels(write(clip, tmp_path, ["png"], show_experimental=True)[0])
+    assert shown.shape[1] == WIDTH_INCHES * DOTS_PER_INCH
+    assert shown.shape[0] > plain.shape[0]
+
+
+def _where(pixels: np.ndarray, colour: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the pixels of a colour, less those of the legend."""
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    rows, columns = np.nonzero((np.abs(pixels - rgb) <= NEAR_RGB).all(axis=2))
+    inside = columns < 0.85 * pixels.shape[1]
+    return rows[inside], columns[inside]
+
+
+def test_a_bout_is_a_bar_from_its_first_event_to_its_last(make, tmp_path):
+    events = (Event(2, 4, "cry", 0.9, -20, 20), Event(4.3, 6, "cry", 0.9, -20, 20))
+    drawn = {
+        gap_s: _pixels(write(make(path="", events=events, bout_gap_s=gap_s), tmp_path, ["png"])[0])
+        for gap_s in (0.5, 0.1)
+    }
+    whole, parts = (np.unique(_where(drawn[gap_s], BOUT_COLOUR)[1]) for gap_s in (0.5, 0.1))
+    assert len(whole) == whole[-1] - whole[0] + 1
+    assert (parts[0], parts[-1]) == (whole[0], whole[-1])
+    assert len(whole) - len(parts) == pytest.approx(0.3 / 4 * len(whole), abs=4)
+
+
+def test_rejected_candidates_are_drawn_when_asked_for(make, tmp_path):
+    rejected = (Event(9, 11, "cry", 0.2, -20, 20, other_tag="music", rejected="music"),)
+    found = make(path="", rejected=rejected)
+    plain, without, shown = (
+        _pixels(write(clip, tmp_path, ["png"], show_rejected=asked)[0])
+        for clip, asked in ((make(path=""), False), (found, False), (found, True))
+    )
+    np.testing.assert_array_equal(without, plain)
+    _, columns = np.nonzero((shown != plain).any(axis=2))
+    assert len(columns) > 1000
+    # 9 to 11 of 12 s lie in the last third of the axes.
+    assert columns.min() > 0.6 * shown.shape[1]
+
+
+def test_tags_are_rows_dark_where_they_are_heard(make, tmp_path):
+    plain = _pixels(write(make(path=""), tmp_path, ["png"])[0])
+    late = (np.arange(360) >= 180).astype(np.float32)
+    dark = []
+    for speech in (late, 1 - late):
+        found = make(path="")
+        found.timeline.update(heard_cry=np.full(360, 0.2), heard_adult_speech=speech)
+        drawn = _pixels(write(found, tmp_path, ["png"])[0])
+        assert len(drawn) > len(plain)
+        dark.append((drawn < 10).all(axis=2))
+    (rows, after), (other_rows, before) = (
+        np.nonzero(one & ~other) for one, other in (dark, reversed(dark))
+    )
+    assert len(after) == pytest.approx(len(before), rel=0.01)
+    assert before.max() < after.min()
+    # The second of two rows, below the probability axis.
+    assert set(rows) == set(other_rows)
+    assert rows.min() > len(plain) - 60
+
+
+def test_a_timeline_without_any_tag_known_can_be_drawn(make, tmp_path):
+    found = make(path="")
+    found.timeline["heard_cry"] = np.full(360, np.nan, np.float32)
+    empty = make(path="", duration_s=0.0, events=(), timeline={"heard_cry": np.zeros(0, "f4")})
+    for clip in (found, empty):
+        assert _pixels(write(clip, tmp_path, ["png"])[0]).any()
+
+
+def test_the_drawn_curve_rises_and_falls_with_the_crying_and_not_after_it():
+    time_s = np.arange(300) / 30
+    smooth = centred_mean(np.where((time_s >= 3) & (time_s < 6), 1.0, 0.0))
+    above = time_s[smooth >= 0.5]
+    assert above[0] == pytest.approx(3, abs=0.05)
+    assert above[-1] == pytest.approx(6, abs=0.05)
+    assert np.isnan(centred_mean(np.full(3, np.nan))).all()
+    np.testing.assert_allclose(centred_mean(np.array([np.nan, 0.5, 0.5])), [np.nan, 0.5, 0.5])
+
+
+def test_of_three_hours_the_crying_of_each_minute_is_a_bar(make, tmp_path):
+    hour_s = 3600.0
+    # 12 s a minute in the first hour, 6 s in the last one.
+    events = tuple(
+        Event(60.0 * m + s, 60.0 * m + s + 3, "cry", 0.9, -20, 20)
+        for m in range(180)
+        for s in range(0, 48, 12)
+        if m < 60 or (m >= 120 and s < 24)
+    )
+    found = make(path="", duration_s=3 * hour_s, events=events)
+    pixels = _pixels(write(found, tmp_path, ["png"])[0])
+    rows, columns = _where(pixels, EVENT_COLOUR)
+    rows_of = {column: rows[columns == column] for column in np.unique(columns)}
+    heights = np.array([len(rows_of.get(c, ())) for c in range(columns.min(), columns.max() + 1)])
+    third = len(heights) // 3
+    early, middle, late = (np.median(heights[i * third :][:third]) for i in range(3))
+    assert early > 50
+    assert middle == 0
+    assert late == pytest.approx(early / 2, rel=0.1)
+
+
+def test_seconds_of_crying_are_counted_where_they_lie():
+    events = [Event(50, 70, "cry", 0.9, -20, 20), Event(100, 110, "cry", 0.9, -20, 20)]
+    assert seconds_within(events, np.array([0.0, 60.0, 120.0]), 60).tolist() == [10, 20, 0]
+    assert seconds_within([], np.array([0.0, 60.0]), 60).tolist() == [0, 0]
 
 
 def test_the_detectors_cry_is_no_class_but_a_class_may_be_called_cry(make):

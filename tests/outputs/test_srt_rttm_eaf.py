@@ -45,7 +45,7 @@ def _turns(path: Path) -> list[tuple[float, float, str]]:
     return [(segment.start, segment.end, label) for segment, _, label in tracks]
 
 
-def _annotations(path: Path) -> tuple[list[tuple[float, float, str]], list[str]]:
+def _annotations(path: Path, name: str = "cry") -> tuple[list[tuple[float, float, str]], list[str]]:
     """Read an EAF by its schema: the tier's annotations in order, and the linked media."""
     root = ElementTree.parse(path).getroot()
     assert root.tag == "ANNOTATION_DOCUMENT"
@@ -53,8 +53,9 @@ def _annotations(path: Path) -> tuple[list[tuple[float, float, str]], list[str]]
         slot.attrib["TIME_SLOT_ID"]: int(slot.attrib["TIME_VALUE"]) / 1000
         for slot in root.iter("TIME_SLOT")
     }
-    (tier,) = root.iter("TIER")
-    assert tier.attrib["TIER_ID"] == "cry"
+    tiers = {tier.attrib["TIER_ID"]: tier for tier in root.iter("TIER")}
+    assert list(tiers) == ["cry", "bouts"]
+    tier = tiers[name]
     types = {kind.attrib["LINGUISTIC_TYPE_ID"] for kind in root.iter("LINGUISTIC_TYPE")}
     assert tier.attrib["LINGUISTIC_TYPE_REF"] in types
     entries = [
@@ -104,6 +105,11 @@ def test_an_eaf_holds_the_events_and_links_the_clip(make, tmp_path):
     (path,) = write(make(path=str(clip)), tmp_path, ["eaf"])
     entries, media = _annotations(path)
     assert entries == [(1.5, 4.3, "cry"), (6.0, 8.4, "cry")]
+    assert _annotations(path, "bouts")[0] == [(1.5, 4.3, "bout"), (6.0, 8.4, "bout")]
+    close = (_event(1.0, 2.0), _event(2.2, 3.0), _event(5.0, 6.0))
+    (path,) = write(make(path=str(clip), events=close), tmp_path, ["eaf"])
+    assert len(_annotations(path)[0]) == 3
+    assert _annotations(path, "bouts")[0] == [(1.0, 3.0, "bout"), (5.0, 6.0, "bout")]
     assert [Path(unquote(urlsplit(url).path)) for url in media] == [clip]
 
 
@@ -111,7 +117,7 @@ def test_an_eaf_keeps_to_the_clip_where_events_overlap_or_leave_it(make, tmp_pat
     events = (_event(-0.2, 1), _event(0.5, 2), _event(3, 3.0002), _event(11, 12.3, 'a <"\x07'))
     (path,) = write(make(path="s3://babies/a.wav", events=events), tmp_path, ["eaf"])
     entries, media = _annotations(path)
-    assert entries == [(0, 1, "cry"), (1, 2, "cry"), (11, 12, 'a <"?')]
+    assert entries == [(0, 1, "cry"), (1, 2, "cry"), (11, 12, 'a <"\\x07')]
     assert media == []
 
 

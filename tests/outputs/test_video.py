@@ -501,6 +501,7 @@ def test_classify_writes_the_video_beside_other_files(
         "small.annotated.mp4",
         "small.csv",
         "small.events.csv",
+        "small.bouts.csv",
     }
     assert probe(tmp_path / "out" / "small.annotated.mp4").has_sound
     assert "small.annotated.mp4" in err

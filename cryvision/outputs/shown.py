@@ -1,0 +1,105 @@
+"""What of a classification people are shown: reasons that were measured, not what was rejected."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+
+from cryvision.result import Bout, Classification, Event
+
+HEARD = "heard_"
+"""Start of the timeline's columns of tags."""
+
+MAX_CLASSES = 12
+"""Of more classes, those that come to the highest probabilities are shown."""
+
+
+def as_shown(
+    classification: Classification, *, show_rejected: bool = False, show_experimental: bool = False
+) -> Classification:
+    """Leave out what is not shown unless it is asked for.
+
+    Parameters
+    ----------
+    classification : Classification
+    show_rejected : bool
+        Keep the candidates that the tagger rejected.
+    show_experimental : bool
+        Keep reasons that the bundle was not measured to tell apart: where the label is
+        ``not sure``, the columns of the classes, and what the branches said of the events.
+
+    Returns
+    -------
+    Classification
+    """
+    shown = classification if show_rejected else replace(classification, rejected=())
+    if show_experimental or classification.label != "not sure":
+        return shown
+    names = class_names(classification)
+    hidden = {*names, *(f"{name}_smooth" for name in names)}
+    return replace(
+        shown,
+        # What is known is that the baby cried; that a reason was looked for is not shown.
+        label="cry" if names and classification.events else classification.label,
+        timeline={k: v for k, v in classification.timeline.items() if k not in hidden},
+        events=tuple(replace(event, branches={}) for event in classification.events),
+        rejected=tuple(replace(event, branches={}) for event in shown.rejected),
+    )
+
+
+def class_names(classification: Classification) -> list[str]:
+    """Name the classes whose smoothed probability is known in any frame.
+
+    Parameters
+    ----------
+    classification : Classification
+
+    Returns
+    -------
+    list of str
+        In the order of the timeline; without the detector's ``cry``, which is no class.
+    """
+    known = [
+        name.removesuffix("_smooth")
+        for name, values in classification.timeline.items()
+        if name.endswith("_smooth") and np.isfinite(values).any()
+    ]
+    detected = classification.detector.cry is not None or "cry" not in classification.probabilities
+    return [name for name in known if not (detected and name == "cry")]
+
+
+def likeliest_classes(classification: Classification) -> list[str]:
+    """Name the classes to show: those of `class_names`, at most `MAX_CLASSES` of highest peak."""
+    names = class_names(classification)
+    peaks = [np.nanmax(classification.timeline[f"{name}_smooth"]) for name in names]
+    kept = np.argsort(np.negative(peaks), kind="stable")[:MAX_CLASSES]
+    return [names[number] for number in sorted(kept)]
+
+
+def heard_tags(classification: Classification) -> list[str]:
+    """Name the tags that the timeline has a column of."""
+    return [name.removeprefix(HEARD) for name in classification.timeline if name.startswith(HEARD)]
+
+
+def bouts_with_events(classification: Classification) -> list[tuple[Bout, list[Event]]]:
+    """Give each bout beside its events."""
+    events = iter(classification.events)
+    return [(bout, list(islice(events, bout.n_events))) for bout in classification.bouts]
+
+
+def common_label(events: list[Event]) -> str:
+    """The label of some events, or all of them in order where they differ."""
+    return ", ".join(dict.fromkeys(event.label for event in events))
+
+
+def strongest_other(events: list[Event]) -> str:
+    """What was heard most beside crying at some events; empty where it was nothing."""
+    heard = [event for event in events if event.other_tag]
+    return max(heard, key=lambda event: event.other_tag_score).other_tag if heard else ""
+
+
+def tag_words(tag: str) -> str:
+    """A tag as it is written in a text."""
+    return tag.replace("_", " ")

@@ -1,0 +1,45 @@
+"""A result is an object of its own, short to print; bouts are a view of its events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cryvision.result import Classification, Detection, Event, find_bouts
+
+
+def _result(path: str = "clip.wav") -> Classification:
+    events = (Event(1.0, 2.0, "cry", 0.9, -20.0, 20.0), Event(2.3, 2.8, "cry", 0.6, -30.0, 25.0))
+    timeline = {"time_s": np.arange(30_000) / 30, "cry": np.zeros(30_000, np.float32)}
+    detector = Detection(True, 0.5, 1.5)
+    return Classification(path, 1000.0, "cry", {}, detector, timeline, events, (), {}, [])
+
+
+def test_results_are_told_apart_by_identity_and_can_be_kept_in_a_set():
+    first, second = _result(), _result()
+    assert first == first
+    assert first != second
+    assert len({first, second, first}) == 2
+    assert replace(first, label="no cry") != first
+
+
+@pytest.mark.parametrize(
+    "path", ["clip.wav", "", "d/" * 3000 + "clip.wav", "a\n\x1b[31m\u202e.wav"]
+)
+def test_a_result_prints_in_a_short_line(path):
+    text = repr(_result(path))
+    assert len(text) < 200
+    assert text.isprintable()
+    assert "1.50 s of crying in 2 events" in text
+
+
+def test_events_less_than_the_gap_apart_are_one_bout():
+    events = _result().events
+    (whole,) = find_bouts(events, 0.5)
+    assert (whole.onset_s, whole.offset_s, whole.n_events) == (1.0, 2.8, 2)
+    assert whole.cry_seconds == pytest.approx(1.5)
+    assert whole.confidence == pytest.approx((0.9 + 0.6 * 0.5) / 1.5)
+    assert [bout.n_events for bout in find_bouts(events, 0.2)] == [1, 1]
+    assert replace(_result(), bout_gap_s=0.2).bouts == find_bouts(events, 0.2)
