@@ -33,7 +33,6 @@ from rules import (
 )
 from scipy.stats import spearmanr
 from scores import DIVISIONS, N_FOLDS, NOISY_DB, QUIET_DB, Scored
-from sklearn.linear_model import LogisticRegression
 
 from cryvision.config import VetoConfig
 from cryvision.inputs.logmel import model_input
@@ -134,17 +133,33 @@ def event_counts(clips: Sequence[Scored], events: Sequence[np.ndarray], bouts: b
     return np.array(rows)
 
 
-def platt(scores: np.ndarray, cry: np.ndarray) -> tuple[float, float]:
-    fit = LogisticRegression(C=1e6).fit(scores[:, None], cry)
-    return 1 / float(fit.coef_[0, 0]), float(fit.intercept_[0])
+def calibrate(
+    logits: Sequence[np.ndarray], loud: Sequence[np.ndarray], truth: np.ndarray
+) -> tuple[float, float]:
+    """Find temperature and bias with the least log-loss of windows of 0.5 s.
+
+    A window's score is the mean of its steps, which is not calibrated where each step is.
+    """
+    from scipy.optimize import minimize
+
+    def loss(at: np.ndarray) -> float:
+        scale, bias = np.exp(at[0]), at[1]
+        means = [
+            windows(sigmoid(x / scale + bias) * on) for x, on in zip(logits, loud, strict=True)
+        ]
+        p = np.clip(np.concatenate(means), 1e-4, 1 - 1e-4)
+        return float(-np.mean(np.where(truth, np.log(p), np.log(1 - p))))
+
+    found = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"maxiter": 80})
+    return float(np.exp(found.x[0])), float(found.x[1])
 
 
 def choose(clips: Sequence[Scored]) -> Rules:
     """Choose everything on clips of phones, and the clips' threshold on ESC-10."""
     phones = [c for c in clips if c.sound.source == "donateacry"]
-    cry = np.concatenate([labels_of(c) for c in phones])
-    loud = np.concatenate([c.level >= MIN_LEVEL_DBFS for c in phones])
-    temperature, bias = platt(np.concatenate([c.edges for c in phones])[loud], cry[loud])
+    truth = np.concatenate([windows(labels_of(c).astype(float)) for c in phones]) >= 0.5
+    loud = [c.level >= MIN_LEVEL_DBFS for c in phones]
+    temperature, bias = calibrate([c.edges for c in phones], loud, truth)
     edges = [edge_scores(c, temperature, bias) for c in phones]
 
     def f1(enter: float) -> float:
@@ -156,10 +171,9 @@ def choose(clips: Sequence[Scored]) -> Rules:
     rules = Rules(temperature, bias, enter, veto, 0.5, 0.5, 0.5)
     raw = [e * np.minimum(1.0, live_tag(c, veto) / veto.normal_live)
            for c, e in zip(phones, edges, strict=True)]  # fmt: skip
-    scale, shift = platt(logit(np.concatenate(raw))[loud], cry[loud])
+    scale, shift = calibrate([logit(r) for r in raw], [r > 0 for r in raw], truth)
     veto = VetoConfig(**{**vars(veto), "temperature": scale, "bias": shift})
     rules = Rules(temperature, bias, enter, veto, 0.5, 0.5, 0.5)
-    truth = np.concatenate([windows(labels_of(c).astype(float)) for c in phones]) >= 0.5
     plain = np.concatenate([windows(e) for e in edges])
     both = np.concatenate([windows(fused(c, rules, e))
                            for c, e in zip(phones, edges, strict=True)])  # fmt: skip
@@ -278,7 +292,7 @@ def on_phones(rows: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def interval(subjects: np.ndarray, statistic: Any) -> dict[str, float]:
-    return ev.subject_bootstrap(subjects, statistic, n_resamples=200)._asdict()
+    return ev.subject_bootstrap(subjects, statistic, n_draws=200)._asdict()
 
 
 def kept_time(

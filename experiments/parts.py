@@ -2,8 +2,8 @@
 
 Run ``python experiments/parts.py POOL MODELS JOB...``; a job is ``edges-D-F-K`` or ``tagger-D-F-3``
 (division, fold, folds), ``edges-without-CORPUS``, ``tagger-without-CORPUS``, ``edges-all-SEED``,
-``tagger-all-SEED``, ``tagger-all-distilled`` (one network taught by the three before it). Models
-that are there are not trained again.
+``tagger-all-SEED``, ``tagger-all-distilled`` (one network, taught by the three folds of division 0
+as well as by the teacher: it ships). Models that are there are not trained again.
 """
 
 from __future__ import annotations
@@ -152,8 +152,8 @@ def distilled(pool: Pool, wanted: np.ndarray, out: Path) -> np.ndarray:
     import keras
 
     models = [
-        keras.saving.load_model(out / f"tagger-all-{seed}.keras", compile=False)
-        for seed in range(3)
+        keras.saving.load_model(out / f"tagger-0-{fold}-3.keras", compile=False)
+        for fold in range(3)
     ]
     frames = pool.log_power.reshape(-1, WINDOW, pool.log_power.shape[2])
     found = []

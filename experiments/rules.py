@@ -14,7 +14,7 @@ from cryvision.models.frame_network import AVERAGED_STEPS, EDGES
 STEP_S = EDGES.hop_seconds
 HOP_STEPS = 6
 LOOKAHEAD_STEPS = EDGES.lookahead_frames // EDGES.hop_frames
-MIN_LEVEL_DBFS = -60.0
+MIN_LEVEL_DBFS = -75.0
 LEAVE_SHARE, MIN_EVENT_S = 0.8, 0.1
 assert AVERAGED_STEPS == 3
 
