@@ -4,8 +4,8 @@ Recorded negatives cover few of the sounds of a home, and a detector that has ne
 tone takes it for a cry. Each family here draws new parameters at every call, so that what is learnt
 is the kind of sound. A test of generalisation needs generators that share nothing with these: the
 voices that sing and swing here are pulses through resonances, those of the tests sums of sines;
-sirens, plucked strings and toy melodies are kept out of here. Voices and animals are in this module,
-tones, music and noise in `cryvision.learning.tones_and_noise`.
+sirens, plucked strings and toy melodies are kept out of here. Voices and animals are in this
+module, tones, music and noise in `cryvision.learning.tones_and_noise`.
 
 Every family is a function of a random generator and a number of samples. It returns float64 of that
 length at no particular level; :func:`negative` sets level, pauses and background.
