@@ -15,7 +15,7 @@ from cryvision.inputs.logmel import LogMelStream
 from cryvision.runtime import Model
 from cryvision.steps import Steps, StepScorer
 from cryvision.tags import NO_TAGS, TagScorer, TagWindows
-from cryvision.veto import calibrated, check_veto, fused
+from cryvision.veto import calibrated, check_veto, fused, heard_lately
 
 
 @dataclass(frozen=True)
@@ -251,10 +251,8 @@ class _StepSource:
         """Largest cry score of the tagger in the past of each step, and in its look-ahead."""
         ends = np.concatenate([self._tag_ends, tags.end_samples])
         cry = np.concatenate([self._tag_cry, tags.scores[:, 0]])
-        past = steps.end_samples - round(veto.live_seconds * SAMPLE_RATE_HZ)
-        first = np.searchsorted(ends, past, side="right")
-        last = np.searchsorted(ends, steps.end_samples + self._lookahead, side="right")
-        heard = [cry[a:b].max(initial=0.0) for a, b in zip(first, last, strict=True)]
-        n_past = int(first[-1]) if len(first) else 0
+        heard = heard_lately(steps.end_samples, ends, cry, self._lookahead, veto)
+        last_past = steps.end_samples[-1:] - round(veto.live_seconds * SAMPLE_RATE_HZ)
+        n_past = int(np.searchsorted(ends, last_past, side="right").sum())
         self._tag_ends, self._tag_cry = ends[n_past:], cry[n_past:]
-        return np.array(heard, np.float32)
+        return heard

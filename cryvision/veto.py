@@ -48,6 +48,35 @@ def fused(scores: Numbers, heard: Numbers, veto: VetoConfig, level: str) -> Numb
     return scores * np.minimum(1.0, heard / veto.live(level))
 
 
+def heard_lately(
+    step_ends: np.ndarray,
+    tag_ends: np.ndarray,
+    tag_cry: np.ndarray,
+    lookahead_samples: int,
+    veto: VetoConfig,
+) -> np.ndarray:
+    """Find the tagger's largest score of crying in the past of each step, and in its look-ahead.
+
+    Parameters
+    ----------
+    step_ends : ndarray of int, shape (n,)
+        In samples, as all of these.
+    tag_ends, tag_cry : ndarray, shape (m,)
+        Ends and scores of the tagger's windows.
+    lookahead_samples : int
+    veto : VetoConfig
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+    """
+    past = step_ends - round(veto.live_seconds * SAMPLE_RATE_HZ)
+    first = np.searchsorted(tag_ends, past, side="right")
+    last = np.searchsorted(tag_ends, step_ends + lookahead_samples, side="right")
+    heard = [tag_cry[a:b].max(initial=0.0) for a, b in zip(first, last, strict=True)]
+    return np.array(heard, np.float32)
+
+
 def calibrated(product: Numbers, veto: VetoConfig) -> Numbers:
     """Turn fused scores into probabilities."""
     inside = np.clip(product, CERTAIN, 1 - CERTAIN)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.learning.decisions import SOUND
 from cryvision.learning.synthesis import negative
+from cryvision.models.frame_network import EDGES
 
 if TYPE_CHECKING:
     import keras
@@ -96,17 +96,20 @@ def write_lab(folder: Path) -> Path:
     return folder
 
 
-def peak_detector() -> keras.Model:
-    """Stands for a trained detector: crying is where few bands stand far above the others."""
+def peak_edges() -> keras.Model:
+    """Stands for trained edges: crying is where few bands stand far above the others."""
     import keras
 
     from cryvision.models.calibration import calibration_layer_class
 
-    mel = keras.Input((SOUND.n_frames, SOUND.n_mels), name="mel")
-    newest = keras.layers.Cropping1D((SOUND.n_frames - 20, 0))(mel)
-    peaks = keras.layers.GlobalMaxPooling1D(data_format="channels_first")(newest)
-    means = keras.layers.GlobalAveragePooling1D(data_format="channels_first")(newest)
-    height = keras.layers.Subtract()([peaks, means])
-    mean_height = keras.layers.GlobalAveragePooling1D()(keras.layers.Reshape((20, 1))(height))
-    logits = keras.layers.Rescaling(0.2, offset=-3.0, name="logits")(mean_height)
-    return keras.Model(mel, calibration_layer_class()(name="calibration")(logits))
+    frames = keras.Input((None, EDGES.n_mels), name="logmel")
+    peaks = keras.layers.GlobalMaxPooling1D(data_format="channels_first")(frames)
+    means = keras.layers.GlobalAveragePooling1D(data_format="channels_first")(frames)
+    height = keras.layers.Reshape((-1, 1))(keras.layers.Subtract()([peaks, means]))
+    of_step = keras.layers.Conv1D(1, EDGES.window_frames, strides=EDGES.hop_frames, name="logits")
+    logits = of_step(height)
+    weights = np.zeros((EDGES.window_frames, 1, 1), np.float32)
+    first = EDGES.window_frames - EDGES.lookahead_frames - EDGES.hop_frames
+    weights[first : first + EDGES.hop_frames] = 10.0 / EDGES.hop_frames
+    of_step.set_weights([weights, np.array([-10.0], np.float32)])
+    return keras.Model(frames, calibration_layer_class()(name="calibration")(logits))

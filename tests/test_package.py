@@ -87,7 +87,8 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
 }
 KERAS_USERS = {
-    *("models", "runtime", "learning/training", "learning/branches", "learning/curve_log"),
+    *("models", "runtime", "learning/pieces", "learning/hearing", "learning/branches"),
+    "learning/curve_log",
     *("inputs/backbone", "inputs/embedding", "export"),
 }
 

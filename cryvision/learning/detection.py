@@ -5,34 +5,31 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shlex
-import sys
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryvision import bundle as bundles
-from cryvision.bundle import Bundle, Part
+from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError, MediaError
-from cryvision.learning import evaluation
-from cryvision.learning.decisions import SOUND, Calibration, calibrate, cross_fitted, gate_for
+from cryvision.inputs.logmel import log_mel
+from cryvision.learning.decisions import calibrate, cross_fitted, decide
+from cryvision.learning.detector_saving import save_detector
+from cryvision.learning.detector_skill import detector_skill
+from cryvision.learning.hearing import Tagger
+from cryvision.learning.lab_tagger import choose_tagger
+from cryvision.learning.pieces import fit_frame_network, step_logits
+from cryvision.learning.recordings import MIN_LEVEL_DBFS, Cuttings, Recording
 from cryvision.learning.splits import check_numbers, grouped_folds
-from cryvision.learning.training import detector_logits, fit_detector
-from cryvision.learning.windows import (
-    LabelledSound,
-    Windows,
-    altered_copies,
-    concatenate,
-    synthetic_negatives,
-    windows_of,
-)
+from cryvision.learning.tagger_head import LEAST_NEGATIVES
+from cryvision.learning.windows import LabelledSound, altered_copies, synthetic_negatives
+from cryvision.models.frame_network import EDGES
 
 if TYPE_CHECKING:
-    import keras
-
     from cryvision.learning.annotations import AnnotatedClip
 
 SHARES = {
@@ -44,13 +41,14 @@ SHARES = {
     "music": 0.06,
 }
 SYNTHETIC_PER_FAMILY = 80
-SYNTHETIC_SECONDS = 5.0
-MOST_WINDOWS = 60_000
-"""About how many windows are kept of the recordings (1 GB, and 1.5 GB of copies); an hour and
-forty minutes have as many, and more recordings are cut at a longer hop."""
+SYNTHETIC_SECONDS = 4.0
 
-SMOOTH_SECONDS = 1.0
-PARITY_WINDOWS = 500
+HOP_SECONDS = 2.0
+"""From one piece of a recording to the next; of its three copies every second one is kept."""
+
+MOST_PIECES = 30_000
+"""About how many pieces are kept of the recordings and their copies (770 MB); seven hours have as
+many, and more recordings are cut at a longer hop."""
 
 Log = Callable[[str], None]
 
@@ -64,6 +62,7 @@ def train_detector(
     false_alarms_per_hour: float | None = None,
     n_folds: int = 5,
     seed: int = 0,
+    base: Bundle | None = None,
     log: Log | None = None,
     on_problem: Log | None = None,
 ) -> Bundle:
@@ -83,20 +82,24 @@ def train_detector(
         Where subjects are known neither so nor from the manifest, each file counts as one, and
         the detector is never said to have skill.
     false_alarms_per_hour : float, optional
-        Choose the threshold for at most this many false alarms an hour of recording; by default
-        it is the one with the best F1 of windows.
+        Choose the threshold for at most this many false alarms an hour of recording, before the
+        veto takes some of them away; by default it is the one with the best F1 of events.
     n_folds : int
         Folds by subject for the out-of-fold scores; fewer where there are fewer subjects.
     seed : int
         Of the folds, copies, negatives and weights.
+    base : Bundle, optional
+        Whose tagger, with its veto, the new bundle gets; by default the one that ships with the
+        package. Where at least `cryvision.learning.tagger_head.LEAST_NEGATIVES` recordings are
+        without crying, a last layer of one's own is tried, and kept where folds show it better.
     log, on_problem : callable, optional
         Called with one line of progress, or one line on a recording that was left out.
 
     Returns
     -------
     Bundle
-        With the detector, its gate, and the skill measured on subjects that each fold's training
-        had not seen.
+        With the edges, the tagger, gate and veto, and the skill measured on subjects that each
+        fold's training had not seen.
 
     Raises
     ------
@@ -109,42 +112,47 @@ def train_detector(
     report = on_problem or say
     _check_settings(false_alarms_per_hour, n_folds, seed)
     target = bundles.check_target(out, overwrite)
+    base = Bundle.load() if base is None else base
     clips, problems = find_annotated_clips(source, subject_pattern)
     for problem in problems:
         report(problem)
-    own, copies = _read_clips(clips, seed, say, report)
-    _check_labels(own, source)
-    negatives = synthetic_negatives(SYNTHETIC_PER_FAMILY, SYNTHETIC_SECONDS, seed)
-    windows = concatenate([own, copies, windows_of(negatives, SOUND, every=2)])
-
-    folds = subject_folds(own, n_folds, seed)
-    logits = out_of_fold_logits(windows, len(own), folds, SHARES, seed, say)
-    calibration = calibrate(own, logits, false_alarms_per_hour)
     by_file = any(clip.subject_source == "file" for clip in clips)
+    with tempfile.TemporaryDirectory(prefix="cryvision-") as place:
+        corpus = _read_clips(clips, base, seed, Path(place), say, report)
+        recordings = corpus.recordings
+        _check_labels(recordings, source)
+        cuttings = Cuttings.joined([corpus.cuttings, *_negatives(seed)])
+        folds = subject_folds(recordings, n_folds, seed)
+        logits = out_of_fold_logits(recordings, cuttings, folds, SHARES, seed, say)
+    calibration = calibrate(recordings, logits, false_alarms_per_hour)
+    decided = [decide(r, own, calibration) for r, own in zip(recordings, logits, strict=True)]
+    tagger = choose_tagger(decided, base.veto, corpus.tagger, folds, by_file)
+    say(tagger.why)
     skill = detector_skill(
-        own,
-        cross_fitted(own, logits, folds, false_alarms_per_hour),
+        tagger.heard_by(cross_fitted(recordings, logits, folds, false_alarms_per_hour)),
         protocol=f"grouped {len(folds)}-fold",
         subjects="file" if by_file else clips[0].subject_source,
+        veto=tagger.veto,
     )
     say("training on all recordings")
-    model = fit_detector(windows, SHARES, seed)
+    edges = fit_frame_network(cuttings.pieces(SHARES), seed)
+    own_source = Path(source).resolve().name
     return save_detector(
-        model,
+        edges,
         calibration,
-        own,
+        corpus.cuttings.log_power,
         out,
+        tagger=tagger.model,
+        base=base,
+        veto=tagger.veto,
         name=target.stem if target.suffix.lower() == ".zip" else target.name,
         skill=[skill],
         sources=[
-            {
-                "name": Path(source).resolve().name,
-                "licence": "the owner's",
-                "url": "",
-                "changes": "none",
-            },
+            *([] if base.tagger is None else base.sources),
+            {"name": own_source, "licence": "the owner's", "url": "", "changes": "none"},
         ],
         seed=seed,
+        notes=tagger.why,
         overwrite=overwrite,
     )
 
@@ -158,35 +166,60 @@ def _check_settings(false_alarms_per_hour: float | None, n_folds: int, seed: int
     check_numbers(n_folds, seed)
 
 
+@dataclass(frozen=True)
+class _Corpus:
+    """What is kept of the recordings, and the tagger that listened to them, if there is one."""
+
+    recordings: list[Recording]
+    cuttings: Cuttings
+    tagger: Tagger | None
+
+
 def _read_clips(
-    clips: Sequence[AnnotatedClip], seed: int, say: Log, report: Log
-) -> tuple[Windows, Windows]:
-    """Windows of the recordings and of their altered copies; one recording in memory at a time."""
+    clips: Sequence[AnnotatedClip],
+    base: Bundle,
+    seed: int,
+    folder: Path,
+    say: Log,
+    report: Log,
+) -> _Corpus:
+    """Read the recordings, one in memory at a time; their frames go into files of a folder."""
     from cryvision.inputs.media import read_sound
     from cryvision.learning.annotations import cry_intervals
 
-    own, copies = [], []
+    recordings, cuttings = [], []
     every = _every(clips)
-    for number, clip in enumerate(clips):
+    labels = [tuple(cry_intervals(clip.intervals)) for clip in clips]
+    tagger = None
+    if base.tagger is not None:
+        n_negatives = sum(not cry for cry in labels)
+        tagger = Tagger(base, MIN_LEVEL_DBFS, embedding=n_negatives >= LEAST_NEGATIVES)
+    for number, (clip, cry) in enumerate(zip(clips, labels, strict=True)):
         say(f"reading {number + 1} of {len(clips)}: {clip.path}")
-        cry = tuple(cry_intervals(clip.intervals))
         rng = np.random.default_rng([seed, number])
         try:
             sound = LabelledSound(read_sound(clip.path), cry, clip.subject, "own", str(clip.path))
-            altered = altered_copies(sound, (), rng)
+            altered = altered_copies(sound, rng)
         except MediaError as error:
             # Anything else would befall the other recordings as well.
             report(str(error))
             continue
-        own.append(windows_of([sound], SOUND, every))
-        copies.append(windows_of(altered, SOUND, 2 * every))
-    if not own:
+        frames = log_mel(sound.samples, EDGES)
+        kept = folder / f"{number}.npy"
+        np.save(kept, frames.log_power.astype(np.float16))
+        heard = None if tagger is None else tagger.hear(sound.samples, frames)
+        recordings.append(replace(Recording.of(sound, frames), log_power=kept, heard=heard))
+        cuttings.append(Cuttings.of(sound, frames, every * HOP_SECONDS))
+        for copy in altered:
+            frames = log_mel(copy.samples, EDGES)
+            cuttings.append(Cuttings.of(copy, frames, 2 * every * HOP_SECONDS))
+    if not recordings:
         raise CryvisionError("no annotated recording could be read: there is nothing to train on")
-    return concatenate(own), concatenate(copies)
+    return _Corpus(recordings, Cuttings.joined(cuttings), tagger)
 
 
 def _every(clips: Sequence[AnnotatedClip]) -> int:
-    """Which windows to keep, so that they fit in memory: each, every second, ..."""
+    """Which pieces to keep, so that they fit in memory: each, every second, ..."""
     from cryvision.inputs.media import probe
 
     seconds = 0.0
@@ -194,19 +227,30 @@ def _every(clips: Sequence[AnnotatedClip]) -> int:
         # What cannot be read is reported when it is read.
         with contextlib.suppress(MediaError):
             seconds += probe(clip.path).duration_s or 0.0
-    return max(1, math.ceil(seconds / SOUND.hop_seconds / MOST_WINDOWS))
+    n_pieces = (1 + 3 / 2) * seconds / HOP_SECONDS
+    return max(1, math.ceil(n_pieces / MOST_PIECES))
 
 
-def _check_labels(own: Windows, source: str | os.PathLike[str]) -> None:
-    for cry, what in ((True, "crying"), (False, "no crying")):
-        if not np.any(((own.cry >= 0.5) == cry) & own.scored):
+def _negatives(seed: int) -> list[Cuttings]:
+    sounds = synthetic_negatives(SYNTHETIC_PER_FAMILY, SYNTHETIC_SECONDS, seed)
+    return [Cuttings.of(sound, log_mel(sound.samples, EDGES), HOP_SECONDS) for sound in sounds]
+
+
+def _check_labels(recordings: Sequence[Recording], source: str | os.PathLike[str]) -> None:
+    for label, what in ((1, "crying"), (0, "no crying")):
+        if not any(_has(recording, label) for recording in recordings):
             raise ConfigError(
-                f"training needs windows with crying and without; {os.fspath(source)} has none "
+                f"training needs sound with crying and without; {os.fspath(source)} has none "
                 f"with {what}"
             )
 
 
-def subject_folds(windows: Windows, n_folds: int, seed: int) -> list[set[str]]:
+def _has(recording: Recording, label: int) -> bool:
+    """Whether a recording has a step of a label that is loud enough to be scored."""
+    return bool(np.any((recording.labels == label) & recording.scored))
+
+
+def subject_folds(recordings: Sequence[Recording], n_folds: int, seed: int) -> list[set[str]]:
     """Divide the subjects into folds of about the same share of crying.
 
     There are fewer folds where so many would leave one of them without a subject, or nothing but
@@ -222,18 +266,16 @@ def subject_folds(windows: Windows, n_folds: int, seed: int) -> list[set[str]]:
     ConfigError
         If the subjects cannot be divided even into two folds.
     """
-    _, first, of_window = np.unique(windows.clip, return_index=True, return_inverse=True)
-    subjects = windows.subject[first]
-    mostly_cry = np.bincount(of_window, windows.cry) / np.bincount(of_window) >= 0.5
+    subjects = [recording.subject for recording in recordings]
+    mostly_cry = [bool(len(r.labels)) and np.mean(r.labels == 1) >= 0.5 for r in recordings]
+    with_kind = [{r.subject for r in recordings if _has(r, label)} for label in (1, 0)]
     most = min(n_folds, len(set(subjects)), int(np.bincount(mostly_cry).max()))
-    kinds = [windows.scored & ((windows.cry >= 0.5) == cry) for cry in (True, False)]
     for n in range(most, 1, -1):
-        rows = grouped_folds(subjects.tolist(), mostly_cry.tolist(), n, seed)
-        folds = [set(subjects[fold]) for fold in rows]
-        others = [~np.isin(windows.subject, list(fold)) for fold in folds]
-        if all(np.any(kind & other) for kind in kinds for other in others):
+        rows = grouped_folds(subjects, mostly_cry, n, seed)
+        folds = [{subjects[i] for i in fold} for fold in rows]
+        if all(kind - fold for kind in with_kind for fold in folds):
             return folds
-    with_cry, without = (len(set(windows.subject[kind])) for kind in kinds)
+    with_cry, without = map(len, with_kind)
     raise ConfigError(
         "measuring skill needs crying of at least two subjects, and of two no crying, that folds "
         f"can keep apart; got {with_cry} and {without} of {len(set(subjects))} subjects"
@@ -241,148 +283,38 @@ def subject_folds(windows: Windows, n_folds: int, seed: int) -> list[set[str]]:
 
 
 def out_of_fold_logits(
-    windows: Windows,
-    n_measured: int,
+    recordings: Sequence[Recording],
+    cuttings: Cuttings,
     folds: Sequence[Collection[str]],
     shares: Mapping[str, float],
     seed: int,
     say: Log = lambda line: None,
-) -> np.ndarray:
-    """Score each window by a detector that was trained without its subject.
+) -> list[np.ndarray]:
+    """Score each recording by edges that were trained without its subject.
 
     Parameters
     ----------
-    windows : Windows
-        What to train on; the first ``n_measured`` are those to score.
-    n_measured : int
+    recordings : sequence of Recording
+        With files of their frames.
+    cuttings : Cuttings
+        What to train on.
     folds : sequence of collections of str
         Subjects of each fold.
-    shares, seed
-        As for `cryvision.learning.training.fit_detector`.
+    shares : mapping of str to float
+        How often each source is drawn.
+    seed : int
 
     Returns
     -------
-    ndarray of float64, shape (n_measured,)
+    list of ndarray, shape (n_steps,)
+        Minus infinity for steps below the energy gate: they are not scored.
     """
-    measured = windows[:n_measured]
-    logits = np.full(n_measured, np.nan)
+    logits = [np.full(len(recording.labels), -np.inf) for recording in recordings]
     for number, left_out in enumerate(folds):
         say(f"fold {number + 1} of {len(folds)}")
-        model = fit_detector(windows, shares, seed, left_out)
-        rows = np.isin(measured.subject, list(left_out))
-        logits[rows] = detector_logits(model, measured[rows])
+        model = fit_frame_network(cuttings.pieces(shares, left_out), seed)
+        for recording, own in zip(recordings, logits, strict=True):
+            if recording.subject in left_out and recording.log_power is not None:
+                found = step_logits(model, np.load(recording.log_power))
+                own[recording.scored] = found[recording.scored]
     return logits
-
-
-def detector_skill(
-    windows: Windows,
-    scored: tuple[np.ndarray, np.ndarray],
-    *,
-    protocol: str,
-    subjects: str,
-) -> dict[str, Any]:
-    """Measure a detector by window, with intervals over subjects.
-
-    Parameters
-    ----------
-    windows : Windows
-    scored : tuple of ndarray
-        Probabilities and decisions on subjects that training had not seen.
-    protocol : str
-        How that was made sure.
-    subjects : str
-        Where the subjects are known from; ``file`` where each file counts as one.
-
-    Returns
-    -------
-    dict
-        A skill entry of a bundle.
-    """
-    cry = (windows.cry >= 0.5).astype(int)
-    probabilities, decisions = scored
-    called = decisions.astype(int)
-    statistics = {
-        "auc": lambda w: evaluation.auc(cry, probabilities, w),
-        "balanced_accuracy": lambda w: evaluation.balanced_accuracy(cry, called, w),
-        "f1": lambda w: evaluation.precision_recall_f1(cry, called, w).f1,
-        "log_loss": lambda w: evaluation.log_loss(cry, probabilities, w),
-        "ece": lambda w: evaluation.expected_calibration_error(cry, probabilities, weights=w),
-    }
-    figures = {}
-    for name, statistic in statistics.items():
-        found = evaluation.subject_bootstrap(windows.subject, statistic)
-        figures[name] = {"value": found.value, "interval": [found.low, found.high]}
-    share = float(cry.mean())
-    return {
-        "part": "detector",
-        "modalities": ["sound"],
-        "unit": "window",
-        "protocol": protocol,
-        "subjects": subjects,
-        "figures": figures,
-        "chance": 0.5,
-        "prior": {
-            "no cry": 1 - share,
-            "cry": share,
-            "log_loss": evaluation.prior_log_loss(cry, cry),
-        },
-    }
-
-
-def save_detector(
-    model: keras.Model,
-    calibration: Calibration,
-    windows: Windows,
-    out: str | os.PathLike[str],
-    *,
-    name: str,
-    skill: list[dict[str, Any]],
-    sources: list[dict[str, str]],
-    seed: int,
-    overwrite: bool = False,
-    command: str | None = None,
-    notes: str = "",
-    texts: Mapping[str, str] | None = None,
-) -> Bundle:
-    """Calibrate a detector and save it as a bundle, its ONNX copy compared with it.
-
-    Parameters
-    ----------
-    model : keras.Model
-        From `cryvision.learning.training.fit_detector`.
-    calibration : Calibration
-    windows : Windows
-        Real windows on which Keras and ONNX must agree; some of them are drawn.
-    out, name, skill, sources, seed, overwrite, command, notes, texts
-        As for `cryvision.bundle.save`; the command is that of this process by default.
-    """
-    from cryvision.export.onnx import part_files
-
-    bias = np.array([calibration.bias])
-    model.get_layer("calibration").set_calibration(calibration.temperature, bias)
-    rows = np.linspace(0, len(windows) - 1, min(PARITY_WINDOWS, len(windows))).astype(int)
-    samples = {"mel": windows.inputs[rows].astype(np.float32)}
-    with tempfile.TemporaryDirectory() as folder:
-        files, agreement = part_files(model, Path(folder), "detector", samples)
-        return bundles.save(
-            out,
-            name=name,
-            labels=("no cry", "cry"),
-            parts=[Part("detector", "detector", ("mel",), SOUND, agreement)],
-            models={"detector": files},
-            gate=gate_for(calibration.threshold),
-            smooth_seconds=SMOOTH_SECONDS,
-            skill=skill,
-            sources=sources,
-            seed=seed,
-            command=command or _command(),
-            notes=notes,
-            texts=texts,
-            overwrite=overwrite,
-        )
-
-
-def _command() -> str:
-    """What was run: the command line of cryvision, or a script that uses it."""
-    program = Path(sys.argv[0]).name
-    return shlex.join(["cryvision" if program == "__main__.py" else program, *sys.argv[1:]])

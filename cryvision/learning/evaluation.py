@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cryvision.errors import ConfigError
-from cryvision.learning.bootstrap import Estimate, paired_subject_bootstrap, subject_bootstrap
+from cryvision.learning.bootstrap import (
+    Estimate,
+    Statistic,
+    paired_subject_bootstrap,
+    subject_bootstrap,
+)
 from cryvision.learning.event_scores import (
     PrecisionRecallF1,
     ScoredClip,
@@ -27,6 +32,7 @@ __all__ = [
     "PermutationTest",
     "PrecisionRecallF1",
     "ScoredClip",
+    "Statistic",
     "auc",
     "balanced_accuracy",
     "best_threshold",

@@ -135,6 +135,27 @@ def event_f1(counts: ArrayLike, weights: ArrayLike | None = None) -> PrecisionRe
     return PrecisionRecallF1.from_counts(*(times @ table))
 
 
+def merged(events: ArrayLike, gap_s: float) -> FloatArray:
+    """Put events less than a gap apart together: the bouts of `cryvision.result.find_bouts`.
+
+    Parameters
+    ----------
+    events : array_like, shape (n, 2)
+        In order of time, and apart.
+    gap_s : float
+
+    Returns
+    -------
+    ndarray of float64, shape (m, 2)
+    """
+    table = _events(events, "merged")
+    parted = table[1:, 0] - table[:-1, 1] >= gap_s
+    if not len(table):
+        return table
+    first, last = np.append(True, parted), np.append(parted, True)
+    return np.stack([table[first, 0], table[last, 1]], axis=1)
+
+
 def intersection_over_union(reference: ArrayLike, estimated: ArrayLike) -> float:
     """Compute the time in both true and found events over the time in either (Jaccard index).
 

@@ -33,6 +33,9 @@ WEIGHT_DECAY = 1e-3
 AVERAGED_SHARE = 1 / 6
 """The weights that are kept are a running mean over about the last so many of the steps."""
 
+BLOCK_STEPS = 4096
+"""Steps scored at a time: bounds the memory."""
+
 START_SHARE = 0.2
 """Share of sequences that start a stream: nothing but silence was heard before."""
 
@@ -144,8 +147,16 @@ def step_logits(model: keras.Model, log_power: np.ndarray) -> np.ndarray:
     import keras
 
     to_logits = keras.Model(model.inputs[0], model.get_layer("logits").output)
-    frames = padded(log_power)[None]
-    return keras.ops.convert_to_numpy(to_logits(frames, training=False))[0, :, 0]
+    frames = padded(log_power)
+    n_steps = -(-len(log_power) // STEP_FRAMES)
+    reach = EDGES.window_frames - STEP_FRAMES
+    logits = np.empty(n_steps, np.float32)
+    for first in range(0, n_steps, BLOCK_STEPS):
+        block = slice(first, min(first + BLOCK_STEPS, n_steps))
+        part = frames[block.start * STEP_FRAMES : block.stop * STEP_FRAMES + reach]
+        scores = to_logits(part[None], training=False)
+        logits[block] = keras.ops.convert_to_numpy(scores)[0, :, 0]
+    return logits
 
 
 def padded(log_power: np.ndarray) -> np.ndarray:

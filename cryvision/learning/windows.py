@@ -1,27 +1,23 @@
-"""Labelled recordings become labelled windows, with the altered copies that training adds."""
+"""Labelled sound, the altered copies that training adds, and sounds that are no crying."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cryvision.config import SAMPLE_RATE_HZ, SoundConfig
+from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inputs import augment
-from cryvision.inputs.features import sound_windows
 from cryvision.learning import synthesis
-from cryvision.learning.annotations import Interval, window_labels
-
-WEAK_RANGE_DB = 15.0
-"""Windows of a weakly labelled clip that lie further than this below its loudest are left out."""
-
-MIN_LEVEL_DBFS = -60.0
-"""Quieter windows are not scored: the energy gate, the same in training and in use."""
-
+from cryvision.learning.annotations import Interval
 
 COPIES = "-copies"
 """What is put behind a source's name for the altered copies of its recordings."""
+
+BAND_LIMITED_SHARE = 0.5
+BAND_LIMITS_HZ = (3000.0, 7500.0)
+"""So many of the copies and negatives lose what is above a random limit: how a recording was kept
+must not tell crying from the rest."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +34,8 @@ class LabelledSound:
         The corpus it comes from.
     clip : str
         Its own name, shared by its copies.
-    noise_subject : str
-        What the noise that was mixed in was recorded from; empty where none was.
     weak : bool
-        The label is the whole clip's: windows far below its loudest may be anything.
+        The label is the whole clip's: what is far below its loudest may be anything.
     """
 
     samples: np.ndarray
@@ -49,122 +43,33 @@ class LabelledSound:
     subject: str
     source: str
     clip: str
-    noise_subject: str = ""
     weak: bool = False
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Windows of many recordings, one row each.
-
-    Attributes
-    ----------
-    inputs : ndarray of float16, shape (n, n_frames, n_features)
-        Model inputs; half precision is 0.03 dB at most, and halves the memory.
-    cry : ndarray of float32, shape (n,)
-        Share of the window that is cry.
-    end_s : ndarray of float64, shape (n,)
-    level_dbfs : ndarray of float32, shape (n,)
-    subject, noise_subject, source, clip : ndarray of str, shape (n,)
-    """
-
-    inputs: np.ndarray
-    cry: np.ndarray
-    end_s: np.ndarray
-    level_dbfs: np.ndarray
-    subject: np.ndarray
-    noise_subject: np.ndarray
-    source: np.ndarray
-    clip: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.cry)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> Windows:
-        return Windows(**{name: column[rows] for name, column in vars(self).items()})
-
-    @property
-    def scored(self) -> np.ndarray:
-        """Which windows pass the energy gate; shape (n,), bool."""
-        return self.level_dbfs >= MIN_LEVEL_DBFS
-
-    def holds(self, subjects: Collection[str]) -> np.ndarray:
-        """Which windows hold sound of any of these subjects, also as noise; shape (n,), bool."""
-        listed = list(subjects)
-        return np.isin(self.subject, listed) | np.isin(self.noise_subject, listed)
-
-
-def windows_of(sounds: Sequence[LabelledSound], config: SoundConfig, every: int = 1) -> Windows:
-    """Cut recordings into windows.
-
-    Parameters
-    ----------
-    sounds : sequence of LabelledSound
-    config : SoundConfig
-    every : int
-        Keep every n-th window.
-    """
-    rows = [_rows(sound, config, every) for sound in sounds]
-    return concatenate(rows)
-
-
-def concatenate(sets: Sequence[Windows]) -> Windows:
-    """Put sets of windows behind one another."""
-    return Windows(
-        **{name: np.concatenate([getattr(s, name) for s in sets]) for name in vars(sets[0])}
-    )
-
-
-def _rows(sound: LabelledSound, config: SoundConfig, every: int) -> Windows:
-    windows = sound_windows(sound.samples, config)
-    ends = windows.end_samples[::every]
-    n = len(ends)
-    rows = Windows(
-        inputs=windows.inputs[::every].astype(np.float16),
-        cry=window_labels(sound.cry, ends, config.window_samples, SAMPLE_RATE_HZ),
-        end_s=ends / SAMPLE_RATE_HZ,
-        level_dbfs=windows.level_dbfs[::every],
-        subject=np.full(n, sound.subject, object),
-        noise_subject=np.full(n, sound.noise_subject, object),
-        source=np.full(n, sound.source, object),
-        clip=np.full(n, sound.clip, object),
-    )
-    if sound.weak and n:
-        rows = rows[rows.level_dbfs >= rows.level_dbfs.max() - WEAK_RANGE_DB]
-    return rows
-
-
-def altered_copies(
-    sound: LabelledSound, noises: Sequence[LabelledSound], rng: np.random.Generator
-) -> list[LabelledSound]:
+def altered_copies(sound: LabelledSound, rng: np.random.Generator) -> list[LabelledSound]:
     """Make the copies that training adds: phone-coded, under noise, and changed.
 
-    Parameters
-    ----------
-    sound : LabelledSound
-    noises : sequence of LabelledSound
-        Recordings without crying, as they were recorded; a synthetic negative is drawn as often.
-    rng : numpy.random.Generator
+    Half of them are band-limited.
     """
     codec = str(rng.choice(augment.available_codecs()))
     coded = replace(sound, samples=augment.code(sound.samples, codec))
-    copies = [coded, _noisy(sound, noises, rng), _changed(sound, rng)]
-    return [replace(copy, source=f"{sound.source}{COPIES}") for copy in copies]
+    copies = [coded, _noisy(sound, rng), _changed(sound, rng)]
+    return [replace(_band_limited(copy, rng), source=f"{sound.source}{COPIES}") for copy in copies]
 
 
-def _noisy(
-    sound: LabelledSound, noises: Sequence[LabelledSound], rng: np.random.Generator
-) -> LabelledSound:
-    candidates = [noise for noise in noises if noise.subject != sound.subject]
-    if candidates and rng.random() < 0.5:
-        chosen = candidates[rng.integers(len(candidates))]
-        noise, subject = chosen.samples, chosen.subject
-    else:
-        family = str(rng.choice(list(synthesis.NEGATIVES)))
-        noise = synthesis.negative(rng, family, len(sound.samples) / SAMPLE_RATE_HZ)
-        subject = ""
-    mixed = augment.add_noise(sound.samples, noise, rng.uniform(0.0, 25.0), rng)
-    return replace(sound, samples=mixed, noise_subject=subject)
+def _band_limited(sound: LabelledSound, rng: np.random.Generator) -> LabelledSound:
+    cutoff_hz = rng.uniform(*BAND_LIMITS_HZ)
+    if rng.random() >= BAND_LIMITED_SHARE:
+        return sound
+    return replace(sound, samples=augment.low_pass(sound.samples, cutoff_hz))
+
+
+def _noisy(sound: LabelledSound, rng: np.random.Generator) -> LabelledSound:
+    family = str(rng.choice(list(synthesis.NEGATIVES)))
+    noise = synthesis.negative(rng, family, len(sound.samples) / SAMPLE_RATE_HZ)
+    return replace(
+        sound, samples=augment.add_noise(sound.samples, noise, rng.uniform(0.0, 25.0), rng)
+    )
 
 
 def _changed(sound: LabelledSound, rng: np.random.Generator) -> LabelledSound:
@@ -178,7 +83,7 @@ def _changed(sound: LabelledSound, rng: np.random.Generator) -> LabelledSound:
 
 
 def synthetic_negatives(n_per_family: int, seconds: float, seed: int) -> list[LabelledSound]:
-    """Draw sounds of every synthetic family; none holds crying.
+    """Draw sounds of every synthetic family, half of them band-limited; none holds crying.
 
     Parameters
     ----------
@@ -189,13 +94,13 @@ def synthetic_negatives(n_per_family: int, seconds: float, seed: int) -> list[La
     """
     rng = np.random.default_rng(seed)
     return [
-        LabelledSound(
-            samples=synthesis.negative(rng, family, seconds).astype(np.float32),
-            cry=(),
-            subject=f"synthetic-{family}-{number}",
-            source=synthesis.KINDS[family],
-            clip=f"synthetic-{family}-{number}",
-        )
+        _band_limited(_negative(rng, family, number, seconds), rng)
         for family in synthesis.NEGATIVES
         for number in range(n_per_family)
     ]
+
+
+def _negative(rng: np.random.Generator, family: str, number: int, seconds: float) -> LabelledSound:
+    name = f"synthetic-{family}-{number}"
+    samples = synthesis.negative(rng, family, seconds)
+    return LabelledSound(samples, (), name, synthesis.KINDS[family], name)

@@ -12,6 +12,7 @@ from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
 from cryvision.learning import synthesis
 from cryvision.learning.synthesis import NEGATIVES, negative
+from cryvision.learning.tones_and_noise import band_noise
 
 FAMILIES = sorted(NEGATIVES)
 SEEDS = range(6)
@@ -99,7 +100,7 @@ def test_an_unknown_family_and_a_length_of_nothing_are_refused() -> None:
 
 @pytest.mark.parametrize("slope", [0.0, 1.0, 2.0])
 def test_noise_falls_by_its_slope_in_every_octave(slope: float) -> None:
-    sound = synthesis._noise(np.random.default_rng(1), 5 * SAMPLE_RATE_HZ, slope, 5, 8000)
+    sound = band_noise(np.random.default_rng(1), 5 * SAMPLE_RATE_HZ, slope, 5, 8000)
     frequency_hz, levels = power(sound)
     edges = (125, 250, 500, 1000, 2000)
     density = [levels[(frequency_hz >= a) & (frequency_hz < b)].mean() for a, b in pairwise(edges)]
@@ -112,7 +113,7 @@ def test_tonal_families_have_narrow_lines_and_noise_has_none(family: str) -> Non
     for seed in SEEDS:
         _, tonal = power(NEGATIVES[family](np.random.default_rng(seed), 4 * SAMPLE_RATE_HZ))
         assert 10 * np.log10(tonal.max() / tonal.mean()) > TONAL_DB
-    _, white = power(synthesis._noise(np.random.default_rng(0), 4 * SAMPLE_RATE_HZ, 0, 5, 8000))
+    _, white = power(band_noise(np.random.default_rng(0), 4 * SAMPLE_RATE_HZ, 0, 5, 8000))
     assert 10 * np.log10(white.max() / white.mean()) < TONAL_DB / 2
 
 
