@@ -24,6 +24,7 @@ from rules import (
     HOP_STEPS,
     MIN_LEVEL_DBFS,
     STEP_S,
+    Scored,
     decode,
     edge_scores,
     evidence,
@@ -32,7 +33,7 @@ from rules import (
     sigmoid,
 )
 from scipy.stats import spearmanr
-from scores import DIVISIONS, N_FOLDS, NOISY_DB, QUIET_DB, Scored
+from scores import DIVISIONS, N_FOLDS, NOISY_DB, QUIET_DB
 
 from cryvision.config import VetoConfig
 from cryvision.inputs.logmel import model_input

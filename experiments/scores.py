@@ -10,16 +10,15 @@ import pickle
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import probes
 import teacher
 from pool import TAG_WINDOW, Library, _added, cell_of, kept_out, library, tag_logits
 from record import say
+from rules import Scored
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inputs.augment import add_noise
@@ -35,31 +34,6 @@ NOISY_DB = (20, 10, 5, 0)
 QUIET_DB = (-10, -20, -30, -40)
 MIXES_PER_CELL = 12
 MIX_SECONDS = 10.0
-
-
-@dataclass
-class Scored:
-    """One clip, and what the networks of its fold say of it.
-
-    Attributes
-    ----------
-    sound : LabelledSound
-        Without its samples.
-    seconds : float
-    edges : ndarray of float32, shape (n_steps,)
-        Logits of the 40 ms steps.
-    level : ndarray of float32, shape (n_steps,)
-        dBFS.
-    tags : ndarray of float32, shape (n_windows, n_tags)
-        Scores, one row each 0.24 s.
-    """
-
-    sound: LabelledSound
-    seconds: float
-    edges: np.ndarray
-    level: np.ndarray
-    tags: np.ndarray
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def onnx_of(path: Path) -> OnnxModel:
