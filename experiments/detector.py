@@ -259,18 +259,23 @@ def on_phones(rows: dict[str, list[Any]]) -> dict[str, Any]:
     subject = np.concatenate(
         [[c.sound.subject] * len(windows(labels_of(c).astype(float))) for c in clips]
     )
-    cry = np.concatenate([windows(labels_of(c).astype(float)) for c in clips]) >= 0.5
+    truth = [windows(labels_of(c).astype(float)) for c in clips]
+    cry = (np.concatenate(truth) >= 0.5).astype(int)
     figures: dict[str, Any] = {"n_windows": len(cry)}
     for name, enter in (("edges", "window_enter"), ("fused", "fused_window_enter")):
         scores = [windows(rows[name][i]) for i in own]
         called = np.concatenate([s >= rows[enter][i] for s, i in zip(scores, own, strict=True)])
-        decided = called.astype(int)
-        p = np.concatenate(scores)
-        figures[name] = {
-            "auc": interval(subject, lambda w, p=p: ev.auc(cry, p, w)),
-            "f1": interval(subject, lambda w, c=decided: ev.precision_recall_f1(cry, c, w).f1),
-            "ece": ev.expected_calibration_error(cry, p),
+        decided, p = called.astype(int), np.concatenate(scores)
+        measures = {
+            "auc": lambda w, p=p: ev.auc(cry, p, w),
+            "f1": lambda w, c=decided: ev.precision_recall_f1(cry, c, w).f1,
+            "balanced_accuracy": lambda w, c=decided: ev.balanced_accuracy(cry, c, w),
+            "log_loss": lambda w, p=p: ev.log_loss(cry, p, w),
+            "ece": lambda w, p=p: ev.expected_calibration_error(cry, p, weights=w),
         }
+        figures[name] = {measure: interval(subject, of) for measure, of in measures.items()}
+    figures["cry_share"] = float(cry.mean())
+    figures["prior_log_loss"] = ev.prior_log_loss(cry, cry)
     subjects = np.array([c.sound.subject for c in clips])
     candidates = [rows["events"][i] for i in own]
     for name, which in (("edges", None), ("fused", "stands"), ("strict", "strict")):
