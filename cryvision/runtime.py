@@ -24,7 +24,7 @@ class Model(Protocol):
     inputs : dict of str to tuple
         Shape of one item of each input, without the batch axis; None is any length.
     n_outputs : int
-        Probabilities per item.
+        Probabilities per item; per step of an item where the model gives steps.
     """
 
     inputs: dict[str, Dims]
@@ -40,7 +40,7 @@ class Model(Protocol):
 
         Returns
         -------
-        ndarray, shape (n, n_outputs), float32
+        ndarray, shape (n, n_outputs) or (n, n_steps, n_outputs), float32
 
         Raises
         ------
@@ -193,9 +193,12 @@ def _dims(shape: Any) -> Dims:
 
 
 def _n_outputs(dims: Dims | None, path: Path) -> int:
-    if dims is None or len(dims) != 1 or dims[0] is None:
-        raise BundleError(f"{path}: a model must have one output 'probabilities' of shape (n, k)")
-    return dims[0]
+    n_outputs = dims[-1] if dims is not None and len(dims) in (1, 2) else None
+    if n_outputs is None:
+        raise BundleError(
+            f"{path}: a model must have one output 'probabilities' of shape (n, k) or (n, steps, k)"
+        )
+    return n_outputs
 
 
 def _line(error: Exception) -> str:
