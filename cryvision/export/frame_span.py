@@ -50,9 +50,7 @@ class FrameSpan:
         if span.tagger is None:
             return span
         own = {"window_frames": 0, "hop_frames": 0, "lookahead_frames": 0, "relative": False}
-        spectral = [
-            {**dataclasses.asdict(config), **own} for config in (span.edges, span.tagger)
-        ]
+        spectral = [{**dataclasses.asdict(config), **own} for config in (span.edges, span.tagger)]
         if spectral[0] != spectral[1] or span.tagger.hop_frames % span.edges.hop_frames:
             raise ConfigError(
                 f"the parts {detector.name} and {getattr(tagger, 'name', '')} can be one file only "
@@ -84,9 +82,10 @@ class FrameSpan:
         reach = logmel.reach_samples(self.edges)
         return self.n_frames * self.edges.frame_samples + 2 * reach
 
-    @property
-    def edges_frames(self) -> slice:
-        """What the frame network takes of the span."""
+    def frames_of(self, config: LogMelConfig) -> slice:
+        """Give what the frame network or the tagger, by its settings, takes of the span."""
+        if config is self.tagger:
+            return slice(self.n_frames - config.window_frames, self.n_frames)
         end = self.n_frames - self._n_unused
         return slice(end - self._n_edges_frames, end)
 
@@ -95,12 +94,6 @@ class FrameSpan:
         """What the steps are about."""
         end = self.n_frames - self._n_behind
         return slice(end - self.call_frames, end)
-
-    @property
-    def tagger_frames(self) -> slice:
-        """What the tagger takes of the span."""
-        n = 0 if self.tagger is None else self.tagger.window_frames
-        return slice(self.n_frames - n, self.n_frames)
 
     @property
     def _n_edges_frames(self) -> int:
@@ -117,9 +110,7 @@ class FrameSpan:
         return self.edges.lookahead_frames + self._n_unused
 
 
-def package_frames(
-    spans: np.ndarray, silent_frames: np.ndarray, span: FrameSpan
-) -> logmel.Frames:
+def package_frames(spans: np.ndarray, silent_frames: np.ndarray, span: FrameSpan) -> logmel.Frames:
     """Compute the frames of spans with the package's own arithmetic.
 
     Parameters

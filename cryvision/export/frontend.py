@@ -165,7 +165,7 @@ def build_log_mel_front_end(config: LogMelConfig, n_frames: int, name: str) -> k
     power = ops.mean(ops.reshape(power, (-1, n_frames, 2, power.shape[-1])), axis=2)
 
     place = np.arange(n_frames, dtype=np.float32)
-    inside = ops.logical_and(place >= silent[:, :1], place < n_frames - silent[:, 1:])
+    inside = ops.logical_and(silent[:, :1] <= place, n_frames - silent[:, 1:] > place)
     power = power * ops.cast(inside, "float32")[:, :, None]
     bands = ops.matmul(power, _placed(filters[bins], dft))
     mean_square = ops.matmul(power, _placed(weights[bins, None], dft))[:, :, 0]
@@ -186,7 +186,7 @@ def scaled_frames(log_power: Any, config: LogMelConfig) -> Any:
 
 
 def frame_levels(mean_square: Any, n_each: int) -> Any:
-    """Level of each ``n_each`` frames, in dB relative to full scale; shape (n, n_frames / n_each)."""
+    """Level of every ``n_each`` frames in dB relative to full scale, shape (n, n_levels)."""
     from keras import ops
 
     power = ops.mean(ops.reshape(mean_square, (-1, mean_square.shape[1] // n_each, n_each)), axis=2)

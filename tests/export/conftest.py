@@ -41,6 +41,12 @@ def exported(toy: Bundle, tmp_path_factory: pytest.TempPathFactory) -> toys.Expo
 
 
 @pytest.fixture(scope="session")
+def frame_toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Edges, a tagger and a branch, untrained; steps are cry and not, most tags are heard."""
+    return toys.make_frame_bundle(tmp_path_factory.mktemp("frame_toy") / "bundle")
+
+
+@pytest.fixture(scope="session")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with 24 s of synthetic sound in two files, and a file that is none."""
     folder = tmp_path_factory.mktemp("recordings")
