@@ -6,19 +6,15 @@ Training, classifying and writing features all take their windows from here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from cryvision.config import FaceConfig, SoundConfig
+from cryvision.detector import DetectorWindows
 from cryvision.errors import BundleError
 from cryvision.facing import FaceStream
-from cryvision.scoring import (
-    CryGate,
-    DetectorWindows,
-    GatedSound,
-    SoundBranchWindows,
-    WindowClock,
-)
+from cryvision.scoring import CryGate, GatedSound, SoundBranchWindows, WindowClock
 
 FACE = "face"
 
@@ -36,6 +32,8 @@ class BranchInputs:
         What finds and embeds them; without one that feature is missing.
     gate_enter : float or None
         Score from which the detector's windows are crying; None where every window passes.
+    lookahead_samples : int
+        Of the detector.
 
     Raises
     ------
@@ -49,6 +47,7 @@ class BranchInputs:
         face: FaceConfig | None,
         faces: FaceStream | None,
         gate_enter: float | None,
+        lookahead_samples: int = 0,
     ) -> None:
         settings: list[SoundConfig | FaceConfig] = [*sounds.values()]
         if face is not None:
@@ -57,7 +56,9 @@ class BranchInputs:
         if len(times) != 1:
             raise BundleError(f"branches must share one window and hop; got {sorted(times)}")
         window_samples, hop_samples = times.pop()
-        gate = None if gate_enter is None else CryGate(gate_enter, window_samples)
+        gate = None
+        if gate_enter is not None:
+            gate = CryGate(gate_enter, window_samples, lookahead_samples)
         self._sound = GatedSound(dict(sounds), gate, (window_samples, hop_samples))
         # Pictures without sound have no gate: whether the baby cries was not looked for.
         self._picture_clock = WindowClock(window_samples, hop_samples)
@@ -78,22 +79,20 @@ class BranchInputs:
 
     def push_time(self, n_samples: int) -> SoundBranchWindows:
         """Take note that pictures without sound have come to a time, in samples of its clock."""
-        return self._of_pictures(self._picture_clock.until(n_samples))
+        return self._of_pictures(self._picture_clock.until(n_samples), n_samples)
 
     def finish(self, detected: DetectorWindows | None, n_samples: int) -> SoundBranchWindows:
         """End the stream at a time; a stream shorter than a window gives one window."""
         if self._heard:
             return self._with_faces(self._sound.finish(detected))
-        return self._of_pictures(self._picture_clock.finish(n_samples))
+        return self._of_pictures(self._picture_clock.finish(n_samples), n_samples)
 
-    def _of_pictures(self, ends: np.ndarray) -> SoundBranchWindows:
-        return self._with_faces(SoundBranchWindows(ends, np.ones(len(ends), bool)))
+    def _of_pictures(self, ends: np.ndarray, n_samples: int) -> SoundBranchWindows:
+        return self._with_faces(SoundBranchWindows(ends, np.ones(len(ends), bool), n_samples))
 
     def _with_faces(self, windows: SoundBranchWindows) -> SoundBranchWindows:
         passed = windows.end_samples[windows.crying]
         if self._faces is None or not len(passed):
             return windows
         rows = np.stack([self._faces.window(int(end)) for end in passed])
-        return SoundBranchWindows(
-            windows.end_samples, windows.crying, {**windows.inputs, FACE: rows}
-        )
+        return replace(windows, inputs={**windows.inputs, FACE: rows})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from array import array
 from collections.abc import Callable, Sequence
@@ -13,15 +14,15 @@ import numpy as np
 from cryvision.branch_inputs import FACE
 from cryvision.bundle import Bundle
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from cryvision.crying import CryStream
 from cryvision.errors import BundleError, ConfigError, MissingDependencyError
 from cryvision.facing import FaceStream
 from cryvision.inputs import media
 from cryvision.labelling import CRY, NO_CRY, NOT_SURE, check_policy, has_skill, mean_probabilities
 from cryvision.reasons import SOUND, ReasonStream, ReasonWindows
-from cryvision.result import Classification, Detection, Event
-from cryvision.scoring import CryDetector, DetectorWindows
-from cryvision.smoothing import EventFollower
+from cryvision.result import BOUT_GAP_SECONDS, Classification, Detection, Event
 from cryvision.timeline import HeldPredictions
+from cryvision.veto import check_veto
 
 if TYPE_CHECKING:
     from cryvision.inputs.media import MediaInfo
@@ -43,6 +44,11 @@ class StreamClassifier:
     require_face : bool
         Whether it is an error that faces cannot be looked at on this machine; by default the
         face branch is dropped, and the result says so.
+    veto : {"normal", "strict", "off"}
+        How much the bundle's tagger must hear of crying for an event to stand; without a tagger
+        every event does.
+    bout_gap_s : float
+        Events less than this far apart make one bout.
     path : str, optional
         Name of the clip in the result.
 
@@ -69,31 +75,30 @@ class StreamClassifier:
         smooth_seconds: float | None = None,
         label_policy: str = "skill",
         require_face: bool = False,
+        veto: str = "normal",
+        bout_gap_s: float = BOUT_GAP_SECONDS,
         path: str = "",
     ) -> None:
         self._bundle = bundle
         self._policy = check_policy(label_policy)
+        check_veto(veto)
+        if not 0 <= bout_gap_s < math.inf:
+            raise ConfigError(f"the gap of bouts must not be negative; got {bout_gap_s:g} s")
+        self._bout_gap_s = bout_gap_s
         self._path = path
         smooth_seconds = bundle.smooth_seconds if smooth_seconds is None else smooth_seconds
         self._warnings: list[str] = []
         self._faces = self._face_stream(require_face)
         self._reasons = ReasonStream.of(bundle, runtime, self._faces)
-        self._detector: CryDetector | None = None
+        self._crying: CryStream | None = None
         if bundle.detector is not None or self._reasons is None:
-            self._detector = CryDetector(bundle, runtime)
-            sound = self._detector.sound
-            self._follower = EventFollower(
-                self._detector.gate, sound.window_seconds, sound.hop_seconds
-            )
-        self._cry = HeldPredictions((CRY,), smooth_seconds)
+            self._crying = CryStream(bundle, runtime, smooth_seconds, veto)
         self._classes = (
             None if self._reasons is None else HeldPredictions(bundle.labels, smooth_seconds)
         )
         self._face_seen = array("f")
         self._n_samples = 0
         self._picture_end_s = 0.0
-        self._score_sum, self._n_scored = 0.0, 0
-        self._finished: list[Event] = []
 
     @property
     def takes_frames(self) -> bool:
@@ -111,7 +116,10 @@ class StreamClassifier:
         frame: np.ndarray | None = None,
         frame_time_s: float | None = None,
     ) -> list[Event]:
-        """Take the next piece of the stream and return the events it completes.
+        """Take the next piece of the stream and return the events that are certain now.
+
+        With a veto an event is certain once the tagger has heard enough of crying near it, which
+        may be some seconds after its end; those that never are go to the result as rejected.
 
         Parameters
         ----------
@@ -131,10 +139,11 @@ class StreamClassifier:
         finished: list[Event] = []
         if samples is not None and len(samples):
             self._n_samples += len(samples)
-            windows = None if self._detector is None else self._detector.push(samples)
-            finished = self._follow(windows)
+            windows = None
+            if self._crying is not None:
+                windows, finished = self._crying.push(samples)
             if self._reasons is not None:
-                self._write_reasons(self._reasons.push(samples, windows), self._n_samples)
+                self._write_reasons(self._reasons.push(samples, windows))
         if frame is not None:
             if frame_time_s is None:
                 raise ConfigError("a frame needs its frame_time_s; got none")
@@ -154,10 +163,10 @@ class StreamClassifier:
         warnings : tuple of str
             More to warn of, from whoever read the media.
         """
-        padded = self._finish_windows()
+        self._finish_windows()
         sound_end_s = self._n_samples / SAMPLE_RATE_HZ
-        if self._detector is not None:
-            self._finished += self._follower.finish(sound_end_s)
+        crying = self._crying
+        events = self._events
         duration_s = max(sound_end_s, self._picture_end_s)
         if info is not None and info.has_picture and info.duration_s is not None:
             duration_s = max(duration_s, info.duration_s)
@@ -165,26 +174,38 @@ class StreamClassifier:
         modalities = self._modalities()
         probabilities = self._probabilities(timeline)
         label = self._label(probabilities, modalities)
-        gated = self._detector is not None and self._n_samples > 0
         return Classification(
             path=self._path,
             duration_s=duration_s,
             label=label,
             probabilities=probabilities,
             detector=Detection(
-                cry=bool(self._finished) if gated else None,
-                probability=self._clip_score() if gated else None,
-                seconds=sum((event.duration_s for event in self._finished), 0.0),
+                cry=bool(events) if self._gated else None,
+                probability=crying.score if crying is not None and self._gated else None,
+                seconds=sum((event.duration_s for event in events), 0.0),
             ),
             timeline=timeline,
-            events=tuple(self._described(event, label) for event in self._finished),
+            events=tuple(self._described(event, label) for event in events),
             modalities=modalities,
             bundle={"name": self._bundle.name, "sha256": self._bundle.sha256},
             skill=list(self._bundle.skill),
             media=info.to_json() if info is not None else {},
             face_share=None if self._faces is None else self._faces.share,
-            warnings=(*warnings, *self._notes(info, padded, probabilities, label)),
+            warnings=(*warnings, *self._notes(info, probabilities, label)),
+            rejected=() if crying is None else crying.rejected,
+            bout_gap_s=self._bout_gap_s,
+            veto="off" if crying is None else crying.veto,
+            heard_seconds={} if crying is None else crying.heard_seconds,
         )
+
+    @property
+    def _events(self) -> list[Event]:
+        return [] if self._crying is None else self._crying.events
+
+    @property
+    def _gated(self) -> bool:
+        """Whether there was crying to be found."""
+        return self._crying is not None and self._n_samples > 0
 
     def _face_stream(self, require_face: bool) -> FaceStream | None:
         config = next((part.face for part in self._bundle.parts if part.face), None)
@@ -210,58 +231,38 @@ class StreamClassifier:
         self._picture_end_s = max(self._picture_end_s, frame_time_s + 1 / FRAME_RATE_HZ)
         if not self._n_samples and self._reasons is not None:
             n_samples = round(frame_time_s * SAMPLE_RATE_HZ)
-            self._write_reasons(self._reasons.push_time(n_samples), n_samples)
+            self._write_reasons(self._reasons.push_time(n_samples))
         if self._faces is not None:
             seen = self._faces.push(frame, frame_time_s) is not None
             missed = round(frame_time_s * FRAME_RATE_HZ) - len(self._face_seen)
             self._face_seen.extend([np.nan] * max(0, missed))
             self._face_seen.append(float(seen) if self._faces.looks else np.nan)
 
-    def _follow(self, windows: DetectorWindows | None) -> list[Event]:
-        """Follow the events of scored windows and write the frames that they settle."""
-        if windows is None:
-            return []
-        self._score_sum += float(np.sum(windows.scores[windows.scored], dtype=np.float64))
-        self._n_scored += int(np.count_nonzero(windows.scored))
-        rows = zip(windows.end_samples, windows.scores, windows.level_dbfs, strict=True)
-        finished: list[Event] = []
-        for end, score, level in rows:
-            finished += self._follower.push(int(end) / SAMPLE_RATE_HZ, float(score), float(level))
-        self._cry.write(windows.end_samples, windows.scores[:, None], self._n_samples)
-        self._finished += finished
-        return finished
-
-    def _write_reasons(self, told: ReasonWindows, n_samples: int) -> None:
+    def _write_reasons(self, told: ReasonWindows) -> None:
         if self._classes is not None:
-            self._classes.write(told.end_samples, told.predictions, n_samples)
+            self._classes.write(told.end_samples, told.predictions, told.settled_samples)
 
-    def _finish_windows(self) -> bool:
-        """Score what is left at the end; tell whether the clip was shorter than a window."""
-        windows = None if self._detector is None else self._detector.finish()
-        self._follow(windows)
+    def _finish_windows(self) -> None:
+        """Score what is left at the end."""
+        windows = None if self._crying is None else self._crying.finish()
+        if self._reasons is None or self._classes is None:
+            return
         end = self._n_samples or round(self._picture_end_s * SAMPLE_RATE_HZ)
-        n_frames = round(end / SAMPLE_RATE_HZ * FRAME_RATE_HZ)
-        padded = windows is not None and windows.padded
-        if padded:
-            # No frame lies behind the end of the clip's only window, so its last one carries it.
-            self._cry.fill_last(n_frames)
-        if self._reasons is not None and self._classes is not None:
-            told = self._reasons.finish(windows, end)
-            self._write_reasons(told, end)
-            if len(told.end_samples):
-                self._classes.fill_last(n_frames)
-            seconds = self._reasons.window_seconds
-            if len(told.end_samples) and end < round(seconds * SAMPLE_RATE_HZ):
-                self._warnings.append(
-                    f"shorter than a reason's window ({seconds:g} s): padded with silence"
-                )
-        return padded
+        told = self._reasons.finish(windows, end)
+        self._write_reasons(told)
+        seconds = self._reasons.window_seconds
+        if len(told.end_samples) and end < round(seconds * SAMPLE_RATE_HZ):
+            # No frame lies behind the end of a clip's only window, so the last one carries it.
+            self._classes.fill_last(round(end / SAMPLE_RATE_HZ * FRAME_RATE_HZ))
+            self._warnings.append(
+                f"shorter than a reason's window ({seconds:g} s): padded with silence"
+            )
 
     def _timeline(self, duration_s: float) -> dict[str, np.ndarray]:
         n_frames = round(duration_s * FRAME_RATE_HZ)
-        timeline = {"time_s": (np.arange(n_frames) / FRAME_RATE_HZ).astype(np.float32)}
-        if self._detector is not None:
-            timeline.update(self._cry.columns(n_frames))
+        timeline = {"time_s": np.arange(n_frames) / FRAME_RATE_HZ}
+        if self._crying is not None:
+            timeline.update(self._crying.columns(n_frames))
         if self._classes is not None:
             timeline.update(self._classes.columns(n_frames))
         if self._faces is not None:
@@ -273,23 +274,19 @@ class StreamClassifier:
     def _modalities(self) -> tuple[str, ...]:
         if self._reasons is not None and self._reasons.modalities:
             return tuple(m for m in (SOUND, FACE) if m in self._reasons.modalities)
-        return (SOUND,) if self._n_samples and self._detector is not None else ()
-
-    def _clip_score(self) -> float:
-        return self._score_sum / self._n_scored if self._n_scored else 0.0
+        return (SOUND,) if self._gated else ()
 
     def _probabilities(self, timeline: dict[str, np.ndarray]) -> dict[str, float]:
         if self._reasons is None:
-            p_cry = self._clip_score()
+            p_cry = 0.0 if self._crying is None else self._crying.score
             return {NO_CRY: 1 - p_cry, CRY: p_cry} if self._n_samples else {}
-        gated = self._detector is not None and self._n_samples > 0
-        if gated and not self._finished:
+        if self._gated and not self._events:
             return {}
-        spans = [(e.onset_s, e.offset_s) for e in self._finished] if gated else None
+        spans = [(e.onset_s, e.offset_s) for e in self._events] if self._gated else None
         return mean_probabilities(timeline, self._bundle.labels, spans)
 
     def _label(self, probabilities: dict[str, float], modalities: Sequence[str]) -> str:
-        if self._detector is not None and self._n_samples and not self._finished:
+        if self._gated and not self._events:
             return NO_CRY
         if not probabilities:
             return NOT_SURE
@@ -311,15 +308,15 @@ class StreamClassifier:
         return replace(event, label=known, branches=branches)
 
     def _notes(
-        self, info: MediaInfo | None, padded: bool, probabilities: dict[str, float], label: str
+        self, info: MediaInfo | None, probabilities: dict[str, float], label: str
     ) -> list[str]:
         notes = list(self._warnings)
         if not self._n_samples:
             missing = "nothing to decide from: " if not probabilities else ""
             notes.append(f"{missing}the clip has no sound")
-        if self._detector is not None:
-            notes += self._detector_notes(padded)
-        if self._reasons is not None and self._finished and not probabilities:
+        if self._crying is not None:
+            notes += self._crying.notes()
+        if self._reasons is not None and self._events and not probabilities:
             notes.append("no bout is long enough for a reason to be looked for")
         if self._policy == "always" and label not in (NO_CRY, NOT_SURE):
             notes.append("label policy 'always': the label is given whatever its measured skill")
@@ -334,21 +331,6 @@ class StreamClassifier:
             notes.append("the faces have no say: the clip has no pictures")
         return notes
 
-    def _detector_notes(self, padded: bool) -> list[str]:
-        notes: list[str] = []
-        detector = self._detector
-        if detector is None:
-            return notes
-        if self._n_samples and not self._n_scored:
-            level = detector.gate.min_level_dbfs
-            notes.append(f"no window is louder than {level:g} dBFS: nothing was scored")
-        if padded:
-            seconds = detector.sound.window_seconds
-            notes.append(f"shorter than one window ({seconds:g} s): padded with silence")
-        if detector.non_finite:
-            notes.append(f"{detector.non_finite} samples were not finite and count as zero")
-        return notes
-
 
 def classify(
     path: str | os.PathLike[str],
@@ -358,6 +340,8 @@ def classify(
     smooth_seconds: float | None = None,
     label_policy: str = "skill",
     require_face: bool = False,
+    veto: str = "normal",
+    bout_gap_s: float = BOUT_GAP_SECONDS,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> Classification:
     """Find the crying in one clip.
@@ -374,6 +358,8 @@ def classify(
         Length of the rolling prediction deque; the bundle's own by default.
     label_policy : {"skill", "always"}
     require_face : bool
+    veto : {"normal", "strict", "off"}
+    bout_gap_s : float
         See `StreamClassifier`.
     progress : callable, optional
         Called with (seconds done, seconds in all or None).
@@ -404,6 +390,8 @@ def classify(
         smooth_seconds=smooth_seconds,
         label_policy=label_policy,
         require_face=require_face,
+        veto=veto,
+        bout_gap_s=bout_gap_s,
         path=os.fspath(path),
     )
     done_s = 0.0

@@ -168,6 +168,14 @@ class LogMelConfig:
         """Samples that an output needs beyond the time it is about."""
         return self.lookahead_frames * self.frame_samples
 
+    @property
+    def spectral(self) -> tuple[float, ...]:
+        """What the frames themselves depend on; where it is the same, so are they."""
+        return (
+            *(self.n_mels, self.min_hz, self.max_hz),
+            *(self.frame_samples, self.spectrum_samples, self.n_fft),
+        )
+
 
 @dataclass(frozen=True)
 class GateConfig:

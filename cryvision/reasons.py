@@ -10,9 +10,10 @@ import numpy as np
 from cryvision.branch_inputs import FACE, BranchInputs
 from cryvision.bundle import Bundle, Part
 from cryvision.config import SAMPLE_RATE_HZ, FaceConfig, SoundConfig
+from cryvision.detector import DetectorWindows
 from cryvision.errors import BundleError
 from cryvision.facing import FaceStream
-from cryvision.scoring import DetectorWindows, SoundBranchWindows
+from cryvision.scoring import SoundBranchWindows
 from cryvision.stack import StackModels, said
 
 SOUND = "sound"
@@ -20,7 +21,7 @@ SOUND = "sound"
 
 @dataclass(frozen=True)
 class ReasonWindows:
-    """What the branches said of the windows that a push completed.
+    """What the branches said of windows of which it is known whether they are crying.
 
     Attributes
     ----------
@@ -29,11 +30,14 @@ class ReasonWindows:
         NaN where a window is not crying, or nothing is known of it.
     branches : dict of str to ndarray of float32, shape (n, n_classes)
         Each branch's own; NaN where it had nothing to say.
+    settled_samples : int
+        No later window ends before this sample.
     """
 
     end_samples: np.ndarray
     predictions: np.ndarray
     branches: dict[str, np.ndarray]
+    settled_samples: int
 
 
 class ReasonStream:
@@ -63,7 +67,8 @@ class ReasonStream:
         settings: list[SoundConfig | FaceConfig] = [*sounds.values(), *([face] if face else [])]
         self.window_seconds = settings[0].window_seconds
         gated = None if bundle.gate is None else bundle.gate.enter
-        self._inputs = BranchInputs(sounds, face, faces, gated)
+        lookahead = 0 if bundle.detector is None else bundle.detector.lookahead_samples
+        self._inputs = BranchInputs(sounds, face, faces, gated, lookahead)
         self._ends: list[np.ndarray] = []
         self._outputs: dict[str, list[np.ndarray]] = {p.name: [] for p in self._models.branches}
 
@@ -146,6 +151,7 @@ class ReasonStream:
                 name: self._spread(np.where(said(values)[:, None], values, np.nan), passed)
                 for name, values in outputs.items()
             },
+            windows.settled_samples,
         )
         return found
 

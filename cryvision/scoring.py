@@ -1,117 +1,56 @@
-"""The models of a bundle over a stream of sound: the detector, and the reasons behind its gate."""
+"""The gate between the detector and the reasons: which windows of sound the branches are given."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import numpy as np
 
-from cryvision.bundle import Bundle, Part
-from cryvision.config import GateConfig, SoundConfig
-from cryvision.errors import BundleError
-from cryvision.inputs.features import SoundFeatureStream, SoundWindows
+from cryvision.config import SoundConfig
+from cryvision.detector import DetectorWindows
+from cryvision.inputs.features import SoundFeatureStream
 
 MIN_CRY_SHARE = 0.5
 """A window of the reasons counts as crying if this share of the detector's windows in it does."""
 
 
-@dataclass(frozen=True)
-class DetectorWindows:
-    """What the detector says of a stretch of sound.
-
-    Attributes
-    ----------
-    end_samples : ndarray of int64, shape (n,)
-    scores : ndarray of float32, shape (n,)
-        Cry scores; 0 where a window is too quiet to be scored.
-    level_dbfs : ndarray of float32, shape (n,)
-    scored : ndarray of bool, shape (n,)
-        Which windows passed the energy gate.
-    padded : bool
-        The sound was shorter than one window.
-    """
-
-    end_samples: np.ndarray
-    scores: np.ndarray
-    level_dbfs: np.ndarray
-    scored: np.ndarray
-    padded: bool = False
-
-
-class CryDetector:
-    """Scores a stream of sound, window by window.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        It must have a detector of sound.
-    runtime : {"onnx", "keras"}
-
-    Attributes
-    ----------
-    part : Part
-    sound : SoundConfig
-    gate : GateConfig
-    """
-
-    def __init__(self, bundle: Bundle, runtime: str = "onnx") -> None:
-        part, gate = bundle.detector, bundle.gate
-        if part is None or part.sound is None or gate is None:
-            raise BundleError(f"a bundle must have a detector of sound; {bundle.name!r} has none")
-        self.part: Part = part
-        self.sound: SoundConfig = part.sound
-        self.gate: GateConfig = gate
-        self._input_name = part.inputs[0]
-        self._model = bundle.model(part, runtime)
-        self._features = SoundFeatureStream(part.sound)
-
-    @property
-    def non_finite(self) -> int:
-        """Samples so far that were not finite and count as silence."""
-        return self._features.non_finite
-
-    def push(self, samples: np.ndarray) -> DetectorWindows:
-        """Score every window that these samples, float32 of shape (n,), complete."""
-        return self._scored(self._features.push(samples))
-
-    def finish(self) -> DetectorWindows:
-        """End the stream; score the one window of a stream shorter than a window."""
-        return self._scored(self._features.finish())
-
-    def _scored(self, windows: SoundWindows) -> DetectorWindows:
-        scores = np.zeros(len(windows.end_samples), np.float32)
-        loud = windows.level_dbfs >= self.gate.min_level_dbfs
-        if loud.any():
-            scores[loud] = self._model.predict({self._input_name: windows.inputs[loud]})[:, 0]
-        return DetectorWindows(
-            windows.end_samples, scores, windows.level_dbfs, loud, windows.padded
-        )
-
-
 class CryGate:
     """Tells which windows of the reasons lie in crying, by what the detector said within them.
+
+    Of a detector that looks ahead, only what is known by the end of the window counts.
 
     Parameters
     ----------
     enter : float
-        Score from which a window of the detector is crying.
+        Fused score from which a window or step of the detector is crying.
     window_samples : int
         Length of the windows asked about.
+    lookahead_samples : int
+        Of the detector.
     """
 
-    def __init__(self, enter: float, window_samples: int) -> None:
+    def __init__(self, enter: float, window_samples: int, lookahead_samples: int = 0) -> None:
         self._enter = enter
         self._window_samples = window_samples
+        self._lookahead_samples = lookahead_samples
         self._known: deque[tuple[int, bool]] = deque()
+        self._known_samples = 0
 
     def push(self, windows: DetectorWindows) -> None:
         """Take the detector's next windows."""
-        crying = windows.scores >= self._enter
+        crying = windows.fused >= self._enter
         self._known.extend(zip(windows.end_samples.tolist(), crying.tolist(), strict=True))
+        self._known_samples = windows.known_samples
+
+    def n_ready(self, end_samples: np.ndarray) -> int:
+        """Say how many of these windows, in order of their ends, can be asked about by now."""
+        until = self._known_samples + self._lookahead_samples
+        return int(np.searchsorted(end_samples, until, side="right"))
 
     def crying(self, end_samples: np.ndarray) -> np.ndarray:
-        """Say which windows are crying; all that the detector knows up to their ends was pushed.
+        """Say which windows are crying; they must be ready, or the stream at its end.
 
         Parameters
         ----------
@@ -127,7 +66,8 @@ class CryGate:
     def _is_crying(self, end: int) -> bool:
         while self._known and self._known[0][0] <= end - self._window_samples:
             self._known.popleft()
-        inside = [crying for known_end, crying in self._known if known_end <= end]
+        until = end - self._lookahead_samples
+        inside = [crying for _, crying in takewhile(lambda step: step[0] <= until, self._known)]
         return bool(inside) and sum(inside) >= MIN_CRY_SHARE * len(inside)
 
 
@@ -139,12 +79,15 @@ class SoundBranchWindows:
     ----------
     end_samples : ndarray of int64, shape (n,)
     crying : ndarray of bool, shape (n,)
+    settled_samples : int
+        No later window ends before this sample.
     inputs : dict of str to ndarray
         Name of a feature to float32, shape (n_crying, n_frames, n_features).
     """
 
     end_samples: np.ndarray
     crying: np.ndarray
+    settled_samples: int
     inputs: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -178,7 +121,8 @@ class WindowClock:
 class GatedSound:
     """Sound becomes the inputs of the branches, for the windows that the gate lets through.
 
-    Training and classifying both take their windows from here.
+    Training and classifying both take their windows from here. A window waits until the detector
+    has said all that counts for it.
 
     Parameters
     ----------
@@ -201,27 +145,53 @@ class GatedSound:
         self._gate = gate
         self._clock = WindowClock(*times) if times and not sounds else None
         self._n_samples = 0
+        self._ends = np.empty(0, np.int64)
+        self._inputs: dict[str, np.ndarray] = {}
 
     def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> SoundBranchWindows:
         """Take the next samples, and what the detector said of them."""
         self._n_samples += len(samples)
-        if self._gate is not None and detected is not None:
-            self._gate.push(detected)
         if self._clock is not None:
-            return self._gated(self._clock.until(self._n_samples), {})
-        windows = {name: stream.push(samples) for name, stream in self._streams.items()}
-        return self._gated(next(iter(windows.values())).end_samples, windows)
+            self._wait(self._clock.until(self._n_samples), {})
+        else:
+            windows = {name: stream.push(samples) for name, stream in self._streams.items()}
+            ends = next(iter(windows.values())).end_samples
+            self._wait(ends, {name: found.inputs for name, found in windows.items()})
+        return self._gated(detected, ended=False)
 
     def finish(self, detected: DetectorWindows | None) -> SoundBranchWindows:
         """End the stream."""
-        if self._gate is not None and detected is not None:
-            self._gate.push(detected)
         if self._clock is not None:
-            return self._gated(self._clock.finish(self._n_samples), {})
-        windows = {name: stream.finish() for name, stream in self._streams.items()}
-        return self._gated(next(iter(windows.values())).end_samples, windows)
+            self._wait(self._clock.finish(self._n_samples), {})
+        else:
+            windows = {name: stream.finish() for name, stream in self._streams.items()}
+            ends = next(iter(windows.values())).end_samples
+            self._wait(ends, {name: found.inputs for name, found in windows.items()})
+        return self._gated(detected, ended=True)
 
-    def _gated(self, ends: np.ndarray, windows: dict[str, SoundWindows]) -> SoundBranchWindows:
-        crying = np.ones(len(ends), bool) if self._gate is None else self._gate.crying(ends)
-        inputs = {name: found.inputs[crying] for name, found in windows.items()}
-        return SoundBranchWindows(ends, crying, inputs)
+    def _wait(self, ends: np.ndarray, inputs: dict[str, np.ndarray]) -> None:
+        """Put windows behind those that wait already."""
+        if len(self._ends):
+            ends = np.concatenate([self._ends, ends])
+            inputs = {n: np.concatenate([self._inputs[n], more]) for n, more in inputs.items()}
+        self._ends, self._inputs = ends, inputs
+
+    def _gated(self, detected: DetectorWindows | None, ended: bool) -> SoundBranchWindows:
+        """Give the windows of which it is known whether they are crying."""
+        ends, inputs = self._ends, self._inputs
+        n = len(ends)
+        crying = np.ones(n, bool)
+        if self._gate is not None:
+            if detected is not None:
+                self._gate.push(detected)
+            n = n if ended else self._gate.n_ready(ends)
+            crying = self._gate.crying(ends[:n])
+        # Copies, so that what waits keeps nothing else in memory.
+        self._ends = ends[n:].copy()
+        self._inputs = {name: values[n:].copy() for name, values in inputs.items()}
+        return SoundBranchWindows(
+            ends[:n],
+            crying,
+            int(self._ends[0]) if len(self._ends) else self._n_samples,
+            {name: values[:n][crying] for name, values in inputs.items()},
+        )

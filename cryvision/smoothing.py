@@ -102,6 +102,11 @@ class EventFollower:
         """Whether the newest window is inside a bout."""
         return self._bout is not None and self._bout.offset_s is None
 
+    @property
+    def onset_s(self) -> float | None:
+        """Onset of the bout that is open, or not given out yet; None where there is none."""
+        return None if self._bout is None else self._bout.onset_s
+
     def push(self, end_s: float, score: float, level_dbfs: float) -> list[Event]:
         """Follow one more window and return the events that it completes.
 

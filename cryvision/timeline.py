@@ -22,15 +22,15 @@ class HeldPredictions:
     ----------
     names : sequence of str
         One column for each value of a prediction.
-    smooth_seconds : float
-        Length of the deque.
+    smooth_seconds : float or None
+        Length of the deque; None for columns without a smoothed one.
     """
 
-    def __init__(self, names: Sequence[str], smooth_seconds: float) -> None:
+    def __init__(self, names: Sequence[str], smooth_seconds: float | None) -> None:
         self.names = tuple(names)
         self._raw = array("f")
         self._smooth = array("f")
-        self._rolling = RollingPrediction(smooth_seconds)
+        self._rolling = None if smooth_seconds is None else RollingPrediction(smooth_seconds)
         self._held = np.full(len(self.names), np.nan)
         self._n_unknown = 0
 
@@ -38,16 +38,16 @@ class HeldPredictions:
         return len(self._raw) // len(self.names)
 
     def write(self, ends: np.ndarray, predictions: np.ndarray, n_samples: int) -> None:
-        """Write every frame that lies before the end of the sound read so far.
+        """Write every frame that lies before a sample.
 
         Parameters
         ----------
         ends : ndarray of int, shape (n,)
-            Samples up to the end of each new window, growing.
+            Sample from which on each new prediction is held, growing.
         predictions : ndarray of float, shape (n, n_names)
             NaN where a window says nothing.
         n_samples : int
-            Samples of the stream so far; no later window may end before them.
+            No later prediction may be held from before this sample.
         """
         until = -(-n_samples * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
         frames = np.arange(len(self), until, dtype=np.int64)
@@ -62,7 +62,7 @@ class HeldPredictions:
         last = min(len(self), n_frames) - 1
         if last >= 0:
             n = len(self.names)
-            for column in (self._raw, self._smooth):
+            for column in (self._raw, self._smooth)[: 1 if self._rolling is None else 2]:
                 column[last * n : (last + 1) * n] = array("f", self._held.tolist())
 
     def columns(self, n_frames: int) -> dict[str, np.ndarray]:
@@ -74,7 +74,8 @@ class HeldPredictions:
             First the raw columns, then the smoothed ones.
         """
         found = {}
-        for values, suffix in ((self._raw, ""), (self._smooth, "_smooth")):
+        both = ((self._raw, ""), (self._smooth, "_smooth"))
+        for values, suffix in both[: 1 if self._rolling is None else 2]:
             known = np.frombuffer(values, np.float32).reshape(-1, len(self.names))[:n_frames]
             for index, name in enumerate(self.names):
                 column = np.full(n_frames, np.nan, np.float32)
@@ -84,6 +85,8 @@ class HeldPredictions:
 
     def _append(self, row: np.ndarray) -> None:
         self._raw.extend(row.tolist())
+        if self._rolling is None:
+            return
         if np.isnan(row).any():
             self._n_unknown += 1
             if self._n_unknown > self._rolling.n:

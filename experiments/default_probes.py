@@ -18,8 +18,8 @@ from record import ROOT, write_result
 from cryvision.bundle import Bundle
 from cryvision.classifier import classify
 from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.detector import CryDetector
 from cryvision.learning.evaluation import false_alarms, intersection_over_union
-from cryvision.scoring import CryDetector
 
 SEED = 1
 CLIPS_PER_FAMILY = 30

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryvision.bundle import Bundle
+from cryvision.detector import CryDetector, DetectorWindows
 from cryvision.errors import BundleError
 from cryvision.inputs.features import sound_windows
-from cryvision.scoring import CryDetector, CryGate, DetectorWindows, GatedSound
+from cryvision.scoring import CryGate, GatedSound
 
 SCORE_TOLERANCE = 1e-5
 """What the design allows for pieces of other sizes."""
@@ -26,7 +27,19 @@ def windows(scores: list[float], first_end: int = HOP_SAMPLES) -> DetectorWindow
     """Windows of a detector, one every 0.2 s."""
     ends = first_end + HOP_SAMPLES * np.arange(len(scores), dtype=np.int64)
     marks = np.array(scores, np.float32)
-    return DetectorWindows(ends, marks, np.full(len(marks), -20.0), np.ones(len(marks), bool))
+    known = int(ends[-1]) if len(ends) else 0
+    return DetectorWindows(
+        start_samples=ends - HOP_SAMPLES,
+        end_samples=ends,
+        scores=np.zeros_like(marks),  # the gate asks what the tagger left of them
+        level_dbfs=np.full(len(marks), -20.0),
+        scored=np.ones(len(marks), bool),
+        fused=marks,
+        probabilities=np.zeros_like(marks),
+        shown_samples=ends,
+        known_samples=known,
+        settled_samples=known,
+    )
 
 
 def gate_says(scores: list[float], end: int) -> bool:

@@ -13,6 +13,7 @@ from cryvision import __version__
 from cryvision.branch_inputs import FACE, BranchInputs
 from cryvision.bundle import Bundle
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig, SoundConfig, to_json
+from cryvision.detector import CryDetector
 from cryvision.errors import CryvisionError, MediaError
 from cryvision.facing import FaceStream
 from cryvision.inputs import media
@@ -21,7 +22,7 @@ from cryvision.inputs.variation import vary
 from cryvision.learning.checkpoints import Checkpoints
 from cryvision.learning.datasets import LabelledClip
 from cryvision.learning.stacking import Samples
-from cryvision.scoring import CryDetector, SoundBranchWindows
+from cryvision.scoring import SoundBranchWindows
 
 Step = Callable[[int, int], None]
 _BLOCK_BYTES = 1 << 20
@@ -119,8 +120,10 @@ def clip_windows(
     """
     faces = None if face is None else FaceStream(face, embedder)
     detector = None if gate is None else CryDetector(gate)
-    enter = None if detector is None else detector.gate.enter
-    branches = BranchInputs(sounds, face, faces, enter)
+    enter, lookahead = None, 0
+    if detector is not None:
+        enter, lookahead = detector.gate.enter, detector.part.lookahead_samples
+    branches = BranchInputs(sounds, face, faces, enter, lookahead)
     if clip.copy:
         samples = _altered(clip)
         detected = None if detector is None else detector.push(samples)

@@ -11,13 +11,13 @@ import pytest
 from bundles import REASON_SOUNDS, glides, reasons_bundle
 
 from cryvision.bundle import Bundle
+from cryvision.detector import CryDetector
 from cryvision.errors import CryvisionError
 from cryvision.inputs.features import sound_windows
 from cryvision.inputs.media import read_sound
 from cryvision.learning.clip_windows import crying_windows
 from cryvision.learning.datasets import LabelledClip
 from cryvision.reasons import ReasonStream
-from cryvision.scoring import CryDetector
 
 HALF_PRECISION = 1e-3
 """Relative: float16 has eleven bits."""

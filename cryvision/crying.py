@@ -1,0 +1,140 @@
+"""When a stream of sound holds crying, and what else is heard: scores, columns and events."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cryvision.bundle import Bundle
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from cryvision.detector import CryDetector, DetectorWindows
+from cryvision.events import EventStream
+from cryvision.labelling import CRY
+from cryvision.result import Event
+from cryvision.tags import HEARD, TagWindows
+from cryvision.timeline import HeldPredictions
+
+HEARD_COLUMN = "heard_{}"
+"""Name of a tag's column in the timeline."""
+
+
+class CryStream:
+    """Follows the crying in a stream of sound.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        With a detector.
+    runtime : {"onnx", "keras"}
+    smooth_seconds : float
+        Length of the rolling prediction deque.
+    veto : {"normal", "strict", "off"}
+
+    Attributes
+    ----------
+    events : list of Event
+        Those so far that stand.
+    n_scored : int
+        Windows or steps so far that passed the energy gate.
+    """
+
+    def __init__(self, bundle: Bundle, runtime: str, smooth_seconds: float, veto: str) -> None:
+        self._detector = CryDetector(bundle, runtime, veto)
+        self._following = EventStream(self._detector)
+        self._cry = HeldPredictions((CRY,), smooth_seconds)
+        self._heard: HeldPredictions | None = None
+        if self._detector.tags:
+            self._heard = HeldPredictions(
+                [HEARD_COLUMN.format(tag) for tag in self._detector.tags], None
+            )
+        self._heard_samples = np.zeros(len(self._detector.tags), np.int64)
+        self._n_tagged = self._tagged_until = 0
+        self._n_samples = 0
+        self._score_sum = 0.0
+        self._padded = False
+        self.n_scored = 0
+        self.events: list[Event] = []
+
+    @property
+    def crying(self) -> bool:
+        """Whether the newest score is inside a candidate, which may not stand in the end."""
+        return self._following.crying
+
+    @property
+    def rejected(self) -> tuple[Event, ...]:
+        """Candidates so far that do not stand."""
+        return self._following.rejected
+
+    @property
+    def veto(self) -> str:
+        """How much the tagger must hear of crying; ``off`` where nothing is vetoed."""
+        return self._detector.veto_level
+
+    @property
+    def score(self) -> float:
+        """Mean probability of crying where anything was loud enough to be scored, else 0."""
+        return self._score_sum / self.n_scored if self.n_scored else 0.0
+
+    @property
+    def heard_seconds(self) -> dict[str, float]:
+        """Seconds so far in which each tag was heard."""
+        seconds = (self._heard_samples / SAMPLE_RATE_HZ).tolist()
+        return dict(zip(self._detector.tags, seconds, strict=True))
+
+    def push(self, samples: np.ndarray) -> tuple[DetectorWindows, list[Event]]:
+        """Take the next samples; give what the detector said, and the events that are certain."""
+        self._n_samples += len(samples)
+        windows = self._detector.push(samples)
+        self._note(windows)
+        found = self._following.push(windows)
+        self.events += found
+        return windows, found
+
+    def finish(self) -> DetectorWindows:
+        """End the stream; give what the detector said last."""
+        windows = self._detector.finish()
+        self._note(windows)
+        self.events += self._following.finish(windows, self._n_samples / SAMPLE_RATE_HZ)
+        # No frame lies behind the end of a clip's only window, so the last one carries it.
+        n_frames = round(self._n_samples / SAMPLE_RATE_HZ * FRAME_RATE_HZ)
+        self._padded = windows.padded
+        if windows.padded:
+            self._cry.fill_last(n_frames)
+        if self._heard is not None and self._n_tagged == 1:
+            self._heard.fill_last(n_frames)
+        return windows
+
+    def columns(self, n_frames: int) -> dict[str, np.ndarray]:
+        """Give the columns of the timeline: crying, and each tag."""
+        heard = {} if self._heard is None else self._heard.columns(n_frames)
+        return {**self._cry.columns(n_frames), **heard}
+
+    def notes(self) -> list[str]:
+        """What to warn of."""
+        notes: list[str] = []
+        if self._n_samples and not self.n_scored:
+            level = self._detector.gate.min_level_dbfs
+            notes.append(f"no window is louder than {level:g} dBFS: nothing was scored")
+        if self._padded:
+            seconds = self._detector.span_samples / SAMPLE_RATE_HZ
+            notes.append(f"shorter than one window ({seconds:g} s): padded with silence")
+        if self._detector.non_finite:
+            notes.append(f"{self._detector.non_finite} samples were not finite and count as zero")
+        return notes
+
+    def _note(self, windows: DetectorWindows) -> None:
+        """Write the frames that are settled, and count."""
+        scored = windows.probabilities[windows.scored]
+        self._score_sum += float(np.sum(scored, dtype=np.float64))
+        self.n_scored += len(scored)
+        probabilities = windows.probabilities[:, None]
+        self._cry.write(windows.shown_samples, probabilities, windows.settled_samples)
+        if self._heard is not None:
+            self._note_tags(self._heard, windows.tags)
+
+    def _note_tags(self, columns: HeldPredictions, tags: TagWindows) -> None:
+        columns.write(tags.end_samples, tags.scores, min(tags.settled_samples, self._n_samples))
+        hops = np.diff(tags.end_samples, prepend=self._tagged_until)
+        self._heard_samples += hops @ (tags.scores >= HEARD)
+        self._n_tagged += len(tags)
+        if len(tags):
+            self._tagged_until = int(tags.end_samples[-1])

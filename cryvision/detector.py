@@ -1,0 +1,260 @@
+"""The cry detector of a bundle over a stream of sound, with what its tagger hears beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from cryvision.bundle import Bundle, Part
+from cryvision.config import SAMPLE_RATE_HZ, GateConfig, LogMelConfig, SoundConfig, VetoConfig
+from cryvision.errors import BundleError
+from cryvision.inputs.features import SoundFeatureStream, SoundWindows
+from cryvision.inputs.logmel import LogMelStream
+from cryvision.runtime import Model
+from cryvision.steps import Steps, StepScorer
+from cryvision.tags import NO_TAGS, TagScorer, TagWindows
+from cryvision.veto import calibrated, check_veto, fused
+
+
+@dataclass(frozen=True)
+class DetectorWindows:
+    """What the detector says of a stretch of sound, by window or by step.
+
+    Attributes
+    ----------
+    start_samples, end_samples : ndarray of int64, shape (n,)
+        What each score is about; the end of the sound may cut the last one short.
+    scores : ndarray of float32, shape (n,)
+        Cry scores; 0 where it is too quiet to be scored.
+    level_dbfs : ndarray of float32, shape (n,)
+    scored : ndarray of bool, shape (n,)
+        What passed the energy gate.
+    fused : ndarray of float32, shape (n,)
+        The scores times what the tagger heard of crying; the scores themselves without a veto.
+    probabilities : ndarray of float32, shape (n,)
+        The fused scores, calibrated.
+    shown_samples : ndarray of int64, shape (n,)
+        From where on the timeline shows each: the end of a window, the start of a step.
+    known_samples : int
+        All that ends by this sample has been given.
+    settled_samples : int
+        All that is shown from before this sample on has been given.
+    tags : TagWindows
+        What else was heard; nothing without a tagger.
+    padded : bool
+        The sound was shorter than one window.
+    """
+
+    start_samples: np.ndarray
+    end_samples: np.ndarray
+    scores: np.ndarray
+    level_dbfs: np.ndarray
+    scored: np.ndarray
+    fused: np.ndarray
+    probabilities: np.ndarray
+    shown_samples: np.ndarray
+    known_samples: int
+    settled_samples: int
+    tags: TagWindows = NO_TAGS
+    padded: bool = False
+
+
+class CryDetector:
+    """Scores a stream of sound: by window, or by step where the detector is a frame network.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        It must have a detector of sound.
+    runtime : {"onnx", "keras"}
+    veto : {"normal", "strict", "off"}
+        How much the tagger must hear of crying; without a tagger nothing is vetoed.
+
+    Attributes
+    ----------
+    part : Part
+    gate : GateConfig
+    tags : tuple of str
+        What the tagger tells apart; nothing without one.
+    veto : VetoConfig or None
+    veto_level : str
+        ``off`` where nothing is vetoed.
+    span_samples, hop_samples : int
+        Length of what a score is about, and from one to the next.
+    """
+
+    def __init__(self, bundle: Bundle, runtime: str = "onnx", veto: str = "normal") -> None:
+        part, gate = bundle.detector, bundle.gate
+        if part is None or gate is None or (part.sound is None and part.logmel is None):
+            raise BundleError(f"a bundle must have a detector of sound; {bundle.name!r} has none")
+        self.part: Part = part
+        self.gate: GateConfig = gate
+        tagger = None if part.logmel is None else bundle.tagger
+        self.tags = () if tagger is None else tagger.tags
+        self.veto: VetoConfig | None = None if tagger is None else bundle.veto
+        self.veto_level = check_veto(veto) if self.veto is not None else "off"
+        self._source: _Source
+        if part.logmel is not None:
+            self._source = _StepSource(bundle, part.logmel, runtime, self)
+        elif part.sound is not None:
+            self._source = _WindowSource(bundle.model(part, runtime), part.sound, gate)
+        self.span_samples = self._source.span_samples
+        self.hop_samples = self._source.hop_samples
+
+    @property
+    def non_finite(self) -> int:
+        """Samples so far that were not finite and count as silence."""
+        return self._source.non_finite
+
+    def push(self, samples: np.ndarray) -> DetectorWindows:
+        """Score all that these samples, float32 of shape (n,), complete."""
+        return self._source.push(samples)
+
+    def finish(self) -> DetectorWindows:
+        """End the stream; score what is left of it."""
+        return self._source.finish()
+
+
+class _Source(Protocol):
+    """Where the scores come from."""
+
+    span_samples: int
+    hop_samples: int
+
+    @property
+    def non_finite(self) -> int: ...
+
+    def push(self, samples: np.ndarray) -> DetectorWindows: ...
+
+    def finish(self) -> DetectorWindows: ...
+
+
+class _WindowSource:
+    """A network on windows of a feature; a stream shorter than a window is one, padded."""
+
+    def __init__(self, model: Model, sound: SoundConfig, gate: GateConfig) -> None:
+        self._model = model
+        self._feature = sound.feature
+        self._min_level_dbfs = gate.min_level_dbfs
+        self._features = SoundFeatureStream(sound)
+        self._n_samples = 0
+        self.span_samples, self.hop_samples = sound.window_samples, sound.hop_samples
+
+    @property
+    def non_finite(self) -> int:
+        return self._features.non_finite
+
+    def push(self, samples: np.ndarray) -> DetectorWindows:
+        windows = self._features.push(samples)
+        self._n_samples += len(samples)
+        return self._scored(windows)
+
+    def finish(self) -> DetectorWindows:
+        return self._scored(self._features.finish())
+
+    def _scored(self, windows: SoundWindows) -> DetectorWindows:
+        scores = np.zeros(len(windows.end_samples), np.float32)
+        loud = windows.level_dbfs >= self._min_level_dbfs
+        if loud.any():
+            scores[loud] = self._model.predict({self._feature: windows.inputs[loud]})[:, 0]
+        return DetectorWindows(
+            start_samples=windows.end_samples - self.span_samples,
+            end_samples=windows.end_samples,
+            scores=scores,
+            level_dbfs=windows.level_dbfs,
+            scored=loud,
+            fused=scores,
+            probabilities=scores,
+            shown_samples=windows.end_samples,
+            known_samples=self._n_samples,
+            settled_samples=self._n_samples,
+            padded=windows.padded,
+        )
+
+
+class _StepSource:
+    """A frame network, and the tagger where there is one."""
+
+    def __init__(
+        self, bundle: Bundle, config: LogMelConfig, runtime: str, detector: CryDetector
+    ) -> None:
+        quiet = self._min_level_dbfs = detector.gate.min_level_dbfs
+        self._veto, self._level = detector.veto, detector.veto_level
+        self._lookahead = config.lookahead_samples
+        self.span_samples = self.hop_samples = config.hop_samples
+        self._sound = self._tag_sound = LogMelStream(config)
+        self._steps = StepScorer(bundle.model(detector.part, runtime), config, quiet)
+        self._tagger: TagScorer | None = None
+        tagger = bundle.tagger
+        if tagger is not None and tagger.logmel is not None:
+            if tagger.logmel.spectral != config.spectral:
+                self._tag_sound = LogMelStream(tagger.logmel)
+            model = bundle.model(tagger, runtime)
+            self._tagger = TagScorer(model, tagger.logmel, tagger.tags, quiet)
+        self._waiting = Steps.none()
+        self._tag_ends, self._tag_cry = np.empty(0, np.int64), np.empty(0, np.float32)
+
+    @property
+    def non_finite(self) -> int:
+        return self._sound.non_finite
+
+    def push(self, samples: np.ndarray) -> DetectorWindows:
+        frames = self._sound.push(samples)
+        steps = Steps.joined(self._waiting, self._steps.push(frames))
+        if self._tagger is None:
+            return self._given(steps, NO_TAGS, self._steps.n_steps)
+        shared = self._tag_sound is self._sound
+        tags = self._tagger.push(frames if shared else self._tag_sound.push(samples))
+        # A step waits until all windows are known that have a say in it.
+        needed = steps.end_samples + self._lookahead
+        n_ready = int(np.searchsorted(needed, tags.settled_samples, side="left"))
+        self._waiting = steps[n_ready:]
+        return self._given(steps[:n_ready], tags, self._steps.n_steps - len(self._waiting))
+
+    def finish(self) -> DetectorWindows:
+        n_samples = self._sound.n_samples
+        frames = self._sound.finish()
+        steps = Steps.joined(self._waiting, self._steps.finish(frames, n_samples))
+        tags = NO_TAGS
+        if self._tagger is not None:
+            shared = self._tag_sound is self._sound
+            tag_frames = frames if shared else self._tag_sound.finish()
+            tags = self._tagger.finish(tag_frames, n_samples)
+        return self._given(steps, tags, None)
+
+    def _given(self, steps: Steps, tags: TagWindows, n_given: int | None) -> DetectorWindows:
+        """Fuse steps with what was heard; ``n_given`` so far in all, or None at the end."""
+        loud = steps.level_dbfs >= self._min_level_dbfs
+        product = probabilities = steps.scores
+        if self._veto is not None and self._level != "off":
+            heard = self._heard_lately(steps, tags, self._veto)
+            product = fused(steps.scores, heard, self._veto, self._level)
+            probabilities = np.where(loud, calibrated(product, self._veto), 0.0)
+        n_samples, hop = self._sound.n_samples, self.hop_samples
+        return DetectorWindows(
+            start_samples=steps.start_samples,
+            end_samples=steps.end_samples,
+            scores=steps.scores,
+            level_dbfs=steps.level_dbfs,
+            scored=loud,
+            fused=np.asarray(product, np.float32),
+            probabilities=np.asarray(probabilities, np.float32),
+            shown_samples=steps.start_samples,
+            known_samples=n_samples if n_given is None else (n_given + 1) * hop - 1,
+            settled_samples=n_samples if n_given is None else n_given * hop,
+            tags=tags,
+        )
+
+    def _heard_lately(self, steps: Steps, tags: TagWindows, veto: VetoConfig) -> np.ndarray:
+        """Largest cry score of the tagger in the past of each step, and in its look-ahead."""
+        ends = np.concatenate([self._tag_ends, tags.end_samples])
+        cry = np.concatenate([self._tag_cry, tags.scores[:, 0]])
+        past = steps.end_samples - round(veto.live_seconds * SAMPLE_RATE_HZ)
+        first = np.searchsorted(ends, past, side="right")
+        last = np.searchsorted(ends, steps.end_samples + self._lookahead, side="right")
+        heard = [cry[a:b].max(initial=0.0) for a, b in zip(first, last, strict=True)]
+        n_past = int(first[-1]) if len(first) else 0
+        self._tag_ends, self._tag_cry = ends[n_past:], cry[n_past:]
+        return np.array(heard, np.float32)

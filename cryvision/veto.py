@@ -1,0 +1,178 @@
+"""The veto: an event of the edges stands only where the tagger hears crying."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from cryvision.config import SAMPLE_RATE_HZ, VETO_LEVELS, VetoConfig
+from cryvision.errors import ConfigError
+from cryvision.result import Event
+from cryvision.tags import HEARD, SILENCE_TAG
+
+NOT_CRYING = "not crying"
+"""Why a candidate was rejected at which nothing else was heard either."""
+
+NAMED_REJECTED = 0.25
+"""Score from which on the strongest other tag names what was heard in place of crying."""
+
+CERTAIN = 1e-4
+"""Products are kept this far from 0 and 1, where a logit would make much of their rounding."""
+
+Numbers = TypeVar("Numbers", float, np.ndarray)
+
+
+def check_veto(level: str) -> str:
+    """Give the level back, or refuse an unknown one with ConfigError."""
+    if level not in VETO_LEVELS:
+        raise ConfigError(f"veto must be one of {', '.join(VETO_LEVELS)}; got {level!r}")
+    return level
+
+
+def fused(scores: Numbers, heard: Numbers, veto: VetoConfig, level: str) -> Numbers:
+    """Multiply scores of the edges by how far the tagger hears crying.
+
+    Parameters
+    ----------
+    scores : float or ndarray
+        Of the edges, 0 to 1.
+    heard : float or ndarray
+        The tagger's largest score of crying beside each.
+    veto : VetoConfig
+    level : {"normal", "strict"}
+    """
+    return scores * np.minimum(1.0, heard / veto.live(level))
+
+
+def calibrated(product: Numbers, veto: VetoConfig) -> Numbers:
+    """Turn fused scores into probabilities."""
+    inside = np.clip(product, CERTAIN, 1 - CERTAIN)
+    logits = np.log(inside / (1 - inside)) / veto.temperature + veto.bias
+    return 1 / (1 + np.exp(-logits))
+
+
+@dataclass
+class _Candidate:
+    """An event that waits for its verdict; times in samples."""
+
+    event: Event
+    onset: int
+    at_until: int
+    near_from: int
+    near_until: int
+    loudest_at: np.ndarray
+    near: float = 0.0
+    stands: bool | None = None
+
+    def hear(self, end: int, scores: np.ndarray) -> None:
+        """Take a window of the tagger that ends at a sample."""
+        if self.onset <= end <= self.at_until:
+            self.loudest_at = np.maximum(self.loudest_at, scores)
+        if self.near_from <= end <= self.near_until:
+            self.near = max(self.near, float(scores[0]))
+
+    @property
+    def at(self) -> float:
+        """Largest score of crying in the windows at the event."""
+        return float(self.loudest_at[0])
+
+
+class EventJudge:
+    """Decides which candidates stand, each as soon as it can be known.
+
+    Parameters
+    ----------
+    tags : sequence of str
+        What the tagger tells apart, crying first; none without a tagger.
+    veto : VetoConfig or None
+    level : {"off", "normal", "strict"}
+        With ``off``, and without a veto, every candidate stands.
+
+    Attributes
+    ----------
+    rejected : list of Event
+        Candidates so far that do not stand, in order of onset.
+    """
+
+    def __init__(self, tags: Sequence[str], veto: VetoConfig | None, level: str) -> None:
+        self._tags = tuple(tags)
+        self._veto = VetoConfig() if veto is None else veto
+        self._level = check_veto(level) if veto is not None else VETO_LEVELS[0]
+        self._others = [i for i, tag in enumerate(tags) if i and tag != SILENCE_TAG]
+        self._heard: deque[tuple[int, np.ndarray]] = deque()
+        self._waiting: deque[_Candidate] = deque()
+        self.rejected: list[Event] = []
+
+    def hear(self, end: int, scores: np.ndarray) -> list[Event]:
+        """Take the tagger's next window, which ends at a sample; give what stands because of it."""
+        self._heard.append((end, scores))
+        for candidate in self._waiting:
+            if candidate.stands is None:
+                candidate.hear(end, scores)
+                self._decide(candidate, end)
+        return self._decided()
+
+    def add(self, event: Event) -> list[Event]:
+        """Take the next candidate; give what stands, in order of onset."""
+        onset, offset = (round(t * SAMPLE_RATE_HZ) for t in (event.onset_s, event.offset_s))
+        after = round(self._veto.after_seconds * SAMPLE_RATE_HZ)
+        near = self._near_samples
+        silent = np.zeros(max(1, len(self._tags)), np.float32)
+        candidate = _Candidate(event, onset, offset + after, onset - near, offset + near, silent)
+        for end, scores in self._heard:
+            candidate.hear(end, scores)
+        self._decide(candidate, self._heard[-1][0] if self._heard else 0)
+        self._waiting.append(candidate)
+        return self._decided()
+
+    def forget(self, before: int) -> None:
+        """Forget windows that no candidate with an onset from this sample on can ask for."""
+        while self._heard and self._heard[0][0] < before - self._near_samples:
+            self._heard.popleft()
+
+    def finish(self) -> list[Event]:
+        """Decide what is left at the end of the stream; give what stands."""
+        for candidate in self._waiting:
+            candidate.stands = bool(candidate.stands)
+        return self._decided()
+
+    @property
+    def _near_samples(self) -> int:
+        return round(self._veto.near_seconds * SAMPLE_RATE_HZ)
+
+    def _decide(self, candidate: _Candidate, now: int) -> None:
+        heard_at = candidate.at >= self._veto.at(self._level)
+        if heard_at and candidate.near >= self._veto.near(self._level):
+            candidate.stands = True
+        elif now > candidate.near_until or (now > candidate.at_until and not heard_at):
+            candidate.stands = False
+
+    def _decided(self) -> list[Event]:
+        """Take the candidates that need not wait for an earlier one; give those that stand."""
+        standing = []
+        while self._waiting and self._waiting[0].stands is not None:
+            candidate = self._waiting.popleft()
+            event = self._described(candidate)
+            if candidate.stands:
+                standing.append(event)
+            else:
+                self.rejected.append(replace(event, rejected=event.other_tag or NOT_CRYING))
+        return standing
+
+    def _described(self, candidate: _Candidate) -> Event:
+        """Give an event its confidence, and what was heard at it beside crying."""
+        event = candidate.event
+        if self._level != VETO_LEVELS[0]:
+            product = fused(event.confidence, candidate.at, self._veto, self._level)
+            event = replace(event, confidence=float(calibrated(product, self._veto)))
+        if not self._others:
+            return event
+        loudest = max(self._others, key=lambda i: candidate.loudest_at[i])
+        score = float(candidate.loudest_at[loudest])
+        if score < (HEARD if candidate.stands else NAMED_REJECTED):
+            return event
+        return replace(event, other_tag=self._tags[loudest], other_tag_score=score)
