@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,9 +48,8 @@ class FrameSpan:
         span = cls(detector.logmel, None if tagger is None else tagger.logmel)
         if span.tagger is None:
             return span
-        own = {"window_frames": 0, "hop_frames": 0, "lookahead_frames": 0, "relative": False}
-        spectral = [{**dataclasses.asdict(config), **own} for config in (span.edges, span.tagger)]
-        if spectral[0] != spectral[1] or span.tagger.hop_frames % span.edges.hop_frames:
+        edges, tags = span.edges, span.tagger
+        if edges.spectral != tags.spectral or tags.hop_frames % edges.hop_frames:
             raise ConfigError(
                 f"the parts {detector.name} and {getattr(tagger, 'name', '')} can be one file only "
                 "if they take the same frames and the tagger's hop is a multiple of the edges'"
@@ -84,7 +82,7 @@ class FrameSpan:
 
     def frames_of(self, config: LogMelConfig) -> slice:
         """Give what the frame network or the tagger, by its settings, takes of the span."""
-        if config is self.tagger:
+        if self.tagger is not None and config == self.tagger:
             return slice(self.n_frames - config.window_frames, self.n_frames)
         end = self.n_frames - self._n_unused
         return slice(end - self._n_edges_frames, end)

@@ -25,6 +25,7 @@ from cryvision.export.graph import (
 )
 from cryvision.export.parity import check_outputs, scaled_differences
 from cryvision.inputs import audio, logmel
+from cryvision.tags import HEARD
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -40,9 +41,6 @@ INTERPRETED_TOLERANCE = 1e-3
 
 PACKAGE_TOLERANCE = 1e-3
 """Largest difference in float32 from the package's own features, which it computes in float64."""
-
-HEARD = 0.5
-"""Score from which a tag counts as heard."""
 
 NEAR_TIE = 0.02
 """Two labels closer than this may change places when weights are rounded to float16."""

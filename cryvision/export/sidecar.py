@@ -22,12 +22,13 @@ from cryvision.export.graph import (
     WAVEFORM,
     Graph,
 )
-from cryvision.export.proof import HEARD
 from cryvision.inputs.logmel import reach_samples
 from cryvision.labelling import NOT_SURE, has_skill
 from cryvision.result import BOUT_GAP_SECONDS
 from cryvision.scoring import MIN_CRY_SHARE
 from cryvision.smoothing import RollingPrediction
+from cryvision.tags import HEARD
+from cryvision.veto import CERTAIN, NAMED_REJECTED
 
 FORMAT_VERSION = 2
 """Version 2 adds edges and tagger: ``tagger``, ``veto``, ``bouts``, another ``detector``."""
@@ -211,8 +212,10 @@ def _tagger(graph: Graph) -> dict[str, Any] | None:
         "heard": HEARD,
         "window_samples": config.window_frames * config.frame_samples,
         "hop_samples": config.hop_samples,
-        "windows": "The window of call k ends at sample k * call_samples. Where tags_level_dbfs "
-        "is below the gate's min_level_dbfs, all tags count as 0 but silence, which counts as 1.",
+        "windows": "The window of call k ends at sample k * call_samples. A sound that ends "
+        "between two has one window more: a call with the span's last frame at the end of the "
+        "sound. Where tags_level_dbfs is below the gate's min_level_dbfs, all tags count as 0 but "
+        "silence, which counts as 1.",
     }
 
 
@@ -232,12 +235,15 @@ def _veto(bundle: Bundle, graph: Graph) -> dict[str, Any] | None:
         **{name: getattr(veto, name) for name in kept},
         "events": "An event stands if the largest score of cry reaches `at` in a window that ends "
         "from its onset to after_seconds behind its offset, and `near` in one that ends from "
-        "near_seconds before its onset to near_seconds behind its offset.",
+        "near_seconds before its onset to near_seconds behind its offset. What does not stand is "
+        "named by the largest other tag `at` it, from named_from on.",
+        "named_from": NAMED_REJECTED,
+        "certain": CERTAIN,
         "fusion": "A step's fused score is its cry_edges * min(1, live_tag / live), live_tag the "
         "largest score of cry in the windows that end later than live_seconds before the step's "
         "end and no later than lookahead_samples behind it. Calibrated it is sigmoid(logit(score) "
-        "/ temperature + bias), and the same of an event's mean cry_edges * min(1, largest score "
-        "of cry `at` the event / live) is its confidence.",
+        "/ temperature + bias), the score kept `certain` from 0 and 1; the same of an event's mean "
+        "cry_edges * min(1, largest score of cry `at` the event / live) is its confidence.",
     }
 
 

@@ -13,6 +13,7 @@ from bundles import BUNDLE_V1
 from cryvision import bundle
 from cryvision.config import FaceConfig, GateConfig, LogMelConfig, SoundConfig, VetoConfig
 from cryvision.export import windows
+from cryvision.export.onnx import part_files
 from cryvision.export.report import ExportReport
 from cryvision.inputs.audio import n_features, sound_feature
 from cryvision.inputs.logmel import log_mel, model_input
@@ -218,17 +219,26 @@ def build_ensemble(names: list[str], outputs: list[np.ndarray]) -> Any:
 Settings = SoundConfig | FaceConfig | LogMelConfig | None
 
 
-def save(folder: Path, models: dict[str, tuple[str, Settings, Any]]) -> bundle.Bundle:
+def save(
+    folder: Path,
+    models: dict[str, tuple[str, Settings, Any]],
+    samples: dict[str, np.ndarray] | None = None,
+) -> bundle.Bundle:
     """Save models by name, each with its kind and the settings of its feature, as a bundle.
 
-    Exports start from the Keras originals: to be quick, an ONNX copy of another model stands in.
+    Exports start from the Keras originals: to be quick, an ONNX copy of another model stands in,
+    unless there are inputs of each part to make one of its own with.
     """
     parts, files = [], {}
     with tempfile.TemporaryDirectory() as ready:
         for name, (kind, settings, model) in models.items():
-            original = Path(ready, f"{name}.keras")
-            model.save(original)
-            files[name] = {"keras": original, "onnx": BUNDLE_V1 / "detector.onnx"}
+            if samples is not None:
+                inputs = {model.inputs[0].name: samples[name][:4]}
+                files[name], _ = part_files(model, Path(ready), name, inputs)
+            else:
+                original = Path(ready, f"{name}.keras")
+                model.save(original)
+                files[name] = {"keras": original, "onnx": BUNDLE_V1 / "detector.onnx"}
             parts.append(_part(name, kind, settings, model))
         tagged = any(part.kind == "tagger" for part in parts)
         return bundle.save(
@@ -269,6 +279,7 @@ def make_frame_bundle(folder: Path) -> bundle.Bundle:
             "tagger": ("tagger", CONTEXT, build_tagger()),
             "mfcc-dnn": ("branch", MFCC, build_statistics_branch(MFCC)),
         },
+        {"edges": frames(EDGES), "tagger": frames(CONTEXT), "mfcc-dnn": features(MFCC)},
     )
 
 
