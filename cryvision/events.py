@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class EventStream:
             found += self._hear_until(end + lookahead)
             # A last step that the end of the sound cuts short starts where any other would.
             closed = self._follower.push((start + span) / SAMPLE_RATE_HZ, score, level)
-            found += [standing for event in closed for standing in self._judge.add(event)]
+            found += self._add(closed)
             onset_s = self._follower.onset_s
             self._judge.forget(start if onset_s is None else round(onset_s * SAMPLE_RATE_HZ))
         return found
@@ -73,9 +74,17 @@ class EventStream:
         found = self.push(windows)
         while self._tagged:
             found += self._judge.hear(*self._tagged.popleft())
-        for event in self._follower.finish(end_s):
-            found += self._judge.add(event)
+        found += self._add(self._follower.finish(end_s))
         return found + self._judge.finish()
+
+    def _add(self, closed: list[Event]) -> list[Event]:
+        found: list[Event] = []
+        for event in closed:
+            # Seconds less a latency are a little off the sample that is meant.
+            onset, offset = (round(t * SAMPLE_RATE_HZ) for t in (event.onset_s, event.offset_s))
+            exact = replace(event, onset_s=onset / SAMPLE_RATE_HZ, offset_s=offset / SAMPLE_RATE_HZ)
+            found += self._judge.add(exact)
+        return found
 
     def _hear_until(self, sample: int) -> list[Event]:
         found: list[Event] = []

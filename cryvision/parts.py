@@ -87,9 +87,9 @@ def parse_part(entry: Any, earlier: Mapping[str, Part], version: int, where: str
     BundleError
         On fields that are missing, unknown, of the wrong type or contradict each other.
     """
-    absent: dict[str, Any] = {"face": None}
+    absent: dict[str, Any] = {}
     if version == 1:
-        absent |= {"logmel": None, "tags": []}
+        absent = {"face": None, "logmel": None, "tags": []}
         for name in ("logmel", "tags"):
             if isinstance(entry, dict) and name in entry:
                 raise BundleError(f"{where}: there is no field {name!r} in a bundle of version 1")

@@ -102,6 +102,41 @@ class TestGate:
         assert said == at_once.crying(ends).tolist()
 
 
+class TestLookahead:
+    """A detector that looks 0.4 s ahead, which is two of its windows."""
+
+    LOOKAHEAD_SAMPLES = 2 * HOP_SAMPLES
+
+    def test_only_what_is_known_by_the_end_of_the_window_counts(self) -> None:
+        for scores, crying in (([0, 1, 1, 0, 0], True), ([0, 0, 1, 1, 1], False)):
+            gate = CryGate(0.5, WINDOW_SAMPLES, self.LOOKAHEAD_SAMPLES)
+            gate.push(windows(scores))
+            assert gate.crying(np.array([WINDOW_SAMPLES])).tolist() == [crying]
+
+    def test_a_window_waits_for_what_counts_for_it_and_for_no_more(self) -> None:
+        samples = glides(3.0)
+        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES, self.LOOKAHEAD_SAMPLES))
+        # Known until 1.2 s: enough for the windows that end by 1.6 s.
+        first = sound.push(samples, windows([1.0] * 6))
+        np.testing.assert_array_equal(first.end_samples, 16_000 + 3_200 * np.arange(4))
+        assert first.settled_samples == 16_000 + 4 * 3_200
+        second = sound.push(np.empty(0, np.float32), windows([0.0] * 9, 7 * HOP_SAMPLES))
+        np.testing.assert_array_equal(second.end_samples, 28_800 + 3_200 * np.arange(7))
+        assert second.settled_samples == len(samples)
+        crying = np.concatenate([first.crying, second.crying])
+        # Of the window that ends at 2.2 s one of the three that count is crying.
+        np.testing.assert_array_equal(crying, [True] * 5 + [False] * 6)
+        for name, config in REASON_SOUNDS.items():
+            found = np.concatenate([first.inputs[name], second.inputs[name]])
+            ungated = sound_windows(samples, config).inputs
+            np.testing.assert_array_equal(found, ungated[crying])
+
+    def test_at_the_end_nothing_waits_any_more(self) -> None:
+        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))
+        assert len(sound.push(glides(3.0), None).end_samples) == 0
+        assert len(sound.finish(windows([1.0] * 15)).end_samples) == 11
+
+
 class TestGatedSound:
     def test_without_a_gate_every_window_passes(self) -> None:
         sound = GatedSound(REASON_SOUNDS, None)

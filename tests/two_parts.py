@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bundles import save_tiny
+from bundles import REASONS, reasons_bundle, save_tiny
 
 from cryvision import bundle
 from cryvision.config import GateConfig, LogMelConfig, VetoConfig
@@ -137,3 +137,26 @@ def build_tagger() -> keras.Model:
         weights[-CONTEXT.hop_frames :, band(tag), index] = 3 / CONTEXT.hop_frames
     heard.set_weights([weights, np.array([-3.0, -3.0, -3.0, -9.0], np.float32)])
     return model
+
+
+def reasons_behind_two_parts(places: pytest.TempPathFactory) -> bundle.Bundle:
+    """Edges and tagger, and behind them the reasons of `bundles.reasons_bundle`."""
+    folder = places.getbasetemp() / "two-parts-and-reasons"
+    if not folder.exists():
+        hearing, reasons = two_part_bundle(places), reasons_bundle(places)
+        branches = [part for part in reasons.parts if part.kind != "detector"]
+        with tempfile.TemporaryDirectory() as ready:
+            models = {part.name: hearing.copy_files(part, Path(ready)) for part in hearing.parts}
+            models |= {part.name: reasons.copy_files(part, Path(ready)) for part in branches}
+            save_tiny(
+                folder,
+                {},
+                {},
+                labels=REASONS,
+                parts=[*hearing.parts, *branches],
+                models=models,
+                gate=hearing.gate,
+                veto=hearing.veto,
+                skill=[],
+            )
+    return bundle.Bundle.load(folder)

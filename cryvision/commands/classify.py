@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,15 @@ from cryvision.errors import ConfigError, MediaError
 
 if TYPE_CHECKING:
     from cryvision.bundle import Bundle
-    from cryvision.result import Classification
 
 FORMATS = ("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "png", "mp4")
 """As in `cryvision.outputs.FORMATS`, which would take time to import."""
+
+VETO_LEVELS = ("off", "normal", "strict")
+"""As in `cryvision.config`, for the same reason."""
+
+BOUT_GAP_SECONDS = 0.5
+"""As in `cryvision.result`, for the same reason."""
 
 
 def add(commands: Any) -> None:
@@ -48,7 +54,32 @@ def add(commands: Any) -> None:
         "--out", metavar="DIR", help="folder for --formats (default: the current one)"
     )
     add_decision_options(parser)
+    add_event_options(parser)
+    parser.add_argument(
+        "--show-rejected",
+        action="store_true",
+        help="also show the candidates that the tagger did not hear as crying, and what it heard "
+        "(default: in JSON alone)",
+    )
     parser.set_defaults(run=run)
+
+
+def add_event_options(parser: Any) -> None:
+    """Give a command the options that say which events stand, and what makes a bout."""
+    parser.add_argument(
+        "--veto",
+        choices=VETO_LEVELS,
+        default="normal",
+        help="how much the tagger must hear of crying for an event to stand: off keeps crying "
+        "under noise, and more that is none; strict drops more of both (default: normal)",
+    )
+    parser.add_argument(
+        "--bout-gap",
+        type=_gap_seconds,
+        default=BOUT_GAP_SECONDS,
+        metavar="SECONDS",
+        help="events less than this far apart make one bout (default: %(default)g)",
+    )
 
 
 def add_decision_options(parser: Any) -> None:
@@ -83,6 +114,16 @@ def add_decision_options(parser: Any) -> None:
         help="blur the faces that are found in the video of --formats mp4; one that is missed "
         "stays visible, so watch a video before you show it",
     )
+
+
+def _gap_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"must be seconds, 0 or more; got {text!r}")
+    return seconds
 
 
 def _formats(text: str) -> list[str]:
@@ -144,22 +185,21 @@ def _one(
             smooth_seconds=options.smooth,
             label_policy=options.label_policy,
             require_face=options.require_face,
+            veto=options.veto,
+            bout_gap_s=options.bout_gap,
             progress=progress,
         )
+    shown = {"show_rejected": True} if options.show_rejected else {}
     if formats:
         from cryvision.outputs.files import write
 
-        for written in write(result, options.out or ".", formats, stem):
+        for written in write(result, options.out or ".", formats, stem, **shown):
             log(f"wrote {written}")
-    _print_result(result, options.json)
-
-
-def _print_result(result: Classification, as_json: bool) -> None:
-    if as_json:
+    if options.json:
         from cryvision.outputs.tables import to_record
 
         show(json.dumps(to_record(result), allow_nan=False))
     else:
         from cryvision.outputs.text import describe
 
-        show(describe(result) + "\n")
+        show(describe(result, **shown) + "\n")

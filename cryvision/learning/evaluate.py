@@ -281,7 +281,7 @@ def _unit(unit: Measured, heard: Heard, bundle: Bundle, subjects: str) -> dict[s
     entry = skill_entry(
         unit,
         classes,
-        part=next(p.name for p in reversed(bundle.parts) if p.kind != "detector"),
+        part=next(p.name for p in reversed(bundle.parts) if p.kind in ("branch", "ensemble")),
         modalities=sorted(heard.modalities),
         protocol="one bundle, all clips",
         subjects=subjects,

@@ -55,7 +55,7 @@ def save_stack(
     corpus : str
         Name of what it was trained on.
     gate : Bundle or None
-        Whose detector, gate and skill of the detector the new bundle carries.
+        Whose detector and tagger the new bundle carries, with their gate, veto and skill.
     **facts
         More of what `cryvision.bundle.save` takes, or other values for it: ``name``, ``sources``,
         ``command``, ``notes``, ``texts``.
@@ -65,10 +65,11 @@ def save_stack(
         sources = [{"name": corpus, "licence": "the owner's", "url": "", "changes": "none"}]
         carried: list[dict[str, Any]] = []
         if gate is not None:
-            detector = _detector(gate)
-            models[detector.name] = gate.copy_files(detector, Path(folder))
-            parts.insert(0, detector)
-            carried = [entry for entry in gate.skill if entry["part"] == detector.name]
+            hearing = _hearing(gate)
+            models |= {part.name: gate.copy_files(part, Path(folder)) for part in hearing}
+            parts = [*hearing, *parts]
+            names = [part.name for part in hearing]
+            carried = [entry for entry in gate.skill if entry["part"] in names]
             sources = [*gate.sources, *sources]
         return bundles.save(
             out,
@@ -76,6 +77,7 @@ def save_stack(
             parts=parts,
             models=models,
             gate=None if gate is None else gate.gate,
+            veto=None if gate is None else gate.veto,
             smooth_seconds=SMOOTH_SECONDS if gate is None else gate.smooth_seconds,
             skill=[*carried, *skill],
             seed=seed,
@@ -89,11 +91,11 @@ def save_stack(
         )
 
 
-def _detector(gate: Bundle) -> Part:
-    part = gate.detector
-    if part is None:
+def _hearing(gate: Bundle) -> list[Part]:
+    """Detector and tagger of a bundle, which the tagger may be missing from."""
+    if gate.detector is None:
         raise ConfigError(f"the gate must be a bundle with a detector; {gate.folder} has none")
-    return part
+    return [part for part in (gate.detector, gate.tagger) if part is not None]
 
 
 def _stack_parts(

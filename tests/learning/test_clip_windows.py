@@ -8,9 +8,11 @@ from pathlib import Path
 import lab
 import numpy as np
 import pytest
+import two_parts
 from bundles import REASON_SOUNDS, glides, reasons_bundle
 
 from cryvision.bundle import Bundle
+from cryvision.classifier import classify
 from cryvision.detector import CryDetector
 from cryvision.errors import CryvisionError
 from cryvision.inputs.features import sound_windows
@@ -79,6 +81,27 @@ def test_the_windows_are_those_that_classifying_gives_reasons_for(
         padded = sound_windows(read_sound(clips[1].path), config).inputs
         np.testing.assert_allclose(
             values[-1:].astype(np.float32), padded, rtol=HALF_PRECISION, atol=PIECES_DB
+        )
+
+
+def test_of_two_parts_the_windows_are_those_that_the_tagger_leaves(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    gate = two_parts.reasons_behind_two_parts(tmp_path_factory)
+    sound = two_parts.tones(6.0, edges=[(0.5, 2.6), (3.5, 5.5)], cry=[(0.6, 2)], music=[(3.5, 5)])
+    clip = LabelledClip(lab.write_wav(tmp_path / "a.wav", sound), "tired", "a baby", "manifest")
+    samples, _ = crying_windows([clip], LABELS, REASON_SOUNDS, gate)
+    heard = read_sound(clip.path)
+    timeline = classify(clip.path, gate).timeline
+    config = REASON_SOUNDS["mfcc"]
+    ends = np.arange(config.window_samples, len(heard), config.hop_samples)
+    crying = np.isfinite(timeline["hungry"][-(-ends * 30 // 16_000)])
+    assert 0 < crying.sum() < len(crying) / 2
+    assert len(samples) == crying.sum()
+    for name, settings in REASON_SOUNDS.items():
+        expected = sound_windows(heard, settings).inputs[: len(ends)][crying]
+        np.testing.assert_allclose(
+            samples.features[name].astype(np.float32), expected, rtol=HALF_PRECISION, atol=PIECES_DB
         )
 
 
