@@ -76,7 +76,8 @@ ALLOWED: dict[str, set[str]] = {
         ),
     },
     "export": {
-        *("bundle", "inputs", "labelling", "models", "runtime", "scoring", "smoothing", "staging"),
+        *("bundle", "inputs", "labelling", "models", "parts", "result", "runtime", "scoring"),
+        *("smoothing", "staging", "tags", "veto"),
     },
     "models": set(),
     "inputs": {"download", "staging", "models", "runtime", "untrusted"},
