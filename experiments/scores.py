@@ -15,14 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import probes
-import teacher
-from pool import TAG_WINDOW, Library, _added, cell_of, kept_out, library, tag_logits
+from pool import Library, _added, cell_of, kept_out, library
 from record import say
 from rules import Scored
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inputs.augment import add_noise
-from cryvision.inputs.logmel import SILENCE, Frames, level_dbfs, log_mel, model_input
+from cryvision.inputs.logmel import SILENCE, level_dbfs, log_mel, model_input
 from cryvision.learning.pieces import padded
 from cryvision.learning.windows import LabelledSound
 from cryvision.models.frame_network import EDGES
@@ -60,8 +59,8 @@ class Networks:
     def __init__(self, edges: Path, tagger: Path) -> None:
         self.edges, self.tagger = onnx_of(edges), onnx_of(tagger)
 
-    def score(self, sound: LabelledSound, frames: Frames | None = None) -> Scored:
-        frames = log_mel(sound.samples, EDGES) if frames is None else frames
+    def score(self, sound: LabelledSound) -> Scored:
+        frames = log_mel(sound.samples, EDGES)
         n_steps = -(-len(frames) // 2)
         power = np.pad(frames.mean_square, (0, 2 * n_steps - len(frames))).reshape(-1, 2).mean(1)
         bare = LabelledSound(np.empty(0, np.float32), sound.cry, sound.subject, sound.source,
@@ -143,16 +142,6 @@ def altered(sound: LabelledSound) -> dict[str, np.ndarray]:
     return copies
 
 
-def teacher_tags(sounds: list[LabelledSound], taught: teacher.Teacher) -> list[np.ndarray]:
-    """Logits of the teacher's tags on windows that lie wholly within each clip."""
-    found = []
-    for sound in sounds:
-        ends = range(TAG_WINDOW, len(sound.samples) + 1, CONTEXT.hop_samples * 4)
-        mels = [teacher.log_mel(sound.samples[e - TAG_WINDOW : e])[: taught.n_frames] for e in ends]
-        found.append(tag_logits(taught.logits(np.stack(mels))) if mels else np.empty((0, 10), "f4"))
-    return found
-
-
 def main() -> None:
     pool, models, out = map(Path, sys.argv[1:4])
     only = sys.argv[4:]
@@ -160,9 +149,6 @@ def main() -> None:
     found = library(pool)
     sounds = [*found.cry, *found.other, *talk_over_music(found)]
     started = time.time()
-    frames = [log_mel(sound.samples, EDGES) for sound in sounds]
-    say(f"{len(sounds)} clips, {sum(len(f) for f in frames) / 50 / 3600:.2f} h, frames in "
-        f"{time.time() - started:.0f} s")  # fmt: skip
     jobs = {
         f"{d}-{f}": (f"{d}-{f}-{N_FOLDS}", f"{d}-{f}-{N_FOLDS}")
         for d in DIVISIONS
@@ -180,7 +166,7 @@ def main() -> None:
             division, fold = map(int, name.split("-"))
             out_cells = kept_out(division, fold)
             judged = [i for i, s in enumerate(sounds) if out_cells[cell_of(s.subject)]]
-        scored = [networks.score(sounds[i], frames[i]) for i in judged]
+        scored = [networks.score(sounds[i]) for i in judged]
         if name.startswith("0-"):
             for one, i in zip(scored, judged, strict=True):
                 if sounds[i].source == "donateacry":
