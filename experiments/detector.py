@@ -362,6 +362,9 @@ def on_esc10(rows: dict[str, list[Any]]) -> dict[str, Any]:
         figures[name] = {
             "crying clips with an event": float(any_event[cry].mean()),
             "other clips with an event": float(any_event[~cry].mean()),
+            "f1 of clips with an event": ev.precision_recall_f1(
+                cry.astype(int), any_event.astype(int)
+            ).f1,
         }
     return figures
 
@@ -463,6 +466,9 @@ def without_corpora(scores: Path, rules: Rules) -> dict[str, Any]:
     """Judge each corpus by networks that never met it, with the rules that ship."""
     figures: dict[str, Any] = {}
     for corpus in ("donateacry", "esc10", "other-sounds"):
+        if not (scores / f"without-{corpus}.pickle").exists():
+            say(f"nothing was scored without {corpus}")
+            continue
         clips = pickle.loads((scores / f"without-{corpus}.pickle").read_bytes())
         rows = judge_fold(clips, rules)
         if corpus == "donateacry":

@@ -157,9 +157,11 @@ def main() -> None:
     jobs |= {f"without-{c}": (f"without-{c}",) * 2 for c in ("donateacry", "esc10", "other-sounds")}
     for name, (edges, tagger) in jobs.items():
         target = out / f"{name}.pickle"
-        if target.exists() or (only and name not in only):
+        files = models / f"edges-{edges}.keras", models / f"tagger-{tagger}.keras"
+        missing = not all(file.exists() and file.stat().st_size for file in files)
+        if target.exists() or missing or (only and name not in only):
             continue
-        networks = Networks(models / f"edges-{edges}.keras", models / f"tagger-{tagger}.keras")
+        networks = Networks(*files)
         if name.startswith("without"):
             judged = [i for i, s in enumerate(sounds) if _corpus(s) == name.split("-", 1)[1]]
         else:
