@@ -42,14 +42,12 @@ BUNDLES = Path(GATE_FOLDER).parent
 
 GATE_CALIBRATION = Calibration(temperature=1.0, bias=0.0, threshold=0.5)
 """The gate has met no phone, so nothing about it is fitted to phones: its edges are taken at their
-word."""
-
-GATE_VETO = VetoConfig(normal_at=0.28, normal_near=0.5, normal_live=0.28)
-"""The teacher's probability of a crying baby of 0.02 at an event, and of 0.05 near it."""
+word, and without a tagger: it is asked about clips of crying alone."""
 
 
 def assembled(
-    models: Path, names: tuple[str, str], out: Path, calibration: Calibration, veto: VetoConfig,
+    models: Path, names: tuple[str, str | None], out: Path, calibration: Calibration,
+    veto: VetoConfig | None,
     frames: np.ndarray, skill: list[dict[str, Any]], sources: list[dict[str, str]], words: str,
 ) -> Bundle:  # fmt: skip
     """Put edges and a tagger together as a bundle."""
@@ -59,7 +57,8 @@ def assembled(
 
     calibration_layer_class()
     edges, tagger = (
-        keras.saving.load_model(models / f"{name}.keras", compile=False) for name in names
+        name and keras.saving.load_model(models / f"{name}.keras", compile=False)
+        for name in names
     )
     return save_detector(
         edges, calibration, frames, out, tagger=tagger, veto=veto, name=out.name, skill=skill,
@@ -160,8 +159,8 @@ def main() -> None:
     words = notice(recordings.data_folder() / "other-sounds" / "sounds.csv")
     unmet = [source for source in SOURCES if "donateacry" not in source["name"]]
     gate = assembled(
-        models, ("edges-without-donateacry", "tagger-without-donateacry"), BUNDLES / "gate",
-        GATE_CALIBRATION, GATE_VETO, frames, [], unmet, words,
+        models, ("edges-without-donateacry", None), BUNDLES / "gate",
+        GATE_CALIBRATION, None, frames, [], unmet, words,
     )  # fmt: skip
     say("gate")
     with tempfile.TemporaryDirectory() as folder:
