@@ -18,6 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from cryvision.errors import BundleError
+from cryvision.onnx_check import check_onnx
+
+__all__ = [
+    *("MAX_UNPACKED_BYTES", "Files", "check_keras", "check_name", "check_not_pickle"),
+    "check_onnx",
+]
 
 MAX_UNPACKED_BYTES = 200_000_000
 """A bundle, and each model in it, is at most this large once unpacked."""
@@ -69,8 +75,6 @@ OWN_LAYERS = {"Calibration": ("cryvision.models.calibration", "cryvision>Calibra
 
 KERAS_VALUES = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__slice__"})
 """Marks with which Keras stores plain values."""
-
-ONNX_DOMAINS = frozenset({b"", b"ai.onnx", b"ai.onnx.ml"})
 
 
 class Files:
@@ -219,99 +223,6 @@ def _check_keras_object(item: dict[str, Any], where: str) -> None:
             f"{where}: objects from outside Keras are refused; got {kind!r:.80} of module "
             f"{module!r:.80}, registered as {registered!r:.80}"
         )
-
-
-def check_onnx(data: bytes, where: str) -> None:
-    """Refuse an ONNX file that reaches outside itself or outside the standard operators.
-
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    where : str
-        What to name in an error.
-
-    Raises
-    ------
-    BundleError
-        On weights kept in other files, operators of custom domains, functions or training steps
-        of its own, or bytes that are not an ONNX model.
-    """
-    try:
-        _check_onnx_messages(memoryview(data), where)
-    except (ValueError, TypeError, IndexError) as error:
-        raise BundleError(f"{where}: not an ONNX model") from error
-
-
-# The messages of onnx.proto3 that can hold an operator or a tensor: field number -> message.
-_ONNX_NESTED = {
-    "model": {7: "graph", 8: "opset"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-}
-_ONNX_DOMAIN_FIELD = {"opset": 1, "node": 7}
-
-
-def _check_onnx_messages(model: memoryview, where: str) -> None:
-    """Walk the protobuf messages without recursion, so that no depth of nesting matters."""
-    seen = set()
-    waiting = [("model", model)]
-    while waiting:
-        kind, message = waiting.pop()
-        seen.add(kind)
-        nested = _ONNX_NESTED.get(kind, {})
-        for number, value in _fields(message):
-            if number in nested:
-                if isinstance(value, int):
-                    raise ValueError("a message was expected")
-                waiting.append((nested[number], value))
-            elif number == _ONNX_DOMAIN_FIELD.get(kind) and value not in ONNX_DOMAINS:
-                domain = bytes(value).decode("utf-8", "replace")
-                raise BundleError(
-                    f"{where}: only standard ONNX operators are run; got {domain!r:.80}"
-                )
-            elif kind == "model" and number in (20, 25):
-                raise BundleError(f"{where}: an ONNX model must not bring functions of its own")
-            elif kind == "tensor" and (number == 13 or (number == 14 and value != 0)):
-                raise BundleError(f"{where}: an ONNX model must hold its weights itself")
-    if not {"graph", "opset"} <= seen:
-        raise ValueError("no graph")
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield field number and value of one protobuf message: an int, or the bytes of the rest."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        wire = key & 7
-        if wire == 0:
-            value, at = _varint(message, at)
-            yield key >> 3, value
-            continue
-        if wire == 2:
-            size, at = _varint(message, at)
-        elif wire in (1, 5):
-            size = 8 if wire == 1 else 4
-        else:
-            raise ValueError("an unknown wire type")
-        if at + size > len(message):
-            raise ValueError("cut short")
-        yield key >> 3, message[at : at + size]
-        at += size
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Read one base-128 integer; give it and the place after it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("an integer of more than 64 bits")
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:

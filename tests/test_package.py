@@ -59,7 +59,8 @@ ALLOWED: dict[str, set[str]] = {
     "inputs": {"download", "staging", "models", "runtime", "untrusted"},
     "result": set(),
     "staging": set(),
-    "untrusted": set(),
+    "untrusted": {"onnx_check"},
+    "onnx_check": set(),
     "config": set(),
     "errors": set(),
 }
