@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +15,9 @@ import numpy as np
 from cryvision.errors import BundleError, ConfigError, MissingDependencyError
 
 RUNTIMES = ("onnx", "keras")
+
+MAX_NUMBERS = 50_000_000
+"""Weights of a Keras model, and outputs of its layers for one item; ResNet-50 has 34 million."""
 
 Dims = tuple[int | None, ...]
 
@@ -142,8 +148,11 @@ class KerasModel:
             copy = Path(folder, "model.keras")  # Keras reads from a path only
             copy.write_bytes(data)
             try:
+                _check_declared(data, path)
                 model = keras.saving.load_model(copy, compile=False, safe_mode=True)
                 inputs, outputs = list(model.inputs), list(model.outputs)
+            except BundleError:
+                raise
             except Exception as error:  # Keras raises any kind on a damaged file
                 raise BundleError(f"{path}: not a Keras model: {_line(error)}") from error
         self.inputs = {i.name: _dims(i.shape) for i in inputs}
@@ -160,6 +169,16 @@ class KerasModel:
             return np.zeros((0, self.n_outputs), np.float32)
         outputs = self.model([batch[name] for name in self.inputs], training=False)
         return np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
+
+
+def _check_declared(data: bytes, path: Path) -> None:
+    """Refuse a Keras model that would fill the memory before its weights are looked for."""
+    from cryvision.models.declared import declared_numbers
+
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        config = json.loads(archive.read("config.json"))
+    if declared_numbers(config) > MAX_NUMBERS:
+        raise BundleError(f"{path}: a model must hold and compute at most {MAX_NUMBERS} numbers")
 
 
 def _batch(inputs: Mapping[str, np.ndarray], wanted: dict[str, Dims]) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cryvision.errors import BundleError
+from cryvision.hdf5_check import check_hdf5
 from cryvision.onnx_check import check_onnx
 
 __all__ = [
@@ -27,6 +28,15 @@ __all__ = [
 
 MAX_UNPACKED_BYTES = 200_000_000
 """A bundle, and each model in it, is at most this large once unpacked."""
+
+MAX_MEMBERS = 1000
+"""Files in a bundle, and members of a zip; a bundle of five models has about fifteen."""
+
+MAX_DIRECTORY_BYTES = 400 * MAX_MEMBERS
+"""Of the list at the end of a zip, which is read into memory as a whole."""
+
+MAX_JSON_BYTES = 10_000_000
+"""JSON takes a hundred times its size in memory at the worst."""
 
 PICKLE_SUFFIXES = frozenset(
     {".pkl", ".pickle", ".p", ".joblib", ".dill", ".npy", ".npz", ".pt", ".pth", ".h5", ".hdf5"}
@@ -76,6 +86,8 @@ OWN_LAYERS = {"Calibration": ("cryvision.models.calibration", "cryvision>Calibra
 KERAS_VALUES = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__slice__"})
 """Marks with which Keras stores plain values."""
 
+_ZIP_END_BYTES, _ZIP64_END_BYTES = 22, 20
+
 
 class Files:
     """The files of a folder or of a zip, by relative name; nothing outside is ever opened.
@@ -105,10 +117,12 @@ class Files:
         """Refuse pickles and too much of anything, whether or not the bundle names it."""
         if self._is_folder:
             total = 0
-            for name, size in _walk(self.path):
+            for n_files, (name, size) in enumerate(_walk(self.path), 1):
                 total += size
                 if total > MAX_UNPACKED_BYTES:
                     raise BundleError(_too_large(str(self.shown), total))
+                if n_files > MAX_MEMBERS:
+                    raise BundleError(f"{self.shown}: must hold at most {MAX_MEMBERS} files")
                 check_not_pickle(name, str(self.shown))
             return
         with _open_zip(self.path, str(self.shown)) as archive:
@@ -158,6 +172,12 @@ def check_not_pickle(name: str, where: str) -> None:
         raise BundleError(f"{where}: a bundle must not hold pickles or raw arrays; got {name!r}")
 
 
+def check_not_too_long(text: bytes, where: str) -> None:
+    """Refuse JSON that would fill the memory once it is read."""
+    if len(text) > MAX_JSON_BYTES:
+        raise BundleError(f"{where}: must be at most {MAX_JSON_BYTES} bytes; got {len(text)}")
+
+
 def check_keras(data: bytes, where: str) -> None:
     """Refuse a ``.keras`` file that holds more than Keras' own layers and ``cryvision``'s.
 
@@ -172,7 +192,8 @@ def check_keras(data: bytes, where: str) -> None:
     ------
     BundleError
         On lambdas, layers that run foreign programs or read files, objects and functions from
-        outside Keras, members that do not belong there, or a damaged file.
+        outside Keras, members that do not belong there, weights that are not all in the file as
+        plain arrays, or a damaged file.
     """
     with _open_zip(io.BytesIO(data), where) as archive:
         for name in archive.namelist():
@@ -182,6 +203,8 @@ def check_keras(data: bytes, where: str) -> None:
                     f"got {name!r}"
                 )
         text = _read_member(archive, "config.json", where)
+        weights = _read_member(archive, "model.weights.h5", where)
+    check_not_too_long(text, f"{where}: config.json")
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -195,6 +218,7 @@ def check_keras(data: bytes, where: str) -> None:
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)
+    check_hdf5(weights, where)
 
 
 def _check_keras_object(item: dict[str, Any], where: str) -> None:
@@ -237,6 +261,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
 def _open_zip(source: Path | io.BytesIO, where: str) -> zipfile.ZipFile:
     """Open a zip and refuse it before anything is unpacked."""
     try:
+        _check_zip_directory(source, where)
         archive = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise BundleError(f"{where}: not a readable zip: {error}") from error
@@ -248,8 +273,28 @@ def _open_zip(source: Path | io.BytesIO, where: str) -> zipfile.ZipFile:
     return archive
 
 
+def _check_zip_directory(source: Path | io.BytesIO, where: str) -> None:
+    """Refuse a list of members that is long, by the record at the end of the file."""
+    if isinstance(source, Path):
+        if not source.is_file():
+            raise BundleError(f"{where}: not a regular file")
+        with source.open("rb") as file:
+            file.seek(max(0, source.stat().st_size - _ZIP64_END_BYTES - _ZIP_END_BYTES))
+            end = file.read()
+    else:
+        end = source.getbuffer()[-_ZIP64_END_BYTES - _ZIP_END_BYTES :].tobytes()
+    record = end[-_ZIP_END_BYTES:]
+    if not record.startswith(b"PK\x05\x06") or record[-2:] != b"\0\0":
+        raise BundleError(f"{where}: not a readable zip: it is cut short or has a comment")
+    size = int.from_bytes(record[12:16], "little")
+    if size > MAX_DIRECTORY_BYTES or end.startswith(b"PK\x06\x07"):
+        raise BundleError(f"{where}: must hold at most {MAX_MEMBERS} members")
+
+
 def _check_zip_members(archive: zipfile.ZipFile, where: str) -> None:
     total, seen = 0, set()
+    if len(archive.infolist()) > MAX_MEMBERS:
+        raise BundleError(f"{where}: must hold at most {MAX_MEMBERS} members")
     for info in archive.infolist():
         # orig_filename is the stored name: zipfile cuts at NUL and, on Windows, turns slashes.
         name = info.orig_filename[:-1] if info.is_dir() else info.orig_filename
