@@ -12,7 +12,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import platform
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from cryvision import runtime as runtimes
 from cryvision import untrusted
-from cryvision.config import GateConfig, to_json
-from cryvision.description import FORMAT_VERSION, Part, parse
+from cryvision.config import GateConfig, VetoConfig, to_json
+from cryvision.description import FORMAT_VERSION, library_versions, parse
 from cryvision.errors import BundleError, ConfigError
+from cryvision.parts import Part, check_model
 from cryvision.staging import staged
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ __all__ = ["FORMAT_VERSION", "Bundle", "Part", "check_target", "save"]
 
 _DESCRIPTION = "bundle.json"
 _TEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.md|\.txt)?")
-_VERSIONED = ("cryvision", "keras", "tensorflow", "numpy", "onnx", "onnxruntime", "tf2onnx")
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,10 @@ class Bundle:
         Remarks for people.
     sha256 : str
         Of ``bundle.json``, which holds the sums of all model files: it identifies the bundle.
+    veto : VetoConfig or None
+        How the tagger decides which events stand; None where it has no say, or there is none.
+    format_version : int
+        Of the file that was read.
     """
 
     folder: Path
@@ -89,6 +92,8 @@ class Bundle:
     created: str
     notes: str
     sha256: str
+    veto: VetoConfig | None = None
+    format_version: int = FORMAT_VERSION
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | None = None) -> Bundle:
@@ -111,6 +116,11 @@ class Bundle:
     def detector(self) -> Part | None:
         """The part that scores crying, if there is one."""
         return next((part for part in self.parts if part.kind == "detector"), None)
+
+    @property
+    def tagger(self) -> Part | None:
+        """The part that names what is heard, if there is one."""
+        return next((part for part in self.parts if part.kind == "tagger"), None)
 
     def part(self, name: str) -> Part:
         """Give a part by name; ConfigError if there is none."""
@@ -143,14 +153,7 @@ class Bundle:
         where = self.folder / part.files[runtime]["path"]
         data = _read_model(untrusted.Files(self.folder), part, runtime)
         model = runtimes.load_model(where, runtime, data)
-        if set(model.inputs) != set(part.inputs):
-            raise BundleError(
-                f"{where}: the inputs must be {', '.join(part.inputs)}; "
-                f"got {', '.join(model.inputs)}"
-            )
-        n_outputs = 1 if part.kind == "detector" else len(self.labels)
-        if model.n_outputs != n_outputs:
-            raise BundleError(f"{where}: must have {n_outputs} outputs; got {model.n_outputs}")
+        check_model(part, model, len(self.labels), str(where))
         return model
 
     def keeping_models(self) -> Bundle:
@@ -224,7 +227,8 @@ class Bundle:
     def describe(self) -> dict[str, Any]:
         """Everything there is to know about the bundle, as plain JSON data."""
         facts = dataclasses.asdict(self)
-        return {"path": str(facts.pop("folder")), "format_version": FORMAT_VERSION, **facts}
+        version = facts.pop("format_version")
+        return {"path": str(facts.pop("folder")), "format_version": version, **facts}
 
 
 def save(
@@ -241,6 +245,7 @@ def save(
     seed: int,
     command: str,
     notes: str = "",
+    veto: VetoConfig | None = None,
     texts: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Bundle:
@@ -250,7 +255,7 @@ def save(
     ----------
     out : path
         The folder to make, or a zip where the name ends in ``.zip``.
-    name, labels, parts, gate, smooth_seconds, skill, sources, seed, command, notes
+    name, labels, parts, gate, smooth_seconds, skill, sources, seed, command, notes, veto
         As in `Bundle`; the ``files`` of the parts are filled in here.
     models : mapping
         Name of a part to runtime to a ready file, as ``cryvision.export.onnx.part_files``
@@ -284,10 +289,11 @@ def save(
         "labels": list(labels),
         "parts": [to_json(part) for part in placed],
         "gate": None if gate is None else to_json(gate),
+        "veto": None if veto is None else to_json(veto),
         "smooth_seconds": smooth_seconds,
         "skill": list(skill),
         "sources": list(sources),
-        "versions": _versions(),
+        "versions": library_versions(),
         "seed": seed,
         "command": command,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -405,16 +411,3 @@ def _write(place: Path, contents: Mapping[str, bytes], zipped: bool) -> None:
     place.mkdir()
     for name, data in contents.items():
         (place / name).write_bytes(data)
-
-
-def _versions() -> dict[str, str]:
-    """Versions of Python and of the installed libraries that shape a model; imports none."""
-    from importlib import metadata
-
-    versions = {"python": platform.python_version()}
-    for library in _VERSIONED:
-        try:
-            versions[library] = metadata.version(library)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions

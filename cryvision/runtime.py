@@ -29,11 +29,15 @@ class Model(Protocol):
     ----------
     inputs : dict of str to tuple
         Shape of one item of each input, without the batch axis; None is any length.
+    output : tuple
+        Shape of the probabilities of one item: (k,), or (any, k) for a model that gives k for
+        each step of an item of any length.
     n_outputs : int
-        Probabilities per item.
+        k.
     """
 
     inputs: dict[str, Dims]
+    output: Dims
     n_outputs: int
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -46,7 +50,7 @@ class Model(Protocol):
 
         Returns
         -------
-        ndarray, shape (n, n_outputs), float32
+        ndarray, shape (n, n_outputs) or (n, n_steps, n_outputs), float32
 
         Raises
         ------
@@ -111,13 +115,14 @@ class OnnxModel:
             raise BundleError(f"{path}: not a model for onnxruntime: {_line(error)}") from error
         self.inputs = {i.name: _dims(i.shape) for i in self._session.get_inputs()}
         self.output_shapes = {o.name: _dims(o.shape) for o in self._session.get_outputs()}
-        self.n_outputs = _n_outputs(self.output_shapes.get("probabilities"), path)
+        self.output = _output(self.output_shapes.get("probabilities"), path)
+        self.n_outputs = int(self.output[-1] or 0)
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Probabilities of a batch, as `Model.predict`."""
         batch = _batch(inputs, self.inputs)
         if _length(batch) == 0:
-            return np.zeros((0, self.n_outputs), np.float32)
+            return _nothing(self.output)
         return np.asarray(self._session.run(["probabilities"], batch)[0], np.float32)
 
     def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -156,7 +161,8 @@ class KerasModel:
             except Exception as error:  # Keras raises any kind on a damaged file
                 raise BundleError(f"{path}: not a Keras model: {_line(error)}") from error
         self.inputs = {i.name: _dims(i.shape) for i in inputs}
-        self.n_outputs = _n_outputs(_dims(outputs[0].shape) if len(outputs) == 1 else None, path)
+        self.output = _output(_dims(outputs[0].shape) if len(outputs) == 1 else None, path)
+        self.n_outputs = int(self.output[-1] or 0)
         # Rebuilt, it takes a list in the order of the names above, however it was built.
         self.model = keras.Model(inputs, outputs[0])
 
@@ -166,7 +172,7 @@ class KerasModel:
 
         batch = _batch(inputs, self.inputs)
         if _length(batch) == 0:
-            return np.zeros((0, self.n_outputs), np.float32)
+            return _nothing(self.output)
         outputs = self.model([batch[name] for name in self.inputs], training=False)
         return np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
 
@@ -202,6 +208,11 @@ def _batch(inputs: Mapping[str, np.ndarray], wanted: dict[str, Dims]) -> dict[st
     return batch
 
 
+def _nothing(output: Dims) -> np.ndarray:
+    """Outputs of no items."""
+    return np.zeros((0, *(size or 0 for size in output)), np.float32)
+
+
 def _length(batch: dict[str, np.ndarray]) -> int:
     return len(next(iter(batch.values())))
 
@@ -211,10 +222,13 @@ def _dims(shape: Any) -> Dims:
     return tuple(size if isinstance(size, int) else None for size in shape[1:])
 
 
-def _n_outputs(dims: Dims | None, path: Path) -> int:
-    if dims is None or len(dims) != 1 or dims[0] is None:
-        raise BundleError(f"{path}: a model must have one output 'probabilities' of shape (n, k)")
-    return dims[0]
+def _output(dims: Dims | None, path: Path) -> Dims:
+    """Check the shape of a model's only output."""
+    if dims is None or dims[-1:] in ((), (None,)) or dims[:-1] not in ((), (None,)):
+        raise BundleError(
+            f"{path}: a model must have one output 'probabilities' of shape (n, k) or (n, any, k)"
+        )
+    return dims
 
 
 def _line(error: Exception) -> str:

@@ -178,10 +178,10 @@ class TestRefusedDescriptions:
     def test_an_empty_folder(self, tmp_path: Path) -> None:
         assert "'bundle.json' is missing" in refusal(tmp_path)
 
-    @pytest.mark.parametrize("version", [0, 2, 1.5, "1", True, None])
+    @pytest.mark.parametrize("version", [0, 3, 1.5, "1", True, None])
     def test_format_versions_that_cannot_be_read(self, folder: Path, version: object) -> None:
         edit(folder, lambda d: d.update(format_version=version))
-        assert "readable format versions are 1" in refusal(folder)
+        assert "readable format versions are 1, 2;" in refusal(folder)
 
     @pytest.mark.parametrize(
         ("text", "named"),

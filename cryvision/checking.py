@@ -1,0 +1,85 @@
+"""JSON from elsewhere, checked field by field: whatever is wrong is refused by name."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cryvision import untrusted
+from cryvision.config import from_json
+from cryvision.errors import BundleError, ConfigError
+
+NUMBER = (int, float)
+
+
+def fields(data: Any, where: str, **types: type | tuple[type, ...]) -> dict[str, Any]:
+    """Give a JSON object as a dict once it has exactly these fields of these types."""
+    if not isinstance(data, dict):
+        raise BundleError(f"{where}: must be an object; got {data!r:.80}")
+    for name in types:
+        if name not in data:
+            raise BundleError(f"{where}: the field {name!r} is missing")
+    for name, value in data.items():
+        if name not in types:
+            raise BundleError(f"{where}: there is no field {name!r:.80} here")
+        # bool is an int to Python, not to JSON.
+        if isinstance(value, bool) or not isinstance(value, types[name]):
+            raise BundleError(f"{where}: {name} has the wrong type; got {value!r:.80}")
+    return dict(data)
+
+
+def strings(values: list[Any], where: str) -> None:
+    """Refuse a list that holds anything but texts."""
+    if not all(isinstance(value, str) for value in values):
+        raise BundleError(f"{where}: must hold texts only; got {values!r:.80}")
+
+
+def numbers(values: Mapping[Any, Any], where: str) -> None:
+    """Refuse an object that holds anything but numbers."""
+    for value in values.values():
+        if isinstance(value, bool) or not isinstance(value, NUMBER):
+            raise BundleError(f"{where}: must hold numbers only; got {value!r:.80}")
+
+
+def settings(kind: Callable[..., Any], data: Any, where: str) -> Any:
+    """Build a settings dataclass; what a bundle gets wrong there is the bundle's fault."""
+    try:
+        return from_json(kind, data, where)  # type: ignore[arg-type]
+    except (ConfigError, OverflowError) as error:
+        raise BundleError(str(error)) from error
+
+
+def strict_json(text: bytes, where: str) -> Any:
+    """Parse JSON proper: UTF-8, no NaN or infinity, no field twice."""
+
+    def finite(number: str) -> float:
+        value = float(number)
+        if not math.isfinite(value):
+            raise ValueError(f"{number} is not a finite number")
+        return value
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            raise ValueError(f"a field is there twice among {', '.join(sorted(fields))}")
+        return fields
+
+    def whole(number: str) -> int:
+        value = int(number)
+        if abs(value) >= 2**63:
+            raise ValueError(f"{number[:20]}... has more than 64 bits")
+        return value
+
+    untrusted.check_not_too_long(text, where)
+    try:
+        return json.loads(
+            text.decode("utf-8"),
+            parse_int=whole,
+            parse_float=finite,
+            parse_constant=finite,
+            object_pairs_hook=unique,
+        )
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where}: not JSON: {error}") from error
