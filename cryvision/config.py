@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,6 +24,24 @@ BACKBONE_WIDTHS = {"resnet50": 2048, "squeezenet": 512}
 """Backbones, and the width of what each gives for one crop."""
 
 T = TypeVar("T")
+
+
+MAX_SECONDS = 3600.0
+"""Longest stretch that events and predictions are smoothed over."""
+
+TIMELINE_NAMES = ("time_s", "cry", "face")
+"""Columns of the timeline beside those of the classes; those of tags begin with ``heard_``."""
+
+
+def unusable_label(labels: Sequence[str]) -> str | None:
+    """Find a label whose column in the timeline would have the name of another one."""
+    for label in labels:
+        smoothed = label.removesuffix("_smooth")
+        if label in TIMELINE_NAMES or label.startswith("heard_"):
+            return label
+        if smoothed != label and smoothed in labels:
+            return label
+    return None
 
 
 @dataclass(frozen=True)
@@ -193,8 +212,10 @@ class GateConfig:
                 f"leave {self.leave:g}, enter {self.enter:g}"
             )
         for name in ("min_event_seconds", "min_gap_seconds", "latency_seconds"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must not be negative; got {getattr(self, name):g}")
+            if not 0 <= getattr(self, name) <= MAX_SECONDS:
+                raise ConfigError(
+                    f"{name} must be 0 to {MAX_SECONDS:g}; got {getattr(self, name):g}"
+                )
 
 
 VETO_LEVELS = ("off", "normal", "strict")

@@ -45,9 +45,10 @@ ALLOWED: dict[str, set[str]] = {
     "bundle": {"runtime", "description", "parts", "stack", "staging", "untrusted"},
     "stack": set(),
     "description": {"checking", "parts"},
-    "parts": {"checking", "runtime", "untrusted"},
+    "parts": {"checking", "inputs", "runtime", "untrusted"},
     "checking": {"untrusted"},
-    "runtime": {"models"},
+    "runtime": {"models", "session"},
+    "session": set(),
     "outputs": {"result", "inputs"},
     "smoothing": {"result"},
     "learning": {
