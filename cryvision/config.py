@@ -294,6 +294,7 @@ class FaceConfig:
 
     ``backbone_weights`` is ``imagenet``, ``random`` (drawn from ``backbone_seed``) or a path: a
     file of weights, or an ``.onnx`` file from uint8 RGB crops to ``embedding_width`` numbers each.
+    In a bundle ``sha256:`` and the hash of such a file stand for the path.
     """
 
     mode: str = "largest"
@@ -360,8 +361,10 @@ class FaceConfig:
         if self.backbone_seed < 0:
             raise ConfigError(f"backbone_seed must not be negative; got {self.backbone_seed}")
         width = BACKBONE_WIDTHS[self.backbone]
-        ready = self.backbone_weights.endswith(".onnx")
-        if self.embedding_width < 1 or (self.embedding_width != width and not ready):
+        ready = self.backbone_weights.endswith(".onnx") or self.backbone_weights.startswith(
+            "sha256:"
+        )
+        if not 1 <= self.embedding_width <= 65_536 or (self.embedding_width != width and not ready):
             raise ConfigError(
                 f"embedding_width must be {width} for {self.backbone}; got {self.embedding_width}"
             )

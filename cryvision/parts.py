@@ -17,6 +17,7 @@ from cryvision.config import (
 )
 from cryvision.errors import BundleError, ConfigError
 from cryvision.inputs.audio import n_features
+from cryvision.inputs.backbone import NAMED_WEIGHTS, is_named
 from cryvision.runtime import RUNTIMES, Model
 
 KINDS = ("detector", "tagger", "branch", "ensemble")
@@ -131,6 +132,11 @@ def parse_part(entry: Any, earlier: Mapping[str, Part], version: int, where: str
     if part["face"] is not None:
         part["face"] = checking.settings(FaceConfig, part["face"], f"{where}: face")
         _check_hop(part["face"].hop_samples, where)
+        if not is_named(part["face"].backbone_weights):
+            raise BundleError(
+                f"{where}: backbone_weights must be {', '.join(NAMED_WEIGHTS)} or sha256: and the "
+                f"hash of a file, never a path; got {part['face'].backbone_weights!r:.80}"
+            )
     _check_agreement(part["agreement"], f"{where}: agreement")
     _check_files(part["files"], f"{where}: files")
     return Part(**part)

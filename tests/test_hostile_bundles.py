@@ -13,12 +13,15 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import toy_videos
 from bundles import BUNDLE_V1, mel_samples, reasons_bundle
 from hostile import edit, put
 
 from cryvision import cli
 from cryvision.bundle import Bundle
+from cryvision.config import FaceConfig, to_json
 from cryvision.errors import BundleError, ConfigError
+from cryvision.inputs.backbone import keep_weights
 
 
 @pytest.fixture
@@ -197,3 +200,36 @@ def test_many_changed_descriptions_never_give_a_traceback(folder: Path, tone_wav
                 break
         place.write_text(json.dumps(description), "utf-8")
         assert cli.main(["classify", str(tone_wav), "--bundle", str(folder)]) in (0, 1)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        *("/etc/passwd", "../w.onnx", "w.onnx", "C:/w.h5", r"\\host\share\w.onnx", "/dev/zero"),
+        *("sha256:", "sha256:../../w", "sha256:" + "0" * 63, "SHA256:" + "0" * 64, "http://h/w.h5"),
+    ],
+)
+def test_a_bundle_names_no_path_for_its_backbone(folder: Path, weights: str) -> None:
+    """A pipe would hang, a share would be told who asks."""
+
+    def change(description: dict[str, Any]) -> None:
+        face = to_json(FaceConfig(backbone_weights="imagenet"))
+        part = {**description["parts"][0], "kind": "branch", "name": "f", "inputs": ["face"]}
+        part.update(sound=None, face={**face, "backbone_weights": weights})
+        description["parts"].append(part)
+
+    edit(folder, change)
+    message = refusal(folder)
+    assert "parts[1]" in message
+    assert "backbone_weights" in message or "embedding_width" in message
+
+
+def test_weights_that_a_path_names_are_saved_by_their_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRYVISION_CACHE", str(tmp_path / "cache"))
+    config = toy_videos.face_config(tmp_path)
+    Path(config.backbone_weights).chmod(0o400)
+    named = keep_weights(config)
+    assert named.backbone_weights.startswith("sha256:")
+    assert str(tmp_path) not in json.dumps(to_json(named))
