@@ -57,8 +57,7 @@ def assembled(
 
     calibration_layer_class()
     edges, tagger = (
-        name and keras.saving.load_model(models / f"{name}.keras", compile=False)
-        for name in names
+        name and keras.saving.load_model(models / f"{name}.keras", compile=False) for name in names
     )
     return save_detector(
         edges, calibration, frames, out, tagger=tagger, veto=veto, name=out.name, skill=skill,

@@ -62,20 +62,9 @@ ALLOWED: dict[str, set[str]] = {
     "outputs": {"result", "inputs"},
     "smoothing": {"result"},
     "learning": {
-        *("branch_inputs", "bundle", "classifier", "detector", "download", "export", "facing"),
-        *(
-            "events",
-            "inputs",
-            "labelling",
-            "models",
-            "steps",
-            "tags",
-            "veto",
-            "result",
-            "scoring",
-            "smoothing",
-            "staging",
-        ),
+        *("branch_inputs", "bundle", "classifier", "detector", "download", "events", "export"),
+        *("facing", "inputs", "labelling", "models", "result", "runtime", "scoring", "smoothing"),
+        *("staging", "steps", "tags", "veto"),
     },
     "export": {
         *("bundle", "inputs", "labelling", "models", "parts", "result", "runtime", "scoring"),

@@ -107,7 +107,7 @@ def test_a_row_of_another_scheme_is_an_error_row(tmp_path, tone_wav, monkeypatch
     manifest = tmp_path / "m.csv"
     manifest.write_text(f"path\n{path}\n{tone_wav}\n")
     job = Job(None, "null", "0" * 64, "0", os.getcwd(), scorer="scorers:NullScorer")
-    listed = [clip for clip in find_clips([str(manifest)], (), [])]
+    listed = list(find_clips([str(manifest)], (), []))
     assert [clip.path for clip in listed] == [path, str(tone_wav)]
     assert listed[0].size_bytes == -1
     scorer = ClipScorer.__new__(ClipScorer)
