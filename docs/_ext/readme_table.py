@@ -65,11 +65,15 @@ def _points_lost(found: dict[str, Any], protocol: str) -> list[str]:
 
 def _rates(false_events: dict[str, Any], names: tuple[str, ...]) -> list[str]:
     cells = [
-        " / ".join(f"{false_events[name][variant]['events_per_hour']:.0f}" for name in names)
+        " / ".join(_rate(false_events[name][variant]["events_per_hour"]) for name in names)
         for variant in ("edges", "fused")
     ]
     what = f"false events an hour: {' / '.join(names)}"
     return [what, "other sounds, folds by recording or speaker", *cells]
+
+
+def _rate(events_per_hour: float) -> str:
+    return f"{events_per_hour:.0f}" if events_per_hour >= 10 else f"{events_per_hour:.1f}"
 
 
 def _probes(probes: dict[str, Any]) -> list[list[str]]:
