@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
         type=float,
         metavar="PER_HOUR",
         help="choose the threshold for at most this many false alarms an hour "
-        "(default: the best F1 of windows)",
+        "(default: the best F1 of events)",
     )
     parser.add_argument("--folds", type=int, default=5, help="folds by subject (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default 0)")
