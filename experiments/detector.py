@@ -1,7 +1,14 @@
 """Judges edges, tagger and their fusion on phones, speakers and recordings not trained on.
 
-Run ``pool.py``, ``parts.py`` and ``scores.py`` first (`world.sh` has the commands), then
-``python experiments/detector.py SCORES POOL MODELS``; it writes ``results/detector.json``.
+Three scripts come first; on two busy cores they took two hours::
+
+    python experiments/pool.py POOL
+    python experiments/parts.py POOL MODELS edges-0-{0,1,2}-3 tagger-0-{0,1,2}-3 \\
+        tagger-all-distilled edges-all-0 edges-without-donateacry tagger-without-donateacry
+    python experiments/scores.py POOL MODELS SCORES
+    python experiments/detector.py SCORES POOL MODELS
+
+It writes ``results/detector.json``; `train_default.py` then saves what ships.
 Calibration, thresholds and veto of each fold come from the scores of the other folds.
 """
 
