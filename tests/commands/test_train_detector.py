@@ -9,6 +9,7 @@ from typing import Any
 import lab
 import pytest
 from bundles import BUNDLE_V1
+from two_parts import two_part_bundle
 
 from cryvision.bundle import Bundle
 from cryvision.learning import detection
@@ -20,11 +21,25 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def train(run: Any, monkeypatch: pytest.MonkeyPatch, recordings: Path) -> Any:
-    """Return ``train(*arguments) -> Done``, on the recordings, with nothing really fitted."""
+def train(
+    run: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    recordings: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Any:
+    """Return ``train(*arguments) -> Done``, on the recordings, with nothing really fitted.
+
+    The bundle that ships has no say: that of two parts stands for it.
+    """
+    read, base = Bundle.load, two_part_bundle(tmp_path_factory)
+
+    def load(path: Any = None) -> Bundle:
+        return base if path is None else read(path)
+
     monkeypatch.setattr(detection, "SYNTHETIC_PER_FAMILY", 1)
-    monkeypatch.setattr(detection, "fit_detector", lambda *given: lab.peak_detector())
-    monkeypatch.setattr(detection, "altered_copies", lambda sound, noises, rng: [sound])
+    monkeypatch.setattr(detection, "fit_frame_network", lambda *given: lab.peak_edges())
+    monkeypatch.setattr(detection, "altered_copies", lambda sound, rng: [sound])
+    monkeypatch.setattr(detection.Bundle, "load", load)
     pattern = ("--subject-pattern", lab.SUBJECT_PATTERN)
     return lambda *arguments: run("train-detector", recordings, *pattern, *arguments)
 
@@ -49,12 +64,12 @@ def test_the_bundle_is_described_on_stdout_and_the_log_goes_to_stderr(
     )
     log = said(done.err)
     assert [line for line in log if line.startswith("reading")][-1].startswith("reading 8 of 8: ")
-    assert log[-4:] == [
-        "fold 1 of 2",
-        "fold 2 of 2",
-        "training on all recordings",
-        f"wrote {out}",
-    ]
+    *folds, tagger, training, written = log[-5:]
+    assert folds == ["fold 1 of 2", "fold 2 of 2"]
+    assert tagger.startswith("tagger: kept as it is, for a head of its own needs 50 recordings")
+    assert "got 4; veto: left out, for it keeps 0% of the labelled event time" in tagger
+    assert (training, written) == ("training on all recordings", f"wrote {out}")
+    assert tagger.split(";")[0] in " ".join(done.out.split())
     clip = lab.write_wav(tmp_path / "new.wav", lab.crying(99)[0])
     heard = run("classify", "--bundle", out, "--json", clip)
     assert heard.code == 0

@@ -73,15 +73,20 @@ def _finished(inputs: Any, hidden: Any, n_outputs: int, samples: list[np.ndarray
 
 
 def build_detector(config: SoundConfig = DETECTOR) -> Any:
-    """The package's own detector, untrained, its head spread."""
+    """A detector of windows, as bundles of version 1 have it, untrained, its head spread."""
     import keras
-
-    from cryvision.models.detector import build_detector
+    from keras import layers
 
     keras.utils.set_random_seed(1)
-    built = build_detector(config.n_frames, n_features(config), width=16)
-    hidden = built.get_layer("logits").input
-    return _finished(built.inputs[0], hidden, 1, [features(config)])
+    inputs = _input(config)
+    x = layers.Rescaling(1 / 20, offset=2.0)(inputs)
+    for kernel in (5, 5, 3):
+        x = layers.Conv1D(16, kernel, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+    newest = layers.Flatten()(layers.Cropping1D((x.shape[1] - 3, 0))(x))
+    pooled = [layers.GlobalAveragePooling1D()(x), layers.GlobalMaxPooling1D()(x)]
+    hidden = layers.Dense(16, activation="relu")(layers.Concatenate()([newest, *pooled]))
+    return _finished(inputs, hidden, 1, [features(config)])
 
 
 def build_statistics_branch(config: SoundConfig) -> Any:

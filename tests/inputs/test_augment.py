@@ -20,6 +20,7 @@ from cryvision.inputs.augment import (
     change_speed,
     code,
     equalise,
+    low_pass,
     reverberate,
 )
 
@@ -126,6 +127,15 @@ def test_equalising_stays_within_its_strength_and_does_not_move_the_sound() -> N
     assert np.ptp(gains_db) > 3
     assert lag(changed, sound) == 0
     assert np.allclose(equalise(voice(), np.random.default_rng(7), 0), voice(), atol=1e-6)
+
+
+def test_a_low_pass_takes_away_what_is_above_and_moves_nothing() -> None:
+    sound = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE_HZ).astype(np.float32)
+    limited = low_pass(sound, 4000.0)
+    assert limited.shape == sound.shape
+    before, after = (np.abs(np.fft.rfft(samples)) for samples in (sound, limited))
+    assert np.sum(after[5000:] ** 2) < 1e-3 * np.sum(before[5000:] ** 2)
+    assert np.abs(after[100:3000] - before[100:3000]).max() < 0.1 * before[100:3000].mean()
 
 
 @pytest.mark.parametrize("rt60_seconds", [0.2, 0.6, 1.5])

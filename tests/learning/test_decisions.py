@@ -2,201 +2,256 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from toy_windows import toy_windows
+from toy_recordings import STEP_S, heard, toy_recording
 
+from cryvision.config import VetoConfig
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.learning import evaluation
 from cryvision.learning.decisions import (
-    SOUND,
     THRESHOLDS,
     Calibration,
     calibrate,
+    calibrate_fused,
+    calibrated,
     cross_fitted,
+    decide,
+    find_step_events,
+    fit_calibration,
+    fused_scores,
     gate_for,
 )
-from cryvision.learning.windows import MIN_LEVEL_DBFS, Windows
+from cryvision.learning.event_scores import event_f1, false_alarms, match_events
+from cryvision.learning.recordings import MIN_LEVEL_DBFS, Recording
+from cryvision.models.frame_network import EDGES
 from cryvision.smoothing import find_events
 
 SUBJECTS = ("ada", "ben", "cleo", "dan")
 N_EACH = 1500
 
 CALIBRATION_ERROR = 0.02
-"""Expected calibration error that 6,000 windows leave by chance."""
+"""Expected calibration error that 6,000 steps leave by chance."""
 
-SIX_MINUTES = 3600
-"""Windows, 0.1 s apart: one false alarm in them is ten an hour."""
+CALIBRATION_TOLERANCE = 0.1
+"""Over four standard errors of temperature and bias at 20,000 samples."""
+
+SIX_MINUTES = 9000
+"""Steps: one false alarm in them is ten an hour."""
+
+Scored = tuple[list[Recording], list[np.ndarray]]
 
 
-def scored_windows(seed: int) -> tuple[Windows, np.ndarray]:
-    """Windows of four subjects, and logits that say too much: three times what they know."""
+def scored_recordings(seed: int) -> Scored:
+    """A recording of each of four subjects, and logits three times as sure as they should be."""
     rng = np.random.default_rng(seed)
-    known = rng.normal(-0.5, 2, len(SUBJECTS) * N_EACH)
-    cry = rng.random(len(known)) < 1 / (1 + np.exp(-known))
-    windows = toy_windows(cry.astype(float), subject=np.repeat(SUBJECTS, N_EACH))
-    return windows, 3 * known + 2
+    recordings, logits = [], []
+    for subject in SUBJECTS:
+        known = np.repeat(rng.normal(-0.5, 2, N_EACH // 10), 10)
+        cry = rng.random(N_EACH) < 1 / (1 + np.exp(-known))
+        recordings.append(toy_recording(cry, subject))
+        logits.append(3 * known + 2)
+    return recordings, logits
 
 
-def f1(windows: Windows, called: np.ndarray) -> float:
-    cry = (windows.cry >= 0.5).astype(int)
-    return evaluation.precision_recall_f1(cry, called.astype(int)).f1
+def f1_of_events(recordings: Sequence[Recording], found: Sequence[np.ndarray]) -> float:
+    pairs = zip(recordings, found, strict=True)
+    return event_f1([match_events(recording.events, own) for recording, own in pairs]).f1
 
 
-def test_calibration_makes_honest_probabilities_also_for_new_windows() -> None:
-    found = calibrate(*scored_windows(seed=0))
-    windows, logits = scored_windows(seed=1)
-    cry = (windows.cry >= 0.5).astype(int)
-    raw, honest = 1 / (1 + np.exp(-logits)), found.probabilities(logits)
+def test_calibration_finds_temperature_and_bias_and_passes_over_what_was_not_scored() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 4, 20_000)
+    cry = rng.random(20_000) < 1 / (1 + np.exp(-(logits / 2.5 - 0.7)))
+    temperature, bias = fit_calibration(logits, cry)
+    assert temperature == pytest.approx(2.5, abs=CALIBRATION_TOLERANCE)
+    assert bias == pytest.approx(-0.7, abs=CALIBRATION_TOLERANCE)
+    unscored = np.full(500, -np.inf)
+    more = fit_calibration(np.append(logits, unscored), np.append(cry, np.arange(500) % 2 == 0))
+    assert more == pytest.approx((temperature, bias))
+
+
+def test_scores_that_calibration_can_make_nothing_of_are_refused() -> None:
+    logits = np.array([-2.0, -1.0, 1.0, 2.0, -np.inf])
+    with pytest.raises(CryvisionError, match="must score crying above the rest"):
+        fit_calibration(logits, np.array([True, True, False, False, False]))
+    for cry in (np.ones(5, bool), np.array([True] * 4 + [False])):
+        with pytest.raises(CryvisionError, match="scored sound with crying and without"):
+            fit_calibration(logits, cry)
+
+
+def test_calibrated_scores_are_probabilities_in_the_order_of_the_logits() -> None:
+    logits = np.array([-np.inf, -1e6, -3.0, 0.0, 2.0, 1e6])
+    with np.errstate(all="raise", under="ignore"):
+        probabilities = calibrated(logits, 2.0, 0.5)
+    assert probabilities[0] == 0.0
+    assert np.all(np.diff(probabilities) >= 0)
+    assert probabilities[2:5] == pytest.approx(1 / (1 + np.exp(-(logits[2:5] / 2 + 0.5))))
+    assert probabilities[-1] == pytest.approx(1.0)
+
+
+def test_calibration_makes_honest_probabilities_also_for_new_recordings() -> None:
+    found = calibrate(*scored_recordings(seed=0))
+    recordings, logits = scored_recordings(seed=1)
+    cry = np.concatenate([recording.labels for recording in recordings])
+    raw = np.concatenate([calibrated(own, 1.0, 0.0) for own in logits])
+    honest = np.concatenate([found.probabilities(own) for own in logits])
     assert evaluation.expected_calibration_error(cry, raw) > 5 * CALIBRATION_ERROR
     assert evaluation.expected_calibration_error(cry, honest) < CALIBRATION_ERROR
-    assert evaluation.log_loss(cry, honest) < 0.7 * evaluation.log_loss(cry, raw)
 
 
-def test_the_threshold_is_that_of_the_best_f1_of_windows() -> None:
-    windows, logits = scored_windows(seed=0)
-    found = calibrate(windows, logits)
-    probabilities = found.probabilities(logits)
-    best = f1(windows, probabilities >= found.threshold)
-    assert best >= max(f1(windows, probabilities >= other) for other in THRESHOLDS)
-    assert THRESHOLDS[0] <= found.threshold <= THRESHOLDS[-1]
+@pytest.mark.parametrize("seed", range(5))
+def test_events_are_those_of_the_engine(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = 2000
+    scores = np.clip(0.5 + np.cumsum(rng.normal(0, 0.1, n)) % 1.0 - 0.5, 0, 1)
+    threshold, seconds = rng.uniform(0.2, 0.8), n * STEP_S - 0.017
+    ends = STEP_S * np.arange(1, n + 1)
+    events = find_events(ends, scores, np.zeros(n), gate_for(threshold), STEP_S, STEP_S, seconds)
+    expected = np.array([(event.onset_s, event.offset_s) for event in events])
+    assert len(expected) > 5
+    assert find_step_events(scores, threshold, seconds) == pytest.approx(expected)
 
 
-def test_a_threshold_stays_where_a_gate_can_use_it() -> None:
-    cry = np.repeat([1.0, 0.0], 50)
-    windows = toy_windows(cry)
-    # The best F1 lies between certain and certain, and calling all of them is best of all.
-    for logits in (np.where(cry, 60.0, -60.0), np.where(np.arange(100) % 2, 0.1 + cry / 50, cry)):
-        threshold = calibrate(windows, logits).threshold
-        assert THRESHOLDS[0] <= threshold <= THRESHOLDS[-1]
-        assert gate_for(threshold).enter == threshold
+def test_events_of_nothing_and_of_everything() -> None:
+    assert find_step_events(np.zeros(50), 0.5).shape == (0, 2)
+    assert find_step_events(np.empty(0), 0.5).shape == (0, 2)
+    assert find_step_events(np.ones(50), 0.5, 1.99) == pytest.approx(np.array([(0.0, 1.99)]))
 
 
-def alarming_windows() -> tuple[Windows, np.ndarray]:
+def bouts(seed: int) -> Scored:
+    """Crying with pauses, scored with blurred edges."""
+    rng = np.random.default_rng(seed)
+    recordings, logits = [], []
+    for subject in SUBJECTS:
+        lengths = rng.integers(8, 40, 60)
+        cry = np.repeat(np.arange(60) % 2, lengths)
+        blurred = np.convolve(cry, np.ones(15) / 15, "same")
+        recordings.append(toy_recording(cry, subject))
+        logits.append(12 * blurred - 7 + rng.normal(0, 2, len(cry)))
+    return recordings, logits
+
+
+def test_the_threshold_is_that_of_the_best_f1_of_events() -> None:
+    recordings, logits = bouts(0)
+    found = calibrate(recordings, logits)
+    scores = [found.probabilities(own) for own in logits]
+    merits = {
+        threshold: f1_of_events(recordings, [find_step_events(own, threshold) for own in scores])
+        for threshold in THRESHOLDS
+    }
+    assert merits[found.threshold] == max(merits.values()) > min(merits.values()) + 0.02
+
+
+def alarming() -> Scored:
     """Six minutes: three bouts of crying, faint at their ends, and six false ones, less sure."""
     cry, logits = np.zeros(SIX_MINUTES), np.full(SIX_MINUTES, -8.0)
     for number in range(3):
-        bout = slice(400 + 1000 * number, 450 + 1000 * number)
-        cry[bout], logits[bout] = 1.0, np.repeat([-1.0, 5.0, -1.0], [8, 34, 8])
+        bout = slice(1000 + 2500 * number, 1050 + 2500 * number)
+        cry[bout], logits[bout] = 1, np.repeat([-1.0, 5.0, -1.0], [8, 34, 8])
     for number in range(6):
-        start = 100 + 500 * number
+        start = 200 + 1250 * number
         logits[start : start + 20] = 4.0 - number
-    return toy_windows(cry), logits
+    return [toy_recording(cry)], [logits]
 
 
-def false_events(windows: Windows, probabilities: np.ndarray, threshold: float) -> int:
-    """Count what the gate finds outside the crying, as in use."""
-    events = find_events(
-        windows.end_s,
-        probabilities,
-        windows.level_dbfs,
-        gate_for(threshold),
-        SOUND.window_seconds,
-        SOUND.hop_seconds,
-        float(windows.end_s[-1]),
-    )
-    onsets = [round(event.onset_s * 10) for event in events]
-    return sum(not windows.cry[max(0, onset - 10) : onset + 10].any() for onset in onsets)
+def n_alarms(recordings: list[Recording], logits: list[np.ndarray], found: Calibration) -> int:
+    pairs = zip(recordings, logits, strict=True)
+    return sum(false_alarms(r.events, decide(r, own, found).events) for r, own in pairs)
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 3])
 def test_the_threshold_gives_no_more_false_alarms_than_wanted(wanted: int) -> None:
-    windows, logits = alarming_windows()
-    found = calibrate(windows, logits, false_alarms_per_hour=10 * wanted)
-    probabilities = found.probabilities(logits)
-    assert false_events(windows, probabilities, found.threshold) <= wanted
+    found = calibrate(*alarming(), false_alarms_per_hour=10 * wanted)
+    assert n_alarms(*alarming(), found) <= wanted
     lower = max(threshold for threshold in THRESHOLDS if threshold < found.threshold)
-    assert false_events(windows, probabilities, lower) > wanted
+    assert n_alarms(*alarming(), replace(found, threshold=lower)) > wanted
 
 
 def test_more_false_alarms_allowed_means_a_lower_threshold() -> None:
-    found = [calibrate(*alarming_windows(), 10.0 * wanted).threshold for wanted in (0, 2, 6)]
+    found = [calibrate(*alarming(), 10.0 * wanted).threshold for wanted in (0, 2, 6)]
     assert found == sorted(set(found), reverse=True)
     assert found[-1] == THRESHOLDS[0]
 
 
-def test_clips_are_followed_one_by_one_each_with_its_own_clock() -> None:
-    """A bout at the end of one clip and one at the start of the next are two false alarms."""
-    windows, logits = alarming_windows()
-    logits[windows.cry == 0] = -8
-    logits[1790:1810] = 3
-    clip = np.repeat(["first", "second"], 1800).astype(object)
-    halves = replace(windows, clip=clip, end_s=np.tile(0.5 + 0.1 * np.arange(1800), 2))
-    one, none = (calibrate(windows, logits, rate).threshold for rate in (10.0, 0.0))
-    assert one < none
-    assert calibrate(halves, logits, 10.0).threshold == none
-    assert calibrate(halves, logits, 20.0).threshold == one
-
-
 def test_a_rate_of_false_alarms_that_cannot_be_had_is_refused() -> None:
-    windows, logits = alarming_windows()
-    logits[:] = np.where(windows.cry == 1, 5, -8)
-    logits[3000:3005] = 5  # as sure as the 150 windows of crying
+    recordings, logits = alarming()
+    logits[0][:] = np.where(recordings[0].labels == 1, 5, -8)
+    logits[0][7500:7505] = 5  # as sure as the 150 steps of crying
     with pytest.raises(CryvisionError, match=r"no threshold up to 0\.95 gives at most 0 false"):
-        calibrate(windows, logits, false_alarms_per_hour=0)
+        calibrate(recordings, logits, false_alarms_per_hour=0)
     with pytest.raises(ConfigError, match="must not be negative"):
-        calibrate(windows, logits, false_alarms_per_hour=-1)
+        calibrate(recordings, logits, false_alarms_per_hour=-1)
 
 
 def test_what_was_not_scored_is_never_cry() -> None:
-    windows, logits = scored_windows(seed=0)
-    logits[::5] = -np.inf
-    found = calibrate(windows, logits)
-    assert not found.probabilities(logits)[::5].any()
-    probabilities, decisions = cross_fitted(windows, logits, [{"ada", "ben"}, {"cleo", "dan"}])
-    assert not probabilities[::5].any()
-    assert not decisions[::5].any()
+    recordings, logits = scored_recordings(seed=0)
+    for own in logits:
+        own[::5] = -np.inf
+    for decided in cross_fitted(recordings, logits, [{"ada", "ben"}, {"cleo", "dan"}]):
+        assert not decided.probabilities[::5].any()
+        # A step that is not scored is quiet, and so it ends an event.
+        assert (decided.events[:, 1] - decided.events[:, 0] < 5 * STEP_S).all()
 
 
-def heard_windows() -> tuple[Windows, np.ndarray]:
-    """A minute and a half of each subject, with one bout of crying and three false ones."""
-    rng = np.random.default_rng(0)
-    cry, logits = np.zeros((len(SUBJECTS), 900)), rng.normal(-6, 1, (len(SUBJECTS), 900))
-    for row in range(len(SUBJECTS)):
-        cry[row, 400:460] = 1
-        logits[row, 400:460] = rng.normal(4, 1, 60)
-        for start in (100, 250, 700):
-            logits[row, start : start + 20] = rng.uniform(0, 5)
-    subject = np.repeat(SUBJECTS, 900)
-    return toy_windows(cry.ravel(), subject=subject), logits.ravel()
-
-
-@pytest.mark.parametrize("rate", [None, 40.0])
-def test_no_fold_is_decided_by_its_own_labels(rate: float | None) -> None:
-    windows, logits = heard_windows()
-    folds = [{"ada"}, {"ben", "cleo"}, {"dan"}]
-    before = cross_fitted(windows, logits, folds, rate)
-    rows = np.isin(windows.subject, ["ben", "cleo"])
-    wrong = rows & (np.arange(len(windows)) % 3 == 0)
-    mislabelled = replace(windows, cry=np.where(wrong, 1 - windows.cry, windows.cry))
-    after = cross_fitted(mislabelled, logits, folds, rate)
-    for old, new in zip(before, after, strict=True):
-        assert np.array_equal(new[rows], old[rows])
-        assert not np.array_equal(new[~rows], old[~rows])
-
-
-@pytest.mark.parametrize("rate", [None, 40.0])
-def test_each_fold_is_decided_by_what_the_others_say(rate: float | None) -> None:
-    windows, logits = heard_windows()
+@pytest.mark.parametrize("rate", [None, 400.0])
+def test_each_fold_is_decided_by_what_the_others_say_and_not_by_its_own_labels(
+    rate: float | None,
+) -> None:
+    recordings, logits = bouts(1)
     folds = [{"ada", "dan"}, {"ben", "cleo"}]
-    probabilities, decisions = cross_fitted(windows, logits, folds, rate)
-    for fold in folds:
-        rows = np.isin(windows.subject, list(fold))
-        others = calibrate(windows[~rows], logits[~rows], rate)
-        assert np.array_equal(probabilities[rows], others.probabilities(logits[rows]))
-        assert np.array_equal(decisions[rows], probabilities[rows] >= others.threshold)
+    before = cross_fitted(recordings, logits, folds, rate)
+    others = calibrate([recordings[i] for i in (1, 2)], [logits[i] for i in (1, 2)], rate)
+    for number in (0, 3):
+        expected = decide(recordings[number], logits[number], others)
+        assert np.array_equal(before[number].probabilities, expected.probabilities)
+        assert np.array_equal(before[number].events, expected.events)
+    wrong = [
+        toy_recording(np.roll(own.labels, 7), own.subject) if own.subject in folds[0] else own
+        for own in recordings
+    ]
+    after = cross_fitted(wrong, logits, folds, rate)
+    assert np.array_equal(after[0].probabilities, before[0].probabilities)
+    assert np.array_equal(after[0].events, before[0].events)
+    assert not np.array_equal(after[1].probabilities, before[1].probabilities)
 
 
-def test_the_gate_opens_at_the_threshold_and_takes_half_a_window_off() -> None:
+def test_the_gate_opens_at_the_threshold_and_bridges_nothing() -> None:
     gate = gate_for(0.6)
-    assert gate.enter == 0.6
-    assert 0 < gate.leave < gate.enter
-    assert gate.latency_seconds == SOUND.window_seconds / 2
+    assert (gate.enter, gate.leave) == (0.6, pytest.approx(0.48))
+    assert (gate.min_event_seconds, gate.min_gap_seconds) == (0.1, 0.0)
+    assert gate.latency_seconds == EDGES.hop_seconds
     assert gate.min_level_dbfs == MIN_LEVEL_DBFS
 
 
-def test_probabilities_follow_temperature_and_bias() -> None:
-    found = Calibration(temperature=2.0, bias=-1.0, threshold=0.5)
-    assert found.probabilities(np.array([2.0, -np.inf])) == pytest.approx([0.5, 0.0])
+def test_what_the_tagger_did_not_hear_lately_is_less_likely_crying() -> None:
+    veto = VetoConfig(normal_live=0.5, live_seconds=1.0)
+    known = heard(np.repeat([0.0, 0.25, 1.0], 25))
+    decided = decide(
+        toy_recording(np.ones(450), heard=known), np.full(450, 3.0), Calibration(1.0, 0.0, 0.5)
+    )
+    shares = fused_scores(decided, veto) / decided.probabilities
+    assert shares[50:140] == pytest.approx(0)
+    assert shares[180:280] == pytest.approx(0.5)
+    assert shares[330:] == pytest.approx(1)
+
+
+def test_the_calibration_after_the_fusion_is_that_of_the_fused_scores() -> None:
+    rng = np.random.default_rng(0)
+    decided = []
+    for recording, logits in zip(*bouts(2), strict=True):
+        known = heard(rng.uniform(0, 0.6, len(logits) // 6))
+        decided.append(decide(replace(recording, heard=known), logits, Calibration(1.0, 0.0, 0.5)))
+    found = calibrate_fused(decided, VetoConfig())
+    scores = np.concatenate([np.clip(fused_scores(own, found), 1e-4, 1 - 1e-4) for own in decided])
+    logits = np.log(scores / (1 - scores)) / found.temperature + found.bias
+    cry = np.concatenate([own.recording.labels for own in decided])
+    error = evaluation.expected_calibration_error(cry, calibrated(logits, 1, 0))
+    assert error < evaluation.expected_calibration_error(cry, scores)
+    assert (found.normal_at, found.normal_live) == (
+        VetoConfig().normal_at,
+        VetoConfig().normal_live,
+    )

@@ -13,28 +13,28 @@ from typing import Any
 import lab
 import numpy as np
 import pytest
-from toy_windows import toy_windows
+from bundles import BUNDLE_V1
+from toy_recordings import toy_recording
 
 from cryvision import classifier
 from cryvision.bundle import Bundle
 from cryvision.errors import BundleError, ConfigError, CryvisionError
 from cryvision.export import onnx
 from cryvision.inputs import media
-from cryvision.learning import detection
-from cryvision.learning.detection import (
-    detector_skill,
-    out_of_fold_logits,
-    subject_folds,
-    train_detector,
-)
+from cryvision.learning import detection, detector_saving, pieces
+from cryvision.learning.decisions import Calibration
+from cryvision.learning.detection import out_of_fold_logits, subject_folds, train_detector
+from cryvision.learning.detector_saving import save_detector
 from cryvision.learning.event_scores import intersection_over_union
+from cryvision.learning.pieces import Pieces
+from cryvision.learning.recordings import MIN_LEVEL_DBFS, Cuttings, Recording
 from cryvision.learning.synthesis import negative
-from cryvision.learning.windows import Windows
 
-N_STEPS = 20
+N_STEPS, BATCH_SIZE = 50, 8
 """Enough to tell a glide from noise, in seconds."""
 
 LEARNT_AUC = 0.95
+FOUND_F1 = 0.7
 FOUND_IOU = 0.5
 """What the project promises of scripted bouts."""
 
@@ -50,7 +50,13 @@ class Training:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Training:
+def untagged() -> Bundle:
+    """A bundle without a tagger."""
+    return Bundle.load(BUNDLE_V1)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, untagged: Bundle) -> Training:
     """A detector of a lab with four babies; two of its files cannot be used."""
     folder = tmp_path_factory.mktemp("lab")
     lab.write_lab(folder / "recordings")
@@ -61,21 +67,25 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Training:
     log: list[str] = []
     problems: list[str] = []
     left_out: list[set[str]] = []
-    fit = detection.fit_detector
+    chosen = Cuttings.pieces
 
-    def short_fit(windows: Windows, shares: Any, seed: int, out: Collection[str] = ()) -> Any:
+    def note(cuttings: Cuttings, shares: Any, out: Collection[str] = ()) -> Pieces:
         left_out.append(set(out))
-        return fit(windows, shares, seed, out, n_steps=N_STEPS)
+        return chosen(cuttings, shares, out)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(detection, "SYNTHETIC_PER_FAMILY", 1)
-        patch.setattr(detection, "fit_detector", short_fit)
+        patch.setattr(pieces, "BATCH_SIZE", BATCH_SIZE)
+        patch.setattr(pieces, "MOST_STEPS", N_STEPS)
+        patch.setattr(pieces, "MOST_PASSES", N_STEPS)
+        patch.setattr(Cuttings, "pieces", note)
         bundle = train_detector(
             folder / "recordings",
             folder / "cries.v2",
             subject_pattern=lab.SUBJECT_PATTERN,
             n_folds=2,
             seed=3,
+            base=untagged,
             log=log.append,
             on_problem=problems.append,
         )
@@ -86,8 +96,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Training:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A training that fits nothing and makes no copies: for what does not depend on either."""
     monkeypatch.setattr(detection, "SYNTHETIC_PER_FAMILY", 1)
-    monkeypatch.setattr(detection, "fit_detector", lambda *given: lab.peak_detector())
-    monkeypatch.setattr(detection, "altered_copies", lambda sound, noises, rng: [sound])
+    monkeypatch.setattr(detection, "fit_frame_network", lambda *given: lab.peak_edges())
+    monkeypatch.setattr(detection, "altered_copies", lambda sound, rng: [sound])
 
 
 def test_new_crying_is_found_where_it_is(trained: Training, tmp_path: Path) -> None:
@@ -112,15 +122,19 @@ def test_the_bundle_says_what_it_is_and_how_it_was_measured(trained: Training) -
     assert bundle.sha256 == trained.bundle.sha256
     assert (bundle.name, bundle.seed) == ("cries.v2", 3)
     assert bundle.labels == ("no cry", "cry")
-    assert [part.name for part in bundle.parts] == ["detector"]
+    assert [part.name for part in bundle.parts] == ["edges"]
     assert bundle.gate is not None
+    assert (bundle.gate.min_gap_seconds, bundle.gate.latency_seconds) == (0.0, 0.04)
+    assert (bundle.veto, bundle.format_version) == (None, 2)
     (skill,) = bundle.skill
     assert skill["protocol"] == "grouped 2-fold"
-    assert (skill["part"], skill["unit"], skill["subjects"]) == ("detector", "window", "pattern")
+    assert (skill["part"], skill["unit"], skill["subjects"]) == ("edges", "window", "pattern")
     assert skill["figures"]["auc"]["value"] > LEARNT_AUC
+    assert skill["figures"]["event_f1"]["value"] > FOUND_F1
+    assert skill["figures"]["bout_f1"]["value"] > FOUND_F1
     assert 0 < skill["prior"]["cry"] < 0.5  # two bouts of a second in half of the clips
     assert skill["prior"]["cry"] + skill["prior"]["no cry"] == pytest.approx(1)
-    assert classifier.has_skill(bundle.skill, "detector", ("sound",))
+    assert classifier.has_skill(bundle.skill, "edges", ("sound",))
 
 
 def test_each_subject_is_left_out_once_and_none_in_the_end(trained: Training) -> None:
@@ -138,17 +152,24 @@ def test_what_cannot_be_used_is_told_and_the_rest_goes_on(trained: Training) -> 
     assert "broken.wav" in broken
     assert not any("\n" in line for line in trained.problems + trained.log)
     assert sum(line.startswith("reading") for line in trained.log) == 9
-    assert trained.log[-3:] == ["fold 1 of 2", "fold 2 of 2", "training on all recordings"]
+    assert trained.log[-4:] == [
+        "fold 1 of 2",
+        "fold 2 of 2",
+        "tagger: none, for the base bundle has none",
+        "training on all recordings",
+    ]
 
 
-def test_subjects_guessed_by_file_never_qualify_for_skill(quick: None, tmp_path: Path) -> None:
+def test_subjects_guessed_by_file_never_qualify_for_skill(
+    quick: None, untagged: Bundle, tmp_path: Path
+) -> None:
     source = lab.write_lab(tmp_path / "lab")
-    bundle = train_detector(source, tmp_path / "one.zip", n_folds=2)
+    bundle = train_detector(source, tmp_path / "one.zip", n_folds=2, base=untagged)
     assert bundle.name == "one"
     (skill,) = bundle.skill
     assert skill["subjects"] == "file"
     assert skill["figures"]["balanced_accuracy"]["interval"][0] > 0.5  # and yet
-    assert not classifier.has_skill(bundle.skill, "detector", ("sound",))
+    assert not classifier.has_skill(bundle.skill, "edges", ("sound",))
     clip = lab.write_wav(tmp_path / "new.wav", lab.crying(99)[0])
     result = classifier.classify(clip, bundle)
     assert (result.label, bool(result.events)) == ("not sure", True)
@@ -169,39 +190,31 @@ def test_the_bundle_keeps_the_command_as_it_can_be_run_again(
     monkeypatch.setattr(onnx, "part_files", lambda *given: ({}, {}))
     monkeypatch.setattr(sys, "argv", [program, "train-detector", "my lab"])
     monkeypatch.setattr(
-        detection.bundles, "save", lambda out, **facts: kept.append(facts["command"])
+        detector_saving.bundles, "save", lambda out, **facts: kept.append(facts["command"])
     )
-    detection.save_detector(
-        lab.peak_detector(),
-        detection.Calibration(1.0, 0.0, 0.5),
-        toy_windows(np.zeros(3)),
-        "anywhere",
-        name="",
-        skill=[],
-        sources=[],
-        seed=0,
-    )
+    log_power = np.zeros((3, 200, 64), np.float16)
+    save_detector(lab.peak_edges(), Calibration(1.0, 0.0, 0.5), log_power, "anywhere")
     assert kept == [f"{words} train-detector 'my lab'"]
 
 
 def test_recordings_beyond_the_memory_are_cut_at_a_longer_hop(
-    quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick: None, untagged: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured: list[int] = []
 
-    def stop(windows: Windows, *rest: Any) -> None:
-        measured.append(len(windows))
+    def stop(sets: list[Cuttings]) -> None:
+        measured.append(sum(len(cuttings) for cuttings in sets if "own" in cuttings.source))
         raise CryvisionError("that was all")
 
-    monkeypatch.setattr(detection, "subject_folds", stop)
-    source = lab.write_lab(tmp_path / "lab")
-    for most in (10**6, 100):
-        monkeypatch.setattr(detection, "MOST_WINDOWS", most)
+    monkeypatch.setattr(Cuttings, "joined", stop)
+    for number in range(2):
+        clip = lab.write_wav(tmp_path / "lab" / f"{number}.wav", np.tile(lab.crying(0)[0], 5))
+        lab.write_labels(clip, "csv", [(0.6, 1.6)])
+    for most in (10**6, 25):
+        monkeypatch.setattr(detection, "MOST_PIECES", most)
         with pytest.raises(CryvisionError, match="that was all"):
-            train_detector(source, tmp_path / "out")
-    every, fewer = measured
-    assert every == 8 * 36  # eight clips of 4 s: windows of 0.5 s, 0.1 s apart
-    assert fewer == 8 * 9
+            train_detector(tmp_path / "lab", tmp_path / "out", base=untagged)
+    assert measured == [2 * 9, 2 * 5]  # of 20 s: pieces of 4 s, each 2 s and each 4 s
 
 
 def small_lab(folder: Path, *bouts: list[tuple[float, float]]) -> Path:
@@ -292,52 +305,56 @@ def test_settings_that_cannot_be_are_refused_before_any_work(
 
 
 def test_an_older_bundle_is_replaced_on_demand(
-    quick: None, trained: Training, tmp_path: Path
+    quick: None, untagged: Bundle, trained: Training, tmp_path: Path
 ) -> None:
     source = small_lab(tmp_path / "lab", [(0.6, 1.6)], [(0.6, 1.6)])
     out = tmp_path / "out"
     shutil.copytree(trained.bundle.folder, out)
-    bundle = train_detector(source, out, overwrite=True, seed=8)
+    bundle = train_detector(source, out, overwrite=True, seed=8, base=untagged)
     assert Bundle.load(out).sha256 == bundle.sha256 != trained.bundle.sha256
     assert bundle.seed == 8
 
 
-@pytest.fixture
-def scored_by_who_was_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models that stand for the subjects they were fitted without, and score by who they know."""
-
-    def fit(windows: Windows, shares: Any, seed: int, left_out: Collection[str]) -> set[str]:
-        return set(windows.subject) - set(left_out)
-
-    def score(known: set[str], windows: Windows) -> np.ndarray:
-        return np.array([float(subject in known) for subject in windows.subject])
-
-    monkeypatch.setattr(detection, "fit_detector", fit)
-    monkeypatch.setattr(detection, "detector_logits", score)
-
-
-def test_no_window_is_scored_by_a_model_that_knows_its_subject(
-    scored_by_who_was_left_out: None,
+def test_no_step_is_scored_by_a_network_that_knows_its_subject(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    subject = np.repeat(["ada", "ben", "cleo", "dan"], 3)
-    windows = toy_windows(np.zeros(12), subject=subject)
+    """Networks that stand for the subjects they were fitted on, and score by who they know."""
+    np.save(tmp_path / "frames.npy", np.zeros((6, 64), np.float16))
+    subjects = ["ada", "ben", "cleo", "dan"]
+    recordings = [
+        toy_recording(np.zeros(3), name, log_power=tmp_path / "frames.npy") for name in subjects
+    ]
+    recordings[1].level_dbfs[1] = MIN_LEVEL_DBFS - 1
+    cuttings = Cuttings(
+        np.zeros((4, 200, 64), np.float16),
+        np.zeros((4, 100), np.uint8),
+        np.array(subjects, object),
+        np.full(4, "own", object),
+    )
+    fitted: list[int] = []
+
+    def fit(chosen: Pieces, seed: int) -> int:
+        fitted.append(len(chosen))
+        return len(fitted)
+
+    monkeypatch.setattr(detection, "fit_frame_network", fit)
+    monkeypatch.setattr(detection, "step_logits", lambda model, frames: np.full(3, model))
     said: list[str] = []
-    logits = out_of_fold_logits(windows, 10, [{"ada", "dan"}, {"ben", "cleo"}], {}, 0, said.append)
-    assert logits.tolist() == [0.0] * 10  # 1 would be a subject that the model knows
+    folds = [{"ada", "dan"}, {"ben", "cleo"}]
+    logits = out_of_fold_logits(recordings, cuttings, folds, {"own": 1.0}, 0, said.append)
+    assert fitted == [2, 2]
+    assert [own.max() for own in logits] == [1, 2, 2, 1]
+    assert np.isneginf(logits[1]).tolist() == [False, True, False]
     assert said == ["fold 1 of 2", "fold 2 of 2"]
 
 
-def clips(shares: dict[str, list[float]]) -> Windows:
-    """Ten windows a clip; of each subject's clips, the share of windows that is cry."""
-    rows = [
-        (subject, f"{subject}-{number}", float(window < 10 * share))
+def clips(shares: dict[str, list[float]]) -> list[Recording]:
+    """Ten steps a clip; of each subject's clips, the share of steps that is crying."""
+    return [
+        toy_recording(np.arange(10) < 10 * share, subject)
         for subject, of_clips in shares.items()
-        for number, share in enumerate(of_clips)
-        for window in range(10)
+        for share in of_clips
     ]
-    subject, clip, cry = zip(*rows, strict=True)
-    end_s = 0.5 + 0.1 * np.arange(len(rows))
-    return toy_windows(np.array(cry), subject=np.array(subject), clip=np.array(clip), end_s=end_s)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -353,39 +370,19 @@ def clips(shares: dict[str, list[float]]) -> Windows:
 def test_every_fold_leaves_both_kinds_to_learn_from(
     shares: dict[str, list[float]], n_folds: int, seed: int
 ) -> None:
-    windows = clips(shares)
+    recordings = clips(shares)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a user would see it, and could do nothing about it
-        folds = subject_folds(windows, 5, seed)
+        folds = subject_folds(recordings, 5, seed)
     assert len(folds) == n_folds
     assert sorted(name for fold in folds for name in fold) == sorted(shares)
     for fold in folds:
-        others = windows.cry[~np.isin(windows.subject, list(fold))]
-        assert set(others) == {0, 1}
+        others = [own.labels for own in recordings if own.subject not in fold]
+        assert set(np.concatenate(others)) == {0, 1}
 
 
 def test_folds_repeat_by_seed() -> None:
-    windows = clips({name: [0.9, 0.0] for name in "abcdefgh"})
-    assert subject_folds(windows, 4, 1) == subject_folds(windows, 4, 1)
-    assert any(subject_folds(windows, 4, 1) != subject_folds(windows, 4, k) for k in range(2, 6))
-
-
-def test_skill_is_measured_by_window_with_intervals_over_subjects() -> None:
-    windows = clips({name: [0.5, 0.2] for name in "abcdef"})
-    cry = windows.cry == 1
-    probabilities = np.where(cry, 0.9, 0.1)
-    skill = detector_skill(
-        windows, (probabilities, cry), protocol="grouped 3-fold", subjects="manifest"
-    )
-    assert skill["figures"]["auc"] == {"value": 1.0, "interval": [1.0, 1.0]}
-    assert skill["figures"]["f1"]["value"] == 1.0
-    assert skill["figures"]["log_loss"]["value"] == pytest.approx(-np.log(0.9))
-    assert skill["figures"]["ece"]["value"] == pytest.approx(0.1)
-    assert skill["prior"]["cry"] == pytest.approx(0.35)
-    prior = -(0.35 * np.log(0.35) + 0.65 * np.log(0.65))
-    assert skill["prior"]["log_loss"] == pytest.approx(prior)
-    # One subject decided wrongly: how bad that is depends on how often the draw has it.
-    wrong = np.where(windows.subject == "a", ~cry, cry)
-    figure = detector_skill(windows, (probabilities, wrong), protocol="", subjects="")["figures"]
-    low, high = figure["balanced_accuracy"]["interval"]
-    assert low < figure["balanced_accuracy"]["value"] < high == 1.0
+    recordings = clips({name: [0.9, 0.0] for name in "abcdefgh"})
+    first = subject_folds(recordings, 4, 1)
+    assert subject_folds(recordings, 4, 1) == first
+    assert any(subject_folds(recordings, 4, seed) != first for seed in range(2, 6))
