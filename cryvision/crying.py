@@ -55,11 +55,6 @@ class CryStream:
         self.events: list[Event] = []
 
     @property
-    def crying(self) -> bool:
-        """Whether the newest score is inside a candidate, which may not stand in the end."""
-        return self._following.crying
-
-    @property
     def rejected(self) -> tuple[Event, ...]:
         """Candidates so far that do not stand."""
         return self._following.rejected

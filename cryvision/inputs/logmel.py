@@ -229,5 +229,7 @@ def _spectra(block: np.ndarray, config: LogMelConfig) -> tuple[np.ndarray, np.nd
     spectrum = np.fft.rfft(segments * hann(config.spectrum_samples), config.n_fft)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     power = power.reshape(n, 2, -1).mean(axis=1)
-    bands = power @ mel_filters(config)
-    return np.log(bands + FLOOR_POWER), power @ band_weights(config)
+    # Not a matrix product, for which every core would be woken: on a busy machine they then wait
+    # for each other longer than the whole computation takes.
+    bands = np.einsum("fb,bm->fm", power, mel_filters(config))
+    return np.log(bands + FLOOR_POWER), np.einsum("fb,b->f", power, band_weights(config))
