@@ -267,7 +267,7 @@ class Events:
         heard_at = candidate["at"][0] >= self._levels["at"]
         if heard_at and candidate["near"] >= self._levels["near"]:
             candidate["stands"] = True
-        elif now > candidate["offset"] + (self._near if heard_at else self._after):
+        elif now > candidate["offset"] + (self._near if heard_at else min(self._near, self._after)):
             candidate["stands"] = False
 
     def _decided(self) -> Found:

@@ -87,7 +87,7 @@ def export(
     overwrite : bool
         Whether to replace an older export.
     force : bool
-        Whether to write in 8 bits what changes the label in more than a tenth of the windows.
+        Whether to write in 8 bits what changes labels, steps or tags in more than a tenth of cases.
 
     Returns
     -------

@@ -96,7 +96,7 @@ class TestLogMel:
     """Frames of a file and of the package, from the same span."""
 
     SPAN = FrameSpan(EDGES, CONTEXT)
-    NATURAL_LOG = 2e-3
+    NATURAL_LOG = 5e-3
     """Float32 on both sides, log(power + 1e-7): an offset of 0.7 leaves so much of its rounding."""
 
     def found(

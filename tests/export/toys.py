@@ -165,9 +165,16 @@ def frames(config: LogMelConfig, n: int = 48) -> np.ndarray:
 
 
 def _settle(model: Any, samples: np.ndarray) -> None:
-    """Let batch normalizations find the statistics of the samples."""
-    for _ in range(40):
-        model([samples], training=True)
+    """Let batch normalizations take over the statistics of the samples."""
+    import keras
+
+    layers = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    momentum = layers[0].momentum
+    for layer in layers:
+        layer.momentum = 0.0
+    model(samples, training=True)
+    for layer in layers:
+        layer.momentum = momentum
 
 
 def _spread(model: Any, head: Any, samples: np.ndarray, deviation: float) -> Any:
