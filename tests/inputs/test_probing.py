@@ -127,7 +127,7 @@ def test_versions_that_are_new_enough_or_unknown_may_go_on(
     real = media.find_ffmpeg()
     path = script(
         tmp_path / "other",
-        f"'{real}' \"$@\" 2>\"$0.log\"; status=$?\n"
+        f'\'{real}\' "$@" 2>"$0.log"; status=$?\n'
         f"sed '1s/^ffmpeg version [^ ]*/ffmpeg version {version}/' \"$0.log\" >&2; exit $status",
     )
     monkeypatch.setenv("CRYVISION_FFMPEG", str(path))
