@@ -358,6 +358,7 @@ def classify(
     smooth_seconds: float | None = None,
     label_policy: str = "skill",
     require_face: bool = False,
+    audio_track: int | None = None,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> Classification:
     """Find the crying in one clip.
@@ -375,6 +376,9 @@ def classify(
     label_policy : {"skill", "always"}
     require_face : bool
         See `StreamClassifier`.
+    audio_track : int, optional
+        Number of the sound track to hear, from 1 on. By default the one that the file marks, or if
+        that is silent, the first that is not.
     progress : callable, optional
         Called with (seconds done, seconds in all or None).
 
@@ -407,7 +411,9 @@ def classify(
         path=os.fspath(path),
     )
     done_s = 0.0
-    with media.open_clip(path, sound=True, frames=stream.takes_frames) as clip:
+    with media.open_clip(
+        path, sound=True, frames=stream.takes_frames, audio_track=audio_track
+    ) as clip:
         for piece in clip.pieces():
             stream.push(piece.samples, piece.frame, piece.frame_time_s)
             if piece.frame_time_s is not None:

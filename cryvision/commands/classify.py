@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cryvision.commands.clip_paths import NamedClip, found_clips
 from cryvision.commands.terminal import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -33,7 +35,12 @@ def add(commands: Any) -> None:
         description="Find the crying in video or sound files and print when, how long, how sure "
         "and how loud.",
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a video or sound file")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="a video or sound file; a folder or a pattern for all in it; - for standard input",
+    )
     add_bundle_option(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object a clip, each on a line"
@@ -46,6 +53,13 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--out", metavar="DIR", help="folder for --formats (default: the current one)"
+    )
+    parser.add_argument(
+        "--audio-track",
+        type=int,
+        metavar="N",
+        help="the sound track to hear, from 1 on (default: the one that the file marks, or if "
+        "that is silent, the first that is not)",
     )
     add_decision_options(parser)
     parser.set_defaults(run=run)
@@ -105,18 +119,22 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.outputs.files import stems
 
     bundle = Bundle.load(options.bundle).keeping_models()
-    names = stems(options.paths)
-    n_failed = 0
-    for path, stem in zip(options.paths, names, strict=True):
-        try:
-            _one(path, stem, bundle, formats, options)
-        except MediaError as error:
-            # Anything else would befall the other clips as well, and ends the run.
-            log(str(error))
+    n_done = n_failed = 0
+    with found_clips(options.paths) as (clips, problems):
+        for problem in problems:
+            log(problem)
             n_failed += 1
+        for clip, stem in zip(clips, stems([clip.path for clip in clips]), strict=True):
+            try:
+                _one(clip, stem, bundle, formats, options)
+                n_done += 1
+            except MediaError as error:
+                # Anything else would befall the other clips as well, and ends the run.
+                log(str(error).replace(clip.path, clip.name))
+                n_failed += 1
     if n_failed == 0:
         return EXIT_DONE
-    return EXIT_FAILED if n_failed == len(options.paths) else EXIT_SOME_FAILED
+    return EXIT_SOME_FAILED if n_done else EXIT_FAILED
 
 
 def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
@@ -132,18 +150,19 @@ def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
 
 
 def _one(
-    path: str, stem: str, bundle: Bundle, formats: Sequence[str], options: argparse.Namespace
+    clip: NamedClip, stem: str, bundle: Bundle, formats: Sequence[str], options: argparse.Namespace
 ) -> None:
     from cryvision.classifier import classify
 
-    with ClipProgress(path) as progress:
+    with ClipProgress(clip.name) as progress:
         result = classify(
-            path,
+            clip.path,
             bundle,
             runtime=options.runtime,
             smooth_seconds=options.smooth,
             label_policy=options.label_policy,
             require_face=options.require_face,
+            audio_track=options.audio_track,
             progress=progress,
         )
     if formats:
@@ -151,7 +170,7 @@ def _one(
 
         for written in write(result, options.out or ".", formats, stem):
             log(f"wrote {written}")
-    _print_result(result, options.json)
+    _print_result(replace(result, path=clip.name), options.json)
 
 
 def _print_result(result: Classification, as_json: bool) -> None:
