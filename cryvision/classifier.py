@@ -377,8 +377,7 @@ def classify(
     require_face : bool
         See `StreamClassifier`.
     audio_track : int, optional
-        Number of the sound track to hear, from 1 on. By default the one that the file marks, or if
-        that is silent, the first that is not.
+        See `cryvision.inputs.media.open_clip`.
     progress : callable, optional
         Called with (seconds done, seconds in all or None).
 
@@ -400,10 +399,8 @@ def classify(
     >>> [round(event.onset_s) for event in result.events]
     [2, 6, 11]
     """
-    if not isinstance(bundle, Bundle):
-        bundle = Bundle.load(bundle)
     stream = StreamClassifier(
-        bundle,
+        bundle if isinstance(bundle, Bundle) else Bundle.load(bundle),
         runtime=runtime,
         smooth_seconds=smooth_seconds,
         label_policy=label_policy,
@@ -411,9 +408,7 @@ def classify(
         path=os.fspath(path),
     )
     done_s = 0.0
-    with media.open_clip(
-        path, sound=True, frames=stream.takes_frames, audio_track=audio_track
-    ) as clip:
+    with media.open_clip(path, frames=stream.takes_frames, audio_track=audio_track) as clip:
         for piece in clip.pieces():
             stream.push(piece.samples, piece.frame, piece.frame_time_s)
             if piece.frame_time_s is not None:

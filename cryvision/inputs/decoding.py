@@ -10,6 +10,7 @@ import numpy as np
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.errors import MediaError
 from cryvision.inputs import ffmpeg, mixing
+from cryvision.inputs.endings import violent_end
 from cryvision.inputs.streams import PIXEL_SHAPES
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Decoder:
             When ffmpeg was killed, has crashed or was stuck: there may be more to read.
         """
         status = self._process.wait()
-        end = ffmpeg.violent_end(status)
+        end = violent_end(status)
         if self._process.stalled:
             end = f"it gave nothing for {ffmpeg.STALL_SECONDS:g} s"
         if end is not None:
@@ -223,7 +224,7 @@ def picture_seconds(path: str, info: MediaInfo) -> float:
             until = int(fields[2]) + max(0, int(fields[3]))
             if (until - end) * tick_s <= LONGEST_GAP_SECONDS:
                 end = max(end, until)
-        if (how := ffmpeg.violent_end(process.wait())) is not None:
+        if (how := violent_end(process.wait())) is not None:
             raise MediaError(f"{ffmpeg.shown(path)}: ffmpeg must read a clip to its end; {how}")
     return end * tick_s
 

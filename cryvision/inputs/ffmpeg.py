@@ -14,10 +14,12 @@ import stat
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from types import ModuleType, TracebackType
 from typing import Any, cast
 
 from cryvision.errors import MediaError, MissingDependencyError
+from cryvision.inputs.endings import violent_end
 
 FFMPEG_VARIABLE = "CRYVISION_FFMPEG"
 """Environment variable that may name the ffmpeg binary to use."""
@@ -50,10 +52,9 @@ _EMPTY_WORDS = (
     *("Conversion failed", "Nothing was written", "Task finished", "Terminating thread"),
     *("Could not open encoder before EOF", "Could not write header", "sample rate not set"),
 )
-_STOPPED = 255  # of an ffmpeg that was told to end, and did so in order
-_NO_MEMORY = 256 - 12
-_FATAL_SIGNALS = (4, 6, 7, 8, 9, 10, 11, 15)
 _JOIN_SECONDS = 5.0
+_POLL_SECONDS = 0.25
+_PROBE_LINES = 20_000
 
 
 def find_ffmpeg() -> str:
@@ -208,26 +209,43 @@ def limits() -> list[str]:
     return [word for name, value in _LIMITS.items() for word in (f"-{name}", value)]
 
 
-def violent_end(status: int) -> str | None:
-    """Say how ffmpeg was ended, if it did not come to an end by itself.
+def printed(
+    path: str | os.PathLike[str],
+    url: str | None = None,
+    output: Sequence[str] = (),
+    enough: bytes | None = None,
+) -> bytes:
+    """Return what ffmpeg prints about a file: its container and streams, or why it is refused.
 
     Parameters
     ----------
-    status : int
-        As `Process.wait` gives it.
+    path : path
+    url : str, optional
+        What to call the file for ffmpeg; :func:`file_url` by default.
+    output : sequence of str
+        Words for an output to be printed as well.
+    enough : bytes, optional
+        What ffmpeg need not come to an end after.
+
+    Raises
+    ------
+    MediaError, MissingDependencyError
+        When ffmpeg does not come to an end, or cannot be started.
     """
-    # Behind a wrapper script, 128 stands before the number of the signal.
-    number = -status if status < 0 else status - 128
-    if status < 0 or number in _FATAL_SIGNALS:
-        try:
-            return f"it was ended by {signal.Signals(number).name}"
-        except ValueError:
-            return f"it was ended by signal {number}"
-    if status == _STOPPED:
-        return "it was told to end"
-    if status == _NO_MEMORY:
-        return "it found no more memory"
-    return f"it crashed with status {status:#x}" if status > _STOPPED else None
+    source = ("-i", url or file_url(path))
+    command = [find_ffmpeg(), "-nostdin", "-nostats", *limits(), *source, *output]
+    until = time.monotonic() + PROBE_TIMEOUT_SECONDS
+    with Process(command, _PROBE_LINES) as process:
+        while not process.ended(_POLL_SECONDS):
+            if enough is not None and enough in process.log():
+                return process.log()
+            if time.monotonic() > until:
+                raise MediaError(
+                    f"{shown(path)}: ffmpeg must recognise a clip within {PROBE_TIMEOUT_SECONDS:g} "
+                    "s; it did not"
+                )
+        crash = violent_end(process.wait())
+        return process.log() + (crash or "").encode()
 
 
 class Process:

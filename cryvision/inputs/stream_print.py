@@ -11,10 +11,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import time
 from collections.abc import Sequence
 
-from cryvision.errors import MediaError
 from cryvision.inputs import ffmpeg
 from cryvision.inputs.streams import (
     NO_DECODER,
@@ -25,11 +23,16 @@ from cryvision.inputs.streams import (
     shown_size,
 )
 
-_PROBE_LINES = 20_000
-_POLL_SECONDS = 0.25
 _SEPARATORS = 24
 _MOST_RETRIED = 8
 """Streams that are asked for one by one where ffmpeg cannot copy all of them."""
+
+_COPIES = (
+    *("-copy_unknown", "-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1"),
+    *("-fflags", "+bitexact", "-frames:v", "0", "-frames:a", "0", "-frames:s", "0"),
+    *("-frames:d", "0", "-f", "null"),
+)
+"""Copies of streams without a word of the file, of which nothing is written."""
 
 _STREAM = re.compile(
     r" +Stream #0:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\([^)]*\))?: "
@@ -67,7 +70,9 @@ class Print:
         self._mark = f"file:{drive}{os.sep}.{os.sep}{''.join(idle)}"
         self._url = self._mark + below.lstrip(os.sep)
         self._output = f"cryvision-{secrets.token_hex(16)}"
-        self._log, self._end = _run(path, self._url, streams, self._output)
+        output = [*("-map", streams), *_COPIES, self._output]
+        # It may look for a first packet of each stream, to the end of a long file.
+        self._log = ffmpeg.printed(path, self._url, output, self._output.encode())
         self._lines = self._log.decode("utf-8", "replace").split("\n")
 
     @property
@@ -77,9 +82,7 @@ class Print:
 
     @property
     def trouble(self) -> str:
-        """ffmpeg's last words, without the file's name; how it ended, if it has crashed."""
-        if self._end is not None:
-            return self._end
+        """ffmpeg's last words, without the file's name."""
         said = [
             line
             for line in self._log.split(b"\n")
@@ -125,38 +128,6 @@ class Print:
                 sound += one.sound
                 pictures += one.pictures
         return Contents(container, duration_s, tuple(sound), tuple(pictures))
-
-
-def _run(
-    path: str | os.PathLike[str], url: str, streams: str, output: str
-) -> tuple[bytes, str | None]:
-    """Let ffmpeg print the streams of a file as it reads them, and as it would copy them.
-
-    Returns
-    -------
-    log : bytes
-    end : str or None
-        How it was ended, if not by itself.
-    """
-    command = [
-        *(ffmpeg.find_ffmpeg(), "-nostdin", "-nostats", *ffmpeg.limits(), "-i", url),
-        *("-map", streams, "-copy_unknown", "-c", "copy"),
-        *("-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"),
-        *("-frames:v", "0", "-frames:a", "0", "-frames:s", "0", "-frames:d", "0"),
-        *("-f", "null", output),
-    ]
-    until = time.monotonic() + ffmpeg.PROBE_TIMEOUT_SECONDS
-    with ffmpeg.Process(command, _PROBE_LINES) as process:
-        while not process.ended(_POLL_SECONDS):
-            # It may look for a first packet of each stream, to the end of a long file.
-            if output.encode() in process.log():
-                return process.log(), None
-            if time.monotonic() > until:
-                raise MediaError(
-                    f"{ffmpeg.shown(path)}: ffmpeg must recognise a clip within "
-                    f"{ffmpeg.PROBE_TIMEOUT_SECONDS:g} s; it did not"
-                )
-        return process.log(), ffmpeg.violent_end(process.wait())
 
 
 def _duration_s(lines: Sequence[str]) -> float | None:

@@ -61,6 +61,7 @@ def train_detector(
     *,
     overwrite: bool = False,
     subject_pattern: str | None = None,
+    cry_labels: Sequence[str] = (),
     false_alarms_per_hour: float | None = None,
     n_folds: int = 5,
     seed: int = 0,
@@ -82,6 +83,8 @@ def train_detector(
         Regular expression on a clip's path below the source; its first group is the subject.
         Where subjects are known neither so nor from the manifest, each file counts as one, and
         the detector is never said to have skill.
+    cry_labels : sequence of str
+        Labels that mean crying, beside ``cry`` and ``crying``.
     false_alarms_per_hour : float, optional
         Choose the threshold for at most this many false alarms an hour of recording; by default
         it is the one with the best F1 of windows.
@@ -104,6 +107,7 @@ def train_detector(
         If nothing can be trained on, or the bundle cannot be written.
     """
     from cryvision.learning.annotations import find_annotated_clips
+    from cryvision.learning.cry_labels import count_as_crying
 
     say = log or (lambda line: None)
     report = on_problem or say
@@ -112,6 +116,9 @@ def train_detector(
     clips, problems = find_annotated_clips(source, subject_pattern)
     for problem in problems:
         report(problem)
+    clips, told, odd = count_as_crying(clips, cry_labels)
+    for line in (*told, *odd):
+        say(line)
     own, copies = _read_clips(clips, seed, say, report)
     _check_labels(own, source)
     negatives = synthetic_negatives(SYNTHETIC_PER_FAMILY, SYNTHETIC_SECONDS, seed)
@@ -164,20 +171,25 @@ def _read_clips(
     """Windows of the recordings and of their altered copies; one recording in memory at a time."""
     from cryvision.inputs.media import read_sound
     from cryvision.learning.annotations import cry_intervals
+    from cryvision.learning.cry_labels import inside
 
     own, copies = [], []
     every = _every(clips)
     for number, clip in enumerate(clips):
         say(f"reading {number + 1} of {len(clips)}: {clip.path}")
-        cry = tuple(cry_intervals(clip.intervals))
         rng = np.random.default_rng([seed, number])
         try:
-            sound = LabelledSound(read_sound(clip.path), cry, clip.subject, "own", str(clip.path))
+            samples = read_sound(clip.path)
+            known, remarks = inside(clip, len(samples) / SOUND.sample_rate_hz)
+            cry = tuple(cry_intervals(known.intervals))
+            sound = LabelledSound(samples, cry, clip.subject, "own", str(clip.path))
             altered = altered_copies(sound, (), rng)
         except MediaError as error:
             # Anything else would befall the other recordings as well.
             report(str(error))
             continue
+        for remark in remarks:
+            say(remark)
         own.append(windows_of([sound], SOUND, every))
         copies.append(windows_of(altered, SOUND, 2 * every))
     if not own:
