@@ -342,6 +342,7 @@ def classify(
     require_face: bool = False,
     veto: str = "normal",
     bout_gap_s: float = BOUT_GAP_SECONDS,
+    audio_track: int | None = None,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> Classification:
     """Find the crying in one clip.
@@ -361,6 +362,8 @@ def classify(
     veto : {"normal", "strict", "off"}
     bout_gap_s : float
         See `StreamClassifier`.
+    audio_track : int, optional
+        See `cryvision.inputs.media.open_clip`.
     progress : callable, optional
         Called with (seconds done, seconds in all or None).
 
@@ -382,10 +385,8 @@ def classify(
     >>> [round(event.onset_s) for event in result.events]
     [2, 6, 11]
     """
-    if not isinstance(bundle, Bundle):
-        bundle = Bundle.load(bundle)
     stream = StreamClassifier(
-        bundle,
+        bundle if isinstance(bundle, Bundle) else Bundle.load(bundle),
         runtime=runtime,
         smooth_seconds=smooth_seconds,
         label_policy=label_policy,
@@ -395,7 +396,7 @@ def classify(
         path=os.fspath(path),
     )
     done_s = 0.0
-    with media.open_clip(path, sound=True, frames=stream.takes_frames) as clip:
+    with media.open_clip(path, frames=stream.takes_frames, audio_track=audio_track) as clip:
         for piece in clip.pieces():
             stream.push(piece.samples, piece.frame, piece.frame_time_s)
             if piece.frame_time_s is not None:

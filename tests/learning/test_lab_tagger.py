@@ -76,7 +76,8 @@ def test_the_tagger_and_its_levels_are_those_of_the_base(
         "tagger: kept as it is, for a head of its own needs 50 recordings without crying; got 4"
     )
     assert said.endswith("; veto: keeps 100% of the labelled event time")
-    assert bundle.veto is not None and base.veto is not None
+    assert bundle.veto is not None
+    assert base.veto is not None
     assert bundle.veto != base.veto
     calibration = {"temperature": base.veto.temperature, "bias": base.veto.bias}
     assert replace(bundle.veto, **calibration) == base.veto
@@ -153,7 +154,8 @@ def test_a_head_that_helps_is_kept(
     bundle, said = helped
     assert said.startswith("tagger: with a head trained here, AUC ")
     assert "on windows of new subjects against the tagger's" in said
-    assert bundle.tagger is not None and gullible.tagger is not None
+    assert bundle.tagger is not None
+    assert gullible.tagger is not None
     assert (bundle.tagger.tags, bundle.tagger.logmel) == (TAGS, CONTEXT)
     for runtime in ("onnx", "keras"):
         before, after = (tag_scores(b, runtime) for b in (gullible, bundle))
