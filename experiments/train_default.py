@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,15 @@ def skill_of(detector: dict[str, Any]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def train_reasons(
-    detector: Bundle, gate: Bundle, measured: dict[str, Any], words: str
-) -> tuple[dict[str, Any], Bundle]:
-    """Train the reasons on the cleaned corpus behind the gate, and save the default bundle."""
+def train_reasons(gate: Bundle) -> tuple[dict[str, Any], Callable[..., Bundle]]:
+    """Train the reasons on the cleaned corpus behind the gate.
+
+    Returns
+    -------
+    facts : dict
+    save : callable
+        Saves them behind a detector: ``save(detector, texts)``.
+    """
     corpus = recordings.data_folder() / "donateacry-corpus" / CLEANED_FOLDER
     data = find_labelled_clips(corpus)
     labels = class_names(data)
@@ -114,13 +120,6 @@ def train_reasons(
         for judged in (clips, windows)
     ]  # fmt: skip
     stack = fit_stack(CHA_BAE.recipe, samples, len(labels), SEED, say=say)
-    bundle = save_stack(
-        stack, CHA_BAE.recipe, CHA_BAE.settings, samples, labels, BUNDLES / "default",
-        seed=SEED, skill=skill, corpus="donateacry", gate=detector, overwrite=True,
-        name="default", sources=SOURCES, command=command(),
-        notes="Tells when a baby cries. The reasons are an experiment without measured skill.",
-        texts={"NOTICE": words, "MODEL_CARD.md": model_card(measured, skill[0])},
-    )  # fmt: skip
     facts = {
         "n_clips": len(clips.labels),
         "n_phones": len(set(clips.subjects.tolist())),
@@ -130,7 +129,16 @@ def train_reasons(
         "skill": skill,
         "folds_sha256": data_hash(folds),
     }
-    return facts, bundle
+
+    def save(detector: Bundle, texts: dict[str, str]) -> Bundle:
+        return save_stack(
+            stack, CHA_BAE.recipe, CHA_BAE.settings, samples, labels, BUNDLES / "default",
+            seed=SEED, skill=skill, corpus="donateacry", gate=detector, overwrite=True,
+            name="default", sources=SOURCES, command=command(), texts=texts,
+            notes="Tells when a baby cries. The reasons are an experiment without measured skill.",
+        )  # fmt: skip
+
+    return facts, save
 
 
 def command() -> str:
@@ -162,12 +170,14 @@ def main() -> None:
         GATE_CALIBRATION, None, frames, [], unmet, words,
     )  # fmt: skip
     say("gate")
+    reasons, save = train_reasons(gate)
     with tempfile.TemporaryDirectory() as folder:
         detector = assembled(
             models, ("edges-all-0", DISTILLED), Path(folder) / "detector", calibration,
             VetoConfig(**shipped["veto"]), frames, skill_of(measured), SOURCES, words,
         )  # fmt: skip
-        reasons, bundle = train_reasons(detector, gate, measured, words)
+        card = model_card(measured, reasons["skill"][0])
+        bundle = save(detector, {"NOTICE": words, "MODEL_CARD.md": card})
     figures: dict[str, Any] = {"detector": detector.skill[0]["figures"], "reasons": reasons}
     before = RESULTS / "train_default.json"
     if before.exists():
