@@ -173,7 +173,7 @@ tag says what the teacher would most likely say.
 ## Veto
 An event of the edges stands where the tagger hears crying at it (score {normal_at}, or
 {strict_at} with `strict`) and, more clearly, within 5 s of it ({normal_near}; {strict_near}). The
-level `normal` is the strictest that kept 93.5 % of the labelled event time on the phones that it
+level `normal` is the strictest that kept 92.5 % of the labelled event time on the phones that it
 was chosen on, `strict` keeps 85 % there. On the others: {kept} and {kept_strict} kept. Events:
 F1 {fused_events}, bouts {fused_bouts}. False events an hour with the veto:
 {false_events}.
