@@ -15,7 +15,9 @@ def add(commands: Any) -> None:
         description="Train a cry detector on recordings with label files beside them (Praat "
         "TextGrid, Audacity labels, or CSV with start_s and end_s), or on a manifest CSV with "
         "the columns path, labels and, if known, subject. Labels that read cry or crying mean "
-        "crying. Recordings that cannot be used are listed and left out, and the exit status is "
+        "crying. The tagger, which names what is heard, is that of the default bundle; a last "
+        "layer of its own is kept only where folds show it better. Recordings that cannot be "
+        "used are listed and left out, and the exit status is "
         "then 3.",
     )
     parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
@@ -39,7 +41,7 @@ def add(commands: Any) -> None:
         type=float,
         metavar="PER_HOUR",
         help="choose the threshold for at most this many false alarms an hour "
-        "(default: the best F1 of windows)",
+        "(default: the best F1 of events)",
     )
     parser.add_argument("--folds", type=int, default=5, help="folds by subject (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default 0)")
