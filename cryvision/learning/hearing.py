@@ -108,7 +108,9 @@ class _Columns:
         if self._parted is None:
             values = [self._model.predict(inputs)]
         else:
-            values = [np.asarray(v) for v in self._parted(frames, training=False)]
+            from keras import ops
+
+            values = [ops.convert_to_numpy(v) for v in self._parted(frames, training=False)]
         return np.concatenate([np.ones((len(frames), 1), np.float32), *values], axis=1)
 
 

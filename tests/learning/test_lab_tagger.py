@@ -176,12 +176,3 @@ def test_a_head_that_does_not_help_is_not_kept(
         "tagger: kept as it is, for a head trained here is not better beyond doubt: AUC "
     )
     assert bundle.tagger == base.tagger
-
-
-def test_without_subjects_no_head_is_tried(
-    noisy_lab: Path, gullible: Bundle, tmp_path: Path
-) -> None:
-    log: list[str] = []
-    bundle = train_detector(noisy_lab, tmp_path / "out", n_folds=2, base=gullible, log=log.append)
-    assert any("a head of its own needs subjects that are known" in line for line in log)
-    assert bundle.tagger == gullible.tagger

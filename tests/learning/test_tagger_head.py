@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from cryvision.config import VetoConfig
 from cryvision.errors import CryvisionError
 from cryvision.learning.decisions import Decided
 from cryvision.learning.detector_skill import kept_share
-from cryvision.learning.lab_tagger import ChosenTagger
+from cryvision.learning.lab_tagger import ChosenTagger, choose_tagger
 from cryvision.learning.tagger_head import (
     KEPT,
     fit_head,
@@ -104,6 +106,31 @@ def test_windows_of_one_kind_teach_nothing() -> None:
     quiet = [own.recording for own in corpus(1.0, 1.0) if not own.recording.cry]
     with pytest.raises(CryvisionError, match="windows with crying and without"):
         try_head(quiet, CONTEXT, FOLDS)
+
+
+@pytest.mark.parametrize(
+    ("n_clips", "by_file", "model", "reason"),
+    [
+        (60, True, True, "for a head of its own needs subjects that are known"),
+        (60, False, False, "for it has no last layer that a head could take the place of"),
+        (40, False, True, "for a head of its own needs 50 recordings without crying; got 40"),
+    ],
+)
+def test_a_head_is_tried_only_where_one_can_be_learnt(
+    n_clips: int, by_file: bool, model: bool, reason: str
+) -> None:
+    decided = corpus(tells=3.0, tagger_tells=0.0)
+    others = [own for own in decided if not own.recording.cry] * 3
+    crying = [own for own in decided if own.recording.cry]
+    tagger: Any = SimpleNamespace(model=object() if model else None, config=CONTEXT)
+    lenient = VetoConfig(normal_at=0.01, normal_near=0.01)
+    found = choose_tagger([*crying, *others[:n_clips]], lenient, tagger, FOLDS, by_file)
+    assert (
+        found.why == f"tagger: kept as it is, {reason}; veto: keeps 100% of the labelled event time"
+    )
+    assert found.model is None
+    assert found.veto is not None
+    assert replace(found.veto, temperature=1.0, bias=0.0) == lenient
 
 
 def test_a_head_changes_the_score_of_crying_alone() -> None:
