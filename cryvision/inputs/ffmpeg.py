@@ -53,7 +53,7 @@ _EMPTY_WORDS = (
     *("Could not open encoder before EOF", "Could not write header", "sample rate not set"),
 )
 _JOIN_SECONDS = 5.0
-_POLL_SECONDS = 0.25
+_POLL_SECONDS, _REST_SECONDS = 0.25, 5.0
 _PROBE_LINES = 20_000
 
 
@@ -235,9 +235,13 @@ def printed(
     source = ("-i", url or file_url(path))
     command = [find_ffmpeg(), "-nostdin", "-nostats", *limits(), *source, *output]
     until = time.monotonic() + PROBE_TIMEOUT_SECONDS
+    seen = False
     with Process(command, _PROBE_LINES) as process:
         while not process.ended(_POLL_SECONDS):
-            if enough is not None and enough in process.log():
+            if not seen and enough is not None and enough in process.log():
+                # What belongs to it follows at once, or a little later on a busy machine.
+                seen, until = True, time.monotonic() + _REST_SECONDS
+            if seen and time.monotonic() > until:
                 return process.log()
             if time.monotonic() > until:
                 raise MediaError(
