@@ -523,7 +523,8 @@ def main() -> None:
         Path(__file__).stem,
         list(DIVISIONS),
         {
-            "protocol": f"{N_FOLDS} folds by phone, speaker or recording, three divisions; "
+            "protocol": f"{N_FOLDS} folds by phone, speaker or recording, "
+            f"{len(DIVISIONS)} division{'s' if len(DIVISIONS) > 1 else ''}; "
             "calibration, thresholds and veto of a fold from the scores of the other folds",
             "mean": mean(divisions),
             "divisions": divisions,
