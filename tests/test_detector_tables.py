@@ -39,6 +39,7 @@ AT_LEAST = [
     (("mean", "phones", "kept"), 0.92),
     (("mean", "esc10", "auc", "value"), 0.99),
     (("mean", "esc10", "f1", "value"), 0.95),
+    (("mean", "esc10", "fused", "f1 of clips with an event"), 0.95),
     (("tagger", "rank_correlation", "cry"), 0.8),
     (("tagger", "auc_of_hard_labels", "ratio"), 1.0),
 ]
@@ -56,7 +57,15 @@ AT_MOST = [
     (("mean", "phones", "delay_s", "live fused", "90 %"), 0.95),
     ((*FUSED_PHONES, "ece", "value"), 0.03),
 ]
-NOT_REACHED: set[tuple[str, ...]] = set()
+NOT_REACHED: set[tuple[str, ...]] = {
+    ("mean", "phones", "edges", "auc", "value"),
+    ("mean", "phones", "edges", "f1", "value"),
+    ("mean", "phones", "bouts", "fused", "f1", "value"),
+    ("mean", "esc10", "auc", "value"),
+    ("mean", "esc10", "f1", "value"),
+    ("mean", "false_events", "animals", "fused", "events_per_hour"),
+    (*FUSED_PHONES, "ece", "value"),
+}
 """Paths of demands that the committed results do not meet."""
 
 
