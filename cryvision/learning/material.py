@@ -138,7 +138,7 @@ def find_material(
     if not labelled and not detected and not annotated:
         wanted = "a class"
         if bundle.detector is not None:
-            wanted = "annotations of when they cry, or in folders 'cry' and 'no cry'"
+            wanted = "classes such as cry and 'no cry', or annotations of when they cry"
         first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
         raise AnnotationError(
             f"{source}: bundle {bundle.name!r} is judged on clips with {wanted}; there are none"

@@ -67,7 +67,8 @@ def test_no_media_at_all(refusal, tmp_path: Path) -> None:
     empty.touch()
     text.write_text("He cried from two to three.\n" * 50)
     assert refusal(empty) == "a clip must hold media; this file is empty"
-    assert refusal(tmp_path) == "a clip must be a file; this is a folder"
+    (tmp_path / "clips").mkdir()
+    assert refusal(tmp_path / "clips") == "no sound or video file is in the folder"
     assert refusal(tmp_path / "none.wav") == "there is no such file"
     said = refusal(text)
     assert said.startswith("a clip must be a sound or video file that ffmpeg can read; ffmpeg: ")
