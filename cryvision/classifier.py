@@ -204,8 +204,8 @@ class StreamClassifier:
 
     @property
     def _gated(self) -> bool:
-        """Whether there was crying to be found."""
-        return self._crying is not None and self._n_samples > 0
+        """Whether anything was heard in which there could be crying."""
+        return self._crying is not None and self._crying.n_scored > 0
 
     def _face_stream(self, require_face: bool) -> FaceStream | None:
         config = next((part.face for part in self._bundle.parts if part.face), None)
@@ -279,7 +279,7 @@ class StreamClassifier:
     def _probabilities(self, timeline: dict[str, np.ndarray]) -> dict[str, float]:
         if self._reasons is None:
             p_cry = 0.0 if self._crying is None else self._crying.score
-            return {NO_CRY: 1 - p_cry, CRY: p_cry} if self._n_samples else {}
+            return {NO_CRY: 1 - p_cry, CRY: p_cry} if self._gated else {}
         if self._gated and not self._events:
             return {}
         spans = [(e.onset_s, e.offset_s) for e in self._events] if self._gated else None
