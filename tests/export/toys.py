@@ -193,13 +193,16 @@ def build_edges() -> Any:
     """The package's own frame network, untrained, its logits spread."""
     import keras
 
-    from cryvision.models.frame_network import EDGES, build_frame_network
+    from cryvision.models import frame_network
 
     keras.utils.set_random_seed(11)
-    model = build_frame_network(width=16)
+    model = frame_network.build_frame_network(width=16)
     samples = frames(EDGES)
     _settle(model, samples)
-    head = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv1D)][-1]
+    loudness = model.get_layer(frame_network.LOUDNESS_LAYER)
+    loudness.set_weights([np.full((1, 1, 1), frame_network.LOUDNESS)])
+    head = next(x for x in model.layers if isinstance(x, keras.layers.Conv1D) and x.filters == 1)
+    assert head is not loudness
     model.get_layer("calibration").set_calibration(1.2, np.array([0.1]))
     return _spread(model, head, samples, 3.0)
 
