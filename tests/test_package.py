@@ -70,6 +70,7 @@ ALLOWED: dict[str, set[str]] = {
             "tags",
             "veto",
             "result",
+            "runtime",
             "scoring",
             "smoothing",
             "staging",
