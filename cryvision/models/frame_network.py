@@ -73,8 +73,10 @@ def build_frame_network(
         x = layers.Add()([layers.Cropping1D(dilation)(x), y])
     x = layers.Conv1D(width, 1, activation="relu")(x)
     x = layers.Dropout(dropout)(x)
-    x = layers.Add()([layers.Conv1D(1, 1)(x), _loudness(frames, config)])
-    logits = layers.AveragePooling1D(AVERAGED_STEPS, strides=1, name="logits")(x)
+    paths = [layers.Conv1D(1, 1)(x), _loudness(frames, config)]
+    # Each is averaged before they meet: TensorFlow Lite cannot convert a sum of two convolutions.
+    paths = [layers.AveragePooling1D(AVERAGED_STEPS, strides=1)(path) for path in paths]
+    logits = layers.Add(name="logits")(paths)
     probability = calibration_layer_class()(name="calibration")(logits)
     return keras.Model(frames, probability, name="frame_network")
 
