@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cryvision.config import LogMelConfig
 from cryvision.models.calibration import calibration_layer_class
 
@@ -17,7 +19,7 @@ DILATIONS = (1, 2, 4, 8, 16)
 AVERAGED_STEPS = 3
 """A score is the mean logit of so many steps."""
 
-LOUDNESS_LAYER = "loudness"
+LOUDNESS_LAYER, SCORE_LAYER = "loudness", "score"
 LOUDNESS = 1.25
 """How much a step gains by being as loud as the loudest of the window: logits a unit of the scaled
 log-mel. Found on folds by phone: networks that are trained on mixtures make too little of it."""
@@ -73,12 +75,19 @@ def build_frame_network(
         x = layers.Add()([layers.Cropping1D(dilation)(x), y])
     x = layers.Conv1D(width, 1, activation="relu")(x)
     x = layers.Dropout(dropout)(x)
-    paths = [layers.Conv1D(1, 1)(x), _loudness(frames, config)]
-    # Each is averaged before they meet: TensorFlow Lite cannot convert a sum of two convolutions.
-    paths = [layers.AveragePooling1D(AVERAGED_STEPS, strides=1)(path) for path in paths]
-    logits = layers.Add(name="logits")(paths)
+    x = layers.Concatenate()([x, _loudness(frames, config)])
+    x = layers.Conv1D(1, 1, name=SCORE_LAYER)(x)
+    logits = layers.AveragePooling1D(AVERAGED_STEPS, strides=1, name="logits")(x)
     probability = calibration_layer_class()(name="calibration")(logits)
     return keras.Model(frames, probability, name="frame_network")
+
+
+def hear_loudness(network: keras.Model) -> None:
+    """Let a trained network hear how loud a step is: until then that path gives nothing."""
+    network.get_layer(LOUDNESS_LAYER).set_weights([np.full((1, 1, 1), LOUDNESS, np.float32)])
+    kernel, bias = network.get_layer(SCORE_LAYER).get_weights()
+    kernel[:, -1] = 1.0
+    network.get_layer(SCORE_LAYER).set_weights([kernel, bias])
 
 
 def _loudness(frames: Any, config: LogMelConfig) -> Any:
