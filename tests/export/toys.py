@@ -199,7 +199,7 @@ def build_edges() -> Any:
     model = build_frame_network(width=16)
     samples = frames(EDGES)
     _settle(model, samples)
-    head = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv1D)][-1]
+    head = model.get_layer("score")
     model.get_layer("calibration").set_calibration(1.2, np.array([0.1]))
     return _spread(model, head, samples, 3.0)
 
