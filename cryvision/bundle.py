@@ -25,6 +25,7 @@ from cryvision import untrusted
 from cryvision.config import GateConfig, VetoConfig, to_json
 from cryvision.description import FORMAT_VERSION, library_versions, parse
 from cryvision.errors import BundleError, ConfigError
+from cryvision.inputs.backbone import keep_weights
 from cryvision.parts import Part, check_model
 from cryvision.staging import staged
 
@@ -387,7 +388,10 @@ def _is_zip_name(path: Path) -> bool:
 
 
 def _place_files(part: Part, ready: Mapping[str, Path], contents: dict[str, bytes]) -> Part:
-    """Take in the ready files of a part; give the part with their names and hashes."""
+    """Take in the ready files of a part; give the part with their names and hashes.
+
+    Weights of a backbone that a path names are kept in the user's cache, and named by hash too.
+    """
     files = {}
     for runtime in runtimes.RUNTIMES:
         if runtime not in ready:
@@ -399,7 +403,8 @@ def _place_files(part: Part, ready: Mapping[str, Path], contents: dict[str, byte
         path = f"{part.name}.{runtime}"
         contents[path] = data
         files[runtime] = {"path": path, "sha256": hashlib.sha256(data).hexdigest()}
-    return dataclasses.replace(part, files=files)
+    face = None if part.face is None else keep_weights(part.face)
+    return dataclasses.replace(part, files=files, face=face)
 
 
 def _write(place: Path, contents: Mapping[str, bytes], zipped: bool) -> None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cryvision import untrusted
 from cryvision.config import from_json
 from cryvision.errors import BundleError, ConfigError
 
@@ -65,9 +66,17 @@ def strict_json(text: bytes, where: str) -> Any:
             raise ValueError(f"a field is there twice among {', '.join(sorted(fields))}")
         return fields
 
+    def whole(number: str) -> int:
+        value = int(number)
+        if abs(value) >= 2**63:
+            raise ValueError(f"{number[:20]}... has more than 64 bits")
+        return value
+
+    untrusted.check_not_too_long(text, where)
     try:
         return json.loads(
             text.decode("utf-8"),
+            parse_int=whole,
             parse_float=finite,
             parse_constant=finite,
             object_pairs_hook=unique,

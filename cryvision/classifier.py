@@ -204,8 +204,8 @@ class StreamClassifier:
 
     @property
     def _gated(self) -> bool:
-        """Whether there was crying to be found."""
-        return self._crying is not None and self._n_samples > 0
+        """Whether anything was heard in which there could be crying."""
+        return self._crying is not None and self._crying.n_scored > 0
 
     def _face_stream(self, require_face: bool) -> FaceStream | None:
         config = next((part.face for part in self._bundle.parts if part.face), None)
@@ -279,7 +279,7 @@ class StreamClassifier:
     def _probabilities(self, timeline: dict[str, np.ndarray]) -> dict[str, float]:
         if self._reasons is None:
             p_cry = 0.0 if self._crying is None else self._crying.score
-            return {NO_CRY: 1 - p_cry, CRY: p_cry} if self._n_samples else {}
+            return {NO_CRY: 1 - p_cry, CRY: p_cry} if self._gated else {}
         if self._gated and not self._events:
             return {}
         spans = [(e.onset_s, e.offset_s) for e in self._events] if self._gated else None
@@ -342,6 +342,7 @@ def classify(
     require_face: bool = False,
     veto: str = "normal",
     bout_gap_s: float = BOUT_GAP_SECONDS,
+    audio_track: int | None = None,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> Classification:
     """Find the crying in one clip.
@@ -361,6 +362,8 @@ def classify(
     veto : {"normal", "strict", "off"}
     bout_gap_s : float
         See `StreamClassifier`.
+    audio_track : int, optional
+        See `cryvision.inputs.media.open_clip`.
     progress : callable, optional
         Called with (seconds done, seconds in all or None).
 
@@ -382,10 +385,8 @@ def classify(
     >>> [round(event.onset_s) for event in result.events]
     [2, 6, 11]
     """
-    if not isinstance(bundle, Bundle):
-        bundle = Bundle.load(bundle)
     stream = StreamClassifier(
-        bundle,
+        bundle if isinstance(bundle, Bundle) else Bundle.load(bundle),
         runtime=runtime,
         smooth_seconds=smooth_seconds,
         label_policy=label_policy,
@@ -395,7 +396,7 @@ def classify(
         path=os.fspath(path),
     )
     done_s = 0.0
-    with media.open_clip(path, sound=True, frames=stream.takes_frames) as clip:
+    with media.open_clip(path, frames=stream.takes_frames, audio_track=audio_track) as clip:
         for piece in clip.pieces():
             stream.push(piece.samples, piece.frame, piece.frame_time_s)
             if piece.frame_time_s is not None:

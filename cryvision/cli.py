@@ -26,6 +26,7 @@ from cryvision.commands import (
 )
 from cryvision.commands.terminal import EXIT_DONE, EXIT_STOPPED, log
 from cryvision.errors import CryvisionError
+from cryvision.traces import no_traces
 
 COMMANDS = (
     classify,
@@ -74,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         signal.signal(signal.SIGTERM, _stop)
         options = build_parser().parse_args(arguments)
-        status: int = options.run(options)
+        with no_traces():
+            status: int = options.run(options)
         return status
     except KeyboardInterrupt:
         log("stopped")

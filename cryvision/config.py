@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,6 +24,24 @@ BACKBONE_WIDTHS = {"resnet50": 2048, "squeezenet": 512}
 """Backbones, and the width of what each gives for one crop."""
 
 T = TypeVar("T")
+
+
+MAX_SECONDS = 3600.0
+"""Longest stretch that events and predictions are smoothed over."""
+
+TIMELINE_NAMES = ("time_s", "cry", "face")
+"""Columns of the timeline beside those of the classes; those of tags begin with ``heard_``."""
+
+
+def unusable_label(labels: Sequence[str]) -> str | None:
+    """Find a label whose column in the timeline would have the name of another one."""
+    for label in labels:
+        smoothed = label.removesuffix("_smooth")
+        if label in TIMELINE_NAMES or label.startswith("heard_"):
+            return label
+        if smoothed != label and smoothed in labels:
+            return label
+    return None
 
 
 @dataclass(frozen=True)
@@ -201,8 +220,10 @@ class GateConfig:
                 f"leave {self.leave:g}, enter {self.enter:g}"
             )
         for name in ("min_event_seconds", "min_gap_seconds", "latency_seconds"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must not be negative; got {getattr(self, name):g}")
+            if not 0 <= getattr(self, name) <= MAX_SECONDS:
+                raise ConfigError(
+                    f"{name} must be 0 to {MAX_SECONDS:g}; got {getattr(self, name):g}"
+                )
 
 
 VETO_LEVELS = ("off", "normal", "strict")
@@ -281,6 +302,7 @@ class FaceConfig:
 
     ``backbone_weights`` is ``imagenet``, ``random`` (drawn from ``backbone_seed``) or a path: a
     file of weights, or an ``.onnx`` file from uint8 RGB crops to ``embedding_width`` numbers each.
+    In a bundle ``sha256:`` and the hash of such a file stand for the path.
     """
 
     mode: str = "largest"
@@ -347,8 +369,10 @@ class FaceConfig:
         if self.backbone_seed < 0:
             raise ConfigError(f"backbone_seed must not be negative; got {self.backbone_seed}")
         width = BACKBONE_WIDTHS[self.backbone]
-        ready = self.backbone_weights.endswith(".onnx")
-        if self.embedding_width < 1 or (self.embedding_width != width and not ready):
+        ready = self.backbone_weights.endswith(".onnx") or self.backbone_weights.startswith(
+            "sha256:"
+        )
+        if not 1 <= self.embedding_width <= 65_536 or (self.embedding_width != width and not ready):
             raise ConfigError(
                 f"embedding_width must be {width} for {self.backbone}; got {self.embedding_width}"
             )

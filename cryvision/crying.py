@@ -16,6 +16,9 @@ from cryvision.timeline import HeldPredictions
 HEARD_COLUMN = "heard_{}"
 """Name of a tag's column in the timeline."""
 
+WORTH_SAYING = 0.1
+"""Share of a clip that is too quiet to be judged from which on the result warns of it."""
+
 
 class CryStream:
     """Follows the crying in a stream of sound.
@@ -52,12 +55,8 @@ class CryStream:
         self._score_sum = 0.0
         self._padded = False
         self.n_scored = 0
+        self._n_quiet = 0
         self.events: list[Event] = []
-
-    @property
-    def crying(self) -> bool:
-        """Whether the newest score is inside a candidate, which may not stand in the end."""
-        return self._following.crying
 
     @property
     def rejected(self) -> tuple[Event, ...]:
@@ -111,9 +110,14 @@ class CryStream:
     def notes(self) -> list[str]:
         """What to warn of."""
         notes: list[str] = []
+        level = self._detector.gate.min_level_dbfs
         if self._n_samples and not self.n_scored:
-            level = self._detector.gate.min_level_dbfs
             notes.append(f"no window is louder than {level:g} dBFS: nothing was scored")
+        elif self._n_quiet > WORTH_SAYING * (self._n_quiet + self.n_scored):
+            share = self._n_quiet / (self._n_quiet + self.n_scored)
+            notes.append(
+                f"{share:.0%} of the sound is below {level:g} dBFS, too quiet to be judged"
+            )
         if self._padded:
             seconds = self._detector.span_samples / SAMPLE_RATE_HZ
             notes.append(f"shorter than one window ({seconds:g} s): padded with silence")
@@ -126,6 +130,7 @@ class CryStream:
         scored = windows.probabilities[windows.scored]
         self._score_sum += float(np.sum(scored, dtype=np.float64))
         self.n_scored += len(scored)
+        self._n_quiet += len(windows.probabilities) - len(scored)
         probabilities = windows.probabilities[:, None]
         self._cry.write(windows.shown_samples, probabilities, windows.settled_samples)
         if self._heard is not None:

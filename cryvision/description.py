@@ -6,7 +6,7 @@ import platform
 from typing import Any
 
 from cryvision import checking
-from cryvision.config import GateConfig, VetoConfig
+from cryvision.config import MAX_SECONDS, GateConfig, VetoConfig, unusable_label
 from cryvision.errors import BundleError
 from cryvision.parts import FEATURES, LOGMEL, Part, parse_part
 
@@ -70,10 +70,15 @@ def parse(text: bytes, where: str) -> dict[str, Any]:
             fields[name] = checking.settings(kind, fields[name], f"{where}: {name}")
     if fields["veto"] is not None and all(part.kind != "tagger" for part in fields["parts"]):
         raise BundleError(f"{where}: a veto needs a tagger; the bundle has none")
-    if not fields["smooth_seconds"] > 0:
+    if not 0 < fields["smooth_seconds"] <= MAX_SECONDS:
         raise BundleError(
-            f"{where}: smooth_seconds must be positive; got {fields['smooth_seconds']}"
+            f"{where}: smooth_seconds must be positive, to {MAX_SECONDS:g}; "
+            f"got {fields['smooth_seconds']}"
         )
+    reasons = any(part.kind in ("branch", "ensemble") for part in fields["parts"])
+    taken = unusable_label(fields["labels"]) if reasons else None
+    if taken is not None:
+        raise BundleError(f"{where}: a label must not have the name of a column; got {taken!r:.80}")
     names = [part.name for part in fields["parts"]]
     for i, entry in enumerate(fields["skill"]):
         _check_skill(entry, names, f"{where}: skill[{i}]")

@@ -37,11 +37,6 @@ class EventStream:
         self._tagged: deque[tuple[int, np.ndarray]] = deque()
 
     @property
-    def crying(self) -> bool:
-        """Whether the newest score is inside a candidate, which may not stand in the end."""
-        return self._follower.crying
-
-    @property
     def rejected(self) -> tuple[Event, ...]:
         """Candidates so far that do not stand."""
         return tuple(self._judge.rejected)

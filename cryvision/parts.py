@@ -15,7 +15,9 @@ from cryvision.config import (
     LogMelConfig,
     SoundConfig,
 )
-from cryvision.errors import BundleError
+from cryvision.errors import BundleError, ConfigError
+from cryvision.inputs.audio import n_features
+from cryvision.inputs.backbone import NAMED_WEIGHTS, is_named
 from cryvision.runtime import RUNTIMES, Model
 
 KINDS = ("detector", "tagger", "branch", "ensemble")
@@ -27,6 +29,9 @@ CRY_TAG = "cry"
 
 MAX_SPAN_SECONDS = 60.0
 """A model input is computed from at most this much sound: more would fill a machine's memory."""
+
+MIN_HOP_SAMPLES, MIN_FRAME_HOP_SAMPLES, MAX_BANDS = 160, 16, 512
+"""Windows 10 ms apart and frames 1 ms apart are far more than any model here hears."""
 
 _PART_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _TAG_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
@@ -126,6 +131,12 @@ def parse_part(entry: Any, earlier: Mapping[str, Part], version: int, where: str
         raise BundleError(f"{where}: face must describe the input 'face', where there is one")
     if part["face"] is not None:
         part["face"] = checking.settings(FaceConfig, part["face"], f"{where}: face")
+        _check_hop(part["face"].hop_samples, where)
+        if not is_named(part["face"].backbone_weights):
+            raise BundleError(
+                f"{where}: backbone_weights must be {', '.join(NAMED_WEIGHTS)} or sha256: and the "
+                f"hash of a file, never a path; got {part['face'].backbone_weights!r:.80}"
+            )
     _check_agreement(part["agreement"], f"{where}: agreement")
     _check_files(part["files"], f"{where}: files")
     return Part(**part)
@@ -165,6 +176,7 @@ def _logmel(part: Mapping[str, Any], where: str) -> LogMelConfig | None:
     config: LogMelConfig = checking.settings(LogMelConfig, data, f"{where}: logmel")
     if config.window_frames * config.frame_samples > MAX_SPAN_SECONDS * SAMPLE_RATE_HZ:
         raise BundleError(f"{where}: a window must span at most {MAX_SPAN_SECONDS:g} s")
+    _check_hop(config.hop_samples, where)
     if config.hop_frames + config.lookahead_frames > config.window_frames:
         raise BundleError(f"{where}: a window must hold the hop that its output is about")
     if kind == "detector" and config.relative:
@@ -202,7 +214,18 @@ def _sound(data: Any, inputs: tuple[str, ...], where: str) -> SoundConfig | None
         )
     if sound is not None and sound.context_seconds + sound.window_seconds > MAX_SPAN_SECONDS:
         raise BundleError(f"{where}: context and window must span at most {MAX_SPAN_SECONDS:g} s")
+    if sound is not None:
+        _check_hop(sound.hop_samples, where)
+        _check_hop(sound.frame_hop_samples, where, MIN_FRAME_HOP_SAMPLES)
+        if max(sound.n_mels, sound.n_mfcc) > MAX_BANDS:
+            raise BundleError(f"{where}: must have at most {MAX_BANDS} bands and coefficients")
     return sound
+
+
+def _check_hop(samples: int, where: str, least: int = MIN_HOP_SAMPLES) -> None:
+    """Refuse so many windows or frames that computing them would not end."""
+    if samples < least:
+        raise BundleError(f"{where}: hops must be at least {least} samples; got {samples}")
 
 
 def _check_agreement(data: Any, where: str) -> None:
@@ -264,6 +287,12 @@ def check_model(part: Part, model: Model, n_labels: int, where: str) -> None:
     if len(model.output) != 1 + steps:
         wanted = "(n, any, 1)" if steps else f"(n, {n_outputs})"
         raise BundleError(f"{where}: the output must have shape {wanted}; got more or less")
+    for name, dims in _input_dims(part, n_labels, where).items():
+        got = model.inputs[name]
+        if len(got) != len(dims) or any(g not in (None, d) for g, d in zip(got, dims, strict=True)):
+            raise BundleError(
+                f"{where}: the input {name!r} must have the shape {dims} an item; got {got}"
+            )
     if part.logmel is not None:
         frames = None if steps else part.logmel.window_frames
         if model.inputs[LOGMEL] != (frames, part.logmel.n_mels):
@@ -271,3 +300,18 @@ def check_model(part: Part, model: Model, n_labels: int, where: str) -> None:
                 f"{where}: the input {LOGMEL!r} must hold {frames or 'any number of'} frames of "
                 f"{part.logmel.n_mels} bands; got {model.inputs[LOGMEL]}"
             )
+
+
+def _input_dims(part: Part, n_labels: int, where: str) -> dict[str, tuple[int, ...]]:
+    """Shape of one item of each input that the bundle itself describes."""
+    if part.kind == "ensemble":
+        return dict.fromkeys(part.inputs, (n_labels,))
+    dims: dict[str, tuple[int, ...]] = {}
+    if part.face is not None:
+        dims["face"] = (part.face.embedding_width,)
+    if part.sound is not None:
+        try:
+            dims[part.sound.feature] = (part.sound.n_frames, n_features(part.sound))
+        except ConfigError as error:
+            raise BundleError(f"{where}: {error}") from error
+    return dims

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import json
 import tempfile
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from cryvision.errors import BundleError, ConfigError, MissingDependencyError
+from cryvision.session import MAX_ITEMS, Session, line
 
 RUNTIMES = ("onnx", "keras")
+
+MAX_NUMBERS = 50_000_000
+"""Weights of a Keras model, and outputs of its layers for one item; ResNet-50 has 34 million."""
+
+ROUNDING = 1e-5
+"""How far float32 may lead a probability beyond 0 or 1."""
 
 Dims = tuple[int | None, ...]
 
@@ -50,6 +60,8 @@ class Model(Protocol):
         ------
         ConfigError
             If an input is missing, unknown or of another shape.
+        BundleError
+            If the model fails, runs without end, or gives anything but probabilities.
         """
         ...
 
@@ -90,25 +102,13 @@ class OnnxModel:
     """A model in onnxruntime: one thread, because windows are small and callers have their own."""
 
     def __init__(self, data: bytes, path: Path) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise _missing("onnxruntime", error) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Without this, bytes that look like onnxruntime's own format would be read as such.
-        options.add_session_config_entry("session.load_model_format", "ONNX")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                data, sess_options=options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # its exceptions share no base class but this
-            raise BundleError(f"{path}: not a model for onnxruntime: {_line(error)}") from error
-        self.inputs = {i.name: _dims(i.shape) for i in self._session.get_inputs()}
-        self.output_shapes = {o.name: _dims(o.shape) for o in self._session.get_outputs()}
+        self._path = path
+        self._session = Session(data, path)
+        for given in (*self._session.inputs, *self._session.outputs):
+            if given.type != "tensor(float)":
+                raise BundleError(f"{path}: {given.name!r:.80} must be float32; got {given.type}")
+        self.inputs = {i.name: _dims(i.shape) for i in self._session.inputs}
+        self.output_shapes = {o.name: _dims(o.shape) for o in self._session.outputs}
         self.output = _output(self.output_shapes.get("probabilities"), path)
         self.n_outputs = int(self.output[-1] or 0)
 
@@ -117,7 +117,10 @@ class OnnxModel:
         batch = _batch(inputs, self.inputs)
         if _length(batch) == 0:
             return _nothing(self.output)
-        return np.asarray(self._session.run(["probabilities"], batch)[0], np.float32)
+        found = [
+            self._session.run(["probabilities"], some)[0] for some in _pieces(batch, MAX_ITEMS)
+        ]
+        return _probabilities(found, self.output, _length(batch), self._path)
 
     def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every output of a batch by name, also those that inference does not need."""
@@ -147,10 +150,14 @@ class KerasModel:
             copy = Path(folder, "model.keras")  # Keras reads from a path only
             copy.write_bytes(data)
             try:
+                _check_declared(data, path)
                 model = keras.saving.load_model(copy, compile=False, safe_mode=True)
                 inputs, outputs = list(model.inputs), list(model.outputs)
+            except BundleError:
+                raise
             except Exception as error:  # Keras raises any kind on a damaged file
-                raise BundleError(f"{path}: not a Keras model: {_line(error)}") from error
+                raise BundleError(f"{path}: not a Keras model: {line(error)}") from error
+        self._path = path
         self.inputs = {i.name: _dims(i.shape) for i in inputs}
         self.output = _output(_dims(outputs[0].shape) if len(outputs) == 1 else None, path)
         self.n_outputs = int(self.output[-1] or 0)
@@ -164,8 +171,24 @@ class KerasModel:
         batch = _batch(inputs, self.inputs)
         if _length(batch) == 0:
             return _nothing(self.output)
-        outputs = self.model([batch[name] for name in self.inputs], training=False)
-        return np.asarray(keras.ops.convert_to_numpy(outputs), np.float32)
+        given = [[some[name] for name in self.inputs] for some in _pieces(batch, MAX_ITEMS)]
+        try:
+            found = [
+                keras.ops.convert_to_numpy(self.model(inputs, training=False)) for inputs in given
+            ]
+        except Exception as error:  # Keras and its backends raise any kind
+            raise BundleError(f"{self._path}: the model cannot be run: {line(error)}") from error
+        return _probabilities(found, self.output, _length(batch), self._path)
+
+
+def _check_declared(data: bytes, path: Path) -> None:
+    """Refuse a Keras model that would fill the memory before its weights are looked for."""
+    from cryvision.models.declared import declared_numbers
+
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        config = json.loads(archive.read("config.json"))
+    if declared_numbers(config) > MAX_NUMBERS:
+        raise BundleError(f"{path}: a model must hold and compute at most {MAX_NUMBERS} numbers")
 
 
 def _batch(inputs: Mapping[str, np.ndarray], wanted: dict[str, Dims]) -> dict[str, np.ndarray]:
@@ -187,6 +210,38 @@ def _batch(inputs: Mapping[str, np.ndarray], wanted: dict[str, Dims]) -> dict[st
                 f"got {array.shape}"
             )
     return batch
+
+
+def _pieces(batch: dict[str, np.ndarray], n: int) -> Iterator[dict[str, np.ndarray]]:
+    for start in range(0, _length(batch), n):
+        yield {name: array[start : start + n] for name, array in batch.items()}
+
+
+def _probabilities(found: list[np.ndarray], output: Dims, n: int, path: Path) -> np.ndarray:
+    """Join what a model gave for the pieces of a batch, once it is of the kind that was promised.
+
+    Raises
+    ------
+    BundleError
+        If it is not: of another shape or type, or not from 0 to 1 throughout.
+    """
+    if {values.dtype for values in found} != {np.dtype(np.float32)}:
+        kinds = ", ".join(sorted(str(values.dtype) for values in found))
+        raise BundleError(f"{path}: the probabilities must be float32; the model gave {kinds:.80}")
+    try:
+        values = np.concatenate(found)
+    except ValueError:
+        values = found[0]
+    fits = values.ndim == 1 + len(output) and len(values) == n and values.shape[-1] == output[-1]
+    if not fits:
+        raise BundleError(
+            f"{path}: the model must give {n} items of {output[-1]} probabilities; it gave the "
+            f"shape {values.shape}"
+        )
+    # Also where it is not a number.
+    if not (np.all(values >= -ROUNDING) and np.all(values <= 1 + ROUNDING)):
+        raise BundleError(f"{path}: the model gave probabilities that are not from 0 to 1")
+    return np.clip(values, 0.0, 1.0)
 
 
 def _nothing(output: Dims) -> np.ndarray:
@@ -212,13 +267,8 @@ def _output(dims: Dims | None, path: Path) -> Dims:
     return dims
 
 
-def _line(error: Exception) -> str:
-    """First line of another library's message."""
-    return f"{error}".strip().split("\n", 1)[0][:200] or type(error).__name__
-
-
 def _missing(library: str, error: ImportError) -> MissingDependencyError:
     return MissingDependencyError(
-        f"{library} is needed to run this model and cannot be imported ({_line(error)}); "
+        f"{library} is needed to run this model and cannot be imported ({line(error)}); "
         f"install it with: python -m pip install {library}"
     )

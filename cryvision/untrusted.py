@@ -18,9 +18,25 @@ from pathlib import Path
 from typing import Any
 
 from cryvision.errors import BundleError
+from cryvision.hdf5_check import check_hdf5
+from cryvision.onnx_check import check_onnx
+
+__all__ = [
+    *("MAX_UNPACKED_BYTES", "Files", "check_keras", "check_name", "check_not_pickle"),
+    "check_onnx",
+]
 
 MAX_UNPACKED_BYTES = 200_000_000
 """A bundle, and each model in it, is at most this large once unpacked."""
+
+MAX_MEMBERS = 1000
+"""Files in a bundle, and members of a zip; a bundle of five models has about fifteen."""
+
+MAX_DIRECTORY_BYTES = 400 * MAX_MEMBERS
+"""Of the list at the end of a zip, which is read into memory as a whole."""
+
+MAX_JSON_BYTES = 10_000_000
+"""JSON takes a hundred times its size in memory at the worst."""
 
 PICKLE_SUFFIXES = frozenset(
     {".pkl", ".pickle", ".p", ".joblib", ".dill", ".npy", ".npz", ".pt", ".pth", ".h5", ".hdf5"}
@@ -70,7 +86,7 @@ OWN_LAYERS = {"Calibration": ("cryvision.models.calibration", "cryvision>Calibra
 KERAS_VALUES = frozenset({"__keras_tensor__", "__tensor__", "__numpy__", "__slice__"})
 """Marks with which Keras stores plain values."""
 
-ONNX_DOMAINS = frozenset({b"", b"ai.onnx", b"ai.onnx.ml"})
+_ZIP_END_BYTES, _ZIP64_END_BYTES = 22, 20
 
 
 class Files:
@@ -101,10 +117,12 @@ class Files:
         """Refuse pickles and too much of anything, whether or not the bundle names it."""
         if self._is_folder:
             total = 0
-            for name, size in _walk(self.path):
+            for n_files, (name, size) in enumerate(_walk(self.path), 1):
                 total += size
                 if total > MAX_UNPACKED_BYTES:
                     raise BundleError(_too_large(str(self.shown), total))
+                if n_files > MAX_MEMBERS:
+                    raise BundleError(f"{self.shown}: must hold at most {MAX_MEMBERS} files")
                 check_not_pickle(name, str(self.shown))
             return
         with _open_zip(self.path, str(self.shown)) as archive:
@@ -154,6 +172,12 @@ def check_not_pickle(name: str, where: str) -> None:
         raise BundleError(f"{where}: a bundle must not hold pickles or raw arrays; got {name!r}")
 
 
+def check_not_too_long(text: bytes, where: str) -> None:
+    """Refuse JSON that would fill the memory once it is read."""
+    if len(text) > MAX_JSON_BYTES:
+        raise BundleError(f"{where}: must be at most {MAX_JSON_BYTES} bytes; got {len(text)}")
+
+
 def check_keras(data: bytes, where: str) -> None:
     """Refuse a ``.keras`` file that holds more than Keras' own layers and ``cryvision``'s.
 
@@ -168,7 +192,8 @@ def check_keras(data: bytes, where: str) -> None:
     ------
     BundleError
         On lambdas, layers that run foreign programs or read files, objects and functions from
-        outside Keras, members that do not belong there, or a damaged file.
+        outside Keras, members that do not belong there, weights that are not all in the file as
+        plain arrays, or a damaged file.
     """
     with _open_zip(io.BytesIO(data), where) as archive:
         for name in archive.namelist():
@@ -178,6 +203,8 @@ def check_keras(data: bytes, where: str) -> None:
                     f"got {name!r}"
                 )
         text = _read_member(archive, "config.json", where)
+        weights = _read_member(archive, "model.weights.h5", where)
+    check_not_too_long(text, f"{where}: config.json")
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -191,6 +218,7 @@ def check_keras(data: bytes, where: str) -> None:
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)
+    check_hdf5(weights, where)
 
 
 def _check_keras_object(item: dict[str, Any], where: str) -> None:
@@ -221,99 +249,6 @@ def _check_keras_object(item: dict[str, Any], where: str) -> None:
         )
 
 
-def check_onnx(data: bytes, where: str) -> None:
-    """Refuse an ONNX file that reaches outside itself or outside the standard operators.
-
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    where : str
-        What to name in an error.
-
-    Raises
-    ------
-    BundleError
-        On weights kept in other files, operators of custom domains, functions or training steps
-        of its own, or bytes that are not an ONNX model.
-    """
-    try:
-        _check_onnx_messages(memoryview(data), where)
-    except (ValueError, TypeError, IndexError) as error:
-        raise BundleError(f"{where}: not an ONNX model") from error
-
-
-# The messages of onnx.proto3 that can hold an operator or a tensor: field number -> message.
-_ONNX_NESTED = {
-    "model": {7: "graph", 8: "opset"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-}
-_ONNX_DOMAIN_FIELD = {"opset": 1, "node": 7}
-
-
-def _check_onnx_messages(model: memoryview, where: str) -> None:
-    """Walk the protobuf messages without recursion, so that no depth of nesting matters."""
-    seen = set()
-    waiting = [("model", model)]
-    while waiting:
-        kind, message = waiting.pop()
-        seen.add(kind)
-        nested = _ONNX_NESTED.get(kind, {})
-        for number, value in _fields(message):
-            if number in nested:
-                if isinstance(value, int):
-                    raise ValueError("a message was expected")
-                waiting.append((nested[number], value))
-            elif number == _ONNX_DOMAIN_FIELD.get(kind) and value not in ONNX_DOMAINS:
-                domain = bytes(value).decode("utf-8", "replace")
-                raise BundleError(
-                    f"{where}: only standard ONNX operators are run; got {domain!r:.80}"
-                )
-            elif kind == "model" and number in (20, 25):
-                raise BundleError(f"{where}: an ONNX model must not bring functions of its own")
-            elif kind == "tensor" and (number == 13 or (number == 14 and value != 0)):
-                raise BundleError(f"{where}: an ONNX model must hold its weights itself")
-    if not {"graph", "opset"} <= seen:
-        raise ValueError("no graph")
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield field number and value of one protobuf message: an int, or the bytes of the rest."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        wire = key & 7
-        if wire == 0:
-            value, at = _varint(message, at)
-            yield key >> 3, value
-            continue
-        if wire == 2:
-            size, at = _varint(message, at)
-        elif wire in (1, 5):
-            size = 8 if wire == 1 else 4
-        else:
-            raise ValueError("an unknown wire type")
-        if at + size > len(message):
-            raise ValueError("cut short")
-        yield key >> 3, message[at : at + size]
-        at += size
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Read one base-128 integer; give it and the place after it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("an integer of more than 64 bits")
-
-
 def _walk(folder: Path) -> Iterator[tuple[str, int]]:
     """Relative name and size in bytes of every file under a folder."""
     for parent, _, names in os.walk(folder):
@@ -326,6 +261,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
 def _open_zip(source: Path | io.BytesIO, where: str) -> zipfile.ZipFile:
     """Open a zip and refuse it before anything is unpacked."""
     try:
+        _check_zip_directory(source, where)
         archive = zipfile.ZipFile(source)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise BundleError(f"{where}: not a readable zip: {error}") from error
@@ -337,8 +273,28 @@ def _open_zip(source: Path | io.BytesIO, where: str) -> zipfile.ZipFile:
     return archive
 
 
+def _check_zip_directory(source: Path | io.BytesIO, where: str) -> None:
+    """Refuse a list of members that is long, by the record at the end of the file."""
+    if isinstance(source, Path):
+        if not source.is_file():
+            raise BundleError(f"{where}: not a regular file")
+        with source.open("rb") as file:
+            file.seek(max(0, source.stat().st_size - _ZIP64_END_BYTES - _ZIP_END_BYTES))
+            end = file.read()
+    else:
+        end = source.getbuffer()[-_ZIP64_END_BYTES - _ZIP_END_BYTES :].tobytes()
+    record = end[-_ZIP_END_BYTES:]
+    if not record.startswith(b"PK\x05\x06") or record[-2:] != b"\0\0":
+        raise BundleError(f"{where}: not a readable zip: it is cut short or has a comment")
+    size = int.from_bytes(record[12:16], "little")
+    if size > MAX_DIRECTORY_BYTES or end.startswith(b"PK\x06\x07"):
+        raise BundleError(f"{where}: must hold at most {MAX_MEMBERS} members")
+
+
 def _check_zip_members(archive: zipfile.ZipFile, where: str) -> None:
     total, seen = 0, set()
+    if len(archive.infolist()) > MAX_MEMBERS:
+        raise BundleError(f"{where}: must hold at most {MAX_MEMBERS} members")
     for info in archive.infolist():
         # orig_filename is the stored name: zipfile cuts at NUL and, on Windows, turns slashes.
         name = info.orig_filename[:-1] if info.is_dir() else info.orig_filename

@@ -13,6 +13,7 @@ import cryvision
 from cryvision.bundle import Bundle
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
+from substitutions import substitutions
 
 # The tutorials train in processes of their own; TensorFlow's greetings are not part of a lesson.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -36,20 +37,7 @@ myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
 myst_heading_anchors = 3
 
 # Settings that the pages name are those of the bundle that ships.
-_default = Bundle.load()
-_sound, _gate = _default.detector.sound, _default.gate
-myst_substitutions = {
-    "window": f"{_sound.window_seconds:g} s",
-    "hop": f"{_sound.hop_seconds:g} s",
-    "context": f"{_sound.context_seconds:g} s",
-    "band": f"{_sound.min_hz:,.0f} to {_sound.max_hz:,.0f} Hz",
-    "enter": f"{_gate.enter:.2f}",
-    "leave": f"{_gate.leave:.2f}",
-    "shortest_event": f"{_gate.min_event_seconds:g} s",
-    "shortest_gap": f"{_gate.min_gap_seconds:g} s",
-    "latency": f"{_gate.latency_seconds:g} s",
-    "energy_gate": f"{_gate.min_level_dbfs:g} dBFS",
-}
+myst_substitutions = substitutions(Bundle.load())
 
 # What a page shows is what this version does: its cells run at every build, and must not fail.
 nb_execution_mode = "force"

@@ -29,8 +29,8 @@ def load(model: str) -> Any:
 def main(model: str) -> int:
     signature = load(model).get_signature_runner("serving_default")
 
-    def run(waveform: np.ndarray) -> dict[str, np.ndarray]:
-        return signature(waveform=waveform)
+    def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return signature(**inputs)
 
     return follow(run, model, sys.stdin.buffer)
 

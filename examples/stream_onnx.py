@@ -20,8 +20,8 @@ def main(model: str) -> int:
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
 
-    def run(waveform: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(names, session.run(names, {"waveform": waveform}), strict=True))
+    def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, inputs), strict=True))
 
     return follow(run, model, sys.stdin.buffer)
 

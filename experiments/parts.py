@@ -2,7 +2,8 @@
 
 Run ``python experiments/parts.py POOL MODELS JOB...``; a job is ``edges-D-F-K`` or ``tagger-D-F-3``
 (division, fold, folds), ``edges-without-CORPUS``, ``tagger-without-CORPUS``, ``edges-all-SEED``,
-``tagger-all-SEED``. Models that are there are not trained again.
+``tagger-all-SEED``, ``tagger-all-distilled`` (one network, taught by the three folds of division 0
+as well as by the teacher: it ships). Models that are there are not trained again.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ from record import say
 
 from cryvision.inputs.logmel import model_input
 from cryvision.learning.pieces import NOT_LABELLED, Pieces, fit_frame_network
+from cryvision.models.frame_network import hear_loudness
 from cryvision.models.tagger import CONTEXT, TAGS
 
 WINDOW = CONTEXT.window_frames
 
-TAGGER_STEPS, TAGGER_BATCH = 1900, 64
+TAGGER_PASSES, TAGGER_BATCH = 2.9, 64
 TAGGER_RATE, TAGGER_DECAY = 2.5e-3, 1e-3
 HARD_FLOOR = 0.9
 """Target of the first output where the labels of a phone's clip say that it cries."""
 
+DISTILLED = "tagger-all-distilled"
 LEAST_CRY_SECONDS = 0.24
 EDGE_WEIGHTS = {"cry": 1.6, "other": 1.0, "upload": 0.0, "anywhere": 3.0, "quiet": 1.0}
 
@@ -64,7 +67,9 @@ class Pool:
 def fit_edges(pool: Pool, rows: np.ndarray, seed: int):
     """Train a frame network on rows of the pool."""
     weights = np.array([EDGE_WEIGHTS[kind] for kind in SHARES])[pool.kinds[rows]]
-    return fit_frame_network(Pieces(pool.log_power[rows], pool.labels[rows], weights), seed)
+    model = fit_frame_network(Pieces(pool.log_power[rows], pool.labels[rows], weights), seed)
+    hear_loudness(model)
+    return model
 
 
 def targets(pool: Pool) -> np.ndarray:
@@ -145,6 +150,26 @@ def _batches(
         yield model_input(frames, CONTEXT), wanted[picked, half]
 
 
+def distilled(pool: Pool, wanted: np.ndarray, out: Path) -> np.ndarray:
+    """Give targets for one network that stands for three: half theirs, half what they learnt."""
+    import keras
+
+    models = [
+        keras.saving.load_model(out / f"tagger-0-{fold}-3.keras", compile=False)
+        for fold in range(3)
+    ]
+    frames = pool.log_power.reshape(-1, WINDOW, pool.log_power.shape[2])
+    found = []
+    for first in range(0, len(frames), 256):
+        inputs = model_input(frames[first : first + 256], CONTEXT)
+        scores = [np.asarray(model(inputs, training=False)) for model in models]
+        logits = np.mean([np.log(s / (1 - s)) for s in np.clip(scores, 1e-6, 1 - 1e-6)], axis=0)
+        found.append(1 / (1 + np.exp(-logits)))
+    taught = np.concatenate(found).reshape(len(pool.log_power), 2, -1)
+    # Crying is one output of theirs and two here.
+    return 0.5 * (wanted + np.concatenate([taught[..., :1], taught], axis=2)).astype(np.float32)
+
+
 def train(job: str, pool: Pool, wanted: np.ndarray, out: Path) -> None:
     """Train one model and save it, unless it is there."""
     target = out / f"{job}.keras"
@@ -157,7 +182,9 @@ def train(job: str, pool: Pool, wanted: np.ndarray, out: Path) -> None:
     if job.startswith("edges"):
         model = fit_edges(pool, rows, seed)
     else:
-        n_steps = math.ceil(TAGGER_STEPS * float(os.environ.get("TAGGER_SCALE", "1")))
+        if job == DISTILLED:
+            wanted = distilled(pool, wanted, out)
+        n_steps = math.ceil(TAGGER_PASSES * 2 * len(rows) / TAGGER_BATCH)
         model = fit_tagger(pool, rows, wanted, seed, n_steps)
     partial = target.with_name(f"{job}.part.keras")
     model.save(partial)

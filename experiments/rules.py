@@ -5,18 +5,46 @@ They are those of the engine; `shipped.py` holds that both give the same events.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
 import numpy as np
-from scores import Scored
 
 from cryvision.config import VetoConfig
+from cryvision.learning.windows import LabelledSound
 from cryvision.models.frame_network import AVERAGED_STEPS, EDGES
 
 STEP_S = EDGES.hop_seconds
 HOP_STEPS = 6
 LOOKAHEAD_STEPS = EDGES.lookahead_frames // EDGES.hop_frames
-MIN_LEVEL_DBFS = -60.0
+MIN_LEVEL_DBFS = -75.0
 LEAVE_SHARE, MIN_EVENT_S = 0.8, 0.1
 assert AVERAGED_STEPS == 3
+
+
+@dataclass
+class Scored:
+    """One clip, and what the networks of its fold say of it.
+
+    Attributes
+    ----------
+    sound : LabelledSound
+        Without its samples.
+    seconds : float
+    edges : ndarray of float32, shape (n_steps,)
+        Logits of the 40 ms steps.
+    level : ndarray of float32, shape (n_steps,)
+        dBFS.
+    tags : ndarray of float32, shape (n_windows, n_tags)
+        Scores, one row each 0.24 s.
+    """
+
+    sound: LabelledSound
+    seconds: float
+    edges: np.ndarray
+    level: np.ndarray
+    tags: np.ndarray
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

@@ -8,72 +8,59 @@ from __future__ import annotations
 
 import pickle
 import sys
+import tempfile
 import time
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import probes
-import teacher
-from pool import TAG_WINDOW, Library, _added, cell_of, kept_out, library, tag_logits
+from pool import Library, _added, cell_of, kept_out, library
 from record import say
+from rules import Scored
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inputs.augment import add_noise
-from cryvision.inputs.logmel import SILENCE, Frames, level_dbfs, log_mel, model_input
-from cryvision.learning.pieces import step_logits
+from cryvision.inputs.logmel import SILENCE, level_dbfs, log_mel, model_input
+from cryvision.learning.pieces import padded
 from cryvision.learning.windows import LabelledSound
 from cryvision.models.frame_network import EDGES
 from cryvision.models.tagger import CONTEXT
+from cryvision.runtime import OnnxModel
 
-DIVISIONS, N_FOLDS = (0, 1, 2), 3
+DIVISIONS, N_FOLDS = (0,), 3
 NOISY_DB = (20, 10, 5, 0)
 QUIET_DB = (-10, -20, -30, -40)
 MIXES_PER_CELL = 12
 MIX_SECONDS = 10.0
 
 
-@dataclass
-class Scored:
-    """One clip, and what the networks of its fold say of it.
+def onnx_of(path: Path) -> OnnxModel:
+    """Load a Keras file as onnxruntime runs it, which takes a fraction of the time."""
+    import keras
 
-    Attributes
-    ----------
-    sound : LabelledSound
-        Without its samples.
-    seconds : float
-    edges : ndarray of float32, shape (n_steps,)
-        Logits of the 40 ms steps.
-    level : ndarray of float32, shape (n_steps,)
-        dBFS.
-    tags : ndarray of float32, shape (n_windows, n_tags)
-        Scores, one row each 0.24 s.
-    """
+    from cryvision.export.onnx import part_files
+    from cryvision.models.calibration import calibration_layer_class
 
-    sound: LabelledSound
-    seconds: float
-    edges: np.ndarray
-    level: np.ndarray
-    tags: np.ndarray
-    extra: dict[str, Any] = field(default_factory=dict)
+    calibration_layer_class()
+    model = keras.saving.load_model(path, compile=False)
+    frames = np.random.default_rng(0).normal(size=(2, *LENGTHS[path.name.split("-")[0]], 64))
+    with tempfile.TemporaryDirectory() as folder:
+        files, _ = part_files(model, Path(folder), "part", {"logmel": frames.astype("f4")})
+        return OnnxModel(files["onnx"].read_bytes(), path)
+
+
+LENGTHS = {"edges": (150,), "tagger": (CONTEXT.window_frames,)}
 
 
 class Networks:
     """An edges network and a tagger that were trained together."""
 
     def __init__(self, edges: Path, tagger: Path) -> None:
-        import keras
+        self.edges, self.tagger = onnx_of(edges), onnx_of(tagger)
 
-        from cryvision.models.calibration import calibration_layer_class
-
-        calibration_layer_class()
-        self.edges = keras.saving.load_model(edges, compile=False)
-        self.tagger = keras.saving.load_model(tagger, compile=False)
-
-    def score(self, sound: LabelledSound, frames: Frames | None = None) -> Scored:
-        frames = log_mel(sound.samples, EDGES) if frames is None else frames
+    def score(self, sound: LabelledSound) -> Scored:
+        frames = log_mel(sound.samples, EDGES)
         n_steps = -(-len(frames) // 2)
         power = np.pad(frames.mean_square, (0, 2 * n_steps - len(frames))).reshape(-1, 2).mean(1)
         bare = LabelledSound(np.empty(0, np.float32), sound.cry, sound.subject, sound.source,
@@ -81,7 +68,7 @@ class Networks:
         return Scored(
             bare,
             len(sound.samples) / SAMPLE_RATE_HZ,
-            step_logits(self.edges, frames.log_power),
+            self.edges.outputs({"logmel": padded(frames.log_power)[None]})["logits"][0, :, 0],
             level_dbfs(power),
             self.tags(frames.log_power),
         )
@@ -89,7 +76,7 @@ class Networks:
     def tags(self, log_power: np.ndarray) -> np.ndarray:
         windows = tag_windows(log_power)
         found = [
-            np.asarray(self.tagger(model_input(windows[i : i + 128], CONTEXT), training=False))
+            self.tagger.predict({"logmel": model_input(windows[i : i + 128], CONTEXT)})
             for i in range(0, len(windows), 128)
         ]
         return np.concatenate(found) if found else np.empty((0, 10), np.float32)
@@ -155,16 +142,6 @@ def altered(sound: LabelledSound) -> dict[str, np.ndarray]:
     return copies
 
 
-def teacher_tags(sounds: list[LabelledSound], taught: teacher.Teacher) -> list[np.ndarray]:
-    """Logits of the teacher's tags on windows that lie wholly within each clip."""
-    found = []
-    for sound in sounds:
-        ends = range(TAG_WINDOW, len(sound.samples) + 1, CONTEXT.hop_samples * 4)
-        mels = [teacher.log_mel(sound.samples[e - TAG_WINDOW : e])[: taught.n_frames] for e in ends]
-        found.append(tag_logits(taught.logits(np.stack(mels))) if mels else np.empty((0, 10), "f4"))
-    return found
-
-
 def main() -> None:
     pool, models, out = map(Path, sys.argv[1:4])
     only = sys.argv[4:]
@@ -172,9 +149,6 @@ def main() -> None:
     found = library(pool)
     sounds = [*found.cry, *found.other, *talk_over_music(found)]
     started = time.time()
-    frames = [log_mel(sound.samples, EDGES) for sound in sounds]
-    say(f"{len(sounds)} clips, {sum(len(f) for f in frames) / 50 / 3600:.2f} h, frames in "
-        f"{time.time() - started:.0f} s")  # fmt: skip
     jobs = {
         f"{d}-{f}": (f"{d}-{f}-{N_FOLDS}", f"{d}-{f}-{N_FOLDS}")
         for d in DIVISIONS
@@ -183,16 +157,18 @@ def main() -> None:
     jobs |= {f"without-{c}": (f"without-{c}",) * 2 for c in ("donateacry", "esc10", "other-sounds")}
     for name, (edges, tagger) in jobs.items():
         target = out / f"{name}.pickle"
-        if target.exists() or (only and name not in only):
+        files = models / f"edges-{edges}.keras", models / f"tagger-{tagger}.keras"
+        missing = not all(file.exists() and file.stat().st_size for file in files)
+        if target.exists() or missing or (only and name not in only):
             continue
-        networks = Networks(models / f"edges-{edges}.keras", models / f"tagger-{tagger}.keras")
+        networks = Networks(*files)
         if name.startswith("without"):
             judged = [i for i, s in enumerate(sounds) if _corpus(s) == name.split("-", 1)[1]]
         else:
             division, fold = map(int, name.split("-"))
             out_cells = kept_out(division, fold)
             judged = [i for i, s in enumerate(sounds) if out_cells[cell_of(s.subject)]]
-        scored = [networks.score(sounds[i], frames[i]) for i in judged]
+        scored = [networks.score(sounds[i]) for i in judged]
         if name.startswith("0-"):
             for one, i in zip(scored, judged, strict=True):
                 if sounds[i].source == "donateacry":

@@ -1,6 +1,8 @@
-"""Trains the bundle that ships with the package, and the gate that reasons are measured behind.
+"""Saves the bundle that ships with the package, and the gate that reasons are measured behind.
 
-Run ``python experiments/train_default.py``; it takes about 20 minutes on two cores, writes
+Run ``pool.py``, ``parts.py``, ``scores.py`` and ``detector.py`` first, then
+``python experiments/train_default.py POOL MODELS``. It puts edges and tagger together with the
+rules that `detector.py` chose, trains the reasons (about ten minutes on two cores), writes
 ``cryvision/bundles/{gate,default}`` and ``results/train_default.json``, and says how far its
 figures lie from those that were there before.
 """
@@ -8,100 +10,102 @@ figures lie from those that were there before.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import recordings
-from detector_windows import SHARES, added_windows, real_windows
+from parts import DISTILLED
 from record import RESULTS, data_hash, rounded, say, write_result
-from texts import MODEL_CARD, NOTICE, SOURCES
+from texts import SOURCES, model_card, notice
 
 from cryvision.bundle import Bundle
+from cryvision.config import VetoConfig
 from cryvision.learning.audio_only import GATE_FOLDER
 from cryvision.learning.clip_windows import crying_windows
 from cryvision.learning.crossvalidation import cross_validate, majority, skill_entry
 from cryvision.learning.datasets import CLEANED_FOLDER, find_labelled_clips
-from cryvision.learning.decisions import THRESHOLDS, Calibration, calibrate, cross_fitted
-from cryvision.learning.detection import (
-    detector_skill,
-    out_of_fold_logits,
-    save_detector,
-    subject_folds,
-)
+from cryvision.learning.decisions import Calibration
+from cryvision.learning.detector_saving import save_detector
 from cryvision.learning.saving import save_stack
 from cryvision.learning.stack_training import class_names, folds_of
 from cryvision.learning.stacking import fit_stack
 from cryvision.learning.systems import system
-from cryvision.learning.training import fit_detector
-from cryvision.learning.windows import Windows, concatenate
 
 SEED = 0
 N_FOLDS = 5
 CHA_BAE = system("cha-bae")
 BUNDLES = Path(GATE_FOLDER).parent
-GATE_SHARES = {name: share for name, share in SHARES.items() if "donateacry" not in name}
+
+GATE_CALIBRATION = Calibration(temperature=1.0, bias=0.0, threshold=0.5)
+"""The gate has met no phone, so nothing about it is fitted to phones: its edges are taken at their
+word, and without a tagger: it is asked about clips of crying alone."""
 
 
-def for_even_shares(windows: Windows, logits: np.ndarray) -> Calibration:
-    """Calibrate, with the threshold at which the mean of both recalls is best.
+def assembled(
+    models: Path, names: tuple[str, str | None], out: Path, calibration: Calibration,
+    veto: VetoConfig | None,
+    frames: np.ndarray, skill: list[dict[str, Any]], sources: list[dict[str, str]], words: str,
+) -> Bundle:  # fmt: skip
+    """Put edges and a tagger together as a bundle."""
+    import keras
 
-    The gate serves recordings of which half is crying, and ESC-10 has little of it: the threshold
-    with the best F1 there leaves many a crying clip without a window.
-    """
-    from sklearn.metrics import roc_curve
+    from cryvision.models.calibration import calibration_layer_class
 
-    found = calibrate(windows, logits)
-    false, true, thresholds = roc_curve(windows.cry >= 0.5, found.probabilities(logits))
-    best = float(np.clip(thresholds[np.argmax(true - false)], THRESHOLDS[0], THRESHOLDS[-1]))
-    return replace(found, threshold=best)
-
-
-def train_detector(
-    windows: Windows,
-    own: Windows,
-    out: Path,
-    name: str,
-    shares: dict[str, float],
-    protocol: str,
-    found_by: Callable[[Windows, np.ndarray], Calibration] = calibrate,
-) -> Bundle:
-    """Measure out of fold, calibrate, train on everything, save."""
-    folds = subject_folds(own, N_FOLDS, SEED)
-    logits = out_of_fold_logits(windows, len(own), folds, shares, SEED, say)
-    skill = detector_skill(
-        own, cross_fitted(own, logits, folds), protocol=protocol, subjects="pattern"
+    calibration_layer_class()
+    edges, tagger = (
+        name and keras.saving.load_model(models / f"{name}.keras", compile=False) for name in names
     )
-    say(f"{name}: {skill['figures']}")
     return save_detector(
-        fit_detector(windows, shares, SEED),
-        found_by(own, logits),
-        own,
-        out,
-        name=name,
-        skill=[skill],
-        sources=[
-            source for source in SOURCES if name == "detector" or "donate" not in source["name"]
-        ],
-        seed=SEED,
-        overwrite=True,
-        command=command(),
-        texts={"NOTICE": NOTICE},
-    )
+        edges, calibration, frames, out, tagger=tagger, veto=veto, name=out.name, skill=skill,
+        sources=sources, seed=SEED, overwrite=True, command=command(), texts={"NOTICE": words},
+    )  # fmt: skip
 
 
-def train_reasons(detector: Bundle, gate: Bundle) -> tuple[dict[str, Any], Bundle]:
-    """Train the reasons on the cleaned corpus behind the gate, and save the default bundle."""
+def skill_of(detector: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the skill of the detector, as the fused timeline has it."""
+    phones = detector["mean"]["phones"]
+    figures = {
+        name: {"value": found["value"], "interval": [found["low"], found["high"]]}
+        for name, found in phones["fused"].items()
+    }
+    for name in ("events", "bouts"):
+        found = phones[name]["fused"]["f1"]
+        figures[f"{name[:-1]}_f1"] = {
+            "value": found["value"],
+            "interval": [found["low"], found["high"]],
+        }
+    share = phones["cry_share"]
+    return [
+        {
+            "part": "edges", "modalities": ["sound"], "unit": "window",
+            "protocol": "grouped 3-fold by phone, after the veto", "subjects": "pattern",
+            "figures": figures, "chance": 0.5,
+            "prior": {"no cry": 1 - share, "cry": share, "log_loss": phones["prior_log_loss"]},
+        }
+    ]  # fmt: skip
+
+
+def train_reasons(gate: Bundle) -> tuple[dict[str, Any], Callable[..., Bundle]]:
+    """Train the reasons on the cleaned corpus behind the gate.
+
+    Returns
+    -------
+    facts : dict
+    save : callable
+        Saves them behind a detector: ``save(detector, texts)``.
+    """
     corpus = recordings.data_folder() / "donateacry-corpus" / CLEANED_FOLDER
     data = find_labelled_clips(corpus)
     labels = class_names(data)
     samples, unreadable = crying_windows(data.clips, labels, CHA_BAE.settings, gate)
     if unreadable:
         raise SystemExit("\n".join(unreadable.values()))
+    say("windows of the reasons")
     clip_labels = np.array([labels.index(clip.label) for clip in data.clips])
     subjects = np.array([clip.subject for clip in data.clips])
     folds = folds_of(data, labels, N_FOLDS, SEED)
@@ -110,24 +114,12 @@ def train_reasons(detector: Bundle, gate: Bundle) -> tuple[dict[str, Any], Bundl
     )
     skill = [
         skill_entry(
-            measured, labels, part="ensemble", modalities=("sound",),
+            judged, labels, part="ensemble", modalities=("sound",),
             protocol=f"grouped {N_FOLDS}-fold by phone", subjects="pattern",
         )
-        for measured in (clips, windows)
+        for judged in (clips, windows)
     ]  # fmt: skip
     stack = fit_stack(CHA_BAE.recipe, samples, len(labels), SEED, say=say)
-    card = MODEL_CARD.format(
-        **{f"detector_{k}": v["value"] for k, v in detector.skill[0]["figures"].items()},
-        **{f"reason_{k}": v["value"] for k, v in skill[0]["figures"].items()},
-        prior_log_loss=skill[0]["prior"]["log_loss"],
-    )
-    bundle = save_stack(
-        stack, CHA_BAE.recipe, CHA_BAE.settings, samples, labels, BUNDLES / "default",
-        seed=SEED, skill=skill, corpus="donateacry", gate=detector, overwrite=True,
-        name="default", sources=SOURCES, command=command(),
-        notes="Tells when a baby cries. The reasons are an experiment without measured skill.",
-        texts={"NOTICE": NOTICE, "MODEL_CARD.md": card},
-    )  # fmt: skip
     facts = {
         "n_clips": len(clips.labels),
         "n_phones": len(set(clips.subjects.tolist())),
@@ -137,7 +129,16 @@ def train_reasons(detector: Bundle, gate: Bundle) -> tuple[dict[str, Any], Bundl
         "skill": skill,
         "folds_sha256": data_hash(folds),
     }
-    return facts, bundle
+
+    def save(detector: Bundle, texts: dict[str, str]) -> Bundle:
+        return save_stack(
+            stack, CHA_BAE.recipe, CHA_BAE.settings, samples, labels, BUNDLES / "default",
+            seed=SEED, skill=skill, corpus="donateacry", gate=detector, overwrite=True,
+            name="default", sources=SOURCES, command=command(), texts=texts,
+            notes="Tells when a baby cries. The reasons are an experiment without measured skill.",
+        )  # fmt: skip
+
+    return facts, save
 
 
 def command() -> str:
@@ -157,53 +158,38 @@ def differences(old: Any, new: Any) -> float:
 
 def main() -> None:
     started = time.time()
-    donateacry, esc10 = recordings.donateacry(), recordings.esc10()
-    own, esc_own = real_windows(donateacry), real_windows(esc10)
-    added = added_windows(donateacry, esc10, SEED)
-    say(f"windows {(time.time() - started) / 60:.1f} min")
-    of_phones = np.char.startswith(added.source.astype(str), "donateacry")
-    gate = train_detector(
-        concatenate([esc_own, added[~of_phones]]),
-        esc_own,
-        BUNDLES / "gate",
-        "gate",
-        GATE_SHARES,
-        f"grouped {N_FOLDS}-fold by recording, ESC-10, labels of whole clips",
-        for_even_shares,
-    )
+    pool, models = map(Path, sys.argv[1:3])
+    measured = json.loads((RESULTS / "detector.json").read_text())
+    shipped = measured["shipped"]
+    calibration = Calibration(shipped["temperature"], shipped["bias"], shipped["enter"])
+    frames = np.load(pool / "log_power.npy", mmap_mode="r")[:300]
+    words = notice(recordings.data_folder() / "other-sounds" / "sounds.csv")
+    unmet = [source for source in SOURCES if "donateacry" not in source["name"]]
+    gate = assembled(
+        models, ("edges-without-donateacry", None), BUNDLES / "gate",
+        GATE_CALIBRATION, None, frames, [], unmet, words,
+    )  # fmt: skip
+    say("gate")
+    reasons, save = train_reasons(gate)
     with tempfile.TemporaryDirectory() as folder:
-        detector = train_detector(
-            concatenate([own, esc_own, added]),
-            own,
-            Path(folder) / "detector",
-            "detector",
-            SHARES,
-            f"grouped {N_FOLDS}-fold by phone",
-        )
-        reasons, bundle = train_reasons(detector, gate)
-    figures = {
-        "detector": detector.skill[0]["figures"],
-        "detector_gate": vars(detector.gate),
-        "gate": gate.skill[0]["figures"],
-        "reasons": reasons,
-    }
+        detector = assembled(
+            models, ("edges-all-0", DISTILLED), Path(folder) / "detector", calibration,
+            VetoConfig(**shipped["veto"]), frames, skill_of(measured), SOURCES, words,
+        )  # fmt: skip
+        card = model_card(measured, reasons["skill"][0])
+        bundle = save(detector, {"NOTICE": words, "MODEL_CARD.md": card})
+    figures: dict[str, Any] = {"detector": detector.skill[0]["figures"], "reasons": reasons}
     before = RESULTS / "train_default.json"
     if before.exists():
         old = json.loads(before.read_text())
         figures["largest_difference_from_the_run_before"] = max(
-            differences(old.get(key, {}), rounded(figures[key]))
-            for key in ("detector", "gate", "reasons")
+            differences(old.get(key, {}), rounded(figures[key])) for key in ("detector", "reasons")
         )
     sizes = {path.name: path.stat().st_size for path in sorted(bundle.folder.iterdir())}
     write_result(
         "train_default",
         SEED,
-        {
-            **figures,
-            "bytes": sizes,
-            "data_sha256": data_hash([own.inputs, own.cry]),
-            "minutes": (time.time() - started) / 60,
-        },
+        {**figures, "bytes": sizes, "minutes": (time.time() - started) / 60},
     )
 
 

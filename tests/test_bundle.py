@@ -69,18 +69,19 @@ def put(folder: Path, name: str, data: bytes) -> None:
 
 
 def keras_with(change: Callable[[dict[str, Any]], object], **members: bytes) -> bytes:
-    """The first bundle's Keras file with another ``config.json``, and more members."""
+    """The first bundle's Keras file with another ``config.json``, and other or more members."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(V1_FILES["keras"]) as old, zipfile.ZipFile(buffer, "w") as new:
+        given = {name.replace("__", "."): data for name, data in members.items()}
         for name in old.namelist():
-            data = old.read(name)
+            data = given.pop(name, old.read(name))
             if name == "config.json":
                 config = json.loads(data)
                 change(config)
                 data = json.dumps(config).encode()
             new.writestr(name, data)
-        for name, data in members.items():
-            new.writestr(name.replace("__", "."), data)
+        for name, data in given.items():
+            new.writestr(name, data)
     return buffer.getvalue()
 
 
@@ -389,6 +390,20 @@ class TestRefusedKerasFiles:
         put(folder, "detector.keras", buffer.getvalue())
         assert "config.json is not JSON" in refusal(folder)
 
+    def test_weights_that_lie_elsewhere(self, folder: Path, tmp_path: Path) -> None:
+        """Keras 3.12 read the file that such weights name."""
+        import h5py
+
+        (tmp_path / "secret").write_bytes(bytes(8))
+        buffer = io.BytesIO()
+        with h5py.File(buffer, "w") as file:
+            outside = [(str(tmp_path / "secret"), 0, 8)]
+            file.create_dataset("layers/dense_1/vars/0", (2,), "f4", external=outside)
+        spoiled = keras_with(lambda c: None, model__weights__h5=buffer.getvalue())
+        put(folder, "detector.keras", spoiled)
+        message = refusal(folder)
+        assert "detector.keras: the weights must be plain arrays" in message
+
     def test_a_change_that_does_no_harm_passes(self, folder: Path) -> None:
         put(folder, "detector.keras", keras_with(lambda c: c["config"].update(name="renamed")))
         Bundle.load(folder)
@@ -418,7 +433,7 @@ class TestRefusedOnnxFiles:
             model.graph.node.append(node)
 
         put(folder, "detector.onnx", self.spoiled(nest))
-        assert "must hold its weights itself" in refusal(folder)
+        assert "must have no loops and branches" in refusal(folder)
 
     def test_operators_of_another_domain(self, folder: Path) -> None:
         def rename(model: onnx.ModelProto) -> None:
@@ -501,6 +516,42 @@ class TestRefusedZips:
         put(folder, "detector.keras", buffer.getvalue())
         monkeypatch.setattr(untrusted, "MAX_UNPACKED_BYTES", 1_000_000)
         assert "detector.keras: must unpack to at most" in refusal(folder)
+
+    @pytest.mark.parametrize("inside", [False, True])
+    def test_more_members_than_any_bundle_has(
+        self, folder: Path, tmp_path: Path, inside: bool
+    ) -> None:
+        """They are counted in the record at the end, before a list of them is made."""
+        path = tmp_path / "many.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for number in range(20_000):
+                archive.writestr(f"{number}.txt", b"")
+        if inside:
+            put(folder, "detector.keras", path.read_bytes())
+        assert f"at most {untrusted.MAX_MEMBERS} members" in refusal(folder if inside else path)
+
+    def test_more_files_than_any_bundle_has(self, folder: Path) -> None:
+        for number in range(untrusted.MAX_MEMBERS):
+            (folder / f"{number}.txt").touch()
+        assert f"at most {untrusted.MAX_MEMBERS} files" in refusal(folder)
+
+    @pytest.mark.parametrize("name", ["bundle.json", "config.json"])
+    def test_json_that_would_fill_the_memory(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.setattr(untrusted, "MAX_JSON_BYTES", 4_000)
+        if name == "config.json":
+            description = (folder / "bundle.json").stat().st_size
+            monkeypatch.setattr(untrusted, "MAX_JSON_BYTES", description + 500)
+            put(folder, "detector.keras", keras_with(lambda c: c.update(more="x" * 9_000)))
+        else:
+            edit(folder, lambda d: d.update(notes="x" * 9_000))
+        assert f"{name}: must be at most" in refusal(folder)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+    def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "b.zip")
+        assert "not a regular file" in refusal(tmp_path / "b.zip")
 
     def test_what_is_no_zip_or_damaged(self, folder: Path, tmp_path: Path) -> None:
         path = tmp_path / "b.zip"

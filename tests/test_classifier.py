@@ -122,11 +122,19 @@ def test_smoothed_scores_are_the_rolling_mean_of_the_raw(bundle):
     np.testing.assert_allclose(smooth, expected, atol=TIMELINE_TOLERANCE)
 
 
-def test_digital_silence_is_no_cry_and_says_that_nothing_was_scored(bundle):
+def test_where_nothing_was_heard_nothing_is_said_of_crying(bundle):
     result = run(bundle, [np.zeros(3 * RATE_HZ, np.float32)])
-    assert (result.label, result.detector.cry, result.detector.probability) == ("no cry", False, 0)
+    assert result.label == "not sure"
+    assert (result.detector.cry, result.detector.probability) == (None, None)
+    assert result.probabilities == {}
     assert np.nanmax(result.timeline["cry"]) == 0
     assert any("nothing was scored" in warning for warning in result.warnings)
+
+
+def test_how_much_was_too_quiet_to_be_judged_is_said(bundle):
+    loud, quiet = sound(6.0), np.zeros(6 * RATE_HZ, np.float32)
+    assert any("too quiet to be judged" in w for w in run(bundle, [loud, quiet]).warnings)
+    assert not any("too quiet" in w for w in run(bundle, [loud]).warnings)
 
 
 def test_the_clip_score_is_the_mean_over_windows_that_pass_the_energy_gate(bundle):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
-import importlib.util
 import json
 import re
 import shlex
-import sys
 from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from bundles import BUNDLE_V1
+import two_parts
+from bundles import BUNDLE_V1, reasons_bundle
+from pages import DOCS, ROOT, extension
 
 import cryvision
 from cryvision import errors
@@ -27,8 +27,6 @@ from cryvision.result import Classification, Detection
 
 CHA_BAE_BRANCHES = ("autoencoder-dnn-mfcc", "autoencoder-dnn-stft")
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
 BUILT = DOCS / "_build" / "html"
 PAGES = sorted(
     path
@@ -37,17 +35,6 @@ PAGES = sorted(
 )
 BUILT_PAGES = sorted(BUILT.rglob("*.html"))
 needs_build = pytest.mark.skipif(not BUILT_PAGES, reason="the documentation was not built here")
-
-
-def extension(name: str) -> ModuleType:
-    """Load a module of ``docs/_ext``, which only Sphinx has on its path."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, DOCS / "_ext" / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 def place(path: Path) -> str:
@@ -173,12 +160,43 @@ def test_every_format_and_column_is_explained():
         assert f"`{name}`" in page
 
 
-def test_every_field_of_a_bundle_is_explained():
+def test_every_field_of_a_bundle_is_explained(tmp_path_factory: pytest.TempPathFactory):
     page = (DOCS / "bundle.md").read_text(encoding="utf-8")
-    description = json.loads((BUNDLE_V1 / "bundle.json").read_text())
-    fields = (*description, *description["parts"][0], *description["gate"])
-    for name in (*fields, *description["skill"][0], *description["sources"][0]):
-        assert f"`{name}`" in page
+    oldest = json.loads((BUNDLE_V1 / "bundle.json").read_text())
+    folder = two_parts.two_part_bundle(tmp_path_factory).folder
+    newest = json.loads((folder / "bundle.json").read_text())
+    assert f"| `format_version` | {newest['format_version']};" in page
+    for description in (oldest, newest):
+        settings = [*description["parts"], description["gate"], *description["sources"]]
+        settings += [part.get("logmel") or {} for part in description["parts"]]
+        settings += [description.get("veto") or {}, *description["skill"]]
+        for name in (*description, *(name for group in settings for name in group)):
+            assert f"`{name}`" in page
+
+
+def test_the_pages_name_the_settings_of_the_bundle(tmp_path_factory: pytest.TempPathFactory):
+    names = extension("substitutions").substitutions
+    shown = names(two_parts.two_part_bundle(tmp_path_factory))
+    assert shown["step"] == "40 ms"
+    assert shown["lookahead"] == "0.08 s"
+    assert shown["energy_gate"] == "-60 dBFS"
+    assert shown["strict_near"] == "0.70"
+    assert shown["tags"] == "`cry`, `baby_voice`, `music`, `silence`"
+    assert shown["reasons_band"] == "50 to 3,400 Hz"
+    for page in PAGES:
+        used = re.findall(r"\{\{ (\w+) \}\}", page.read_text(encoding="utf-8"))
+        assert set(used) <= set(shown), place(page)
+
+
+def test_pages_of_another_kind_of_detector_are_not_built(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+):
+    names = extension("substitutions").substitutions
+    with pytest.raises(errors.BundleError, match="edges on logmel"):
+        names(reasons_bundle(tmp_path_factory))
+    folder = two_parts.make_two_part_bundle(tmp_path / "deaf", veto=None)
+    with pytest.raises(errors.BundleError, match="a tagger and its veto"):
+        names(cryvision.Bundle.load(folder))
 
 
 def test_the_tutorial_tells_when_the_demo_cries():
@@ -214,6 +232,13 @@ def test_results_come_in_the_order_asked_for_and_once(tmp_path: Path):
     found = extension("measurements").find_results(tmp_path, ["detector*", "*"])
     names = [Path(result.path).stem for result in found]
     assert names == ["detector", "detector_noise", "speed"]
+
+
+def test_results_can_be_left_out(tmp_path: Path):
+    for name in ("speed", "detector", "detector_noise"):
+        write_result(tmp_path, name, {})
+    found = extension("measurements").find_results(tmp_path, ["*", "!detector*"])
+    assert [Path(result.path).stem for result in found] == ["speed"]
 
 
 def shown(tmp_path: Path, content: dict[str, object]) -> str:

@@ -10,10 +10,12 @@ import contextlib
 import os
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 from cryvision import errors
@@ -31,6 +33,8 @@ START_LIMIT_SECONDS = 600.0
 
 CONNECT_SECONDS = 10.0
 """How long the head of a cluster has to answer."""
+
+_OWN = "cv-ray-"  # short: a socket's path may have 107 bytes
 
 STOP_SECONDS = 5.0
 """How long actors have to end their workers."""
@@ -73,13 +77,18 @@ def run_ray(
     CryvisionError
         When the cluster is not there, gives no worker, or loses one too often.
     """
-    ray = _import_ray()
-    with _connected(ray, address):
+    home = os.environ.get("HOME")
+    with (
+        _own_cluster(address) as settings,
+        _connected(_import_ray(), address, settings) as ray,
+    ):
         actors = workers or work.workers(_room(ray, gpus_per_worker))
         # Two calls at a time: one to score, one to stop that.
         options = {"num_cpus": 1, "num_gpus": gpus_per_worker, "max_concurrency": 2}
         make = ray.remote(**options)(_Actor).remote
-        crew = _Crew(ray, lambda: make(job.to_json(), time_limit_s), actors, work.shards(actors))
+        crew = _Crew(
+            ray, lambda: make(job.to_json(), time_limit_s, home), actors, work.shards(actors)
+        )
         try:
             yield from crew.rows()
         finally:
@@ -89,7 +98,9 @@ def run_ray(
 class _Actor:
     """What runs on the cluster: a supervisor, with its worker beside it."""
 
-    def __init__(self, job: dict[str, Any], time_limit_s: float) -> None:
+    def __init__(self, job: dict[str, Any], time_limit_s: float, home: str | None) -> None:
+        if home is not None and os.path.basename(os.environ.get("HOME", "")).startswith(_OWN):
+            os.environ["HOME"] = home  # where weights are looked for
         self._supervisor = Supervisor(Job.from_json(job), time_limit_s, threads=1)
         guard = threading.Thread(target=self._end_with, args=(os.getppid(),), daemon=True)
         guard.start()
@@ -215,8 +226,9 @@ class _Crew:
 
 
 def _import_ray() -> Any:
-    # Without this, Ray reports its use to its makers.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Without these, Ray reports its use to its makers; the second is where it would go.
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_USAGE_STATS_REPORT_URL"] = "http://127.0.0.1:9/"
     try:
         import ray
         import ray.exceptions
@@ -228,17 +240,43 @@ def _import_ray() -> Any:
 
 
 @contextlib.contextmanager
-def _connected(ray: Any, address: str | None) -> Iterator[None]:
+def _own_cluster(address: str | None) -> Iterator[dict[str, Any]]:
+    """Give the options for a cluster on this machine that asks nobody and leaves nothing.
+
+    There are none for a cluster that runs already.
+
+    By itself Ray looks up the hosts that tell a machine its cloud, unless there is a file about the
+    cluster in the user's home; keeps its logs and a key; and listens on all networks.
+    """
+    if address is not None:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix=_OWN, ignore_cleanup_errors=True) as folder:
+        Path(folder, "ray_bootstrap_config.yaml").write_text("{}\n", "ascii")
+        own = {"HOME": folder, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+        before = {name: os.environ.get(name) for name in own}
+        os.environ.update(own)
+        try:
+            yield {"include_dashboard": False, "_temp_dir": folder}
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _connected(ray: Any, address: str | None, settings: dict[str, Any]) -> Iterator[Any]:
     """Connect to a cluster, or start one, for the length of the block; an open one is used."""
     if ray.is_initialized():
-        yield
+        yield ray
         return
     on_stop = signal.getsignal(signal.SIGTERM)
-    options = {} if address else {"include_dashboard": False}
     try:
         if address:
             _knock(address)
-        ray.init(address or "local", log_to_driver=False, logging_level="error", **options)
+        ray.init(address or "local", log_to_driver=False, logging_level="error", **settings)
     except Exception as error:  # what Ray raises here shares no base class but this
         reason = " ".join(str(error).split())[:300]
         where = address or "this machine"
@@ -246,7 +284,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     with contextlib.suppress(ValueError):  # outside the main thread nothing was changed
         signal.signal(signal.SIGTERM, on_stop)
     try:
-        yield
+        yield ray
     finally:
         ray.shutdown()
 

@@ -1,4 +1,4 @@
-"""Clips and tables that lie elsewhere: any file system of fsspec, as ``s3://`` or ``gs://``."""
+"""Clips and tables that lie elsewhere: stores of objects that fsspec reads, as ``s3://``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cryvision.errors import ConfigError, CryvisionError, MediaError, MissingDependencyError
+
+SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+"""Stores that are read. fsspec knows many more, which reach hosts and files that nobody meant."""
 
 # What tells one state of an object from the next, by the names that the stores give it.
 _VERSIONS = (
@@ -51,6 +54,9 @@ def file_system(url: str) -> tuple[Any, str]:
         ) from error
     if "::" in url:
         raise ConfigError(f"{url}: must name one store; chained URLs are not read")
+    if protocol(url) not in SCHEMES or not url.partition("://")[2].strip("/"):
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise ConfigError(f"{url}: must be a path on this machine or a URL of {known}")
     try:
         store, path = url_to_fs(url)
     except ImportError as error:
@@ -130,9 +136,12 @@ def fetch(url: str, folder: Path) -> Path:
     Raises
     ------
     MediaError
-        When it is not there or cannot be read.
+        When it is not there or cannot be read, or no store has such URLs.
     """
-    store, path = file_system(url)
+    try:
+        store, path = file_system(url)
+    except (ConfigError, MissingDependencyError) as error:
+        raise MediaError(str(error)) from error  # one row of a manifest must not end a run
     name = PurePosixPath(path).name
     copy = folder / (name if name.isprintable() and len(os.fsencode(name)) < 200 else "clip")
     os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from cryvision.batch import remote
-from cryvision.errors import ConfigError, MediaError
+from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.inputs.ffmpeg import shown
 from cryvision.inputs.media import MEDIA_SUFFIXES
 
@@ -72,7 +72,7 @@ def find_clips(
     excluded : sequence of str
         Folders that are passed over: those of the results.
     problems : list of str
-        One line is added for each folder that cannot be read.
+        One line is added for each folder, and each row of a manifest, that cannot be read.
 
     Yields
     ------
@@ -84,16 +84,16 @@ def find_clips(
     MediaError
         When a source is not there, or a store cannot be listed.
     ConfigError
-        When a manifest has no column ``path``, or a row without one.
+        When a manifest has no column ``path``, or is no CSV file.
     """
     for source in sources:
         if remote.is_url(source):
-            yield from _remote(source)
+            yield from _remote(source, problems)
         elif os.path.isdir(source):
             yield from _folder(source, excluded, problems)
         elif os.path.isfile(source):
             is_manifest = source.lower().endswith(MANIFEST_SUFFIX)
-            yield from _manifest(source) if is_manifest else [_local(source)]
+            yield from _manifest(source, problems) if is_manifest else [_local(source)]
         elif glob.has_magic(source):
             yield from _pattern(source)
         else:
@@ -168,12 +168,12 @@ def _pattern(pattern: str) -> Iterator[FoundClip]:
     yield from map(_local, media)
 
 
-def _manifest(manifest: str) -> Iterator[FoundClip]:
+def _manifest(manifest: str, problems: list[str]) -> Iterator[FoundClip]:
     try:
         with open(manifest, encoding="utf-8-sig", newline="") as file:
-            for path in _manifest_paths(file, manifest):
+            for path in _manifest_paths(file, manifest, problems):
                 if remote.is_url(path):
-                    yield FoundClip(path, *remote.state(path))
+                    yield _elsewhere(path)
                 else:
                     yield _local(os.path.join(os.path.dirname(manifest), path))
     except OSError as error:
@@ -182,18 +182,27 @@ def _manifest(manifest: str) -> Iterator[FoundClip]:
         raise ConfigError(f"{shown(manifest)}: a manifest must be UTF-8 text") from error
 
 
-def _remote(url: str) -> Iterator[FoundClip]:
+def _remote(url: str, problems: list[str]) -> Iterator[FoundClip]:
     if not url.lower().endswith(MANIFEST_SUFFIX):
         for clip in remote.found(url, MEDIA_SUFFIXES):
             yield FoundClip(*clip)
         return
     folder = url.rsplit("/", 1)[0]
-    for path in _manifest_paths(io.StringIO(remote.read_text(url), newline=""), url):
-        path = path if remote.is_url(path) else f"{folder}/{PurePosixPath(path)}"
-        yield FoundClip(path, *remote.state(path))
+    lines = io.StringIO(remote.read_text(url), newline="")
+    for path in _manifest_paths(lines, url, problems):
+        yield _elsewhere(path if remote.is_url(path) else f"{folder}/{PurePosixPath(path)}")
 
 
-def _manifest_paths(lines: Iterator[str] | io.StringIO, manifest: str) -> Iterator[str]:
+def _elsewhere(url: str) -> FoundClip:
+    try:
+        return FoundClip(url, *remote.state(url))
+    except CryvisionError:  # its row will say why
+        return FoundClip(url, -1, "unreadable")
+
+
+def _manifest_paths(
+    lines: Iterator[str] | io.StringIO, manifest: str, problems: list[str]
+) -> Iterator[str]:
     reader = csv.DictReader(lines, skipinitialspace=True, strict=True)
     try:
         names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
@@ -202,15 +211,31 @@ def _manifest_paths(lines: Iterator[str] | io.StringIO, manifest: str) -> Iterat
                 f"{shown(manifest)}: line 1: a manifest must have the column {MANIFEST_COLUMN}; "
                 f"got {', '.join(names) or 'nothing':.80}"
             )
-        for row in reader:
-            path = (row[names[MANIFEST_COLUMN]] or "").strip()
-            if not path:
-                raise ConfigError(f"{shown(manifest)}: line {reader.line_num}: the path is empty")
-            yield path
+        while (row := _next_row(reader, manifest, problems)) is not None:
+            path = (row.get(names[MANIFEST_COLUMN]) or "").strip()
+            if path:
+                yield path
+            elif row:
+                problems.append(f"{shown(manifest)}: line {reader.line_num}: the path is empty")
     except csv.Error as error:
         raise ConfigError(
             f"{shown(manifest)}: line {reader.reader.line_num}: not a CSV file: {error}"
         ) from error
+
+
+def _next_row(
+    reader: csv.DictReader[str], manifest: str, problems: list[str]
+) -> dict[str, str] | None:
+    """Give the next row, empty where it cannot be read; None at the end."""
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        if "end of data" in str(error):  # a quote that is left open takes in all that follows
+            raise
+        problems.append(
+            f"{shown(manifest)}: line {reader.reader.line_num}: not a row of CSV: {error}"
+        )
+        return {}
 
 
 def _is_media(name: str) -> bool:

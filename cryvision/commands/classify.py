@@ -6,8 +6,10 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cryvision.commands.clip_paths import NamedClip, found_clips
 from cryvision.commands.terminal import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -40,7 +42,12 @@ def add(commands: Any) -> None:
         description="Find the crying in video or sound files and print when, how long, how sure "
         "and how loud.",
     )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="a video or sound file")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="a video or sound file; a folder or a pattern for all in it; - for standard input",
+    )
     add_bundle_option(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object a clip, each on a line"
@@ -55,6 +62,13 @@ def add(commands: Any) -> None:
         "--out", metavar="DIR", help="folder for --formats (default: the current one)"
     )
     _add_text_options(parser)
+    parser.add_argument(
+        "--audio-track",
+        type=int,
+        metavar="N",
+        help="the sound track to hear, from 1 on (default: the one that the file marks, or if "
+        "that is silent, the first that is not)",
+    )
     add_decision_options(parser)
     add_event_options(parser)
     parser.set_defaults(run=run)
@@ -168,19 +182,23 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.outputs.files import stems
 
     bundle = Bundle.load(options.bundle).keeping_models()
-    names = stems(options.paths)
-    n_failed = 0
+    n_done = n_failed = 0
     told: set[str] = set()
-    for path, stem in zip(options.paths, names, strict=True):
-        try:
-            _one(path, stem, bundle, formats, options, told)
-        except MediaError as error:
-            # Anything else would befall the other clips as well, and ends the run.
-            log(str(error))
+    with found_clips(options.paths) as (clips, problems):
+        for problem in problems:
+            log(problem)
             n_failed += 1
+        for clip, stem in zip(clips, stems([clip.path for clip in clips]), strict=True):
+            try:
+                _one(clip, stem, bundle, formats, options, told)
+                n_done += 1
+            except MediaError as error:
+                # Anything else would befall the other clips as well, and ends the run.
+                log(str(error).replace(clip.path, clip.name))
+                n_failed += 1
     if n_failed == 0:
         return EXIT_DONE
-    return EXIT_FAILED if n_failed == len(options.paths) else EXIT_SOME_FAILED
+    return EXIT_SOME_FAILED if n_done else EXIT_FAILED
 
 
 def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
@@ -196,7 +214,7 @@ def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
 
 
 def _one(
-    path: str,
+    clip: NamedClip,
     stem: str,
     bundle: Bundle,
     formats: Sequence[str],
@@ -205,9 +223,9 @@ def _one(
 ) -> None:
     from cryvision.classifier import classify
 
-    with ClipProgress(path) as progress:
+    with ClipProgress(clip.name) as progress:
         result = classify(
-            path,
+            clip.path,
             bundle,
             runtime=options.runtime,
             smooth_seconds=options.smooth,
@@ -215,6 +233,7 @@ def _one(
             require_face=options.require_face,
             veto=options.veto,
             bout_gap_s=options.bout_gap,
+            audio_track=options.audio_track,
             progress=progress,
         )
     if formats:
@@ -226,7 +245,7 @@ def _one(
         }
         for written in write(result, options.out or ".", formats, stem, **shown):
             log(f"wrote {written}")
-    _print_result(result, options, told)
+    _print_result(replace(result, path=clip.name), options, told)
 
 
 def _print_result(result: Classification, options: argparse.Namespace, told: set[str]) -> None:

@@ -7,7 +7,13 @@ import json
 import os
 from typing import Any
 
-from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+from cryvision.commands.terminal import (
+    EXIT_DONE,
+    EXIT_SOME_FAILED,
+    add_cry_label_option,
+    log,
+    show,
+)
 
 SHIPPED = "default"
 """Name of the bundle that ships with the package, where nothing else has that name."""
@@ -20,8 +26,9 @@ def add(commands: Any) -> None:
         description="Classify recordings that people labelled and measure what was said of them. "
         "Clips with a class (a folder per class, a manifest CSV with the columns path and label, "
         "donateacry-corpus) are judged by clip, event and window; clips with annotations of when "
-        "they cry (Praat TextGrid, Audacity labels or CSV beside them) by agreement. Clips that "
-        "fail are listed, the rest goes on, and the exit status is then 3.",
+        "they cry (Praat TextGrid, Audacity labels, ELAN, WebVTT, RTTM or CSV beside them) by "
+        "agreement; clips in folders such as cry and 'no cry' by whether crying is heard. Clips "
+        "that fail are listed, the rest goes on, and the exit status is then 3.",
     )
     parser.add_argument(
         "bundle", metavar="BUNDLE", help="folder or zip; 'default' is the one shipped"
@@ -37,6 +44,7 @@ def add(commands: Any) -> None:
         help="its first group, on the path below SOURCE, names the subject of a clip (default: "
         "the phone in a donateacry name; else each file is one)",
     )
+    add_cry_label_option(parser)
     parser.add_argument(
         "--runtime",
         choices=("onnx", "keras"),
@@ -57,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         options.source,
         out=options.out,
         subject_pattern=options.subject_pattern,
+        cry_labels=options.cry_label,
         runtime=options.runtime,
         log=log,
     )

@@ -14,9 +14,9 @@ def add(commands: Any) -> None:
         "export",
         help="write a bundle as Core ML, ONNX or LiteRT, with proof that it agrees",
         description="Write a bundle's models as one Core ML, ONNX or LiteRT file that takes "
-        "waveform and gives probabilities. The file is read back and compared with the models it "
-        "was made of; one that does not agree is not written. FILE.json beside it says what a "
-        "stream needs to behave as classify does.",
+        "waveform and gives scores: of crying, of what else is heard, of the reasons. The file is "
+        "read back and compared with the models it was made of; one that does not agree is not "
+        "written. FILE.json beside it says what a stream needs to behave as classify does.",
     )
     parser.add_argument(
         "bundle", nargs="?", metavar="BUNDLE", help="folder or zip (default: the one shipped)"
@@ -41,7 +41,8 @@ def add(commands: Any) -> None:
         "--part",
         choices=("all", "detector", "reason", "face"),
         default="all",
-        help="what of the bundle (default: all, the detector and the reason in one file)",
+        help="what of the bundle; the detector is the edges and the tagger (default: all, the "
+        "detector and the reason in one file)",
     )
     parser.add_argument(
         "--representative",
@@ -55,7 +56,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="write in 8 bits what changes the label in more than a tenth of the windows",
+        help="write in 8 bits what changes labels, steps or tags in more than a tenth of cases",
     )
     parser.set_defaults(run=run)
 

@@ -61,6 +61,17 @@ def add_bundle_option(parser: Any) -> None:
     )
 
 
+def add_cry_label_option(parser: Any) -> None:
+    """Give a command the option ``--cry-label``."""
+    parser.add_argument(
+        "--cry-label",
+        action="append",
+        default=[],
+        metavar="LABEL",
+        help="a label that means crying, beside cry and crying; may be given more than once",
+    )
+
+
 class ClipProgress:
     """A bar of seconds done on stderr; silent where that is not a terminal."""
 

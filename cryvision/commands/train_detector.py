@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+from cryvision.commands.terminal import (
+    EXIT_DONE,
+    EXIT_SOME_FAILED,
+    add_cry_label_option,
+    log,
+    show,
+)
 
 
 def add(commands: Any) -> None:
@@ -13,12 +19,12 @@ def add(commands: Any) -> None:
         "train-detector",
         help="train a cry detector on your own annotated recordings",
         description="Train a cry detector on recordings with label files beside them (Praat "
-        "TextGrid, Audacity labels, or CSV with start_s and end_s), or on a manifest CSV with "
-        "the columns path, labels and, if known, subject. Labels that read cry or crying mean "
-        "crying. The tagger, which names what is heard, is that of the default bundle; a last "
-        "layer of its own is kept only where folds show it better. Recordings that cannot be "
-        "used are listed and left out, and the exit status is "
-        "then 3.",
+        "TextGrid, Audacity labels, ELAN, WebVTT, RTTM, or CSV with start_s and end_s), or on a "
+        "manifest CSV with the columns path, labels and, if known, subject. Labels that read cry "
+        "or crying mean crying, and so do those of --cry-label. The tagger, which names what is "
+        "heard, is that of the default bundle; a last layer of its own is kept only where folds "
+        "show it better. Recordings that cannot be used are listed and left out, and the exit "
+        "status is then 3.",
     )
     parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
     parser.add_argument(
@@ -36,6 +42,7 @@ def add(commands: Any) -> None:
         help="its first group, on the path below SOURCE, names the subject of a clip (default: "
         "each file is one, and the detector is never said to have skill)",
     )
+    add_cry_label_option(parser)
     parser.add_argument(
         "--false-alarms",
         type=float,
@@ -63,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
         options.out,
         overwrite=options.overwrite,
         subject_pattern=options.subject_pattern,
+        cry_labels=options.cry_label,
         false_alarms_per_hour=options.false_alarms,
         n_folds=options.folds,
         seed=options.seed,

@@ -79,18 +79,18 @@ def write(
     labels: Sequence[str],
     description: Description,
 ) -> None:
-    """Convert a model and save it as a classifier.
+    """Convert a model and save it, as a classifier where it gives ``probabilities``.
 
     Parameters
     ----------
     model : keras.Model
-        From named inputs to a dict of outputs, ``probabilities`` among them.
+        From named inputs to a dict of outputs.
     path : Path
         A name that ends in ``.mlpackage``; nothing must be there.
     precision : {"fp32", "fp16", "int8"}
         ``int8`` stores the large arrays of weights in 8 bits and computes as ``fp16``.
     output_names : sequence of str
-        All outputs, ``probabilities`` first.
+        All outputs; ``probabilities``, if there are any, first.
     labels : sequence of str
         What the columns of ``probabilities`` are.
     description : Description
@@ -109,7 +109,10 @@ def write(
             program = _convert(coremltools, looped, precision, output_names)
             if precision == "int8":
                 program = _quantize(coremltools, program)
-            package = _as_classifier(coremltools, program, labels)
+            if PROBABILITIES in output_names:
+                package = _as_classifier(coremltools, program, labels)
+            else:
+                package = _as_package(coremltools, program)
             package = _described(coremltools, package, description)
             package.save(str(path))
     except OSError:

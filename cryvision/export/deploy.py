@@ -21,8 +21,11 @@ from cryvision.export import coreml, litert, onnx_deploy, proof, report, runners
 from cryvision.export.graph import (
     CHOICES,
     CRY,
+    CRY_EDGES,
     FACE_SEEN,
     PROBABILITIES,
+    SILENT_FRAMES,
+    TAGS,
     Graph,
     build_graph,
     build_waveform_front_end,
@@ -60,8 +63,9 @@ def export(
 ) -> ExportReport:
     """Write a bundle's models as one file for another runtime, once they were seen to agree.
 
-    The file takes a span of 16 kHz waveform and computes everything inside. Beside it,
-    ``<file>.json`` says what a stream needs to behave as `cryvision.classify` does.
+    The file takes a span of 16 kHz waveform and computes everything inside. Of a frame network and
+    a tagger, a call gives the newest steps and what is heard. Beside it, ``<file>.json`` says what
+    a stream needs to behave as `cryvision.classify` does.
 
     Parameters
     ----------
@@ -83,7 +87,7 @@ def export(
     overwrite : bool
         Whether to replace an older export.
     force : bool
-        Whether to write in 8 bits what changes the label in more than a tenth of the windows.
+        Whether to write in 8 bits what changes labels, steps or tags in more than a tenth of cases.
 
     Returns
     -------
@@ -113,7 +117,7 @@ def export(
         coreml.require()
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     graph = build_graph(bundle, part, features)
-    if precision == "int8" and not graph.sounds:
+    if precision == "int8" and not graph.takes_sound:
         raise ConfigError(f"int8 needs sound to measure ranges on; the {part} takes none")
     work = _prepared(bundle, graph, kind, precision, representative)
     try:
@@ -201,17 +205,20 @@ def _cases(graph: Graph, representative: str | os.PathLike[str] | None) -> proof
     if graph.face is not None and not graph.features:
         n_real, n_synthetic = N_WITH_CROPS  # a backbone takes a second for each
     spans = np.zeros((n_synthetic, 0), np.float32)
-    if graph.sounds:
+    if graph.takes_sound:
         spans = windows.synthetic(n_samples, n_synthetic)
     n_found = 0
-    if representative is not None and graph.sounds:
+    if representative is not None and graph.takes_sound:
         real = windows.real(representative, n_samples, n_real)
         spans, n_found = np.concatenate([real, spans]), len(real)
     others = {
         tensor.name: _drawn(tensor, len(spans))
         for tensor in graph.network.inputs
-        if tensor.name not in graph.sounds
+        if tensor.name not in {**graph.sounds, **graph.logmels}
     }
+    if graph.frames is not None:
+        silent = windows.silent_frames(graph.frames.n_frames, len(spans) - n_found)
+        others[SILENT_FRAMES] = np.concatenate([np.zeros((n_found, 2), np.float32), silent])
     return proof.Cases(n_found, spans, others)
 
 
@@ -265,6 +272,7 @@ def _description(work: _Work, said: Mapping[str, Any]) -> coreml.Description:
     """The words of a Core ML package."""
     bundle = work.bundle
     parts = {"all": "cry detector and reasons", "detector": "cry detector"}
+    label = {coreml.LABEL: "The most probable label."} if work.graph.labels else {}
     sources = "; ".join(f"{s['name']}: {s['licence']}" for s in bundle.sources)
     return coreml.Description(
         short=f"{parts.get(work.graph.choice, work.graph.choice)} of the bundle {bundle.name}. "
@@ -274,7 +282,7 @@ def _description(work: _Work, said: Mapping[str, Any]) -> coreml.Description:
         licence=f"Training data: {sources}" if sources else "Training data: not stated",
         version=f"{bundle.created} {bundle.sha256[:12]}",
         inputs={name: value["what"] for name, value in said["inputs"].items()},
-        outputs={coreml.LABEL: "The most probable label.", **said["outputs"]},
+        outputs={**label, **said["outputs"]},
         more={"bundle_sha256": bundle.sha256, "labels": json.dumps(said["labels"])},
     )
 
@@ -321,7 +329,8 @@ def _refuse_low_agreement(proofs: tuple[proof.Proof, ...], target: Path, force: 
 
 def _report(work: _Work, file: Path, target: Path, proofs: tuple[proof.Proof, ...]) -> ExportReport:
     files = [file] if file.is_file() else [p for p in file.rglob("*") if p.is_file()]
-    n_labels = {CRY: 2, PROBABILITIES: len(work.graph.labels)}
+    tags = () if work.graph.tagger is None else work.graph.tagger.tags
+    n_labels = {CRY: 2, CRY_EDGES: 2, TAGS: len(tags), PROBABILITIES: len(work.graph.labels)}
     return ExportReport(
         path=target,
         sidecar=_sidecar_path(target),

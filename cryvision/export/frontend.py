@@ -1,11 +1,12 @@
 """The way from waveform to model input as part of the model, in operations that every runtime has.
 
-The values are those of `cryvision.inputs.audio.sound_feature`, computed in float32. Three choices
-make that precise enough, small and fast:
+The values are those of `cryvision.inputs.audio.sound_feature` and of `cryvision.inputs.logmel`,
+computed in float32. Three choices make that precise enough, small and fast:
 
 - The lowest sample of the span is taken off before anything else. Subtracting two float32 numbers
   is exact to the last bit of the result, so an offset far above the sound costs nothing. The mean
-  goes off after the scaling; neither reaches a bin that is kept.
+  goes off after the scaling; neither reaches a bin that is kept. (Log-mel frames are not scaled:
+  the mean of each spectrum goes off it, as in the package.)
 - The discrete Fourier transform is two multiplications by small constant matrices instead of one
   by a large one: the first step of Cooley and Tukey ("An algorithm for the machine calculation of
   complex Fourier series", 1965), only for the bins of the band. For 1024 points it is a sixth of
@@ -22,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.config import FaceConfig, SoundConfig
+from cryvision.config import FaceConfig, LogMelConfig, SoundConfig
 from cryvision.errors import ConfigError
-from cryvision.inputs import audio, backbone
+from cryvision.inputs import audio, backbone, logmel
 
 if TYPE_CHECKING:
     import keras
@@ -46,7 +47,7 @@ class BandDft:
     Attributes
     ----------
     rows, columns : int
-        Their product is ``n_fft``.
+        Their product is ``n_fft``. Rows without samples need not be there.
     first : ndarray of float64, shape (2 * n_groups, rows)
         Applied to the rows: real and imaginary part of each group.
     second : ndarray of float64, shape (n_groups, 2 * columns, 2 * n_places)
@@ -63,19 +64,10 @@ class BandDft:
     places: np.ndarray
 
 
-def band_dft(config: SoundConfig) -> BandDft:
-    """Split the transform of a frame, for the bins of the configured band.
-
-    Raises
-    ------
-    ConfigError
-        If the band is not possible.
-    """
-    n = config.n_fft
+def band_dft(n: int, bins: np.ndarray) -> BandDft:
+    """Split the transform of ``n`` samples, for some of its bins; int, shape (n_bins,)."""
     rows = max(d for d in range(1, math.isqrt(n) + 1) if n % d == 0)
     columns, n_groups = n // rows, rows // 2 + 1
-    kept = audio.band_bins(config)
-    bins = np.arange(kept.start, kept.stop)
     group = np.minimum(bins % rows, -bins % rows)
     place = np.array([np.count_nonzero(group[:i] == g) for i, g in enumerate(group)])
     n_places = int(place.max()) + 1
@@ -121,16 +113,84 @@ def build_front_end(config: SoundConfig, name: str) -> keras.Model:
     import keras
     from keras import ops
 
-    dft = band_dft(config)
+    kept = audio.band_bins(config)
+    dft = band_dft(config.n_fft, np.arange(kept.start, kept.stop))
     waveform = keras.Input((config.span_samples,), name="waveform")
     above = waveform - ops.min(waveform, axis=-1, keepdims=True)
     width = ops.max(above, axis=-1, keepdims=True)
     scaled = above / ops.maximum(width, np.float32(audio.CONSTANT_RANGE))
     scaled = scaled - ops.mean(scaled, axis=-1, keepdims=True)
-    power = _power(_frames(scaled, config, dft), config, dft)
+    power = _power(_frames(scaled, config, dft), dft)
     active = ops.cast(width > audio.CONSTANT_RANGE, "float32")[:, :, None]
     feature = _feature(_spectra(power, config, dft), config) * active
     return keras.Model(waveform, [feature, _level(power, width, config, dft)], name=name)
+
+
+def build_log_mel_front_end(config: LogMelConfig, n_frames: int, name: str) -> keras.Model:
+    """Build the model that turns waveform into log-mel frames.
+
+    Parameters
+    ----------
+    config : LogMelConfig
+        Its spectral settings count.
+    n_frames : int
+    name : str
+        Of the model.
+
+    Returns
+    -------
+    keras.Model
+        From a list of two, spans of 16 kHz sound, which reach beyond the frames by
+        `cryvision.inputs.logmel.reach_samples` on both sides, and the numbers of frames at the
+        start and at the end of each that lie outside its stream, float32, shape (n, 2); to a list
+        of two, as `cryvision.inputs.logmel.Frames` has them: ``log_power``, shape
+        (n, n_frames, n_mels), and ``mean_square``, shape (n, n_frames). Frames outside the stream
+        are silence.
+    """
+    import keras
+    from keras import ops
+
+    filters, weights = logmel.mel_filters(config), logmel.band_weights(config)
+    bins = np.flatnonzero(filters.any(axis=1) | (weights > 0))
+    dft = band_dft(config.n_fft, bins)
+    reach = 2 * logmel.reach_samples(config)
+    waveform = keras.Input((n_frames * config.frame_samples + reach,), name="waveform")
+    silent = keras.Input((2,), name="silent_frames")
+    half, length = config.frame_samples // 2, config.spectrum_samples
+    segments = _overlapping(waveform, 2 * n_frames, length, half)
+    segments = (segments - ops.mean(segments, axis=-1, keepdims=True)) * logmel.hann(length)
+    n_rows = -(-length // dft.columns)
+    segments = ops.pad(segments, ((0, 0), (0, 0), (0, n_rows * dft.columns - length)))
+    power = _power(ops.reshape(segments, (-1, 2 * n_frames, n_rows, dft.columns)), dft)
+    power = ops.mean(ops.reshape(power, (-1, n_frames, 2, power.shape[-1])), axis=2)
+
+    place = np.arange(n_frames, dtype=np.float32)
+    inside = ops.logical_and(silent[:, :1] <= place, n_frames - silent[:, 1:] > place)
+    power = power * ops.cast(inside, "float32")[:, :, None]
+    bands = ops.matmul(power, _placed(filters[bins], dft))
+    mean_square = ops.matmul(power, _placed(weights[bins, None], dft))[:, :, 0]
+    log_power = ops.log(bands + np.float32(logmel.FLOOR_POWER))
+    return keras.Model([waveform, silent], [log_power, mean_square], name=name)
+
+
+def scaled_frames(log_power: Any, config: LogMelConfig) -> Any:
+    """Scale log-mel frames as a model takes them: `cryvision.inputs.logmel.model_input`."""
+    from keras import ops
+
+    if config.relative:
+        loudest = ops.max(log_power, axis=(1, 2), keepdims=True)
+        log_power = ops.maximum(
+            log_power - (loudest - logmel.LOUDEST), logmel.LOUDEST - logmel.RANGE
+        )
+    return (log_power + logmel.OFFSET) / logmel.SCALE
+
+
+def frame_levels(mean_square: Any, n_each: int) -> Any:
+    """Level of every ``n_each`` frames in dB relative to full scale, shape (n, n_levels)."""
+    from keras import ops
+
+    power = ops.mean(ops.reshape(mean_square, (-1, mean_square.shape[1] // n_each, n_each)), axis=2)
+    return ops.log(ops.maximum(power, logmel.LEVEL_FLOOR_POWER)) * _DECIBELS
 
 
 def build_face_front_end(config: FaceConfig) -> keras.Model:
@@ -164,29 +224,38 @@ def build_face_front_end(config: FaceConfig) -> keras.Model:
     return keras.Model(crops, network(centred), name="face_backbone")
 
 
+def _overlapping(span: Any, n_frames: int, length: int, hop: int) -> Any:
+    """Frames of a span, shape (n, n_frames, length), each ``hop`` samples after the last."""
+    from keras import ops
+
+    step = math.gcd(length, hop)
+    n_used = (n_frames - 1) * hop + length
+    pieces = ops.reshape(span[:, :n_used], (-1, n_used // step, step))
+    starts = np.arange(n_frames) * (hop // step)
+    wanted = starts[:, None] + np.arange(length // step)
+    frames = ops.take(pieces, wanted.astype(np.int32), axis=1)
+    return ops.reshape(frames, (-1, n_frames, length))
+
+
 def _frames(span: Any, config: SoundConfig, dft: BandDft) -> Any:
     """Overlapping frames under the window, as pictures: shape (n, n_frames, rows, columns)."""
     from keras import ops
 
-    step = math.gcd(config.n_fft, config.frame_hop_samples)
-    n_used = (config.n_frames - 1) * config.frame_hop_samples + config.n_fft
-    pieces = ops.reshape(span[:, :n_used], (-1, n_used // step, step))
-    starts = np.arange(config.n_frames) * (config.frame_hop_samples // step)
-    wanted = starts[:, None] + np.arange(config.n_fft // step)
-    frames = ops.take(pieces, wanted.astype(np.int32), axis=1)
+    frames = _overlapping(span, config.n_frames, config.n_fft, config.frame_hop_samples)
     frames = ops.reshape(frames, (-1, config.n_frames, dft.rows, dft.columns))
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(config.n_fft) / config.n_fft)
     return frames * _float32(hann.reshape(dft.rows, dft.columns))
 
 
-def _power(frames: Any, config: SoundConfig, dft: BandDft) -> Any:
+def _power(frames: Any, dft: BandDft) -> Any:
     """``|X|**2`` of each frame, shape (n, n_frames, n_groups * n_places)."""
     from keras import ops
 
+    n_frames, n_rows = frames.shape[1:3]
     n_groups, two_columns, two_places = dft.second.shape
     n_places = two_places // 2
-    groups = ops.matmul(_float32(dft.first), frames)
-    groups = ops.reshape(groups, (-1, config.n_frames, n_groups, two_columns))
+    groups = ops.matmul(_float32(dft.first[:, :n_rows]), frames)
+    groups = ops.reshape(groups, (-1, n_frames, n_groups, two_columns))
     groups = ops.transpose(groups, (0, 2, 1, 3))
     # One matrix for all groups must be one of two axes: with a third of length 1, TensorFlow 2.21
     # gives wrong products or crashes (its oneDNN kernel).
@@ -194,7 +263,7 @@ def _power(frames: Any, config: SoundConfig, dft: BandDft) -> Any:
     squares = ops.square(ops.matmul(groups, second))
     power = squares[..., :n_places] + squares[..., n_places:]
     power = ops.transpose(power, (0, 2, 1, 3))
-    return ops.reshape(power, (-1, config.n_frames, n_groups * n_places))
+    return ops.reshape(power, (-1, n_frames, n_groups * n_places))
 
 
 def _spectra(power: Any, config: SoundConfig, dft: BandDft) -> list[Any]:

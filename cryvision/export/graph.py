@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from cryvision.bundle import Bundle, Part
-from cryvision.config import FaceConfig, SoundConfig
+from cryvision.config import FaceConfig, LogMelConfig, SoundConfig
 from cryvision.errors import ConfigError
-from cryvision.export.frontend import FRONT_END, build_face_front_end, build_front_end
+from cryvision.export.frame_span import FrameSpan
+from cryvision.export.frontend import (
+    FRONT_END,
+    build_face_front_end,
+    build_front_end,
+    build_log_mel_front_end,
+    frame_levels,
+    scaled_frames,
+)
+from cryvision.parts import LOGMEL
 from cryvision.runtime import KerasModel
 
 if TYPE_CHECKING:
@@ -18,11 +27,12 @@ if TYPE_CHECKING:
 CHOICES = ("all", "detector", "reason", "face")
 
 DETECTOR_LABELS = ("no cry", "cry")
-"""Labels of a file with a detector alone."""
+"""Labels of a file with a window detector alone."""
 
-WAVEFORM, LEVEL = "waveform", "level_dbfs"
+WAVEFORM, SILENT_FRAMES = "waveform", "silent_frames"
 FACE, FACE_SEEN = "face", "face_seen"
-PROBABILITIES, CRY = "probabilities", "cry"
+PROBABILITIES, CRY, LEVEL = "probabilities", "cry", "level_dbfs"
+CRY_EDGES, TAGS, TAGS_LEVEL = "cry_edges", "tags", "tags_level_dbfs"
 
 
 @dataclass(frozen=True)
@@ -36,21 +46,29 @@ class Graph:
     features : bool
         Whether the file takes features, not waveform and crops.
     labels : tuple of str
-        What the columns of ``probabilities`` are.
+        What the columns of ``probabilities`` are; none for edges without a reason, which have no
+        such output.
     parts : tuple of Part
         All that are inside, each after those it needs.
     detector, reason : Part or None
-        The parts that give ``cry`` and, of the others, ``probabilities``.
+        The parts that give ``cry`` or ``cry_edges`` and, of the others, ``probabilities``.
+    tagger : Part or None
+        The part that gives ``tags``.
+    frames : FrameSpan or None
+        The log-mel frames of a call, where the detector is a frame network.
     sounds : dict of str to SoundConfig
         How each input of the network that is a sound feature is computed.
     face : FaceConfig or None
         How the input ``face`` is computed, if there is one.
+    logmels : dict of str to LogMelConfig
+        How each input of the network that is log-mel frames is computed.
     network : keras.Model
         From its inputs, by name, to ``probabilities``, shape (n, n_labels); with a detector to
-        ``cry``, shape (n, 1); and for each part to its logits, before its calibration. Its
-        inputs are the sound features; ``face``, crops in RGB from 0 to 255, shape
-        (n, size, size, 3), or with ``features`` embeddings; and where an ensemble takes a face,
-        ``face_seen``, shape (n, 1): 1, or 0 where there is none.
+        ``cry``, shape (n, 1), or of a frame network ``cry_edges``, shape (n, n_steps, 1); with a
+        tagger to ``tags``, shape (n, n_tags); and for each part to its logits, before its
+        calibration. Its inputs are log-mel frames; the sound features; ``face``, crops in RGB from
+        0 to 255, shape (n, size, size, 3), or with ``features`` embeddings; and where an ensemble
+        takes a face, ``face_seen``, shape (n, 1): 1, or 0 where there is none.
     """
 
     choice: str
@@ -62,19 +80,43 @@ class Graph:
     sounds: dict[str, SoundConfig]
     face: FaceConfig | None
     network: keras.Model
+    tagger: Part | None = None
+    frames: FrameSpan | None = None
+    logmels: dict[str, LogMelConfig] = field(default_factory=dict)
 
     @property
     def output_names(self) -> list[str]:
         """What a file gives, in one order everywhere."""
-        names = [PROBABILITIES]
-        if self.detector is not None:
-            names += [CRY] if self.features else [CRY, LEVEL]
-        return names + [logits_name(part) for part in self.parts]
+        return [
+            *[PROBABILITIES] * bool(self.labels),
+            *([] if self.detector is None else [CRY if self.frames is None else CRY_EDGES]),
+            *[TAGS] * (self.tagger is not None),
+            *self.level_names,
+            *(logits_name(part) for part in self.parts),
+        ]
+
+    @property
+    def level_names(self) -> list[str]:
+        """Outputs that come from the front end."""
+        if self.detector is None or self.features:
+            return []
+        return [LEVEL] + [TAGS_LEVEL] * (self.tagger is not None)
+
+    @property
+    def takes_sound(self) -> bool:
+        """Whether anything is computed from sound."""
+        return bool(self.sounds or self.logmels)
+
+    @property
+    def takes_waveform(self) -> bool:
+        """Whether the file itself takes sound, not what was computed from it."""
+        return self.takes_sound and not self.features
 
     @property
     def span_samples(self) -> int:
         """Samples of waveform that the longest window and its context take; 0 without sound."""
-        return max((config.span_samples for config in self.sounds.values()), default=0)
+        windows = [config.span_samples for config in self.sounds.values()]
+        return max([*windows, 0 if self.frames is None else self.frames.n_samples])
 
 
 def logits_name(part: Part) -> str:
@@ -103,17 +145,20 @@ def build_graph(bundle: Bundle, choice: str, features: bool = False) -> Graph:
         If the weights of a face's backbone are not on this machine.
     """
     detector = bundle.detector if choice in ("all", "detector") else None
+    tagger = None if detector is None else bundle.tagger
     reason = _decider(bundle, choice) if choice != "detector" else None
     if detector is None and reason is None:
         names = ", ".join(f"{part.name} ({part.kind})" for part in bundle.parts)
         raise ConfigError(
             f"{bundle.folder}: there is no {choice} to export; the bundle's parts are {names}"
         )
-    parts = _with_needed(bundle, [part for part in (detector, reason) if part is not None])
+    parts = _with_needed(bundle, [part for part in (detector, tagger, reason) if part is not None])
+    frames = None if detector is None else FrameSpan.of(detector, tagger)
+    labels = () if frames is not None else DETECTOR_LABELS
     return Graph(
         choice=choice,
         features=features,
-        labels=bundle.labels if reason is not None else DETECTOR_LABELS,
+        labels=labels if reason is None else bundle.labels,
         parts=parts,
         detector=detector,
         reason=reason,
@@ -123,7 +168,14 @@ def build_graph(bundle: Bundle, choice: str, features: bool = False) -> Graph:
             if part.sound is not None
         },
         face=next((part.face for part in parts if part.face is not None), None),
-        network=_join(bundle, parts, detector, reason, features),
+        network=_join(bundle, parts, frames, features),
+        tagger=tagger,
+        frames=frames,
+        logmels={
+            _input_name(part, LOGMEL, parts): part.logmel
+            for part in parts
+            if part.logmel is not None
+        },
     )
 
 
@@ -133,23 +185,42 @@ def build_waveform_front_end(graph: Graph) -> keras.Model | None:
     Returns
     -------
     keras.Model
-        From ``waveform``, shape (n, graph.span_samples), to a dict of the network's sound
-        features and, with a detector, ``level_dbfs``, shape (n, 1). A part with a shorter span
-        takes the newest samples.
+        From ``waveform``, shape (n, graph.span_samples), and for log-mel frames
+        ``silent_frames``, shape (n, 2); to a dict of the network's inputs that are computed from
+        sound and, with a detector, levels. A part with a shorter span takes the newest samples.
     """
     import keras
 
-    if graph.features or not graph.sounds:
+    if not graph.takes_waveform:
         return None
     waveform = keras.Input((graph.span_samples,), name=WAVEFORM)
-    outputs = {}
+    inputs, outputs = {WAVEFORM: waveform}, {}
     for name, config in graph.sounds.items():
         front_end = build_front_end(config, f"sound_{name}")
         feature, level = front_end(waveform[:, graph.span_samples - config.span_samples :])
         outputs[name] = feature
         if graph.detector is not None and config is graph.detector.sound:
             outputs[LEVEL] = level
-    return keras.Model({WAVEFORM: waveform}, outputs, name=FRONT_END)
+    if graph.frames is not None:
+        inputs[SILENT_FRAMES] = keras.Input((2,), name=SILENT_FRAMES)
+        newest = waveform[:, graph.span_samples - graph.frames.n_samples :]
+        outputs.update(_frame_features(graph, graph.frames, newest, inputs[SILENT_FRAMES]))
+    return keras.Model(inputs, outputs, name=FRONT_END)
+
+
+def _frame_features(graph: Graph, frames: FrameSpan, waveform: Any, silent: Any) -> dict[str, Any]:
+    """Log-mel frames as edges and tagger take them, and the levels of what they are about."""
+    front_end = build_log_mel_front_end(frames.edges, frames.n_frames, "log_mel")
+    log_power, mean_square = front_end([waveform, silent])
+    outputs = {
+        name: scaled_frames(log_power[:, frames.frames_of(config)], config)
+        for name, config in graph.logmels.items()
+    }
+    outputs[LEVEL] = frame_levels(mean_square[:, frames.step_frames], frames.edges.hop_frames)
+    if frames.tagger is not None:
+        heard = mean_square[:, frames.frames_of(frames.tagger)]
+        outputs[TAGS_LEVEL] = frame_levels(heard, frames.tagger.window_frames)
+    return outputs
 
 
 def build_whole(graph: Graph) -> keras.Model:
@@ -162,12 +233,13 @@ def build_whole(graph: Graph) -> keras.Model:
     inputs = {
         tensor.name: keras.Input(tensor.shape[1:], name=tensor.name)
         for tensor in (*front_end.inputs, *graph.network.inputs)
-        if tensor.name not in graph.sounds
+        if tensor.name not in front_end.output
     }
-    known = front_end({WAVEFORM: inputs[WAVEFORM]})
-    level = {LEVEL: known.pop(LEVEL)} if LEVEL in known else {}
-    others = {name: tensor for name, tensor in inputs.items() if name != WAVEFORM}
-    return keras.Model(inputs, {**graph.network({**known, **others}), **level}, name="whole")
+    found = front_end({tensor.name: inputs[tensor.name] for tensor in front_end.inputs})
+    known = {**inputs, **found}
+    network = graph.network({tensor.name: known[tensor.name] for tensor in graph.network.inputs})
+    levels = {name: found[name] for name in graph.level_names}
+    return keras.Model(inputs, {**network, **levels}, name="whole")
 
 
 def _decider(bundle: Bundle, choice: str) -> Part | None:
@@ -196,7 +268,9 @@ def _with_needed(bundle: Bundle, wanted: Sequence[Part]) -> tuple[Part, ...]:
 def _input_name(part: Part, feature: str, parts: Sequence[Part]) -> str:
     """Name of an input: the feature, with the part's name where two are computed differently."""
     rivals = [p for p in parts if p.kind != "ensemble" and feature in p.inputs]
-    if all((rival.sound, rival.face) == (part.sound, part.face) for rival in rivals):
+    # Of log-mel frames, edges and tagger take different numbers.
+    computed = {(r.sound, r.face, r.kind if feature == LOGMEL else "") for r in rivals}
+    if len(computed) == 1:
         return feature
     if feature == FACE:
         raise ConfigError("branches that find faces differently cannot be exported as one file")
@@ -204,11 +278,7 @@ def _input_name(part: Part, feature: str, parts: Sequence[Part]) -> str:
 
 
 def _join(
-    bundle: Bundle,
-    parts: Sequence[Part],
-    detector: Part | None,
-    reason: Part | None,
-    features: bool,
+    bundle: Bundle, parts: Sequence[Part], frames: FrameSpan | None, features: bool
 ) -> keras.Model:
     """Join the parts' models; each is called once, on inputs or on outputs of others."""
     import keras
@@ -224,7 +294,8 @@ def _join(
             if part.kind != "ensemble":
                 name = _input_name(part, name, parts)
                 if name not in known:
-                    inputs[name], known[name] = _input(part, tensor, name, features)
+                    shape = _input_shape(part, tensor, frames)
+                    inputs[name], known[name] = _input(part, shape, name, features)
             taken.append(known[name])
         outputs[logits_name(part)], known[part.name] = model(taken)
         if part.face is not None and any(part.name in other.inputs for other in parts):
@@ -232,16 +303,34 @@ def _join(
             if FACE_SEEN not in inputs:
                 inputs[FACE_SEEN] = keras.Input((1,), name=FACE_SEEN)
             known[part.name] = known[part.name] * inputs[FACE_SEEN]
-    if detector is not None:
-        outputs[CRY] = cry = known[detector.name]
-    if reason is not None:
-        outputs[PROBABILITIES] = known[reason.name]
-    else:
-        outputs[PROBABILITIES] = keras.ops.concatenate([1.0 - cry, cry], axis=-1)
+        outputs.update(_results(part, known[part.name], parts))
     return keras.Model(inputs, outputs, name="network")
 
 
-def _input(part: Part, tensor: Any, name: str, features: bool) -> tuple[Any, Any]:
+def _results(part: Part, result: Any, parts: Sequence[Part]) -> dict[str, Any]:
+    """Outputs of the file that a part's result is."""
+    from keras import ops
+
+    if part.kind == "tagger":
+        return {TAGS: result}
+    if part.kind != "detector":  # the last one decides: an ensemble stands behind its branches
+        return {PROBABILITIES: result}
+    if part.logmel is not None:
+        return {CRY_EDGES: result}
+    if any(other.kind in ("branch", "ensemble") for other in parts):
+        return {CRY: result}
+    return {CRY: result, PROBABILITIES: ops.concatenate([1.0 - result, result], axis=-1)}
+
+
+def _input_shape(part: Part, tensor: Any, frames: FrameSpan | None) -> tuple[int, ...]:
+    """Shape of an item; a file's frames are as many as its steps need."""
+    if part.logmel is None or frames is None:
+        return tuple(tensor.shape[1:])
+    span = frames.frames_of(part.logmel)
+    return (span.stop - span.start, part.logmel.n_mels)
+
+
+def _input(part: Part, shape: tuple[int, ...], name: str, features: bool) -> tuple[Any, Any]:
     """What the network takes, and what it makes of that for the part."""
     import keras
 
@@ -249,7 +338,7 @@ def _input(part: Part, tensor: Any, name: str, features: bool) -> tuple[Any, Any
         front_end = build_face_front_end(part.face)
         crops = keras.Input(front_end.inputs[0].shape[1:], name=name)
         return crops, front_end(crops)
-    given = keras.Input(tensor.shape[1:], name=name)
+    given = keras.Input(shape, name=name)
     return given, given
 
 

@@ -77,6 +77,13 @@ def _slice_by_size(x: Array, begin: Array, size: Array) -> Array:
     return x[tuple(slice(b, e) for b, e in zip(starts, stops, strict=True))]
 
 
+def _crop(x: Array, crop_height: Array, crop_width: Array) -> Array:
+    """Cut off rows and columns, before and after, of the last two axes."""
+    top, bottom = (int(n) for n in crop_height)
+    left, right = (int(n) for n in crop_width)
+    return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
+
+
 def _gather(x: Array, indices: Array, axis: int = 0, **_validate: Any) -> Array:
     return np.take(x, np.asarray(indices, np.int64), axis=int(axis))
 
@@ -112,6 +119,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "stack": _stack,
     "slice_by_index": _slice_by_index,
     "slice_by_size": _slice_by_size,
+    "crop": _crop,
     "gather": _gather,
     "pad": _pad,
     "topk": _topk,

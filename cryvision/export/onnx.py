@@ -13,6 +13,7 @@ import numpy as np
 
 from cryvision import runtime
 from cryvision.errors import CryvisionError, MissingDependencyError
+from cryvision.export import keras_file
 from cryvision.export.parity import max_differences
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ OUTPUTS = ("logits", "probabilities")
 def convert(model: keras.Model, path: Path, samples: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Write a Keras model as ONNX, once both were seen to agree.
 
-    The file has a free batch axis, the model's inputs by name, and two outputs: ``probabilities``
-    and ``logits``, which is the output of the layer of that name, before the calibration.
+    The file has a free batch axis (a frame network's a free time axis too), the model's inputs by
+    name, and two outputs: ``probabilities`` and ``logits``, which is the output of the layer of
+    that name, before the calibration.
 
     Parameters
     ----------
     model : keras.Model
-        One output: probabilities, shape (n, k). It must have a layer named ``logits``.
+        One output: probabilities, shape (n, k), or (n, n_steps, k) of a frame network. It must
+        have a layer named ``logits``.
     path : Path
         Where to write; replaced only by a file that passed.
     samples : mapping of str to ndarray
@@ -81,12 +84,9 @@ def part_files(
     agreement : dict
         What `convert` measured.
     """
-    import keras
-
     files = {kind: folder / f"{part_name}.{kind}" for kind in ("keras", "onnx")}
     agreement = convert(model, files["onnx"], samples)
-    # Rebuilt, the model carries no optimizer and no loss: those are not needed to run it.
-    keras.Model(model.inputs, model.outputs, name=part_name).save(files["keras"])
+    keras_file.save(model, files["keras"])
     return files, agreement
 
 
@@ -105,7 +105,7 @@ def compare(
     samples : mapping of str to ndarray
         Inputs by name, shape (n, ...).
     reference : mapping of str to ndarray
-        Keras' ``logits`` and ``probabilities``, each of shape (n, k).
+        Keras' ``logits`` and ``probabilities``, each of shape (n, k) or (n, n_steps, k).
     where : str
         What to name in an error.
 

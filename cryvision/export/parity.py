@@ -17,7 +17,7 @@ def check_outputs(
     Parameters
     ----------
     reference, candidate : mapping of str to ndarray
-        Outputs by name, shape (n, k).
+        Outputs by name, shape (n, ...).
     where : str
         What to name in an error.
 
@@ -54,7 +54,7 @@ def max_differences(
     Parameters
     ----------
     reference, candidate : mapping of str to ndarray
-        Outputs by name, shape (n, k).
+        Outputs by name, shape (n, ...).
     tolerance : float
         Largest absolute difference allowed.
     where : str

@@ -10,9 +10,22 @@ import numpy as np
 
 from cryvision.config import SoundConfig
 from cryvision.errors import CryvisionError
-from cryvision.export.graph import CRY, LEVEL, PROBABILITIES, WAVEFORM, Graph, logits_name
+from cryvision.export.frame_span import package_frames
+from cryvision.export.graph import (
+    CRY,
+    CRY_EDGES,
+    LEVEL,
+    PROBABILITIES,
+    SILENT_FRAMES,
+    TAGS,
+    TAGS_LEVEL,
+    WAVEFORM,
+    Graph,
+    logits_name,
+)
 from cryvision.export.parity import check_outputs, scaled_differences
-from cryvision.inputs import audio
+from cryvision.inputs import audio, logmel
+from cryvision.tags import HEARD
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -85,10 +98,10 @@ class Proof:
     max_difference, max_difference_from_package : dict of str to float
         Of each output, from the Keras models behind the front end, and on the package's features.
     agreement : dict of str to float
-        Share of windows with the same label, for ``cry`` and for ``probabilities``; of the real
-        windows where there are any.
+        Share of windows with the same label, for ``cry`` or ``cry_edges`` (of steps), for ``tags``
+        (of tags, heard or not) and for ``probabilities``; of the real windows where there are any.
     labels_predicted : dict of str to int
-        How many labels the reference gives on the windows.
+        How many labels the reference gives on the windows, or how many tags it hears.
     control : dict of str to float
         By how much the logits of each part differ in the control: at least twice what is allowed,
         so that a file with those weights would not have passed.
@@ -122,7 +135,8 @@ class Cases:
     spans : ndarray of float32, shape (n, graph.span_samples)
         Sound.
     others : dict of str to ndarray
-        Inputs of the network that are not computed from sound, shape (n, ...): always synthetic.
+        Inputs of the network that are not computed from sound, shape (n, ...): always synthetic;
+        and ``silent_frames``, shape (n, 2), where there are log-mel frames.
     """
 
     n_real: int
@@ -131,17 +145,47 @@ class Cases:
 
     def network_inputs(self, graph: Graph) -> dict[str, np.ndarray]:
         """Compute what the network takes, with the package's own features; float32."""
-        found = dict(self.others)
+        found = {name: values for name, values in self.others.items() if name != SILENT_FRAMES}
         for name, config in graph.sounds.items():
-            newest = self.spans[:, len(self.spans[0]) - config.span_samples :]
-            found[name] = np.stack([audio.sound_feature(span, config) for span in newest])
+            found[name] = np.stack(
+                [audio.sound_feature(span, config) for span in self._newest(config.span_samples)]
+            )
+        if graph.frames is not None:
+            log_power = self._frames(graph).log_power
+            for name, settings in graph.logmels.items():
+                taken = log_power[:, graph.frames.frames_of(settings)]
+                found[name] = logmel.model_input(taken, settings)
         return found
+
+    def levels(self, graph: Graph) -> dict[str, np.ndarray]:
+        """Compute the levels that the file gives, with the package's own arithmetic."""
+        if graph.frames is not None:
+            frames, mean_square = graph.frames, self._frames(graph).mean_square
+            by_step = (-1, frames.n_steps, frames.edges.hop_frames)
+            steps = mean_square[:, frames.step_frames].reshape(by_step)
+            found = {LEVEL: logmel.level_dbfs(steps.mean(axis=2))}
+            if frames.tagger is not None:
+                heard = mean_square[:, frames.frames_of(frames.tagger)]
+                found[TAGS_LEVEL] = logmel.level_dbfs(heard.mean(axis=1, keepdims=True))
+            return found
+        if graph.detector is not None and graph.detector.sound is not None:
+            return {LEVEL: _levels(graph.detector.sound, self.spans)}
+        return {}
 
     def file_inputs(self, graph: Graph) -> dict[str, np.ndarray]:
         """Give what the file takes."""
-        if graph.features or not graph.sounds:
+        if not graph.takes_waveform:
             return self.network_inputs(graph)
         return {WAVEFORM: self.spans, **self.others}
+
+    def _newest(self, n_samples: int) -> np.ndarray:
+        return self.spans[:, self.spans.shape[1] - n_samples :]
+
+    def _frames(self, graph: Graph) -> logmel.Frames:
+        if graph.frames is None:
+            raise CryvisionError("only frame networks and taggers take log-mel frames")
+        newest = self._newest(graph.frames.n_samples)
+        return package_frames(newest, self.others[SILENT_FRAMES], graph.frames)
 
 
 def references(graph: Graph, whole: Any, cases: Cases) -> References:
@@ -164,8 +208,7 @@ def references(graph: Graph, whole: Any, cases: Cases) -> References:
         graph.network.set_weights(weights)
     if whole is graph.network:
         return References(cases.n_real, package, package, wrong)
-    if graph.detector is not None and graph.detector.sound is not None:
-        package[LEVEL] = _levels(graph.detector.sound, cases.spans)
+    package.update(cases.levels(graph))
     return References(cases.n_real, _run(whole, cases.file_inputs(graph)), package, wrong)
 
 
@@ -192,7 +235,7 @@ def prove(
     tolerance : float
         Largest difference allowed from the Keras graph; not used for ``int8``.
     enter : float
-        Cry score from which a window counts as crying.
+        Cry score from which a window or a step counts as crying.
     runtime, where : str
         What ran the file, and its path, for the report and for errors.
 
@@ -230,7 +273,7 @@ def prove(
     return Proof(
         runtime=runtime,
         n_real=expected.n_real,
-        n_synthetic=len(found[PROBABILITIES]) - expected.n_real,
+        n_synthetic=len(next(iter(found.values()))) - expected.n_real,
         tolerance=None if precision == "int8" else tolerance,
         package_tolerance=None if precision == "int8" else package_tolerance,
         max_difference=differences,
@@ -243,26 +286,26 @@ def prove(
 
 @dataclass(frozen=True)
 class _Labels:
-    """Labels that the reference and the file give, shape (n,), and how clear the reference is."""
+    """Labels of the reference and of the file, and how clear the reference is; (n, ...)."""
 
     expected: np.ndarray
     found: np.ndarray
     margin: np.ndarray
+    n_predicted: int
 
     @classmethod
     def of(cls, name: str, expected: Outputs, found: Outputs, enter: float) -> _Labels:
-        if name == CRY:
-            scores = expected[CRY][:, 0]
-            crying = scores >= enter, found[CRY][:, 0] >= enter
-            return cls(*crying, np.abs(scores - enter))
+        if name != PROBABILITIES:
+            threshold = HEARD if name == TAGS else enter
+            above = expected[name] >= threshold
+            n_predicted = np.unique(above).size if name != TAGS else int(above.any(axis=0).sum())
+            margin = np.abs(expected[name] - threshold)
+            return cls(above, found[name] >= threshold, margin, n_predicted)
         probabilities = expected[PROBABILITIES]
         ordered = np.sort(probabilities, axis=1)
-        best = probabilities.argmax(axis=1), found[PROBABILITIES].argmax(axis=1)
-        return cls(*best, ordered[:, -1] - ordered[:, -2])
-
-    @property
-    def n_predicted(self) -> int:
-        return len(np.unique(self.expected))
+        best = probabilities.argmax(axis=1)
+        margin = ordered[:, -1] - ordered[:, -2]
+        return cls(best, found[PROBABILITIES].argmax(axis=1), margin, np.unique(best).size)
 
     def agreement(self, judged: slice) -> float:
         return float(np.mean(self.expected[judged] == self.found[judged]))
@@ -272,12 +315,16 @@ class _Labels:
         if changed.any():
             raise CryvisionError(
                 f"{where}: labels must be the same but for near-ties (margin {NEAR_TIE:g}); "
-                f"{np.count_nonzero(changed)} of {len(changed)} windows differ"
+                f"{np.count_nonzero(changed)} of {changed.size} differ"
             )
 
 
 def _decisions(graph: Graph) -> list[str]:
-    return [CRY] * (graph.detector is not None) + [PROBABILITIES] * (graph.reason is not None)
+    return [
+        name
+        for name in graph.output_names
+        if name in (CRY, CRY_EDGES, TAGS) or (name == PROBABILITIES and graph.reason is not None)
+    ]
 
 
 def _allowed(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cryvision.export.graph import CRY
+from cryvision.export.graph import CRY, CRY_EDGES, TAGS
 from cryvision.export.proof import CONTROL_CHANGE, WARN_AGREEMENT, Proof
 
 MANY_LABELS = 3
@@ -113,15 +113,16 @@ def warn(proof: Proof, n_labels: Mapping[str, int]) -> tuple[str, ...]:
                 f"{_said(name)}: only {share:.1%} of windows keep their label in 8 bits"
             )
         if proof.labels_predicted[name] < min(MANY_LABELS, n_labels[name]):
+            what = "tags" if name == TAGS else "labels"
             sentences.append(
                 f"{_said(name)}: the reference gives {proof.labels_predicted[name]} of "
-                f"{n_labels[name]} labels on these windows, so that agreement of labels says little"
+                f"{n_labels[name]} {what} on these windows, so that agreement of {what} says little"
             )
     return tuple(sentences)
 
 
 def _said(name: str) -> str:
-    return "detector" if name == CRY else "reason"
+    return {CRY: "detector", CRY_EDGES: "edges", TAGS: "tagger"}.get(name, "reason")
 
 
 def _proof_lines(proof: Proof) -> list[str]:
@@ -138,9 +139,9 @@ def _proof_lines(proof: Proof) -> list[str]:
         values = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
         lines.append(f"  largest difference from the {title}{limit}: {values}")
     for name, share in proof.agreement.items():
+        counted = "tags heard" if name == TAGS else "labels predicted"
         lines.append(
-            f"  same label, {_said(name)}: {share:.1%} "
-            f"({proof.labels_predicted[name]} labels predicted)"
+            f"  same label, {_said(name)}: {share:.1%} ({proof.labels_predicted[name]} {counted})"
         )
     if proof.control:
         values = ", ".join(f"{name} {value:.2g}" for name, value in proof.control.items())

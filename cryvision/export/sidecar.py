@@ -7,22 +7,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cryvision.bundle import Bundle, Part
-from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SoundConfig, to_json
+from cryvision.bundle import Bundle
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, VETO_LEVELS, SoundConfig, to_json
 from cryvision.export.graph import (
     CRY,
+    CRY_EDGES,
     FACE,
     FACE_SEEN,
     LEVEL,
     PROBABILITIES,
+    SILENT_FRAMES,
+    TAGS,
+    TAGS_LEVEL,
     WAVEFORM,
     Graph,
 )
+from cryvision.inputs.logmel import reach_samples
 from cryvision.labelling import NOT_SURE, has_skill
+from cryvision.result import BOUT_GAP_SECONDS
 from cryvision.scoring import MIN_CRY_SHARE
 from cryvision.smoothing import RollingPrediction
+from cryvision.tags import HEARD
+from cryvision.veto import CERTAIN, NAMED_REJECTED
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 2 adds edges and tagger: ``tagger``, ``veto``, ``bouts``, another ``detector``."""
+
+DEFAULT_VETO = "normal"
 
 
 def describe(bundle: Bundle, graph: Graph, *, kind: str, precision: str) -> dict[str, Any]:
@@ -51,7 +62,10 @@ def describe(bundle: Bundle, graph: Graph, *, kind: str, precision: str) -> dict
         "inputs": _inputs(graph),
         "outputs": outputs(graph),
         "labels": list(graph.labels),
-        "detector": _detector(bundle, graph.detector),
+        "detector": _detector(bundle, graph),
+        "tagger": _tagger(graph),
+        "veto": _veto(bundle, graph),
+        "bouts": _bouts(graph),
         "reason": _reason(graph),
         "smoothing": {
             "seconds": bundle.smooth_seconds,
@@ -66,10 +80,16 @@ def describe(bundle: Bundle, graph: Graph, *, kind: str, precision: str) -> dict
 
 def outputs(graph: Graph) -> dict[str, str]:
     """Say what each output is, by name and in order."""
+    newest = "of each of the newest steps, oldest first"
     said = {
         PROBABILITIES: f"Probability of each of: {', '.join(graph.labels)}.",
         CRY: "Probability that the window is cry; the gate's thresholds apply to it.",
-        LEVEL: "Level of the window in the model's band, dB relative to full scale.",
+        CRY_EDGES: f"Cry score of the edges, {newest}; the gate's thresholds apply to it.",
+        TAGS: f"Scores of what is heard, each from 0 to 1: {', '.join(_tags(graph))}.",
+        LEVEL: "Level of the window in the model's band, dB relative to full scale."
+        if graph.frames is None
+        else f"Level in the model's band, dB relative to full scale, {newest}.",
+        TAGS_LEVEL: "Level of what the tags are about, dB relative to full scale.",
     }
     return {
         name: said.get(name, "Before the calibration: to compare files, not to decide from.")
@@ -90,19 +110,29 @@ def file_sha256(path: Path) -> str:
 
 def _inputs(graph: Graph) -> dict[str, Any]:
     inputs: dict[str, Any] = {}
-    if graph.sounds and not graph.features:
+    if graph.takes_waveform:
         inputs[WAVEFORM] = {
             "shape": [1, graph.span_samples],
             "what": "The newest samples of mono sound, full scale 1, oldest first. Silence stands "
             "before the start of a stream; samples that are not finite count as zero.",
         }
+        if graph.frames is not None:
+            inputs[SILENT_FRAMES] = {
+                "shape": [1, 2],
+                "what": "How many of the span's frames lie before the start of the stream, and "
+                "how many behind its end; 0 and 0 within it.",
+            }
     for tensor in graph.network.inputs:
         sound = graph.sounds.get(tensor.name)
-        if sound is None:
+        frames = graph.logmels.get(tensor.name)
+        if sound is None and frames is None:
             inputs[tensor.name] = {**_shape(tensor), **_other(graph, tensor.name)}
-        elif graph.features:
+        elif graph.features and sound is not None:
             what = f"{sound.feature}, as cryvision.inputs.audio.sound_feature computes it."
             inputs[tensor.name] = {**_shape(tensor), "what": what, "sound": to_json(sound)}
+        elif graph.features:
+            what = "Frames, as cryvision.inputs.logmel.model_input gives them."
+            inputs[tensor.name] = {**_shape(tensor), "what": what, "logmel": to_json(frames)}
     return inputs
 
 
@@ -133,11 +163,95 @@ def _times(config: SoundConfig) -> dict[str, int]:
     }
 
 
-def _detector(bundle: Bundle, part: Part | None) -> dict[str, Any] | None:
-    if part is None or part.sound is None:
+def _detector(bundle: Bundle, graph: Graph) -> dict[str, Any] | None:
+    part = graph.detector
+    if part is None:
         return None
     gate: Mapping[str, Any] | None = None if bundle.gate is None else to_json(bundle.gate)
-    return {"part": part.name, **_times(part.sound), "gate": gate}
+    if part.sound is not None:
+        return {"part": part.name, **_times(part.sound), "gate": gate}
+    return {"part": part.name, **_calls(graph), "gate": gate}
+
+
+def _calls(graph: Graph) -> dict[str, Any]:
+    """When a file of edges is run, and what each of its steps is about."""
+    frames = graph.frames
+    if frames is None:
+        return {}
+    edges = frames.edges
+    return {
+        "frame_samples": edges.frame_samples,
+        "span_frames": frames.n_frames,
+        "call_samples": frames.call_frames * edges.frame_samples,
+        "reach_samples": reach_samples(edges),
+        "n_steps": frames.n_steps,
+        "step_samples": edges.hop_samples,
+        "lookahead_samples": edges.lookahead_samples,
+        "delay_samples": (frames.n_frames - frames.step_frames.stop) * edges.frame_samples,
+        "calls": "Call k = 1, 2, ... is due when the stream has k * call_samples + reach_samples "
+        "samples. Its newest step ends at sample k * call_samples - delay_samples and starts "
+        "step_samples before; the others stand before it. Steps that end at 0 or before are "
+        "before the stream. silent_frames: first, as far as it is positive, span_frames - k * "
+        "call_samples / frame_samples; then, once the stream has ended with n samples and silence "
+        "is pushed behind it, k * call_samples / frame_samples - ceil(n / frame_samples). The "
+        "stream is done when a call has given the step that holds its last sample.",
+    }
+
+
+def _tags(graph: Graph) -> tuple[str, ...]:
+    return () if graph.tagger is None else graph.tagger.tags
+
+
+def _tagger(graph: Graph) -> dict[str, Any] | None:
+    if graph.tagger is None or graph.tagger.logmel is None:
+        return None
+    config = graph.tagger.logmel
+    return {
+        "part": graph.tagger.name,
+        "tags": list(graph.tagger.tags),
+        "heard": HEARD,
+        "window_samples": config.window_frames * config.frame_samples,
+        "hop_samples": config.hop_samples,
+        "windows": "The window of call k ends at sample k * call_samples. A sound that ends "
+        "between two has one window more: a call with the span's last frame at the end of the "
+        "sound. Where tags_level_dbfs is below the gate's min_level_dbfs, all tags count as 0 but "
+        "silence, which counts as 1.",
+    }
+
+
+def _veto(bundle: Bundle, graph: Graph) -> dict[str, Any] | None:
+    """How tags decide which events stand; None where they have no say."""
+    veto = bundle.veto
+    if veto is None or graph.tagger is None:
+        return None
+    thresholds = {
+        level: {"at": veto.at(level), "near": veto.near(level), "live": veto.live(level)}
+        for level in VETO_LEVELS[1:]
+    }
+    kept = ("after_seconds", "near_seconds", "live_seconds", "temperature", "bias")
+    return {
+        "default": DEFAULT_VETO,
+        "levels": thresholds,
+        **{name: getattr(veto, name) for name in kept},
+        "events": "An event stands if the largest score of cry reaches `at` in a window that ends "
+        "from its onset to after_seconds behind its offset, and `near` in one that ends from "
+        "near_seconds before its onset to near_seconds behind its offset. What does not stand is "
+        "named by the largest other tag `at` it, from named_from on.",
+        "named_from": NAMED_REJECTED,
+        "certain": CERTAIN,
+        "fusion": "A step's fused score is its cry_edges * min(1, live_tag / live), live_tag the "
+        "largest score of cry in the windows that end later than live_seconds before the step's "
+        "end and no later than lookahead_samples behind it. Calibrated it is sigmoid(logit(score) "
+        "/ temperature + bias), the score kept `certain` from 0 and 1; the same of an event's mean "
+        "cry_edges * min(1, largest score of cry `at` the event / live) is its confidence.",
+    }
+
+
+def _bouts(graph: Graph) -> dict[str, Any] | None:
+    if graph.detector is None:
+        return None
+    what = "Events that stand, less than gap_seconds from the last one's offset to the next onset."
+    return {"gap_seconds": BOUT_GAP_SECONDS, "what": what}
 
 
 def _reason(graph: Graph) -> dict[str, Any] | None:
@@ -148,7 +262,8 @@ def _reason(graph: Graph) -> dict[str, Any] | None:
     return {
         "part": graph.reason.name,
         **({} if longest is None else _times(longest)),
-        # A window is scored where this share of the detector's windows in it is crying.
+        # A window is scored where this share of the detector's windows in it, or of the steps
+        # that end in it lookahead_samples before its end or earlier (fused), is crying.
         "min_cry_share": MIN_CRY_SHARE,
     }
 
@@ -170,4 +285,4 @@ def _label_policy(bundle: Bundle, graph: Graph) -> dict[str, Any]:
 
 
 def _modalities(graph: Graph) -> tuple[str, ...]:
-    return ("sound",) * bool(graph.sounds) + ("face",) * (graph.face is not None)
+    return ("sound",) * graph.takes_sound + ("face",) * (graph.face is not None)

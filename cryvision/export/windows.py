@@ -42,6 +42,28 @@ def synthetic(span_samples: int, n: int, seed: int = 0) -> np.ndarray:
     return np.stack([kinds[i % len(kinds)](rng, time_s) for i in range(n)]).astype(np.float32)
 
 
+def silent_frames(n_frames: int, n: int, seed: int = 0) -> np.ndarray:
+    """Draw how many frames of a span lie before the start of a stream, and behind its end.
+
+    Parameters
+    ----------
+    n_frames : int
+        Of a span.
+    n : int
+        How many spans; most lie within their streams.
+    seed : int
+
+    Returns
+    -------
+    ndarray of float32, shape (n, 2)
+    """
+    rng = np.random.default_rng(seed)
+    drawn = np.zeros((n, 2), np.float32)
+    drawn[2::5, 0] = rng.integers(1, n_frames, len(drawn[2::5]))
+    drawn[4::5, 1] = rng.integers(1, n_frames // 4, len(drawn[4::5]))
+    return drawn
+
+
 def pictures(size: int, n: int, seed: int = 0) -> np.ndarray:
     """Draw pictures to compare on: noise of fine and of coarse grain, bright, dark and tinted.
 

@@ -1,9 +1,18 @@
-"""The frozen backbones: where their weights are, and the networks that Keras makes of them."""
+"""The frozen backbones: where their weights are, and the networks that Keras makes of them.
+
+A user's own option may name weights by a path. A bundle, which may come from anywhere, names them
+by their hash: a file of that hash is looked for in the user's cache, where it was put when the
+bundle was made, or by hand.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import os
+import re
+import shutil
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryvision.config import FaceConfig
-from cryvision.errors import ConfigError, MissingDependencyError
+from cryvision.download import cache_folder
+from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
+from cryvision.staging import staged
 
 if TYPE_CHECKING:
     import keras
@@ -24,6 +35,10 @@ IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 """Means of ImageNet in Caffe's order of colours, which both backbones have taken off."""
 
 WEIGHTS_SUFFIXES = (".h5", ".hdf5", ".keras")
+_SUFFIXES = (*WEIGHTS_SUFFIXES, ".onnx")
+
+NAMED_WEIGHTS = ("imagenet", "random")
+_HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 REMEDY = "run 'cryvision fetch backbone' once, where there is a network"
 
@@ -37,6 +52,52 @@ def imagenet_path() -> Path:
 def has_imagenet_weights(path: Path) -> bool:
     """Whether a file holds Keras' ImageNet weights of ResNet-50: by its hash."""
     return _digest(path, "md5") == IMAGENET_MD5
+
+
+def is_named(weights: str) -> bool:
+    """Whether weights are named by anything but a path: by a name or by their hash."""
+    return weights in NAMED_WEIGHTS or _HASH.fullmatch(weights) is not None
+
+
+def kept_path(weights: str, suffix: str) -> Path:
+    """Where the file of weights with a hash is kept, there or not."""
+    return cache_folder() / "backbones" / f"{weights.replace(':', '-')}{suffix}"
+
+
+def keep_weights(config: FaceConfig) -> FaceConfig:
+    """Name weights as a bundle may: a file of the user's own is kept in the cache under its hash.
+
+    Parameters
+    ----------
+    config : FaceConfig
+
+    Returns
+    -------
+    FaceConfig
+        The same where it has no path.
+
+    Raises
+    ------
+    MissingDependencyError, ConfigError
+        As for `Embedder`.
+    CryvisionError
+        If the copy cannot be written.
+    """
+    if is_named(config.backbone_weights):
+        return config
+    name, path = find_weights(config)
+    if path is None:
+        return config
+    kept = kept_path(name, path.suffix)
+    try:
+        if not kept.exists():
+            with contextlib.suppress(FileExistsError), staged(kept) as place:
+                shutil.copyfile(path, place)
+    except OSError as error:
+        raise CryvisionError(
+            f"{kept}: the backbone's weights cannot be kept: {error.strerror or error}"
+        ) from error
+    return dataclasses.replace(config, backbone_weights=name)
 
 
 def find_weights(config: FaceConfig) -> tuple[str, Path | None]:
@@ -60,13 +121,17 @@ def find_weights(config: FaceConfig) -> tuple[str, Path | None]:
     """
     if config.backbone_weights == "random":
         return f"random:{config.backbone_seed}", None
+    if _HASH.fullmatch(config.backbone_weights):
+        return config.backbone_weights, _find_kept(config.backbone_weights)
     imagenet = config.backbone_weights == "imagenet"
     path = imagenet_path() if imagenet else Path(config.backbone_weights)
-    if path.suffix not in (*WEIGHTS_SUFFIXES, ".onnx"):
+    if path.suffix not in _SUFFIXES:
         raise ConfigError(
             "backbone_weights must be imagenet, random or a file that ends in "
             f"{', '.join(WEIGHTS_SUFFIXES)} or .onnx; got {config.backbone_weights!r}"
         )
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path}: the backbone's weights must be a regular file")
     try:
         return f"sha256:{_digest(path, 'sha256')}", path
     except OSError as error:
@@ -74,6 +139,18 @@ def find_weights(config: FaceConfig) -> tuple[str, Path | None]:
         raise MissingDependencyError(
             f"{path}: the backbone's weights cannot be read ({error.strerror}); {remedy}"
         ) from error
+
+
+def _find_kept(weights: str) -> Path:
+    """Find the file with a hash in the cache."""
+    places = [kept_path(weights, suffix) for suffix in _SUFFIXES]
+    for place in places:
+        if place.is_file() and f"sha256:{_digest(place, 'sha256')}" == weights:
+            return place
+    raise MissingDependencyError(
+        f"the backbone's weights with {weights} are not on this machine; copy their file to "
+        f"{places[-1].with_suffix('')} with its own ending ({', '.join(_SUFFIXES)})"
+    )
 
 
 def _digest(path: Path, algorithm: str) -> str:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.config import FaceConfig
+from cryvision.config import BACKBONE_WIDTHS, FaceConfig
 from cryvision.download import cache_folder
-from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
+from cryvision.errors import BundleError, ConfigError, CryvisionError, MissingDependencyError
 from cryvision.inputs.backbone import (
     REMEDY,
     build_backbone,
@@ -26,6 +26,7 @@ from cryvision.inputs.backbone import (
     has_imagenet_weights,
     imagenet_path,
 )
+from cryvision.session import Session
 from cryvision.staging import staged
 from cryvision.untrusted import check_onnx
 
@@ -79,6 +80,13 @@ class Embedder:
     def __init__(self, config: FaceConfig) -> None:
         self.weights, path = find_weights(config)
         self.width = config.embedding_width
+        if (path is None or path.suffix != ".onnx") and self.width != BACKBONE_WIDTHS[
+            config.backbone
+        ]:
+            raise ConfigError(
+                f"{path}: {config.backbone} gives {BACKBONE_WIDTHS[config.backbone]} numbers for a "
+                f"crop, not the {self.width} of embedding_width"
+            )
         self._crop_shape = (config.crop_size_px, config.crop_size_px, 3)
         ready = path if path is not None and path.suffix == ".onnx" else None
         place = ready or _copy(config, self.weights, path)
@@ -173,7 +181,9 @@ def _write_copy(config: FaceConfig, weights_path: Path | None, target: Path) -> 
             # Another process may have been faster; its copy is as good.
             with contextlib.suppress(FileExistsError), staged(target) as written:
                 _export(model, written, target)
-                copy = _run(_session(written, str(written)), crops, config.embedding_width)
+                copy = _run(
+                    _session(written, str(written), trusted=True), crops, config.embedding_width
+                )
                 _check_agreement(reference, copy, target)
     except OSError as error:
         raise CryvisionError(
@@ -232,45 +242,30 @@ def _check_agreement(reference: np.ndarray, copy: np.ndarray, target: Path) -> N
         )
 
 
-def _session(path: Path, model: bytes | str) -> Any:
+def _session(path: Path, model: bytes | str, trusted: bool = False) -> Session:
     """A session of onnxruntime, from bytes or from a path, which takes less memory."""
     try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError(
-            "onnxruntime is needed to run a backbone and cannot be imported "
-            f"({' '.join(str(error).split())}); install it with: python -m pip install onnxruntime"
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.enable_mem_pattern = False  # it saves no time here, and takes a sixth more memory
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Without this, bytes that look like onnxruntime's own format would be read as such.
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    try:
-        return onnxruntime.InferenceSession(
-            model, sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # its exceptions share no base class but this
-        reason = " ".join(str(error).split())[:200]
+        return Session(model, path, threads=0, trusted=trusted)
+    except BundleError as error:
+        reason = str(error).removeprefix(f"{path}: ")
         raise ConfigError(f"{path}: onnxruntime cannot run this file: {reason}") from error
 
 
-def _open_copy(path: Path) -> Any:
+def _open_copy(path: Path) -> Session:
     try:
-        return _session(path, str(path))
+        return _session(path, str(path), trusted=True)
     except ConfigError as error:
         raise CryvisionError(
             f"{path}: the backbone's copy is damaged; delete it, and it is written anew"
         ) from error
 
 
-def _open_given(path: Path, crop_shape: tuple[int, ...], width: int) -> Any:
-    """A session of a user's own file, which may have come with a bundle from anywhere."""
+def _open_given(path: Path, crop_shape: tuple[int, ...], width: int) -> Session:
+    """A session of a user's own file, which may have come from anywhere."""
     model = path.read_bytes()
     check_onnx(model, str(path))
     session = _session(path, model)
-    inputs, outputs = session.get_inputs(), session.get_outputs()
+    inputs, outputs = session.inputs, session.outputs
     fits = (
         [i.type for i in inputs] == ["tensor(uint8)"]
         and _fits(inputs[0].shape, crop_shape)
@@ -294,10 +289,16 @@ def _fits(shape: list[Any], item: tuple[int, ...]) -> bool:
     )
 
 
-def _run(session: Any, crops: np.ndarray, width: int) -> np.ndarray:
-    name = session.get_inputs()[0].name
+def _run(session: Session, crops: np.ndarray, width: int) -> np.ndarray:
+    name = session.inputs[0].name
     embeddings = np.empty((len(crops), width), np.float32)
     for start in range(0, len(crops), BATCH_CROPS):
         batch = np.ascontiguousarray(crops[start : start + BATCH_CROPS])
-        embeddings[start : start + BATCH_CROPS] = session.run(None, {name: batch})[0]
+        found = session.run(None, {name: batch})[0]
+        if found.shape != (len(batch), width) or not np.isfinite(found).all():
+            raise CryvisionError(
+                f"{session.path}: a backbone must give {width} finite numbers for each crop; it "
+                f"gave the shape {found.shape}, or what is no number"
+            )
+        embeddings[start : start + BATCH_CROPS] = found
     return embeddings

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import io
 import itertools
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import threading
+import time
+from collections.abc import Sequence
 from types import ModuleType, TracebackType
 from typing import Any, cast
 
 from cryvision.errors import MediaError, MissingDependencyError
+from cryvision.inputs.endings import violent_end
 
 FFMPEG_VARIABLE = "CRYVISION_FFMPEG"
 """Environment variable that may name the ffmpeg binary to use."""
 
 CONTAINERS = (
     "3g2,3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dv,eac3,flac,flv,m4a,matroska,mov,mp3,mp4,"
-    "mpeg,mpegts,mpegvideo,mxf,nut,ogg,rm,tta,voc,w64,wav,webm,wtv,wv"
+    "mpeg,mpegts,mpegvideo,mxf,nistsphere,nut,ogg,rm,tta,voc,w64,wav,webm,wtv,wv"
 )
 """Containers that may be opened, in ffmpeg's names.
 
@@ -33,10 +38,13 @@ left out, whatever a file is called.
 PROBE_TIMEOUT_SECONDS = 60.0
 """ffmpeg analyses a few seconds of media; longer than this means that it is stuck."""
 
+STALL_SECONDS = 300.0
+"""While a clip is read, ffmpeg may have nothing to give for so long: it may have to read far to the
+next sound or picture, from a slow disk. Longer means that it is stuck."""
+
 _LIMITS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 _CLIP = "file:"
 _QUIET = ("-hide_banner", "-nostdin", "-nostats")
-_PROBE_LINES = 20_000
 _LONGEST_WORDS = 240
 _ADDRESS = re.compile(r"\[(?P<part>[^\]@\s][^\]@]*?) @ (?:0x)?[0-9a-fA-F]+\] ?")
 _EMPTY_WORDS = (
@@ -44,8 +52,9 @@ _EMPTY_WORDS = (
     *("Conversion failed", "Nothing was written", "Task finished", "Terminating thread"),
     *("Could not open encoder before EOF", "Could not write header", "sample rate not set"),
 )
-_CONTROL = bytes(c for c in range(32) if c < 8 or c > 13)
-_SANITISED = bytes.maketrans(_CONTROL, b"?" * len(_CONTROL))
+_JOIN_SECONDS = 5.0
+_POLL_SECONDS, _REST_SECONDS = 0.25, 5.0
+_PROBE_LINES = 20_000
 
 
 def find_ffmpeg() -> str:
@@ -160,13 +169,20 @@ def command_line(path: str | os.PathLike[str], output: Any) -> list[str]:
     return [find_ffmpeg(), *_QUIET, "-loglevel", "error", *named]
 
 
-def without_name(log: bytes, path: str | os.PathLike[str]) -> bytes:
+def without_name(log: bytes, path: str | os.PathLike[str], url: str | None = None) -> bytes:
     """Take the file's name out of what ffmpeg printed.
+
+    Parameters
+    ----------
+    log : bytes
+    path : path
+    url : str, optional
+        What the file was called for ffmpeg; :func:`file_url` by default.
 
     A name may hold line breaks and text that looks like ffmpeg's own. ffmpeg prints a long one cut
     off and control characters as question marks.
     """
-    name = os.fsencode(file_url(path))
+    name = os.fsencode(url or file_url(path))
     while (at := log.find(name)) >= 0:
         log = log[:at] + log[at + len(name) :]
     at = log.find(b"'file:")
@@ -177,10 +193,10 @@ def without_name(log: bytes, path: str | os.PathLike[str]) -> bytes:
     return log
 
 
-def last_words(log: bytes, path: str | os.PathLike[str]) -> str:
+def last_words(log: bytes, path: str | os.PathLike[str], url: str | None = None) -> str:
     """Return the end of what ffmpeg printed on one line, without addresses and the file's name."""
     words: list[str] = []
-    for line in without_name(log, path).decode("utf-8", "replace").splitlines():
+    for line in without_name(log, path, url).decode("utf-8", "replace").splitlines():
         text = "".join(c if c.isprintable() else " " for c in _ADDRESS.sub("", line))
         text = text.strip().removeprefix(":").removeprefix("Error opening input:").strip()
         if text and text not in words and not text.startswith(_EMPTY_WORDS):
@@ -188,35 +204,61 @@ def last_words(log: bytes, path: str | os.PathLike[str]) -> str:
     return "; ".join(words[-2:])[:_LONGEST_WORDS]
 
 
-def printed(path: str | os.PathLike[str]) -> bytes:
+def limits() -> list[str]:
+    """Return the options that keep ffmpeg and ffprobe to files of the containers above."""
+    return [word for name, value in _LIMITS.items() for word in (f"-{name}", value)]
+
+
+def printed(
+    path: str | os.PathLike[str],
+    url: str | None = None,
+    output: Sequence[str] = (),
+    enough: bytes | None = None,
+) -> bytes:
     """Return what ffmpeg prints about a file: its container and streams, or why it is refused.
+
+    Parameters
+    ----------
+    path : path
+    url : str, optional
+        What to call the file for ffmpeg; :func:`file_url` by default.
+    output : sequence of str
+        Words for an output to be printed as well.
+    enough : bytes, optional
+        What ffmpeg need not come to an end after.
 
     Raises
     ------
-    MediaError
-        When ffmpeg does not come to an end.
-    MissingDependencyError
-        When ffmpeg cannot be started.
+    MediaError, MissingDependencyError
+        When ffmpeg does not come to an end, or cannot be started.
     """
-    # ffmpeg-python makes no command without an output, and here there is none.
-    limits = [word for name, value in _LIMITS.items() for word in (f"-{name}", value)]
-    command = [find_ffmpeg(), *_QUIET, *limits, "-i", file_url(path)]
+    source = ("-i", url or file_url(path))
+    command = [find_ffmpeg(), "-nostdin", "-nostats", *limits(), *source, *output]
+    until = time.monotonic() + PROBE_TIMEOUT_SECONDS
+    seen = False
     with Process(command, _PROBE_LINES) as process:
-        try:
-            process.wait(PROBE_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired as error:
-            raise MediaError(
-                f"{shown(path)}: ffmpeg must recognise a clip within {PROBE_TIMEOUT_SECONDS:g} s; "
-                "it did not"
-            ) from error
-        return process.log()
+        while not process.ended(_POLL_SECONDS):
+            if not seen and enough is not None and enough in process.log():
+                # What belongs to it follows at once, or a little later on a busy machine.
+                seen, until = True, time.monotonic() + _REST_SECONDS
+            if seen and time.monotonic() > until:
+                return process.log()
+            if time.monotonic() > until:
+                raise MediaError(
+                    f"{shown(path)}: ffmpeg must recognise a clip within {PROBE_TIMEOUT_SECONDS:g} "
+                    "s; it did not"
+                )
+        crash = violent_end(process.wait())
+        return process.log() + (crash or "").encode()
 
 
 class Process:
     """One running ffmpeg: standard output is read, standard error always drained.
 
     A context manager. Leaving it kills ffmpeg, waits for it and closes its pipes. Should this
-    program be killed, ffmpeg ends at its next write, as nobody reads its pipe any more.
+    program be killed, ffmpeg ends at its next write, as nobody reads its pipe any more. What is
+    called ffmpeg may be a script that starts it: both have a process group of their own, and end
+    together (on Windows, the script alone).
 
     Parameters
     ----------
@@ -224,6 +266,13 @@ class Process:
         The binary and its arguments.
     kept_lines : int
         How many of the last lines of standard error to keep.
+    stall_seconds : float
+        It is killed after it has given nothing for so long to who waits for its output.
+
+    Attributes
+    ----------
+    stalled : bool
+        Whether that has happened.
 
     Raises
     ------
@@ -231,7 +280,15 @@ class Process:
         When the binary cannot be started.
     """
 
-    def __init__(self, command: list[str], kept_lines: int = 40) -> None:
+    def __init__(
+        self, command: list[str], kept_lines: int = 40, stall_seconds: float | None = None
+    ) -> None:
+        self.stalled = False
+        self._stall_seconds = STALL_SECONDS if stall_seconds is None else stall_seconds
+        self._waiting_since: float | None = None
+        self._over = threading.Event()
+        # A worker of a batch leads a session, and its group is killed as a whole: ffmpeg stays in.
+        self._leads = os.name == "posix" and os.getsid(0) != os.getpid()
         self._lines: collections.deque[bytes] = collections.deque(maxlen=kept_lines)
         try:
             self._popen = subprocess.Popen(
@@ -240,6 +297,7 @@ class Process:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env={**os.environ, "AV_LOG_FORCE_NOCOLOR": "1"},
+                start_new_session=self._leads,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except OSError as error:
@@ -250,19 +308,26 @@ class Process:
         self._err = cast(io.BufferedReader, self._popen.stderr)
         self._drain = threading.Thread(target=self._read_log, name="ffmpeg-log", daemon=True)
         self._drain.start()
+        watch = threading.Thread(target=self._watch, name="ffmpeg-watch", daemon=True)
+        watch.start()
 
     def read_line(self, limit: int) -> bytes:
         """Read one line of at most ``limit`` bytes; empty at the end."""
-        return self._out.readline(limit)
+        self._waiting_since = time.monotonic()
+        line = self._out.readline(limit)
+        self._waiting_since = None
+        return line
 
     def read_into(self, buffer: memoryview) -> int:
         """Fill a buffer of bytes; return how many there were before the end."""
         filled = 0
         while filled < len(buffer):
+            self._waiting_since = time.monotonic()
             n = self._out.readinto(buffer[filled:])
             if not n:
                 break
             filled += n
+        self._waiting_since = None
         return filled
 
     def wait(self, timeout_seconds: float | None = None) -> int:
@@ -276,16 +341,31 @@ class Process:
         # Otherwise ffmpeg could wait for ever to have its last output read.
         self._out.close()
         status = self._popen.wait(timeout_seconds)
-        self._drain.join()
+        self._over.set()
+        self._drain.join(_JOIN_SECONDS)
+        if self._drain.is_alive():
+            # A script has ended, and what it started has not.
+            self._kill_all()
+            self._drain.join(_JOIN_SECONDS)
         return status
 
+    def ended(self, within_seconds: float) -> bool:
+        """Tell whether ffmpeg ends by itself within some time; its output is not read."""
+        try:
+            self.wait(within_seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def log(self) -> bytes:
-        """Return the last lines of standard error, once ffmpeg has ended (:meth:`wait`)."""
-        return b"".join(self._lines)
+        """Return the last lines of standard error so far; all once ffmpeg has ended."""
+        return b"".join(tuple(self._lines))
 
     def close(self) -> None:
         """Kill ffmpeg where it still runs, and give everything back. May be called again."""
-        self._popen.kill()
+        if self._popen.poll() is None:
+            self._kill_all()
+        self._over.set()
         # The garbage collector may call this anywhere, even from the thread to be joined.
         if threading.current_thread() is not self._drain:
             self.wait()
@@ -302,5 +382,22 @@ class Process:
     ) -> None:
         self.close()
 
+    def _kill_all(self) -> None:
+        """Kill ffmpeg with the script that may stand before it."""
+        if self._leads:
+            with contextlib.suppress(OSError):  # nothing of it is left
+                os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.kill()
+
+    def _watch(self) -> None:
+        """Kill an ffmpeg that somebody waits for in vain; its reader then finds the end."""
+        while not self._over.wait(min(1.0, self._stall_seconds / 4)):
+            since = self._waiting_since
+            if since is not None and time.monotonic() - since > self._stall_seconds:
+                self.stalled = True
+                self._kill_all()
+                return
+
     def _read_log(self) -> None:
-        self._lines.extend(self._err)
+        for line in self._err:
+            self._lines.append(line)

@@ -76,7 +76,7 @@ class LogMelStream:
         self.non_finite = 0
         self.n_samples = 0
         # Centres the spectra of a frame on it.
-        self._rest = np.zeros(_reach(config), np.float32)
+        self._rest = np.zeros(reach_samples(config), np.float32)
 
     def push(self, samples: np.ndarray) -> Frames:
         """Take the next samples, floating point, shape (n,), and give the frames they complete.
@@ -94,8 +94,8 @@ class LogMelStream:
         """End the stream: the frames that its last samples belong to, silence behind them."""
         config = self.config
         n_wanted = -(-self.n_samples // config.frame_samples)
-        n_given = max(0, self.n_samples - _reach(config)) // config.frame_samples
-        missing = (n_wanted - n_given) * config.frame_samples + 2 * _reach(config)
+        n_given = max(0, self.n_samples - reach_samples(config)) // config.frame_samples
+        missing = (n_wanted - n_given) * config.frame_samples + 2 * reach_samples(config)
         padding = np.zeros(max(0, missing - len(self._rest)), np.float32)
         found = self._frames(np.concatenate([self._rest, padding]))
         n_left = n_wanted - n_given
@@ -118,13 +118,13 @@ class LogMelStream:
 
     def _frames(self, buffer: np.ndarray) -> Frames:
         config = self.config
-        n = max(0, (len(buffer) - 2 * _reach(config)) // config.frame_samples)
+        n = max(0, (len(buffer) - 2 * reach_samples(config)) // config.frame_samples)
         log_power = np.empty((n, config.n_mels), np.float32)
         mean_square = np.empty(n, np.float32)
         for first in range(0, n, BLOCK_FRAMES):
             last = min(first + BLOCK_FRAMES, n)
             start, stop = first * config.frame_samples, last * config.frame_samples
-            block = buffer[start : stop + 2 * _reach(config)]
+            block = buffer[start : stop + 2 * reach_samples(config)]
             log_power[first:last], mean_square[first:last] = _spectra(block, config)
         self._rest = buffer[n * config.frame_samples :].copy()
         return Frames(log_power, mean_square)
@@ -171,6 +171,12 @@ def level_dbfs(mean_square: np.ndarray) -> np.ndarray:
     return np.asarray(10 * np.log10(np.maximum(mean_square, LEVEL_FLOOR_POWER)), np.float32)
 
 
+def reach_samples(config: LogMelConfig) -> int:
+    """Give the samples that the spectra of a frame reach beyond it, on each side."""
+    half = config.frame_samples // 2
+    return -(-(config.spectrum_samples - half) // 2)
+
+
 @lru_cache(maxsize=16)
 def mel_filters(config: LogMelConfig) -> np.ndarray:
     """Triangular mel bands (Slaney's scale) with a peak of 1, from ``min_hz`` to ``max_hz``.
@@ -213,12 +219,6 @@ def hann(n: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
 
 
-def _reach(config: LogMelConfig) -> int:
-    """Samples that the spectra of a frame reach beyond it, on each side."""
-    half = config.frame_samples // 2
-    return -(-(config.spectrum_samples - half) // 2)
-
-
 def _spectra(block: np.ndarray, config: LogMelConfig) -> tuple[np.ndarray, np.ndarray]:
     """Logarithms of band power and mean square of the frames of a block."""
     half = config.frame_samples // 2
@@ -229,5 +229,7 @@ def _spectra(block: np.ndarray, config: LogMelConfig) -> tuple[np.ndarray, np.nd
     spectrum = np.fft.rfft(segments * hann(config.spectrum_samples), config.n_fft)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     power = power.reshape(n, 2, -1).mean(axis=1)
-    bands = power @ mel_filters(config)
-    return np.log(bands + FLOOR_POWER), power @ band_weights(config)
+    # Not a matrix product, for which every core would be woken: on a busy machine they then wait
+    # for each other longer than the whole computation takes.
+    bands = np.einsum("fb,bm->fm", power, mel_filters(config))
+    return np.log(bands + FLOOR_POWER), np.einsum("fb,b->f", power, band_weights(config))

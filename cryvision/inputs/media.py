@@ -7,26 +7,24 @@ is ever in memory.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import os
-import re
 import weakref
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, MediaError
-from cryvision.inputs import ffmpeg
+from cryvision.inputs import ffmpeg, riff
+from cryvision.inputs.decoding import Frames, Sound, picture_seconds
 from cryvision.inputs.ffmpeg import find_ffmpeg
-from cryvision.inputs.probing import PIXEL_SHAPES, MediaInfo, probe
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from cryvision.inputs.probing import MediaInfo, probe
+from cryvision.inputs.tracks import choose_track
 
 __all__ = ["Clip", "MediaInfo", "Piece", "find_ffmpeg", "open_clip", "probe", "read_sound"]
 
@@ -36,29 +34,17 @@ EARLY_END_SECONDS = 1.0
 """A clip that ends this long before the end its container states is reported as cut short.
 Encoders pad and round by less."""
 
-LONGEST_GAP_SECONDS = 3600.0
-"""A clip is read up to a longer jump in its timestamps. One damaged timestamp would otherwise ask
-for days of silence, which ffmpeg keeps in memory."""
-
 # fmt: off
 MEDIA_SUFFIXES = frozenset({
     ".3g2", ".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac", ".flv", ".m4a",
     ".m4v", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg", ".mts", ".oga", ".ogg", ".opus",
-    ".wav", ".webm", ".wma", ".wmv",
+    ".sph", ".wav", ".webm", ".wma", ".wmv",
 })
 # fmt: on
 """Names of sound and video files that a folder is searched for."""
 
 KNOWN_LAYOUT_CHANNELS = 8
-"""More channels than this have no agreed places; they are averaged."""
-
-# These containers state one start for all streams; the others (mpegts, ogg, ...) have
-# timestamps that may jump, which ffmpeg mends from the streams in use alone.
-_ONE_START = ("mov", "matroska", "avi")
-# An unknown time (NaN) is not beyond the gap.
-_LAST = "if(isnan(prev_selected_t),0,prev_selected_t)"
-_BELIEVED = f"not(gt(t-{_LAST},{LONGEST_GAP_SECONDS}))"
-_PPM_HEADER = re.compile(rb"(\d+) (\d+)\n")
+"""More channels than this have no agreed places."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +72,7 @@ def open_clip(
     sound: bool = True,
     frames: bool = True,
     chunk_seconds: float = 1.0,
+    audio_track: int | None = None,
 ) -> Clip:
     """Open a clip for reading its sound, its pictures, or both.
 
@@ -97,6 +84,9 @@ def open_clip(
         What to read. A clip that lacks one of them is normal.
     chunk_seconds : float
         Length of a piece of sound where there are no frames to go with it.
+    audio_track : int, optional
+        Number of the track of sound to hear, from 1 on. By default the one that the file marks, or
+        if that is silent, the first that is not.
 
     Returns
     -------
@@ -108,7 +98,7 @@ def open_clip(
     MediaError
         As for :func:`probe`.
     ConfigError
-        When nothing is wanted, or ``chunk_seconds`` is not above zero.
+        When nothing is wanted, ``chunk_seconds`` is not above zero, or there is no such track.
     MissingDependencyError
         When there is no ffmpeg.
     """
@@ -116,7 +106,13 @@ def open_clip(
         raise ConfigError("a clip must be read for its sound or its frames; got neither")
     if not 0 < chunk_seconds < math.inf:
         raise ConfigError(f"chunk_seconds must be above zero; got {chunk_seconds:g}")
-    return Clip(probe(path), sound, frames, max(1, round(chunk_seconds * SAMPLE_RATE_HZ)))
+    info = probe(path)
+    warnings: list[str] = []
+    if sound:
+        info, warnings = choose_track(info, audio_track)
+    clip = Clip(info, sound, frames, max(1, round(chunk_seconds * SAMPLE_RATE_HZ)))
+    clip.warnings += [warning for warning in warnings if warning not in clip.warnings]
+    return clip
 
 
 def read_sound(
@@ -174,6 +170,7 @@ class Clip:
     Attributes
     ----------
     info : MediaInfo
+        Once its pieces were read, with the length that was found where less was than is stated.
     warnings : list of str
         What was odd about the clip: damage, an early end. Complete once its pieces are.
     """
@@ -185,6 +182,7 @@ class Clip:
         self._sound = sound and info.has_sound
         self._frames = frames and info.has_picture
         self._chunk_samples = chunk_samples
+        self._reads_on = self._sound and self._go_on_with_wav()
         self._running: weakref.WeakSet[Generator[Piece, None, None]] = weakref.WeakSet()
         if not (self._sound or self._frames):
             self._warn("the clip has no sound" if sound else "the clip has no pictures")
@@ -224,8 +222,11 @@ class Clip:
         if not (self._sound or self._frames):
             return
         with ExitStack() as stack:
-            sound = stack.enter_context(_Sound(self._path, self.info)) if self._sound else None
-            frames = stack.enter_context(_Frames(self._path, self.info)) if self._frames else None
+            sound = frames = None
+            if self._sound:
+                sound = stack.enter_context(Sound(self._path, self.info, self._reads_on))
+            if self._frames:
+                frames = stack.enter_context(Frames(self._path, self.info))
             while frames and (frame := frames.take()) is not None:
                 k = frames.taken - 1
                 due = k * SAMPLE_RATE_HZ // FRAME_RATE_HZ
@@ -235,7 +236,7 @@ class Clip:
                 yield Piece(samples)
             self._conclude([part for part in (sound, frames) if part])
 
-    def _conclude(self, parts: list[_Sound | _Frames]) -> None:
+    def _conclude(self, parts: list[Sound | Frames]) -> None:
         """Judge a clip that was read to its end."""
         words = {part.name: part.trouble() for part in parts}
         said = "; ".join(dict.fromkeys(filter(None, words.values())))
@@ -247,128 +248,43 @@ class Clip:
         for part in parts:
             if not part.taken:
                 self._warn(f"no {part.name} could be decoded; ffmpeg: {words[part.name] or 'none'}")
-        length_s = max(part.taken / part.rate_hz for part in parts)
-        whole = self._sound == self.info.has_sound and self._frames == self.info.has_picture
-        stated_s = self.info.duration_s or 0.0
-        if whole and length_s < stated_s - EARLY_END_SECONDS:
-            early = f"ends early: {length_s:.2f} s of {stated_s:.2f} s could be decoded"
+        found_s = self._found_seconds(max(part.taken / part.rate_hz for part in parts))
+        stated_s = self.info.duration_s
+        if stated_s is not None and found_s < stated_s - EARLY_END_SECONDS:
+            early = f"ends early: {found_s:.2f} s of {stated_s:.2f} s could be decoded"
             self._warn(f"{early}; ffmpeg: {said}" if said else early)
+            self.info = dataclasses.replace(self.info, duration_s=found_s)
         elif said:
             self._warn(f"damaged; ffmpeg: {said}")
-        if any(isinstance(part, _Sound) and part.mended for part in parts):
-            self._warn("samples that were not finite numbers are read as zero")
+        for part in parts:
+            for warning in part.warnings():
+                self._warn(warning)
+
+    def _found_seconds(self, read_s: float) -> float:
+        """How long the clip is: what was read, or the pictures or the sound that were not.
+
+        What is stated of those is believed where it is near, and looked at where it is not.
+        """
+        stated_s = self.info.duration_s or 0.0
+        if read_s >= stated_s - EARLY_END_SECONDS:
+            return read_s
+        if self.info.has_picture and not self._frames:
+            return max(read_s, picture_seconds(self._path, self.info))
+        return stated_s if self.info.has_sound and not self._sound else read_s
+
+    def _go_on_with_wav(self) -> bool:
+        """Tell whether a WAV file is to be read beyond its stated end, and say what is there."""
+        if self.info.container != "wav":
+            return False
+        behind = riff.goes_on(self._path)
+        if behind is None:
+            return False
+        seconds = riff.behind_seconds(self._path)
+        rest = f"the file goes on for {seconds:.2f} s behind the end that its header states"
+        what = "that was read too" if behind == "sound" else "another file begins there, not read"
+        self._warn(f"{rest}: {what}")
+        return behind == "sound"
 
     def _warn(self, warning: str) -> None:
         if warning not in self.warnings:
             self.warnings.append(warning)
-
-
-class _Decoder:
-    """One stream of a clip coming out of its own ffmpeg.
-
-    Attributes
-    ----------
-    taken : int
-        How many samples or frames were read.
-    """
-
-    name: str
-    rate_hz: int
-
-    def __init__(self, path: str, output: Any) -> None:
-        self.taken = 0
-        self._path = path
-        self._process = ffmpeg.Process(ffmpeg.command_line(path, output))
-
-    def trouble(self) -> str:
-        """Wait for ffmpeg to end; return its last words, or nothing if all went well."""
-        status = self._process.wait()
-        said = ffmpeg.last_words(self._process.log(), self._path)
-        return said or (f"ended with status {status}" if status else "")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.close()
-
-
-class _Sound(_Decoder):
-    name = "sound"
-    rate_hz = SAMPLE_RATE_HZ
-
-    def __init__(self, path: str, info: MediaInfo) -> None:
-        source = ffmpeg.clip_input(threads=1)
-        stream = source[str(info.sound_stream)]
-        channels = info.sound_channels or 0
-        if channels > KNOWN_LAYOUT_CHANNELS:
-            # pan scales what follows "<" so that the weights add up to one.
-            mean = "+".join(f"c{i}" for i in range(channels))
-            stream = stream.filter("pan", f"mono|c0<{mean}")
-        # Unbounded, ffmpeg would mix two equal channels of float sound to 1.41 of their level.
-        # Gaps are filled last, where silence is smallest.
-        output = (
-            stream.filter("aselect", _BELIEVED)
-            .filter("aresample", SAMPLE_RATE_HZ, rematrix_maxval=1)
-            .filter("aformat", "flt", sample_rates=SAMPLE_RATE_HZ, channel_layouts="mono")
-            .filter("aresample", **{"async": 1, "first_pts": 0})
-            .output("pipe:1", format="f32le")
-        )
-        super().__init__(path, _beside(output, source, info, info.picture_stream))
-        self.mended = False
-        self._ended = False
-
-    def take(self, n: int) -> np.ndarray | None:
-        """Read the next ``n`` samples, fewer at the end; None where there are none."""
-        if self._ended or n < 1:
-            return None
-        samples = np.empty(n, np.dtype("<f4"))
-        n_read = self._process.read_into(samples.data.cast("B")) // samples.itemsize
-        self._ended = n_read < n
-        self.taken += n_read
-        samples = samples[:n_read].astype(np.float32, copy=False)
-        if not np.isfinite(samples).all():
-            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
-            self.mended = True
-        return samples if n_read else None
-
-
-class _Frames(_Decoder):
-    name = "pictures"
-    rate_hz = FRAME_RATE_HZ
-
-    def __init__(self, path: str, info: MediaInfo) -> None:
-        source = ffmpeg.clip_input(threads=2)
-        shape = f"clip(sar,{PIXEL_SHAPES[0]},{PIXEL_SHAPES[1]})"
-        output = (
-            source[str(info.picture_stream)]
-            .filter("select", _BELIEVED)
-            .filter("fps", FRAME_RATE_HZ, start_time=0)
-            .filter("scale", f"max(1,floor(iw*{shape}+0.5))", "ih")
-            .output("pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", threads=1)
-        )
-        super().__init__(path, _beside(output, source, info, info.sound_stream))
-
-    def take(self) -> np.ndarray | None:
-        """Read the next frame; None at the end."""
-        magic, size, _depth = (self._process.read_line(32) for _ in range(3))
-        header = _PPM_HEADER.fullmatch(size)
-        if magic != b"P6\n" or header is None:
-            return None
-        frame = np.empty((int(header[2]), int(header[1]), 3), np.uint8)
-        if self._process.read_into(frame.data.cast("B")) < frame.nbytes:
-            return None
-        self.taken += 1
-        return frame
-
-
-def _beside(output: Any, source: Any, info: MediaInfo, other: int | None) -> Any:
-    """Let ffmpeg see the clip's other stream too where its clock depends on the streams in use.
-
-    Otherwise each ffmpeg would put its own stream's start at zero, and their offset would be lost.
-    The other stream's packets are read and dropped, not decoded.
-    """
-    if other is None or info.container.split(",")[0] in _ONE_START:
-        return output
-    packets = source[str(other)].output("-", format="null", codec="copy")
-    return ffmpeg.command_builder().merge_outputs(output, packets)

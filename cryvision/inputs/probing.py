@@ -1,36 +1,27 @@
-"""What a media file says it holds, read from what ffmpeg prints about it.
-
-ffmpeg-python would ask ffprobe, which is not always there; this needs the ffmpeg binary alone.
-"""
+"""What a media file says it holds, and what is refused before anything is decoded."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from cryvision.errors import MediaError
-from cryvision.inputs import ffmpeg
+from cryvision.errors import MediaError, MissingDependencyError
+from cryvision.inputs import ffmpeg, ffprobe, riff
+from cryvision.inputs.stream_print import Print
+from cryvision.inputs.streams import PIXEL_SHAPES, Contents, SoundTrack
 
-PIXEL_SHAPES = (0.25, 4.0)
-"""Pixel width over height that is believed. Real video lies within 0.5 and 2.2; a damaged header
-may say anything, and would ask for enormous pictures."""
+__all__ = ["OLDEST", "PIXEL_SHAPES", "MediaInfo", "probe", "with_track"]
 
-LARGEST_WAV_BYTES = 0x7FFF0000
-"""A WAV file that states this size or more was written to a pipe, where nobody knew its size."""
+OLDEST = (4, 2)
+"""The oldest version of ffmpeg that is known to do all that is asked of it here."""
 
-_STREAM = re.compile(
-    r"  Stream #0:(?P<index>\d+)(?:\[0x[0-9a-f]+\])?(?:\([^)]*\))?: "
-    r"(?P<kind>Audio|Video): (?P<codec>[\w.-]+)(?P<rest>.*)"
-)
-_TURNED = re.compile(r"display ?matrix: rotation of (-?[\d.]+) degrees", re.IGNORECASE)
-_SOUND_BIT_RATE = re.compile(r"  Stream #0:\d+.*: Audio: .*, ([1-9]\d*) kb/s")
-_NO_DECODER = ("none", "unknown")
-_NOT_MOVING = ("(attached pic)", "(still image)", "(timed thumbnails)")
-_LAYOUT_CHANNELS = {"mono": 1, "stereo": 2, "downmix": 2, "binaural": 2, "quad": 4}
+_VERSION = re.compile(r"ffmpeg version n?(\d+)\.(\d+)")
+_NOT_LISTED = "Format not on whitelist"
+_PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+_SNIFFED_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,8 @@ class MediaInfo:
     container : str
         ffmpeg's name of the container; containers that are read alike share a name.
     duration_s : float or None
-        Length of the longest stream in seconds; None also where it could only be guessed.
+        Length of the longest stream in seconds, as it is stated; None also where it could only be
+        guessed. Of a clip that was read, the length that was found, where less was found.
     has_sound, has_picture : bool
         Whether there is a stream to decode. A cover picture is not a picture stream.
     sound_codec, sound_rate_hz, sound_channels : str, int, int or None
@@ -55,7 +47,11 @@ class MediaInfo:
     fps : float or None
         Mean pictures a second, as stored.
     sound_stream, picture_stream : int or None
-        Which of the file's streams they are: the first ones that can be decoded.
+        Which of the file's streams they are. Of several of sound, the one that the file marks as
+        its default, else the first that can be decoded; `cryvision.inputs.media.open_clip` may
+        choose another.
+    sound_tracks : tuple of SoundTrack
+        All streams of sound that can be decoded.
     """
 
     path: str
@@ -72,14 +68,17 @@ class MediaInfo:
     fps: float | None = None
     sound_stream: int | None = None
     picture_stream: int | None = None
+    sound_tracks: tuple[SoundTrack, ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain JSON data."""
-        return dataclasses.asdict(self)
+        """Return the fields as plain JSON data, but for the tracks that are not in use."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if k != "sound_tracks"}
 
 
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
     """Find out what a media file holds, without decoding it.
+
+    An ffprobe beside ffmpeg is asked, where there is one, else ffmpeg.
 
     Parameters
     ----------
@@ -95,108 +94,86 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
     MediaError
         When it is not a plain, readable file of a known container with sound or pictures.
     MissingDependencyError
-        When there is no ffmpeg.
+        When there is no ffmpeg, or one that is too old.
     """
     ffmpeg.check_file(path)
-    printed = ffmpeg.printed(path)
-    lines = ffmpeg.without_name(printed, path).decode("utf-8", "replace").splitlines()
-    start = next((i for i, line in enumerate(lines) if line.startswith("Input #0, ")), None)
-    if start is None:
-        raise MediaError(
-            f"{ffmpeg.shown(path)}: a clip must be a sound or video file that ffmpeg can read; "
-            f"ffmpeg: {ffmpeg.last_words(printed, path)}"
-        )
-    guessed = any("Estimating duration" in line for line in lines[:start])
-    lines = lines[start:]
-    container = lines[0].removeprefix("Input #0, ").split(", from '")[0]
-    fields = _stream_fields(lines)
-    if not fields:
+    beside = ffprobe.find_ffprobe(ffmpeg.find_ffmpeg())
+    contents = None if beside is None else ffprobe.ask(beside, path)
+    if contents is None:
+        contents = _printed(path)
+    if not (contents.sound or contents.pictures):
         raise MediaError(
             f"{ffmpeg.shown(path)}: a clip must hold sound or moving pictures; this file "
-            f"({container}) has no such stream that ffmpeg can decode"
+            f"({contents.container}) has no such stream that ffmpeg can decode"
         )
-    if not guessed:
-        duration_s = _duration_s(lines)
-    else:
-        duration_s = _cut_wav_duration_s(path, lines) if container == "wav" else None
-    return MediaInfo(os.fspath(path), container, duration_s, **fields)
+    info = MediaInfo(os.fspath(path), contents.container, contents.duration_s)
+    if _is_plain_wav(contents) and riff.read_header(path) is not None:
+        # ffmpeg gives the length of what is there, or guesses.
+        info = dataclasses.replace(info, duration_s=riff.stated_seconds(path))
+    if contents.pictures:
+        picture = contents.pictures[0]
+        info = dataclasses.replace(
+            info,
+            has_picture=True,
+            picture_codec=picture.codec,
+            width=picture.width,
+            height=picture.height,
+            fps=picture.fps,
+            picture_stream=picture.stream,
+        )
+    info = dataclasses.replace(info, sound_tracks=contents.sound)
+    marked = next((track for track in contents.sound if track.default), None)
+    return with_track(info, marked or contents.sound[0]) if contents.sound else info
 
 
-def _stream_fields(lines: list[str]) -> dict[str, Any]:
-    """Read the fields of the first sound and the first picture stream from ffmpeg's print."""
-    fields: dict[str, Any] = {}
-    for i, line in enumerate(lines):
-        found = _STREAM.fullmatch(line)
-        if found is None or found["codec"] in _NO_DECODER:
-            continue
-        if found["kind"] == "Audio":
-            if "has_sound" not in fields:
-                fields.update(_sound_fields(found))
-        elif "has_picture" not in fields and not any(word in line for word in _NOT_MOVING):
-            ends = (j for j in range(i + 1, len(lines)) if _STREAM.fullmatch(lines[j]))
-            fields.update(_picture_fields(found, lines[i + 1 : next(ends, len(lines))]))
-    return fields
+def with_track(info: MediaInfo, track: SoundTrack) -> MediaInfo:
+    """Choose one of a file's tracks of sound."""
+    return dataclasses.replace(
+        info,
+        has_sound=True,
+        sound_codec=track.codec,
+        sound_rate_hz=track.rate_hz,
+        sound_channels=track.channels,
+        sound_stream=track.stream,
+    )
 
 
-def _sound_fields(found: re.Match[str]) -> dict[str, Any]:
-    rate = re.search(r", (\d+) Hz(?:, ([^,]+))?", found["rest"])
-    layout = (rate[2] or "") if rate else ""
-    channels = _LAYOUT_CHANNELS.get(layout)
-    if count := re.match(r"(\d+) channels", layout):
-        channels = int(count[1])
-    elif re.match(r"\d+\.\d", layout):
-        # 5.1(side) is five and one.
-        channels = sum(int(digits) for digits in layout.split("(")[0].split("."))
-    return {
-        "has_sound": True,
-        "sound_codec": found["codec"],
-        "sound_rate_hz": int(rate[1]) if rate else None,
-        "sound_channels": channels,
-        "sound_stream": int(found["index"]),
-    }
+def _is_plain_wav(contents: Contents) -> bool:
+    return contents.container == "wav" and all(
+        track.codec.startswith("pcm_") for track in contents.sound
+    )
 
 
-def _picture_fields(found: re.Match[str], below: list[str]) -> dict[str, Any]:
-    size = re.search(r", (\d+)x(\d+)(?=[ ,\[]|$)", found["rest"])
-    width = height = None
-    if size:
-        width, height = int(size[1]), int(size[2])
-        # The container's pixel shape is printed after the codec's, and holds.
-        shapes = re.findall(r"SAR (\d+):(\d+)", found["rest"])
-        across, down = (int(n) for n in shapes[-1]) if shapes else (1, 1)
-        turned = re.search(_TURNED, "\n".join(below))
-        if turned and round(abs(float(turned[1])) / 90) % 2 == 1:
-            width, height, across, down = height, width, down, across
-        shape = across / down if across and down else 1.0
-        shape = min(max(shape, PIXEL_SHAPES[0]), PIXEL_SHAPES[1])
-        width = max(1, math.floor(width * shape + 0.5))
-    rate = re.search(r", ([\d.]+)(k?) fps", found["rest"])
-    return {
-        "has_picture": True,
-        "picture_codec": found["codec"],
-        "width": width,
-        "height": height,
-        "fps": float(rate[1]) * (1000 if rate[2] else 1) if rate else None,
-        "picture_stream": int(found["index"]),
-    }
+def _printed(path: str | os.PathLike[str]) -> Contents:
+    """Let ffmpeg say what a file holds, or why it is refused."""
+    printed = Print(path)
+    _check_version(printed.banner)
+    contents = printed.contents()
+    if contents is None:
+        trouble = printed.trouble
+        rule = "a clip must be a sound or video file that ffmpeg can read"
+        if _NOT_LISTED in trouble:
+            raise MediaError(f"{ffmpeg.shown(path)}: {rule}; this is {_kind(path)}")
+        raise MediaError(f"{ffmpeg.shown(path)}: {rule}; ffmpeg: {trouble}")
+    return contents
 
 
-def _cut_wav_duration_s(path: str | os.PathLike[str], lines: list[str]) -> float | None:
-    """Return the length that a WAV file's header states where the file ends before it.
+def _check_version(banner: str) -> None:
+    """Check ffmpeg's first line, which names its version; a build without a number may pass."""
+    found = _VERSION.match(banner)
+    if found is not None and (int(found[1]), int(found[2])) < OLDEST:
+        raise MissingDependencyError(
+            f"ffmpeg must be version {OLDEST[0]}.{OLDEST[1]} or newer; {ffmpeg.find_ffmpeg()} is "
+            f"{found[1]}.{found[2]}"
+        )
 
-    ffmpeg then gives the length of what is there.
-    """
+
+def _kind(path: str | os.PathLike[str]) -> str:
+    """Say what a file is that ffmpeg knows as something else than a clip."""
     with open(path, "rb") as file:
-        stated = int.from_bytes(file.read(8)[4:], "little") + 8
-        missing = stated - os.fstat(file.fileno()).st_size
-    rate = next((found for line in lines if (found := _SOUND_BIT_RATE.match(line))), None)
-    if missing <= 0 or stated >= LARGEST_WAV_BYTES or rate is None:
-        return None
-    return stated * 8 / (int(rate[1]) * 1000)
-
-
-def _duration_s(lines: list[str]) -> float | None:
-    for line in lines:
-        if found := re.match(r"  Duration: (\d+):(\d\d):(\d\d\.\d+),", line):
-            return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3])
-    return None
+        start = file.read(_SNIFFED_BYTES)
+    if start.startswith(_PICTURE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
+        return "a picture"
+    if b"\0" in start:
+        return "a file of another kind"
+    return "a text, as captions, playlists and scripts are"

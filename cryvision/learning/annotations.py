@@ -29,7 +29,9 @@ __all__ = [
 CRY_LABELS = ("cry", "crying")
 """Labels that mean crying, in any case."""
 
-LABEL_SUFFIXES = (".textgrid", ".txt", ".csv", ".labels.txt", ".events.csv")
+LABEL_SUFFIXES = (
+    *(".textgrid", ".txt", ".csv", ".eaf", ".rttm", ".vtt", ".labels.txt", ".events.csv"),
+)
 """What may follow the name of a clip, with or without its own suffix, in the name of its labels."""
 
 _VIEW_SUFFIXES = (".bouts.txt", ".bouts.csv")
@@ -158,8 +160,9 @@ def find_annotated_clips(
     ----------
     source : path
         A folder, searched with all folders in it for sound and video files with a file of labels
-        beside them (``clip.wav`` with ``clip.TextGrid``, ``clip.txt``, ``clip.csv``,
-        ``clip.wav.csv``, ``clip.events.csv`` or ``clip.labels.txt``); or a manifest, a CSV file
+        beside them (``clip.wav`` with ``clip.TextGrid``, ``clip.txt``, ``clip.eaf``,
+        ``clip.rttm``, ``clip.vtt``, ``clip.csv``, ``clip.wav.csv``, ``clip.events.csv`` or
+        ``clip.labels.txt``); or a manifest, a CSV file
         with the columns ``path``, ``labels`` and perhaps ``subject``, paths relative to its folder.
     subject_pattern : str, optional
         Regular expression, searched in a clip's path relative to the source and written with

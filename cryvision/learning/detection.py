@@ -15,6 +15,7 @@ import numpy as np
 
 from cryvision import bundle as bundles
 from cryvision.bundle import Bundle
+from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.inputs.logmel import log_mel
 from cryvision.learning.decisions import calibrate, cross_fitted, decide
@@ -59,6 +60,7 @@ def train_detector(
     *,
     overwrite: bool = False,
     subject_pattern: str | None = None,
+    cry_labels: Sequence[str] = (),
     false_alarms_per_hour: float | None = None,
     n_folds: int = 5,
     seed: int = 0,
@@ -81,6 +83,8 @@ def train_detector(
         Regular expression on a clip's path below the source; its first group is the subject.
         Where subjects are known neither so nor from the manifest, each file counts as one, and
         the detector is never said to have skill.
+    cry_labels : sequence of str
+        Labels that mean crying, beside ``cry`` and ``crying``.
     false_alarms_per_hour : float, optional
         Choose the threshold for at most this many false alarms an hour of recording, before the
         veto takes some of them away; by default it is the one with the best F1 of events.
@@ -107,6 +111,7 @@ def train_detector(
         If nothing can be trained on, or the bundle cannot be written.
     """
     from cryvision.learning.annotations import find_annotated_clips
+    from cryvision.learning.cry_labels import count_as_crying
 
     say = log or (lambda line: None)
     report = on_problem or say
@@ -116,6 +121,9 @@ def train_detector(
     clips, problems = find_annotated_clips(source, subject_pattern)
     for problem in problems:
         report(problem)
+    clips, told, odd = count_as_crying(clips, cry_labels)
+    for line in (*told, *odd):
+        say(line)
     by_file = any(clip.subject_source == "file" for clip in clips)
     with tempfile.TemporaryDirectory(prefix="cryvision-") as place:
         corpus = _read_clips(clips, base, seed, Path(place), say, report)
@@ -186,24 +194,29 @@ def _read_clips(
     """Read the recordings, one in memory at a time; their frames go into files of a folder."""
     from cryvision.inputs.media import read_sound
     from cryvision.learning.annotations import cry_intervals
+    from cryvision.learning.cry_labels import inside
 
     recordings, cuttings = [], []
     every = _every(clips)
-    labels = [tuple(cry_intervals(clip.intervals)) for clip in clips]
     tagger = None
     if base.tagger is not None:
-        n_negatives = sum(not cry for cry in labels)
+        n_negatives = sum(not cry_intervals(clip.intervals) for clip in clips)
         tagger = Tagger(base, MIN_LEVEL_DBFS, embedding=n_negatives >= LEAST_NEGATIVES)
-    for number, (clip, cry) in enumerate(zip(clips, labels, strict=True)):
+    for number, clip in enumerate(clips):
         say(f"reading {number + 1} of {len(clips)}: {clip.path}")
         rng = np.random.default_rng([seed, number])
         try:
-            sound = LabelledSound(read_sound(clip.path), cry, clip.subject, "own", str(clip.path))
+            samples = read_sound(clip.path)
+            known, remarks = inside(clip, len(samples) / SAMPLE_RATE_HZ)
+            cry = tuple(cry_intervals(known.intervals))
+            sound = LabelledSound(samples, cry, clip.subject, "own", str(clip.path))
             altered = altered_copies(sound, rng)
         except MediaError as error:
             # Anything else would befall the other recordings as well.
             report(str(error))
             continue
+        for remark in remarks:
+            say(remark)
         frames = log_mel(sound.samples, EDGES)
         kept = folder / f"{number}.npy"
         np.save(kept, frames.log_power.astype(np.float16))

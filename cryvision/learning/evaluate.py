@@ -19,9 +19,12 @@ from cryvision.errors import CryvisionError, MediaError
 from cryvision.inputs.media import open_clip
 from cryvision.learning.agreement import ComparedClip, agreement, compare
 from cryvision.learning.answers import Answers, measured
+from cryvision.learning.clip_detection import DetectedClip, detection_record
 from cryvision.learning.crossvalidation import Measured, figures, skill_entry
+from cryvision.learning.cry_labels import inside
+from cryvision.learning.datasets import LabelledClip
 from cryvision.learning.frame_scores import FrameScores
-from cryvision.learning.material import Material, Stretch, find_material, warnings_on
+from cryvision.learning.material import CRY, Material, Stretch, find_material, warnings_on
 from cryvision.learning.report import (
     check_folder,
     draw,
@@ -47,6 +50,7 @@ def evaluate(
     *,
     out: str | os.PathLike[str] | None = None,
     subject_pattern: str | None = None,
+    cry_labels: Sequence[str] = (),
     runtime: str = "onnx",
     log: Log | None = None,
 ) -> dict[str, Any]:
@@ -59,12 +63,14 @@ def evaluate(
     source : path
         Clips with classes (donateacry-corpus, a folder per class, a manifest; see
         `cryvision.learning.datasets.find_labelled_clips`), clips with annotations of when they cry
-        (see `cryvision.learning.annotations.find_annotated_clips`), or a folder with both. Only
-        annotations say something of a bundle that is a detector alone.
+        (see `cryvision.learning.annotations.find_annotated_clips`), or a folder with both. Of a
+        detector, annotations say something, and clips in classes that are crying and no crying.
     out : path, optional
         A folder to write ``report.json``, ``report.md`` and figures to, all or none.
     subject_pattern : str, optional
         Regular expression on a clip's path below the source; its first group is the subject.
+    cry_labels : sequence of str
+        Labels that mean crying, beside ``cry`` and ``crying``.
     runtime : {"onnx", "keras"}
     log : callable, optional
         Called with one line of progress, or on a clip that failed.
@@ -80,7 +86,8 @@ def evaluate(
         ``frames`` tells by frame how often the newest and the smoothed label are right, and how
         often they change in a minute; ``modalities``, for a bundle on sound and face, what is
         left with either alone: a clip's probabilities are there the mean over its windows.
-        ``agreement`` is from `cryvision.learning.agreement.agreement`. Beside them are
+        ``agreement`` is from `cryvision.learning.agreement.agreement`, ``detection`` from
+        `cryvision.learning.clip_detection.detection_record`. Beside them are
         ``per_subject``, ``warnings``, ``failed`` (clips that could not be read) and ``problems``
         (what was left out).
 
@@ -97,11 +104,13 @@ def evaluate(
     if out is not None:
         check_folder(out)
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    material = find_material(source, loaded, subject_pattern)
+    material = find_material(source, loaded, subject_pattern, cry_labels)
+    for line in (*material.told, *material.cautions):
+        say(line)
     heard = _hear(material, loaded, runtime, say)
     prior = _prior(loaded, material)
     units = measured(heard.answers, prior)
-    if not units and not heard.compared:
+    if not units and not heard.compared and not heard.detected:
         reasons = [*heard.failed, *heard.problems, "no clip was answered"]
         raise CryvisionError(f"{source}: nothing could be judged: {reasons[0]}")
     record: dict[str, Any] = {
@@ -122,6 +131,8 @@ def evaluate(
         record["modalities"] = _ablations(heard, prior)
         record["given_labels"] = dict(heard.given_labels.most_common())
         record["per_subject"] = subject_records(units, loaded.labels)
+    if heard.detected:
+        record["detection"] = detection_record(heard.detected)
     if heard.compared:
         record["agreement"] = agreement(heard.compared)
     record = plain(record)
@@ -146,6 +157,7 @@ class Heard:
     given_labels : Counter of str
         Labels of the clips by the bundle's own policy.
     compared : list of ComparedClip
+    detected : list of DetectedClip
     failed, problems : list of str
         A line for each clip that could not be read, or could not be judged.
     """
@@ -158,6 +170,7 @@ class Heard:
     modalities: set[str] = field(default_factory=set)
     given_labels: Counter[str] = field(default_factory=Counter)
     compared: list[ComparedClip] = field(default_factory=list)
+    detected: list[DetectedClip] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -187,7 +200,11 @@ def _hear(material: Material, bundle: Bundle, runtime: str, say: Log) -> Heard:
             if result.detector.cry is None:
                 heard.problems.append(f"{stretch.path}: no sound to find crying in")
             else:
-                heard.compared.append(compare(material.annotated[stretch], result))
+                annotated, remarks = inside(material.annotated[stretch], result.duration_s)
+                heard.problems += remarks
+                heard.compared.append(compare(annotated, result))
+        if stretch in material.detected:
+            heard.detected.append(_detected(material.detected[stretch], result))
     return heard
 
 
@@ -212,6 +229,12 @@ def _classified(
         whole = stretch.start_s is None and stretch.end_s is None
         result = stream.finish(*((clip.info, tuple(clip.warnings)) if whole else ()))
     return result, {} if stream.reasons is None else stream.reasons.ablated()
+
+
+def _detected(clip: LabelledClip, result: Classification) -> DetectedClip:
+    score = result.detector.probability
+    known = math.nan if score is None else score
+    return DetectedClip(clip.label == CRY, result.detector.cry, known, clip.subject)
 
 
 def _add_answers(
@@ -310,6 +333,8 @@ def _prior(bundle: Bundle, material: Material) -> np.ndarray:
 def _drawn(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """What is drawn, by title."""
     drawn = {f"by {unit}": found for unit, found in record.get("units", {}).items()}
+    if "detection" in record:
+        drawn["crying, by clip"] = record["detection"]
     if "agreement" in record:
         drawn["crying, by window"] = record["agreement"]["windows"]
     return drawn

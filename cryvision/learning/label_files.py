@@ -1,4 +1,4 @@
-"""Reads files of labels: Praat TextGrids, Audacity label tracks and CSV."""
+"""Reads files of labels: Praat TextGrids, Audacity label tracks, ELAN, WebVTT, RTTM and CSV."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import io
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryvision.errors import AnnotationError, MissingDependencyError
+from cryvision.learning import editor_files
+from cryvision.learning.editor_files import BOUT_TIER, DamagedError, Entry
 
 TIME_COLUMNS = (("start_s", "end_s"), ("onset_s", "offset_s"))
 """Columns of a CSV that hold the times: the first pair that is there."""
-
-BOUT_TIER = "bouts"
-"""A tier of a TextGrid that is passed over: what `cryvision.outputs` writes beside the events."""
 
 UNLABELLED = "cry"
 """What the rows of a CSV without a column ``label`` mean."""
@@ -49,9 +48,12 @@ def read_intervals(path: str | os.PathLike[str]) -> list[Interval]:
     path : path
         By suffix: ``.TextGrid``, long or short form, all interval tiers but ``bouts``, without the
         blank intervals that Praat puts between the labelled ones; ``.txt``, an Audacity label
-        track; ``.csv``, with a header that names ``start_s`` and ``end_s`` (or ``onset_s`` and
-        ``offset_s``) and perhaps ``label``; without that column every row is crying. The text
-        is UTF-8, UTF-16 with a byte order mark, or else Latin-1.
+        track; ``.eaf``, an ELAN file, all tiers with times of their own but ``bouts``; ``.vtt``,
+        the cues of WebVTT; ``.rttm``, the ``SPEAKER`` lines of one recording; ``.csv``, with a
+        header that names ``start_s`` and ``end_s`` (or ``onset_s`` and ``offset_s``) and perhaps
+        ``label``; without that column every row is crying. The text is UTF-8, UTF-16 with a byte
+        order mark, or else Latin-1. Times may have a decimal comma, and the cells of a CSV
+        semicolons or tabs between them.
 
     Returns
     -------
@@ -71,11 +73,15 @@ def read_intervals(path: str | os.PathLike[str]) -> list[Interval]:
         ".textgrid": _read_textgrid,
         ".txt": _read_audacity,
         ".csv": _read_csv,
+        ".eaf": _read_with(editor_files.read_eaf),
+        ".rttm": _read_with(editor_files.read_rttm),
+        ".vtt": _read_with(editor_files.read_vtt),
     }
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise AnnotationError(
-            f"{path}: labels must be a .TextGrid, .txt or .csv file; got {path.suffix!r}"
+            f"{path}: labels must be a .TextGrid, .txt, .eaf, .rttm, .vtt or .csv file; got "
+            f"{path.suffix!r}"
         )
     return sorted(reader(path, _read_text(path)))
 
@@ -103,7 +109,11 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
 
 
 def _parse_rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    reader = csv.reader(io.StringIO(text), strict=True)
+    if text[:4].lower() == "sep=" and text[5:6] == "\n":
+        text = "\n" + text[6:]  # what spreadsheets write above the header
+    header_line = text.lstrip("\n").partition("\n")[0]
+    between = next((mark for mark in ",;\t" if mark in header_line), ",")
+    reader = csv.reader(io.StringIO(text), strict=True, delimiter=between)
     header: list[str] = []
     rows = []
     try:
@@ -121,6 +131,18 @@ def _parse_rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[
     except csv.Error as error:
         raise refused(path, reader.line_num, f"not a CSV file: {error}") from error
     return header, rows
+
+
+def _read_with(read: Callable[[str], Iterator[Entry]]) -> Callable[[Path, str], list[Interval]]:
+    """Make a reader of files from one of texts."""
+
+    def reader(path: Path, text: str) -> list[Interval]:
+        try:
+            return [_interval(path, *entry) for entry in read(text)]
+        except DamagedError as error:
+            raise refused(path, error.line, error.rule) from error
+
+    return reader
 
 
 def _read_csv(path: Path, text: str) -> list[Interval]:
@@ -248,7 +270,7 @@ def _interval(path: Path, line: int, start: str, end: str, label: str) -> Interv
 
 
 def read_seconds(text: str) -> float:
-    """Read a time.
+    """Read a time, with a decimal point or comma.
 
     Raises
     ------
@@ -256,7 +278,9 @@ def read_seconds(text: str) -> float:
         If it is not a number, not finite or negative; the message is the rule.
     """
     try:
-        seconds = float(text.replace("_", "x"))  # float() alone takes 1_0 for 10
+        # float() alone takes 1_0 for 10. Two commas are none of them decimal.
+        comma = text.count(",") == 1 and "." not in text
+        seconds = float(text.replace("_", "x").replace(",", "." if comma else ","))
     except ValueError:
         raise ValueError(f"a time must be a number of seconds; got {text!r:.40}") from None
     if not math.isfinite(seconds) or seconds < 0:

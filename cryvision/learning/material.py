@@ -17,8 +17,11 @@ from cryvision.learning.annotations import (
     cry_intervals,
     find_annotated_clips,
 )
-from cryvision.learning.datasets import LabelledClip, find_labelled_clips
+from cryvision.learning.cry_labels import count_as_crying, meant, told
+from cryvision.learning.datasets import REASONS, Dataset, LabelledClip, find_labelled_clips
 from cryvision.learning.label_files import read_rows
+
+CRY, NO_CRY = "cry", "no cry"
 
 DONATEACRY = "donateacry"
 """In the name of a bundle's source, it may be any corpus whose clips have donateacry's names."""
@@ -49,16 +52,26 @@ class Material:
         Clips with annotations of when they cry.
     problems : tuple of str
         One line for what was left out, or is worth knowing of the rest.
+    detected : mapping of Stretch to LabelledClip
+        Clips of which it is known whether there is crying in them: their label is ``cry`` or
+        ``no cry``.
+    told : tuple of str
+        Lines on which labels count as crying and which do not.
+    cautions : tuple of str
+        What is odd about that.
     """
 
     labelled: Mapping[Stretch, LabelledClip]
     annotated: Mapping[Stretch, AnnotatedClip]
     problems: tuple[str, ...]
+    detected: Mapping[Stretch, LabelledClip]
+    told: tuple[str, ...]
+    cautions: tuple[str, ...]
 
     @property
     def stretches(self) -> list[Stretch]:
         """What has to be classified, each once: labelled clips, then those annotated alone."""
-        return list({**self.labelled, **self.annotated})
+        return list({**self.labelled, **self.detected, **self.annotated})
 
     @property
     def subjects(self) -> set[str]:
@@ -72,11 +85,14 @@ class Material:
         return "file" if "file" in sources else " and ".join(sorted(sources))
 
     def _clips(self) -> list[LabelledClip | AnnotatedClip]:
-        return [*self.labelled.values(), *self.annotated.values()]
+        return [*self.labelled.values(), *self.detected.values(), *self.annotated.values()]
 
 
 def find_material(
-    source: str | os.PathLike[str], bundle: Bundle, subject_pattern: str | None = None
+    source: str | os.PathLike[str],
+    bundle: Bundle,
+    subject_pattern: str | None = None,
+    cry_labels: Sequence[str] = (),
 ) -> Material:
     """Find what there is in a source to judge a bundle on.
 
@@ -85,9 +101,12 @@ def find_material(
     source : path
         A folder; or a manifest, whose column ``labels`` or ``label`` says what it lists.
     bundle : Bundle
-        Classes are there for one with branches, annotations for one with a detector.
+        Classes are there for one with branches, annotations for one with a detector, and for that
+        also clips whose classes are crying and no crying.
     subject_pattern : str, optional
         As for `find_labelled_clips` and `find_annotated_clips`.
+    cry_labels : sequence of str
+        Labels that mean crying, beside those that say so.
 
     Raises
     ------
@@ -99,25 +118,43 @@ def find_material(
     problems: list[str] = []
     if may_annotate and bundle.detector is not None:
         annotated, problems = find_annotated_clips(source, subject_pattern)
-    labelled: list[LabelledClip] = []
+    annotated, lines, cautions = count_as_crying(annotated, cry_labels)
+    has_branches = any(part.kind == "branch" for part in bundle.parts)
+    data: Dataset | None = None
     left_out: list[str] = []
-    if may_label and any(part.kind == "branch" for part in bundle.parts):
-        labelled, left_out = _labelled_clips(source, bundle.labels, subject_pattern, annotated)
-    if not labelled and not annotated:
-        wanted = "a class" if bundle.detector is None else "annotations of when they cry"
+    if may_label:
+        data, left_out = _classes_of(source, subject_pattern, bool(annotated) or not has_branches)
+    detected: list[LabelledClip] = []
+    labelled: list[LabelledClip] = []
+    if data is not None and bundle.detector is not None:
+        detected, about = _cry_or_not(data, bundle.labels if has_branches else (), cry_labels)
+        lines += about
+    if data is not None and detected:
+        left_out = list(data.problems)
+    elif data is not None and has_branches:
+        labelled, left_out = _of_classes(data, bundle.labels, source, annotated)
+    elif not has_branches:
+        left_out = []
+    if not labelled and not detected and not annotated:
+        wanted = "a class"
+        if bundle.detector is not None:
+            wanted = "classes such as cry and 'no cry', or annotations of when they cry"
         first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
         raise AnnotationError(
             f"{source}: bundle {bundle.name!r} is judged on clips with {wanted}; there are none"
             f"{first}"
         )
-    if labelled:
+    if labelled or detected:
         # That a clip with a class has no annotations is no problem.
         problems = [problem for problem in problems if not problem.endswith(_NOT_ANNOTATED)]
-    known = {clip.path: clip for clip in labelled}
+    known = {clip.path: clip for clip in (*labelled, *detected)}
     return Material(
         {Stretch(clip.path, clip.start_s, clip.end_s): clip for clip in labelled},
         {Stretch(clip.path): _with_subject(clip, known.get(clip.path)) for clip in annotated},
         (*left_out, *problems),
+        {Stretch(clip.path, clip.start_s, clip.end_s): clip for clip in detected},
+        tuple(lines),
+        tuple(cautions),
     )
 
 
@@ -129,19 +166,25 @@ def _kinds(source: Path) -> tuple[bool, bool]:
     return "labels" in header, "labels" not in header
 
 
-def _labelled_clips(
-    source: str | os.PathLike[str],
+def _classes_of(
+    source: str | os.PathLike[str], subject_pattern: str | None, may_be_none: bool
+) -> tuple[Dataset | None, list[str]]:
+    """Clips with classes, or why there are none."""
+    try:
+        return find_labelled_clips(source, subject_pattern), []
+    except AnnotationError as error:
+        if not may_be_none:
+            raise
+        return None, [f"only when crying is was judged: {error}"]
+
+
+def _of_classes(
+    data: Dataset,
     classes: Sequence[str],
-    subject_pattern: str | None,
+    source: str | os.PathLike[str],
     annotated: Sequence[AnnotatedClip],
 ) -> tuple[list[LabelledClip], list[str]]:
     """Clips of the classes, and a line for what else there is; none only if there are others."""
-    try:
-        data = find_labelled_clips(source, subject_pattern)
-    except AnnotationError as error:
-        if not annotated:
-            raise
-        return [], [f"only when crying is was judged: {error}"]
     clips = [clip for clip in data.clips if clip.label in classes]
     others = Counter(clip.label for clip in data.clips if clip.label not in classes)
     names = ", ".join(f"{label} ({n} clips)" for label, n in others.most_common(_LABELS_SHOWN))
@@ -149,6 +192,29 @@ def _labelled_clips(
     if not clips and not annotated:
         raise AnnotationError(f"{source}: {rule}")
     return clips, [*data.problems, *([f"{source}: {rule}"] if others else [])]
+
+
+def _cry_or_not(
+    data: Dataset, classes: Sequence[str], cry_labels: Sequence[str]
+) -> tuple[list[LabelledClip], list[str]]:
+    """Clips whose classes say whether there is crying in them, and lines on which class says what.
+
+    Beside a class that says crying, or none, all others count as none, unless one is a reason.
+    """
+    counts = Counter(clip.label for clip in data.clips)
+    wanted = {label.strip().casefold() for label in cry_labels}
+    crying = {
+        label for label in counts if label.strip().casefold() in wanted or meant(label) is True
+    }
+    says = crying or any(meant(label) is False for label in counts)
+    if not says or set(counts) & ({*classes, *REASONS.values()} - crying):
+        return [], []
+    lines = told(
+        {label: n for label, n in counts.items() if label in crying},
+        {label: n for label, n in counts.items() if label not in crying},
+        "classes of clips",
+    )
+    return [replace(c, label=CRY if c.label in crying else NO_CRY) for c in data.clips], lines
 
 
 def _with_subject(clip: AnnotatedClip, labelled: LabelledClip | None) -> AnnotatedClip:
@@ -160,7 +226,7 @@ def _with_subject(clip: AnnotatedClip, labelled: LabelledClip | None) -> Annotat
 
 def warnings_on(material: Material, bundle: Bundle, source: str | os.PathLike[str]) -> list[str]:
     """Say what the figures of a bundle on this material must not be taken for."""
-    found = []
+    found = list(material.cautions)
     shared = _shared_source(material, bundle, Path(source))
     if shared:
         found.append(

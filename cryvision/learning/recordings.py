@@ -17,7 +17,7 @@ from cryvision.learning.pieces import NOT_LABELLED, PIECE_FRAMES, STEP_FRAMES, P
 from cryvision.learning.windows import LabelledSound
 from cryvision.models.frame_network import EDGES
 
-MIN_LEVEL_DBFS = -60.0
+MIN_LEVEL_DBFS = -75.0
 """Quieter steps are not scored: the energy gate, the same in training and in use."""
 
 WEAK_RANGE_DB = 15.0

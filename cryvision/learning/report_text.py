@@ -13,6 +13,13 @@ _FIGURES = {
     "ece": "calibration error",
     "auc": "AUC",
 }
+_DETECTION = {
+    "sensitivity": "crying is heard where there is some",
+    "specificity": "none is heard where there is none",
+    "balanced_accuracy": "balanced accuracy",
+    "accuracy": "accuracy",
+    "auc": "AUC of the mean score",
+}
 _AGREEMENT = {
     "event_f1": "events: F1",
     "event_precision": "events: precision",
@@ -123,6 +130,8 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
             f"Labels that the bundle gives by its own policy, by clip: {', '.join(given)}.",
         ]
         lines += _subject_lines(record["per_subject"])
+    if "detection" in record:
+        lines += _detection_lines(record["detection"])
     if "agreement" in record:
         lines += _agreement_lines(record["agreement"])
     lines += _list_lines("Clips that failed", record["failed"])
@@ -196,6 +205,26 @@ def _modality_lines(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
     header = ["decided from", "by", "n", *(_FIGURES[name] for name in names)]
     return ["", "## By modality", "", *_table(header, rows)]
+
+
+def _detection_lines(record: Mapping[str, Any]) -> list[str]:
+    """Say how often crying is heard in clips with some, and in clips without."""
+    baselines = {"balanced_accuracy": (0.5, "chance"), "auc": (0.5, "chance")}
+    confusion = record["confusion"]
+    cells = zip(confusion["labels"], confusion["counts"], strict=True)
+    unheard = record["n_unheard"]
+    return [
+        "",
+        f"## Crying or not, by clip: {record['n']:,} of {record['n_subjects']:,} subjects",
+        "",
+        *_figure_table(record["figures"], _DETECTION, baselines),
+        "",
+        *_table(
+            ["label \\ answer", *confusion["answers"]],
+            [[label, *counts] for label, counts in cells],
+        ),
+        *(["", f"In {unheard} more clips nothing was heard."] if unheard else []),
+    ]
 
 
 def _agreement_lines(record: Mapping[str, Any]) -> list[str]:

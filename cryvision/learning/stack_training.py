@@ -15,7 +15,7 @@ import numpy as np
 from cryvision import bundle as bundles
 from cryvision.branch_inputs import FACE
 from cryvision.bundle import Bundle
-from cryvision.config import FaceConfig, to_json
+from cryvision.config import FaceConfig, to_json, unusable_label
 from cryvision.errors import ConfigError
 from cryvision.labelling import NOT_APART
 from cryvision.learning.augmentation import AlteredCopies
@@ -203,6 +203,9 @@ def class_names(data: Dataset) -> tuple[str, ...]:
     labels = tuple(sorted({clip.label for clip in data.clips}))
     if len(labels) < 2:
         raise ConfigError(f"training needs clips of two classes or more; got {', '.join(labels)}")
+    taken = unusable_label(labels)
+    if taken is not None:
+        raise ConfigError(f"a class must not have the name of a column; got {taken!r:.80}")
     return labels
 
 

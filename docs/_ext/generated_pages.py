@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import detector_tables
 from command_reference import command_reference
 from docutils import nodes
 from measurements import NoResultsError, describe_result, find_results
@@ -42,6 +43,21 @@ class Measured(SphinxDirective):
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
+class Detector(SphinxDirective):
+    """``detector TABLE``: one table on the detector, from the committed results."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        try:
+            results = detector_tables.read_results(ROOT)
+        except NoResultsError as error:
+            raise self.error(str(error)) from error
+        for name in results:
+            self.env.note_dependency(str(ROOT / detector_tables.RESULTS / f"{name}.json"))
+        return self.parse_text_to_nodes(detector_tables.TABLES[self.arguments[0]](results))
+
+
 class Reproduced(SphinxDirective):
     """``reproduced TABLE``: one table on the published systems, from the committed results."""
 
@@ -59,6 +75,7 @@ class Reproduced(SphinxDirective):
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("command-reference", CommandReference)
+    app.add_directive("detector", Detector)
     app.add_directive("measured", Measured)
     app.add_directive("reproduced", Reproduced)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

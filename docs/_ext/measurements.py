@@ -46,7 +46,8 @@ def find_results(root: Path, patterns: Sequence[str] = ("*",)) -> list[Result]:
     root : Path
         The checkout.
     patterns : sequence of str
-        Names of results without ``.json``, with ``*`` for anything.
+        Names of results without ``.json``, with ``*`` for anything; one that starts with ``!``
+        leaves out what it fits.
 
     Returns
     -------
@@ -59,6 +60,8 @@ def find_results(root: Path, patterns: Sequence[str] = ("*",)) -> list[Result]:
         If none fits.
     """
     paths = [path for folder in FOLDERS for path in sorted((root / folder).glob("*.json"))]
+    unwanted = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    paths = [path for path in paths if not any(fnmatch(path.stem, name) for name in unwanted)]
     wanted = [path for pattern in patterns for path in paths if fnmatch(path.stem, pattern)]
     if not wanted:
         raise NoResultsError(

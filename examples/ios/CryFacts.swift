@@ -11,8 +11,24 @@ struct CryFacts: Decodable {
     }
 
     struct Detector: Decodable {
-        let window_samples, context_samples, hop_samples: Int
+        let frame_samples, span_frames, call_samples, reach_samples: Int
+        let n_steps, step_samples, lookahead_samples, delay_samples: Int
         let gate: Gate
+    }
+
+    struct Tagger: Decodable {
+        let tags: [String]
+        let heard: Double
+    }
+
+    struct Veto: Decodable {
+        struct Level: Decodable {
+            let at, near, live: Double
+        }
+
+        let levels: [String: Level]
+        let after_seconds, near_seconds, live_seconds: Double
+        let temperature, bias, named_from, certain: Double
     }
 
     struct Reason: Decodable {
@@ -37,6 +53,8 @@ struct CryFacts: Decodable {
     let inputs: [String: Input]
     let labels: [String]
     let detector: Detector
+    let tagger: Tagger?
+    let veto: Veto?
     let reason: Reason?
     let smoothing: Smoothing
     let label_policy: LabelPolicy

@@ -21,10 +21,10 @@ final class CryListener {
         )
         // Xcode compiles the package into the app.
         let model = try CryModel(
-            compiledAt: bundle.url(forResource: "Cry", withExtension: "mlmodelc")!, facts: facts
+            compiledAt: bundle.url(forResource: "Cry", withExtension: "mlmodelc")!
         )
         self.facts = facts
-        stream = CryStream(facts: facts, predict: model.predict)
+        stream = CryStream(facts: facts) { try model.predict($0, silentFrames: $1) }
         stream.onEvent = { event in
             print("cry from \(event.onsetSeconds) to \(event.offsetSeconds) s")
         }
@@ -62,7 +62,9 @@ final class CryListener {
     func stop() {
         engine.inputNode.removeTap(onBus: 0)
         engine.stop()
-        queue.async { self.stream.finish() }
+        queue.async {
+            do { try self.stream.finish() } catch { print(error) }
+        }
     }
 
     private static func convert(

@@ -5,43 +5,60 @@
 import CoreML
 
 struct CryScores {
-    let cry: Double
-    let levelDbfs: Double
-    /// Empty where the package has a detector alone.
+    /// Of the newest steps, oldest first.
+    let edges, levelsDbfs: [Double]
+    /// Empty where the package has no tagger.
+    let tags: [Double]
+    let tagsLevelDbfs: Double
+    /// Empty where the package has no reasons.
     let reasons: [String: Double]
 }
 
 final class CryModel {
     private let model: MLModel
-    private let hasReasons: Bool
 
-    init(compiledAt url: URL, facts: CryFacts) throws {
+    init(compiledAt url: URL) throws {
         let configuration = MLModelConfiguration()
-        // The part before the network is computed in float32, which the neural engine does not do.
+        // The part before the networks is computed in float32, which the neural engine does not do.
         configuration.computeUnits = .cpuAndGPU
         model = try MLModel(contentsOf: url, configuration: configuration)
-        hasReasons = facts.reason != nil
     }
 
-    func predict(_ waveform: [Float]) throws -> CryScores {
-        let shape = [1, NSNumber(value: waveform.count)]
-        let input = try MLMultiArray(shape: shape, dataType: .float32)
-        waveform.withUnsafeBytes { bytes in
-            input.dataPointer.copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
-        }
-        let features = try MLDictionaryFeatureProvider(dictionary: ["waveform": input])
+    /// - Parameter silentFrames: how many frames of the span lie before the start of the stream,
+    ///   and behind its end.
+    func predict(_ waveform: [Float], silentFrames: (Int, Int)) throws -> CryScores {
+        let silent = [Float(silentFrames.0), Float(silentFrames.1)]
+        let features = try MLDictionaryFeatureProvider(dictionary: [
+            "waveform": Self.array(waveform), "silent_frames": Self.array(silent),
+        ])
         let outputs = try model.prediction(from: features)
+        let tagsLevel = Self.values(outputs, "tags_level_dbfs").first
 
         var reasons: [String: Double] = [:]
-        if hasReasons, let found = outputs.featureValue(for: "probabilities")?.dictionaryValue {
-            for (label, probability) in found {
-                if let label = label as? String { reasons[label] = probability.doubleValue }
-            }
+        for (label, probability) in outputs.featureValue(for: "probabilities")?.dictionaryValue ?? [:] {
+            if let label = label as? String { reasons[label] = probability.doubleValue }
         }
         return CryScores(
-            cry: outputs.featureValue(for: "cry")!.multiArrayValue![0].doubleValue,
-            levelDbfs: outputs.featureValue(for: "level_dbfs")!.multiArrayValue![0].doubleValue,
+            edges: Self.values(outputs, "cry_edges"),
+            levelsDbfs: Self.values(outputs, "level_dbfs"),
+            tags: Self.values(outputs, "tags"),
+            tagsLevelDbfs: tagsLevel ?? -.infinity,
             reasons: reasons
         )
+    }
+
+    private static func array(_ values: [Float]) throws -> MLMultiArray {
+        let array = try MLMultiArray(
+            shape: [1, NSNumber(value: values.count)], dataType: .float32
+        )
+        values.withUnsafeBytes { bytes in
+            array.dataPointer.copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+        }
+        return array
+    }
+
+    private static func values(_ outputs: MLFeatureProvider, _ name: String) -> [Double] {
+        guard let array = outputs.featureValue(for: name)?.multiArrayValue else { return [] }
+        return (0..<array.count).map { array[$0].doubleValue }
     }
 }

@@ -1,120 +1,139 @@
-// Buffers, hysteresis and smoothing: what examples/cry_stream.py does, in Swift.
+// When to run the file, and the smoothing of reasons: what CryStream and Reasons in
+// examples/cry_stream.py do, in Swift.
 //
 // Not compiled and not run by this project, which has no Mac: read it as a guide.
 
 import Foundation
 
-struct CryEvent {
-    let onsetSeconds, offsetSeconds, confidence: Double
-}
-
 final class CryStream {
+    /// Events that stand.
     var onEvent: (CryEvent) -> Void = { _ in }
     /// Smoothed probabilities, once a window of the reasons lies in crying.
     var onReasons: ([String: Double]) -> Void = { _ in }
 
+    typealias Predict = (_ waveform: [Float], _ silentFrames: (Int, Int)) throws -> CryScores
+
     private let facts: CryFacts
-    private let predict: ([Float]) throws -> CryScores
+    private let predict: Predict
+    private let events: CryEvents
     private var span: [Float]
     private var sampleCount = 0
-    private var nextDetector: Int
+    private var callCount = 0
     private var nextReason: Int?
-    private var windowCount = 0
+    private var waiting: [(end: Int, reasons: [String: Double])] = []
     private var crying: [(end: Int, isCrying: Bool)] = []
     private var recent: [[String: Double]] = []
-    private var open: (onset: Double, silentSince: Double?, scores: [Double])?
 
-    init(facts: CryFacts, predict: @escaping ([Float]) throws -> CryScores) {
+    init(facts: CryFacts, veto: String = "normal", predict: @escaping Predict) {
         self.facts = facts
         self.predict = predict
+        events = CryEvents(facts: facts, veto: veto)
         // Silence stands before the start of the stream.
         span = [Float](repeating: 0, count: facts.spanSamples)
-        nextDetector = facts.detector.window_samples
         nextReason = facts.reason?.window_samples
+    }
+
+    private var nextCall: Int {
+        (callCount + 1) * facts.detector.call_samples + facts.detector.reach_samples
     }
 
     /// Takes 16 kHz mono samples, full scale 1, in pieces of any size.
     func push(_ samples: [Float]) throws {
         var rest = samples[...]
         while !rest.isEmpty {
-            let end = min(nextDetector, nextReason ?? nextDetector)
-            let piece = rest.prefix(end - sampleCount)
+            let due = min(nextCall, nextReason ?? nextCall)
+            let piece = rest.prefix(due - sampleCount)
             rest = rest.dropFirst(piece.count)
-            span.removeFirst(min(piece.count, span.count))
-            span.append(contentsOf: piece.suffix(facts.spanSamples).map { $0.isFinite ? $0 : 0 })
-            sampleCount += piece.count
-            if sampleCount == end { try window() }
-        }
-    }
-
-    /// Ends the stream.
-    func finish() {
-        guard let event = open else { return }
-        close(at: event.silentSince ?? seconds(sampleCount))
-    }
-
-    private func window() throws {
-        let scores = try predict(span)
-        if sampleCount == nextDetector {
-            nextDetector += facts.detector.hop_samples
-            let isLoud = scores.levelDbfs >= facts.detector.gate.min_level_dbfs
-            follow(isLoud ? scores.cry : 0)
-        }
-        if let reason = facts.reason, sampleCount == nextReason {
-            nextReason = sampleCount + reason.hop_samples
-            reasons(scores.reasons, reason)
-        }
-    }
-
-    private func follow(_ score: Double) {
-        let gate = facts.detector.gate
-        let end = seconds(sampleCount)
-        let time = end - gate.latency_seconds
-        crying.append((sampleCount, score >= gate.enter))
-        let isInside = open != nil && open!.silentSince == nil
-        if score >= (isInside ? gate.leave : gate.enter) {
-            if open == nil {
-                // Of what came before the first window nothing is known: it starts with that.
-                let onset = windowCount > 0 ? time : end - seconds(facts.detector.window_samples)
-                open = (max(0, onset), nil, [])
+            append(piece.map { $0.isFinite ? $0 : 0 })
+            if let reason = facts.reason, sampleCount == nextReason {
+                waiting.append((sampleCount, try predict(span, (0, 0)).reasons))
+                nextReason = sampleCount + reason.hop_samples
             }
-            open!.silentSince = nil
-            open!.scores.append(score)
-        } else if let event = open {
-            let since = event.silentSince ?? max(time, event.onset)
-            open!.silentSince = since
-            if time - since >= gate.min_gap_seconds { close(at: since) }
+            if sampleCount == nextCall { try call() }
         }
-        windowCount += 1
     }
 
-    private func close(at offset: Double) {
-        guard let event = open else { return }
-        open = nil
-        guard offset - event.onset >= facts.detector.gate.min_event_seconds else { return }
-        let confidence = event.scores.reduce(0, +) / Double(event.scores.count)
-        onEvent(CryEvent(onsetSeconds: event.onset, offsetSeconds: offset, confidence: confidence))
+    /// Ends the stream: silence behind it completes the last steps.
+    func finish() throws {
+        let detector = facts.detector
+        let end = sampleCount
+        let frames = (end + detector.frame_samples - 1) / detector.frame_samples
+        let last = (end + detector.step_samples - 1) / detector.step_samples * detector.step_samples
+        var isTagged = end <= callCount * detector.call_samples
+        while callCount * detector.call_samples - detector.delay_samples < last {
+            let endFrame = (callCount + 1) * detector.call_samples / detector.frame_samples
+            if !isTagged, frames < endFrame {
+                // One more window of the tagger ends with the sound.
+                appendSilence(until: frames * detector.frame_samples + detector.reach_samples)
+                let before = max(0, detector.span_frames - frames)
+                events.tag(try predict(span, (before, 0)), end: end)
+                isTagged = true
+            }
+            appendSilence(until: nextCall)
+            try call(behind: max(0, endFrame - frames), soundEnd: end, lastStep: last)
+            isTagged = isTagged || endFrame == frames
+        }
+        report(events.finish(at: end))
+        decide(known: nil)
     }
 
-    private func reasons(_ probabilities: [String: Double], _ reason: CryFacts.Reason) {
-        let start = sampleCount - reason.window_samples
-        crying.removeAll { $0.end <= start }
-        let share = Double(crying.filter { $0.isCrying }.count) / Double(max(1, crying.count))
-        guard !crying.isEmpty, share >= reason.min_cry_share else {
-            recent.removeAll()
-            return
-        }
-        let hop = seconds(reason.hop_samples)
-        recent.append(probabilities)
-        recent = recent.suffix(max(1, Int((facts.smoothing.seconds / hop).rounded())))
-        var mean: [String: Double] = [:]
-        for label in facts.labels {
-            mean[label] = recent.map { $0[label] ?? 0 }.reduce(0, +) / Double(recent.count)
-        }
-        onReasons(mean)
+    private func append(_ samples: [Float]) {
+        span.removeFirst(min(samples.count, span.count))
+        span.append(contentsOf: samples.suffix(facts.spanSamples))
+        sampleCount += samples.count
     }
 
-    private func seconds(_ samples: Int) -> Double {
-        Double(samples) / Double(facts.sample_rate_hz)
+    private func appendSilence(until end: Int) {
+        append([Float](repeating: 0, count: max(0, end - sampleCount)))
+    }
+
+    private func call(behind: Int = 0, soundEnd: Int = .max, lastStep: Int = .max) throws {
+        let detector = facts.detector
+        callCount += 1
+        let end = callCount * detector.call_samples
+        let before = max(0, detector.span_frames - end / detector.frame_samples)
+        let scores = try predict(span, (before, behind))
+        if behind == 0 { events.tag(scores, end: min(end, soundEnd)) }
+        var known = 0
+        for (i, score) in scores.edges.enumerated() {
+            let ago = (detector.n_steps - 1 - i) * detector.step_samples
+            let stepEnd = end - detector.delay_samples - ago
+            guard stepEnd > 0, stepEnd <= lastStep else { continue }
+            let level = scores.levelsDbfs[i]
+            let loud = level >= detector.gate.min_level_dbfs
+            known = min(stepEnd, soundEnd)
+            report(events.step(end: known, score: loud ? score : 0, level: level))
+            crying.append((known, events.fused >= detector.gate.enter))
+        }
+        decide(known: known)
+    }
+
+    private func report(_ found: [CryEvent]) {
+        for event in found where event.rejected == nil { onEvent(event) }
+    }
+
+    /// Decides on windows of the reasons, as far as the steps within them are known.
+    private func decide(known: Int?) {
+        guard let reason = facts.reason else { return }
+        let ahead = facts.detector.lookahead_samples
+        while let (end, prediction) = waiting.first {
+            if let known, end - ahead >= known + facts.detector.step_samples { return }
+            waiting.removeFirst()
+            crying.removeAll { $0.end <= end - reason.window_samples }
+            let inside = crying.filter { $0.end <= end - ahead }
+            let share = Double(inside.filter { $0.isCrying }.count) / Double(max(1, inside.count))
+            guard !inside.isEmpty, share >= reason.min_cry_share else {
+                recent.removeAll()
+                continue
+            }
+            let hop = Double(reason.hop_samples) / Double(facts.sample_rate_hz)
+            recent.append(prediction)
+            recent = recent.suffix(max(1, Int((facts.smoothing.seconds / hop).rounded())))
+            var mean: [String: Double] = [:]
+            for label in facts.labels {
+                mean[label] = recent.map { $0[label] ?? 0 }.reduce(0, +) / Double(recent.count)
+            }
+            onReasons(mean)
+        }
     }
 }

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
+from pathlib import Path
 
 import pytest
 
-from cryvision.batch.sources import common_folder, find_clips, identity, name_below
+from cryvision.batch.job import Job
+from cryvision.batch.scoring import ClipScorer
+from cryvision.batch.sources import (
+    ListedClip,
+    common_folder,
+    find_clips,
+    identity,
+    name_below,
+)
 from cryvision.errors import ConfigError, MediaError
 
 
@@ -59,7 +69,6 @@ def test_a_manifest_names_clips_relative_to_itself_also_those_that_are_gone(make
     [
         ("file,label\na.wav,x\n", "line 1: a manifest must have the column path; got file, label"),
         ("", "line 1: a manifest must have the column path"),
-        ("path,x\na.wav,1\n,2\n", "line 3: the path is empty"),
         ('path\n"a.wav', "line 2: not a CSV file"),
         (b"path\n\xff.wav\n", "must be UTF-8"),
     ],
@@ -69,6 +78,43 @@ def test_a_manifest_that_is_wrong_is_refused_with_its_line(make_clips, text, mat
     manifest.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError, match=match):
         found(manifest)
+
+
+def test_rows_that_cannot_be_read_are_problems_and_the_rest_goes_on(make_clips):
+    manifest = make_clips("m.csv", "a.wav", "b.wav", "c.wav") / "m.csv"
+    manifest.write_text('path,x\na.wav,1\n,2\n"b.wav"c,3\n\nb.wav\nc.wav,1,2,3\n' + "d" * 200_000)
+    problems: list[str] = []
+    listed = list(find_clips([str(manifest)], (), problems))
+    assert [Path(clip.path).name for clip in listed] == ["a.wav", "b.wav", "c.wav"]
+    assert "line 3: the path is empty" in problems[0]
+    assert "line 4: not a row of CSV" in problems[1]
+    assert "line 8: not a row of CSV" in problems[2]
+    assert len(problems) == 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("http://127.0.0.1:1/a.wav", "https://host/a.wav", "ftp://host/a.wav", "sftp://h/a.wav"),
+        *("reference://x", "dir://a.wav", "file:///etc/passwd", "local://a.wav", "memory://a.wav"),
+        *("github://o:r@m/a.wav", "simplecache::s3://b/a.wav", "zip://a.wav::s3://b/c.zip"),
+        *("S3://b/a.wav", "://a.wav", "hdfs://h/a.wav", "smb://h/s/a.wav", "s3://"),
+    ],
+)
+def test_a_row_of_another_scheme_is_an_error_row(tmp_path, tone_wav, monkeypatch, path):
+    """Nothing is contacted or opened for it, and the clip beside it is scored."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: pytest.fail("a host was looked up"))
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(f"path\n{path}\n{tone_wav}\n")
+    job = Job(None, "null", "0" * 64, "0", os.getcwd(), scorer="scorers:NullScorer")
+    listed = list(find_clips([str(manifest)], (), []))
+    assert [clip.path for clip in listed] == [path, str(tone_wav)]
+    assert listed[0].size_bytes == -1
+    scorer = ClipScorer.__new__(ClipScorer)
+    scorer._job = job
+    row = scorer(ListedClip("k", path, -1, "x"))
+    assert row["status"] == "MediaError"
+    assert path in row["error"]
 
 
 @pytest.mark.parametrize("name", ["gone.wav", "gone", "*.mp3"])

@@ -16,7 +16,9 @@ from bundles import BUNDLE_V1
 
 from cryvision import cli
 from cryvision.bundle import Bundle
+from cryvision.classifier import classify
 from cryvision.commands import evaluate as command
+from cryvision.outputs import files
 
 Command = Callable[..., Any]
 
@@ -144,3 +146,85 @@ def test_a_stop_is_exit_status_130_and_leaves_no_files(
     done = evaluate(BUNDLE_V1, annotated, "--out", tmp_path / "report")
     assert (done.code, done.out) == (130, "")
     assert not (tmp_path / "report").exists()
+
+
+def test_labels_are_told_before_any_clip_is_classified(
+    evaluate: Command, annotated: Path, bout_wav: Path
+) -> None:
+    shutil.copy(bout_wav, annotated / "ben" / "more.wav")
+    text = "1\t2\tBaby cry\n2.5\t2.8\tcry\n5\t6\tcry\n2.9\t4\tcry\n"
+    (annotated / "ben" / "more.txt").write_text(text)
+    done = evaluate(BUNDLE_V1, annotated, "--json")
+    said = [line.removeprefix("cryvision: ") for line in done.err.splitlines()]
+    assert said[:2] == [
+        "labels that count as crying: cry (5)",
+        "labels that count as no crying: Baby cry (1)",
+    ]
+    assert "--cry-label 'Baby cry' would count it" in said[2]
+    assert said[3] == "3 clips to classify"
+    (record,) = done.objects
+    assert any("'Baby cry' (1 times)" in warning for warning in record["warnings"])
+    # Behind the end, nobody can hear anything.
+    assert record["agreement"]["annotated_seconds"] == pytest.approx(2 + 0.3 + 0.1)
+    assert sum("labels must lie inside the clip" in line for line in record["problems"]) == 2
+    done = evaluate(BUNDLE_V1, annotated, "--json", "--cry-label", "baby cry")
+    assert done.objects[0]["agreement"]["annotated_seconds"] == pytest.approx(3 + 0.3 + 0.1)
+
+
+@pytest.fixture
+def sorted_clips(bout_wav: Path, tone_wav: Path, tmp_path: Path) -> Path:
+    """Clips in folders ``cry`` and ``no cry``; one of the latter has a bout all the same."""
+    folder = tmp_path / "sorted"
+    silence = np.random.default_rng(0).normal(0, 0.02, 3 * lab.RATE_HZ).astype(np.float32)
+    for subject in ("ada", "ben", "cleo"):
+        (folder / "cry").mkdir(parents=True, exist_ok=True)
+        shutil.copy(bout_wav, folder / "cry" / f"{subject}-1.wav")
+        lab.write_wav(folder / "no cry" / f"{subject}-2.wav", silence)
+    shutil.copy(bout_wav, folder / "no cry" / "cleo-3.wav")
+    return folder
+
+
+@pytest.mark.parametrize("renamed", ["no cry", "not_crying", "laugh"])
+def test_folders_of_crying_and_none_measure_the_detector(
+    evaluate: Command, sorted_clips: Path, renamed: str
+) -> None:
+    (sorted_clips / "no cry").rename(sorted_clips / renamed)
+    pattern = ("--subject-pattern", r"/(\w+)-")
+    done = evaluate(BUNDLE_V1, sorted_clips, *pattern, "--json")
+    assert done.code == 0
+    assert "cryvision: classes of clips that count as crying: cry (3)" in done.err
+    assert f"cryvision: classes of clips that count as no crying: {renamed} (4)" in done.err
+    (record,) = done.objects
+    found = record["detection"]
+    assert (found["n"], found["n_subjects"], found["n_unheard"]) == (7, 3, 0)
+    assert found["confusion"]["counts"] == [[3, 1], [0, 3]]
+    assert found["figures"]["sensitivity"]["value"] == 1
+    assert found["figures"]["specificity"]["value"] == 0.75
+    low, high = found["figures"]["specificity"]["interval"]
+    assert low < 0.75 < high
+    assert record["subjects"] == {"n": 3, "known_from": "pattern"}
+
+
+def test_the_shipped_bundle_is_measured_on_folders_too(
+    evaluate: Command, sorted_clips: Path, tmp_path: Path
+) -> None:
+    done = evaluate("default", sorted_clips, "--out", tmp_path / "report")
+    assert done.code == 0
+    assert "## Crying or not, by clip: " in done.out
+    assert "| crying is heard where there is some" in done.out
+    assert (tmp_path / "report" / "confusion.png").exists()
+
+
+def test_corrections_made_in_elan_are_measured(evaluate: Command, annotated: Path) -> None:
+    for labels in annotated.rglob("*.csv"):
+        labels.unlink()
+    for subject in ("ada", "ben"):
+        clip = annotated / subject / "bout.wav"
+        files.write(classify(clip, BUNDLE_V1), clip.parent, ["eaf"])
+    (record,) = evaluate(BUNDLE_V1, annotated, "--json").objects
+    assert record["agreement"]["figures"]["event_f1"]["value"] == 1
+    path = annotated / "ada" / "bout.eaf"
+    value = path.read_text().partition('TIME_VALUE="')[2].partition('"')[0]
+    path.write_text(path.read_text().replace(f'TIME_VALUE="{value}"', 'TIME_VALUE="100"'))
+    (record,) = evaluate(BUNDLE_V1, annotated, "--json").objects
+    assert record["agreement"]["figures"]["event_f1"]["value"] == pytest.approx(0.5)

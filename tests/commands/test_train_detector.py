@@ -12,6 +12,7 @@ from bundles import BUNDLE_V1
 from two_parts import two_part_bundle
 
 from cryvision.bundle import Bundle
+from cryvision.errors import CryvisionError
 from cryvision.learning import detection
 
 
@@ -157,3 +158,34 @@ def test_the_place_of_the_bundle_must_be_named(run: Any, tmp_path: Path) -> None
     done = run("train-detector", tmp_path)
     assert (done.code, done.out) == (2, "")
     assert "--out" in done.err
+
+
+def test_labels_are_told_before_training_and_more_may_mean_crying(
+    run: Any, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[float] = []
+
+    def enough(read: Any, n_folds: int, seed: int) -> None:
+        heard.append(sum(float((recording.labels == 1).sum()) for recording in read))
+        raise CryvisionError("enough was read")
+
+    monkeypatch.setattr(detection, "SYNTHETIC_PER_FAMILY", 1)
+    monkeypatch.setattr(detection, "subject_folds", enough)
+    monkeypatch.setattr(detection, "altered_copies", lambda sound, rng: [sound])
+    copy = Path(shutil.copytree(recordings, tmp_path / "lab"))
+    renamed = 0
+    for path in copy.rglob("*.txt"):
+        text = path.read_text().replace("Cry", "baby cry") + "90\t91\tbaby cry\n"
+        renamed += text.count("baby cry")
+        path.write_text(text)
+    options = (copy, "--out", tmp_path / "out", "--subject-pattern", lab.SUBJECT_PATTERN)
+    log = said(run("train-detector", *options).err)
+    assert log[0].startswith("labels that count as crying: ")
+    assert "baby cry" not in log[0]
+    assert f"baby cry ({renamed})" in log[1]
+    assert "--cry-label 'baby cry' would count it" in log[2]
+    assert any("left out: baby cry from 90.00 to 91.00 s" in line for line in log)
+    log = said(run("train-detector", *options, "--cry-label", "baby cry").err)
+    assert f"baby cry ({renamed})" in log[0]
+    without, counted = heard
+    assert counted > 1.2 * without

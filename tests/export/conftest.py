@@ -24,20 +24,35 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return toys.make_bundle(tmp_path_factory.mktemp("toy") / "bundle")
 
 
-@pytest.fixture(scope="session")
-def exported(toy: Bundle, tmp_path_factory: pytest.TempPathFactory) -> toys.Exported:
-    """Return ``exported(kind) -> ExportReport`` of the whole toy, in the precision by default."""
-    folder = tmp_path_factory.mktemp("exported")
+def _exports(bundle: Bundle, folder: Path) -> toys.Exported:
     reports: dict[str, ExportReport] = {}
 
     def give(kind: str) -> ExportReport:
         if kind not in reports:
             if kind == "coreml":
                 pytest.importorskip("coremltools", reason="coremltools has no wheel here")
-            reports[kind] = export(toy, folder / f"toy{SUFFIXES[kind]}")
+            reports[kind] = export(bundle, folder / f"toy{SUFFIXES[kind]}")
         return reports[kind]
 
     return give
+
+
+@pytest.fixture(scope="session")
+def exported(toy: Bundle, tmp_path_factory: pytest.TempPathFactory) -> toys.Exported:
+    """Return ``exported(kind) -> ExportReport`` of the whole toy, in the precision by default."""
+    return _exports(toy, tmp_path_factory.mktemp("exported"))
+
+
+@pytest.fixture(scope="session")
+def frame_exported(frame_toy: Bundle, tmp_path_factory: pytest.TempPathFactory) -> toys.Exported:
+    """As ``exported``, of the whole toy of edges, tagger and branch."""
+    return _exports(frame_toy, tmp_path_factory.mktemp("frame_exported"))
+
+
+@pytest.fixture(scope="session")
+def frame_toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Edges, a tagger and a branch, untrained; steps are cry and not, most tags are heard."""
+    return toys.make_frame_bundle(tmp_path_factory.mktemp("frame_toy") / "bundle")
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,21 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cryvision.config import SoundConfig
-from cryvision.export.frontend import band_dft, build_front_end
+from cryvision.config import LogMelConfig, SoundConfig
+from cryvision.export.frame_span import FrameSpan, package_frames
+from cryvision.export.frontend import (
+    band_dft,
+    build_front_end,
+    build_log_mel_front_end,
+    frame_levels,
+    scaled_frames,
+)
 from cryvision.export.windows import synthetic
 from cryvision.inputs import audio
 from cryvision.inputs.features import SoundFeatureStream
+from cryvision.inputs.logmel import SILENCE, log_mel, model_input, reach_samples
+from cryvision.models.frame_network import EDGES
+from cryvision.models.tagger import CONTEXT
 
 DECIBELS = 0.01
 """Float32 against float64. The largest is met in deep valleys of pure tones, 80 dB down."""
@@ -82,11 +92,80 @@ class TestLevels:
         np.testing.assert_allclose(found, expected, atol=LEVEL_DB)
 
 
+class TestLogMel:
+    """Frames of a file and of the package, from the same span."""
+
+    SPAN = FrameSpan(EDGES, CONTEXT)
+    NATURAL_LOG = 5e-3
+    """Float32 on both sides, log(power + 1e-7): an offset of 0.7 leaves so much of its rounding."""
+
+    def found(
+        self, spans: np.ndarray, silent: np.ndarray, config: LogMelConfig = EDGES
+    ) -> tuple[np.ndarray, np.ndarray]:
+        model = build_log_mel_front_end(config, self.SPAN.n_frames, "log_mel")
+        log_power, mean_square = model([spans.astype(np.float32), silent])
+        return np.asarray(log_power), np.asarray(mean_square)
+
+    def test_they_are_those_of_a_stream(self) -> None:
+        n = self.SPAN.n_frames
+        sound = synthetic(16_000, 8).ravel()
+        stream = log_mel(sound, EDGES)
+        for end in (n, n + 12, n + 90):
+            last = end * EDGES.frame_samples + reach_samples(EDGES)
+            span = np.concatenate([np.zeros(200, np.float32), sound])
+            span = span[last + 200 - self.SPAN.n_samples : last + 200][None]
+            log_power, mean_square = self.found(span, np.zeros((1, 2), np.float32))
+            frames = slice(end - n, end)
+            expected = stream.log_power[frames], stream.mean_square[frames]
+            np.testing.assert_allclose(log_power[0], expected[0], atol=self.NATURAL_LOG)
+            np.testing.assert_allclose(mean_square[0], expected[1], rtol=1e-4, atol=1e-12)
+
+    def test_frames_outside_the_stream_are_silence_though_spectra_reach_into_it(self) -> None:
+        spans = synthetic(self.SPAN.n_samples, 1)
+        silent = np.array([[50, 7]], np.float32)
+        log_power, mean_square = self.found(spans, silent)
+        np.testing.assert_allclose(log_power[0, :50], SILENCE, atol=1e-6)
+        np.testing.assert_allclose(log_power[0, -7:], SILENCE, atol=1e-6)
+        assert not mean_square[0, :50].any()
+        within = self.found(spans, np.zeros((1, 2), np.float32))[0]
+        np.testing.assert_array_equal(log_power[0, 50:-7], within[0, 50:-7])
+
+    @pytest.mark.parametrize(
+        "config",
+        [
+            dataclasses.replace(EDGES, n_mels=40, min_hz=40.0, max_hz=8000.0),
+            dataclasses.replace(EDGES, frame_samples=322, spectrum_samples=401, n_fft=401),
+            dataclasses.replace(EDGES, frame_samples=320, spectrum_samples=512),
+        ],
+        ids=["whole band", "odd", "no zeros behind"],
+    )
+    def test_other_settings(self, config: LogMelConfig) -> None:
+        span = FrameSpan(config, None)
+        spans = synthetic(span.n_samples, 9)
+        silent = np.zeros((9, 2), np.float32)
+        model = build_log_mel_front_end(config, span.n_frames, "log_mel")
+        log_power = np.asarray(model([spans, silent])[0])
+        expected = package_frames(spans, silent, span).log_power
+        np.testing.assert_allclose(log_power, expected, atol=self.NATURAL_LOG)
+
+    @pytest.mark.parametrize("config", [EDGES, CONTEXT], ids=["edges", "tagger"])
+    def test_they_are_scaled_as_models_take_them(self, config: LogMelConfig) -> None:
+        log_power = np.random.default_rng(0).uniform(-16, 8, (3, 100, 64)).astype(np.float32)
+        scaled = np.asarray(scaled_frames(log_power, config))
+        np.testing.assert_allclose(scaled, model_input(log_power, config), atol=1e-6)
+
+    def test_levels_are_those_of_the_mean_square(self) -> None:
+        mean_square = np.array([[0.5, 0.1, 0.0, 0.0, 1e-13, 0.0]], np.float32)
+        found = np.asarray(frame_levels(mean_square, 2))
+        np.testing.assert_allclose(found, [[10 * np.log10(0.3), -120, -120]], atol=1e-4)
+
+
 class TestTransform:
     @pytest.mark.parametrize("name", CONFIGS)
     def test_two_small_matrices_are_the_transform(self, name: str) -> None:
         config = CONFIGS[name]
-        dft = band_dft(config)
+        kept = audio.band_bins(config)
+        dft = band_dft(config.n_fft, np.arange(kept.start, kept.stop))
         assert dft.rows * dft.columns == config.n_fft
         frame = np.random.default_rng(0).normal(size=config.n_fft)
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(config.n_fft) / config.n_fft)

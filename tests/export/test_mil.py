@@ -193,6 +193,11 @@ class TestShapes:
         sized = OPERATIONS["slice_by_size"](x=x, begin=[0, 1, 2], size=[-1, 2, 1])
         np.testing.assert_array_equal(sized, x[:, 1:3, 2:3])
 
+    def test_cropping_cuts_rows_and_columns_at_both_ends(self) -> None:
+        x = np.arange(40).reshape(2, 4, 5)
+        found = OPERATIONS["crop"](x=x, crop_height=[1, 0], crop_width=[0, 2])
+        np.testing.assert_array_equal(found, x[:, 1:, :3])
+
     def test_reshaping_keeps_an_axis_of_zero(self) -> None:
         assert OPERATIONS["reshape"](x=draw(2, 3, 4), shape=[0, -1]).shape == (2, 12)
 

@@ -16,6 +16,9 @@ from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.export import parity
 from cryvision.export.onnx import ONNX_TOLERANCE, compare, convert, part_files
+from cryvision.models.frame_network import EDGES, build_frame_network
+from cryvision.models.tagger import CONTEXT, TAGS, build_tagger
+from cryvision.runtime import load_model
 
 if TYPE_CHECKING:
     import keras
@@ -59,6 +62,35 @@ def rewritten(path: Path, change: float) -> Path:
             tensor.CopyFrom(onnx.numpy_helper.from_array(values * np.float32(change), tensor.name))
     onnx.save(copy, path)
     return path
+
+
+def noise(n_frames: int) -> np.ndarray:
+    """Frames as a frame network takes them, of four items."""
+    rng = np.random.default_rng(n_frames)
+    return rng.normal(size=(4, n_frames, EDGES.n_mels)).astype(np.float32)
+
+
+def lively(model: keras.Model) -> keras.Model:
+    """Give batch normalizations statistics that are not those of an untrained model."""
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if weight.path.endswith("moving_variance"):
+            weight.assign(rng.uniform(0.05, 0.5, weight.shape))
+        elif weight.path.endswith(("moving_mean", "beta")):
+            weight.assign(rng.normal(0, 0.3, weight.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def network_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+    """Files of a frame network and of a tagger, by name and runtime."""
+    folder = tmp_path_factory.mktemp("networks")
+    samples = {"logmel": noise(100)}
+    frames = {"logmel": noise(EDGES.window_frames + 3)}
+    return {
+        "edges": part_files(lively(build_frame_network()), folder, "edges", frames)[0],
+        "tagger": part_files(lively(build_tagger()), folder, "tagger", samples)[0],
+    }
 
 
 class TestComparing:
@@ -126,6 +158,43 @@ class TestConverting:
         assert set(files) == {"keras", "onnx"}
         with zipfile.ZipFile(files["keras"]) as archive:
             assert not json.loads(archive.read("config.json"))["compile_config"]
+
+    def test_arguments_that_an_older_keras_does_not_know_are_left_out(
+        self, tmp_path: Path, model: keras.Model
+    ) -> None:
+        files, _ = part_files(model, tmp_path, "detector", SAMPLES)
+        with zipfile.ZipFile(files["keras"]) as archive:
+            config = archive.read("config.json").decode()
+        newer = ("input_axes", "output_axes", "quantization_config", "renorm")  # than 3.12
+        assert [name for name in newer if name in config] == []
+
+
+class TestLogMelNetworks:
+    def test_a_frame_network_gives_steps_for_any_number_of_frames(
+        self, network_files: dict[str, dict[str, Path]]
+    ) -> None:
+        onnx_model, keras_model = (
+            load_model(network_files["edges"][r], r) for r in ("onnx", "keras")
+        )
+        for n_more in (0, 1, 10, 151):
+            batch = {"logmel": noise(EDGES.window_frames + n_more)}
+            expected = keras_model.predict(batch)
+            assert expected.shape == (4, 1 + n_more // EDGES.hop_frames, 1)
+            assert np.abs(onnx_model.predict(batch) - expected).max() <= ONNX_TOLERANCE
+        assert expected.std() > 0.01
+
+    def test_a_tagger_gives_a_score_for_each_tag_and_is_small(
+        self, network_files: dict[str, dict[str, Path]]
+    ) -> None:
+        batch = {"logmel": noise(CONTEXT.window_frames)}
+        onnx_model, keras_model = (
+            load_model(network_files["tagger"][r], r) for r in ("onnx", "keras")
+        )
+        expected = keras_model.predict(batch)
+        assert expected.shape == (4, len(TAGS))
+        assert expected.std() > 0.01
+        assert np.abs(onnx_model.predict(batch) - expected).max() <= ONNX_TOLERANCE
+        assert network_files["tagger"]["onnx"].stat().st_size < 1_000_000
 
 
 class TestBundles:

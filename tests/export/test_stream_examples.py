@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+import toys
 from toys import Exported
 
 from cryvision.bundle import Bundle
 from cryvision.classifier import StreamClassifier
+from cryvision.export import windows
 from cryvision.inputs.media import read_sound
-from cryvision.result import Event
+from cryvision.result import Classification, Event
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 DEMO = EXAMPLES / "demo.mp4"
@@ -26,26 +31,25 @@ INTENSITY_DB = 0.01
 
 @pytest.fixture(scope="module")
 def sound() -> np.ndarray:
-    return read_sound(DEMO)
+    """The demo, and 12 s of many kinds of sound: candidates stand and do not."""
+    drawn = windows.synthetic(48_000, 4, seed=3).ravel()
+    return np.concatenate([read_sound(DEMO), drawn]).astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def events(toy: Bundle, sound: np.ndarray) -> list[Event]:
-    """What the package finds in the demo clip with the toy bundle."""
-    stream = StreamClassifier(toy, runtime="keras")
-    found = [
+def classified(bundle: Bundle, sound: np.ndarray, veto: str = "normal") -> Classification:
+    stream = StreamClassifier(bundle, veto=veto)
+    known = [
         event
         for second in np.split(sound, range(0, len(sound), 16_000))
         for event in stream.push(second)
     ]
-    known = len(found)
     result = stream.finish()
-    assert len(result.events) >= 2, "the clip should hold more than one event"
-    assert list(result.events[:known]) == found
-    return list(result.events)
+    given = [(event.onset_s, event.offset_s, event.confidence) for event in result.events]
+    assert given[: len(known)] == [(e.onset_s, e.offset_s, e.confidence) for e in known]
+    return result
 
 
-def streamed(script: str, model: Path, sound: np.ndarray) -> list[dict[str, float]]:
+def streamed(script: str, model: Path, sound: np.ndarray) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, EXAMPLES / script, model], input=sound.tobytes(), capture_output=True
     )
@@ -54,29 +58,117 @@ def streamed(script: str, model: Path, sound: np.ndarray) -> list[dict[str, floa
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize(
-    ("script", "kind"), [("stream_onnx.py", "onnx"), ("stream_litert.py", "litert")]
-)
-def test_the_same_events(
-    exported: Exported, sound: np.ndarray, events: list[Event], script: str, kind: str
-) -> None:
-    lines = streamed(script, exported(kind).path, sound)
-    found = [line for line in lines if "onset_s" in line]
-    assert len(found) == len(events)
-    for line, event in zip(found, events, strict=True):
+@pytest.fixture(scope="module")
+def example() -> ModuleType:
+    """The module that the scripts share."""
+    spec = importlib.util.spec_from_file_location("cry_stream", EXAMPLES / "cry_stream.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def in_process(
+    example: ModuleType, model: Path, sound: np.ndarray, pieces: int, veto: str = "normal"
+) -> list[dict[str, Any]]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, inputs), strict=True))
+
+    facts = json.loads(Path(f"{model}.json").read_text(encoding="utf-8"))
+    stream = example.CryStream(run, facts, veto)
+    found = []
+    for start in range(0, len(sound), pieces):
+        found += stream.push(sound[start : start + pieces])
+    return found + list(stream.finish())
+
+
+def assert_same_events(lines: list[dict[str, Any]], events: tuple[Event, ...]) -> None:
+    assert len(lines) == len(events)
+    for line, event in zip(lines, events, strict=True):
         assert line["onset_s"] == pytest.approx(event.onset_s, abs=SECONDS)
         assert line["offset_s"] == pytest.approx(event.offset_s, abs=SECONDS)
         assert line["confidence"] == pytest.approx(event.confidence, abs=CONFIDENCE)
         assert line["intensity_db"] == pytest.approx(event.intensity_db, abs=INTENSITY_DB)
+        assert line["other_tag"] == event.other_tag
+        assert line.get("rejected", "") == event.rejected
+
+
+def assert_as_classified(lines: list[dict[str, Any]], result: Classification) -> None:
+    found = [line for line in lines if "onset_s" in line]
+    assert_same_events([line for line in found if "rejected" not in line], result.events)
+    assert_same_events([line for line in found if "rejected" in line], result.rejected)
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"), [("stream_onnx.py", "onnx"), ("stream_litert.py", "litert")]
+)
+def test_the_same_events(
+    frame_exported: Exported, frame_toy: Bundle, sound: np.ndarray, script: str, kind: str
+) -> None:
+    result = classified(frame_toy, sound)
+    assert len(result.events) >= 3, "the sound should hold events that stand"
+    assert len(result.rejected) >= 2, "and some that do not"
+    lines = streamed(script, frame_exported(kind).path, sound)
+    assert_as_classified(lines, result)
     reasons = [line for line in lines if "probabilities" in line]
     assert reasons
     assert all(sum(r["probabilities"].values()) == pytest.approx(1, abs=1e-5) for r in reasons)
 
 
-def test_sound_shorter_than_a_window_is_followed_too(exported: Exported, toy: Bundle) -> None:
-    cry = read_sound(DEMO, start_s=2.0, end_s=2.4)
-    stream = StreamClassifier(toy, runtime="keras")
-    stream.push(cry)
-    expected = stream.finish().events
-    found = streamed("stream_onnx.py", exported("onnx").path, cry)
-    assert [line["onset_s"] for line in found] == [event.onset_s for event in expected]
+@pytest.mark.parametrize("veto", ["off", "strict"])
+def test_other_vetoes(
+    frame_exported: Exported,
+    frame_toy: Bundle,
+    sound: np.ndarray,
+    example: ModuleType,
+    veto: str,
+) -> None:
+    result = classified(frame_toy, sound, veto)
+    lines = in_process(example, frame_exported("onnx").path, sound, 5000, veto)
+    assert_as_classified(lines, result)
+    assert result.events != classified(frame_toy, sound).events
+
+
+# With the end of a call, of a frame, of a step; between all of them; shorter than any.
+@pytest.mark.parametrize("n_samples", [3840 * 9, 3840 * 9 + 120, 320 * 71, 640 * 40, 23_457, 300])
+def test_wherever_the_sound_ends(
+    frame_exported: Exported,
+    frame_toy: Bundle,
+    sound: np.ndarray,
+    example: ModuleType,
+    n_samples: int,
+) -> None:
+    cut = sound[32_000 : 32_000 + n_samples]
+    result = classified(frame_toy, cut, "off")
+    lines = in_process(example, frame_exported("onnx").path, cut, 1000, "off")
+    assert_as_classified(lines, result)
+    assert_as_classified(
+        in_process(example, frame_exported("onnx").path, cut, 777), classified(frame_toy, cut)
+    )
+
+
+def test_a_reason_is_given_for_the_windows_in_crying(
+    frame_exported: Exported, frame_toy: Bundle, sound: np.ndarray, example: ModuleType
+) -> None:
+    stream = StreamClassifier(frame_toy, smooth_seconds=0.0)
+    stream.push(sound)
+    timeline = stream.finish().timeline
+    lines = in_process(example, frame_exported("onnx").path, sound, 3000)
+    given = {line["time_s"] for line in lines if "probabilities" in line}
+    hop_s = toys.MFCC.hop_seconds
+    for k in range(2, int(len(sound) / 16_000 / hop_s)):
+        frame = round(k * hop_s * 30)
+        known = not np.isnan(timeline[toys.LABELS[0]][frame])
+        assert (k * hop_s in given) == known, f"at {k * hop_s} s"
+
+
+def test_a_file_of_a_window_detector_is_refused_in_words(example: ModuleType) -> None:
+    facts = {"sample_rate_hz": 16_000, "detector": {"window_samples": 8000, "gate": {}}}
+    with pytest.raises(ValueError, match="window detector"):
+        example.CryStream(lambda inputs: {}, facts)

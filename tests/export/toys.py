@@ -11,10 +11,14 @@ import numpy as np
 from bundles import BUNDLE_V1
 
 from cryvision import bundle
-from cryvision.config import FaceConfig, GateConfig, SoundConfig
+from cryvision.config import FaceConfig, GateConfig, LogMelConfig, SoundConfig, VetoConfig
 from cryvision.export import windows
+from cryvision.export.onnx import part_files
 from cryvision.export.report import ExportReport
 from cryvision.inputs.audio import n_features, sound_feature
+from cryvision.inputs.logmel import log_mel, model_input
+from cryvision.models.frame_network import EDGES
+from cryvision.models.tagger import CONTEXT, TAGS
 
 Exported = Callable[[str], ExportReport]
 """From the kind of a file to the report of its export."""
@@ -22,6 +26,11 @@ Exported = Callable[[str], ExportReport]
 AGREEMENT: dict[str, Any] = {"max_difference": {}, "n_samples": 0, "tolerance": 0.0}
 
 LABELS = ("hungry", "tired", "pain")
+
+FRAME_GATE = GateConfig(
+    enter=0.5, leave=0.4, min_event_seconds=0.1, min_gap_seconds=0.0, latency_seconds=0.04
+)
+VETO = VetoConfig(temperature=1.5, bias=-0.2)
 
 DETECTOR = SoundConfig(window_seconds=0.5, context_seconds=0.3, hop_seconds=0.1)
 MFCC = SoundConfig(feature="mfcc", window_seconds=1.0, hop_seconds=0.5, n_fft=512)
@@ -148,6 +157,66 @@ def build_attention_branch(config: SoundConfig) -> Any:
     return _finished(inputs, x, len(LABELS), [features(config)])
 
 
+def frames(config: LogMelConfig, n: int = 48) -> np.ndarray:
+    """Inputs of a frame network or a tagger on synthetic sound, shape (n, n_frames, n_mels)."""
+    spans = windows.synthetic(config.window_frames * config.frame_samples, n, seed=5)
+    log_power = np.stack([log_mel(span, config).log_power for span in spans])
+    return model_input(log_power, config)
+
+
+def _settle(model: Any, samples: np.ndarray) -> None:
+    """Let batch normalizations take over the statistics of the samples."""
+    import keras
+
+    layers = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    momentum = layers[0].momentum
+    for layer in layers:
+        layer.momentum = 0.0
+    model(samples, training=True)
+    for layer in layers:
+        layer.momentum = momentum
+
+
+def _spread(model: Any, head: Any, samples: np.ndarray, deviation: float) -> Any:
+    """Scale the last weights so that the logits spread about 0 over the samples."""
+    import keras
+
+    raw = keras.Model(model.inputs, model.get_layer("logits").output)([samples])
+    raw = np.asarray(raw).reshape(-1, raw.shape[-1])
+    scale = deviation / raw.std(axis=0)
+    kernel, bias = head.get_weights()
+    head.set_weights([kernel * scale, (bias - raw.mean(axis=0)) * scale])
+    return model
+
+
+def build_edges() -> Any:
+    """The package's own frame network, untrained, its logits spread."""
+    import keras
+
+    from cryvision.models.frame_network import EDGES, build_frame_network
+
+    keras.utils.set_random_seed(11)
+    model = build_frame_network(width=16)
+    samples = frames(EDGES)
+    _settle(model, samples)
+    head = model.get_layer("score")
+    model.get_layer("calibration").set_calibration(1.2, np.array([0.1]))
+    return _spread(model, head, samples, 3.0)
+
+
+def build_tagger() -> Any:
+    """The package's own tagger, untrained, its logits spread."""
+    import keras
+
+    from cryvision.models import tagger
+
+    keras.utils.set_random_seed(12)
+    model = tagger.build_tagger()
+    samples = frames(CONTEXT)
+    _settle(model, samples)
+    return _spread(model, model.get_layer("logits"), samples, 2.0)
+
+
 def build_ensemble(names: list[str], outputs: list[np.ndarray]) -> Any:
     """Concatenate, dense ReLU, softmax."""
     import keras
@@ -159,36 +228,71 @@ def build_ensemble(names: list[str], outputs: list[np.ndarray]) -> Any:
     return _finished(inputs, hidden, len(LABELS), outputs)
 
 
+Settings = SoundConfig | FaceConfig | LogMelConfig | None
+
+
 def save(
-    folder: Path, models: dict[str, tuple[str, SoundConfig | FaceConfig | None, Any]]
+    folder: Path,
+    models: dict[str, tuple[str, Settings, Any]],
+    samples: dict[str, np.ndarray] | None = None,
 ) -> bundle.Bundle:
     """Save models by name, each with its kind and the settings of its feature, as a bundle.
 
-    Exports start from the Keras originals: to be quick, an ONNX copy of another model stands in.
+    Exports start from the Keras originals: to be quick, an ONNX copy of another model stands in,
+    unless there are inputs of each part to make one of its own with.
     """
     parts, files = [], {}
     with tempfile.TemporaryDirectory() as ready:
         for name, (kind, settings, model) in models.items():
-            original = Path(ready, f"{name}.keras")
-            model.save(original)
-            files[name] = {"keras": original, "onnx": BUNDLE_V1 / "detector.onnx"}
-            inputs = tuple(tensor.name for tensor in model.inputs)
-            sound = settings if isinstance(settings, SoundConfig) else None
-            face = settings if isinstance(settings, FaceConfig) else None
-            parts.append(bundle.Part(name, kind, inputs, sound, AGREEMENT, face=face))
+            if samples is not None:
+                inputs = {model.inputs[0].name: samples[name][:4]}
+                files[name], _ = part_files(model, Path(ready), name, inputs)
+            else:
+                original = Path(ready, f"{name}.keras")
+                model.save(original)
+                files[name] = {"keras": original, "onnx": BUNDLE_V1 / "detector.onnx"}
+            parts.append(_part(name, kind, settings, model))
+        tagged = any(part.kind == "tagger" for part in parts)
         return bundle.save(
             folder,
             name="toy",
             labels=LABELS,
             parts=parts,
             models=files,
-            gate=GateConfig(),
+            gate=FRAME_GATE if tagged else GateConfig(),
             smooth_seconds=1.0,
             skill=[],
             sources=[{"name": "none", "licence": "CC0-1.0", "url": "", "changes": "untrained"}],
             seed=0,
             command="tests/export/toys.py",
+            veto=VETO if tagged else None,
         )
+
+
+def _part(name: str, kind: str, settings: Settings, model: Any) -> bundle.Part:
+    return bundle.Part(
+        name,
+        kind,
+        tuple(tensor.name for tensor in model.inputs),
+        settings if isinstance(settings, SoundConfig) else None,
+        AGREEMENT,
+        face=settings if isinstance(settings, FaceConfig) else None,
+        logmel=settings if isinstance(settings, LogMelConfig) else None,
+        tags=TAGS if kind == "tagger" else (),
+    )
+
+
+def make_frame_bundle(folder: Path) -> bundle.Bundle:
+    """Edges, a tagger, and a branch that gives reasons: a bundle of version 2."""
+    return save(
+        folder,
+        {
+            "edges": ("detector", EDGES, build_edges()),
+            "tagger": ("tagger", CONTEXT, build_tagger()),
+            "mfcc-dnn": ("branch", MFCC, build_statistics_branch(MFCC)),
+        },
+        {"edges": frames(EDGES), "tagger": frames(CONTEXT), "mfcc-dnn": features(MFCC)},
+    )
 
 
 def make_face_bundle(folder: Path) -> bundle.Bundle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from cryvision.config import FaceConfig
 from cryvision.errors import BundleError, ConfigError, CryvisionError, MissingDependencyError
 from cryvision.inputs import embedding
-from cryvision.inputs.backbone import imagenet_path
+from cryvision.inputs.backbone import imagenet_path, keep_weights
 from cryvision.inputs.embedding import Embedder, prepare
 
 AGREES = 1e-3  # what is promised: the largest difference from Keras in any number
@@ -410,3 +411,57 @@ def test_resnet50_embeddings_are_those_of_keras(tmp_path: Path):
     expected = as_keras(network, pictures)
     assert expected.std() > 0.1
     assert np.abs(rows - expected).max() <= AGREES
+
+
+# --- weights by their hash, as a bundle names them ------------------------------------------------
+
+
+def test_weights_of_ones_own_are_kept_under_their_hash(tmp_path: Path, cache: Path):
+    path = write_means(tmp_path / "means.onnx")
+    named = keep_weights(means(path))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert named == means(path, backbone_weights=f"sha256:{digest}")
+    expected = Embedder(means(path)).embed(crops(2))
+    path.unlink()
+    embedder = Embedder(named)
+    assert embedder.weights == f"sha256:{digest}"
+    np.testing.assert_array_equal(embedder.embed(crops(2)), expected)
+    assert keep_weights(named) == named
+
+
+def test_a_hash_that_is_not_on_this_machine_says_where_its_file_goes(tmp_path: Path, cache: Path):
+    path = write_means(tmp_path / "means.onnx")
+    named = keep_weights(means(path))
+    kept = files_in(cache)[0]
+    kept.unlink()
+    with pytest.raises(MissingDependencyError, match="not on this machine; copy") as caught:
+        Embedder(named)
+    place = str(caught.value).split("copy their file to ")[1].split(" ")[0]
+    shutil.copyfile(path, place + ".onnx")
+    assert Embedder(named).width == 3
+
+
+def test_a_kept_file_that_has_changed_is_not_used(tmp_path: Path, cache: Path):
+    named = keep_weights(means(write_means(tmp_path / "means.onnx")))
+    with files_in(cache)[0].open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(MissingDependencyError, match="not on this machine"):
+        Embedder(named)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "w.onnx")
+    with pytest.raises(ConfigError, match="must be a regular file"):
+        Embedder(means(tmp_path / "w.onnx"))
+
+
+def test_a_backbone_that_misbehaves_is_named(tmp_path: Path, cache: Path):
+    from onnx import load, save
+
+    model = load(write_means(tmp_path / "means.onnx"))
+    model.graph.node[1].op_type = "ReduceLogSum"  # minus infinity for black
+    save(model, tmp_path / "means.onnx")
+    embedder = Embedder(means(tmp_path / "means.onnx"))
+    with pytest.raises(CryvisionError, match=r"means\.onnx: a backbone must give 3 finite"):
+        embedder.embed(np.zeros((1, SMALL, SMALL, 3), np.uint8))

@@ -1,0 +1,91 @@
+"""Which clips are meant: files, all in a folder, those that fit a pattern, or standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from cryvision.errors import MediaError
+
+STDIN = "-"
+"""What stands for standard input."""
+
+
+class NamedClip(NamedTuple):
+    """A clip on this machine, and what it is called in the result."""
+
+    path: str
+    name: str
+
+
+@contextmanager
+def found_clips(sources: Sequence[str]) -> Iterator[tuple[list[NamedClip], list[str]]]:
+    """Find the clips that are meant.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Files, which need not be there; folders, searched with all folders in them for sound and
+        video files; patterns such as ``day*/*.wav``; and ``-``, which is read to its end.
+
+    Yields
+    ------
+    clips : list of NamedClip
+        In the order of the sources, and of the names in each.
+    problems : list of str
+        One line for each source without a clip. A URL is one of them.
+    """
+    from cryvision.batch import remote
+    from cryvision.batch.sources import find_clips
+    from cryvision.inputs.ffmpeg import shown
+
+    clips: list[NamedClip] = []
+    problems: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
+        for source in sources:
+            try:
+                if source == STDIN:
+                    found = [NamedClip(_read_stdin(folder), STDIN)]
+                elif remote.is_url(source):
+                    raise MediaError(
+                        f"{shown(source)}: classify reads files on this machine; give a URL of a "
+                        "store, as s3:// or gs://, to 'cryvision score', and download any other"
+                    )
+                elif os.path.isdir(source) or _is_pattern(source):
+                    listed = find_clips([source], (), problems)
+                    found = [NamedClip(clip.path, clip.path) for clip in listed]
+                else:
+                    found = [NamedClip(source, source)]
+                if not found:
+                    raise MediaError(f"{shown(source)}: no sound or video file is in the folder")
+            except MediaError as error:
+                problems.append(str(error))
+                continue
+            clips += found
+        yield clips, problems
+
+
+def _is_pattern(source: str) -> bool:
+    return glob.has_magic(source) and not os.path.lexists(source)
+
+
+def _read_stdin(folder: str) -> str:
+    """Keep standard input as a file: ffmpeg reads a clip more than once, and not in order."""
+    path = os.path.join(folder, "stdin")
+    if sys.stdin is None or sys.stdin.isatty():
+        raise MediaError("-: a clip must come by standard input; it is a terminal")
+    if not os.path.exists(path):
+        try:
+            with open(path, "wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        except OSError as error:
+            raise MediaError(
+                f"-: standard input cannot be kept in {folder}: {error.strerror or error}"
+            ) from error
+    return path

@@ -1,0 +1,129 @@
+"""What a WAV file's header states of its length, beside how long the file is.
+
+The header has 32 bits for a size. A recording beyond 4 GB wraps it round, a recorder that is cut
+off leaves what it had written first, and two files joined byte by byte keep the first one's.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import BinaryIO
+
+LARGEST_STATED_BYTES = 0x7FFF0000
+"""A file that states this size or more was written to a pipe, where nobody knew its size."""
+
+_TAGS = (b"ID3", b"TAG", b"APETAGEX")
+"""What taggers write behind the chunks of a file, against the rules."""
+
+_SHORTEST_SECONDS = 0.1
+_MOST_CHUNKS = 1000
+
+
+@dataclass(frozen=True)
+class Header:
+    """The sound of a WAV file, as its header has it.
+
+    Attributes
+    ----------
+    data_start, data_bytes : int
+        Where its sound starts, and its stated size.
+    bytes_per_second : int
+    file_bytes : int
+        Size of the file.
+    """
+
+    data_start: int
+    data_bytes: int
+    bytes_per_second: int
+    file_bytes: int
+
+    @property
+    def knows_its_size(self) -> bool:
+        """Whether the header states a size at all."""
+        return 0 < self.data_bytes < LARGEST_STATED_BYTES
+
+    def seconds(self, n_bytes: int) -> float:
+        """Length of some bytes of its sound."""
+        return n_bytes / self.bytes_per_second
+
+
+def stated_seconds(path: str | os.PathLike[str]) -> float | None:
+    """Return the length of a WAV file: what it states, or what is there, where that is more."""
+    header = read_header(path)
+    if header is None or not header.knows_its_size:
+        return None
+    if goes_on(path) == "sound":
+        return header.seconds(header.file_bytes - header.data_start)
+    return header.seconds(header.data_bytes)
+
+
+def goes_on(path: str | os.PathLike[str]) -> str | None:
+    """Say what follows the end that a WAV file states for its sound.
+
+    Returns
+    -------
+    str or None
+        ``sound`` where it can only be more of the same, ``file`` where another file or stretch
+        begins, None where there is nothing, or what belongs there: chunks of text.
+    """
+    header = read_header(path)
+    if header is None or header.data_bytes == 0:
+        return None
+    end = header.data_start + header.data_bytes
+    if header.seconds(header.file_bytes - end) < _SHORTEST_SECONDS:
+        return None
+    with open(path, "rb") as file:
+        # Some writers forget the byte that makes a size even.
+        found = [_behind(file, start, header.file_bytes) for start in {end, end + end % 2}]
+    return next((kind for kind in found if kind != "sound"), "sound")
+
+
+def behind_seconds(path: str | os.PathLike[str]) -> float:
+    """Return the length of what follows the stated end, as if it were more of the same sound."""
+    header = read_header(path)
+    if header is None:
+        return 0.0
+    return header.seconds(max(0, header.file_bytes - header.data_start - header.data_bytes))
+
+
+def read_header(path: str | os.PathLike[str]) -> Header | None:
+    """Read the header of a WAV file of plain samples; None where it is none, or is damaged."""
+    with open(path, "rb") as file:
+        file_bytes = os.fstat(file.fileno()).st_size
+        start = file.read(12)
+        if start[:4] != b"RIFF" or start[8:] != b"WAVE":
+            return None
+        per_second = 0
+        for _ in range(_MOST_CHUNKS):
+            head = file.read(8)
+            if len(head) < 8:
+                return None
+            size = int.from_bytes(head[4:], "little")
+            if head[:4] == b"data":
+                return Header(file.tell(), size, per_second, file_bytes) if per_second else None
+            if head[:4] == b"fmt ":
+                per_second = int.from_bytes(file.read(12)[8:], "little")
+                file.seek(-12, os.SEEK_CUR)
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return None
+
+
+def _behind(file: BinaryIO, start: int, end: int) -> str | None:
+    """Say what lies from a place to a file's end."""
+    n_chunks = 0
+    while start + 8 <= end and n_chunks < _MOST_CHUNKS:
+        file.seek(start)
+        head = file.read(12)
+        name, size = head[:4], int.from_bytes(head[4:8], "little")
+        if head.startswith(_TAGS):
+            return None
+        if not (name.isascii() and name.decode("ascii").isprintable() and name[:1].isalpha()):
+            return None if n_chunks else "sound"
+        if name in (b"RIFF", b"RF64", b"data"):
+            return "file"
+        start += 8 + size + size % 2
+        if start > end + 1:
+            return None if n_chunks else "sound"
+        n_chunks += 1
+    return None

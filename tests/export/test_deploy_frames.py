@@ -1,0 +1,137 @@
+"""Exports of edges and a tagger: every kind of file, and the JSON beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import toys
+from toys import Exported
+
+from cryvision.bundle import Bundle
+from cryvision.errors import CryvisionError
+from cryvision.export import graph, onnx_deploy, proof
+from cryvision.export.deploy import export
+
+KINDS = ("onnx", "litert", "coreml")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_file_is_proven_on_every_output(frame_exported: Exported, kind: str) -> None:
+    report = frame_exported(kind)
+    found = report.proofs[0]
+    assert set(found.max_difference) == {
+        *("probabilities", "cry_edges", "tags", "level_dbfs", "tags_level_dbfs"),
+        *("edges_logits", "tagger_logits", "mfcc_dnn_logits"),
+    }
+    assert set(found.control) == {"edges", "tagger", "mfcc-dnn"}
+    assert found.labels_predicted["cry_edges"] == 2
+    assert found.labels_predicted["tags"] >= 8
+    assert min(found.agreement.values()) >= 0.99
+    assert not report.warnings
+    if kind != "coreml":
+        assert max(found.max_difference[n] for n in ("cry_edges", "tags")) <= 1e-4
+        assert max(found.max_difference_from_package.values()) <= 1e-3
+
+
+def test_the_json_says_when_to_call_and_what_a_call_gives(
+    frame_exported: Exported, frame_toy: Bundle
+) -> None:
+    facts = json.loads(frame_exported("onnx").sidecar.read_text())
+    assert list(facts["inputs"]) == ["waveform", "silent_frames"]
+    assert facts["inputs"]["waveform"]["shape"] == [1, 143 * 320 + 240]
+    detector = {n: v for n, v in facts["detector"].items() if n not in ("gate", "calls")}
+    assert detector == {
+        "part": "edges",
+        "frame_samples": 320,
+        "span_frames": 143,
+        "call_samples": 3840,
+        "reach_samples": 120,
+        "n_steps": 6,
+        "step_samples": 640,
+        "lookahead_samples": 3200,
+        "delay_samples": 3200,
+    }
+    assert facts["detector"]["gate"]["min_event_seconds"] == toys.FRAME_GATE.min_event_seconds
+    assert facts["tagger"]["tags"] == list(toys.TAGS)
+    assert facts["tagger"]["window_samples"] == 32_000
+    assert facts["tagger"]["hop_samples"] == 3840
+    assert facts["veto"]["levels"]["strict"] == {"at": 0.5, "near": 0.7, "live": 0.7}
+    assert facts["veto"]["near_seconds"] == toys.VETO.near_seconds
+    assert facts["veto"]["temperature"] == toys.VETO.temperature
+    assert facts["veto"]["bias"] == toys.VETO.bias
+    assert facts["bouts"]["gap_seconds"] == 0.5
+    assert set(facts["outputs"]) == {*frame_exported("onnx").proofs[0].max_difference}
+    assert facts["bundle"]["sha256"] == frame_toy.sha256
+
+
+def test_edges_and_tagger_alone_are_no_classifier(frame_toy: Bundle, tmp_path: Path) -> None:
+    coremltools = pytest.importorskip("coremltools", reason="coremltools has no wheel here")
+    report = export(frame_toy, tmp_path / "cry.mlpackage", part="detector")
+    package = coremltools.models.MLModel(str(report.path), skip_model_load=True)
+    description = package.get_spec().description
+    assert description.predictedFeatureName == ""
+    assert {f.name for f in description.output} >= {"cry_edges", "tags", "level_dbfs"}
+    assert {f.name for f in description.input} == {"waveform", "silent_frames"}
+    assert all(f.shortDescription for f in (*description.input, *description.output))
+    assert json.loads(report.sidecar.read_text())["labels"] == []
+
+
+@pytest.mark.parametrize("part", ["edges", "tagger"])
+def test_a_file_in_which_weights_were_changed_is_not_written(
+    frame_toy: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    write = onnx_deploy.write
+
+    def wrong(network: Any, *arguments: Any) -> None:
+        layer = network.get_layer(part)
+        weights = layer.get_weights()
+        layer.set_weights([w * np.float32(proof.CONTROL_CHANGE) for w in weights])
+        write(network, *arguments)
+        layer.set_weights(weights)
+
+    monkeypatch.setattr(onnx_deploy, "write", wrong)
+    with pytest.raises(CryvisionError, match=f"{part}_logits must agree"):
+        export(frame_toy, tmp_path / "cry.onnx", part="detector")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_front_end_that_is_not_the_packages_is_not_written(
+    frame_toy: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scaled = graph.scaled_frames
+    monkeypatch.setattr(graph, "scaled_frames", lambda *given: 1.01 * scaled(*given))
+    with pytest.raises(CryvisionError, match="must agree with the package's own features"):
+        export(frame_toy, tmp_path / "cry.onnx", part="detector")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_takes_frames(frame_toy: Bundle, tmp_path: Path) -> None:
+    report = export(frame_toy, tmp_path / "cry.onnx", part="detector", features=True)
+    inputs = json.loads(report.sidecar.read_text())["inputs"]
+    assert inputs["edges_logmel"]["shape"] == [1, 143, 64]
+    assert inputs["tagger_logmel"]["shape"] == [1, 100, 64]
+    assert inputs["tagger_logmel"]["logmel"]["relative"]
+    assert "level_dbfs" not in report.proofs[0].max_difference
+
+
+def test_eight_bits_are_judged_by_steps_and_tags_on_recordings(
+    frame_toy: Bundle, tmp_path: Path, recordings: Path
+) -> None:
+    report = export(
+        frame_toy,
+        tmp_path / "cry.onnx",
+        part="detector",
+        precision="int8",
+        representative=recordings,
+        force=True,  # untrained scores lie close to their thresholds
+    )
+    found = report.proofs[0]
+    assert found.tolerance is None
+    assert set(found.agreement) == {"cry_edges", "tags"}
+    assert min(found.agreement.values()) >= 0.8
+    whole = export(frame_toy, tmp_path / "whole.onnx", part="detector")
+    assert report.n_bytes < 0.6 * whole.n_bytes

@@ -1,0 +1,114 @@
+"""Models that misbehave once they run: one line and exit status 1, never a result."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from bundles import mel_samples
+from hostile import MISBEHAVING, bundle_with, constant, detector, endless, node
+
+from cryvision import cli, session
+from cryvision.errors import BundleError
+from cryvision.runtime import OnnxModel
+
+PEAK_BYTES = 3_000_000_000
+"""The arena, the library and the test's own imports."""
+
+
+def outcome(model: bytes) -> str:
+    """What is said of a model when it is loaded and run."""
+    with pytest.raises(BundleError) as caught:
+        OnnxModel(model, Path("m.onnx")).predict({"mel": mel_samples(5)})
+    message = str(caught.value)
+    assert message.startswith("m.onnx: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("kind", MISBEHAVING)
+def test_what_is_no_probability_is_an_error(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    if kind != "another input":  # that one is the bundle's to see
+        outcome(MISBEHAVING[kind])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_memory_has_an_end() -> None:
+    resource = pytest.importorskip("resource", reason="peak memory is read on POSIX only")
+    for kind in ("all memory", "all memory in the end"):
+        assert "more than 2 GB of memory" in outcome(MISBEHAVING[kind])
+    assert 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < PEAK_BYTES
+
+
+def test_the_time_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "RUN_SECONDS", 1.0)
+    started = time.monotonic()
+    assert "it took longer than 1 s" in outcome(endless())
+    assert time.monotonic() - started < 30
+
+
+def test_a_run_in_time_is_not_ended_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "RUN_SECONDS", 0.5)
+    model = OnnxModel(constant(0.25), Path("m.onnx"))
+    for _ in range(4):
+        assert (model.predict({"mel": mel_samples(5)}) == 0.25).all()
+        time.sleep(0.4)
+
+
+def test_loading_computes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could be computed beforehand could not be ended."""
+    started = time.monotonic()
+    wide = np.array([4000, 4000])
+    nodes = [node("Expand", "nought", "wide", to="m0")]
+    nodes += [node("MatMul", f"m{i}", f"m{i}", to=f"m{i + 1}") for i in range(20)]
+    nodes += [node("ReduceMax", "m20", to="most", keepdims=1), node("Mul", "zero", "most")]
+    OnnxModel(detector(*nodes, wide=wide), Path("m.onnx"))
+    assert time.monotonic() - started < 2
+
+
+def test_rounding_is_no_misbehaviour() -> None:
+    model = OnnxModel(constant(1 + 1e-6), Path("m.onnx"))
+    assert (model.predict({"mel": mel_samples(3)}) == 1).all()
+
+
+def test_more_items_than_are_run_at_once_are_all_there() -> None:
+    n = 2 * session.MAX_ITEMS + 7
+    mean = detector(
+        node("ReduceMean", "mel", to="mean", axes=[1, 2], keepdims=0),
+        node("Sigmoid", "mean", to="level"),
+        node("Unsqueeze", "level", "one"),
+    )
+    samples = mel_samples(n) / 40
+    expected = 1 / (1 + np.exp(-samples.mean(axis=(1, 2))))
+    found = OnnxModel(mean, Path("m.onnx")).predict({"mel": samples})
+    np.testing.assert_allclose(found[:, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [*MISBEHAVING, "endless"])
+def test_the_command_says_one_line_and_gives_no_result(
+    tmp_path: Path,
+    tone_wav: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    monkeypatch.setattr(session, "RUN_SECONDS", 1.0)
+    model = endless() if kind == "endless" else MISBEHAVING[kind]
+    bundle = bundle_with(tmp_path / "bundle", model)
+    out = tmp_path / "out"
+    arguments = ["--bundle", str(bundle), "--formats", "json", "--out", str(out)]
+    assert cli.main(["classify", str(tone_wav), *arguments]) == 1
+    printed, said = capfd.readouterr()
+    assert printed == ""
+    assert len(said.splitlines()) == 1
+    assert "detector.onnx" in said
+    assert not out.exists() or not list(out.iterdir())
+
+
+def test_onnxruntime_is_new_enough() -> None:
+    """The arena and the end of a run are used by name."""
+    assert hasattr(onnxruntime, "create_and_register_allocator")
+    assert hasattr(onnxruntime.RunOptions(), "terminate")
