@@ -23,6 +23,7 @@ from record import say
 
 from cryvision.inputs.logmel import model_input
 from cryvision.learning.pieces import NOT_LABELLED, Pieces, fit_frame_network
+from cryvision.models.frame_network import hear_loudness
 from cryvision.models.tagger import CONTEXT, TAGS
 
 WINDOW = CONTEXT.window_frames
@@ -66,7 +67,9 @@ class Pool:
 def fit_edges(pool: Pool, rows: np.ndarray, seed: int):
     """Train a frame network on rows of the pool."""
     weights = np.array([EDGE_WEIGHTS[kind] for kind in SHARES])[pool.kinds[rows]]
-    return fit_frame_network(Pieces(pool.log_power[rows], pool.labels[rows], weights), seed)
+    model = fit_frame_network(Pieces(pool.log_power[rows], pool.labels[rows], weights), seed)
+    hear_loudness(model)
+    return model
 
 
 def targets(pool: Pool) -> np.ndarray:

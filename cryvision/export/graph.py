@@ -348,25 +348,4 @@ def _with_logits(bundle: Bundle, part: Part) -> keras.Model:
 
     model = cast(KerasModel, bundle.model(part, "keras")).model
     logits = model.get_layer("logits").output
-    both = keras.Model(model.inputs, [logits, model.outputs[0]], name=part.name)
-    return _plainly_added(both)
-
-
-def _plainly_added(model: keras.Model) -> keras.Model:
-    """Give a copy of a model, its layers shared, that adds single channels by a sum over them.
-
-    Of one item, Keras on TensorFlow takes a single channel that is added for a bias along time,
-    and LiteRT's converter fails on that.
-    """
-    import keras
-    from keras import ops
-
-    class PlainAdd(keras.layers.Layer):
-        def call(self, inputs: list[Any]) -> Any:
-            return ops.sum(ops.concatenate(inputs, axis=-1), axis=-1, keepdims=True)
-
-    def swapped(layer: Any) -> Any:
-        single = isinstance(layer, keras.layers.Add) and layer.output.shape[-1] == 1
-        return PlainAdd(name=layer.name) if single else layer
-
-    return keras.models.clone_model(model, clone_function=swapped)
+    return keras.Model(model.inputs, [logits, model.outputs[0]], name=part.name)

@@ -11,7 +11,7 @@ import numpy as np
 
 from cryvision.errors import CryvisionError
 from cryvision.inputs.logmel import SILENCE, model_input
-from cryvision.models.frame_network import EDGES, LOUDNESS, LOUDNESS_LAYER
+from cryvision.models.frame_network import EDGES
 
 if TYPE_CHECKING:
     import keras
@@ -127,7 +127,6 @@ def fit_frame_network(
     # ReLU makes 0 of NaN, so weights may be lost without a trace in the loss.
     if not (np.isfinite(loss) and all(np.isfinite(w).all() for w in model.get_weights())):
         raise CryvisionError(f"training must end with finite loss and weights; got loss {loss}")
-    model.get_layer(LOUDNESS_LAYER).set_weights([np.full((1, 1, 1), LOUDNESS, np.float32)])
     return model
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cryvision.config import LogMelConfig
 from cryvision.models.calibration import calibration_layer_class
 
@@ -17,10 +19,11 @@ DILATIONS = (1, 2, 4, 8, 16)
 AVERAGED_STEPS = 3
 """A score is the mean logit of so many steps."""
 
-LOUDNESS_LAYER = "loudness"
+LOUDNESS_LAYER, SCORE_LAYER = "loudness", "score"
 LOUDNESS = 1.25
 """How much a step gains by being as loud as the loudest of the window: logits a unit of the scaled
-log-mel. Found on folds by phone: networks that are trained on mixtures make too little of it."""
+log-mel. Found on folds by phone for networks that are trained on mixtures, which make too little of
+it. Steady noise gains by it too: it is for edges beside a tagger."""
 
 _SPAN = 1 + sum(2 * dilation for dilation in DILATIONS)
 _STEPS = _SPAN + AVERAGED_STEPS - 1
@@ -73,10 +76,19 @@ def build_frame_network(
         x = layers.Add()([layers.Cropping1D(dilation)(x), y])
     x = layers.Conv1D(width, 1, activation="relu")(x)
     x = layers.Dropout(dropout)(x)
-    x = layers.Add()([layers.Conv1D(1, 1)(x), _loudness(frames, config)])
+    x = layers.Concatenate()([x, _loudness(frames, config)])
+    x = layers.Conv1D(1, 1, name=SCORE_LAYER)(x)
     logits = layers.AveragePooling1D(AVERAGED_STEPS, strides=1, name="logits")(x)
     probability = calibration_layer_class()(name="calibration")(logits)
     return keras.Model(frames, probability, name="frame_network")
+
+
+def hear_loudness(network: keras.Model) -> None:
+    """Let a trained network hear how loud a step is: until then that path gives nothing."""
+    network.get_layer(LOUDNESS_LAYER).set_weights([np.full((1, 1, 1), LOUDNESS, np.float32)])
+    kernel, bias = network.get_layer(SCORE_LAYER).get_weights()
+    kernel[:, -1] = 1.0
+    network.get_layer(SCORE_LAYER).set_weights([kernel, bias])
 
 
 def _loudness(frames: Any, config: LogMelConfig) -> Any:

@@ -199,10 +199,8 @@ def build_edges() -> Any:
     model = frame_network.build_frame_network(width=16)
     samples = frames(EDGES)
     _settle(model, samples)
-    loudness = model.get_layer(frame_network.LOUDNESS_LAYER)
-    loudness.set_weights([np.full((1, 1, 1), frame_network.LOUDNESS)])
-    head = next(x for x in model.layers if isinstance(x, keras.layers.Conv1D) and x.filters == 1)
-    assert head is not loudness
+    frame_network.hear_loudness(model)
+    head = model.get_layer(frame_network.SCORE_LAYER)
     model.get_layer("calibration").set_calibration(1.2, np.array([0.1]))
     return _spread(model, head, samples, 3.0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import stat
 import struct
@@ -166,7 +165,15 @@ def test_a_long_gap_costs_no_gigabytes(make_media: MakeMedia) -> None:
     sound_s, _, _, warnings = read(path)
     assert 0.3 < sound_s < 0.8
     assert warnings[0].startswith("ends early")
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 600_000
+    # The largest child of a process counts, so a process of its own asks.
+    code = (
+        "import resource, sys; from cryvision.inputs.media import read_sound; "
+        "read_sound(sys.argv[1]); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 600_000
 
 
 # An ffmpeg that does not come to its end

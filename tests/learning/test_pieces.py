@@ -18,20 +18,20 @@ from cryvision.steps import StepScorer
 if TYPE_CHECKING:
     import keras
 
-N_STEPS = 12
-"""Enough for a rule that a few bands tell."""
+N_STEPS = 40
+"""Enough for a rule that most bands tell."""
 
-LEARNT_AUC = 0.95
+LEARNT_AUC = 0.9
 SAME = 1e-4
 """Logits of the same frames in blocks of another length."""
 
 
 def toy(n: int, seed: int, weight: np.ndarray | None = None) -> Pieces:
-    """Noise in all bands; where it is crying some bands stand out."""
+    """Noise in all bands; where it is crying, two seconds at a time, most of them stand out."""
     rng = np.random.default_rng(seed)
     log_power = rng.normal(-8, 1, (n, pieces.PIECE_FRAMES, EDGES.n_mels))
-    labels = np.repeat(rng.random((n, 10)) < 0.4, 10, axis=1)
-    log_power[..., 20:30] += 5.0 * np.repeat(labels, 2, axis=1)[..., None]
+    labels = np.repeat(rng.random((n, 2)) < 0.4, 50, axis=1)
+    log_power[..., 10:50] += 5.0 * np.repeat(labels, 2, axis=1)[..., None]
     weight = np.ones(n) if weight is None else weight
     return Pieces(log_power.astype(np.float16), labels.astype(np.uint8), weight)
 
@@ -41,15 +41,21 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "BATCH_SIZE", 4)
 
 
-def test_a_fit_learns_and_the_same_seed_gives_the_same_model() -> None:
-    material, unseen = toy(40, seed=0), toy(3, seed=1)
-    models = [fit_frame_network(material, 5, n_steps=N_STEPS) for _ in range(2)]
-    logits, again = (
-        np.concatenate([step_logits(model, piece.astype(np.float32)) for piece in unseen.log_power])
-        for model in models
+def logits_of(model: keras.Model, material: Pieces) -> np.ndarray:
+    return np.concatenate(
+        [step_logits(model, one.astype(np.float32)) for one in material.log_power]
     )
-    assert np.array_equal(logits, again)
-    assert evaluation.auc(unseen.labels.ravel(), logits) > LEARNT_AUC
+
+
+def test_a_fit_learns() -> None:
+    model, unseen = fit_frame_network(toy(40, seed=0), 5, n_steps=N_STEPS), toy(8, seed=1)
+    assert evaluation.auc(unseen.labels.ravel(), logits_of(model, unseen)) > LEARNT_AUC
+
+
+def test_the_same_seed_gives_the_same_model_bit_for_bit() -> None:
+    material = toy(8, seed=0)
+    models = [fit_frame_network(material, 5, n_steps=3) for _ in range(2)]
+    assert np.array_equal(*(logits_of(model, material) for model in models))
 
 
 @pytest.fixture(scope="module")
