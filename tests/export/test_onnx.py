@@ -184,6 +184,7 @@ class TestLogMelNetworks:
             expected = keras_model.predict(batch)
             assert expected.shape == (4, 1 + n_more // EDGES.hop_frames, 1)
             assert np.abs(onnx_model.predict(batch) - expected).max() <= ONNX_TOLERANCE
+        assert expected.std() > 0.01
 
     def test_a_tagger_gives_a_score_for_each_tag_and_is_small(
         self, network_files: dict[str, dict[str, Path]]
