@@ -59,7 +59,7 @@ def test_the_json_says_when_to_call_and_what_a_call_gives(
     assert facts["tagger"]["tags"] == list(toys.TAGS)
     assert facts["tagger"]["window_samples"] == 32_000
     assert facts["tagger"]["hop_samples"] == 3840
-    assert facts["veto"]["levels"]["strict"] == {"at": 0.5, "near": 0.7, "live": 0.7}
+    assert facts["veto"]["levels"]["strict"] == {"at": 0.7, "near": 0.85, "live": 0.7}
     assert facts["veto"]["near_seconds"] == toys.VETO.near_seconds
     assert facts["veto"]["temperature"] == toys.VETO.temperature
     assert facts["veto"]["bias"] == toys.VETO.bias

@@ -30,7 +30,16 @@ LABELS = ("hungry", "tired", "pain")
 FRAME_GATE = GateConfig(
     enter=0.5, leave=0.4, min_event_seconds=0.1, min_gap_seconds=0.0, latency_seconds=0.04
 )
-VETO = VetoConfig(temperature=1.5, bias=-0.2)
+VETO = VetoConfig(
+    normal_at=0.6,
+    normal_near=0.75,
+    strict_at=0.7,
+    strict_near=0.85,
+    after_seconds=0.3,
+    near_seconds=1.5,
+    temperature=1.5,
+    bias=-0.2,
+)
 
 DETECTOR = SoundConfig(window_seconds=0.5, context_seconds=0.3, hop_seconds=0.1)
 MFCC = SoundConfig(feature="mfcc", window_seconds=1.0, hop_seconds=0.5, n_fft=512)
@@ -193,13 +202,14 @@ def build_edges() -> Any:
     """The package's own frame network, untrained, its logits spread."""
     import keras
 
-    from cryvision.models.frame_network import EDGES, build_frame_network
+    from cryvision.models import frame_network
 
     keras.utils.set_random_seed(11)
-    model = build_frame_network(width=16)
+    model = frame_network.build_frame_network(width=16)
     samples = frames(EDGES)
     _settle(model, samples)
-    head = model.get_layer("score")
+    frame_network.hear_loudness(model)
+    head = model.get_layer(frame_network.SCORE_LAYER)
     model.get_layer("calibration").set_calibration(1.2, np.array([0.1]))
     return _spread(model, head, samples, 3.0)
 
