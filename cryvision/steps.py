@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryvision.config import LogMelConfig
-from cryvision.inputs.logmel import SILENCE, Frames, level_dbfs, model_input
+from cryvision.inputs.audio import mean_square_dbfs
+from cryvision.inputs.logmel import SILENCE, Frames, model_input
 from cryvision.runtime import Model
 
 BLOCK_STEPS = 1024
@@ -117,7 +118,7 @@ class StepScorer:
         config = self._config
         n_frames = n * config.hop_frames
         mean_square = self._mean_square[:n_frames].reshape(n, config.hop_frames)
-        levels = level_dbfs(mean_square.mean(axis=1))
+        levels = mean_square_dbfs(mean_square.mean(axis=1))
         loud = levels >= self._min_level_dbfs
         scores = np.zeros(n, np.float32)
         for first in range(0, n, BLOCK_STEPS):

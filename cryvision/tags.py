@@ -9,7 +9,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cryvision.config import LogMelConfig
-from cryvision.inputs.logmel import SILENCE, Frames, level_dbfs, model_input
+from cryvision.inputs.audio import mean_square_dbfs
+from cryvision.inputs.logmel import SILENCE, Frames, model_input
 from cryvision.runtime import Model
 
 HEARD = 0.5
@@ -112,7 +113,7 @@ class TagScorer:
             return scores
         windows = sliding_window_view(log_power, config.window_frames, axis=0)
         squares = sliding_window_view(mean_square, config.window_frames)
-        levels = level_dbfs(squares[:: config.hop_frames][:n].mean(axis=1))
+        levels = mean_square_dbfs(squares[:: config.hop_frames][:n].mean(axis=1))
         loud = np.flatnonzero(levels >= self._min_level_dbfs)
         at_once = max(1, BLOCK_VALUES // (config.window_frames * config.n_mels))
         for first in range(0, len(loud), at_once):

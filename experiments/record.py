@@ -26,7 +26,7 @@ def write_result(
     """Write ``<folder>/<name>.json``: the result under its command, commit, versions and seed."""
     script = Path(sys.argv[0]).resolve()
     record = {
-        "command": " ".join(["python", script.relative_to(ROOT).as_posix(), *sys.argv[1:]]),
+        "command": " ".join(["python", script.relative_to(ROOT).as_posix(), *arguments()]),
         "commit": commit(),
         "seed": seed,
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
@@ -37,6 +37,11 @@ def write_result(
     path.write_text(json.dumps(rounded(record), indent=2, allow_nan=False) + "\n")
     print(f"wrote {path.relative_to(ROOT)}", file=sys.stderr)
     return path
+
+
+def arguments() -> list[str]:
+    """The arguments of the script; of absolute paths the last name, which is no machine's own."""
+    return [Path(given).name if Path(given).is_absolute() else given for given in sys.argv[1:]]
 
 
 def say(line: str) -> None:

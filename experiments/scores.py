@@ -20,8 +20,9 @@ from record import say
 from rules import Scored
 
 from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.inputs.audio import mean_square_dbfs
 from cryvision.inputs.augment import add_noise
-from cryvision.inputs.logmel import SILENCE, level_dbfs, log_mel, model_input
+from cryvision.inputs.logmel import SILENCE, log_mel, model_input
 from cryvision.learning.pieces import padded
 from cryvision.learning.windows import LabelledSound
 from cryvision.models.frame_network import EDGES
@@ -69,7 +70,7 @@ class Networks:
             bare,
             len(sound.samples) / SAMPLE_RATE_HZ,
             self.edges.outputs({"logmel": padded(frames.log_power)[None]})["logits"][0, :, 0],
-            level_dbfs(power),
+            mean_square_dbfs(power),
             self.tags(frames.log_power),
         )
 

@@ -158,7 +158,9 @@ def build_log_mel_front_end(config: LogMelConfig, n_frames: int, name: str) -> k
     silent = keras.Input((2,), name="silent_frames")
     half, length = config.frame_samples // 2, config.spectrum_samples
     segments = _overlapping(waveform, 2 * n_frames, length, half)
-    segments = (segments - ops.mean(segments, axis=-1, keepdims=True)) * logmel.hann(length)
+    segments = (segments - ops.mean(segments, axis=-1, keepdims=True)) * _float32(
+        audio.hann(length)
+    )
     n_rows = -(-length // dft.columns)
     segments = ops.pad(segments, ((0, 0), (0, 0), (0, n_rows * dft.columns - length)))
     power = _power(ops.reshape(segments, (-1, 2 * n_frames, n_rows, dft.columns)), dft)
@@ -190,7 +192,7 @@ def frame_levels(mean_square: Any, n_each: int) -> Any:
     from keras import ops
 
     power = ops.mean(ops.reshape(mean_square, (-1, mean_square.shape[1] // n_each, n_each)), axis=2)
-    return ops.log(ops.maximum(power, logmel.LEVEL_FLOOR_POWER)) * _DECIBELS
+    return ops.log(ops.maximum(power, 10.0 ** (audio.LEVEL_FLOOR_DBFS / 10.0))) * _DECIBELS
 
 
 def build_face_front_end(config: FaceConfig) -> keras.Model:

@@ -163,10 +163,10 @@ class Cases:
             frames, mean_square = graph.frames, self._frames(graph).mean_square
             by_step = (-1, frames.n_steps, frames.edges.hop_frames)
             steps = mean_square[:, frames.step_frames].reshape(by_step)
-            found = {LEVEL: logmel.level_dbfs(steps.mean(axis=2))}
+            found = {LEVEL: audio.mean_square_dbfs(steps.mean(axis=2))}
             if frames.tagger is not None:
                 heard = mean_square[:, frames.frames_of(frames.tagger)]
-                found[TAGS_LEVEL] = logmel.level_dbfs(heard.mean(axis=1, keepdims=True))
+                found[TAGS_LEVEL] = audio.mean_square_dbfs(heard.mean(axis=1, keepdims=True))
             return found
         if graph.detector is not None and graph.detector.sound is not None:
             return {LEVEL: _levels(graph.detector.sound, self.spans)}

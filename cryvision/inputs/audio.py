@@ -21,7 +21,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cryvision.config import SoundConfig
-from cryvision.errors import ConfigError
+from cryvision.errors import ConfigError, CryvisionError
 
 AMIN_POWER = 1e-10
 """Power below which decibels stop, at -100 dB (librosa: ``amin`` 1e-10, or 1e-5 of amplitude)."""
@@ -37,6 +37,39 @@ LEVEL_FLOOR_DBFS = -120.0
 
 FIRST_FREE_BIN = 2
 """A constant offset under a periodic Hann window reaches bins 0 and 1, and no other."""
+
+
+def as_sound(samples: np.ndarray) -> tuple[np.ndarray, int]:
+    """Copy samples as float32 (the caller may reuse its array), non-finite ones as zeros.
+
+    Parameters
+    ----------
+    samples : ndarray of float, shape (n,)
+
+    Returns
+    -------
+    samples : ndarray of float32, shape (n,)
+    n_non_finite : int
+        How many were NaN or infinite, or too large for float32.
+
+    Raises
+    ------
+    CryvisionError
+        If they are not one row of floating-point numbers.
+    """
+    given = np.asarray(samples)
+    if given.ndim != 1 or given.dtype.kind != "f":
+        raise CryvisionError(
+            "samples must be one row of floating-point numbers, full scale 1; "
+            f"got {given.dtype} of shape {given.shape}"
+        )
+    with np.errstate(over="ignore"):  # too large for float32: infinite, and counted as such
+        piece = given.astype(np.float32)
+    finite = np.isfinite(piece)
+    if finite.all():
+        return piece, 0
+    piece[~finite] = 0.0
+    return piece, int(len(piece) - np.count_nonzero(finite))
 
 
 def normalize(span: np.ndarray) -> np.ndarray:
@@ -95,13 +128,34 @@ def mel_filters(config: SoundConfig) -> np.ndarray:
     """
     kept = band_bins(config)
     hz = np.arange(kept.start, kept.stop) * (config.sample_rate_hz / config.n_fft)
-    low, high = hz_to_mel(np.array([config.min_hz, config.max_hz]))
-    edges = mel_to_hz(np.linspace(low, high, config.n_mels + 2))
+    triangles, edges = mel_triangles(hz, config.n_mels, config.min_hz, config.max_hz)
+    area = 2.0 / (edges[2:] - edges[:-2])
+    return _read_only(triangles * area[:, None])
+
+
+def mel_triangles(
+    hz: np.ndarray, n_mels: int, min_hz: float, max_hz: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Triangular bands, equally wide and apart on Slaney's mel scale, each with a peak of 1.
+
+    Parameters
+    ----------
+    hz : ndarray of float, shape (n,)
+        Where to give them.
+    n_mels : int
+    min_hz, max_hz : float
+
+    Returns
+    -------
+    bands : ndarray of float64, shape (n_mels, n)
+    edges_hz : ndarray of float64, shape (n_mels + 2,)
+        Band k rises from edge k to k + 1 and falls to k + 2.
+    """
+    low, high = hz_to_mel(np.array([min_hz, max_hz]))
+    edges = mel_to_hz(np.linspace(low, high, n_mels + 2))
     rising = (hz - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - hz) / np.diff(edges)[1:, None]
-    area = 2.0 / (edges[2:] - edges[:-2])
-    filters = np.maximum(0.0, np.minimum(rising, falling)) * area[:, None]
-    return _read_only(filters)
+    return np.maximum(0.0, np.minimum(rising, falling)), edges
 
 
 @lru_cache(maxsize=64)
@@ -180,7 +234,7 @@ def spectrum_power(samples: np.ndarray, config: SoundConfig) -> np.ndarray:
             f"samples must be 1-D and hold one frame of {config.n_fft}; got shape {samples.shape}"
         )
     frames = sliding_window_view(samples, config.n_fft)[:: config.frame_hop_samples]
-    spectrum = np.fft.rfft(frames * _hann(config.n_fft), axis=-1)[:, band_bins(config)]
+    spectrum = np.fft.rfft(frames * hann(config.n_fft), axis=-1)[:, band_bins(config)]
     return spectrum.real**2 + spectrum.imag**2
 
 
@@ -282,7 +336,7 @@ def band_mean_square(power: np.ndarray, config: SoundConfig) -> np.ndarray:
     sides = np.full(power.shape[-1], 2.0)
     if 2 * (band_bins(config).stop - 1) == config.n_fft:
         sides[-1] = 1.0  # the bin at half the sample rate has no mirror image
-    weights = sides / (config.n_fft * np.sum(_hann(config.n_fft) ** 2))
+    weights = sides / (config.n_fft * np.sum(hann(config.n_fft) ** 2))
     return np.einsum("fb,b->f", power, weights)
 
 
@@ -299,9 +353,13 @@ def level_dbfs(mean_square: np.ndarray) -> np.ndarray:
     ndarray of float32, shape (...)
         -3.01 for a full-scale sine in the band; never below ``LEVEL_FLOOR_DBFS``.
     """
+    return mean_square_dbfs(mean_square.mean(axis=-1))
+
+
+def mean_square_dbfs(mean_square: np.ndarray) -> np.ndarray:
+    """Turn mean squares into decibels relative to full scale; float32, of the same shape."""
     floor = 10.0 ** (LEVEL_FLOOR_DBFS / 10.0)
-    level = 10.0 * np.log10(np.maximum(mean_square.mean(axis=-1), floor))
-    return np.asarray(level, np.float32)
+    return np.asarray(10.0 * np.log10(np.maximum(mean_square, floor)), np.float32)
 
 
 def _min_max(span: np.ndarray) -> np.ndarray:
@@ -314,9 +372,9 @@ def _min_max(span: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _hann(n_fft: int) -> np.ndarray:
-    """Periodic Hann window."""
-    return _read_only(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n_fft) / n_fft))
+def hann(n: int) -> np.ndarray:
+    """Periodic Hann window; float64, shape (n,)."""
+    return _read_only(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(n) / n))
 
 
 # Slaney's Auditory Toolbox (1998): linear up to 1000 Hz = 15 mel, then 27 mel for each factor 6.4.

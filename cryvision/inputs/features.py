@@ -22,6 +22,7 @@ from cryvision.inputs.audio import (
     AMIN_POWER,
     CONSTANT_RANGE,
     TOP_DB,
+    as_sound,
     band_mean_square,
     band_power,
     level_dbfs,
@@ -138,7 +139,8 @@ class SoundFeatureStream:
         """
         if self._finished:
             raise CryvisionError("a finished stream takes no more samples; start a new one")
-        piece = self._as_sound(samples)
+        piece, n_non_finite = as_sound(samples)
+        self.non_finite += n_non_finite
         self._received += len(piece)
         skipped = min(self._to_skip, len(piece))
         self._to_skip -= skipped
@@ -173,22 +175,6 @@ class SoundFeatureStream:
         padding = np.zeros(self.config.span_samples - len(sound), np.float32)
         inputs, levels = self._compute(np.concatenate([padding, sound]), 1)
         return SoundWindows(np.array([self._received], np.int64), inputs, levels, padded=True)
-
-    def _as_sound(self, samples: np.ndarray) -> np.ndarray:
-        """Copy samples as float32 (the caller may reuse its array), non-finite ones as zeros."""
-        given = np.asarray(samples)
-        if given.ndim != 1 or given.dtype.kind != "f":
-            raise CryvisionError(
-                "samples must be one row of floating-point numbers, full scale 1; "
-                f"got {given.dtype} of shape {given.shape}"
-            )
-        with np.errstate(over="ignore"):  # too large for float32: infinite, and counted as such
-            piece = given.astype(np.float32)
-        finite = np.isfinite(piece)
-        if not finite.all():
-            self.non_finite += int(len(piece) - np.count_nonzero(finite))
-            piece[~finite] = 0.0
-        return piece
 
     def _no_windows(self) -> SoundWindows:
         shape = (0, self.config.n_frames, self._n_features)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cryvision.config import SAMPLE_RATE_HZ, LogMelConfig
-from cryvision.errors import CryvisionError
+from cryvision.inputs.audio import as_sound, hann, mel_triangles
 
 FLOOR_POWER = 1e-7
 """Added to the power of each band, in units of a full scale of 1: bounds the logarithm."""
@@ -30,9 +30,6 @@ LOUDEST, RANGE = 4.0, 12.0
 
 BLOCK_FRAMES = 1024
 """Frames computed at a time (20 s of sound, 4 MB): bounds the memory."""
-
-LEVEL_FLOOR_POWER = 1e-12
-"""Mean square given to digital silence: -120 dBFS."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,8 @@ class LogMelStream:
         CryvisionError
             If the samples are not one row of floating-point numbers.
         """
-        piece = self._as_sound(samples)
+        piece, n_non_finite = as_sound(samples)
+        self.non_finite += n_non_finite
         self.n_samples += len(piece)
         return self._frames(np.concatenate([self._rest, piece]))
 
@@ -100,21 +98,6 @@ class LogMelStream:
         found = self._frames(np.concatenate([self._rest, padding]))
         n_left = n_wanted - n_given
         return Frames(found.log_power[:n_left], found.mean_square[:n_left])
-
-    def _as_sound(self, samples: np.ndarray) -> np.ndarray:
-        given = np.asarray(samples)
-        if given.ndim != 1 or given.dtype.kind != "f":
-            raise CryvisionError(
-                "samples must be one row of floating-point numbers, full scale 1; "
-                f"got {given.dtype} of shape {given.shape}"
-            )
-        with np.errstate(over="ignore"):  # too large for float32: infinite, and counted as such
-            piece = given.astype(np.float32)
-        finite = np.isfinite(piece)
-        if not finite.all():
-            self.non_finite += int(len(piece) - np.count_nonzero(finite))
-            piece[~finite] = 0.0
-        return piece
 
     def _frames(self, buffer: np.ndarray) -> Frames:
         config = self.config
@@ -166,11 +149,6 @@ def model_input(log_power: np.ndarray, config: LogMelConfig) -> np.ndarray:
     return np.asarray((values + OFFSET) / SCALE, np.float32)
 
 
-def level_dbfs(mean_square: np.ndarray) -> np.ndarray:
-    """Turn mean squares into levels in decibels relative to full scale."""
-    return np.asarray(10 * np.log10(np.maximum(mean_square, LEVEL_FLOOR_POWER)), np.float32)
-
-
 def reach_samples(config: LogMelConfig) -> int:
     """Give the samples that the spectra of a frame reach beyond it, on each side."""
     half = config.frame_samples // 2
@@ -186,14 +164,9 @@ def mel_filters(config: LogMelConfig) -> np.ndarray:
     ndarray of float32, shape (n_fft // 2 + 1, n_mels)
         Read-only.
     """
-    from cryvision.inputs.audio import hz_to_mel, mel_to_hz
-
     hz = np.arange(config.n_fft // 2 + 1) * (SAMPLE_RATE_HZ / config.n_fft)
-    low, high = hz_to_mel(np.array([config.min_hz, config.max_hz]))
-    edges = mel_to_hz(np.linspace(low, high, config.n_mels + 2))
-    rising = (hz[:, None] - edges[:-2]) / np.diff(edges)[:-1]
-    falling = (edges[2:] - hz[:, None]) / np.diff(edges)[1:]
-    filters = np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+    triangles, _ = mel_triangles(hz, config.n_mels, config.min_hz, config.max_hz)
+    filters = triangles.T.astype(np.float32, order="C")
     filters.setflags(write=False)
     return filters
 
@@ -209,14 +182,8 @@ def band_weights(config: LogMelConfig) -> np.ndarray:
     hz = np.arange(config.n_fft // 2 + 1) * (SAMPLE_RATE_HZ / config.n_fft)
     inside = (hz >= config.min_hz) & (hz <= config.max_hz)
     window = hann(config.spectrum_samples)
-    weights = 2.0 * inside / (config.n_fft * np.sum(np.square(window, dtype=np.float64)))
+    weights = 2.0 * inside / (config.n_fft * np.sum(window**2))
     return np.asarray(weights, np.float32)
-
-
-@lru_cache(maxsize=16)
-def hann(n: int) -> np.ndarray:
-    """Periodic Hann window; float32, shape (n,)."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
 
 
 def _spectra(block: np.ndarray, config: LogMelConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -226,7 +193,8 @@ def _spectra(block: np.ndarray, config: LogMelConfig) -> tuple[np.ndarray, np.nd
     n = len(segments) // 2
     # An offset of the microphone far above the sound would leave float32 nothing of it.
     segments = segments[: 2 * n] - segments[: 2 * n].mean(axis=1, keepdims=True)
-    spectrum = np.fft.rfft(segments * hann(config.spectrum_samples), config.n_fft)
+    window = hann(config.spectrum_samples).astype(np.float32)
+    spectrum = np.fft.rfft(segments * window, config.n_fft)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
     power = power.reshape(n, 2, -1).mean(axis=1)
     # Not a matrix product, for which every core would be woken: on a busy machine they then wait

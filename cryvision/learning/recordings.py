@@ -10,7 +10,8 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import CryvisionError
-from cryvision.inputs.logmel import SILENCE, Frames, level_dbfs
+from cryvision.inputs.audio import mean_square_dbfs
+from cryvision.inputs.logmel import SILENCE, Frames
 from cryvision.learning.annotations import Interval, window_labels
 from cryvision.learning.hearing import Heard
 from cryvision.learning.pieces import NOT_LABELLED, PIECE_FRAMES, STEP_FRAMES, Pieces
@@ -58,7 +59,7 @@ class Recording:
         n_steps = -(-len(frames) // STEP_FRAMES)
         missing = n_steps * STEP_FRAMES - len(frames)
         squares = np.pad(frames.mean_square, (0, missing)).reshape(n_steps, STEP_FRAMES)
-        levels = level_dbfs(squares.mean(axis=1))
+        levels = mean_square_dbfs(squares.mean(axis=1))
         ends = EDGES.hop_samples * np.arange(1, n_steps + 1)
         shares = window_labels(sound.cry, ends, EDGES.hop_samples, SAMPLE_RATE_HZ)
         labels = (shares >= 0.5).astype(np.uint8)
