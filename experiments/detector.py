@@ -28,13 +28,10 @@ from parts import Pool
 from pool import kept_out
 from record import say, write_result
 from rules import (
-    HOP_STEPS,
-    MIN_LEVEL_DBFS,
     STEP_S,
     Scored,
     decode,
     edge_scores,
-    evidence,
     live_tag,
     logit,
     sigmoid,
@@ -45,19 +42,21 @@ from scores import DIVISIONS, N_FOLDS, NOISY_DB, QUIET_DB
 from cryvision.config import VetoConfig
 from cryvision.inputs.logmel import model_input
 from cryvision.learning import evaluation as ev
+from cryvision.learning import hearing
+from cryvision.learning.detector_skill import window_means
+from cryvision.learning.event_scores import merged
+from cryvision.learning.tagger_head import KEPT
 from cryvision.models.tagger import CONTEXT, TAGS
+from cryvision.result import BOUT_GAP_SECONDS
+from cryvision.veto import calibrated
+from cryvision.veto import fused as product_of
 
-ONSET_S, OFFSET_S, BOUT_GAP_S = 0.25, 0.5, 0.5
-WINDOW_STEPS, WINDOW_HOP = 12.5, 5
+ONSET_S, OFFSET_S = 0.25, 0.5
 ENTERS = np.arange(0.2, 0.71, 0.025)
-KEPT = 0.925
-"""Share of labelled event time that the veto must keep on the folds it is chosen on: a little more
-than the 0.92 that is promised."""
-
-STRICT_KEPT = 0.85
 NEAR_LOGITS, LIVE_LOGITS = 1.5, 0.0
 """How much more (in logits) must be heard near an event than at it; the live score is full from
-the score on that must be heard at an event."""
+the score on that must be heard at an event. Set with a look at the false events of two folds of
+division 0, among 0.5, 1, 1.5 and 2."""
 
 CLASSES = {
     "adult speech": ("adult_speech", "talk_radio"),
@@ -99,36 +98,15 @@ def intervals(clip: Scored) -> np.ndarray:
     return np.array([(i.start_s, i.end_s) for i in clip.sound.cry]).reshape(-1, 2)
 
 
-def windows(values: np.ndarray) -> np.ndarray:
-    """Mean over windows of 0.5 s, one each 0.2 s."""
-    starts = np.arange(0, len(values) - 12, WINDOW_HOP)
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    half = (values[np.minimum(starts + 12, len(values) - 1)]) * 0.5
-    return (total[starts + 12] - total[starts] + half) / WINDOW_STEPS
-
-
-def merged(events: np.ndarray) -> np.ndarray:
-    """Bouts: events less than 0.5 s apart put together."""
-    bouts: list[list[float]] = []
-    for onset, offset in events:
-        if bouts and onset - bouts[-1][1] < BOUT_GAP_S:
-            bouts[-1][1] = offset
-        else:
-            bouts.append([onset, offset])
-    return np.array(bouts).reshape(-1, 2)
-
-
-def fused(clip: Scored, rules: Rules, edges: np.ndarray, level: str = "normal") -> np.ndarray:
-    """Calibrated score of the timeline."""
-    heard = np.minimum(1.0, live_tag(clip, rules.veto) / rules.veto.live(level))
-    raw = edges * heard
-    return sigmoid(logit(raw) / rules.veto.temperature + rules.veto.bias) * (raw > 0)
+def fused(clip: Scored, rules: Rules, edges: np.ndarray) -> np.ndarray:
+    """Calibrated score of the timeline, with the veto ``normal``."""
+    raw = product_of(edges, live_tag(clip, rules.veto), rules.veto, "normal")
+    return calibrated(raw, rules.veto) * clip.loud
 
 
 def standing(clip: Scored, events: np.ndarray, veto: VetoConfig, level: str) -> np.ndarray:
-    """Which events stand; bool."""
-    found = evidence(clip, events, veto)
-    return (found[:, 0] >= veto.at(level)) & (found[:, 1] >= veto.near(level))
+    """Tell which events, in steps, stand; bool."""
+    return hearing.standing(events * STEP_S, clip.heard, veto, level)
 
 
 def event_counts(clips: Sequence[Scored], events: Sequence[np.ndarray], bouts: bool) -> np.ndarray:
@@ -136,7 +114,7 @@ def event_counts(clips: Sequence[Scored], events: Sequence[np.ndarray], bouts: b
     for clip, found in zip(clips, events, strict=True):
         true = intervals(clip)
         if bouts:
-            true, found = merged(true), merged(found)
+            true, found = (merged(own, BOUT_GAP_SECONDS) for own in (true, found))
         rows.append(ev.match_events(true, found, ONSET_S, OFFSET_S))
     return np.array(rows)
 
@@ -153,7 +131,7 @@ def calibrate(
     def loss(at: np.ndarray) -> float:
         scale, bias = np.exp(at[0]), at[1]
         means = [
-            windows(sigmoid(x / scale + bias) * on) for x, on in zip(logits, loud, strict=True)
+            window_means(sigmoid(x / scale + bias) * on) for x, on in zip(logits, loud, strict=True)
         ]
         p = np.clip(np.concatenate(means), 1e-4, 1 - 1e-4)
         return float(-np.mean(np.where(truth, np.log(p), np.log(1 - p))))
@@ -165,8 +143,8 @@ def calibrate(
 def choose(clips: Sequence[Scored]) -> Rules:
     """Choose everything on clips of phones, and the clips' threshold on ESC-10."""
     phones = [c for c in clips if c.sound.source == "donateacry"]
-    truth = np.concatenate([windows(labels_of(c).astype(float)) for c in phones]) >= 0.5
-    loud = [c.level >= MIN_LEVEL_DBFS for c in phones]
+    truth = np.concatenate([window_means(labels_of(c).astype(float)) for c in phones]) >= 0.5
+    loud = [c.loud for c in phones]
     temperature, bias = calibrate([c.edges for c in phones], loud, truth)
     edges = [edge_scores(c, temperature, bias) for c in phones]
 
@@ -182,8 +160,8 @@ def choose(clips: Sequence[Scored]) -> Rules:
     scale, shift = calibrate([logit(r) for r in raw], [r > 0 for r in raw], truth)
     veto = VetoConfig(**{**vars(veto), "temperature": scale, "bias": shift})
     rules = Rules(temperature, bias, enter, veto, 0.5, 0.5, 0.5)
-    plain = np.concatenate([windows(e) for e in edges])
-    both = np.concatenate([windows(fused(c, rules, e))
+    plain = np.concatenate([window_means(e) for e in edges])
+    both = np.concatenate([window_means(fused(c, rules, e))
                            for c, e in zip(phones, edges, strict=True)])  # fmt: skip
     return Rules(
         temperature, bias, enter, veto,
@@ -198,7 +176,7 @@ def choose_veto(phones: Sequence[Scored], events: Sequence[np.ndarray]) -> VetoC
     found, seconds = [], []
     for clip, own in zip(phones, events, strict=True):
         cry = np.concatenate([[0], np.cumsum(labels_of(clip))])
-        found.append(evidence(clip, own, base))
+        found.append(hearing.evidence(own * STEP_S, clip.heard, base))
         seconds.append(cry[own[:, 1]] - cry[own[:, 0]])
     heard, time_s = np.concatenate(found), np.concatenate(seconds).astype(float)
 
@@ -211,7 +189,7 @@ def choose_veto(phones: Sequence[Scored], events: Sequence[np.ndarray]) -> VetoC
         return best
 
     values: dict[str, float] = {}
-    for level, kept in (("normal", KEPT), ("strict", STRICT_KEPT)):
+    for level, kept in KEPT.items():
         at = strictest(kept)
         values[f"{level}_at"] = float(sigmoid(np.array(at)))
         values[f"{level}_near"] = float(sigmoid(np.array(at + NEAR_LOGITS)))
@@ -221,7 +199,7 @@ def choose_veto(phones: Sequence[Scored], events: Sequence[np.ndarray]) -> VetoC
 
 def clip_score(clip: Scored, rules: Rules) -> float:
     """Mean of the timeline over what is loud enough, as ``detector.probability``."""
-    loud = clip.level >= MIN_LEVEL_DBFS
+    loud = clip.loud
     scores = fused(clip, rules, edge_scores(clip, rules.temperature, rules.bias))
     return float(scores[loud].mean()) if loud.any() else 0.0
 
@@ -264,13 +242,13 @@ def on_phones(rows: dict[str, list[Any]]) -> dict[str, Any]:
     own = [i for i, c in enumerate(rows["clip"]) if c.sound.source == "donateacry"]
     clips = [rows["clip"][i] for i in own]
     subject = np.concatenate(
-        [[c.sound.subject] * len(windows(labels_of(c).astype(float))) for c in clips]
+        [[c.sound.subject] * len(window_means(labels_of(c).astype(float))) for c in clips]
     )
-    truth = [windows(labels_of(c).astype(float)) for c in clips]
+    truth = [window_means(labels_of(c).astype(float)) for c in clips]
     cry = (np.concatenate(truth) >= 0.5).astype(int)
     figures: dict[str, Any] = {"n_windows": len(cry)}
     for name, enter in (("edges", "window_enter"), ("fused", "fused_window_enter")):
-        scores = [windows(rows[name][i]) for i in own]
+        scores = [window_means(rows[name][i]) for i in own]
         called = np.concatenate([s >= rows[enter][i] for s, i in zip(scores, own, strict=True)])
         decided, p = called.astype(int), np.concatenate(scores)
         measures = {
@@ -330,7 +308,7 @@ def delays(rows: dict[str, list[Any]], own: Sequence[int]) -> dict[str, dict[str
     for i in own:
         clip, rules = rows["clip"][i], rows["rules"][i]
         raw = rows["edges"][i]
-        live = raw * np.minimum(1.0, live_tag(clip, rules.veto) / rules.veto.normal_live)
+        live = product_of(raw, live_tag(clip, rules.veto), rules.veto, "normal")
         true = intervals(clip)
         for number, (onset, _) in enumerate(true):
             if number and onset - true[number - 1][1] < 0.5:
@@ -525,7 +503,9 @@ def main() -> None:
         {
             "protocol": f"{N_FOLDS} folds by phone, speaker or recording, "
             f"{len(DIVISIONS)} division{'s' if len(DIVISIONS) > 1 else ''}; "
-            "calibration, thresholds and veto of a fold from the scores of the other folds",
+            "calibration, thresholds and veto of a fold from the scores of the other folds; the "
+            "margin and the kept share of the veto, and the weight of loudness, were set once with "
+            "a look at two of these folds",
             "mean": mean(divisions),
             "divisions": divisions,
             "ceiling_of_the_rule": top,
@@ -535,7 +515,6 @@ def main() -> None:
             "shipped": {**vars(shipped), "veto": vars(shipped.veto)},
             "noise_db": list(NOISY_DB),
             "peaks_dbfs": list(QUIET_DB),
-            "hop_steps_of_tags": HOP_STEPS,
             "minutes": (time.time() - started) / 60,
         },
     )
