@@ -27,8 +27,8 @@ import numpy as np
 from report import SEED, Demand, finish, parser
 from skimage import data
 
-from cryvision import bundle as bundles
 from cryvision.bundle import Bundle, Part
+from cryvision.bundle import bundle as bundles
 from cryvision.config import FRAME_RATE_HZ, FaceConfig
 from cryvision.inputs.faces import FaceFinder, crop
 from cryvision.inputs.media import find_ffmpeg

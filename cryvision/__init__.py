@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Audit": "cryvision.learning.audit",
-    "Bundle": "cryvision.bundle",
+    "Bundle": "cryvision.bundle.bundle",
     "Classification": "cryvision.result",
     "CryvisionError": "cryvision.errors",
     "Event": "cryvision.result",

@@ -12,7 +12,7 @@ from cryvision.config import SAMPLE_RATE_HZ, GateConfig, LogMelConfig, SoundConf
 from cryvision.errors import BundleError
 from cryvision.inputs.features import SoundFeatureStream, SoundWindows
 from cryvision.inputs.logmel import LogMelStream
-from cryvision.runtime import Model
+from cryvision.runtime.loading import Model
 from cryvision.steps import Steps, StepScorer
 from cryvision.tags import NO_TAGS, TagScorer, TagWindows
 from cryvision.veto import calibrated, check_veto, fused, heard_lately

@@ -9,7 +9,7 @@ import numpy as np
 from cryvision.config import LogMelConfig
 from cryvision.inputs.audio import mean_square_dbfs
 from cryvision.inputs.logmel import SILENCE, Frames, model_input
-from cryvision.runtime import Model
+from cryvision.runtime.loading import Model
 
 BLOCK_STEPS = 1024
 """Steps scored at a time (40 s of sound): bounds the memory."""

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from cryvision.config import LogMelConfig
 from cryvision.inputs.audio import mean_square_dbfs
 from cryvision.inputs.logmel import SILENCE, Frames, model_input
-from cryvision.runtime import Model
+from cryvision.runtime.loading import Model
 
 HEARD = 0.5
 """Score from which on a tag counts as heard."""

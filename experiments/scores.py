@@ -27,7 +27,7 @@ from cryvision.learning.pieces import padded
 from cryvision.learning.windows import LabelledSound
 from cryvision.models.frame_network import EDGES
 from cryvision.models.tagger import CONTEXT
-from cryvision.runtime import OnnxModel
+from cryvision.runtime.loading import OnnxModel
 
 DIVISIONS, N_FOLDS = (0,), 3
 NOISY_DB = (20, 10, 5, 0)

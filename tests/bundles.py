@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryvision import bundle
+from cryvision.bundle import bundle
 from cryvision.config import GateConfig, SoundConfig
 from cryvision.inputs.features import sound_windows
 

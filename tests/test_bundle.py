@@ -25,11 +25,11 @@ import onnx
 import pytest
 from bundles import BUNDLE_V1, SOUND, mel_samples, save_tiny
 
-from cryvision import bundle as bundles_module
-from cryvision import untrusted
 from cryvision.bundle import Bundle, Part
+from cryvision.bundle import bundle as bundles_module
 from cryvision.config import GateConfig
 from cryvision.errors import BundleError, ConfigError
+from cryvision.runtime import safe_load
 
 V1_PROBABILITIES = [0.41574919, 0.08802426, 0.32147044, 0.32298622]
 """What the first bundle gave for ``mel_samples(4)`` when it was saved."""
@@ -324,7 +324,7 @@ class TestRefusedFiles:
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (folder / "padding.bin").write_bytes(bytes(100_000))
-        monkeypatch.setattr(untrusted, "MAX_UNPACKED_BYTES", 90_000)
+        monkeypatch.setattr(safe_load, "MAX_UNPACKED_BYTES", 90_000)
         assert "at most 90000 bytes" in refusal(folder)
 
 
@@ -504,17 +504,17 @@ class TestRefusedZips:
             zipfile.ZipFile(zip_of(folder, path), "a", zipfile.ZIP_DEFLATED) as archive,
             archive.open("zeros.txt", "w") as member,
         ):
-            for _ in range(untrusted.MAX_UNPACKED_BYTES // 10_000_000 + 1):
+            for _ in range(safe_load.MAX_UNPACKED_BYTES // 10_000_000 + 1):
                 member.write(bytes(10_000_000))
         assert path.stat().st_size < 1_000_000
-        assert f"at most {untrusted.MAX_UNPACKED_BYTES} bytes" in refusal(path)
+        assert f"at most {safe_load.MAX_UNPACKED_BYTES} bytes" in refusal(path)
 
     def test_bombs_inside_a_keras_file(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("config.json", bytes(2_000_000))
         put(folder, "detector.keras", buffer.getvalue())
-        monkeypatch.setattr(untrusted, "MAX_UNPACKED_BYTES", 1_000_000)
+        monkeypatch.setattr(safe_load, "MAX_UNPACKED_BYTES", 1_000_000)
         assert "detector.keras: must unpack to at most" in refusal(folder)
 
     @pytest.mark.parametrize("inside", [False, True])
@@ -528,21 +528,21 @@ class TestRefusedZips:
                 archive.writestr(f"{number}.txt", b"")
         if inside:
             put(folder, "detector.keras", path.read_bytes())
-        assert f"at most {untrusted.MAX_MEMBERS} members" in refusal(folder if inside else path)
+        assert f"at most {safe_load.MAX_MEMBERS} members" in refusal(folder if inside else path)
 
     def test_more_files_than_any_bundle_has(self, folder: Path) -> None:
-        for number in range(untrusted.MAX_MEMBERS):
+        for number in range(safe_load.MAX_MEMBERS):
             (folder / f"{number}.txt").touch()
-        assert f"at most {untrusted.MAX_MEMBERS} files" in refusal(folder)
+        assert f"at most {safe_load.MAX_MEMBERS} files" in refusal(folder)
 
     @pytest.mark.parametrize("name", ["bundle.json", "config.json"])
     def test_json_that_would_fill_the_memory(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
-        monkeypatch.setattr(untrusted, "MAX_JSON_BYTES", 4_000)
+        monkeypatch.setattr(safe_load, "MAX_JSON_BYTES", 4_000)
         if name == "config.json":
             description = (folder / "bundle.json").stat().st_size
-            monkeypatch.setattr(untrusted, "MAX_JSON_BYTES", description + 500)
+            monkeypatch.setattr(safe_load, "MAX_JSON_BYTES", description + 500)
             put(folder, "detector.keras", keras_with(lambda c: c.update(more="x" * 9_000)))
         else:
             edit(folder, lambda d: d.update(notes="x" * 9_000))

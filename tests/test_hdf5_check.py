@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from bundles import BUNDLE_V1
 
-from cryvision import hdf5_check
 from cryvision.errors import BundleError
-from cryvision.hdf5_check import check_hdf5
+from cryvision.runtime import hdf5_check
+from cryvision.runtime.hdf5_check import check_hdf5
 
 SHIPPED = [
     *(Path(hdf5_check.__file__).parent / "bundles").glob("*/*.keras"),

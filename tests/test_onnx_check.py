@@ -14,9 +14,9 @@ import pytest
 from bundles import BUNDLE_V1
 from onnx import TensorProto, helper, numpy_helper
 
-from cryvision import onnx_check
 from cryvision.errors import BundleError
-from cryvision.onnx_check import FIELDS, check_onnx
+from cryvision.runtime import onnx_check
+from cryvision.runtime.onnx_check import FIELDS, check_onnx
 
 SHIPPED = [
     *(Path(onnx_check.__file__).parent / "bundles").glob("*/*.onnx"),

@@ -14,9 +14,9 @@ from bundles import BUNDLE_V1
 from two_parts import CONTEXT, EDGES, GATE, TAGS, VETO, two_part_bundle
 
 from cryvision.bundle import Bundle, Part
+from cryvision.bundle.parts import check_model
 from cryvision.errors import BundleError
-from cryvision.parts import check_model
-from cryvision.runtime import load_model
+from cryvision.runtime.loading import load_model
 
 RUNTIME_TOLERANCE = 1e-4
 """What a bundle allows between Keras and ONNX."""

@@ -18,7 +18,7 @@ from cryvision.detector import CryDetector
 from cryvision.errors import BundleError
 from cryvision.inputs.features import sound_windows
 from cryvision.reasons import ReasonStream, branch_settings
-from cryvision.runtime import OnnxModel
+from cryvision.runtime.loading import OnnxModel
 from cryvision.scoring import SoundBranchWindows
 
 FLOAT32 = 1e-6

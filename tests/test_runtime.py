@@ -11,7 +11,7 @@ import pytest
 from bundles import BUNDLE_V1, mel_samples
 
 from cryvision.errors import BundleError, ConfigError, MissingDependencyError
-from cryvision.runtime import Model, load_model
+from cryvision.runtime.loading import Model, load_model
 
 SAME_MODEL = 1e-4
 """The agreement that every bundle is saved with."""
@@ -90,7 +90,7 @@ def test_a_missing_library_comes_with_its_remedy(
 
 def test_importing_the_runtime_loads_no_library_but_numpy() -> None:
     code = (
-        "import sys, cryvision.runtime, cryvision.models;"
+        "import sys, cryvision.runtime.loading, cryvision.models;"
         "assert not {'keras', 'tensorflow', 'onnxruntime'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,9 +13,10 @@ import pytest
 from bundles import mel_samples
 from hostile import MISBEHAVING, bundle_with, constant, detector, endless, node
 
-from cryvision import cli, session
+from cryvision import cli
 from cryvision.errors import BundleError
-from cryvision.runtime import OnnxModel
+from cryvision.runtime import session
+from cryvision.runtime.loading import OnnxModel
 
 PEAK_BYTES = 2_500_000_000
 """The arena, the library and what it loads."""
@@ -45,7 +46,8 @@ def test_the_memory_has_an_end(tmp_path: Path, kind: str) -> None:
     # The peak of a process counts all that it ever did, so a process of its own asks.
     code = (
         "import sys; from pathlib import Path; import numpy as np; "
-        "from cryvision.errors import BundleError; from cryvision.runtime import OnnxModel\n"
+        "from cryvision.errors import BundleError\n"
+        "from cryvision.runtime.loading import OnnxModel\n"
         "samples = np.load(sys.argv[2])\n"
         "try: OnnxModel(Path(sys.argv[1]).read_bytes(), Path('m.onnx')).predict({'mel': samples})\n"
         "except BundleError as error: print(error)\n"

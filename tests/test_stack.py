@@ -9,9 +9,9 @@ import pytest
 from bundles import BUNDLE_V1, REASON_SOUNDS, glides, reasons_bundle
 
 from cryvision.bundle import Bundle
+from cryvision.bundle.ensemble import StackModels, said
 from cryvision.errors import BundleError
 from cryvision.inputs.features import sound_windows
-from cryvision.stack import StackModels, said
 
 FLOAT32 = 1e-6
 

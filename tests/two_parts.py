@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from bundles import REASONS, reasons_bundle, save_tiny
 
-from cryvision import bundle
+from cryvision.bundle import bundle
 from cryvision.config import GateConfig, LogMelConfig, VetoConfig
 from cryvision.inputs.logmel import log_mel, mel_filters, model_input
 

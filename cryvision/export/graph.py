@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from cryvision.bundle import Bundle, Part
+from cryvision.bundle.parts import LOGMEL
 from cryvision.config import FaceConfig, LogMelConfig, SoundConfig
 from cryvision.errors import ConfigError
 from cryvision.export.frame_span import FrameSpan
@@ -18,8 +19,7 @@ from cryvision.export.frontend import (
     frame_levels,
     scaled_frames,
 )
-from cryvision.parts import LOGMEL
-from cryvision.runtime import KerasModel
+from cryvision.runtime.loading import KerasModel
 
 if TYPE_CHECKING:
     import keras

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision import runtime
 from cryvision.errors import CryvisionError, MissingDependencyError
 from cryvision.export import keras_file
 from cryvision.export.parity import max_differences
+from cryvision.runtime import loading
 
 if TYPE_CHECKING:
     import keras
@@ -80,7 +80,7 @@ def part_files(
     Returns
     -------
     files : dict of str to Path
-        Runtime to file, as `cryvision.bundle.save` takes them.
+        Runtime to file, as `cryvision.bundle.bundle.save` takes them.
     agreement : dict
         What `convert` measured.
     """
@@ -119,7 +119,7 @@ def compare(
     CryvisionError
         As for `convert`.
     """
-    candidate = runtime.OnnxModel(path.read_bytes(), path).outputs(samples)
+    candidate = loading.OnnxModel(path.read_bytes(), path).outputs(samples)
     return {
         "max_difference": max_differences(reference, candidate, ONNX_TOLERANCE, where),
         "n_samples": len(reference["logits"]),

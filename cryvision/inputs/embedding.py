@@ -26,9 +26,9 @@ from cryvision.inputs.backbone import (
     has_imagenet_weights,
     imagenet_path,
 )
-from cryvision.session import Session
+from cryvision.runtime.safe_load import check_onnx
+from cryvision.runtime.session import Session
 from cryvision.staging import staged
-from cryvision.untrusted import check_onnx
 
 if TYPE_CHECKING:
     import keras

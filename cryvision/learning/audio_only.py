@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cryvision import bundle as bundles
 from cryvision.bundle import Bundle
+from cryvision.bundle import bundle as bundles
 from cryvision.learning.augmentation import altered_copies, check_augment
 from cryvision.learning.clip_windows import crying_windows
 from cryvision.learning.copies import copies_among
@@ -28,7 +28,7 @@ from cryvision.learning.stacking import Samples
 from cryvision.learning.systems import CRY, System
 from cryvision.learning.systems import system as find_system
 
-GATE_FOLDER = Path(bundles.__file__).parent / "bundles" / "gate"
+GATE_FOLDER = bundles.SHIPPED / "gate"
 """A detector that was trained without donateacry-corpus: no phone of it is on both sides."""
 
 Log = Callable[[str], None]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision import bundle as bundles
 from cryvision.bundle import Bundle, Part
+from cryvision.bundle import bundle as bundles
 from cryvision.config import GateConfig
 from cryvision.inputs.logmel import model_input
 from cryvision.learning.decisions import Calibration, gate_for
@@ -60,9 +60,9 @@ def save_detector(
     gate : GateConfig, optional
         By default that of the calibration's threshold.
     **facts
-        What else `cryvision.bundle.save` takes: ``name``, ``skill``, ``sources`` and ``seed`` are
-        needed; without ``veto`` a tagger has no say in the events; ``command`` is that of this
-        process by default.
+        What else `cryvision.bundle.bundle.save` takes: ``name``, ``skill``, ``sources`` and
+        ``seed`` are needed; without ``veto`` a tagger has no say in the events; ``command`` is
+        that of this process by default.
     """
     bias = np.array([calibration.bias])
     edges.get_layer("calibration").set_calibration(calibration.temperature, bias)

@@ -13,7 +13,7 @@ from cryvision.config import SAMPLE_RATE_HZ, LogMelConfig, VetoConfig
 from cryvision.errors import ConfigError
 from cryvision.inputs.logmel import Frames, log_mel
 from cryvision.models.frame_network import EDGES
-from cryvision.runtime import Dims, KerasModel, Model
+from cryvision.runtime.loading import Dims, KerasModel, Model
 from cryvision.tags import TagScorer
 
 if TYPE_CHECKING:

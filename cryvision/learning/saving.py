@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from cryvision import bundle as bundles
 from cryvision.bundle import Bundle, Part
+from cryvision.bundle import bundle as bundles
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import ConfigError
 from cryvision.learning.branches import Branch, rows_at_once
@@ -51,14 +51,14 @@ def save_stack(
     samples : Samples
         Real rows on which Keras and ONNX must agree; up to ``PARITY_ROWS`` are drawn for each part.
     labels, out, seed, skill, overwrite
-        As for `cryvision.bundle.save`.
+        As for `cryvision.bundle.bundle.save`.
     corpus : str
         Name of what it was trained on.
     gate : Bundle or None
         Whose detector and tagger the new bundle carries, with their gate, veto and skill.
     **facts
-        More of what `cryvision.bundle.save` takes, or other values for it: ``name``, ``sources``,
-        ``command``, ``notes``, ``texts``.
+        More of what `cryvision.bundle.bundle.save` takes, or other values for it: ``name``,
+        ``sources``, ``command``, ``notes``, ``texts``.
     """
     with tempfile.TemporaryDirectory() as folder:
         parts, models = _stack_parts(stack, recipe, settings, samples, Path(folder))

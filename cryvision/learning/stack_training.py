@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from cryvision import bundle as bundles
 from cryvision.branch_inputs import FACE
 from cryvision.bundle import Bundle
+from cryvision.bundle import bundle as bundles
 from cryvision.config import FaceConfig, to_json, unusable_label
 from cryvision.errors import ConfigError
 from cryvision.labelling import NOT_APART

@@ -18,7 +18,7 @@ from cryvision.export import parity
 from cryvision.export.onnx import ONNX_TOLERANCE, compare, convert, part_files
 from cryvision.models.frame_network import EDGES, build_frame_network
 from cryvision.models.tagger import CONTEXT, TAGS, build_tagger
-from cryvision.runtime import load_model
+from cryvision.runtime.loading import load_model
 
 if TYPE_CHECKING:
     import keras

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from bundles import BUNDLE_V1
 
-from cryvision import bundle
+from cryvision.bundle import bundle
 from cryvision.config import FaceConfig, GateConfig, LogMelConfig, SoundConfig, VetoConfig
 from cryvision.export import windows
 from cryvision.export.onnx import part_files

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from toy_stack import Spy, nearest_row_branch, subject_samples, use_trusting_ensemble
 
-from cryvision import description
+from cryvision.bundle import schema
 from cryvision.errors import CryvisionError
 from cryvision.labelling import has_skill
 from cryvision.learning import branches, crossvalidation, stacking
@@ -341,7 +341,7 @@ class TestSkillEntry:
 
     def test_a_bundle_takes_it(self) -> None:
         entry = self.entry(np.array([0, 1, 2, 2] * 5), "abc")
-        description._check_skill(entry, ["ensemble"], "here")
+        schema._check_skill(entry, ["ensemble"], "here")
         assert (entry["unit"], entry["chance"]) == ("window", pytest.approx(1 / 3))
         shares = {name: entry["prior"][name] for name in "abc"}
         assert shares == pytest.approx({"a": 0.25, "b": 0.25, "c": 0.5})

@@ -25,8 +25,8 @@ from toy_videos import (
     make_clip,
 )
 
-from cryvision import bundle as bundles
 from cryvision.bundle import Bundle
+from cryvision.bundle import bundle as bundles
 from cryvision.classifier import classify
 from cryvision.config import FaceConfig
 from cryvision.errors import (

@@ -10,8 +10,8 @@ import pytest
 
 from cryvision.export.onnx import part_files
 from cryvision.models import autoencoder
-from cryvision.runtime import load_model
-from cryvision.untrusted import check_keras, check_onnx
+from cryvision.runtime.loading import load_model
+from cryvision.runtime.safe_load import check_keras, check_onnx
 
 if TYPE_CHECKING:
     import keras

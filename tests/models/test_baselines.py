@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cryvision import untrusted
 from cryvision.export.onnx import part_files
 from cryvision.models import autoencoder, baselines
-from cryvision.runtime import OnnxModel
+from cryvision.runtime import safe_load
+from cryvision.runtime.loading import OnnxModel
 
 SAME = 1e-5  # float32 against float64
 N_FRAMES, N_COLUMNS = 6, 4
@@ -96,9 +96,9 @@ def test_its_files_may_be_read_by_strangers(name: str, tmp_path: Path) -> None:
     model, *_ = make(name, 3)
     new, _ = windows(50, 3, 1)
     files, agreement = part_files(model, tmp_path, "branch", {"mfcc": new})
-    untrusted.check_keras(files["keras"].read_bytes(), "branch.keras")
+    safe_load.check_keras(files["keras"].read_bytes(), "branch.keras")
     data = files["onnx"].read_bytes()
-    untrusted.check_onnx(data, "branch.onnx")
+    safe_load.check_onnx(data, "branch.onnx")
     told = OnnxModel(data, files["onnx"]).predict({"mfcc": new})
     np.testing.assert_allclose(told, np.asarray(model(new)), atol=SAME)
     assert agreement["n_samples"] == 50

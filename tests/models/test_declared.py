@@ -13,7 +13,7 @@ from bundles import BUNDLE_V1, build_tiny_detector
 
 from cryvision.errors import BundleError
 from cryvision.models.declared import declared_numbers
-from cryvision.runtime import MAX_NUMBERS, load_model
+from cryvision.runtime.loading import MAX_NUMBERS, load_model
 
 FEW_BYTES = 300_000_000
 """What loading Keras' parts and the file itself may take; the models below want terabytes."""

@@ -9,8 +9,8 @@ import pytest
 
 from cryvision.export.onnx import part_files
 from cryvision.models.ensemble import build_ensemble
-from cryvision.runtime import load_model
-from cryvision.untrusted import check_keras, check_onnx
+from cryvision.runtime.loading import load_model
+from cryvision.runtime.safe_load import check_keras, check_onnx
 
 FLOAT32 = 1e-5
 RUNTIME_TOLERANCE = 1e-4

@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-from cryvision import checking
+from cryvision.bundle import fields as checking
+from cryvision.bundle.parts import FEATURES, LOGMEL, Part, parse_part
 from cryvision.config import MAX_SECONDS, GateConfig, VetoConfig, unusable_label
 from cryvision.errors import BundleError
-from cryvision.parts import FEATURES, LOGMEL, Part, parse_part
 
 FORMAT_VERSION = 2
 READABLE_VERSIONS = (1, 2)

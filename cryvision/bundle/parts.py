@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryvision import checking, untrusted
+from cryvision.bundle import fields as checking
 from cryvision.config import (
     SAMPLE_RATE_HZ,
     SOUND_FEATURES,
@@ -18,7 +18,8 @@ from cryvision.config import (
 from cryvision.errors import BundleError, ConfigError
 from cryvision.inputs.audio import n_features
 from cryvision.inputs.backbone import NAMED_WEIGHTS, is_named
-from cryvision.runtime import RUNTIMES, Model
+from cryvision.runtime import safe_load
+from cryvision.runtime.loading import RUNTIMES, Model
 
 KINDS = ("detector", "tagger", "branch", "ensemble")
 LOGMEL = "logmel"
@@ -250,8 +251,8 @@ def _check_files(data: dict[str, Any], where: str) -> None:
         )
     for runtime, entry in data.items():
         file = checking.fields(entry, f"{where}: {runtime}", path=str, sha256=str)
-        untrusted.check_name(file["path"], where)
-        untrusted.check_not_pickle(file["path"], where)
+        safe_load.check_name(file["path"], where)
+        safe_load.check_not_pickle(file["path"], where)
         if not file["path"].endswith(f".{runtime}"):
             raise BundleError(f"{where}: must end in .{runtime}; got {file['path']!r:.80}")
         if not _SHA256.fullmatch(file["sha256"]):

@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cryvision import untrusted
 from cryvision.config import from_json
 from cryvision.errors import BundleError, ConfigError
+from cryvision.runtime import safe_load
 
 NUMBER = (int, float)
 
@@ -72,7 +72,7 @@ def strict_json(text: bytes, where: str) -> Any:
             raise ValueError(f"{number[:20]}... has more than 64 bits")
         return value
 
-    untrusted.check_not_too_long(text, where)
+    safe_load.check_not_too_long(text, where)
     try:
         return json.loads(
             text.decode("utf-8"),

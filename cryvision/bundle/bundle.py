@@ -20,13 +20,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cryvision import runtime as runtimes
-from cryvision import untrusted
+from cryvision.bundle.parts import Part, check_model
+from cryvision.bundle.schema import FORMAT_VERSION, library_versions, parse
 from cryvision.config import GateConfig, VetoConfig, to_json
-from cryvision.description import FORMAT_VERSION, library_versions, parse
 from cryvision.errors import BundleError, ConfigError
 from cryvision.inputs.backbone import keep_weights
-from cryvision.parts import Part, check_model
+from cryvision.runtime import loading as runtimes
+from cryvision.runtime import safe_load
 from cryvision.staging import staged
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = ["FORMAT_VERSION", "Bundle", "Part", "check_target", "save"]
+
+SHIPPED = Path(__file__).parents[1] / "bundles"
+"""The folder of the bundles that ship."""
 
 _DESCRIPTION = "bundle.json"
 _TEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.md|\.txt)?")
@@ -110,8 +113,8 @@ class Bundle:
         BundleError
             If there is none, or anything in it is damaged, unknown or unsafe to read.
         """
-        place = Path(__file__).parent / "bundles" / "default" if path is None else Path(path)
-        return _read(untrusted.Files(place))
+        place = SHIPPED / "default" if path is None else Path(path)
+        return _read(safe_load.Files(place))
 
     @property
     def detector(self) -> Part | None:
@@ -152,7 +155,7 @@ class Bundle:
         if runtime not in part.files:
             raise ConfigError(f"runtime must be one of {', '.join(part.files)}; got {runtime!r}")
         where = self.folder / part.files[runtime]["path"]
-        data = _read_model(untrusted.Files(self.folder), part, runtime)
+        data = _read_model(safe_load.Files(self.folder), part, runtime)
         model = runtimes.load_model(where, runtime, data)
         check_model(part, model, len(self.labels), str(where))
         return model
@@ -196,7 +199,7 @@ class Bundle:
         """
         import numpy as np
 
-        from cryvision.stack import StackModels
+        from cryvision.bundle.ensemble import StackModels
 
         models = StackModels(self, runtime)
         known = [part.inputs[0] for part in models.branches]
@@ -221,7 +224,7 @@ class Bundle:
         copies = {}
         for runtime in part.files:
             copies[runtime] = folder / f"{part.name}.{runtime}"
-            data = _read_model(untrusted.Files(self.folder), part, runtime)
+            data = _read_model(safe_load.Files(self.folder), part, runtime)
             copies[runtime].write_bytes(data)
         return copies
 
@@ -307,7 +310,7 @@ def save(
     contents[_DESCRIPTION] = text.encode()
     with _system_errors(target), staged(target, overwrite) as place:
         _write(place, contents, zipped=_is_zip_name(target))
-        bundle = _read(untrusted.Files(place, shown=target))
+        bundle = _read(safe_load.Files(place, shown=target))
     return bundle
 
 
@@ -345,7 +348,7 @@ def check_target(out: str | os.PathLike[str], overwrite: bool) -> Path:
     return target
 
 
-def _read(files: untrusted.Files) -> Bundle:
+def _read(files: safe_load.Files) -> Bundle:
     """Build a bundle from its files once each of them was checked."""
     text = files.read(_DESCRIPTION)
     fields = parse(text, str(files.shown / _DESCRIPTION))
@@ -356,7 +359,7 @@ def _read(files: untrusted.Files) -> Bundle:
     return Bundle(folder=files.shown, sha256=hashlib.sha256(text).hexdigest(), **fields)
 
 
-def _read_model(files: untrusted.Files, part: Part, runtime: str) -> bytes:
+def _read_model(files: safe_load.Files, part: Part, runtime: str) -> bytes:
     """Bytes of one model file: of the right hash, and safe to give to its runtime."""
     path, wanted = part.files[runtime]["path"], part.files[runtime]["sha256"]
     where = str(files.shown / path)
@@ -367,7 +370,7 @@ def _read_model(files: untrusted.Files, part: Part, runtime: str) -> bytes:
             f"{where}: the file is not the one that was saved: sha256 must be {wanted[:12]}...; "
             f"got {found[:12]}..."
         )
-    check = untrusted.check_keras if runtime == "keras" else untrusted.check_onnx
+    check = safe_load.check_keras if runtime == "keras" else safe_load.check_onnx
     check(data, where)
     return data
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from cryvision.errors import BundleError
-from cryvision.hdf5_check import check_hdf5
-from cryvision.onnx_check import check_onnx
+from cryvision.runtime.hdf5_check import check_hdf5
+from cryvision.runtime.onnx_check import check_onnx
 
 __all__ = [
     *("MAX_UNPACKED_BYTES", "Files", "check_keras", "check_name", "check_not_pickle"),

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cryvision.errors import BundleError, ConfigError, MissingDependencyError
-from cryvision.session import MAX_ITEMS, Session, line
+from cryvision.runtime.session import MAX_ITEMS, Session, line
 
 RUNTIMES = ("onnx", "keras")
 

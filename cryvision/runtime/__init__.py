@@ -1,0 +1,1 @@
+"""Files of models that may come from anywhere: checked, loaded and run."""
