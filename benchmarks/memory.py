@@ -18,7 +18,7 @@ from typing import Any
 from report import SEED, Demand, finish, parser
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier
+from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs import media
 
 SHORT_SECONDS, LONG_SECONDS = 15, 600

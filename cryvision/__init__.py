@@ -31,9 +31,9 @@ _PUBLIC = {
     "Classification": "cryvision.result",
     "CryvisionError": "cryvision.errors",
     "Event": "cryvision.result",
-    "StreamClassifier": "cryvision.classifier",
+    "StreamClassifier": "cryvision.inference.classifier",
     "audit": "cryvision.learning.audit",
-    "classify": "cryvision.classifier",
+    "classify": "cryvision.inference.classifier",
     "evaluate": "cryvision.learning.evaluate",
     "export": "cryvision.export",
     "score": "cryvision.batch",
@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from cryvision import export
     from cryvision.batch import score
     from cryvision.bundle import Bundle
-    from cryvision.classifier import StreamClassifier, classify
     from cryvision.errors import CryvisionError
+    from cryvision.inference.classifier import StreamClassifier, classify
     from cryvision.learning.audio_only import train_audio_only
     from cryvision.learning.audit import Audit, audit
     from cryvision.learning.detection import train_detector

@@ -16,8 +16,8 @@ import recordings
 from record import ROOT, write_result
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier, classify
 from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.inference.classifier import StreamClassifier, classify
 from cryvision.learning.evaluation import false_alarms, intersection_over_union
 
 SEED = 1

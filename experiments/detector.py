@@ -40,6 +40,8 @@ from scipy.stats import spearmanr
 from scores import DIVISIONS, N_FOLDS, NOISY_DB, QUIET_DB
 
 from cryvision.config import VetoConfig
+from cryvision.inference.veto import calibrated
+from cryvision.inference.veto import fused as product_of
 from cryvision.inputs.logmel import model_input
 from cryvision.learning import evaluation as ev
 from cryvision.learning import hearing
@@ -48,8 +50,6 @@ from cryvision.learning.event_scores import merged
 from cryvision.learning.tagger_head import KEPT
 from cryvision.models.tagger import CONTEXT, TAGS
 from cryvision.result import BOUT_GAP_SECONDS
-from cryvision.veto import calibrated
-from cryvision.veto import fused as product_of
 
 ONSET_S, OFFSET_S = 0.25, 0.5
 ENTERS = np.arange(0.2, 0.71, 0.025)

@@ -29,8 +29,8 @@ import numpy as np
 from record import data_hash, say, write_result
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import classify
 from cryvision.config import FaceConfig
+from cryvision.inference.classifier import classify
 from cryvision.inputs.media import find_ffmpeg
 from cryvision.learning import evaluation
 from cryvision.learning.fusion import train, train_arrays

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from cryvision.config import VetoConfig
+from cryvision.inference.veto import heard_lately
 from cryvision.learning.decisions import find_step_events
 from cryvision.learning.hearing import Heard
 from cryvision.learning.recordings import MIN_LEVEL_DBFS
 from cryvision.learning.windows import LabelledSound
 from cryvision.models.frame_network import EDGES
 from cryvision.models.tagger import CONTEXT
-from cryvision.veto import heard_lately
 
 STEP_S = EDGES.hop_seconds
 

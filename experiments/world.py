@@ -17,7 +17,7 @@ from record import say, write_result
 from scores import talk_over_music
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier
+from cryvision.inference.classifier import StreamClassifier
 
 SEED = 0
 

@@ -11,11 +11,11 @@ from bundles import BUNDLE_V1
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryvision import labelling
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier, classify
 from cryvision.errors import BundleError, ConfigError, MediaError
-from cryvision.labelling import has_skill
+from cryvision.inference import label_policy as labelling
+from cryvision.inference.classifier import StreamClassifier, classify
+from cryvision.inference.label_policy import has_skill
 from cryvision.result import Classification
 
 TIMELINE_TOLERANCE = 1e-5  # what the design allows for pieces of other sizes

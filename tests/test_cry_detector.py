@@ -23,9 +23,9 @@ from two_parts import (
 )
 
 from cryvision.bundle import Bundle
-from cryvision.detector import CryDetector, DetectorWindows
 from cryvision.errors import BundleError, ConfigError
-from cryvision.veto import calibrated
+from cryvision.inference.detector import CryDetector, DetectorWindows
+from cryvision.inference.veto import calibrated
 
 SCORE_TOLERANCE = 1e-5
 """What the design allows for pieces of other sizes."""
@@ -129,8 +129,8 @@ class TestSteps:
     ) -> None:
         samples = tones(3.0, edges=[(0.5, 1.0), (2.0, 2.2)], cry=[(0.4, 1.4)])
         whole = heard(bundle, samples)
-        monkeypatch.setattr("cryvision.steps.BLOCK_STEPS", 7)
-        monkeypatch.setattr("cryvision.tags.BLOCK_VALUES", 2 * CONTEXT.window_frames * 64)
+        monkeypatch.setattr("cryvision.inference.steps.BLOCK_STEPS", 7)
+        monkeypatch.setattr("cryvision.inference.tags.BLOCK_VALUES", 2 * CONTEXT.window_frames * 64)
         blocks = heard(bundle, samples)
         np.testing.assert_allclose(blocks.scores, whole.scores, atol=SCORE_TOLERANCE)
         np.testing.assert_allclose(blocks.tags.scores, whole.tags.scores, atol=SCORE_TOLERANCE)

@@ -23,9 +23,9 @@ from two_parts import (
 )
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier
-from cryvision.detector import CryDetector
 from cryvision.errors import ConfigError
+from cryvision.inference.classifier import StreamClassifier
+from cryvision.inference.detector import CryDetector
 from cryvision.result import Classification, Event
 
 TOLERANCE = 1e-5

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from toy_videos import SIDE_PX, face_config
 
-from cryvision.branch_inputs import FACE, BranchInputs
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import BundleError, MissingDependencyError
-from cryvision.facing import FaceStream
+from cryvision.inference.branch_inputs import FACE, BranchInputs
+from cryvision.inference.face_stream import FaceStream
 from cryvision.inputs.embedding import BATCH_CROPS, Embedder
 from cryvision.inputs.faces import Face, FaceFinder
 
@@ -63,7 +63,7 @@ def test_where_nobody_looks_for_a_face_no_share_of_frames_has_one(
     faces = stream(tmp_path)
     push(faces, 0, 3)
     assert (faces.looks, faces.share) == (False, None)
-    monkeypatch.setattr("cryvision.facing.FaceFinder", HalfBlind)
+    monkeypatch.setattr("cryvision.inference.face_stream.FaceFinder", HalfBlind)
     faces = stream(tmp_path, mode="largest")
     assert (faces.looks, faces.share) == (True, None)
     push(faces, 0, 4)

@@ -10,9 +10,9 @@ import pytest
 from bundles import glides, reasons_bundle
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier
 from cryvision.errors import ConfigError
-from cryvision.labelling import check_policy, has_skill, mean_probabilities
+from cryvision.inference.classifier import StreamClassifier
+from cryvision.inference.label_policy import check_policy, has_skill, mean_probabilities
 from cryvision.result import Classification
 
 FLOAT32 = 1e-6

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from bundles import BUNDLE_V1, REASON_SOUNDS, glides, reasons_bundle
 
-from cryvision.branch_inputs import BranchInputs
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier
-from cryvision.detector import CryDetector
 from cryvision.errors import BundleError
+from cryvision.inference.branch_inputs import BranchInputs
+from cryvision.inference.class_stream import ReasonStream, branch_settings
+from cryvision.inference.classifier import StreamClassifier
+from cryvision.inference.detector import CryDetector
+from cryvision.inference.gated_windows import SoundBranchWindows
 from cryvision.inputs.features import sound_windows
-from cryvision.reasons import ReasonStream, branch_settings
 from cryvision.runtime.loading import OnnxModel
-from cryvision.scoring import SoundBranchWindows
 
 FLOAT32 = 1e-6
 RUNTIME_TOLERANCE = 1e-4

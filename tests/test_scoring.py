@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryvision.bundle import Bundle
-from cryvision.detector import CryDetector, DetectorWindows
 from cryvision.errors import BundleError
+from cryvision.inference.detector import CryDetector, DetectorWindows
+from cryvision.inference.gated_windows import CryGate, GatedSound
 from cryvision.inputs.features import sound_windows
-from cryvision.scoring import CryGate, GatedSound
 
 SCORE_TOLERANCE = 1e-5
 """What the design allows for pieces of other sizes."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cryvision.config import GateConfig
 from cryvision.errors import ConfigError
-from cryvision.smoothing import EventFollower, RollingPrediction, find_events
+from cryvision.inference.smoothing import EventFollower, RollingPrediction, find_events
 
 WINDOW_S, HOP_S = 0.5, 0.1
 EXACT = 1e-12  # sums of at most a few hundred float64 numbers

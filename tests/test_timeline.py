@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier
+from cryvision.inference.classifier import StreamClassifier
+from cryvision.inference.timeline import HeldPredictions
 from cryvision.result import Classification
-from cryvision.timeline import HeldPredictions
 
 TIMELINE_TOLERANCE = 1e-5
 """What the design allows for pieces of other sizes."""

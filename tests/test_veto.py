@@ -9,8 +9,8 @@ import pytest
 from two_parts import RATE_HZ
 
 from cryvision.config import VetoConfig
+from cryvision.inference.veto import EventJudge, fused
 from cryvision.result import Event
-from cryvision.veto import EventJudge, fused
 
 TAGS = ("cry", "music", "animal", "silence")
 VETO = VetoConfig(normal_at=0.3, normal_near=0.5, normal_live=0.5, strict_at=0.5, strict_near=0.7)

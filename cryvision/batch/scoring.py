@@ -14,8 +14,8 @@ from cryvision.batch.job import Job
 from cryvision.batch.rows import failed_row, scored_row
 from cryvision.batch.sources import ListedClip
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier
 from cryvision.errors import BundleError, CryvisionError, MediaError
+from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs import media
 from cryvision.inputs.pitch import PitchStream, PitchTrack
 from cryvision.outputs import files

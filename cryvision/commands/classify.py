@@ -221,7 +221,7 @@ def _one(
     options: argparse.Namespace,
     told: set[str],
 ) -> None:
-    from cryvision.classifier import classify
+    from cryvision.inference.classifier import classify
 
     with ClipProgress(clip.name) as progress:
         result = classify(

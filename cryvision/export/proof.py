@@ -24,8 +24,8 @@ from cryvision.export.graph import (
     logits_name,
 )
 from cryvision.export.parity import check_outputs, scaled_differences
+from cryvision.inference.tags import HEARD
 from cryvision.inputs import audio, logmel
-from cryvision.tags import HEARD
 
 Outputs = Mapping[str, np.ndarray]
 

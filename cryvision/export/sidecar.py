@@ -22,13 +22,13 @@ from cryvision.export.graph import (
     WAVEFORM,
     Graph,
 )
+from cryvision.inference.gated_windows import MIN_CRY_SHARE
+from cryvision.inference.label_policy import NOT_SURE, has_skill
+from cryvision.inference.smoothing import RollingPrediction
+from cryvision.inference.tags import HEARD
+from cryvision.inference.veto import CERTAIN, NAMED_REJECTED
 from cryvision.inputs.logmel import reach_samples
-from cryvision.labelling import NOT_SURE, has_skill
 from cryvision.result import BOUT_GAP_SECONDS
-from cryvision.scoring import MIN_CRY_SHARE
-from cryvision.smoothing import RollingPrediction
-from cryvision.tags import HEARD
-from cryvision.veto import CERTAIN, NAMED_REJECTED
 
 FORMAT_VERSION = 2
 """Version 2 adds edges and tagger: ``tagger``, ``veto``, ``bouts``, another ``detector``."""

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from cryvision import __version__
-from cryvision.branch_inputs import FACE, BranchInputs
 from cryvision.bundle import Bundle
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig, SoundConfig, to_json
-from cryvision.detector import CryDetector
 from cryvision.errors import CryvisionError, MediaError
-from cryvision.facing import FaceStream
+from cryvision.inference.branch_inputs import FACE, BranchInputs
+from cryvision.inference.detector import CryDetector
+from cryvision.inference.face_stream import FaceStream
+from cryvision.inference.gated_windows import SoundBranchWindows
 from cryvision.inputs import media
 from cryvision.inputs.embedding import Embedder
 from cryvision.inputs.variation import vary
 from cryvision.learning.checkpoints import Checkpoints
 from cryvision.learning.datasets import LabelledClip
 from cryvision.learning.stacking import Samples
-from cryvision.scoring import SoundBranchWindows
 
 Step = Callable[[int, int], None]
 _BLOCK_BYTES = 1 << 20

@@ -13,6 +13,7 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ, GateConfig, VetoConfig
 from cryvision.errors import CryvisionError
+from cryvision.inference.veto import CERTAIN, fused, heard_lately
 from cryvision.learning.event_scores import (
     ScoredClip,
     event_f1,
@@ -22,7 +23,6 @@ from cryvision.learning.event_scores import (
 from cryvision.learning.pieces import NOT_LABELLED
 from cryvision.learning.recordings import MIN_LEVEL_DBFS, Recording
 from cryvision.models.frame_network import EDGES
-from cryvision.veto import CERTAIN, fused, heard_lately
 
 LEAVE_SHARE = 0.8
 """An event ends when the score falls below this share of the threshold that opens it."""

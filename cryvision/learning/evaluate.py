@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.errors import CryvisionError, MediaError
+from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs.media import open_clip
 from cryvision.learning.agreement import ComparedClip, agreement, compare
 from cryvision.learning.answers import Answers, measured

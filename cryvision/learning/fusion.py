@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cryvision.branch_inputs import FACE
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
+from cryvision.inference.branch_inputs import FACE
 from cryvision.learning.augmentation import altered_copies, check_augment
 from cryvision.learning.branches import Branch, Watch, autoencoder_branch, head_branch
 from cryvision.learning.clip_windows import crying_windows

@@ -11,10 +11,10 @@ import numpy as np
 from cryvision.bundle import Bundle, Part
 from cryvision.config import SAMPLE_RATE_HZ, LogMelConfig, VetoConfig
 from cryvision.errors import ConfigError
+from cryvision.inference.tags import TagScorer
 from cryvision.inputs.logmel import Frames, log_mel
 from cryvision.models.frame_network import EDGES
 from cryvision.runtime.loading import Dims, KerasModel, Model
-from cryvision.tags import TagScorer
 
 if TYPE_CHECKING:
     import keras

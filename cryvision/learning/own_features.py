@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cryvision.branch_inputs import FACE
 from cryvision.config import SOUND_FEATURES
 from cryvision.errors import ConfigError
+from cryvision.inference.branch_inputs import FACE
 from cryvision.learning.stacking import Samples
 from cryvision.models.face import LAYERS
 

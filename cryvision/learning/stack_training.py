@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from cryvision.branch_inputs import FACE
 from cryvision.bundle import Bundle
 from cryvision.bundle import bundle as bundles
 from cryvision.config import FaceConfig, to_json, unusable_label
 from cryvision.errors import ConfigError
-from cryvision.labelling import NOT_APART
+from cryvision.inference.branch_inputs import FACE
+from cryvision.inference.label_policy import NOT_APART
 from cryvision.learning.augmentation import AlteredCopies
 from cryvision.learning.branches import Branch
 from cryvision.learning.checkpoints import Checkpoints, data_sha256

@@ -18,7 +18,7 @@ from cryvision import cli
 from cryvision.bundle import Bundle
 from cryvision.commands import evaluate, train_audio_only
 from cryvision.errors import CryvisionError
-from cryvision.labelling import has_skill
+from cryvision.inference.label_policy import has_skill
 from cryvision.learning import branches, crossvalidation, protocols, systems
 from cryvision.learning.branches import Branch, Curves, Rows
 

@@ -16,8 +16,8 @@ import toys
 from toys import Exported
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier
 from cryvision.export import windows
+from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs.media import read_sound
 from cryvision.result import Classification, Event
 

@@ -12,14 +12,14 @@ import two_parts
 from bundles import REASON_SOUNDS, glides, reasons_bundle
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import classify
-from cryvision.detector import CryDetector
 from cryvision.errors import CryvisionError
+from cryvision.inference.class_stream import ReasonStream
+from cryvision.inference.classifier import classify
+from cryvision.inference.detector import CryDetector
 from cryvision.inputs.features import sound_windows
 from cryvision.inputs.media import read_sound
 from cryvision.learning.clip_windows import crying_windows
 from cryvision.learning.datasets import LabelledClip
-from cryvision.reasons import ReasonStream
 
 HALF_PRECISION = 1e-3
 """Relative: float16 has eleven bits."""

@@ -14,7 +14,7 @@ from toy_stack import Spy, nearest_row_branch, subject_samples, use_trusting_ens
 
 from cryvision.bundle import schema
 from cryvision.errors import CryvisionError
-from cryvision.labelling import has_skill
+from cryvision.inference.label_policy import has_skill
 from cryvision.learning import branches, crossvalidation, stacking
 from cryvision.learning.branches import Branch, Rows, autoencoder_branch
 from cryvision.learning.checkpoints import Checkpoints

@@ -11,6 +11,7 @@ from toy_recordings import STEP_S, heard, toy_recording
 
 from cryvision.config import VetoConfig
 from cryvision.errors import ConfigError, CryvisionError
+from cryvision.inference.smoothing import find_events
 from cryvision.learning import evaluation
 from cryvision.learning.decisions import (
     THRESHOLDS,
@@ -28,7 +29,6 @@ from cryvision.learning.decisions import (
 from cryvision.learning.event_scores import event_f1, false_alarms, match_events
 from cryvision.learning.recordings import MIN_LEVEL_DBFS, Recording
 from cryvision.models.frame_network import EDGES
-from cryvision.smoothing import find_events
 
 SUBJECTS = ("ada", "ben", "cleo", "dan")
 N_EACH = 1500

@@ -16,10 +16,10 @@ import pytest
 from bundles import BUNDLE_V1
 from toy_recordings import toy_recording
 
-from cryvision import classifier
 from cryvision.bundle import Bundle
 from cryvision.errors import BundleError, ConfigError, CryvisionError
 from cryvision.export import onnx
+from cryvision.inference import classifier
 from cryvision.inputs import media
 from cryvision.learning import detection, detector_saving, pieces
 from cryvision.learning.decisions import Calibration

@@ -16,8 +16,8 @@ import pytest
 from bundles import BUNDLE_V1
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import classify
 from cryvision.errors import AnnotationError, CryvisionError
+from cryvision.inference.classifier import classify
 from cryvision.learning.evaluate import evaluate
 from cryvision.learning.report_text import evaluation_text
 

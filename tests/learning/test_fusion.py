@@ -27,7 +27,6 @@ from toy_videos import (
 
 from cryvision.bundle import Bundle
 from cryvision.bundle import bundle as bundles
-from cryvision.classifier import classify
 from cryvision.config import FaceConfig
 from cryvision.errors import (
     AnnotationError,
@@ -36,7 +35,8 @@ from cryvision.errors import (
     CryvisionError,
     MissingDependencyError,
 )
-from cryvision.labelling import NOT_SURE, has_skill
+from cryvision.inference.classifier import classify
+from cryvision.inference.label_policy import NOT_SURE, has_skill
 from cryvision.learning import (
     branches,
     clip_windows,

@@ -12,9 +12,9 @@ from toy_recordings import toy_recording
 from two_parts import EDGES, GATE, tones, two_part_bundle
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import classify
-from cryvision.detector import CryDetector
 from cryvision.errors import ConfigError
+from cryvision.inference.classifier import classify
+from cryvision.inference.detector import CryDetector
 from cryvision.inputs.logmel import log_mel
 from cryvision.learning import decisions
 from cryvision.learning.decisions import Decided, fused_scores

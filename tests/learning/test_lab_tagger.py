@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from two_parts import two_part_bundle
 
-from cryvision import classifier
 from cryvision.bundle import Bundle
 from cryvision.config import VetoConfig
+from cryvision.inference import classifier
 from cryvision.learning import detection
 from cryvision.learning.decisions import Calibration
 from cryvision.learning.detection import train_detector

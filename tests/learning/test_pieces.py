@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from cryvision.errors import CryvisionError
+from cryvision.inference.steps import StepScorer
 from cryvision.inputs.logmel import Frames
 from cryvision.learning import evaluation, pieces
 from cryvision.learning.pieces import NOT_LABELLED, Pieces, fit_frame_network, step_logits
 from cryvision.models.frame_network import EDGES, build_frame_network
-from cryvision.steps import StepScorer
 
 if TYPE_CHECKING:
     import keras

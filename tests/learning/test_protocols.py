@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cryvision.errors import ConfigError
-from cryvision.labelling import NOT_APART, has_skill
+from cryvision.inference.label_policy import NOT_APART, has_skill
 from cryvision.learning.copies import NEAR, SAME_SOUND, CopyPair
 from cryvision.learning.datasets import Dataset, LabelledClip
 from cryvision.learning.protocols import (

@@ -10,7 +10,7 @@ from bundles import REASON_SOUNDS, REASONS, glides, reasons_bundle, untrained_br
 from two_parts import GATE, TAGS, VETO, tones, two_part_bundle
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import StreamClassifier
+from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs.features import sound_windows
 from cryvision.learning.branches import Branch
 from cryvision.learning.saving import save_stack

@@ -14,9 +14,9 @@ import soundfile
 from tones import LABELS, WIDTHS, rows_of, samples_of, small, sound_of, strangers
 
 from cryvision.bundle import Bundle
-from cryvision.classifier import classify
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
+from cryvision.inference.classifier import classify
 from cryvision.learning import branches
 from cryvision.learning.saving import save_stack
 from cryvision.learning.stacking import Stack, fit_stack
@@ -190,7 +190,7 @@ class TestRegistry:
 
     @pytest.mark.parametrize("name", SYSTEMS)
     def test_a_stream_can_compute_what_it_hears(self, name: str) -> None:
-        from cryvision.branch_inputs import BranchInputs
+        from cryvision.inference.branch_inputs import BranchInputs
 
         found = system(name)
         assert {branch.feature for branch in found.recipe} == set(found.settings)

@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 
 from cryvision.config import FaceConfig, SoundConfig
-from cryvision.detector import DetectorWindows
 from cryvision.errors import BundleError
-from cryvision.facing import FaceStream
-from cryvision.scoring import CryGate, GatedSound, SoundBranchWindows, WindowClock
+from cryvision.inference.detector import DetectorWindows
+from cryvision.inference.face_stream import FaceStream
+from cryvision.inference.gated_windows import CryGate, GatedSound, SoundBranchWindows, WindowClock
 
 FACE = "face"
 

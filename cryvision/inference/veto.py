@@ -11,8 +11,8 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ, VETO_LEVELS, VetoConfig
 from cryvision.errors import ConfigError
+from cryvision.inference.tags import HEARD, SILENCE_TAG
 from cryvision.result import Event
-from cryvision.tags import HEARD, SILENCE_TAG
 
 NOT_CRYING = "not crying"
 """Why a candidate was rejected at which nothing else was heard either."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryvision.branch_inputs import FACE, BranchInputs
 from cryvision.bundle import Bundle, Part
 from cryvision.bundle.ensemble import StackModels, said
 from cryvision.config import SAMPLE_RATE_HZ, FaceConfig, SoundConfig
-from cryvision.detector import DetectorWindows
 from cryvision.errors import BundleError
-from cryvision.facing import FaceStream
-from cryvision.scoring import SoundBranchWindows
+from cryvision.inference.branch_inputs import FACE, BranchInputs
+from cryvision.inference.detector import DetectorWindows
+from cryvision.inference.face_stream import FaceStream
+from cryvision.inference.gated_windows import SoundBranchWindows
 
 SOUND = "sound"
 

@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryvision.branch_inputs import FACE
 from cryvision.bundle import Bundle
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
-from cryvision.crying import CryStream
 from cryvision.errors import BundleError, ConfigError, MissingDependencyError
-from cryvision.facing import FaceStream
+from cryvision.inference.branch_inputs import FACE
+from cryvision.inference.class_stream import SOUND, ReasonStream, ReasonWindows
+from cryvision.inference.crying import CryStream
+from cryvision.inference.face_stream import FaceStream
+from cryvision.inference.label_policy import (
+    CRY,
+    NO_CRY,
+    NOT_SURE,
+    check_policy,
+    has_skill,
+    mean_probabilities,
+)
+from cryvision.inference.timeline import HeldPredictions
+from cryvision.inference.veto import check_veto
 from cryvision.inputs import media
-from cryvision.labelling import CRY, NO_CRY, NOT_SURE, check_policy, has_skill, mean_probabilities
-from cryvision.reasons import SOUND, ReasonStream, ReasonWindows
 from cryvision.result import BOUT_GAP_SECONDS, Classification, Detection, Event
-from cryvision.timeline import HeldPredictions
-from cryvision.veto import check_veto
 
 if TYPE_CHECKING:
     from cryvision.inputs.media import MediaInfo

@@ -10,12 +10,12 @@ import numpy as np
 from cryvision.bundle import Bundle, Part
 from cryvision.config import SAMPLE_RATE_HZ, GateConfig, LogMelConfig, SoundConfig, VetoConfig
 from cryvision.errors import BundleError
+from cryvision.inference.steps import Steps, StepScorer
+from cryvision.inference.tags import NO_TAGS, TagScorer, TagWindows
+from cryvision.inference.veto import calibrated, check_veto, fused, heard_lately
 from cryvision.inputs.features import SoundFeatureStream, SoundWindows
 from cryvision.inputs.logmel import LogMelStream
 from cryvision.runtime.loading import Model
-from cryvision.steps import Steps, StepScorer
-from cryvision.tags import NO_TAGS, TagScorer, TagWindows
-from cryvision.veto import calibrated, check_veto, fused, heard_lately
 
 
 @dataclass(frozen=True)

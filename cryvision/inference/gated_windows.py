@@ -9,7 +9,7 @@ from itertools import takewhile
 import numpy as np
 
 from cryvision.config import SoundConfig
-from cryvision.detector import DetectorWindows
+from cryvision.inference.detector import DetectorWindows
 from cryvision.inputs.features import SoundFeatureStream
 
 MIN_CRY_SHARE = 0.5

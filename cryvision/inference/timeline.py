@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
-from cryvision.smoothing import RollingPrediction
+from cryvision.inference.smoothing import RollingPrediction
 
 
 class HeldPredictions:

@@ -6,12 +6,12 @@ import numpy as np
 
 from cryvision.bundle import Bundle
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
-from cryvision.detector import CryDetector, DetectorWindows
-from cryvision.events import EventStream
-from cryvision.labelling import CRY
+from cryvision.inference.detector import CryDetector, DetectorWindows
+from cryvision.inference.events import EventStream
+from cryvision.inference.label_policy import CRY
+from cryvision.inference.tags import HEARD, TagWindows
+from cryvision.inference.timeline import HeldPredictions
 from cryvision.result import Event
-from cryvision.tags import HEARD, TagWindows
-from cryvision.timeline import HeldPredictions
 
 HEARD_COLUMN = "heard_{}"
 """Name of a tag's column in the timeline."""

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.detector import CryDetector, DetectorWindows
+from cryvision.inference.detector import CryDetector, DetectorWindows
+from cryvision.inference.smoothing import EventFollower
+from cryvision.inference.veto import EventJudge
 from cryvision.result import Event
-from cryvision.smoothing import EventFollower
-from cryvision.veto import EventJudge
 
 
 class EventStream:

@@ -1,0 +1,1 @@
+"""Sound and frames of a clip become scores, events and classes."""
