@@ -26,21 +26,21 @@ if os.environ.get("ORT_DISABLE_TELEMETRY") != "1":
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Audit": "cryvision.learning.audit",
+    "Audit": "cryvision.auditing.audit",
     "Bundle": "cryvision.bundle.bundle",
     "Classification": "cryvision.result",
     "CryvisionError": "cryvision.errors",
     "Event": "cryvision.result",
     "StreamClassifier": "cryvision.inference.classifier",
-    "audit": "cryvision.learning.audit",
+    "audit": "cryvision.auditing.audit",
     "classify": "cryvision.inference.classifier",
-    "evaluate": "cryvision.learning.evaluate",
+    "evaluate": "cryvision.evaluation.evaluate",
     "export": "cryvision.export",
     "score": "cryvision.batch",
-    "train": "cryvision.learning.fusion",
-    "train_arrays": "cryvision.learning.fusion",
-    "train_audio_only": "cryvision.learning.audio_only",
-    "train_detector": "cryvision.learning.detection",
+    "train": "cryvision.training.train",
+    "train_arrays": "cryvision.training.train",
+    "train_audio_only": "cryvision.training.audio_only",
+    "train_detector": "cryvision.detector_training.train",
 }
 
 __all__ = [
@@ -64,16 +64,16 @@ __all__ = [
 
 if TYPE_CHECKING:
     from cryvision import export
+    from cryvision.auditing.audit import Audit, audit
     from cryvision.batch import score
     from cryvision.bundle import Bundle
+    from cryvision.detector_training.train import train_detector
     from cryvision.errors import CryvisionError
+    from cryvision.evaluation.evaluate import evaluate
     from cryvision.inference.classifier import StreamClassifier, classify
-    from cryvision.learning.audio_only import train_audio_only
-    from cryvision.learning.audit import Audit, audit
-    from cryvision.learning.detection import train_detector
-    from cryvision.learning.evaluate import evaluate
-    from cryvision.learning.fusion import train, train_arrays
     from cryvision.result import Classification, Event
+    from cryvision.training.audio_only import train_audio_only
+    from cryvision.training.train import train, train_arrays
 
 
 def __getattr__(name: str) -> Any:

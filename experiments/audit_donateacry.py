@@ -22,13 +22,19 @@ import numpy as np
 import recordings
 from record import say, write_result
 
+from cryvision.auditing.audit import Audit, judge
+from cryvision.augmentation.effects import (
+    add_noise,
+    available_codecs,
+    change_level,
+    change_speed,
+    code,
+)
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.inputs.augment import add_noise, available_codecs, change_level, change_speed, code
+from cryvision.datasets.clip_stats import ClipFacts, read_facts
+from cryvision.datasets.fingerprints import SIMILAR, band_levels, find_copies, fingerprint
+from cryvision.datasets.labelled import CLEANED_FOLDER, Dataset, find_labelled_clips
 from cryvision.inputs.media import read_sound
-from cryvision.learning.audit import Audit, judge
-from cryvision.learning.clip_facts import ClipFacts, read_facts
-from cryvision.learning.datasets import CLEANED_FOLDER, Dataset, find_labelled_clips
-from cryvision.learning.duplicates import SIMILAR, band_levels, find_copies, fingerprint
 
 SEED = 0
 N_CHANGED = 25

@@ -23,13 +23,13 @@ from published import (
 )
 from record import say, write_result
 
-from cryvision.inputs.variation import Variation
-from cryvision.learning.augmentation import altered_copies
-from cryvision.learning.baseline_branches import baseline_branch
-from cryvision.learning.branches import autoencoder_branch
-from cryvision.learning.clip_windows import crying_windows
-from cryvision.learning.protocols import GROUPED
-from cryvision.learning.systems import CHA_BAE_SOUNDS
+from cryvision.augmentation.variation import Variation
+from cryvision.datasets.protocols import GROUPED
+from cryvision.training.altered_copies import altered_copies
+from cryvision.training.baseline_branches import baseline_branch
+from cryvision.training.branches import autoencoder_branch
+from cryvision.training.clip_features import crying_windows
+from cryvision.training.systems import CHA_BAE_SOUNDS
 
 SEEDS = (0, 1, 2)
 N_COPIES = 3

@@ -31,14 +31,14 @@ from published import (
 )
 from record import say, write_result
 
-from cryvision.inputs.variation import Variation
-from cryvision.learning.baseline_branches import DNN, baseline_branch
-from cryvision.learning.branches import Branch, autoencoder_branch
-from cryvision.learning.copies import copies_among
-from cryvision.learning.evaluation import subject_permutation_test
-from cryvision.learning.protocols import GROUPED, PROTOCOLS
-from cryvision.learning.systems import CHA_BAE_SOUNDS
+from cryvision.augmentation.variation import Variation
+from cryvision.datasets.near_duplicates import copies_among
+from cryvision.datasets.protocols import GROUPED, PROTOCOLS
+from cryvision.evaluation.metrics import subject_permutation_test
 from cryvision.models.baselines import CLASSIFIERS
+from cryvision.training.baseline_branches import DNN, baseline_branch
+from cryvision.training.branches import Branch, autoencoder_branch
+from cryvision.training.systems import CHA_BAE_SOUNDS
 
 SEEDS = (0, 1, 2)
 USED_PROTOCOLS = ("leak-duplicate", "leak-augment", "grouped")

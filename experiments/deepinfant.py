@@ -13,7 +13,7 @@ from pathlib import Path
 from published_networks import WIDTH, study, study_uploads
 from record import write_result
 
-from cryvision.learning.systems import system
+from cryvision.training.systems import system
 
 SEED = 0
 NETWORKS = [

@@ -40,14 +40,14 @@ from scipy.stats import spearmanr
 from scores import DIVISIONS, N_FOLDS, NOISY_DB, QUIET_DB
 
 from cryvision.config import VetoConfig
+from cryvision.detector_training import hearing
+from cryvision.detector_training.skill import window_means
+from cryvision.detector_training.tagger_head import KEPT
+from cryvision.evaluation import metrics as ev
+from cryvision.evaluation.event_metrics import merged
 from cryvision.inference.veto import calibrated
 from cryvision.inference.veto import fused as product_of
 from cryvision.inputs.logmel import model_input
-from cryvision.learning import evaluation as ev
-from cryvision.learning import hearing
-from cryvision.learning.detector_skill import window_means
-from cryvision.learning.event_scores import merged
-from cryvision.learning.tagger_head import KEPT
 from cryvision.models.tagger import CONTEXT, TAGS
 from cryvision.result import BOUT_GAP_SECONDS
 

@@ -30,10 +30,10 @@ from record import data_hash, say, write_result
 
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig
+from cryvision.evaluation import metrics
 from cryvision.inference.classifier import classify
 from cryvision.inputs.media import find_ffmpeg
-from cryvision.learning import evaluation
-from cryvision.learning.fusion import train, train_arrays
+from cryvision.training.train import train, train_arrays
 
 SEED = 0
 N_FOLDS = 3
@@ -103,10 +103,10 @@ def classified(bundle: Bundle, folder: Path) -> dict[str, Any]:
     true = np.array([bundle.labels.index(clip.parent.name) for clip in clips])
     said = np.array([bundle.labels.index(result.label) for result in results])
     table = np.array([[r.probabilities[label] for label in bundle.labels] for r in results])
-    aucs = [evaluation.auc((true == k).astype(int), table[:, k]) for k in range(len(bundle.labels))]
+    aucs = [metrics.auc((true == k).astype(int), table[:, k]) for k in range(len(bundle.labels))]
     return {
         "n": len(clips),
-        "balanced_accuracy": evaluation.balanced_accuracy(true, said),
+        "balanced_accuracy": metrics.balanced_accuracy(true, said),
         "auc": float(np.mean(aucs)),
         "modalities": sorted({" and ".join(result.modalities) for result in results}),
     }
@@ -207,8 +207,8 @@ def arrays() -> dict[str, Any]:
             known = ~np.isnan(said)
             aucs[name] = {
                 # A row that lacks the only set is told by nothing: half of the pairs are right.
-                "all rows": evaluation.auc(true, np.where(known, said, 0.5)),
-                "rows that have it": evaluation.auc(true[known], said[known]),
+                "all rows": metrics.auc(true, np.where(known, said, 0.5)),
+                "rows that have it": metrics.auc(true[known], said[known]),
                 "share of rows that have it": float(known.mean()),
             }
     best = max(aucs[name]["rows that have it"] for name in SETS)
@@ -231,8 +231,8 @@ def heads() -> dict[str, Any]:
 
     from cryvision.inputs.backbone import IMAGENET_MEAN_BGR
     from cryvision.inputs.embedding import Embedder
-    from cryvision.learning import branches
-    from cryvision.learning.branches import Rows, head_branch
+    from cryvision.training import branches
+    from cryvision.training.branches import Rows, head_branch
 
     face = FaceConfig(backbone_weights="random")
     rng = np.random.default_rng(SEED)

@@ -21,8 +21,8 @@ import numpy as np
 from pool import CORPORA, N_CELLS, SHARES, kept_out
 from record import say
 
+from cryvision.detector_training.pieces import NOT_LABELLED, Pieces, fit_frame_network
 from cryvision.inputs.logmel import model_input
-from cryvision.learning.pieces import NOT_LABELLED, Pieces, fit_frame_network
 from cryvision.models.frame_network import hear_loudness
 from cryvision.models.tagger import CONTEXT, TAGS
 

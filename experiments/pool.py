@@ -26,12 +26,12 @@ import scipy.fft
 import teacher
 from record import say
 
+from cryvision.augmentation import negatives
 from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.errors import MediaError
 from cryvision.inputs.logmel import log_mel
 from cryvision.inputs.media import read_sound
-from cryvision.learning import synthesis
-from cryvision.learning.windows import LabelledSound
 from cryvision.models.frame_network import EDGES
 from cryvision.models.tagger import TAGS
 
@@ -228,7 +228,7 @@ class Mixer:
         if kind == "other":
             return self._other(rng, cell), nothing
         if kind == "quiet":
-            noise = synthesis.negative(rng, "coloured_noise", SECONDS)
+            noise = negatives.negative(rng, "coloured_noise", SECONDS)
             return noise * 10 ** (-rng.uniform(20, 40) / 20), nothing
         groups = self.by_cell["upload" if kind == "upload" else "cry", cell]
         names = sorted(groups)
@@ -243,7 +243,7 @@ class Mixer:
     def _other(self, rng: np.random.Generator, cell: int) -> np.ndarray:
         """Another sound: a class is drawn first, so that rare ones are heard as often."""
         if rng.random() < 0.2:
-            return synthesis.negative(rng, str(rng.choice(list(synthesis.NEGATIVES))), SECONDS)
+            return negatives.negative(rng, str(rng.choice(list(negatives.NEGATIVES))), SECONDS)
         groups = self.by_cell["other", cell]
         names = sorted(groups)
         weights = np.array([len(groups[name]) ** 0.5 for name in names])

@@ -1,7 +1,7 @@
 """Sounds of families that no detector is trained on, to see what it makes of them.
 
-The generators share nothing with ``cryvision.learning.synthesis``: where a family goes by the same
-name (noise, hum, clicks) its recipe is another one. All return float32 at 16 kHz.
+The generators share nothing with ``cryvision.augmentation.negatives``: where a family goes by the
+same name (noise, hum, clicks) its recipe is another one. All return float32 at 16 kHz.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cryvision.augmentation.effects import change_speed
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import CryvisionError, MissingDependencyError
-from cryvision.inputs.augment import change_speed
 
 ESPEAK_TIMEOUT_SECONDS = 60.0
 

@@ -18,13 +18,9 @@ import recordings
 from record import say
 
 from cryvision.config import SoundConfig
-from cryvision.learning import branches, crossvalidation, evaluation
-from cryvision.learning.branches import Branch, Rows
-from cryvision.learning.clip_windows import crying_windows
-from cryvision.learning.copies import CopyPair
-from cryvision.learning.crossvalidation import Measured, clip_means
-from cryvision.learning.datasets import CLEANED_FOLDER, Dataset, find_labelled_clips
-from cryvision.learning.protocols import (
+from cryvision.datasets.labelled import CLEANED_FOLDER, Dataset, find_labelled_clips
+from cryvision.datasets.near_duplicates import CopyPair
+from cryvision.datasets.protocols import (
     PROTOCOLS,
     Protocol,
     divide,
@@ -32,7 +28,13 @@ from cryvision.learning.protocols import (
     overlap,
     with_copies,
 )
-from cryvision.learning.stacking import Samples, class_shares
+from cryvision.evaluation import metrics, skill
+from cryvision.evaluation.skill import Measured
+from cryvision.training import branches
+from cryvision.training.branches import Branch, Rows
+from cryvision.training.clip_features import crying_windows
+from cryvision.training.cross_validation import clip_means
+from cryvision.training.stacking import Samples, class_shares
 
 # It warns of each new graph, and every fit is one.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -50,8 +52,8 @@ FIGURES = {
     "accuracy": lambda labels, called, weights: float(
         np.average(labels == called, weights=weights)
     ),
-    "balanced_accuracy": evaluation.balanced_accuracy,
-    "macro_f1": evaluation.macro_f1,
+    "balanced_accuracy": metrics.balanced_accuracy,
+    "macro_f1": metrics.macro_f1,
 }
 """By clip; each takes labels, answers, and how often each clip counts."""
 
@@ -203,11 +205,11 @@ def summary(runs: Sequence[Measured], is_clean: bool) -> dict[str, Any]:
             )
 
         if is_clean:
-            value, *interval = evaluation.subject_bootstrap(subjects, mean)
+            value, *interval = metrics.subject_bootstrap(subjects, mean)
             found[name] = {"value": value, "interval": interval}
         else:
             found[name] = mean(np.ones(len(subjects), np.int64))
-    found["auc_by_fold"] = float(np.mean([crossvalidation.fold_auc(run) for run in runs]))
+    found["auc_by_fold"] = float(np.mean([skill.fold_auc(run) for run in runs]))
     by_run = [figure_of(run, "balanced_accuracy" if is_clean else "accuracy") for run in runs]
     if len(runs) > 1:
         found["deviation_between_seeds"] = float(np.std(by_run, ddof=1))

@@ -25,12 +25,12 @@ from published import (
     value_of,
 )
 
-from cryvision.inputs.variation import Variation
-from cryvision.learning.copies import CopyPair, copies_among
-from cryvision.learning.crossvalidation import majority
-from cryvision.learning.datasets import Dataset
-from cryvision.learning.protocols import PROTOCOLS
-from cryvision.learning.systems import System
+from cryvision.augmentation.variation import Variation
+from cryvision.datasets.labelled import Dataset
+from cryvision.datasets.near_duplicates import CopyPair, copies_among
+from cryvision.datasets.protocols import PROTOCOLS
+from cryvision.evaluation.skill import majority
+from cryvision.training.systems import System
 
 OF_FOUR = ("leak-duplicate", "leak-augment", "grouped")
 OF_FIVE = ("random", "grouped")

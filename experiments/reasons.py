@@ -17,15 +17,16 @@ import recordings
 from record import say, write_result
 
 from cryvision.bundle import Bundle
-from cryvision.learning.audio_only import GATE_FOLDER
-from cryvision.learning.clip_windows import crying_windows
-from cryvision.learning.crossvalidation import Measured, cross_validate, figures, majority
-from cryvision.learning.datasets import CLEANED_FOLDER, Dataset, find_labelled_clips
-from cryvision.learning.evaluation import log_loss
-from cryvision.learning.splits import grouped_folds
-from cryvision.learning.stack_training import class_names
-from cryvision.learning.stacking import Samples
-from cryvision.learning.systems import system
+from cryvision.datasets.labelled import CLEANED_FOLDER, Dataset, find_labelled_clips
+from cryvision.datasets.splits import grouped_folds
+from cryvision.evaluation.metrics import log_loss
+from cryvision.evaluation.skill import Measured, figures, majority
+from cryvision.training.audio_only import GATE_FOLDER
+from cryvision.training.clip_features import crying_windows
+from cryvision.training.cross_validation import cross_validate
+from cryvision.training.stacking import Samples
+from cryvision.training.systems import system
+from cryvision.training.train_stack import class_names
 
 SEEDS = (0, 1, 2)
 N_FOLDS = 5

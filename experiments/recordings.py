@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.datasets.annotated import Interval, cry_intervals, donateacry_segments
+from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.inputs.media import read_sound
-from cryvision.learning.annotations import Interval, cry_intervals, donateacry_segments
-from cryvision.learning.windows import LabelledSound
 
 ESC10_CRY = "004 - Baby cry"
 UNSEEN_SPEAKER = "theo"
@@ -106,7 +106,7 @@ def digits(speakers: Sequence[str] | None = None, seed: int = 0) -> list[Labelle
 def _sequence(
     files: list[Path], speaker: str, number: int, rng: np.random.Generator
 ) -> LabelledSound:
-    from cryvision.inputs.augment import change_speed
+    from cryvision.augmentation.effects import change_speed
 
     pieces = []
     chosen = rng.choice(len(files), DIGITS_PER_SEQUENCE, replace=False)

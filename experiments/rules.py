@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from cryvision.config import VetoConfig
+from cryvision.detector_training.calibration import find_step_events
+from cryvision.detector_training.hearing import Heard
+from cryvision.detector_training.labelled_sound import LabelledSound
+from cryvision.detector_training.recordings import MIN_LEVEL_DBFS
 from cryvision.inference.veto import heard_lately
-from cryvision.learning.decisions import find_step_events
-from cryvision.learning.hearing import Heard
-from cryvision.learning.recordings import MIN_LEVEL_DBFS
-from cryvision.learning.windows import LabelledSound
 from cryvision.models.frame_network import EDGES
 from cryvision.models.tagger import CONTEXT
 

@@ -19,12 +19,12 @@ from pool import Library, _added, cell_of, kept_out, library
 from record import say
 from rules import Scored
 
+from cryvision.augmentation.effects import add_noise
 from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.detector_training.labelled_sound import LabelledSound
+from cryvision.detector_training.pieces import padded
 from cryvision.inputs.audio import mean_square_dbfs
-from cryvision.inputs.augment import add_noise
 from cryvision.inputs.logmel import SILENCE, log_mel, model_input
-from cryvision.learning.pieces import padded
-from cryvision.learning.windows import LabelledSound
 from cryvision.models.frame_network import EDGES
 from cryvision.models.tagger import CONTEXT
 from cryvision.runtime.loading import OnnxModel

@@ -13,8 +13,8 @@ import numpy as np
 from record import write_result
 
 from cryvision.inputs.audio import n_features
-from cryvision.learning.branches import Rows
-from cryvision.learning.systems import SYSTEMS
+from cryvision.training.branches import Rows
+from cryvision.training.systems import SYSTEMS
 
 SEED = 0
 N_CLASSES = 9

@@ -31,15 +31,17 @@ from record import data_hash, say, write_result
 
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, from_json, to_json
-from cryvision.learning import branches, crossvalidation, stacking
-from cryvision.learning.branches import Rows
-from cryvision.learning.crossvalidation import Measured, clip_means
-from cryvision.learning.datasets import find_labelled_clips
-from cryvision.learning.fusion import GATES, clip_features, recipe_for
-from cryvision.learning.saving import Settings
-from cryvision.learning.splits import grouped_folds
-from cryvision.learning.stack_training import class_names, subject_source, without_unreadable
-from cryvision.learning.stacking import Samples
+from cryvision.datasets.labelled import find_labelled_clips
+from cryvision.datasets.splits import grouped_folds
+from cryvision.evaluation import skill
+from cryvision.evaluation.skill import Measured
+from cryvision.training import branches, stacking
+from cryvision.training.branches import Rows
+from cryvision.training.cross_validation import clip_means
+from cryvision.training.saving import Settings
+from cryvision.training.stacking import Samples
+from cryvision.training.train import GATES, clip_features, recipe_for
+from cryvision.training.train_stack import class_names, subject_source, without_unreadable
 
 Judge = Callable[[Samples], np.ndarray]
 """Gives something like probabilities for rows, shape (n, n_classes)."""
@@ -204,7 +206,7 @@ def measure(
             say(f"  {protocol}, {name}")
             said = judged_clips(fit, samples, clip_labels, folds, n_classes, settings, seed)
             judged = Measured("clip", clip_labels, said, said, clip_subjects, number)
-            figures = crossvalidation.figures(judged)
+            figures = skill.figures(judged)
             found[protocol][name] = {
                 figure: figures[figure] for figure in ("balanced_accuracy", "accuracy", "macro_f1")
             }

@@ -12,7 +12,7 @@ from pathlib import Path
 from published_networks import WIDTH, study
 from record import write_result
 
-from cryvision.learning.systems import system
+from cryvision.training.systems import system
 
 SEED = 0
 NETWORKS = [system(name).with_network(width=WIDTH) for name in ("tinytoes", "tinytoes-resnet50")]

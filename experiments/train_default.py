@@ -25,16 +25,17 @@ from texts import SOURCES, model_card, notice
 
 from cryvision.bundle import Bundle
 from cryvision.config import VetoConfig
-from cryvision.learning.audio_only import GATE_FOLDER
-from cryvision.learning.clip_windows import crying_windows
-from cryvision.learning.crossvalidation import cross_validate, majority, skill_entry
-from cryvision.learning.datasets import CLEANED_FOLDER, find_labelled_clips
-from cryvision.learning.decisions import Calibration
-from cryvision.learning.detector_saving import save_detector
-from cryvision.learning.saving import save_stack
-from cryvision.learning.stack_training import class_names, folds_of
-from cryvision.learning.stacking import fit_stack
-from cryvision.learning.systems import system
+from cryvision.datasets.labelled import CLEANED_FOLDER, find_labelled_clips
+from cryvision.detector_training.calibration import Calibration
+from cryvision.detector_training.saving import save_detector
+from cryvision.evaluation.skill import majority, skill_entry
+from cryvision.training.audio_only import GATE_FOLDER
+from cryvision.training.clip_features import crying_windows
+from cryvision.training.cross_validation import cross_validate
+from cryvision.training.saving import save_stack
+from cryvision.training.stacking import fit_stack
+from cryvision.training.systems import system
+from cryvision.training.train_stack import class_names, folds_of
 
 SEED = 0
 N_FOLDS = 5

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.learning.synthesis import negative
+from cryvision.augmentation.negatives import negative
 from cryvision.models.frame_network import EDGES
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from pages import DOCS, ROOT, extension
 import cryvision
 from cryvision import errors
 from cryvision.cli import build_parser
-from cryvision.learning.systems import SYSTEMS
 from cryvision.outputs import FORMATS
 from cryvision.outputs.tables import EVENT_COLUMNS, to_record
 from cryvision.result import Classification, Detection
+from cryvision.training.systems import SYSTEMS
 
 CHA_BAE_BRANCHES = ("autoencoder-dnn-mfcc", "autoencoder-dnn-stft")
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inputs.audio import sound_feature
-from cryvision.learning.branches import Rows, class_weights
-from cryvision.learning.stacking import Samples
-from cryvision.learning.systems import System, system
+from cryvision.training.branches import Rows, class_weights
+from cryvision.training.stacking import Samples
+from cryvision.training.systems import System, system
 
 LABELS = ("high", "low", "noise")
 PITCH_HZ = {"high": 900.0, "low": 250.0}

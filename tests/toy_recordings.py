@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from cryvision.learning.annotations import Interval
-from cryvision.learning.hearing import Heard
-from cryvision.learning.recordings import Recording
+from cryvision.datasets.annotated import Interval
+from cryvision.detector_training.hearing import Heard
+from cryvision.detector_training.recordings import Recording
 
 STEP_S = 0.04
 TAG_HOP = 12 * 320

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.learning import branches
-from cryvision.learning.branches import Branch, Rows
-from cryvision.learning.stacking import Samples
+from cryvision.training import branches
+from cryvision.training.branches import Branch, Rows
+from cryvision.training.stacking import Samples
 
 if TYPE_CHECKING:
     import pytest

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from cryvision.atomic import staged
 from cryvision.batch.locks import try_lock
 from cryvision.batch.rows import OK
 from cryvision.batch.sources import FoundClip, ListedClip, common_folder, identity, name_below
 from cryvision.errors import CryvisionError
-from cryvision.staging import staged
 
 FOLDER_SUFFIX = ".parts"
 PART_ROWS = 1000

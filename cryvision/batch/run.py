@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from cryvision import __version__
+from cryvision.atomic import staged
 from cryvision.batch import engines, remote, tables
 from cryvision.batch.job import Job
 from cryvision.batch.parts import FOLDER_SUFFIX, Index, Listing, Parts, remove_leftovers
@@ -29,7 +30,6 @@ from cryvision.config import VETO_LEVELS
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.outputs.files import FORMATS
 from cryvision.result import BOUT_GAP_SECONDS
-from cryvision.staging import staged
 
 ENGINES = ("local", "ray")
 

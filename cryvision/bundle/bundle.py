@@ -20,6 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cryvision.atomic import staged
 from cryvision.bundle.parts import Part, check_model
 from cryvision.bundle.schema import FORMAT_VERSION, library_versions, parse
 from cryvision.config import GateConfig, VetoConfig, to_json
@@ -27,7 +28,6 @@ from cryvision.errors import BundleError, ConfigError
 from cryvision.inputs.backbone import keep_weights
 from cryvision.runtime import loading as runtimes
 from cryvision.runtime import safe_load
-from cryvision.staging import staged
 
 if TYPE_CHECKING:
     import numpy as np

@@ -35,9 +35,9 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.learning.audit import audit
-    from cryvision.learning.audit_page import check_page, write_page
-    from cryvision.learning.audit_text import audit_text
+    from cryvision.auditing.audit import audit
+    from cryvision.auditing.html import check_page, write_page
+    from cryvision.auditing.markdown import audit_text
     from cryvision.outputs.text import printable
 
     if options.html is not None:

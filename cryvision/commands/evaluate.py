@@ -55,8 +55,8 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.learning.evaluate import evaluate
-    from cryvision.learning.report_text import evaluation_text
+    from cryvision.evaluation.evaluate import evaluate
+    from cryvision.evaluation.markdown import evaluation_text
     from cryvision.outputs.text import printable
 
     shipped = options.bundle == SHIPPED and not os.path.exists(SHIPPED)

@@ -80,7 +80,7 @@ def _settings(
     """How sound and faces are described: as a bundle has it, or as training does."""
     if bundle is None:
         from cryvision.config import FaceConfig
-        from cryvision.learning.systems import CHA_BAE_SOUNDS
+        from cryvision.training.systems import CHA_BAE_SOUNDS
 
         return CHA_BAE_SOUNDS, FaceConfig(**face_settings(options))
     if face_settings(options):
@@ -103,9 +103,9 @@ def _windows(
 ) -> tuple[np.ndarray, dict[str, np.ndarray], str | None]:
     """Give the ends of windows in seconds, their features, and which weights the backbone has."""
     from cryvision.config import SAMPLE_RATE_HZ
+    from cryvision.datasets.labelled import LabelledClip
     from cryvision.inputs.embedding import Embedder
-    from cryvision.learning.clip_windows import clip_windows
-    from cryvision.learning.datasets import LabelledClip
+    from cryvision.training.clip_features import clip_windows
 
     clip = LabelledClip(Path(options.clip), label="", subject="", subject_source="file")
     backbone = None
@@ -124,7 +124,7 @@ def _windows(
 def _write(out: Path, arrays: Mapping[str, np.ndarray], metadata: str) -> None:
     import numpy as np
 
-    from cryvision.staging import staged
+    from cryvision.atomic import staged
 
     try:
         with staged(out, overwrite=True) as place, place.open("wb") as file:

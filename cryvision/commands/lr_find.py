@@ -11,8 +11,8 @@ from cryvision.commands.train_audio_only import add_size_options, chosen_system
 from cryvision.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cryvision.learning.branches import Rows
-    from cryvision.learning.systems import System
+    from cryvision.training.branches import Rows
+    from cryvision.training.systems import System
 
 
 def add(commands: Any) -> None:
@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.learning.lr_finder import draw, find_learning_rate
+    from cryvision.training.lr_finder import draw, find_learning_rate
 
     chosen = chosen_system(options)
     if chosen.network is None:
@@ -64,11 +64,11 @@ def run(options: argparse.Namespace) -> int:
 def _rows(source: str, chosen: System) -> tuple[Rows, int, int]:
     """Windows of all clips that can be read, the number of classes, and of clips that cannot."""
     from cryvision.bundle import Bundle
-    from cryvision.learning.branches import Rows, class_weights
-    from cryvision.learning.clip_windows import crying_windows
-    from cryvision.learning.datasets import find_labelled_clips
-    from cryvision.learning.stack_training import class_names
-    from cryvision.learning.systems import CRY
+    from cryvision.datasets.labelled import find_labelled_clips
+    from cryvision.training.branches import Rows, class_weights
+    from cryvision.training.clip_features import crying_windows
+    from cryvision.training.systems import CRY
+    from cryvision.training.train_stack import class_names
 
     data = find_labelled_clips(source)
     labels = class_names(data)

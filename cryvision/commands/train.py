@@ -102,9 +102,9 @@ def face_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.learning import fusion
-    from cryvision.learning.stack_training import report_folder
     from cryvision.outputs.text import describe_bundle
+    from cryvision.training import train as fusion
+    from cryvision.training.train_stack import report_folder
 
     chosen = chosen_system(options)
     left_out: list[str] = []

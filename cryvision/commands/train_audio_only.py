@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
 
 if TYPE_CHECKING:
-    from cryvision.learning.systems import System
+    from cryvision.training.systems import System
 
 
 def add(commands: Any) -> None:
@@ -116,7 +116,7 @@ def add_size_options(parser: Any) -> None:
 
 def chosen_system(options: argparse.Namespace) -> System:
     """Give the system that is asked for, changed as it is asked for."""
-    from cryvision.learning.systems import system
+    from cryvision.training.systems import system
 
     chosen = system(options.arch)
     if options.window is not None:
@@ -129,9 +129,9 @@ def chosen_system(options: argparse.Namespace) -> System:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.learning.audio_only import train_audio_only
-    from cryvision.learning.stack_training import report_folder
     from cryvision.outputs.text import describe_bundle
+    from cryvision.training.audio_only import train_audio_only
+    from cryvision.training.train_stack import report_folder
 
     failed: list[str] = []
 

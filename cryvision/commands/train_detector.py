@@ -56,7 +56,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.learning.detection import train_detector
+    from cryvision.detector_training.train import train_detector
     from cryvision.outputs.text import describe_bundle
 
     left_out: list[str] = []

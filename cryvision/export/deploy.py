@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cryvision import __version__
+from cryvision.atomic import staged
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.export import coreml, litert, onnx_deploy, proof, report, runners, sidecar, windows
@@ -32,7 +33,6 @@ from cryvision.export.graph import (
     build_whole,
 )
 from cryvision.export.report import ExportReport
-from cryvision.staging import staged
 
 SUFFIXES = {"coreml": ".mlpackage", "onnx": ".onnx", "litert": ".tflite"}
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryvision.atomic import staged
 from cryvision.config import FaceConfig
 from cryvision.download import cache_folder
 from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
-from cryvision.staging import staged
 
 if TYPE_CHECKING:
     import keras

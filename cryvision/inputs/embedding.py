@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryvision.atomic import staged
 from cryvision.config import BACKBONE_WIDTHS, FaceConfig
 from cryvision.download import cache_folder
 from cryvision.errors import BundleError, ConfigError, CryvisionError, MissingDependencyError
@@ -28,7 +29,6 @@ from cryvision.inputs.backbone import (
 )
 from cryvision.runtime.safe_load import check_onnx
 from cryvision.runtime.session import Session
-from cryvision.staging import staged
 
 if TYPE_CHECKING:
     import keras

@@ -134,7 +134,7 @@ def test_a_stop_is_exit_status_130_and_leaves_no_page(
     def stopped(*given: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cryvision.learning.clip_facts.open_clip", stopped)
+    monkeypatch.setattr("cryvision.datasets.clip_stats.open_clip", stopped)
     done = audit(corpus, "--html", tmp_path / "audit.html")
     assert (done.code, done.out) == (130, "")
     assert not (tmp_path / "audit.html").exists()

@@ -142,7 +142,7 @@ def test_a_stop_is_exit_status_130_and_leaves_no_files(
     def stopped(*given: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cryvision.learning.evaluate.StreamClassifier", stopped)
+    monkeypatch.setattr("cryvision.evaluation.evaluate.StreamClassifier", stopped)
     done = evaluate(BUNDLE_V1, annotated, "--out", tmp_path / "report")
     assert (done.code, done.out) == (130, "")
     assert not (tmp_path / "report").exists()

@@ -15,7 +15,7 @@ from bundles import BUNDLE_V1, REASON_SOUNDS, reasons_bundle
 from cryvision.config import FaceConfig, SoundConfig, from_json, to_json
 from cryvision.inputs.features import sound_windows
 from cryvision.inputs.media import open_clip, read_sound
-from cryvision.learning.systems import CHA_BAE_SOUNDS
+from cryvision.training.systems import CHA_BAE_SOUNDS
 
 MakeMedia = Callable[..., Path]
 

@@ -13,8 +13,8 @@ from bundles import BUNDLE_V1
 
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig
-from cryvision.learning import fusion
-from cryvision.learning.systems import system
+from cryvision.training import train as fusion
+from cryvision.training.systems import system
 
 
 @pytest.fixture

@@ -17,10 +17,11 @@ from bundles import reasons_bundle, untrained_branch
 from cryvision import cli
 from cryvision.bundle import Bundle
 from cryvision.commands import evaluate, train_audio_only
+from cryvision.datasets import protocols
 from cryvision.errors import CryvisionError
 from cryvision.inference.label_policy import has_skill
-from cryvision.learning import branches, crossvalidation, protocols, systems
-from cryvision.learning.branches import Branch, Curves, Rows
+from cryvision.training import branches, cross_validation, systems
+from cryvision.training.branches import Branch, Curves, Rows
 
 N_PHONES = 4
 N_EPOCHS = 3
@@ -86,7 +87,7 @@ def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
     broken = corpus / "tired" / phones.clip_name(0, 9, "tired")
     broken.write_text("this is no sound")
     out = tmp_path / "reasons"
-    fit = crossvalidation.fit_stack
+    fit = cross_validation.fit_stack
     n_fits = 0
 
     def stopped_in_the_second_fold(*given: Any, **options: Any) -> Any:
@@ -96,7 +97,7 @@ def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
             raise KeyboardInterrupt
         return fit(*given, **options)
 
-    monkeypatch.setattr(crossvalidation, "fit_stack", stopped_in_the_second_fold)
+    monkeypatch.setattr(cross_validation, "fit_stack", stopped_in_the_second_fold)
     first = train(corpus, "--out", out)
     assert (first.code, first.out) == (130, "")
     assert "fold 1 of 2" in said(first.err)
@@ -228,7 +229,7 @@ def test_a_system_may_be_changed_on_the_command_line(
         given.update(settings)
         raise CryvisionError("seen enough")
 
-    monkeypatch.setattr("cryvision.learning.audio_only.train_audio_only", stop)
+    monkeypatch.setattr("cryvision.training.audio_only.train_audio_only", stop)
     monkeypatch.setattr(cli, "COMMANDS", (train_audio_only,))
     options = ("--width", "8", "--window", "0.975", "--learning-rate", "0.01", "--augment", "3")
     assert run("train-audio-only", tmp_path, "--arch", "deepinfant-v1", *options).code == 1
@@ -279,7 +280,7 @@ def test_without_a_corpus_donateacry_is_asked_for(
     def fetched(log: Any) -> Path:
         return tmp_path / "fetched"
 
-    monkeypatch.setattr("cryvision.learning.corpus.fetch_donateacry", fetched)
+    monkeypatch.setattr("cryvision.datasets.donateacry.fetch_donateacry", fetched)
     done = train("--out", tmp_path / "out")
     assert done.code == 1
     assert f"nothing is at {tmp_path / 'fetched'}" in done.err

@@ -12,8 +12,8 @@ from bundles import BUNDLE_V1
 from two_parts import two_part_bundle
 
 from cryvision.bundle import Bundle
+from cryvision.detector_training import train as detection
 from cryvision.errors import CryvisionError
-from cryvision.learning import detection
 
 
 @pytest.fixture(scope="module")

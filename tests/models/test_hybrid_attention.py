@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cryvision.inputs.audio import n_features
-from cryvision.learning.systems import TINYTOES_SOUND
 from cryvision.models import autoencoder, hybrid_attention
+from cryvision.training.systems import TINYTOES_SOUND
 
 BLOCK = ["Conv2D", "Dropout", "BatchNormalization", "MaxPooling2D"]
 

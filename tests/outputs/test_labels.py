@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from praatio import textgrid
 
-from cryvision.learning.annotations import find_annotated_clips, read_intervals
+from cryvision.datasets.annotated import find_annotated_clips, read_intervals
 from cryvision.outputs import write
 from cryvision.result import Event
 

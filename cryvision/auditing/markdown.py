@@ -1,0 +1,142 @@
+"""An audit in words: what matters first, then what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cryvision.auditing.audit import Audit
+from cryvision.auditing.findings import BEWARE, KNOW, MEND, Finding
+from cryvision.inputs.ffmpeg import shown
+
+HEADINGS: Mapping[str, str] = {
+    MEND: "To mend before anything is learned from it",
+    BEWARE: "To beware of: it can make a model look better than it is",
+    KNOW: "Worth knowing",
+}
+"""Of the severities of findings, in order."""
+
+_MOST_EXAMPLES = 5
+_MOST_VALUES = 6
+"""A fact with more values than this is left to the page and the JSON."""
+
+
+def audit_text(audit: Audit) -> str:
+    """Say what an audit found.
+
+    Parameters
+    ----------
+    audit : Audit
+
+    Returns
+    -------
+    str
+        Markdown, without a final newline.
+    """
+    lines = [f"# Audit of {shown(audit.source)}", "", summary(audit)]
+    for severity, heading in HEADINGS.items():
+        findings = [finding for finding in audit.findings if finding.severity == severity]
+        if findings:
+            lines += ["", f"## {heading}"]
+            for finding in findings:
+                lines += ["", *_finding(finding)]
+    lines += ["", "## Clips by label", "", *_labels(audit.counts)]
+    lines += ["", "## The label without the sound", "", *_without_sound(audit.label_without_sound)]
+    lines += ["", "## The device from the sound", "", *_device(audit.device_from_sound)]
+    lines += ["", "## Successive clips of one subject", "", *_changes(audit.label_changes)]
+    return "\n".join(lines)
+
+
+def summary(audit: Audit) -> str:
+    """One sentence on how much there is, and one on how much of it is to mend."""
+    counts = audit.counts
+    n_mend = sum(finding.severity == MEND for finding in audit.findings)
+    known = ", ".join(counts["subjects_known_from"])
+    return (
+        f"{counts['clips']:,} clips of {counts['subjects']:,} subjects (known from: {known}), "
+        f"{len(counts['labels'])} labels, {counts['seconds'] / 60:,.1f} minutes; "
+        f"{counts['unreadable']} cannot be read, {counts['left_out']} were left out. "
+        f"{n_mend or 'No'} {'thing' if n_mend == 1 else 'things'} to mend, "
+        f"{len(audit.findings) - n_mend} more to know."
+    )
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def within(estimate: Sequence[float]) -> str:
+    """A share and its interval."""
+    value, low, high = estimate
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def not_measured(record: Mapping[str, Any]) -> str | None:
+    """Why a measurement has no figures, in a sentence; None where it has."""
+    return None if record["reason"] is None else f"Not measured: {record['reason']}."
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield f"**{shown(finding.title)}.**"
+    yield f"What to do: {finding.advice}"
+    if finding.examples:
+        yield ""
+    yield from (f"- {shown(example)}" for example in finding.examples[:_MOST_EXAMPLES])
+    if (n_more := len(finding.examples) - _MOST_EXAMPLES) > 0:
+        yield f"- and {n_more} more (--json and --html list all)"
+
+
+def _labels(counts: Mapping[str, Any]) -> Iterator[str]:
+    known = {
+        name: values for name, values in counts["facts"].items() if 1 < len(values) <= _MOST_VALUES
+    }
+    columns = [(name, value) for name, values in known.items() for value in values]
+    head = ["label", "clips", "share", "subjects", "minutes"]
+    yield _row([*head, *(f"{name} {value}" for name, value in columns)])
+    yield _row(["---"] * (len(head) + len(columns)))
+    for label, figures in counts["labels"].items():
+        cells = [label, figures["clips"], percent(figures["clips"] / counts["clips"])]
+        cells += [figures["subjects"], f"{figures['seconds'] / 60:.1f}"]
+        yield _row([*cells, *(known[name][value].get(label, 0) for name, value in columns)])
+
+
+def _without_sound(told: Mapping[str, Any]) -> Iterator[str]:
+    if reason := not_measured(told):
+        yield reason
+        return
+    yield f"Always the commonest label: accuracy {percent(told['majority'])}, balanced "
+    yield f"accuracy {told['chance']:.2f}. A tree that knows one fact, on subjects it had not seen:"
+    yield ""
+    yield _row(["fact", "accuracy", "more than the majority", "balanced accuracy", "tells"])
+    yield _row(["---"] * 5)
+    for name, figures in told["facts"].items():
+        cells = [name, *(within(figures[key]) for key in ("accuracy", "gain", "balanced_accuracy"))]
+        yield _row([*cells, "yes" if figures["tells"] else "no"])
+    if told["constant"]:
+        yield ""
+        yield f"The same for all clips, or not known of any: {', '.join(told['constant'])}."
+
+
+def _device(device: Mapping[str, Any]) -> Iterator[str]:
+    if reason := not_measured(device):
+        yield reason
+        return
+    for name, figures in device["devices"].items():
+        folds = ", ".join(f"{area:.2f}" for area in figures["fold_auc"])
+        yield f"{name} against the rest: AUC {within(figures['auc'])}; by fold {folds}."
+
+
+def _changes(changes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    if not any(gap["pairs"] for gap in changes.values()):
+        yield "Not measured: it is not known when the clips were recorded."
+        return
+    yield _row(["time between", "pairs", "with another label", "share"])
+    yield _row(["---"] * 4)
+    for name, gap in changes.items():
+        n_changed = len(gap["changed"])
+        share = percent(n_changed / gap["pairs"]) if gap["pairs"] else ""
+        yield _row([name, gap["pairs"], n_changed, share])
+
+
+def _row(cells: Sequence[Any]) -> str:
+    return f"| {' | '.join(shown(str(cell)).replace('|', chr(92) + '|') for cell in cells)} |"

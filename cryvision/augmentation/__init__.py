@@ -1,0 +1,1 @@
+"""Sound that is altered or made for training."""

@@ -1,0 +1,378 @@
+"""A lab's own labels of when crying happens, and the clips that they belong to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cryvision.datasets.label_files import Interval, read_intervals, read_rows
+from cryvision.errors import AnnotationError, ConfigError
+from cryvision.inputs.media import MEDIA_SUFFIXES
+
+__all__ = [
+    "AnnotatedClip",
+    "Interval",
+    "cry_intervals",
+    "donateacry_segments",
+    "find_annotated_clips",
+    "read_intervals",
+    "window_labels",
+]
+
+CRY_LABELS = ("cry", "crying")
+"""Labels that mean crying, in any case."""
+
+LABEL_SUFFIXES = (
+    *(".textgrid", ".txt", ".csv", ".eaf", ".rttm", ".vtt", ".labels.txt", ".events.csv"),
+)
+"""What may follow the name of a clip, with or without its own suffix, in the name of its labels."""
+
+_VIEW_SUFFIXES = (".bouts.txt", ".bouts.csv")
+# Written beside the labels of events, and nothing that anybody corrects.
+
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+DONATEACRY_CLIP = re.compile(
+    rf"(?P<phone>{_UUID})-(?P<epoch>\d{{10}})(?P<fraction>\d{{3}}|\.\d+)?"
+    rf"-(?P<app_version>\d+(?:\.\d+)*)(?:-(?P<second_id>{_UUID}))?"
+    r"-(?P<gender>[mf])-(?P<age>\d\d)-(?P<code>[a-z]{2})",
+    re.IGNORECASE,
+)
+"""How donateacry-corpus names a clip, without suffixes: the epoch is in seconds (iOS, once with a
+fraction) or in milliseconds (Android), and two clips carry a second id behind the version."""
+
+_DONATEACRY_SEGMENTS = re.compile(rf"(?P<phone>{_UUID})-(?P<epoch>\d{{10}})", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class AnnotatedClip:
+    """A clip with its labels.
+
+    Attributes
+    ----------
+    path : Path
+        The sound or video file.
+    subject : str
+        The baby, or where that is unknown the recording device.
+    intervals : tuple of Interval
+        All labels of the clip as they were read, sorted; see `cry_intervals`.
+    subject_source : str
+        Where the subject comes from: ``manifest``, ``pattern`` (of the file's path), or ``file``
+        where nothing is known and each file counts as a subject of its own.
+    """
+
+    path: Path
+    subject: str
+    intervals: tuple[Interval, ...]
+    subject_source: str
+
+
+def cry_intervals(
+    intervals: Iterable[Interval], cry_labels: Sequence[str] = CRY_LABELS
+) -> list[Interval]:
+    """Keep the crying and merge what touches or overlaps.
+
+    Parameters
+    ----------
+    intervals : iterable of Interval
+    cry_labels : sequence of str
+        Labels that mean crying; case and outer blanks do not matter.
+
+    Returns
+    -------
+    list of Interval
+        Sorted and apart, each with the first of ``cry_labels``; points without length are gone.
+    """
+    wanted = {label.strip().casefold() for label in cry_labels}
+    merged: list[Interval] = []
+    for interval in sorted(intervals):
+        if interval.label.strip().casefold() not in wanted or interval.start_s >= interval.end_s:
+            continue
+        start_s, end_s = interval.start_s, interval.end_s
+        if merged and start_s <= merged[-1].end_s:
+            last = merged.pop()
+            start_s, end_s = last.start_s, max(last.end_s, end_s)
+        merged.append(Interval(start_s, end_s, cry_labels[0]))
+    return merged
+
+
+def window_labels(
+    intervals: Sequence[Interval],
+    end_samples: ArrayLike,
+    window_samples: int,
+    sample_rate_hz: float,
+) -> NDArray[np.float32]:
+    """Measure how much of each window is crying.
+
+    Parameters
+    ----------
+    intervals : sequence of Interval
+        The crying, as `cry_intervals` gives it: sorted and apart. Labels are not looked at.
+    end_samples : array_like of int, shape (n,)
+        Where the windows end: window i is ``[end_samples[i] - window_samples, end_samples[i])``.
+    window_samples : int
+        Length of a window.
+    sample_rate_hz : float
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+        Share of the window inside the intervals, 0 to 1.
+
+    Raises
+    ------
+    ConfigError
+        If the length or the rate is not positive, or the intervals overlap or are not sorted.
+    """
+    if window_samples < 1 or not sample_rate_hz > 0:
+        raise ConfigError(
+            "window_samples and sample_rate_hz must be positive; got "
+            f"{window_samples} and {sample_rate_hz}"
+        )
+    edges = np.array([(i.start_s, i.end_s) for i in intervals], dtype=np.float64).ravel()
+    if np.any(np.diff(edges) < 0):
+        raise ConfigError("intervals must be sorted and must not overlap; use cry_intervals")
+    ends = np.asarray(end_samples, dtype=np.float64)
+    if not edges.size:
+        return np.zeros(ends.shape, dtype=np.float32)
+    edges *= sample_rate_hz
+    # Crying heard up to each edge: it grows inside the intervals and stands still between them.
+    heard = np.concatenate(
+        [[0.0], np.cumsum(np.diff(edges) * (np.arange(edges.size - 1) % 2 == 0))]
+    )
+    cry = np.interp(ends, edges, heard) - np.interp(ends - window_samples, edges, heard)
+    return np.clip(cry / window_samples, 0.0, 1.0).astype(np.float32)
+
+
+def find_annotated_clips(
+    source: str | os.PathLike[str], subject_pattern: str | None = None
+) -> tuple[list[AnnotatedClip], list[str]]:
+    """Find the clips of a folder or a manifest that have labels.
+
+    Parameters
+    ----------
+    source : path
+        A folder, searched with all folders in it for sound and video files with a file of labels
+        beside them (``clip.wav`` with ``clip.TextGrid``, ``clip.txt``, ``clip.eaf``,
+        ``clip.rttm``, ``clip.vtt``, ``clip.csv``, ``clip.wav.csv``, ``clip.events.csv`` or
+        ``clip.labels.txt``); or a manifest, a CSV file
+        with the columns ``path``, ``labels`` and perhaps ``subject``, paths relative to its folder.
+    subject_pattern : str, optional
+        Regular expression, searched in a clip's path relative to the source and written with
+        ``/``; its first group is the subject where the manifest names none.
+
+    Returns
+    -------
+    clips : list of AnnotatedClip
+        Sorted by path.
+    problems : list of str
+        One line for each clip or file of labels that was left out. Nothing is guessed: a clip
+        with two files of labels is left out too, and so is one that the pattern does not fit.
+
+    Raises
+    ------
+    AnnotationError
+        If the source is missing, or the manifest cannot be understood.
+    ConfigError
+        If the pattern is no regular expression with a group.
+    """
+    source = Path(source)
+    pattern = compile_subject_pattern(subject_pattern)
+    if source.is_dir():
+        root, (pairs, problems) = source, _pairs_in_folder(source)
+    elif source.is_file():
+        root, (pairs, problems) = source.parent, _pairs_in_manifest(source)
+    else:
+        raise AnnotationError(f"the source must be a folder or a manifest; nothing is at {source}")
+    clips = []
+    for path, labels, named_subject in pairs:
+        try:
+            subject, subject_source = find_subject(path, root, named_subject, pattern)
+            intervals = tuple(read_intervals(labels))
+        except AnnotationError as error:
+            problems.append(str(error))
+            continue
+        clips.append(AnnotatedClip(path, subject, intervals, subject_source))
+    return sorted(clips, key=lambda clip: clip.path), problems
+
+
+def donateacry_segments(
+    wav_folder: str | os.PathLike[str], segment_folder: str | os.PathLike[str]
+) -> list[AnnotatedClip]:
+    """Pair the clips of donateacry-corpus with the TextGrids of when they cry.
+
+    A clip is named ``<phone id>-<epoch in s or ms>-<version>-<gender>-<age>-<reason>.wav``, its
+    TextGrid ``<phone id>-<first ten digits of the epoch>.TextGrid``.
+
+    Parameters
+    ----------
+    wav_folder, segment_folder : path
+        Each is searched with all folders in it.
+
+    Returns
+    -------
+    list of AnnotatedClip
+        Sorted by path; the subject is the phone id in lower case.
+
+    Raises
+    ------
+    AnnotationError
+        If a name is of another form, or a clip and a TextGrid do not pair one to one.
+    """
+    clips = _by_phone_and_epoch(Path(wav_folder), ".wav", DONATEACRY_CLIP)
+    segments = _by_phone_and_epoch(Path(segment_folder), ".textgrid", _DONATEACRY_SEGMENTS)
+    for key in sorted(clips.keys() ^ segments.keys()):
+        alone = clips.get(key) or segments[key]
+        raise AnnotationError(f"clips and TextGrids must pair one to one; alone is {alone}")
+    pairs = sorted((path, key) for key, path in clips.items())
+    return [
+        AnnotatedClip(path, key[0], tuple(read_intervals(segments[key])), "pattern")
+        for path, key in pairs
+    ]
+
+
+# A clip, its file of labels, and its subject where the source names one.
+_Pair = tuple[Path, Path, str]
+
+
+def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[str]]:
+    problems: list[str] = []
+    pairs: list[_Pair] = []
+    for files in visible_files(folder, problems):
+        clips = [path for path in files if path.suffix.lower() in MEDIA_SUFFIXES]
+        owners = {
+            path: [clip for clip in clips if {clip.name, clip.stem} & _clip_names(path.name)]
+            for path in files
+            if path.suffix.lower() in LABEL_SUFFIXES
+            and not path.name.lower().endswith(_VIEW_SUFFIXES)
+        }
+        problems += [f"{path}: labels without a clip" for path in owners if not owners[path]]
+        for clip in clips:
+            labels = [path for path, owned in owners.items() if clip in owned]
+            if not labels:
+                problems.append(f"{clip}: a clip without labels")
+            elif len(labels) > 1:
+                names_found = ", ".join(path.name for path in labels)
+                problems.append(f"{clip}: a clip must have one file of labels; got {names_found}")
+            elif len(owners[labels[0]]) > 1:
+                problems.append(f"{clip}: {labels[0].name} fits more than this clip")
+            else:
+                pairs.append((clip, labels[0], ""))
+    return pairs, problems
+
+
+def _clip_names(label_name: str) -> set[str]:
+    """Names that a clip may have, with or without its suffix, for its labels to be so named."""
+    return {
+        label_name[: -len(suffix)]
+        for suffix in LABEL_SUFFIXES
+        if label_name.lower().endswith(suffix)
+    }
+
+
+def _pairs_in_manifest(manifest: Path) -> tuple[list[_Pair], list[str]]:
+    header, rows = read_rows(manifest)
+    if not {"path", "labels"} <= set(header):
+        raise AnnotationError(
+            f"{manifest}: line 1: a manifest must have the columns path and labels; got "
+            f"{', '.join(header):.80}"
+        )
+    times_listed = Counter(os.path.normpath(row["path"]) for _, row in rows)
+    pairs: list[_Pair] = []
+    problems = []
+    for line, row in rows:
+        where = f"{manifest}: line {line}: {row['path']}"
+        path = manifest.parent / row["path"]
+        n_rows = times_listed[os.path.normpath(row["path"])]
+        if n_rows > 1:
+            problems.append(f"{where}: a clip must be listed once; got {n_rows} rows")
+        elif not path.is_file():
+            problems.append(f"{where}: labels without a clip: the file is not there")
+        elif not row["labels"]:
+            problems.append(f"{where}: a clip without labels")
+        else:
+            pairs.append((path, manifest.parent / row["labels"], row.get("subject", "")))
+    return pairs, problems
+
+
+def visible_files(folder: Path, problems: list[str]) -> Iterator[list[Path]]:
+    """Walk through a folder and all folders in it: the files of each, sorted, less hidden ones.
+
+    A folder that cannot be read becomes a line of ``problems``.
+    """
+
+    def unreadable(error: OSError) -> None:
+        problems.append(f"{error.filename}: the folder could not be read: {error.strerror}")
+
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
+        folders.sort()
+        yield [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
+
+
+def compile_subject_pattern(text: str | None) -> re.Pattern[str] | None:
+    """Compile a subject pattern, which must have a group.
+
+    Raises
+    ------
+    ConfigError
+        If it is no regular expression or has no group.
+    """
+    if text is None:
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise ConfigError(
+            f"the subject pattern must be a regular expression: {error}: {text!r}"
+        ) from error
+    if pattern.groups < 1:
+        raise ConfigError(f"the subject pattern must have a group for the subject; got {text!r}")
+    return pattern
+
+
+def find_subject(
+    path: Path, root: Path, named: str, pattern: re.Pattern[str] | None
+) -> tuple[str, str]:
+    """Tell whose clip it is, and by what: its manifest, the pattern, or else the file alone.
+
+    Raises
+    ------
+    AnnotationError
+        If the pattern decides and does not fit the path below ``root``.
+    """
+    try:
+        relative = path.relative_to(root).as_posix()
+    except ValueError:  # a manifest may name clips anywhere
+        relative = path.as_posix()
+    if named:
+        return named, "manifest"
+    if pattern is None:
+        return relative, "file"
+    found = pattern.search(relative)
+    if found is None or not found[1]:
+        raise AnnotationError(f"{path}: the subject pattern {pattern.pattern!r} does not fit")
+    return found[1], "pattern"
+
+
+def _by_phone_and_epoch(
+    folder: Path, suffix: str, form: re.Pattern[str]
+) -> dict[tuple[str, str], Path]:
+    found: dict[tuple[str, str], Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() != suffix:
+            continue
+        match = form.fullmatch(path.stem)
+        if match is None:
+            raise AnnotationError(f"{path}: the name must be as donateacry-corpus has it")
+        key = (match["phone"].lower(), match["epoch"])
+        if key in found:
+            raise AnnotationError(f"{path}: phone id and epoch must differ from {found[key]}")
+        found[key] = path
+    return found

@@ -1,0 +1,207 @@
+"""What a file's header and its sound say of a clip, whatever its label."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryvision.config import SAMPLE_RATE_HZ, SoundConfig
+from cryvision.datasets.fingerprints import FINGERPRINT_SECONDS, band_levels, fingerprint
+from cryvision.datasets.labelled import LabelledClip
+from cryvision.errors import MediaError
+from cryvision.inputs.audio import AMIN_POWER, LEVEL_FLOOR_DBFS, spectrum_power
+from cryvision.inputs.media import MediaInfo, Piece, open_clip
+
+FULL_SCALE = 0.98
+"""Amplitude that counts as full scale: sound that was clipped at another rate does not reach 1
+in every sample."""
+
+QUIETEST_DBFS = -70.0
+"""Below it there is nothing but what the recorder and its codec add, the same to every silence."""
+
+_TIMBRE = SoundConfig(feature="stft", frame_hop_samples=512)
+"""From 50 to 3,400 Hz, which is what cryvision's models hear."""
+
+_READERS = 4
+"""Clips read at a time: most of the time is waiting for their decoders."""
+
+_BYTES_AT_A_TIME = 1 << 20
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What was found in one clip, or in its labelled stretch.
+
+    Attributes
+    ----------
+    clip : LabelledClip
+    n_bytes : int
+        Size of the file.
+    file_sha256 : str
+        Of the file's bytes.
+    info : MediaInfo or None
+        What the header says; None where the file could not be read.
+    problem : str or None
+        Why there is no sound to judge.
+    warnings : tuple of str
+        What was odd when it was decoded: damage, an early end.
+    duration_s : float
+        Length of the sound that came out, in seconds.
+    level_dbfs : float
+        RMS level, decibels relative to full scale, at least -120.
+    full_scale_share : float
+        Share of the samples that are at full scale.
+    sound_sha256 : str
+        Of the decoded sound: equal for a file and its lossless copy in another container.
+    fingerprint : ndarray of int8 or None
+        See `cryvision.datasets.fingerprints`; None also below `QUIETEST_DBFS`.
+    timbre : ndarray of float32, shape (n,), or None
+        Of the first ten seconds, from 50 to 3,400 Hz: mean, standard deviation and fifth
+        percentile of the level in each bin of the spectrum, in decibels, relative to the clip's
+        own mean. None for digital silence, and where the sound is too short.
+    """
+
+    clip: LabelledClip
+    n_bytes: int = 0
+    file_sha256: str = ""
+    info: MediaInfo | None = None
+    problem: str | None = None
+    warnings: tuple[str, ...] = ()
+    duration_s: float = 0.0
+    level_dbfs: float = LEVEL_FLOOR_DBFS
+    full_scale_share: float = 0.0
+    sound_sha256: str = ""
+    fingerprint: NDArray[np.int8] | None = None
+    timbre: NDArray[np.float32] | None = None
+
+    @property
+    def name(self) -> str:
+        """The clip's name."""
+        return self.clip.name
+
+
+def read_facts(
+    clips: Sequence[LabelledClip], progress: Callable[[int], None] | None = None
+) -> list[ClipFacts]:
+    """Read every clip once, a few at a time.
+
+    Parameters
+    ----------
+    clips : sequence of LabelledClip
+    progress : callable, optional
+        Called with the number of clips read.
+
+    Returns
+    -------
+    list of ClipFacts
+        In the order of the clips. A clip that cannot be read says why in ``problem``.
+
+    Raises
+    ------
+    MissingDependencyError
+        When there is no ffmpeg.
+    """
+    facts = []
+    with ThreadPoolExecutor(_READERS) as pool:
+        try:
+            for found in pool.map(clip_facts, clips):
+                facts.append(found)
+                if progress is not None:
+                    progress(len(facts))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return facts
+
+
+def clip_facts(clip: LabelledClip) -> ClipFacts:
+    """Read one clip to its end; of its sound no more than ten seconds are kept."""
+    n_bytes, file_sha256 = 0, ""
+    try:
+        n_bytes, file_sha256 = _file_sha256(clip)
+        return _heard(clip, n_bytes, file_sha256)
+    except MediaError as error:
+        return ClipFacts(clip, n_bytes, file_sha256, problem=str(error))
+    except OSError as error:
+        said = f"{clip.path}: the clip could not be read: {error.strerror}"
+        return ClipFacts(clip, n_bytes, file_sha256, problem=said)
+
+
+def _heard(clip: LabelledClip, n_bytes: int, file_sha256: str) -> ClipFacts:
+    digest = hashlib.sha256()
+    head: list[np.ndarray] = []
+    n_wanted = round(FINGERPRINT_SECONDS * SAMPLE_RATE_HZ)
+    n_samples = n_kept = n_full = 0
+    energy = 0.0
+    with open_clip(clip.path, frames=False) as opened:
+        if not opened.info.has_sound:
+            raise MediaError(f"{clip.path}: a clip must have sound here; it has none")
+        for piece in _stretch(clip, opened.pieces()):
+            digest.update(np.round(piece * 32768).astype("<i4").tobytes())
+            n_samples += len(piece)
+            n_full += int(np.count_nonzero(np.abs(piece) >= FULL_SCALE))
+            energy += float(np.sum(np.square(piece, dtype=np.float64)))
+            if n_kept < n_wanted:
+                head.append(piece)
+                n_kept += len(piece)
+        info, warnings = opened.info, tuple(opened.warnings)
+    heard = np.concatenate([np.zeros(0, np.float32), *head])[:n_wanted]
+    mean_square = max(energy / max(n_samples, 1), 10 ** (LEVEL_FLOOR_DBFS / 10))
+    level_dbfs = 10 * float(np.log10(mean_square))
+    return ClipFacts(
+        clip,
+        n_bytes,
+        file_sha256,
+        info,
+        None if n_samples else f"{clip.path}: the labelled stretch holds no sound",
+        warnings,
+        n_samples / SAMPLE_RATE_HZ,
+        level_dbfs,
+        n_full / max(n_samples, 1),
+        digest.hexdigest(),
+        fingerprint(band_levels(heard)) if level_dbfs > QUIETEST_DBFS else None,
+        _timbre(heard),
+    )
+
+
+def _stretch(clip: LabelledClip, pieces: Iterator[Piece]) -> Iterator[np.ndarray]:
+    """The sound between the clip's start and end."""
+    first = round((clip.start_s or 0.0) * SAMPLE_RATE_HZ)
+    last = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE_HZ)
+    position = 0
+    for piece in pieces:
+        samples = piece.samples
+        if samples is None:
+            continue
+        end = None if last is None else max(0, last - position)
+        kept = samples[max(0, first - position) : end]
+        position += len(samples)
+        if len(kept):
+            yield kept
+        if last is not None and position >= last:
+            return
+
+
+def _timbre(samples: np.ndarray) -> NDArray[np.float32] | None:
+    if len(samples) < 2 * _TIMBRE.n_fft or not samples.any():
+        return None
+    decibels = 10 * np.log10(np.maximum(spectrum_power(samples, _TIMBRE), AMIN_POWER))
+    quiet = np.percentile(decibels, 5, axis=0)
+    mean = decibels.mean()
+    parts = [decibels.mean(axis=0) - mean, decibels.std(axis=0), quiet - mean]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _file_sha256(clip: LabelledClip) -> tuple[int, str]:
+    digest = hashlib.sha256()
+    n_bytes = 0
+    with open(clip.path, "rb") as file:
+        while block := file.read(_BYTES_AT_A_TIME):
+            digest.update(block)
+            n_bytes += len(block)
+    return n_bytes, digest.hexdigest()

@@ -1,0 +1,133 @@
+"""Which labels mean crying, said before anything rests on it, and which lie outside their clip."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip, Interval
+
+END_TOLERANCE_SECONDS = 0.1
+"""A label may end so far behind its clip: editors round, and codecs cut."""
+
+_LABELS_SHOWN = 20
+_INTERVALS_SHOWN = 3
+_CRY = CRY_LABELS[0]
+_WORDS = ("cry", "cries", "cried", "crying")
+
+
+def count_as_crying(
+    clips: Sequence[AnnotatedClip], cry_labels: Sequence[str] = ()
+) -> tuple[list[AnnotatedClip], list[str], list[str]]:
+    """Let more labels than ``cry`` and ``crying`` mean crying, and tell what counts as what.
+
+    Parameters
+    ----------
+    clips : sequence of AnnotatedClip
+    cry_labels : sequence of str
+        Other labels that mean crying; case and outer blanks do not matter.
+
+    Returns
+    -------
+    clips : list of AnnotatedClip
+        Where all these labels read ``cry``.
+    told : list of str
+        A line on the labels that count as crying, and one on those that do not, with counts.
+    warnings : list of str
+        Labels that seem to say crying and do not count; wanted ones that no clip has.
+    """
+    wanted = {_plain(label) for label in (*CRY_LABELS, *cry_labels)}
+    counts: Counter[str] = Counter()
+    shown: dict[str, str] = {}
+    for interval in (interval for clip in clips for interval in clip.intervals):
+        key = _plain(interval.label)
+        counts[key] += 1
+        shown.setdefault(key, interval.label.strip() or "(blank)")
+    crying = {shown[key]: n for key, n in counts.most_common() if key in wanted}
+    others = {shown[key]: n for key, n in counts.most_common() if key not in wanted}
+    warnings = [
+        f"the label {shown[key]!r} ({n} times) does not count as crying: is it? "
+        f"--cry-label {shown[key]!r} would count it"
+        for key, n in counts.most_common()
+        if key not in wanted and meant(key)
+    ]
+    warnings += [
+        f"no annotation reads {label!r}" for label in cry_labels if not counts[_plain(label)]
+    ]
+    renamed = [
+        replace(clip, intervals=tuple(_renamed(interval, wanted) for interval in clip.intervals))
+        for clip in clips
+    ]
+    return renamed, told(crying, others, "labels") if counts else [], warnings
+
+
+def told(crying: dict[str, int], others: dict[str, int], what: str) -> list[str]:
+    """Say in two lines what counts as crying and what does not."""
+    return [
+        f"{what} that count as crying: {_listed(crying)}",
+        f"{what} that count as no crying: {_listed(others)}",
+    ]
+
+
+def meant(label: str) -> bool | None:
+    """Tell whether a text speaks of crying, of no crying, or with None of neither."""
+    words = "".join(c if c.isalnum() else " " for c in label.casefold()).split()
+    if {"nocry", "notcry", "noncry", "nocrying", "notcrying", "noncrying"} & set(words):
+        return False
+    if not any(word in _WORDS or word.endswith(("cry", "crying", "cries")) for word in words):
+        return None
+    return not {"no", "not", "non", "without"} & set(words)
+
+
+def inside(clip: AnnotatedClip, duration_s: float) -> tuple[AnnotatedClip, list[str]]:
+    """Cut the labels of a clip at its end, and leave out those that lie behind it.
+
+    Parameters
+    ----------
+    clip : AnnotatedClip
+    duration_s : float
+        How long the clip is.
+
+    Returns
+    -------
+    clip : AnnotatedClip
+    remarks : list of str
+        One line on labels that were cut by more than `END_TOLERANCE_SECONDS`, one on those that
+        were left out.
+    """
+    kept, cut, left_out = [], [], []
+    for interval in clip.intervals:
+        if interval.start_s >= duration_s:
+            left_out.append(interval)
+            continue
+        if interval.end_s > duration_s + END_TOLERANCE_SECONDS:
+            cut.append(interval)
+        kept.append(replace(interval, end_s=min(interval.end_s, duration_s)))
+    rule = f"labels must lie inside the clip, which is {duration_s:.2f} s long"
+    remarks = [
+        f"{clip.path}: {rule}; {what}: {_times(found)}"
+        for what, found in (("cut there", cut), ("left out", left_out))
+        if found
+    ]
+    return replace(clip, intervals=tuple(kept)), remarks
+
+
+def _plain(label: str) -> str:
+    return label.strip().casefold()
+
+
+def _renamed(interval: Interval, wanted: set[str]) -> Interval:
+    return replace(interval, label=_CRY) if _plain(interval.label) in wanted else interval
+
+
+def _listed(counts: dict[str, int]) -> str:
+    names = [f"{label} ({n})" for label, n in counts.items()]
+    more = [f"and {len(names) - _LABELS_SHOWN} more"] if len(names) > _LABELS_SHOWN else []
+    return ", ".join([*names[:_LABELS_SHOWN], *more]) or "none"
+
+
+def _times(intervals: Iterable[Interval]) -> str:
+    found = [f"{i.label or '(blank)'} from {i.start_s:.2f} to {i.end_s:.2f} s" for i in intervals]
+    more = f" and {len(found) - _INTERVALS_SHOWN} more" if len(found) > _INTERVALS_SHOWN else ""
+    return ", ".join(found[:_INTERVALS_SHOWN]) + more

@@ -1,0 +1,181 @@
+"""Fetches donateacry-corpus, for those who have no recordings of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryvision.datasets.annotated import visible_files
+from cryvision.datasets.labelled import CLEANED_FOLDER
+from cryvision.download import cache_folder, download
+from cryvision.errors import DownloadError
+
+COMMIT = "6baf5aca0460964ad072653585837f968a87c2af"
+"""The state of github.com/gveres/donateacry-corpus that all published figures are of."""
+
+CORPUS_SHA256 = "757e39cb29b98365988383b989a4107b306dc61e94c836252333182e241691c3"
+"""What `corpus_digest` gives for the cleaned corpus at that commit.
+
+Computed from a checkout of the commit: 457 clips and the README, 50,625,064 bytes, to which git
+gives the tree aa0bb0559d8777dabdd3f8833b2fb3b16af580fa. The hashes that GitHub lists were not
+compared when this was written; each fetch does so, file by file.
+"""
+
+BASE_URL = f"https://raw.githubusercontent.com/gveres/donateacry-corpus/{COMMIT}"
+TREE_URL = f"https://api.github.com/repos/gveres/donateacry-corpus/git/trees/{COMMIT}?recursive=1"
+
+LICENCE = (
+    "fetching github.com/gveres/donateacry-corpus (51 MB), made available under the Open Database "
+    "License 1.0, http://opendatacommons.org/licenses/odbl/1.0/, its contents under the Database "
+    "Contents License 1.0, http://opendatacommons.org/licenses/dbcl/1.0/"
+)
+
+_LISTING = ".listing.json"
+"""Kept beside the corpus, so that going on and mending need not ask for it again."""
+
+_PATH = re.compile(rf"{CLEANED_FOLDER}/(?:[a-z_]+/)?[A-Za-z0-9][A-Za-z0-9._-]*")
+_GIT_SHA1 = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class _ListedFile:
+    path: str
+    git_sha1: str
+    n_bytes: int
+
+
+def fetch_donateacry(
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    base_url: str = BASE_URL,
+    tree_url: str = TREE_URL,
+    log: Callable[[str], None] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Path:
+    """Fetch the cleaned corpus, unless it is there already, whole and unaltered.
+
+    The names come from GitHub's listing of the pinned commit, each file is checked against its
+    hash there, and all together against a digest pinned here. An interrupted fetch goes on where
+    it stopped; nothing is sent but the requests for the files.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where the corpus's own folder is to be; by default a folder in `cache_folder`. Files in it
+        that should be other ones are replaced.
+    base_url, tree_url : str
+        Where the files and their listing come from, in the form of GitHub's.
+    log : callable, optional
+        Called with the licence, before anything is fetched.
+    progress : callable, optional
+        Called with the bytes that are there and the bytes in all.
+
+    Returns
+    -------
+    Path
+        The folder with a folder per class; about 51 MB.
+
+    Raises
+    ------
+    DownloadError
+        If the corpus cannot be fetched or is not the pinned one.
+    """
+    place = cache_folder() / f"donateacry-{COMMIT[:7]}" if folder is None else Path(folder)
+    corpus = place / CLEANED_FOLDER
+    by_hand = (
+        f"run it again to go on, or put {CLEANED_FOLDER} of github.com/gveres/donateacry-corpus at "
+        f"{COMMIT[:7]} by hand into {place}"
+    )
+    if corpus_digest(corpus) == CORPUS_SHA256:
+        return corpus
+    if log is not None:
+        log(LICENCE)
+    listing = download(tree_url, place / _LISTING, by_hand=by_hand)
+    files = _read_listing(listing, tree_url)
+    n_bytes = sum(file.n_bytes for file in files)
+    n_done = 0
+    for file in files:
+        download(
+            f"{base_url}/{urllib.parse.quote(file.path)}",
+            place / file.path,
+            git_blob_sha1=file.git_sha1,
+            size_bytes=file.n_bytes,
+            by_hand=by_hand,
+        )
+        n_done += file.n_bytes
+        if progress is not None:
+            progress(n_done, n_bytes)
+    _check_whole(corpus, {place / file.path for file in files}, listing, tree_url)
+    return corpus
+
+
+def corpus_digest(folder: Path) -> str:
+    """Sum up a folder: SHA-256 over path, length and bytes of each file, sorted by path.
+
+    Hidden files and parts of downloads do not count.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(_files_of(folder), key=lambda path: path.relative_to(folder).as_posix()):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DownloadError(
+                f"{path}: the file could not be read: {error.strerror}; remove it to fetch it again"
+            ) from error
+        digest.update(
+            f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode(
+                "utf-8", "surrogateescape"
+            )
+        )
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _files_of(folder: Path) -> list[Path]:
+    return [path for group in visible_files(folder, []) for path in group if path.suffix != ".part"]
+
+
+def _read_listing(listing: Path, url: str) -> list[_ListedFile]:
+    """Read what GitHub lists of the corpus's folder; nothing in it is trusted."""
+    try:
+        tree = json.loads(listing.read_bytes())
+        if tree["truncated"]:
+            raise ValueError("a listing that was cut short")
+        files = [
+            _ListedFile(str(entry["path"]), str(entry["sha"]), int(entry["size"]))
+            for entry in tree["tree"]
+            if entry["type"] == "blob" and str(entry["path"]).startswith(f"{CLEANED_FOLDER}/")
+        ]
+        for file in files:
+            if not (_PATH.fullmatch(file.path) and _GIT_SHA1.fullmatch(file.git_sha1)):
+                raise ValueError(f"{file.path:.200} with the hash {file.git_sha1:.80}")
+        if not files:
+            raise ValueError(f"nothing of {CLEANED_FOLDER}")
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        listing.unlink(missing_ok=True)
+        raise DownloadError(
+            f"{url} must list the files as GitHub does; got {error!r:.200}"
+        ) from error
+    return files
+
+
+def _check_whole(corpus: Path, listed: set[Path], listing: Path, tree_url: str) -> None:
+    extra = sorted(set(_files_of(corpus)) - listed)
+    if extra:
+        raise DownloadError(
+            f"{corpus} must hold the corpus alone; remove {extra[0]}"
+            + (f" and {len(extra) - 1} more" if len(extra) > 1 else "")
+        )
+    digest = corpus_digest(corpus)
+    if digest != CORPUS_SHA256:
+        listing.unlink(missing_ok=True)
+        raise DownloadError(
+            f"{corpus} must have the digest {CORPUS_SHA256}; got {digest}: {tree_url} lists other "
+            "files than those of the pinned commit"
+        )

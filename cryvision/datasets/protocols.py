@@ -1,0 +1,239 @@
+"""Protocols by name: how clips are divided into those that are learnt from and those judged.
+
+A figure means nothing without its protocol. The clean ones keep each subject on one side. The
+others are here because published figures were made with them, and so that anybody can see what
+they do to a figure: nothing measured by them is ever taken for skill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryvision.datasets.splits import grouped_folds
+from cryvision.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cryvision.datasets.labelled import Dataset, LabelledClip
+    from cryvision.datasets.near_duplicates import CopyPair
+
+HOLDOUT_FOLDS = 5
+"""One of so many folds is held out: a fifth."""
+
+CLIPS_PER_CLASS = 100
+"""To which the protocols that even out the classes bring each of them."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How clips are divided.
+
+    Attributes
+    ----------
+    name : str
+    summary : str
+        What it does, in a few words that stand beside every figure.
+    warning : str
+        Why its figures tell nothing about new subjects; empty for the clean ones.
+    n_folds : int or None
+        Folds; None for as many as are asked for.
+    holdout : bool
+        Whether only the first fold is judged.
+    copies : {"", "same", "altered"}
+        What brings the classes to the same size before the clips are divided.
+    stops_on_test : bool
+        Whether the clips that are judged also tell when to stop.
+    """
+
+    name: str
+    summary: str
+    warning: str = ""
+    n_folds: int | None = None
+    holdout: bool = False
+    copies: str = ""
+    stops_on_test: bool = False
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether subjects are kept apart, so that figures may be called skill."""
+        return not self.warning
+
+
+_SHARED = "clips of one subject are on both sides: a model is rewarded for knowing the subject"
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("grouped", "folds by subject"),
+        Protocol(
+            "grouped-holdout", "a fifth held out by subject", n_folds=HOLDOUT_FOLDS, holdout=True
+        ),
+        Protocol("grouped-kfold-10", "ten folds by subject", n_folds=10),
+        Protocol(
+            "random", "a random fifth of the clips held out", _SHARED, HOLDOUT_FOLDS, holdout=True
+        ),
+        Protocol("kfold-10", "ten random folds of clips", _SHARED, 10),
+        Protocol(
+            "leak-duplicate",
+            "classes brought to one size by repeating clips, then a random fifth held out",
+            "the same clip is on both sides: a model is rewarded for knowing it by heart",
+            HOLDOUT_FOLDS,
+            holdout=True,
+            copies="same",
+        ),
+        Protocol(
+            "leak-augment",
+            "classes brought to one size by altered copies, then a random fifth held out",
+            "copies of one clip are on both sides: a model is rewarded for knowing it again",
+            HOLDOUT_FOLDS,
+            holdout=True,
+            copies="altered",
+        ),
+        Protocol(
+            "leak-early-stopping",
+            "a random fifth held out, and the epochs chosen on it",
+            f"{_SHARED}, and the epochs were those that the judged clips liked best",
+            HOLDOUT_FOLDS,
+            holdout=True,
+            stops_on_test=True,
+        ),
+    )
+}
+"""The protocols by name."""
+
+GROUPED = PROTOCOLS["grouped"]
+
+
+def protocol(name: str) -> Protocol:
+    """Find a protocol by its name.
+
+    Raises
+    ------
+    ConfigError
+        On another name.
+    """
+    if name not in PROTOCOLS:
+        raise ConfigError(f"protocol must be one of {', '.join(PROTOCOLS)}; got {name!r}")
+    return PROTOCOLS[name]
+
+
+def with_copies(by: Protocol, data: Dataset, seed: int, n_per_class: int | None = None) -> Dataset:
+    """Bring each class to the same number of clips, where the protocol does so.
+
+    Classes that have more lose clips at random. The others gain copies: of each clip as many as of
+    the next. Copies stand beside their originals, and carry their subject.
+
+    Parameters
+    ----------
+    by : Protocol
+    data : Dataset
+    seed : int
+    n_per_class : int, optional
+        ``CLIPS_PER_CLASS`` by default.
+    """
+    if not by.copies:
+        return data
+    rng = np.random.default_rng(seed)
+    numbers: list[tuple[int, int]] = []
+    for label in sorted({clip.label for clip in data.clips}):
+        of_label = rng.permutation([i for i, c in enumerate(data.clips) if c.label == label])
+        rounds, rest = divmod(n_per_class or CLIPS_PER_CLASS, len(of_label))
+        for place, number in enumerate(of_label.tolist()):
+            numbers += [(number, copy) for copy in range(rounds + (place < rest))]
+    altered = by.copies == "altered"
+    clips = (
+        replace(data.clips[number], copy=copy if altered else 0) for number, copy in sorted(numbers)
+    )
+    return replace(data, clips=tuple(clips))
+
+
+def divide(by: Protocol, data: Dataset, n_folds: int, seed: int) -> list[np.ndarray]:
+    """Divide clips into folds.
+
+    Returns
+    -------
+    list of ndarray of int
+        Numbers of the clips that are judged together, by a model of all the others.
+
+    Raises
+    ------
+    ConfigError
+        If the clips do not go into so many folds.
+    """
+    folds = grouped_folds(
+        kept_apart(by, data.clips),
+        [clip.label for clip in data.clips],
+        by.n_folds or n_folds,
+        seed,
+    )
+    return folds[:1] if by.holdout else folds
+
+
+def kept_apart(by: Protocol, clips: Sequence[LabelledClip]) -> list[str]:
+    """Say what no two folds share: the subject of each clip or, in protocols that leak, the clip.
+
+    Those who look for subjects to set aside, inside a training, find these too: a leak of the
+    published kind goes through to the last epoch.
+    """
+    if by.is_clean:
+        return [clip.subject for clip in clips]
+    return [f"clip {number}" for number in range(len(clips))]
+
+
+def overlap(
+    clips: Sequence[LabelledClip], folds: Sequence[np.ndarray], copies: Sequence[CopyPair] = ()
+) -> dict[str, int]:
+    """Count what is on both sides of a division.
+
+    Parameters
+    ----------
+    clips : sequence of LabelledClip
+    folds : sequence of ndarray of int
+        See `divide`.
+    copies : sequence of CopyPair
+        What `cryvision.datasets.near_duplicates.copies_among` found among the clips.
+
+    Returns
+    -------
+    dict of str to int
+        ``subjects``: of clips that are judged, and of some that are learnt from at the same time.
+        The others count clips that are judged, each as the closest of them: ``same_files``, of
+        whose file or an altered copy of it a model has learnt (stretches of one file are not the
+        same); ``duplicates``, whose sound is in another file, sample for sample, that it has learnt
+        from; ``near_duplicates``, whose sound is in one that is coded, cut or altered differently.
+    """
+    names = [clip.name for clip in clips]
+    exact = _joined(names, [copy for copy in copies if copy.is_exact])
+    alike = _joined(names, copies)
+    shared_subjects: set[str] = set()
+    counts = dict.fromkeys(("same_files", "duplicates", "near_duplicates"), 0)
+    for fold in folds:
+        rest = np.setdiff1d(np.arange(len(clips)), fold)
+        known = {clips[number].subject for number in rest}
+        shared_subjects |= known & {clips[number].subject for number in fold}
+        sounds = {
+            kind: (sound_of, {sound_of[number] for number in rest})
+            for kind, sound_of in zip(counts, (names, exact, alike), strict=True)
+        }
+        for number in fold:
+            shared = [kind for kind, (of, learnt) in sounds.items() if of[number] in learnt]
+            if shared:
+                counts[shared[0]] += 1
+    return {"subjects": len(shared_subjects), **counts}
+
+
+def _joined(names: Sequence[str], copies: Sequence[CopyPair]) -> list[str]:
+    """Give each clip one name for all that are copies of one another, over any number of steps."""
+    parent = {name: name for name in names}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    for copy in copies:
+        parent[root(copy.second)] = root(copy.first)
+    return [root(name) for name in names]

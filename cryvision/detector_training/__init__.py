@@ -1,0 +1,1 @@
+"""Annotated recordings become a cry detector."""

@@ -1,0 +1,270 @@
+"""From the edges' scores to decisions: calibration, threshold, gate and veto.
+
+All of it is found on scores of subjects that the edges were not trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cryvision.config import SAMPLE_RATE_HZ, GateConfig, VetoConfig
+from cryvision.detector_training.pieces import NOT_LABELLED
+from cryvision.detector_training.recordings import MIN_LEVEL_DBFS, Recording
+from cryvision.errors import CryvisionError
+from cryvision.evaluation.event_metrics import (
+    ScoredClip,
+    event_f1,
+    match_events,
+    threshold_for_false_alarms,
+)
+from cryvision.inference.veto import CERTAIN, fused, heard_lately
+from cryvision.models.frame_network import EDGES
+
+LEAVE_SHARE = 0.8
+"""An event ends when the score falls below this share of the threshold that opens it."""
+
+MIN_EVENT_SECONDS = 0.1
+
+THRESHOLDS = tuple(thousandths / 1000 for thousandths in range(50, 951, 25))
+"""Those that are tried, and the limits of any."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns the logits of steps into decisions: found on subjects not trained on."""
+
+    temperature: float
+    bias: float
+    threshold: float
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated probability of crying, shape (n,); 0 where nothing was scored."""
+        return calibrated(logits, self.temperature, self.bias)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A recording, as edges and rules decide on it that know nothing of its subject.
+
+    Attributes
+    ----------
+    recording : Recording
+    probabilities : ndarray of float64, shape (n_steps,)
+    events : ndarray of float64, shape (n, 2)
+        Onsets and offsets, in seconds.
+    """
+
+    recording: Recording
+    probabilities: np.ndarray
+    events: np.ndarray
+
+
+def fit_calibration(logits: np.ndarray, cry: np.ndarray) -> tuple[float, float]:
+    """Find the temperature and bias that turn logits into calibrated probabilities.
+
+    Parameters
+    ----------
+    logits : ndarray of float, shape (n,)
+        Of steps that training has not seen; infinite ones are passed over.
+    cry : ndarray of bool, shape (n,)
+
+    Returns
+    -------
+    temperature, bias : float
+        ``p = logistic(logits / temperature + bias)``, the maximum likelihood of a logistic
+        regression on the logit (J. Platt, "Probabilistic outputs for support vector machines",
+        1999).
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    finite = np.isfinite(logits)
+    if len(np.unique(cry[finite])) < 2:
+        raise CryvisionError(
+            "calibration needs scored sound with crying and without; got "
+            f"{np.count_nonzero(cry[finite])} steps with and {np.count_nonzero(~cry[finite])} "
+            "without"
+        )
+    fitted = LogisticRegression(C=1e6).fit(logits[finite, None], cry[finite])
+    slope = float(fitted.coef_[0, 0])
+    if slope <= 0:
+        raise CryvisionError(
+            "the detector must score crying above the rest on unseen subjects; it does not: "
+            "check the labels"
+        )
+    return 1 / slope, float(fitted.intercept_[0])
+
+
+def calibrated(logits: np.ndarray, temperature: float, bias: float) -> np.ndarray:
+    """Turn logits into probabilities; minus infinity gives 0.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+    """
+    return 1 / (1 + np.exp(-np.clip(logits / temperature + bias, -700, 700))) * np.isfinite(logits)
+
+
+def gate_for(threshold: float) -> GateConfig:
+    """Give the gate that opens at a threshold: nothing is bridged, and edges are where they are."""
+    return GateConfig(
+        enter=threshold,
+        leave=LEAVE_SHARE * threshold,
+        min_event_seconds=MIN_EVENT_SECONDS,
+        min_gap_seconds=0.0,
+        latency_seconds=EDGES.hop_seconds,
+        min_level_dbfs=MIN_LEVEL_DBFS,
+    )
+
+
+def find_step_events(
+    probabilities: np.ndarray, threshold: float, seconds: float = math.inf
+) -> np.ndarray:
+    """Find the events of a recording: what `gate_for` and the engine's follower make of it.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float, shape (n_steps,)
+        0 where nothing was scored.
+    threshold : float
+    seconds : float
+        Length of the recording, which cuts the last step short.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 2)
+        Onsets and offsets, in seconds.
+    """
+    gate = gate_for(threshold)
+    inside = np.flatnonzero(np.diff(np.r_[False, probabilities >= gate.leave, False]))
+    starts, stops = inside[::2], inside[1::2]
+    # The first step of each stretch that is high enough to open an event.
+    high = np.append(np.flatnonzero(probabilities >= gate.enter), len(probabilities))
+    opened = high[np.searchsorted(high, starts)]
+    events = np.stack([opened, stops], axis=1)[opened < stops] * EDGES.hop_seconds
+    events = np.minimum(events, seconds)
+    shortest = gate.min_event_seconds - 1e-9
+    return np.asarray(events[events[:, 1] - events[:, 0] >= shortest], np.float64)
+
+
+def calibrate(
+    recordings: Sequence[Recording],
+    logits: Sequence[np.ndarray],
+    false_alarms_per_hour: float | None = None,
+) -> Calibration:
+    """Find calibration and threshold on recordings that the edges were not trained on.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+    logits : sequence of ndarray, shape (n_steps,)
+        Of each recording; minus infinity where nothing is scored.
+    false_alarms_per_hour : float, optional
+        Choose the lowest threshold that gives no more; by default that of the best F1 of events.
+    """
+    labels = np.concatenate([recording.labels for recording in recordings])
+    known = labels != NOT_LABELLED
+    temperature, bias = fit_calibration(np.concatenate(logits)[known], labels[known] == 1)
+    scores = [calibrated(own, temperature, bias) for own in logits]
+    if false_alarms_per_hour is None:
+        return Calibration(temperature, bias, _best_threshold(recordings, scores))
+    clips = [
+        ScoredClip(own, recording.events, recording.seconds)
+        for recording, own in zip(recordings, scores, strict=True)
+        if recording.seconds
+    ]
+    threshold = threshold_for_false_alarms(
+        clips, false_alarms_per_hour, find_step_events, THRESHOLDS
+    )
+    return Calibration(temperature, bias, threshold)
+
+
+def cross_fitted(
+    recordings: Sequence[Recording],
+    logits: Sequence[np.ndarray],
+    folds: Sequence[Collection[str]],
+    false_alarms_per_hour: float | None = None,
+) -> list[Decided]:
+    """Calibrate and decide each fold by what the scores of the other folds say.
+
+    Returns
+    -------
+    list of Decided
+        In the order of the recordings.
+    """
+    fold_of = {subject: number for number, fold in enumerate(folds) for subject in fold}
+    found = []
+    for number in range(len(folds)):
+        others = [i for i, r in enumerate(recordings) if fold_of[r.subject] != number]
+        found.append(
+            calibrate(
+                [recordings[i] for i in others], [logits[i] for i in others], false_alarms_per_hour
+            )
+        )
+    return [
+        decide(recording, own, found[fold_of[recording.subject]])
+        for recording, own in zip(recordings, logits, strict=True)
+    ]
+
+
+def decide(recording: Recording, logits: np.ndarray, found: Calibration) -> Decided:
+    """Decide on a recording by a calibration."""
+    probabilities = found.probabilities(logits)
+    events = find_step_events(probabilities, found.threshold, recording.seconds)
+    return Decided(recording, probabilities, events)
+
+
+def calibrate_fused(decided: Sequence[Decided], veto: VetoConfig) -> VetoConfig:
+    """Fit the calibration of the scores of the edges times what the tagger hears.
+
+    Returns
+    -------
+    VetoConfig
+        With another ``temperature`` and ``bias``.
+
+    Raises
+    ------
+    CryvisionError
+        If those scores do not tell crying from the rest.
+    """
+    products, cry = [], []
+    for own in decided:
+        known = own.recording.scored & (own.recording.labels != NOT_LABELLED)
+        products.append(fused_scores(own, veto)[known])
+        cry.append(own.recording.labels[known] == 1)
+    inside = np.clip(np.concatenate(products), CERTAIN, 1 - CERTAIN)
+    temperature, bias = fit_calibration(np.log(inside / (1 - inside)), np.concatenate(cry))
+    return replace(veto, temperature=temperature, bias=bias)
+
+
+def fused_scores(decided: Decided, veto: VetoConfig) -> np.ndarray:
+    """Multiply the scores of a recording by how far the tagger heard crying, as the timeline does.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_steps,)
+        Not calibrated yet.
+    """
+    recording, heard = decided.recording, decided.recording.heard
+    if heard is None:
+        return decided.probabilities
+    ends = EDGES.hop_samples * np.arange(1, len(decided.probabilities) + 1)
+    ends = np.minimum(ends, round(recording.seconds * SAMPLE_RATE_HZ))
+    lately = heard_lately(ends, heard.end_samples, heard.cry, EDGES.lookahead_samples, veto)
+    return fused(decided.probabilities, lately, veto, "normal")
+
+
+def _best_threshold(recordings: Sequence[Recording], scores: Sequence[np.ndarray]) -> float:
+    """The middle one of those with the best F1 of events."""
+    merits = []
+    for threshold in THRESHOLDS:
+        counts = [
+            match_events(recording.events, find_step_events(own, threshold, recording.seconds))
+            for recording, own in zip(recordings, scores, strict=True)
+        ]
+        merits.append(event_f1(counts).f1)
+    best = np.flatnonzero(np.array(merits) >= max(merits) - 1e-9)
+    return THRESHOLDS[best[len(best) // 2]]

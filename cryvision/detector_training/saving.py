@@ -1,0 +1,108 @@
+"""Edges, and a tagger beside them, become a bundle."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryvision.bundle import Bundle, Part
+from cryvision.bundle import bundle as bundles
+from cryvision.config import GateConfig
+from cryvision.detector_training.calibration import Calibration, gate_for
+from cryvision.detector_training.skill import DETECTOR
+from cryvision.inputs.logmel import model_input
+from cryvision.models.frame_network import EDGES
+from cryvision.models.tagger import CONTEXT, TAGS
+
+if TYPE_CHECKING:
+    import keras
+
+TAGGER = "tagger"
+PARITY_PIECES = 300
+SMOOTH_SECONDS = 1.0
+
+_LOGMEL = "logmel"
+
+
+def save_detector(
+    edges: keras.Model,
+    calibration: Calibration,
+    log_power: np.ndarray,
+    out: str | os.PathLike[str],
+    *,
+    tagger: keras.Model | None = None,
+    base: Bundle | None = None,
+    gate: GateConfig | None = None,
+    **facts: Any,
+) -> Bundle:
+    """Calibrate edges and save them as a bundle, perhaps beside a tagger.
+
+    Parameters
+    ----------
+    edges : keras.Model
+        From `cryvision.detector_training.pieces.fit_frame_network`.
+    calibration : Calibration
+    log_power : ndarray of float, shape (n, n_frames, n_mels)
+        Frames of pieces of real sound, on which Keras and ONNX must agree; some are drawn.
+    out : path
+    tagger : keras.Model, optional
+        Saved as the tagger. Without it that of ``base`` is copied, where that has one.
+    base : Bundle, optional
+        Whose tagger is copied, or which ``tagger`` has its tags and windows from; by default they
+        are `cryvision.models.tagger.TAGS` and ``CONTEXT``.
+    gate : GateConfig, optional
+        By default that of the calibration's threshold.
+    **facts
+        What else `cryvision.bundle.bundle.save` takes: ``name``, ``skill``, ``sources`` and
+        ``seed`` are needed; without ``veto`` a tagger has no say in the events; ``command`` is
+        that of this process by default.
+    """
+    bias = np.array([calibration.bias])
+    edges.get_layer("calibration").set_calibration(calibration.temperature, bias)
+    rows = np.linspace(0, len(log_power) - 1, min(PARITY_PIECES, len(log_power))).astype(int)
+    pieces = log_power[rows].astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        edges_part = Part(DETECTOR, "detector", (_LOGMEL,), None, {}, logmel=EDGES)
+        saved = [_new_part(edges_part, edges, pieces, Path(folder))]
+        copied = None if base is None else base.tagger
+        if tagger is not None:
+            tagger_part = Part(TAGGER, TAGGER, (_LOGMEL,), None, {}, logmel=CONTEXT, tags=TAGS)
+            saved.append(_new_part(copied or tagger_part, tagger, pieces, Path(folder)))
+        elif base is not None and copied is not None:
+            saved.append((copied, base.copy_files(copied, Path(folder))))
+        return bundles.save(
+            out,
+            labels=("no cry", "cry"),
+            parts=[part for part, _ in saved],
+            models={part.name: files for part, files in saved},
+            gate=gate_for(calibration.threshold) if gate is None else gate,
+            smooth_seconds=SMOOTH_SECONDS,
+            **{"command": _command(), **facts},
+        )
+
+
+def _new_part(
+    part: Part, model: keras.Model, pieces: np.ndarray, folder: Path
+) -> tuple[Part, dict[str, Path]]:
+    """Write the files of a part; give it with the agreement of both."""
+    from cryvision.export.onnx import part_files
+
+    config = part.logmel or CONTEXT
+    if part.kind == TAGGER:
+        pieces = pieces[:, -config.window_frames :]
+    samples = {_LOGMEL: model_input(pieces, config)}
+    files, agreement = part_files(model, folder, part.name, samples)
+    return replace(part, agreement=agreement, files={}), files
+
+
+def _command() -> str:
+    """What was run: the command line of cryvision, or a script that uses it."""
+    program = Path(sys.argv[0]).name
+    return shlex.join(["cryvision" if program == "__main__.py" else program, *sys.argv[1:]])

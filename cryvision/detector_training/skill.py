@@ -1,0 +1,183 @@
+"""What a detector is worth on subjects that its training had not met, and what its veto keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from cryvision.config import VetoConfig
+from cryvision.detector_training.calibration import Decided
+from cryvision.detector_training.hearing import standing
+from cryvision.detector_training.pieces import NOT_LABELLED
+from cryvision.evaluation import metrics
+from cryvision.evaluation.event_metrics import event_f1, match_events, merged
+from cryvision.models.frame_network import EDGES
+from cryvision.result import BOUT_GAP_SECONDS
+
+DETECTOR = "edges"
+"""Name of the part that is measured."""
+
+WINDOW_SECONDS, WINDOW_HOP_SECONDS = 0.5, 0.2
+
+
+def detector_skill(
+    decided: Sequence[Decided],
+    *,
+    protocol: str,
+    subjects: str,
+    veto: VetoConfig | None = None,
+) -> dict[str, Any]:
+    """Measure edges by windows of 0.5 s and by events, with intervals over subjects.
+
+    A window is crying if most of it is; its probability is the mean of its steps, and it is called
+    crying where events cover most of it.
+
+    Parameters
+    ----------
+    decided : sequence of Decided
+        Recordings of subjects that neither training nor calibration had seen.
+    protocol : str
+        How that was made sure.
+    subjects : str
+        Where the subjects are known from; ``file`` where each file counts as one.
+    veto : VetoConfig, optional
+        Measure the events that stand as well: ``event_f1_fused`` and ``bout_f1_fused``.
+
+    Returns
+    -------
+    dict
+        A skill entry of a bundle.
+    """
+    windows = [_windows(own) for own in decided]
+    cry, probabilities, called = np.concatenate(windows).clip(0, 1).T
+    cry, called = (cry >= 0.5).astype(int), (called >= 0.5).astype(int)
+    subject = np.repeat([own.recording.subject for own in decided], [len(w) for w in windows])
+    statistics = {
+        "auc": lambda w: metrics.auc(cry, probabilities, w),
+        "balanced_accuracy": lambda w: metrics.balanced_accuracy(cry, called, w),
+        "f1": lambda w: metrics.precision_recall_f1(cry, called, w).f1,
+        "log_loss": lambda w: metrics.log_loss(cry, probabilities, w),
+        "ece": lambda w: metrics.expected_calibration_error(cry, probabilities, weights=w),
+    }
+    figures = {name: _figure(subject, statistic) for name, statistic in statistics.items()}
+    figures |= _event_figures(decided, veto)
+    share = float(cry.mean())
+    return {
+        "part": DETECTOR,
+        "modalities": ["sound"],
+        "unit": "window",
+        "protocol": protocol,
+        "subjects": subjects,
+        "figures": figures,
+        "chance": 0.5,
+        "prior": {
+            "no cry": 1 - share,
+            "cry": share,
+            "log_loss": metrics.prior_log_loss(cry, cry),
+        },
+    }
+
+
+def kept_share(decided: Sequence[Decided], veto: VetoConfig, level: str = "normal") -> float:
+    """Share of the labelled crying inside events that is left in those that stand.
+
+    Returns
+    -------
+    float
+        0 where there is no labelled crying inside events.
+    """
+    before = after = 0.0
+    for own in decided:
+        if own.recording.heard is None:
+            continue
+        seconds = cry_seconds(own)
+        stands = standing(own.events, own.recording.heard, veto, level)
+        before, after = before + seconds.sum(), after + seconds[stands].sum()
+    return float(after / before) if before else 0.0
+
+
+def cry_seconds(decided: Decided) -> np.ndarray:
+    """Labelled crying inside each event, in seconds; float64, shape (n,)."""
+    true = decided.recording.events
+    starts = np.maximum(decided.events[:, None, 0], true[None, :, 0])
+    ends = np.minimum(decided.events[:, None, 1], true[None, :, 1])
+    return np.asarray(np.maximum(0.0, ends - starts).sum(axis=1))
+
+
+def _event_figures(
+    decided: Sequence[Decided], veto: VetoConfig | None
+) -> dict[str, dict[str, Any]]:
+    figures = _event_f1(decided, [own.events for own in decided])
+    if veto is not None:
+        left = _event_f1(decided, [_left(own, veto) for own in decided])
+        figures |= {f"{name}_fused": figure for name, figure in left.items()}
+    return figures
+
+
+def _left(decided: Decided, veto: VetoConfig) -> np.ndarray:
+    """The events that stand."""
+    heard = decided.recording.heard
+    return (
+        decided.events if heard is None else decided.events[standing(decided.events, heard, veto)]
+    )
+
+
+def _event_f1(
+    decided: Sequence[Decided], events: Sequence[np.ndarray]
+) -> dict[str, dict[str, Any]]:
+    subjects = [own.recording.subject for own in decided]
+    figures = {}
+    for name, gap_s in (("event_f1", 0.0), ("bout_f1", BOUT_GAP_SECONDS)):
+        counts = [
+            match_events(merged(own.recording.events, gap_s), merged(found, gap_s))
+            for own, found in zip(decided, events, strict=True)
+        ]
+        figures[name] = _figure(subjects, partial(_f1, np.array(counts)))
+    return figures
+
+
+def _f1(counts: np.ndarray, weights: np.ndarray) -> float:
+    return event_f1(counts, weights).f1
+
+
+def _figure(subjects: Any, statistic: metrics.Statistic) -> dict[str, Any]:
+    found = metrics.subject_bootstrap(subjects, statistic)
+    return {"value": found.value, "interval": [found.low, found.high]}
+
+
+def _windows(decided: Decided) -> np.ndarray:
+    """Labels, probabilities and shares inside events of the windows of a recording; (n, 3)."""
+    labels = decided.recording.labels
+    middles = (np.arange(len(labels)) + 0.5) * EDGES.hop_seconds
+    starts, ends = decided.events.T
+    inside = np.searchsorted(starts, middles) > np.searchsorted(ends, middles)
+    columns = [window_means(c) for c in (labels == 1, decided.probabilities, inside)]
+    known = window_means(labels == NOT_LABELLED) < 0.5
+    return np.stack(columns, axis=1)[known]
+
+
+def window_means(values: np.ndarray) -> np.ndarray:
+    """Mean of the steps of each window of 0.5 s, one each 0.2 s; a shorter recording has one.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_steps,)
+
+    Returns
+    -------
+    ndarray of float64, shape (n_windows,)
+    """
+    n = len(values)
+    if not n:
+        return np.empty(0)
+    length, hop = (s / EDGES.hop_seconds for s in (WINDOW_SECONDS, WINDOW_HOP_SECONDS))
+    starts = hop * np.arange(max(1, int((n - length) / hop) + 1))
+    ends = np.minimum(starts + length, n)
+    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    steps = np.arange(n + 1)
+    return np.asarray(
+        (np.interp(ends, steps, total) - np.interp(starts, steps, total)) / (ends - starts)
+    )

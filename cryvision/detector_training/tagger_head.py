@@ -1,0 +1,244 @@
+"""A laboratory's own last layer for the cry score of a tagger, kept only where folds want it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from cryvision.config import SAMPLE_RATE_HZ, LogMelConfig, VetoConfig
+from cryvision.datasets.annotated import window_labels
+from cryvision.detector_training.calibration import Decided
+from cryvision.detector_training.hearing import evidence
+from cryvision.detector_training.recordings import Recording
+from cryvision.detector_training.skill import cry_seconds
+from cryvision.errors import CryvisionError
+from cryvision.evaluation import metrics
+
+if TYPE_CHECKING:
+    import keras
+
+Numbers = TypeVar("Numbers", float, np.ndarray)
+
+LEAST_NEGATIVES = 50
+"""Recordings without any crying that a head of its own needs."""
+
+LEAST_CRY_SECONDS = 0.24
+"""A window of the tagger holds crying from so much on; with less, but some, it is passed over."""
+
+PENALTY = 0.1
+"""``C`` of the logistic regression on standardised columns: windows overlap by far more than half,
+so they are fewer than they seem."""
+
+KEPT = {"normal": 0.925, "strict": 0.85}
+"""Share of labelled event time that each level of the veto keeps on the folds."""
+
+SMALLEST_SCORE = 1e-6
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear cry score of the embedding: ``embedding @ weights + bias`` is its logit."""
+
+    weights: np.ndarray
+    bias: float
+
+    def logits(self, embedding: np.ndarray) -> np.ndarray:
+        """Logits of windows, shape (n,)."""
+        return np.asarray(embedding @ self.weights + self.bias)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a head trained here does beside the tagger, on subjects that it was not trained on.
+
+    Attributes
+    ----------
+    head : Head
+        Trained on all.
+    logits : list of ndarray, shape (n_windows,)
+        Of each recording, by heads trained on the other folds; minus infinity where not scored.
+    auc, tagger_auc : float
+        Between windows with crying and without.
+    gain : Estimate
+        Their difference, with its interval over subjects.
+    """
+
+    head: Head
+    logits: list[np.ndarray]
+    auc: float
+    tagger_auc: float
+    gain: metrics.Estimate
+
+    @property
+    def better(self) -> bool:
+        """Whether the head is better beyond doubt."""
+        return self.gain.low > 0
+
+
+def try_head(
+    recordings: Sequence[Recording], config: LogMelConfig, folds: Sequence[Collection[str]]
+) -> Trial:
+    """Train heads by subject and compare them with the tagger that they would change.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        Heard with embedding.
+    config : LogMelConfig
+        Of the tagger's windows.
+    folds : sequence of collections of str
+        Subjects of each fold.
+
+    Raises
+    ------
+    CryvisionError
+        If there are no windows with crying, or none without.
+    """
+    heard = [r.heard for r in recordings if r.heard is not None]
+    lengths = [len(own.cry) for own in heard]
+    embedding = np.concatenate([own.embedding for own in heard]).astype(np.float64)
+    scored = np.concatenate([own.scored for own in heard])
+    own_scores = np.concatenate([own.cry for own in heard]).astype(np.float64)
+    labels = np.concatenate([_labels(recording, config) for recording in recordings])
+    subjects = np.repeat([recording.subject for recording in recordings], lengths)
+    known = scored & (labels >= 0)
+    logits = np.full(len(labels), -np.inf)
+    for fold in folds:
+        inside = np.isin(subjects, list(fold))
+        head = fit_head(embedding[known & ~inside], labels[known & ~inside])
+        rows = inside & scored
+        logits[rows] = head.logits(embedding[rows])
+    found = fit_head(embedding[known], labels[known])
+    cry = labels[known]
+    ours, theirs = logits[known], own_scores[known]
+    gain = metrics.paired_subject_bootstrap(
+        subjects[known],
+        lambda w: metrics.auc(cry, ours, w),
+        lambda w: metrics.auc(cry, theirs, w),
+    )
+    # The margins of the veto are logits of the tagger's own score: the new one gets its spread.
+    scale = float(_logit(theirs).std() / max(ours.std(), SMALLEST_SCORE))
+    return Trial(
+        Head(scale * found.weights, scale * found.bias),
+        np.split(scale * logits, np.cumsum(lengths)[:-1]),
+        metrics.auc(cry, ours),
+        metrics.auc(cry, theirs),
+        gain,
+    )
+
+
+def fit_head(embedding: np.ndarray, cry: np.ndarray) -> Head:
+    """Fit a logistic regression; with and without crying weigh the same.
+
+    Parameters
+    ----------
+    embedding : ndarray of float, shape (n, width)
+    cry : ndarray of int, shape (n,)
+        1 crying, 0 not.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if len(np.unique(cry)) < 2:
+        raise CryvisionError("a head needs windows with crying and without; got one")
+    mean, spread = embedding.mean(axis=0), embedding.std(axis=0)
+    # A column that is always the same tells nothing.
+    scale = np.where(spread > SMALLEST_SCORE, 1 / np.maximum(spread, SMALLEST_SCORE), 0.0)
+    regression = LogisticRegression(C=PENALTY, class_weight="balanced", max_iter=1000)
+    fitted = regression.fit((embedding - mean) * scale, cry)
+    weights = fitted.coef_[0] * scale
+    return Head(weights, float(fitted.intercept_[0] - mean @ weights))
+
+
+def _labels(recording: Recording, config: LogMelConfig) -> np.ndarray:
+    """Whether each window holds crying: 1, 0, or -1 where it holds less than counts."""
+    heard = recording.heard
+    ends = np.empty(0) if heard is None else heard.end_samples
+    n_samples = config.window_frames * config.frame_samples
+    shares = window_labels(recording.cry, ends, n_samples, SAMPLE_RATE_HZ)
+    seconds = shares * n_samples / SAMPLE_RATE_HZ
+    # A float32 share of 2 s is a little off.
+    return np.where(seconds >= LEAST_CRY_SECONDS - 1e-6, 1, np.where(seconds > 0, -1, 0))
+
+
+def fit_levels(
+    trial: Trial, decided: Sequence[Decided], veto: VetoConfig
+) -> tuple[Trial, VetoConfig] | None:
+    """Move a head so that the veto of the tagger keeps what it should.
+
+    ``normal_at`` stays; at it `KEPT` of the labelled event time is left, and ``strict_at`` is moved
+    to where its share is. The other thresholds keep their distance from these, in logits.
+
+    Parameters
+    ----------
+    trial : Trial
+    decided : sequence of Decided
+        The recordings of the trial.
+    veto : VetoConfig
+        Of the tagger before.
+
+    Returns
+    -------
+    Trial, VetoConfig
+        None where no labelled crying lies inside events: then there is nothing to fit by.
+    """
+    seconds = np.concatenate([cry_seconds(own) for own in decided])
+    if not seconds.sum():
+        return None
+    heard = np.concatenate(
+        [
+            evidence(own.events, replace(own.recording.heard, cry=scores(logits)), veto)
+            for own, logits in zip(decided, trial.logits, strict=True)
+            if own.recording.heard is not None
+        ]
+    )
+    levels = {
+        level: _strictest(_logit(heard), seconds, _margin(veto, level, "near"), kept)
+        for level, kept in KEPT.items()
+    }
+    shift = _logit(veto.normal_at) - levels["normal"]
+    strict_at = max(levels["strict"] + shift, _logit(veto.normal_at))
+    moved = replace(
+        veto,
+        strict_at=_score(strict_at),
+        strict_near=_score(strict_at + _margin(veto, "strict", "near")),
+        strict_live=_score(strict_at + _margin(veto, "strict", "live")),
+    )
+    head = Head(trial.head.weights, trial.head.bias + shift)
+    return replace(trial, head=head, logits=[own + shift for own in trial.logits]), moved
+
+
+def _strictest(heard: np.ndarray, seconds: np.ndarray, margin: float, kept: float) -> float:
+    """The highest logit at an event, and a margin more near it, that keeps a share of the time."""
+    passes = np.minimum(heard[:, 0], heard[:, 1] - margin)
+    order = np.argsort(-passes, kind="stable")
+    share = np.cumsum(seconds[order]) / seconds.sum()
+    return float(passes[order][np.searchsorted(share, kept)])
+
+
+def _margin(veto: VetoConfig, level: str, what: str) -> float:
+    return _logit(getattr(veto, f"{level}_{what}")) - _logit(veto.at(level))
+
+
+def scores(logits: np.ndarray) -> np.ndarray:
+    """Turn logits of a head into scores, 0 where nothing was scored; float32."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -700, 700))), np.float32)
+
+
+def set_head(tagger: keras.Model, head: Head) -> None:
+    """Put a head in the place of the tagger's own for its first output, crying."""
+    layer = tagger.get_layer("logits")
+    kernel, bias = layer.get_weights()
+    kernel[:, 0], bias[0] = head.weights, head.bias
+    layer.set_weights([kernel, bias])
+
+
+def _logit(score: Numbers) -> Numbers:
+    inside = np.clip(score, SMALLEST_SCORE, 1 - SMALLEST_SCORE)
+    return np.log(inside / (1 - inside))
+
+
+def _score(logit: float) -> float:
+    return float(1 / (1 + np.exp(-logit)))

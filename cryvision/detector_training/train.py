@@ -1,0 +1,337 @@
+"""A cry detector from annotated recordings: out-of-fold scores, threshold, skill, bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cryvision.bundle import Bundle
+from cryvision.bundle import bundle as bundles
+from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.datasets.splits import check_numbers, grouped_folds
+from cryvision.detector_training.calibration import calibrate, cross_fitted, decide
+from cryvision.detector_training.hearing import Tagger
+from cryvision.detector_training.lab_tagger import choose_tagger
+from cryvision.detector_training.labelled_sound import (
+    LabelledSound,
+    altered_copies,
+    synthetic_negatives,
+)
+from cryvision.detector_training.pieces import fit_frame_network, step_logits
+from cryvision.detector_training.recordings import MIN_LEVEL_DBFS, Cuttings, Recording
+from cryvision.detector_training.saving import save_detector
+from cryvision.detector_training.skill import detector_skill
+from cryvision.detector_training.tagger_head import LEAST_NEGATIVES
+from cryvision.errors import ConfigError, CryvisionError, MediaError
+from cryvision.inputs.logmel import log_mel
+from cryvision.models.frame_network import EDGES
+
+if TYPE_CHECKING:
+    from cryvision.datasets.annotated import AnnotatedClip
+
+SHARES = {
+    "own": 0.6,
+    "own-copies": 0.2,
+    "living": 0.04,
+    "noise": 0.04,
+    "tonal": 0.06,
+    "music": 0.06,
+}
+SYNTHETIC_PER_FAMILY = 80
+SYNTHETIC_SECONDS = 4.0
+
+HOP_SECONDS = 2.0
+"""From one piece of a recording to the next; of its three copies every second one is kept."""
+
+MOST_PIECES = 30_000
+"""About how many pieces are kept of the recordings and their copies (770 MB); seven hours have as
+many, and more recordings are cut at a longer hop."""
+
+Log = Callable[[str], None]
+
+
+def train_detector(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    subject_pattern: str | None = None,
+    cry_labels: Sequence[str] = (),
+    false_alarms_per_hour: float | None = None,
+    n_folds: int = 5,
+    seed: int = 0,
+    base: Bundle | None = None,
+    log: Log | None = None,
+    on_problem: Log | None = None,
+) -> Bundle:
+    """Train a cry detector on annotated recordings and save it as a bundle.
+
+    Parameters
+    ----------
+    source : path
+        A folder of recordings with label files beside them, or a manifest CSV with the columns
+        ``path``, ``labels`` and perhaps ``subject``; see `cryvision.datasets.annotated`.
+    out : path
+        The bundle to write: a folder, or a file whose name ends in ``.zip``.
+    overwrite : bool
+        Whether to replace an older bundle.
+    subject_pattern : str, optional
+        Regular expression on a clip's path below the source; its first group is the subject.
+        Where subjects are known neither so nor from the manifest, each file counts as one, and
+        the detector is never said to have skill.
+    cry_labels : sequence of str
+        Labels that mean crying, beside ``cry`` and ``crying``.
+    false_alarms_per_hour : float, optional
+        Choose the threshold for at most this many false alarms an hour of recording, before the
+        veto takes some of them away; by default it is the one with the best F1 of events.
+    n_folds : int
+        Folds by subject for the out-of-fold scores; fewer where there are fewer subjects.
+    seed : int
+        Of the folds, copies, negatives and weights.
+    base : Bundle, optional
+        Whose tagger, with its veto, the new bundle gets; by default the one that ships with the
+        package. Where at least `cryvision.detector_training.tagger_head.LEAST_NEGATIVES` recordings
+        are without crying, a last layer of one's own is tried, and kept where folds show it better.
+    log, on_problem : callable, optional
+        Called with one line of progress, or one line on a recording that was left out.
+
+    Returns
+    -------
+    Bundle
+        With the edges, the tagger, gate and veto, and the skill measured on subjects that each
+        fold's training had not seen.
+
+    Raises
+    ------
+    AnnotationError, ConfigError, CryvisionError
+        If nothing can be trained on, or the bundle cannot be written.
+    """
+    from cryvision.datasets.annotated import find_annotated_clips
+    from cryvision.datasets.cry_labels import count_as_crying
+
+    say = log or (lambda line: None)
+    report = on_problem or say
+    _check_settings(false_alarms_per_hour, n_folds, seed)
+    target = bundles.check_target(out, overwrite)
+    base = Bundle.load() if base is None else base
+    clips, problems = find_annotated_clips(source, subject_pattern)
+    for problem in problems:
+        report(problem)
+    clips, told, odd = count_as_crying(clips, cry_labels)
+    for line in (*told, *odd):
+        say(line)
+    by_file = any(clip.subject_source == "file" for clip in clips)
+    with tempfile.TemporaryDirectory(prefix="cryvision-") as place:
+        corpus = _read_clips(clips, base, seed, Path(place), say, report)
+        recordings = corpus.recordings
+        _check_labels(recordings, source)
+        cuttings = Cuttings.joined([corpus.cuttings, *_negatives(seed)])
+        folds = subject_folds(recordings, n_folds, seed)
+        logits = out_of_fold_logits(recordings, cuttings, folds, SHARES, seed, say)
+    calibration = calibrate(recordings, logits, false_alarms_per_hour)
+    decided = [decide(r, own, calibration) for r, own in zip(recordings, logits, strict=True)]
+    tagger = choose_tagger(decided, base.veto, corpus.tagger, folds, by_file)
+    say(tagger.why)
+    skill = detector_skill(
+        tagger.heard_by(cross_fitted(recordings, logits, folds, false_alarms_per_hour)),
+        protocol=f"grouped {len(folds)}-fold",
+        subjects="file" if by_file else clips[0].subject_source,
+        veto=tagger.veto,
+    )
+    say("training on all recordings")
+    edges = fit_frame_network(cuttings.pieces(SHARES), seed)
+    own_source = Path(source).resolve().name
+    return save_detector(
+        edges,
+        calibration,
+        corpus.cuttings.log_power,
+        out,
+        tagger=tagger.model,
+        base=base,
+        veto=tagger.veto,
+        name=target.stem if target.suffix.lower() == ".zip" else target.name,
+        skill=[skill],
+        sources=[
+            *([] if base.tagger is None else base.sources),
+            {"name": own_source, "licence": "the owner's", "url": "", "changes": "none"},
+        ],
+        seed=seed,
+        notes=tagger.why,
+        overwrite=overwrite,
+    )
+
+
+def _check_settings(false_alarms_per_hour: float | None, n_folds: int, seed: int) -> None:
+    """Refuse before anything is read what would be refused hours later."""
+    if false_alarms_per_hour is not None and not 0 <= false_alarms_per_hour < math.inf:
+        raise ConfigError(
+            f"false alarms per hour must be 0 or more and finite; got {false_alarms_per_hour}"
+        )
+    check_numbers(n_folds, seed)
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    """What is kept of the recordings, and the tagger that listened to them, if there is one."""
+
+    recordings: list[Recording]
+    cuttings: Cuttings
+    tagger: Tagger | None
+
+
+def _read_clips(
+    clips: Sequence[AnnotatedClip],
+    base: Bundle,
+    seed: int,
+    folder: Path,
+    say: Log,
+    report: Log,
+) -> _Corpus:
+    """Read the recordings, one in memory at a time; their frames go into files of a folder."""
+    from cryvision.datasets.annotated import cry_intervals
+    from cryvision.datasets.cry_labels import inside
+    from cryvision.inputs.media import read_sound
+
+    recordings, cuttings = [], []
+    every = _every(clips)
+    tagger = None
+    if base.tagger is not None:
+        n_negatives = sum(not cry_intervals(clip.intervals) for clip in clips)
+        tagger = Tagger(base, MIN_LEVEL_DBFS, embedding=n_negatives >= LEAST_NEGATIVES)
+    for number, clip in enumerate(clips):
+        say(f"reading {number + 1} of {len(clips)}: {clip.path}")
+        rng = np.random.default_rng([seed, number])
+        try:
+            samples = read_sound(clip.path)
+            known, remarks = inside(clip, len(samples) / SAMPLE_RATE_HZ)
+            cry = tuple(cry_intervals(known.intervals))
+            sound = LabelledSound(samples, cry, clip.subject, "own", str(clip.path))
+            altered = altered_copies(sound, rng)
+        except MediaError as error:
+            # Anything else would befall the other recordings as well.
+            report(str(error))
+            continue
+        for remark in remarks:
+            say(remark)
+        frames = log_mel(sound.samples, EDGES)
+        kept = folder / f"{number}.npy"
+        np.save(kept, frames.log_power.astype(np.float16))
+        heard = None if tagger is None else tagger.hear(sound.samples, frames)
+        recordings.append(replace(Recording.of(sound, frames), log_power=kept, heard=heard))
+        cuttings.append(Cuttings.of(sound, frames, every * HOP_SECONDS))
+        for copy in altered:
+            frames = log_mel(copy.samples, EDGES)
+            cuttings.append(Cuttings.of(copy, frames, 2 * every * HOP_SECONDS))
+    if not recordings:
+        raise CryvisionError("no annotated recording could be read: there is nothing to train on")
+    return _Corpus(recordings, Cuttings.joined(cuttings), tagger)
+
+
+def _every(clips: Sequence[AnnotatedClip]) -> int:
+    """Which pieces to keep, so that they fit in memory: each, every second, ..."""
+    from cryvision.inputs.media import probe
+
+    seconds = 0.0
+    for clip in clips:
+        # What cannot be read is reported when it is read.
+        with contextlib.suppress(MediaError):
+            seconds += probe(clip.path).duration_s or 0.0
+    n_pieces = (1 + 3 / 2) * seconds / HOP_SECONDS
+    return max(1, math.ceil(n_pieces / MOST_PIECES))
+
+
+def _negatives(seed: int) -> list[Cuttings]:
+    sounds = synthetic_negatives(SYNTHETIC_PER_FAMILY, SYNTHETIC_SECONDS, seed)
+    return [Cuttings.of(sound, log_mel(sound.samples, EDGES), HOP_SECONDS) for sound in sounds]
+
+
+def _check_labels(recordings: Sequence[Recording], source: str | os.PathLike[str]) -> None:
+    for label, what in ((1, "crying"), (0, "no crying")):
+        if not any(_has(recording, label) for recording in recordings):
+            raise ConfigError(
+                f"training needs sound with crying and without; {os.fspath(source)} has none "
+                f"with {what}"
+            )
+
+
+def _has(recording: Recording, label: int) -> bool:
+    """Whether a recording has a step of a label that is loud enough to be scored."""
+    return bool(np.any((recording.labels == label) & recording.scored))
+
+
+def subject_folds(recordings: Sequence[Recording], n_folds: int, seed: int) -> list[set[str]]:
+    """Divide the subjects into folds of about the same share of crying.
+
+    There are fewer folds where so many would leave one of them without a subject, or nothing but
+    crying (or no crying at all) in the others, which train and calibrate for it.
+
+    Returns
+    -------
+    list of set of str
+        The subjects of each fold.
+
+    Raises
+    ------
+    ConfigError
+        If the subjects cannot be divided even into two folds.
+    """
+    subjects = [recording.subject for recording in recordings]
+    mostly_cry = [bool(len(r.labels)) and np.mean(r.labels == 1) >= 0.5 for r in recordings]
+    with_kind = [{r.subject for r in recordings if _has(r, label)} for label in (1, 0)]
+    most = min(n_folds, len(set(subjects)), int(np.bincount(mostly_cry).max()))
+    for n in range(most, 1, -1):
+        rows = grouped_folds(subjects, mostly_cry, n, seed)
+        folds = [{subjects[i] for i in fold} for fold in rows]
+        if all(kind - fold for kind in with_kind for fold in folds):
+            return folds
+    with_cry, without = map(len, with_kind)
+    raise ConfigError(
+        "measuring skill needs crying of at least two subjects, and of two no crying, that folds "
+        f"can keep apart; got {with_cry} and {without} of {len(set(subjects))} subjects"
+    )
+
+
+def out_of_fold_logits(
+    recordings: Sequence[Recording],
+    cuttings: Cuttings,
+    folds: Sequence[Collection[str]],
+    shares: Mapping[str, float],
+    seed: int,
+    say: Log = lambda line: None,
+) -> list[np.ndarray]:
+    """Score each recording by edges that were trained without its subject.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        With files of their frames.
+    cuttings : Cuttings
+        What to train on.
+    folds : sequence of collections of str
+        Subjects of each fold.
+    shares : mapping of str to float
+        How often each source is drawn.
+    seed : int
+
+    Returns
+    -------
+    list of ndarray, shape (n_steps,)
+        Minus infinity for steps below the energy gate: they are not scored.
+    """
+    logits = [np.full(len(recording.labels), -np.inf) for recording in recordings]
+    for number, left_out in enumerate(folds):
+        say(f"fold {number + 1} of {len(folds)}")
+        model = fit_frame_network(cuttings.pieces(shares, left_out), seed)
+        for recording, own in zip(recordings, logits, strict=True):
+            if recording.subject in left_out and recording.log_power is not None:
+                found = step_logits(model, np.load(recording.log_power))
+                own[recording.scored] = found[recording.scored]
+    return logits

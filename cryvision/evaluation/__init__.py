@@ -1,0 +1,1 @@
+"""Measures of a bundle, a detector or a training, and their reports."""

@@ -1,0 +1,253 @@
+"""How far a detector and human annotators agree on when a baby cries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from cryvision.datasets.annotated import AnnotatedClip, Interval, cry_intervals, window_labels
+from cryvision.evaluation import metrics
+from cryvision.evaluation.report import reliability_bins
+from cryvision.result import Classification
+
+ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S = 0.25, 0.5
+"""How far the times of an event may be off."""
+
+WINDOW_SECONDS = 0.5
+"""Length of the windows that are compared; each is what most of it is."""
+
+_DRAWS, _AUC_DRAWS = 1000, 200
+
+Statistics = dict[str, tuple[np.ndarray, Callable[[np.ndarray], float]]]
+"""Name of a figure to the subject of each sample, and the figure by how often each counts."""
+
+
+@dataclass(frozen=True)
+class ComparedClip:
+    """What annotators and the detector say of one clip.
+
+    Attributes
+    ----------
+    subject : str
+    annotated, found : ndarray of float64, shapes (n, 2) and (m, 2)
+        Onset and offset of events in seconds, sorted and apart.
+    scores : ndarray of float64, shape (n_windows,)
+        The detector's score where each window ends; NaN where there is none.
+    duration_s : float
+    """
+
+    subject: str
+    annotated: np.ndarray
+    found: np.ndarray
+    scores: np.ndarray
+    duration_s: float
+
+
+def compare(clip: AnnotatedClip, result: Classification) -> ComparedClip:
+    """Take from an annotated clip and its classification what is compared."""
+    annotated = [(i.start_s, i.end_s) for i in cry_intervals(clip.intervals)]
+    ends_s = WINDOW_SECONDS * (1 + np.arange(int(result.duration_s / WINDOW_SECONDS)))
+    scores = result.timeline["cry"].astype(np.float64)
+    # The frame at which a window has ended, or the last one, knows its score.
+    frames = np.minimum(np.ceil(ends_s * FRAME_RATE_HZ).astype(int), len(scores) - 1)
+    return ComparedClip(
+        clip.subject,
+        np.array(annotated, np.float64).reshape(-1, 2),
+        np.array([(e.onset_s, e.offset_s) for e in result.events], np.float64).reshape(-1, 2),
+        scores[frames],
+        result.duration_s,
+    )
+
+
+def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
+    """Measure the agreement over clips, with intervals by subject.
+
+    Parameters
+    ----------
+    clips : sequence of ComparedClip
+        At least one.
+
+    Returns
+    -------
+    dict
+        ``figures``, each with ``value`` and ``interval``: events matched (F1, precision, recall;
+        see `cryvision.evaluation.event_metrics.match_events`), time in common over time in either,
+        false alarms an hour, and for windows kappa, accuracy, balanced accuracy, F1, AUC, log-loss
+        and calibration error. ``without_listening``: what calling everything crying reaches, and
+        the share of crying as the score. ``windows``: their number, confusion and reliability, for
+        `cryvision.evaluation.report.draw`. Beside these, how much was compared, and figures of each
+        subject.
+    """
+    whole = [replace(c, found=np.array([[0.0, c.duration_s]])) for c in clips]
+    counts = _match_counts(clips).sum(axis=0)
+    return {
+        "n_clips": len(clips),
+        "n_subjects": len({clip.subject for clip in clips}),
+        "hours": sum(clip.duration_s for clip in clips) / 3600,
+        "annotated_seconds": float(sum(_seconds(clip.annotated) for clip in clips)),
+        "found_seconds": float(sum(_seconds(clip.found) for clip in clips)),
+        "tolerance_s": {"onset": ONSET_TOLERANCE_S, "offset": OFFSET_TOLERANCE_S},
+        "window_seconds": WINDOW_SECONDS,
+        "events": dict(zip(("matched", "annotated", "found"), counts.tolist(), strict=True)),
+        "figures": _estimates({**_event_statistics(clips), **_window_statistics(clips)}),
+        "without_listening": _without_listening(whole),
+        "windows": _window_record(clips),
+        "per_subject": _per_subject(clips),
+    }
+
+
+def cry_windows(clips: Sequence[ComparedClip]) -> tuple[np.ndarray, ...]:
+    """Cut clips into windows of ``WINDOW_SECONDS``.
+
+    Returns
+    -------
+    annotated, found : ndarray of int, shape (n,)
+        1 where at least half of the window is crying.
+    scores : ndarray of float64, shape (n,)
+    subjects : ndarray of str, shape (n,)
+    """
+    columns = [
+        (
+            _majority(clip.annotated, len(clip.scores)),
+            _majority(clip.found, len(clip.scores)),
+            clip.scores,
+            np.full(len(clip.scores), clip.subject, object),
+        )
+        for clip in clips
+    ]
+    return tuple(np.concatenate(column) for column in zip(*columns, strict=True))
+
+
+def _majority(events: np.ndarray, n_windows: int) -> np.ndarray:
+    n_samples = round(WINDOW_SECONDS * SAMPLE_RATE_HZ)
+    ends = n_samples * (1 + np.arange(n_windows))
+    spans = [Interval(onset_s, offset_s, "") for onset_s, offset_s in events.tolist()]
+    return (window_labels(spans, ends, n_samples, SAMPLE_RATE_HZ) >= 0.5).astype(int)
+
+
+def _match_counts(clips: Sequence[ComparedClip]) -> np.ndarray:
+    """Events matched, annotated and found; int, shape (n_clips, 3)."""
+    return np.array(
+        [
+            metrics.match_events(c.annotated, c.found, ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S)
+            for c in clips
+        ]
+    )
+
+
+def _event_statistics(clips: Sequence[ComparedClip]) -> Statistics:
+    subjects = np.array([clip.subject for clip in clips], object)
+    counts = _match_counts(clips)
+    both_s, either_s = np.array([_shared_seconds(clip) for clip in clips]).T
+    alarms = np.array([metrics.false_alarms(c.annotated, c.found) for c in clips])
+    hours = np.array([clip.duration_s for clip in clips]) / 3600
+    return {
+        "event_f1": (subjects, lambda w: metrics.event_f1(counts, w).f1),
+        "event_precision": (subjects, lambda w: metrics.event_f1(counts, w).precision),
+        "event_recall": (subjects, lambda w: metrics.event_f1(counts, w).recall),
+        "iou": (subjects, lambda w: _ratio(w @ both_s, w @ either_s)),
+        "false_alarms_per_hour": (subjects, lambda w: _ratio(w @ alarms, w @ hours)),
+    }
+
+
+def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
+    cry, called, scores, subjects = cry_windows(clips)
+    known = np.isfinite(scores)
+    statistics: Statistics = {}
+    if len(cry):
+        statistics |= {
+            "window_kappa": (subjects, lambda w: metrics.cohen_kappa(cry, called, w)),
+            "window_f1": (subjects, lambda w: metrics.precision_recall_f1(cry, called, w).f1),
+            "window_balanced_accuracy": (
+                subjects,
+                lambda w: metrics.balanced_accuracy(cry, called, w),
+            ),
+            "window_accuracy": (subjects, lambda w: _ratio(w @ (cry == called), np.sum(w))),
+        }
+    if known.any():
+        told, true, of = scores[known], cry[known], subjects[known]
+        statistics |= {
+            "window_auc": (of, lambda w: metrics.auc(true, told, w)),
+            "window_log_loss": (of, lambda w: metrics.log_loss(true, told, w)),
+            "window_ece": (
+                of,
+                lambda w: metrics.expected_calibration_error(true, told, weights=w),
+            ),
+        }
+    return statistics
+
+
+def _estimates(statistics: Statistics) -> dict[str, dict[str, Any]]:
+    """Each figure that is known, with its interval where there is one."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, (subjects, statistic) in statistics.items():
+        n_draws = _AUC_DRAWS if name == "window_auc" else _DRAWS
+        estimate = metrics.subject_bootstrap(subjects, statistic, n_draws)
+        if np.isfinite(estimate.value):
+            found[name] = {"value": estimate.value}
+            if np.isfinite(estimate.low):
+                found[name]["interval"] = [estimate.low, estimate.high]
+    return found
+
+
+def _window_record(clips: Sequence[ComparedClip]) -> dict[str, Any]:
+    cry, called, scores, subjects = cry_windows(clips)
+    known = np.isfinite(scores)
+    answers = ["no cry", "cry"]
+    counts = metrics.confusion(cry, called, 2).astype(int) if len(cry) else np.zeros((2, 2), int)
+    return {
+        "n": len(cry),
+        "confusion": {"labels": answers, "answers": answers, "counts": counts},
+        "reliability": {
+            "of": "crying",
+            "bins": reliability_bins(scores[known], cry[known], subjects[known]),
+        },
+    }
+
+
+def _without_listening(clips: Sequence[ComparedClip]) -> dict[str, float]:
+    """Figures of calling each clip crying throughout, the share of crying as its score."""
+    cry, _, _, _ = cry_windows(clips)
+    share = float(cry.mean()) if len(cry) else 0.0
+    constant = [replace(clip, scores=np.full(len(clip.scores), share)) for clip in clips]
+    statistics = {**_event_statistics(constant), **_window_statistics(constant)}
+    values = {name: float(of(np.ones(len(s), int))) for name, (s, of) in statistics.items()}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def _per_subject(clips: Sequence[ComparedClip]) -> dict[str, Any]:
+    records = {}
+    for subject in sorted({clip.subject for clip in clips}):
+        own = [clip for clip in clips if clip.subject == subject]
+        figures = {**_event_statistics(own), **_window_statistics(own)}
+        kept = ("event_f1", "iou", "false_alarms_per_hour", "window_kappa")
+        records[subject] = {
+            "clips": len(own),
+            **{
+                name: float(figures[name][1](np.ones(len(figures[name][0]), int)))
+                for name in kept
+                if name in figures
+            },
+        }
+    return records
+
+
+def _shared_seconds(clip: ComparedClip) -> tuple[float, float]:
+    """Time in both, and in either; their ratio is the intersection over union."""
+    ratio = metrics.intersection_over_union(clip.annotated, clip.found)
+    if np.isnan(ratio):
+        return 0.0, 0.0
+    either_s = (_seconds(clip.annotated) + _seconds(clip.found)) / (1 + ratio)
+    return ratio * either_s, either_s
+
+
+def _seconds(events: np.ndarray) -> float:
+    return float(np.sum(events[:, 1] - events[:, 0]))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float("nan")

@@ -1,0 +1,340 @@
+"""How a bundle does on recordings that people labelled, through the engine that classifies."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cryvision.bundle import Bundle
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from cryvision.datasets.cry_labels import inside
+from cryvision.datasets.labelled import LabelledClip
+from cryvision.errors import CryvisionError, MediaError
+from cryvision.evaluation.clip_detection import DetectedClip, detection_record
+from cryvision.evaluation.detection_metrics import ComparedClip, agreement, compare
+from cryvision.evaluation.frame_metrics import FrameScores
+from cryvision.evaluation.markdown import evaluation_text
+from cryvision.evaluation.predictions import Answers, measured
+from cryvision.evaluation.reference import CRY, Material, Stretch, find_material, warnings_on
+from cryvision.evaluation.report import (
+    check_folder,
+    draw,
+    plain,
+    subject_records,
+    unit_record,
+    write_folder,
+)
+from cryvision.evaluation.skill import Measured, figures, skill_entry
+from cryvision.inference.classifier import StreamClassifier
+from cryvision.inputs.media import open_clip
+from cryvision.result import Classification
+
+PROGRESS_EVERY = 50
+
+TOO_SHORT = "too short"
+"""What is said of an event in which no window of the reasons ends."""
+
+Log = Callable[[str], None]
+
+
+def evaluate(
+    bundle: Bundle | str | os.PathLike[str] | None,
+    source: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    subject_pattern: str | None = None,
+    cry_labels: Sequence[str] = (),
+    runtime: str = "onnx",
+    log: Log | None = None,
+) -> dict[str, Any]:
+    """Classify labelled recordings and measure what was said of them.
+
+    Parameters
+    ----------
+    bundle : Bundle or path, optional
+        The bundle that ships with the package by default.
+    source : path
+        Clips with classes (donateacry-corpus, a folder per class, a manifest; see
+        `cryvision.datasets.labelled.find_labelled_clips`), clips with annotations of when they cry
+        (see `cryvision.datasets.annotated.find_annotated_clips`), or a folder with both. Of a
+        detector, annotations say something, and clips in classes that are crying and no crying.
+    out : path, optional
+        A folder to write ``report.json``, ``report.md`` and figures to, all or none.
+    subject_pattern : str, optional
+        Regular expression on a clip's path below the source; its first group is the subject.
+    cry_labels : sequence of str
+        Labels that mean crying, beside ``cry`` and ``crying``.
+    runtime : {"onnx", "keras"}
+    log : callable, optional
+        Called with one line of progress, or on a clip that failed.
+
+    Returns
+    -------
+    dict
+        JSON data. ``units`` holds, for ``clip``, ``event`` and ``window``, figures with 95 %
+        intervals over subjects, baselines, confusion, figures by class and reliability. A clip is
+        answered by its most probable class, whatever the bundle's skill; ``given_labels`` counts
+        the labels that its own policy gives. An event's class is the mean of the smoothed
+        probabilities over its frames. Windows are those that end on a frame of the clip.
+        ``frames`` tells by frame how often the newest and the smoothed label are right, and how
+        often they change in a minute; ``modalities``, for a bundle on sound and face, what is
+        left with either alone: a clip's probabilities are there the mean over its windows.
+        ``agreement`` is from `cryvision.evaluation.detection_metrics.agreement`, ``detection`` from
+        `cryvision.evaluation.clip_detection.detection_record`. Beside them are
+        ``per_subject``, ``warnings``, ``failed`` (clips that could not be read) and ``problems``
+        (what was left out).
+
+    Raises
+    ------
+    AnnotationError
+        If there is nothing in the source that the bundle can be judged on.
+    BundleError, ConfigError
+        If the bundle or an argument is refused.
+    CryvisionError
+        If nothing could be judged, or the report cannot be written.
+    """
+    say = log or (lambda line: None)
+    if out is not None:
+        check_folder(out)
+    loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    material = find_material(source, loaded, subject_pattern, cry_labels)
+    for line in (*material.told, *material.cautions):
+        say(line)
+    heard = _hear(material, loaded, runtime, say)
+    prior = _prior(loaded, material)
+    units = measured(heard.answers, prior)
+    if not units and not heard.compared and not heard.detected:
+        reasons = [*heard.failed, *heard.problems, "no clip was answered"]
+        raise CryvisionError(f"{source}: nothing could be judged: {reasons[0]}")
+    record: dict[str, Any] = {
+        "bundle": {"name": loaded.name, "sha256": loaded.sha256},
+        "source": os.fspath(source),
+        "runtime": runtime,
+        "labels": list(loaded.labels),
+        "n_clips": len(material.stretches) - len(heard.failed),
+        "subjects": {"n": len(material.subjects), "known_from": material.subject_source},
+        "trained_on": [entry["name"] for entry in loaded.sources],
+        "warnings": warnings_on(material, loaded, source),
+        "failed": heard.failed,
+        "problems": [*material.problems, *heard.problems],
+    }
+    if units:
+        record["units"] = {m.unit: _unit(m, heard, loaded, material.subject_source) for m in units}
+        record["frames"] = heard.frames.record()
+        record["modalities"] = _ablations(heard, prior)
+        record["given_labels"] = dict(heard.given_labels.most_common())
+        record["per_subject"] = subject_records(units, loaded.labels)
+    if heard.detected:
+        record["detection"] = detection_record(heard.detected)
+    if heard.compared:
+        record["agreement"] = agreement(heard.compared)
+    record = plain(record)
+    if out is not None:
+        write_folder(out, record, evaluation_text(record), draw(_drawn(record)))
+    return record
+
+
+@dataclass
+class Heard:
+    """What a bundle said of all material.
+
+    Attributes
+    ----------
+    frames : FrameScores
+    answers : dict of str to Answers
+        By unit.
+    ablated : dict of str to dict of str to Answers
+        By what was listened to and looked at, and by unit.
+    modalities : set of str
+        What answers were made from.
+    given_labels : Counter of str
+        Labels of the clips by the bundle's own policy.
+    compared : list of ComparedClip
+    detected : list of DetectedClip
+    failed, problems : list of str
+        A line for each clip that could not be read, or could not be judged.
+    """
+
+    frames: FrameScores
+    answers: dict[str, Answers] = field(
+        default_factory=lambda: {unit: Answers() for unit in ("clip", "event", "window")}
+    )
+    ablated: dict[str, dict[str, Answers]] = field(default_factory=dict)
+    modalities: set[str] = field(default_factory=set)
+    given_labels: Counter[str] = field(default_factory=Counter)
+    compared: list[ComparedClip] = field(default_factory=list)
+    detected: list[DetectedClip] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def _hear(material: Material, bundle: Bundle, runtime: str, say: Log) -> Heard:
+    """Classify every clip once; only what is measured of it is kept."""
+    heard = Heard(FrameScores(len(bundle.labels)))
+    bundle = bundle.keeping_models()
+    stretches = material.stretches
+    say(f"{len(stretches)} clips to classify")
+    for number, stretch in enumerate(stretches, start=1):
+        if number % PROGRESS_EVERY == 0:
+            say(f"clip {number} of {len(stretches)}")
+        try:
+            result, ablated = _classified(stretch, bundle, runtime)
+        except MediaError as error:
+            heard.failed.append(str(error))
+            say(str(error))
+            continue
+        if stretch in material.labelled:
+            clip = material.labelled[stretch]
+            heard.modalities.update(result.modalities)
+            heard.given_labels[result.label] += 1
+            _add_answers(heard, bundle, result, clip.label, clip.subject)
+            _add_ablated(heard, bundle.labels.index(clip.label), clip.subject, ablated)
+        if stretch in material.annotated:
+            if result.detector.cry is None:
+                heard.problems.append(f"{stretch.path}: no sound to find crying in")
+            else:
+                annotated, remarks = inside(material.annotated[stretch], result.duration_s)
+                heard.problems += remarks
+                heard.compared.append(compare(annotated, result))
+        if stretch in material.detected:
+            heard.detected.append(_detected(material.detected[stretch], result))
+    return heard
+
+
+def _classified(
+    stretch: Stretch, bundle: Bundle, runtime: str
+) -> tuple[Classification, dict[str, np.ndarray]]:
+    """Classify a clip, or a part of one as if it were all; also from each modality alone."""
+    stream = StreamClassifier(bundle, runtime=runtime, path=os.fspath(stretch.path))
+    start_s = stretch.start_s or 0.0
+    end_s = math.inf if stretch.end_s is None else stretch.end_s
+    first = round(start_s * SAMPLE_RATE_HZ)
+    last = sys.maxsize if stretch.end_s is None else round(end_s * SAMPLE_RATE_HZ)
+    n_read = 0
+    with open_clip(stretch.path, frames=stream.takes_frames) as clip:
+        for piece in clip.pieces():
+            if piece.samples is not None:
+                inside = slice(max(0, first - n_read), max(0, last - n_read))
+                n_read += len(piece.samples)
+                stream.push(piece.samples[inside])
+            if piece.frame_time_s is not None and start_s <= piece.frame_time_s < end_s:
+                stream.push(frame=piece.frame, frame_time_s=piece.frame_time_s - start_s)
+        whole = stretch.start_s is None and stretch.end_s is None
+        result = stream.finish(*((clip.info, tuple(clip.warnings)) if whole else ()))
+    return result, {} if stream.reasons is None else stream.reasons.ablated()
+
+
+def _detected(clip: LabelledClip, result: Classification) -> DetectedClip:
+    score = result.detector.probability
+    known = math.nan if score is None else score
+    return DetectedClip(clip.label == CRY, result.detector.cry, known, clip.subject)
+
+
+def _add_answers(
+    heard: Heard, bundle: Bundle, result: Classification, name: str, subject: str
+) -> None:
+    """Take what was said of one clip, of its events, its windows and its frames."""
+    answers = heard.answers
+    label = bundle.labels.index(name)
+    said = result.probabilities
+    whole = np.array([said[name] for name in bundle.labels]) if said else None
+    answers["clip"].add(label, subject, whole, instead=result.label)
+    smooth = _columns(result, bundle.labels, "_smooth")
+    time_s = result.timeline["time_s"]
+    for event in result.events:
+        inside = (time_s >= event.onset_s) & (time_s < event.offset_s)
+        known = inside & np.isfinite(smooth).all(axis=1)
+        mean = smooth[known].mean(axis=0) if known.any() else None
+        answers["event"].add(label, subject, mean, instead=TOO_SHORT)
+    for row in _window_rows(result, bundle):
+        answers["window"].add(label, subject, row)
+    heard.frames.add(label, subject, _columns(result, bundle.labels), smooth)
+
+
+def _add_ablated(heard: Heard, label: int, subject: str, ablated: Mapping[str, np.ndarray]) -> None:
+    """Take what would be said of one clip, and of its windows, without some of the branches."""
+    for kept, table in ablated.items():
+        answers = heard.ablated.setdefault(kept, {"clip": Answers(), "window": Answers()})
+        known = table[np.isfinite(table).all(axis=1)].astype(np.float64)
+        answers["clip"].add(label, subject, known.mean(axis=0) if len(known) else None)
+        for row in known:
+            answers["window"].add(label, subject, row)
+
+
+def _window_rows(result: Classification, bundle: Bundle) -> np.ndarray:
+    """Predictions of the windows of the reasons; float64, shape (n, n_classes).
+
+    A frame holds the newest window that has ended by it, so each window is read at its own end;
+    one that no frame lies behind is known from a clip shorter than a window alone.
+    """
+    table = _columns(result, bundle.labels)
+    clock = next(part.sound or part.face for part in bundle.parts if part.kind == "branch")
+    if clock is None or not len(table):
+        return table[:0]
+    first, hop = clock.window_samples, clock.hop_samples
+    n_samples = len(table) * SAMPLE_RATE_HZ // FRAME_RATE_HZ
+    ends = np.arange(first, max(n_samples, first) + 1, hop, dtype=np.int64)
+    frames = -(-ends * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
+    rows = table[frames[frames < len(table)]] if n_samples >= first else table[-1:]
+    return rows[np.isfinite(rows).all(axis=1)]
+
+
+def _columns(result: Classification, labels: Sequence[str], suffix: str = "") -> np.ndarray:
+    columns = [result.timeline[f"{label}{suffix}"] for label in labels]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def _ablations(heard: Heard, prior: np.ndarray) -> dict[str, Any]:
+    """Figures by what was listened to and looked at, and by unit."""
+    return {
+        kept: {m.unit: {"n": len(m.labels), "figures": figures(m)} for m in measured(units, prior)}
+        for kept, units in heard.ablated.items()
+    }
+
+
+def _unit(unit: Measured, heard: Heard, bundle: Bundle, subjects: str) -> dict[str, Any]:
+    classes = bundle.labels
+    entry = skill_entry(
+        unit,
+        classes,
+        part=next(p.name for p in reversed(bundle.parts) if p.kind in ("branch", "ensemble")),
+        modalities=sorted(heard.modalities),
+        protocol="one bundle, all clips",
+        subjects=subjects,
+    )
+    unanswered = {
+        said: [counts[i] for i in range(len(classes))]
+        for said, counts in heard.answers[unit.unit].unanswered.items()
+    }
+    record = unit_record(unit, classes, entry, unanswered)
+    right = np.sum(unit.probabilities.argmax(axis=1) == unit.labels)
+    n_all = unit.labels.size + sum(map(sum, unanswered.values()))
+    # Silence must not pay: what accuracy is where no answer is a wrong one.
+    record["of_all"] = {"n": n_all, "accuracy": right / n_all}
+    return record
+
+
+def _prior(bundle: Bundle, material: Material) -> np.ndarray:
+    """Shares of the classes that the bundle states, else those of the source."""
+    for entry in bundle.skill:
+        if set(bundle.labels) <= set(entry["prior"]):
+            return np.array([entry["prior"][label] for label in bundle.labels])
+    counts = Counter(clip.label for clip in material.labelled.values())
+    return np.array([counts[label] for label in bundle.labels]) / max(1, counts.total())
+
+
+def _drawn(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What is drawn, by title."""
+    drawn = {f"by {unit}": found for unit, found in record.get("units", {}).items()}
+    if "detection" in record:
+        drawn["crying, by clip"] = record["detection"]
+    if "agreement" in record:
+        drawn["crying, by window"] = record["agreement"]["windows"]
+    return drawn

@@ -1,0 +1,222 @@
+"""Figures of a report: confusion matrices, reliability diagrams and learning curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 150
+
+_PANEL_INCHES = 4.2
+_MOST_COLUMNS = 3
+_UNIT = (-0.02, 1.02)
+"""From 0 to 1, with room for what is drawn on the edge."""
+
+_LONGEST_LABEL = 24
+_MOST_WRITTEN = 12
+"""Cells of a confusion matrix with more classes than this are too small to be written in."""
+
+# Okabe & Ito's colours, told apart by colour-blind readers: https://jfly.uni-koeln.de/color/
+_BLUE, _ORANGE, _GREY, _PALE = "#0072B2", "#D55E00", "#666666", "#dddddd"
+
+
+class Confusion(NamedTuple):
+    """One panel of `draw_confusion`.
+
+    Attributes
+    ----------
+    title : str
+    counts : ndarray of float, shape (n_rows, n_columns)
+        A row for each label, a column for each answer.
+    rows, columns : sequence of str
+        Their names.
+    """
+
+    title: str
+    counts: np.ndarray
+    rows: Sequence[str]
+    columns: Sequence[str]
+
+
+class Reliability(NamedTuple):
+    """One panel of `draw_reliability`.
+
+    Attributes
+    ----------
+    title : str
+    bins : sequence of mapping
+        From `cryvision.evaluation.report.reliability_bins`.
+    of : str
+        What the stated probability is of.
+    """
+
+    title: str
+    bins: Sequence[Mapping[str, Any]]
+    of: str
+
+
+def draw_confusion(panels: Sequence[Confusion]) -> Figure:
+    """Draw matrices side by side: counts, shaded by the share of their row."""
+    n_rows, n_columns = _shape(len(panels))
+    size_inches = ((_PANEL_INCHES + 0.3) * n_columns, _PANEL_INCHES * n_rows)
+    figure, axes = _grid(n_rows, n_columns, size_inches)
+    for ax, panel in zip(_used(axes, len(panels)), panels, strict=True):
+        shares = panel.counts / np.maximum(panel.counts.sum(axis=1, keepdims=True), 1)
+        ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        ax.set_xticks(range(len(panel.columns)), _shown(panel.columns), parse_math=False)
+        ax.set_yticks(range(len(panel.rows)), _shown(panel.rows), parse_math=False)
+        for label in ax.get_xticklabels():
+            label.set(rotation=30, ha="right", rotation_mode="anchor")
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+        title = f"{panel.title} (n = {panel.counts.sum():,.0f})"
+        ax.set(title=title, xlabel="answer", ylabel="label")
+        if len(panel.columns) > _MOST_WRITTEN:
+            continue
+        for (row, column), share in np.ndenumerate(shares):
+            ax.text(
+                column,
+                row,
+                f"{panel.counts[row, column]:.0f}\n{share:.0%}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if share > 0.5 else "black",
+            )
+    return figure
+
+
+def draw_reliability(panels: Sequence[Reliability]) -> Figure:
+    """Draw how often what was stated came true, and under it how often it was stated."""
+    from matplotlib.ticker import MaxNLocator
+
+    n_rows, n_columns = _shape(len(panels))
+    size_inches = (_PANEL_INCHES * n_columns, 1.1 * _PANEL_INCHES * n_rows)
+    figure, axes = _grid(2 * n_rows, n_columns, size_inches, height_ratios=(3, 1) * n_rows)
+    tops, counts = (_used(axes[start::2], len(panels)) for start in (0, 1))
+    for top, below, panel in zip(tops, counts, panels, strict=True):
+        middles = [(b["from"] + b["to"]) / 2 for b in panel.bins]
+        widths = [0.94 * (b["to"] - b["from"]) for b in panel.bins]
+        top.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle="--", label="calibrated")
+        stated, true = ([b[name] for b in panel.bins] for name in ("stated", "true"))
+        known = [b.get("interval") or (b["true"], b["true"]) for b in panel.bins]
+        # The interval of a percentile bootstrap need not hold the value.
+        reach = [
+            [max(0.0, value - low) for value, (low, _) in zip(true, known, strict=True)],
+            [max(0.0, high - value) for value, (_, high) in zip(true, known, strict=True)],
+        ]
+        top.errorbar(
+            stated, true, yerr=reach, color=_BLUE, marker="o", linewidth=1.5, capsize=3,
+            label="with 95 % interval",
+        )  # fmt: skip
+        title = f"{panel.title} (n = {sum(b['n'] for b in panel.bins):,})"
+        top.set(title=title, ylabel="how often it was so", xlim=_UNIT, ylim=_UNIT)
+        top.tick_params(labelbottom=False)
+        top.legend(loc="upper left", frameon=False, fontsize=8)
+        below.bar(middles, [b["n"] for b in panel.bins], widths, color=_BLUE)
+        below.set(xlabel=f"stated probability of {panel.of}", ylabel="number", xlim=_UNIT)
+        below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        for ax in (top, below):
+            _lighten(ax)
+    return figure
+
+
+def draw_learning_curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Draw the loss of each model by epoch, in training and in validation.
+
+    Parameters
+    ----------
+    curves : mapping of str to Curves
+        By branch; see `cryvision.training.branches`. A branch of several models names them:
+        ``classifier loss`` and ``classifier val_loss``.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    models = dict(_models(curves))
+    n_rows, n_columns = _shape(len(models))
+    figure, axes = _grid(n_rows, n_columns, (4.6 * n_columns, 3.0 * n_rows))
+    used = _used(axes, len(models))
+    for ax, (title, losses) in zip(used, models.items(), strict=True):
+        for name, label, colour in (
+            ("loss", "training", _BLUE),
+            ("val_loss", "validation", _ORANGE),
+        ):
+            if name in losses:
+                epochs = range(1, 1 + len(losses[name]))
+                ax.plot(epochs, losses[name], color=colour, linewidth=1.5, label=label)
+        if "val_loss" in losses:
+            best = int(np.argmin(losses["val_loss"]))
+            ax.axvline(best + 1, color=_GREY, linewidth=1, linestyle=":", label="kept")
+        ax.set_title(title, parse_math=False)
+        ax.set(xlabel="epoch", ylabel="loss")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.legend(frameon=False, fontsize=8)
+        _lighten(ax)
+    return figure
+
+
+def write_png(figure: Figure, path: Path) -> None:
+    """Write a figure, the same bytes for the same figure."""
+    figure.savefig(path, format="png", facecolor="white", metadata={"Software": None})
+
+
+def _grid(
+    n_rows: int, n_columns: int, size_inches: tuple[float, float], **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes, shape (n_rows, n_columns)."""
+    # Never pyplot: it keeps figures and a backend for the whole process.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(size_inches, DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
+
+
+def _shape(n: int) -> tuple[int, int]:
+    """Rows and columns for n panels."""
+    n_rows = math.ceil(n / _MOST_COLUMNS)
+    return n_rows, math.ceil(n / n_rows)
+
+
+def _used(axes: np.ndarray, n: int) -> list[Axes]:
+    """The first n axes; the others go."""
+    for unused in axes.flat[n:]:
+        unused.remove()
+    return list(axes.flat[:n])
+
+
+def _models(
+    curves: Mapping[str, Mapping[str, Sequence[float]]],
+) -> Iterator[tuple[str, dict[str, Sequence[float]]]]:
+    """Take apart what belongs to one model each."""
+    for branch, lines in curves.items():
+        models: dict[str, dict[str, Sequence[float]]] = {}
+        for key, values in lines.items():
+            model, _, name = key.rpartition(" ")
+            models.setdefault(model, {})[name] = values
+        for model, losses in models.items():
+            yield (f"{branch}: {model}" if model else branch), losses
+
+
+def _shown(names: Sequence[str]) -> list[str]:
+    """Names of at most ``_LONGEST_LABEL`` characters, which keep their start and their end."""
+    half = _LONGEST_LABEL // 2
+    return [
+        name if len(name) <= _LONGEST_LABEL else f"{name[:half]}…{name[1 - half :]}"
+        for name in names
+    ]
+
+
+def _lighten(ax: Axes) -> None:
+    ax.grid(axis="y", color=_PALE, linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,388 @@
+"""Figures of skill from arrays of labels and scores, with intervals by subject.
+
+Labels are whole numbers from 0. Weights say how often each sample counts; they are what the
+bootstrap over subjects hands to a statistic.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cryvision.errors import ConfigError
+from cryvision.evaluation.bootstrap import (
+    Estimate,
+    Statistic,
+    paired_subject_bootstrap,
+    subject_bootstrap,
+)
+from cryvision.evaluation.event_metrics import (
+    PrecisionRecallF1,
+    ScoredClip,
+    event_f1,
+    false_alarms,
+    intersection_over_union,
+    match_events,
+    threshold_for_false_alarms,
+)
+from cryvision.evaluation.permutation import PermutationTest, subject_permutation_test
+
+__all__ = [
+    "Estimate",
+    "PermutationTest",
+    "PrecisionRecallF1",
+    "ScoredClip",
+    "Statistic",
+    "auc",
+    "balanced_accuracy",
+    "best_threshold",
+    "cohen_kappa",
+    "confusion",
+    "event_f1",
+    "expected_calibration_error",
+    "false_alarms",
+    "intersection_over_union",
+    "log_loss",
+    "macro_f1",
+    "match_events",
+    "paired_subject_bootstrap",
+    "precision_recall_f1",
+    "prior_log_loss",
+    "subject_bootstrap",
+    "subject_permutation_test",
+    "threshold_for_false_alarms",
+]
+
+SMALLEST_PROBABILITY = 1e-7
+"""Where the log-loss clips: a certain and wrong answer costs 16.1, not infinity."""
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Compute the area under the ROC curve.
+
+    It is the chance that a positive sample scores above a negative one, ties counting half
+    (Mann-Whitney; Hanley and McNeil, Radiology 143, 1982).
+
+    Parameters
+    ----------
+    labels : array_like of 0 and 1, shape (n,)
+    scores : array_like, shape (n,)
+        Higher means more like 1.
+    weights : array_like, shape (n,), optional
+
+    Returns
+    -------
+    float
+        NaN where only one of the labels has weight.
+
+    Raises
+    ------
+    ConfigError
+        If the arrays do not fit or hold something else.
+    """
+    truth, (marks,), weight = _validated(labels, [scores], weights, n_classes=2)
+    order = np.argsort(marks)
+    ranked = marks[order]
+    first_of_ties = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+    positive = np.add.reduceat((weight * truth)[order], first_of_ties)
+    negative = np.add.reduceat((weight * (1 - truth))[order], first_of_ties)
+    n_pairs = positive.sum() * negative.sum()
+    if not n_pairs:
+        return float("nan")
+    below = np.cumsum(negative) - negative
+    # A sum, since a dot product of this size wakes the threads of BLAS: ten times slower.
+    return float(np.sum(positive * (below + negative / 2)) / n_pairs)
+
+
+def confusion(
+    labels: ArrayLike, predicted: ArrayLike, n_classes: int, weights: ArrayLike | None = None
+) -> FloatArray:
+    """Count the samples by label and prediction.
+
+    Parameters
+    ----------
+    labels, predicted : array_like of int, shape (n,)
+        0 to ``n_classes - 1``.
+    n_classes : int
+    weights : array_like, shape (n,), optional
+
+    Returns
+    -------
+    ndarray of float64, shape (n_classes, n_classes)
+        Rows are labels, columns predictions.
+
+    Raises
+    ------
+    ConfigError
+        If the arrays do not fit, or a class is out of range.
+    """
+    truth, _, weight = _validated(labels, [predicted], weights, n_classes)
+    guess = _classes(predicted, "predicted", n_classes)
+    cells = np.bincount(truth * n_classes + guess, weights=weight, minlength=n_classes**2)
+    return np.asarray(cells, dtype=np.float64).reshape(n_classes, n_classes)
+
+
+def precision_recall_f1(
+    labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None
+) -> PrecisionRecallF1:
+    """Compute precision, recall and F1 of class 1 (van Rijsbergen, 1979).
+
+    Parameters
+    ----------
+    labels, predicted : array_like of 0 and 1, shape (n,)
+    weights : array_like, shape (n,), optional
+
+    Returns
+    -------
+    PrecisionRecallF1
+        0 where there is nothing to divide by.
+    """
+    counts = confusion(labels, predicted, 2, weights)
+    return PrecisionRecallF1.from_counts(counts[1, 1], counts[1].sum(), counts[:, 1].sum())
+
+
+def balanced_accuracy(
+    labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None
+) -> float:
+    """Compute the mean recall of the classes among the labels (Brodersen et al., ICPR 2010).
+
+    Parameters
+    ----------
+    labels, predicted : array_like of int, shape (n,)
+    weights : array_like, shape (n,), optional
+
+    Returns
+    -------
+    float
+        0 to 1; NaN where nothing has weight.
+    """
+    counts = _square(labels, predicted, weights)
+    of_class = counts.sum(axis=1)
+    present = of_class > 0
+    return _mean(np.diag(counts)[present] / of_class[present])
+
+
+def macro_f1(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Compute the mean F1 of the classes among labels or predictions (Lewis, SIGIR 1991).
+
+    Parameters
+    ----------
+    labels, predicted : array_like of int, shape (n,)
+    weights : array_like, shape (n,), optional
+
+    Returns
+    -------
+    float
+        0 to 1; NaN where nothing has weight.
+    """
+    counts = _square(labels, predicted, weights)
+    either = counts.sum(axis=0) + counts.sum(axis=1)
+    present = either > 0
+    return _mean(2 * np.diag(counts)[present] / either[present])
+
+
+def cohen_kappa(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> float:
+    """Compute the agreement beyond chance, (p_o - p_e) / (1 - p_e) (Cohen, 1960).
+
+    Parameters
+    ----------
+    labels, predicted : array_like of int, shape (n,)
+    weights : array_like, shape (n,), optional
+
+    Returns
+    -------
+    float
+        1 for full agreement, 0 for chance; NaN where both know but one class.
+    """
+    counts = _square(labels, predicted, weights)
+    total = counts.sum()
+    by_chance = counts.sum(axis=0) @ counts.sum(axis=1)
+    if by_chance == total**2:
+        return float("nan")
+    return float((total * np.trace(counts) - by_chance) / (total**2 - by_chance))
+
+
+def log_loss(
+    labels: ArrayLike, probabilities: ArrayLike, weights: ArrayLike | None = None
+) -> float:
+    """Compute the mean of -ln p of the true class (Good, 1952), p clipped at 1e-7.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (n,)
+    probabilities : array_like, shape (n,) or (n, n_classes)
+        Of class 1; or of each class, rows summing to 1.
+    weights : array_like, shape (n,), optional
+
+    Returns
+    -------
+    float
+        In nats; NaN where nothing has weight.
+    """
+    table = _probabilities(probabilities)
+    truth, _, weight = _validated(labels, [table], weights, n_classes=table.shape[1])
+    p_true = np.clip(table[np.arange(len(truth)), truth], SMALLEST_PROBABILITY, 1.0)
+    return _mean(-np.log(p_true), weight)
+
+
+def prior_log_loss(
+    labels_train: ArrayLike, labels_test: ArrayLike, weights: ArrayLike | None = None
+) -> float:
+    """Compute the log-loss of always answering with the class frequencies of the training labels.
+
+    Parameters
+    ----------
+    labels_train, labels_test : array_like of int, shapes (n,) and (m,)
+    weights : array_like, shape (m,), optional
+        Of the test labels.
+
+    Returns
+    -------
+    float
+        In nats. What a classifier must stay below to know anything.
+    """
+    train, test = _classes(labels_train, "labels_train"), _classes(labels_test, "labels_test")
+    prior = np.bincount(train, minlength=int(test.max()) + 1) / len(train)
+    return log_loss(test, np.tile(prior, (len(test), 1)), weights)
+
+
+def expected_calibration_error(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    n_bins: int = 10,
+    weights: ArrayLike | None = None,
+) -> float:
+    """Compute the mean distance of stated from true probability over bins of equal width.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (n,)
+    probabilities : array_like, shape (n,) or (n, n_classes)
+        Of class 1, compared with its share (Naeini et al., AAAI 2015); or of each class, the
+        largest compared with how often it is right (Guo et al., ICML 2017).
+    n_bins : int
+    weights : array_like, shape (n,), optional
+
+    Returns
+    -------
+    float
+        0 to 1; NaN where nothing has weight.
+    """
+    if n_bins < 1:
+        raise ConfigError(f"n_bins must be at least 1; got {n_bins}")
+    table = _probabilities(probabilities)
+    truth, _, weight = _validated(labels, [table], weights, n_classes=table.shape[1])
+    if np.ndim(probabilities) == 1:
+        stated, right = table[:, 1], truth
+    else:
+        stated, right = table.max(axis=1), table.argmax(axis=1) == truth
+    bins = np.minimum((stated * n_bins).astype(np.int64), n_bins - 1)
+    total = weight.sum()
+    gaps = np.bincount(bins, weights=weight * (stated - right))
+    return float(np.abs(gaps).sum() / total) if total else float("nan")
+
+
+def best_threshold(labels: ArrayLike, scores: ArrayLike, criterion: str = "f1") -> float:
+    """Find the threshold that serves a criterion best; a score at or above it is called 1.
+
+    Parameters
+    ----------
+    labels : array_like of 0 and 1, shape (n,)
+    scores : array_like, shape (n,)
+    criterion : {"f1", "balanced_accuracy"}
+
+    Returns
+    -------
+    float
+        Halfway to the next lower score, or the lowest score itself. The highest of equals.
+
+    Raises
+    ------
+    ConfigError
+        If the labels are not both there, or the criterion is unknown.
+    """
+    truth, (marks,), _ = _validated(labels, [scores], None, n_classes=2)
+    n_positive = int(truth.sum())
+    n_negative = len(truth) - n_positive
+    if not n_positive or not n_negative:
+        raise ConfigError(
+            f"a threshold needs samples of both labels; got {n_positive} of 1, {n_negative} of 0"
+        )
+    levels, rank = np.unique(marks, return_inverse=True)
+    hits = np.cumsum(np.bincount(rank, weights=truth)[::-1])[::-1]
+    called = np.cumsum(np.bincount(rank)[::-1])[::-1]
+    if criterion == "f1":
+        merit = 2 * hits / (n_positive + called)
+    elif criterion == "balanced_accuracy":
+        merit = (hits / n_positive + 1 - (called - hits) / n_negative) / 2
+    else:
+        raise ConfigError(f"criterion must be f1 or balanced_accuracy; got {criterion!r}")
+    best = len(levels) - 1 - int(np.argmax(merit[::-1]))
+    return float(levels[best] if best == 0 else (levels[best - 1] + levels[best]) / 2)
+
+
+def _validated(
+    labels: ArrayLike, others: list[ArrayLike], weights: ArrayLike | None, n_classes: int
+) -> tuple[IntArray, list[FloatArray], FloatArray]:
+    """Check that the labels are classes and that all arrays are finite and of one length."""
+    truth = _classes(labels, "labels", n_classes)
+    arrays = [_numbers(other, "scores") for other in others]
+    weight = np.ones(len(truth)) if weights is None else _numbers(weights, "weights")
+    for array in [*arrays, weight]:
+        if array.shape[:1] != truth.shape:
+            raise ConfigError(
+                f"all arrays must have one entry a label, {len(truth)}; got shape {array.shape}"
+            )
+        if not np.all(np.isfinite(array)):
+            raise ConfigError("scores and weights must be finite; got NaN or infinity")
+    if np.any(weight < 0):
+        raise ConfigError(f"weights must not be negative; got {weight.min():g}")
+    return truth, arrays, weight
+
+
+def _classes(values: ArrayLike, name: str, n_classes: int | None = None) -> IntArray:
+    array = np.asarray(values)
+    if array.ndim != 1 or not array.size or array.dtype.kind not in "biuf":
+        raise ConfigError(
+            f"{name} must be numbers of shape (n,), n at least 1; got {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    if not np.all(np.isfinite(array)) or np.any(array != np.floor(array)) or array.min() < 0:
+        raise ConfigError(f"{name} must be whole numbers from 0")
+    if n_classes is not None and array.max() >= n_classes:
+        raise ConfigError(f"{name} must be below {n_classes}; got {array.max():g}")
+    return array.astype(np.int64)
+
+
+def _numbers(values: ArrayLike, name: str) -> FloatArray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name} must be an array of numbers: {error}") from error
+
+
+def _probabilities(values: ArrayLike) -> FloatArray:
+    table = _numbers(values, "probabilities")
+    if table.ndim == 1:
+        table = np.stack([1 - table, table], axis=1)
+    if table.ndim != 2 or not np.all((table >= 0) & (table <= 1)):
+        raise ConfigError(f"probabilities must lie in 0 to 1; got an array of shape {table.shape}")
+    if not np.allclose(table.sum(axis=1), 1, atol=1e-3):
+        raise ConfigError("the probabilities of each sample must sum to 1")
+    return table
+
+
+def _square(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None) -> FloatArray:
+    """The confusion matrix of as many classes as occur."""
+    highest = max(_classes(labels, "labels").max(), _classes(predicted, "predicted").max())
+    return confusion(labels, predicted, int(highest) + 1, weights)
+
+
+def _mean(values: FloatArray, weights: FloatArray | None = None) -> float:
+    total = len(values) if weights is None else weights.sum()
+    if not total:
+        return float("nan")
+    return float(np.sum(values if weights is None else weights * values) / total)

@@ -1,0 +1,267 @@
+"""What of a source a bundle can be judged on: clips with classes, and clips with annotations."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from cryvision.bundle import Bundle
+from cryvision.datasets.annotated import (
+    DONATEACRY_CLIP,
+    AnnotatedClip,
+    cry_intervals,
+    find_annotated_clips,
+)
+from cryvision.datasets.cry_labels import count_as_crying, meant, told
+from cryvision.datasets.label_files import read_rows
+from cryvision.datasets.labelled import REASONS, Dataset, LabelledClip, find_labelled_clips
+from cryvision.errors import AnnotationError
+
+CRY, NO_CRY = "cry", "no cry"
+
+DONATEACRY = "donateacry"
+"""In the name of a bundle's source, it may be any corpus whose clips have donateacry's names."""
+
+_NOT_ANNOTATED = ": a clip without labels"
+"""How `find_annotated_clips` reports such a clip."""
+
+_LABELS_SHOWN = 5
+
+
+class Stretch(NamedTuple):
+    """A clip, or a part of one; None is its start or its end."""
+
+    path: Path
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a bundle is judged on.
+
+    Attributes
+    ----------
+    labelled : mapping of Stretch to LabelledClip
+        Clips of the bundle's classes.
+    annotated : mapping of Stretch to AnnotatedClip
+        Clips with annotations of when they cry.
+    problems : tuple of str
+        One line for what was left out, or is worth knowing of the rest.
+    detected : mapping of Stretch to LabelledClip
+        Clips of which it is known whether there is crying in them: their label is ``cry`` or
+        ``no cry``.
+    told : tuple of str
+        Lines on which labels count as crying and which do not.
+    cautions : tuple of str
+        What is odd about that.
+    """
+
+    labelled: Mapping[Stretch, LabelledClip]
+    annotated: Mapping[Stretch, AnnotatedClip]
+    problems: tuple[str, ...]
+    detected: Mapping[Stretch, LabelledClip]
+    told: tuple[str, ...]
+    cautions: tuple[str, ...]
+
+    @property
+    def stretches(self) -> list[Stretch]:
+        """What has to be classified, each once: labelled clips, then those annotated alone."""
+        return list({**self.labelled, **self.detected, **self.annotated})
+
+    @property
+    def subjects(self) -> set[str]:
+        """All subjects."""
+        return {clip.subject for clip in self._clips()}
+
+    @property
+    def subject_source(self) -> str:
+        """Where the subjects are known from: ``file`` if any clip counts as its own subject."""
+        sources = {clip.subject_source for clip in self._clips()}
+        return "file" if "file" in sources else " and ".join(sorted(sources))
+
+    def _clips(self) -> list[LabelledClip | AnnotatedClip]:
+        return [*self.labelled.values(), *self.detected.values(), *self.annotated.values()]
+
+
+def find_material(
+    source: str | os.PathLike[str],
+    bundle: Bundle,
+    subject_pattern: str | None = None,
+    cry_labels: Sequence[str] = (),
+) -> Material:
+    """Find what there is in a source to judge a bundle on.
+
+    Parameters
+    ----------
+    source : path
+        A folder; or a manifest, whose column ``labels`` or ``label`` says what it lists.
+    bundle : Bundle
+        Classes are there for one with branches, annotations for one with a detector, and for that
+        also clips whose classes are crying and no crying.
+    subject_pattern : str, optional
+        As for `find_labelled_clips` and `find_annotated_clips`.
+    cry_labels : sequence of str
+        Labels that mean crying, beside those that say so.
+
+    Raises
+    ------
+    AnnotationError
+        If there is nothing.
+    """
+    may_annotate, may_label = _kinds(Path(source))
+    annotated: list[AnnotatedClip] = []
+    problems: list[str] = []
+    if may_annotate and bundle.detector is not None:
+        annotated, problems = find_annotated_clips(source, subject_pattern)
+    annotated, lines, cautions = count_as_crying(annotated, cry_labels)
+    has_branches = any(part.kind == "branch" for part in bundle.parts)
+    data: Dataset | None = None
+    left_out: list[str] = []
+    if may_label:
+        data, left_out = _classes_of(source, subject_pattern, bool(annotated) or not has_branches)
+    detected: list[LabelledClip] = []
+    labelled: list[LabelledClip] = []
+    if data is not None and bundle.detector is not None:
+        detected, about = _cry_or_not(data, bundle.labels if has_branches else (), cry_labels)
+        lines += about
+    if data is not None and detected:
+        left_out = list(data.problems)
+    elif data is not None and has_branches:
+        labelled, left_out = _of_classes(data, bundle.labels, source, annotated)
+    elif not has_branches:
+        left_out = []
+    if not labelled and not detected and not annotated:
+        wanted = "a class"
+        if bundle.detector is not None:
+            wanted = "classes such as cry and 'no cry', or annotations of when they cry"
+        first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
+        raise AnnotationError(
+            f"{source}: bundle {bundle.name!r} is judged on clips with {wanted}; there are none"
+            f"{first}"
+        )
+    if labelled or detected:
+        # That a clip with a class has no annotations is no problem.
+        problems = [problem for problem in problems if not problem.endswith(_NOT_ANNOTATED)]
+    known = {clip.path: clip for clip in (*labelled, *detected)}
+    return Material(
+        {Stretch(clip.path, clip.start_s, clip.end_s): clip for clip in labelled},
+        {Stretch(clip.path): _with_subject(clip, known.get(clip.path)) for clip in annotated},
+        (*left_out, *problems),
+        {Stretch(clip.path, clip.start_s, clip.end_s): clip for clip in detected},
+        tuple(lines),
+        tuple(cautions),
+    )
+
+
+def _kinds(source: Path) -> tuple[bool, bool]:
+    """Whether a source may hold annotated clips, and labelled ones; a folder may hold both."""
+    if not source.is_file():
+        return True, True
+    header, _ = read_rows(source)
+    return "labels" in header, "labels" not in header
+
+
+def _classes_of(
+    source: str | os.PathLike[str], subject_pattern: str | None, may_be_none: bool
+) -> tuple[Dataset | None, list[str]]:
+    """Clips with classes, or why there are none."""
+    try:
+        return find_labelled_clips(source, subject_pattern), []
+    except AnnotationError as error:
+        if not may_be_none:
+            raise
+        return None, [f"only when crying is was judged: {error}"]
+
+
+def _of_classes(
+    data: Dataset,
+    classes: Sequence[str],
+    source: str | os.PathLike[str],
+    annotated: Sequence[AnnotatedClip],
+) -> tuple[list[LabelledClip], list[str]]:
+    """Clips of the classes, and a line for what else there is; none only if there are others."""
+    clips = [clip for clip in data.clips if clip.label in classes]
+    others = Counter(clip.label for clip in data.clips if clip.label not in classes)
+    names = ", ".join(f"{label} ({n} clips)" for label, n in others.most_common(_LABELS_SHOWN))
+    rule = f"classes must be the bundle's, {', '.join(classes)}; others are {names}"
+    if not clips and not annotated:
+        raise AnnotationError(f"{source}: {rule}")
+    return clips, [*data.problems, *([f"{source}: {rule}"] if others else [])]
+
+
+def _cry_or_not(
+    data: Dataset, classes: Sequence[str], cry_labels: Sequence[str]
+) -> tuple[list[LabelledClip], list[str]]:
+    """Clips whose classes say whether there is crying in them, and lines on which class says what.
+
+    Beside a class that says crying, or none, all others count as none, unless one is a reason.
+    """
+    counts = Counter(clip.label for clip in data.clips)
+    wanted = {label.strip().casefold() for label in cry_labels}
+    crying = {
+        label for label in counts if label.strip().casefold() in wanted or meant(label) is True
+    }
+    says = crying or any(meant(label) is False for label in counts)
+    if not says or set(counts) & ({*classes, *REASONS.values()} - crying):
+        return [], []
+    lines = told(
+        {label: n for label, n in counts.items() if label in crying},
+        {label: n for label, n in counts.items() if label not in crying},
+        "classes of clips",
+    )
+    return [replace(c, label=CRY if c.label in crying else NO_CRY) for c in data.clips], lines
+
+
+def _with_subject(clip: AnnotatedClip, labelled: LabelledClip | None) -> AnnotatedClip:
+    """The subject of a clip is one and the same, however it is found."""
+    if labelled is None or clip.subject_source != "file":
+        return clip
+    return replace(clip, subject=labelled.subject, subject_source=labelled.subject_source)
+
+
+def warnings_on(material: Material, bundle: Bundle, source: str | os.PathLike[str]) -> list[str]:
+    """Say what the figures of a bundle on this material must not be taken for."""
+    found = list(material.cautions)
+    shared = _shared_source(material, bundle, Path(source))
+    if shared:
+        found.append(
+            f"subjects may have been in the bundle's training, which names {shared!r}: the "
+            "figures may be too good, and are no skill on new babies"
+        )
+    if material.subject_source == "file":
+        found.append(
+            "subjects are not known, so each file counts as one: intervals are too narrow, and "
+            "nothing here is skill on new babies"
+        )
+    intervals = [i for clip in material.annotated.values() for i in clip.intervals]
+    if intervals and not cry_intervals(intervals):
+        labels = sorted({interval.label for interval in intervals})[:_LABELS_SHOWN]
+        found.append(f"no annotation reads cry or crying; there are {', '.join(labels)}")
+    return found
+
+
+def _shared_source(material: Material, bundle: Bundle, source: Path) -> str | None:
+    """What the bundle was trained on, if that seems to be this source, a part or the whole of it.
+
+    Names are compared, not sounds: a bundle does not hold what it was trained on.
+    """
+    paths = [source, *{stretch.path for stretch in material.stretches}]
+    places = {_letters(part) for path in paths for part in Path(os.path.realpath(path)).parts}
+    donated = any(DONATEACRY_CLIP.fullmatch(path.stem) for path in paths)
+    for entry in bundle.sources:
+        # A name may be a path or a URL, and say more behind a comma.
+        name = entry["name"].partition(",")[0].replace("\\", "/").rstrip("/")
+        last = _letters(name.rpartition("/")[2])
+        if (last and last in places) or (donated and DONATEACRY in name.casefold()):
+            return entry["name"]
+    return None
+
+
+def _letters(text: str) -> str:
+    """Letters and digits alone: ``ESC-10`` and ``esc_10`` are one."""
+    return "".join(char for char in text.casefold() if char.isalnum())

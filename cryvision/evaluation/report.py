@@ -1,0 +1,294 @@
+"""What was measured of a classifier, for people and for machines: texts, figures and JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryvision.atomic import staged
+from cryvision.errors import CryvisionError
+from cryvision.evaluation import figures, metrics, skill
+from cryvision.evaluation.event_metrics import PrecisionRecallF1
+from cryvision.evaluation.figures import Confusion, Reliability
+from cryvision.evaluation.markdown import training_text
+from cryvision.evaluation.skill import Measured
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cryvision.datasets.labelled import Dataset
+    from cryvision.training.branches import Curves
+
+CONFUSION, RELIABILITY, CURVES = "confusion.png", "reliability.png", "learning_curves.png"
+JSON, TEXT = "report.json", "report.md"
+
+N_BINS = 10
+_BIN_DRAWS = 200
+
+
+def write_report(
+    folder: Path,
+    clips: Measured,
+    windows: Measured,
+    labels: Sequence[str],
+    skill: Sequence[Mapping[str, Any]],
+    curves: Mapping[str, Curves],
+    data: Dataset,
+    shared: Mapping[str, int],
+    warning: str = "",
+) -> None:
+    """Write how good a trained classifier is: JSON, a text and figures, all of them or none.
+
+    Parameters
+    ----------
+    folder : Path
+        Made, or replaced if it holds an older report; see `check_folder`.
+    clips, windows : Measured
+        What was said of subjects that training had not seen.
+    labels : sequence of str
+        Names of the classes.
+    skill : sequence of dict
+        The skill entries of the two, as the bundle has them.
+    curves : mapping of str to Curves
+        Learning curves of the models that were kept, by branch.
+    data : Dataset
+        What was trained on.
+    shared : mapping of str to int
+        What was on both sides; see `cryvision.datasets.protocols.overlap`.
+    warning : str
+        Why the figures say nothing about new subjects, if so.
+
+    Raises
+    ------
+    CryvisionError
+        If the folder is something else, or cannot be written.
+    """
+    units = {
+        measured.unit: unit_record(measured, labels, entry)
+        for measured in (clips, windows)
+        for entry in skill
+        if entry["unit"] == measured.unit
+    }
+    record = plain(
+        {
+            "labels": list(labels),
+            "protocol": skill[0]["protocol"],
+            "warning": warning,
+            "subjects": {
+                "n": len(set(clips.subjects.tolist())),
+                "known_from": skill[0]["subjects"],
+            },
+            "on_both_sides": shared,
+            "units": units,
+            "per_subject": subject_records([clips, windows], labels),
+            "learning_curves": curves,
+            "problems": list(data.problems),
+        }
+    )
+    drawings = {
+        **draw({f"by {u}": r for u, r in record["units"].items()}),
+        CURVES: figures.draw_learning_curves(curves),
+    }
+    write_folder(folder, record, training_text(folder.name, record), drawings)
+
+
+def unit_record(
+    measured: Measured,
+    labels: Sequence[str],
+    entry: Mapping[str, Any],
+    unanswered: Mapping[str, Sequence[int]] | None = None,
+) -> dict[str, Any]:
+    """Describe what was measured by one unit, with what nobody needs to listen for beside it.
+
+    Parameters
+    ----------
+    measured : Measured
+    labels : sequence of str
+        Names of the classes.
+    entry : mapping
+        Its skill entry, from `cryvision.evaluation.skill.skill_entry`.
+    unanswered : mapping of str to sequence of int, optional
+        What was said instead of a class, and of how many samples of each class.
+
+    Returns
+    -------
+    dict
+        ``n``, ``n_subjects``, ``figures``, ``chance``, ``prior``, ``majority``, ``per_class``,
+        and, for `draw`, ``confusion`` (``labels`` of its rows, ``answers`` of its columns,
+        ``counts``) and ``reliability`` (``bins``, and what the stated probability is ``of``).
+    """
+    said = measured.probabilities.argmax(axis=1)
+    counts = metrics.confusion(measured.labels, said, len(labels)).astype(int)
+    others = unanswered or {}
+    per_class = {
+        label: {
+            **PrecisionRecallF1.from_counts(
+                counts[i, i], counts[i].sum(), counts[:, i].sum()
+            )._asdict(),
+            "support": counts[i].sum(),
+            "answered": counts[:, i].sum(),
+        }
+        for i, label in enumerate(labels)
+    }
+    return {
+        "n": len(measured.labels),
+        "n_subjects": len(set(measured.subjects.tolist())),
+        **{name: entry[name] for name in ("figures", "chance", "prior")},
+        "majority": skill.majority(measured.labels),
+        "confusion": {
+            "labels": list(labels),
+            "answers": [*labels, *others],
+            "counts": np.column_stack([counts, *others.values()]),
+        },
+        "per_class": per_class,
+        "reliability": {
+            "of": "the answer",
+            "bins": reliability_bins(
+                measured.probabilities.max(axis=1), said == measured.labels, measured.subjects
+            ),
+        },
+    }
+
+
+def reliability_bins(
+    stated: np.ndarray, true: np.ndarray, subjects: np.ndarray, n_bins: int = N_BINS
+) -> list[dict[str, Any]]:
+    """Compare stated probabilities with how often it was so (Guo et al., ICML 2017, section 2).
+
+    Parameters
+    ----------
+    stated : ndarray of float, shape (n,)
+        0 to 1.
+    true : ndarray of bool, shape (n,)
+    subjects : ndarray of str, shape (n,)
+    n_bins : int
+        Of equal width.
+
+    Returns
+    -------
+    list of dict
+        For each bin that holds any: ``from``, ``to``, ``n``, the means ``stated`` and ``true``,
+        and the 95 % ``interval`` of the latter over subjects, where there are several.
+    """
+    place = np.minimum((stated * n_bins).astype(int), n_bins - 1)
+    bins = []
+    for number in np.unique(place):
+        rows = place == number
+        edges = {"from": number / n_bins, "to": (number + 1) / n_bins}
+        bins.append(edges | _bin(stated[rows], true[rows], subjects[rows]))
+    return bins
+
+
+def _bin(stated: np.ndarray, true: np.ndarray, subjects: np.ndarray) -> dict[str, Any]:
+    share = metrics.subject_bootstrap(
+        subjects, lambda weights: float(np.average(true, weights=weights)), _BIN_DRAWS
+    )
+    found: dict[str, Any] = {"n": len(true), "stated": float(stated.mean()), "true": share.value}
+    if len(set(subjects.tolist())) > 1:
+        found["interval"] = [share.low, share.high]
+    return found
+
+
+def subject_records(units: Sequence[Measured], labels: Sequence[str]) -> dict[str, Any]:
+    """Count, by subject: samples of each unit, those answered right, and the clips' classes."""
+    records: dict[str, Any] = {}
+    for measured in units:
+        right = measured.probabilities.argmax(axis=1) == measured.labels
+        for subject in sorted(set(measured.subjects.tolist())):
+            rows = measured.subjects == subject
+            records.setdefault(subject, {})[measured.unit] = {
+                "n": int(rows.sum()),
+                "right": int(right[rows].sum()),
+                "labels": dict(Counter(labels[i] for i in measured.labels[rows])),
+            }
+    return records
+
+
+def draw(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
+    """Draw the confusion and the reliability of records by title, a panel for each; by file name.
+
+    Parameters
+    ----------
+    records : mapping of str to mapping
+        From `unit_record`, or others with its ``confusion`` and ``reliability``.
+    """
+    matrices = [
+        Confusion(title, np.asarray(of["counts"]), of["labels"], of["answers"])
+        for title, record in records.items()
+        for of in [record["confusion"]]
+    ]
+    diagrams = [
+        Reliability(title, of["bins"], of["of"])
+        for title, record in records.items()
+        for of in [record["reliability"]]
+    ]
+    return {
+        CONFUSION: figures.draw_confusion(matrices),
+        RELIABILITY: figures.draw_reliability(diagrams),
+    }
+
+
+def check_folder(folder: str | os.PathLike[str]) -> Path:
+    """Make sure before any work that a report may be written to a folder.
+
+    Raises
+    ------
+    CryvisionError
+        If something else than an older report is there: what is not ours is never replaced.
+    """
+    target = Path(os.path.abspath(folder))
+    try:
+        names = set(os.listdir(target)) if target.exists() else set()
+    except OSError as error:
+        raise CryvisionError(
+            f"{target}: a report is a folder; this cannot be read as one: {error.strerror}"
+        ) from error
+    foreign = sorted(names - {JSON, TEXT, CONFUSION, RELIABILITY, CURVES})
+    if foreign:
+        raise CryvisionError(
+            f"{target}: only an older report is replaced; this folder holds {foreign[0]!r} too"
+        )
+    return target
+
+
+def write_folder(
+    folder: str | os.PathLike[str],
+    record: Mapping[str, Any],
+    text: str,
+    drawings: Mapping[str, Figure],
+) -> None:
+    """Write a report: ``report.json``, ``report.md`` and figures by file name; all or none.
+
+    Raises
+    ------
+    CryvisionError
+        As `check_folder`, and if the system refuses.
+    """
+    target = check_folder(folder)
+    try:
+        with staged(target, overwrite=True) as place:
+            place.mkdir()
+            content = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
+            (place / JSON).write_text(content + "\n", encoding="utf-8")
+            (place / TEXT).write_text(text + "\n", encoding="utf-8")
+            for name, figure in drawings.items():
+                figures.write_png(figure, place / name)
+    except OSError as error:
+        raise CryvisionError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+def plain(value: Any) -> Any:
+    """Turn numpy's values into JSON's own; what is not finite is None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

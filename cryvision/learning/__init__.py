@@ -1,1 +1,0 @@
-"""Labelled clips become a bundle: annotations, splits, evaluation and training."""

@@ -1,0 +1,1 @@
+"""Labelled clips become a bundle that tells classes apart."""

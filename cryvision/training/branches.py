@@ -1,0 +1,388 @@
+"""Fits the models of a stack: sound branches, and the ensemble over their outputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryvision.datasets.splits import grouped_folds
+from cryvision.errors import ConfigError, CryvisionError
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH_SIZE = 256
+SMALL_SET_ROWS, SMALL_BATCH_SIZE = 768, 32
+"""Fewer rows than the one are fitted in batches of the other: an epoch must have some steps."""
+
+AUTOENCODER_EPOCHS = 30
+CLASSIFIER_EPOCHS = 80
+ENSEMBLE_EPOCHS = 80
+PATIENCE_EPOCHS = 10
+LEARNING_RATE = 1e-3
+VALIDATION_FOLDS = 6
+"""One of so many folds of the training subjects tells when to stop."""
+
+MODALITY_DROPOUT = 0.25
+"""Share of an ensemble's training rows in which a branch is silenced."""
+
+MIN_SPREAD = 1e-5
+"""A column whose standard deviation in training is less than this share of its mean is taken as
+constant: float32 has no more digits."""
+
+PREDICTION_BATCH_SIZE = 1024
+LARGEST_OUTPUT = 2**26
+"""Numbers that the largest layer of a model may give for all rows of a batch together: 256 MB."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a model is fitted on.
+
+    Attributes
+    ----------
+    inputs : ndarray of float, shape (n, ...)
+    labels : ndarray of int, shape (n,)
+    weights : ndarray of float, shape (n,)
+        How much each row counts.
+    subjects : ndarray of str, shape (n,)
+    stopping : ndarray of bool, shape (n,), optional
+        Rows that only tell when to stop. By default some subjects are set aside for it.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+    subjects: np.ndarray
+    stopping: np.ndarray | None = None
+
+    def __getitem__(self, rows: np.ndarray) -> Rows:
+        columns = {name: column for name, column in vars(self).items() if column is not None}
+        return Rows(**{name: column[rows] for name, column in columns.items()})
+
+    @property
+    def learnt(self) -> Rows:
+        """The rows that may be learnt from, those that are set aside later among them."""
+        return self if self.stopping is None else self[~self.stopping]
+
+
+Curves = dict[str, list[float]]
+FitBranch = Callable[[Rows, int, int], tuple["keras.Model", Curves]]
+"""``fit(rows, n_classes, seed)`` gives a model with a ``logits`` layer, and its learning curves."""
+
+Watch = Callable[[str, Curves], None]
+"""Told after each epoch what is being learnt, and the curves so far."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One branch of a stack.
+
+    Attributes
+    ----------
+    name : str
+        Of the part in the bundle.
+    feature : str
+        What it takes.
+    fit : callable
+        See `FitBranch`.
+    """
+
+    name: str
+    feature: str
+    fit: FitBranch = field(compare=False)
+
+
+def autoencoder_branch(feature: str, watch: Watch | None = None) -> Branch:
+    """Give the branch of Cha & Bae on a feature of sound; see `cryvision.models.autoencoder`."""
+
+    def fit(rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Curves]:
+        return _fit_autoencoder_branch(rows, n_classes, seed, feature, watch)
+
+    return Branch(f"branch_{feature}", feature, fit)
+
+
+def _fit_autoencoder_branch(
+    rows: Rows, n_classes: int, seed: int, feature: str, watch: Watch | None
+) -> tuple[keras.Model, Curves]:
+    from cryvision.models import autoencoder
+
+    begin(seed)
+    n_frames, n_features = rows.inputs.shape[1:]
+    summary = autoencoder.build_summary(n_frames, n_features, feature)
+    summaries = predict(summary, rows.inputs)
+    scaling = scaling_for(replace(rows, inputs=summaries).learnt.inputs)
+    scaled = replace(rows, inputs=predict_with(scaling, summaries))
+    restorer, encoder = autoencoder.build_autoencoder(summaries.shape[1])
+    restored = fit_early_stopped(
+        restorer, scaled, scaled.inputs, seed, AUTOENCODER_EPOCHS, loss="mse",
+        watch=watch, stage="autoencoder",
+    )  # fmt: skip
+    classifier = autoencoder.build_classifier(encoder, n_classes)
+    told = fit_early_stopped(
+        classifier, scaled, scaled.labels, seed, CLASSIFIER_EPOCHS,
+        loss="sparse_categorical_crossentropy", watch=watch, stage="classifier",
+    )  # fmt: skip
+    curves = {f"autoencoder {name}": values for name, values in restored.items()}
+    curves.update({f"classifier {name}": values for name, values in told.items()})
+    return autoencoder.build_branch(summary, scaling, classifier), curves
+
+
+def head_branch(feature: str, watch: Watch | None = None) -> Branch:
+    """Give a small head on rows of numbers: Cha & Bae's face branch, or one's own features."""
+
+    def fit(rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Curves]:
+        from cryvision.models.face import build_head
+
+        begin(seed)
+        rows = replace(rows, inputs=np.asarray(rows.inputs, np.float32))
+        scaling = scaling_for(rows.learnt.inputs)
+        model = build_head(scaling, rows.inputs.shape[1], n_classes, feature)
+        curves = fit_early_stopped(
+            model,
+            rows,
+            rows.labels,
+            seed,
+            CLASSIFIER_EPOCHS,
+            loss="sparse_categorical_crossentropy",
+            watch=watch,
+        )
+        return model, curves
+
+    return Branch(f"branch_{feature}", feature, fit)
+
+
+def scaling_for(rows: np.ndarray) -> keras.layers.Layer:
+    """Standardise each column of (n, ..., d); one that never varied here has no say, ever."""
+    from cryvision.models.autoencoder import build_scaling
+
+    others = tuple(range(rows.ndim - 1))
+    mean = rows.mean(axis=others, dtype=np.float64)
+    spread = rows.std(axis=others, dtype=np.float64)
+    # Divided by a deviation of next to nothing, the first other value would decide alone.
+    variance = np.where(spread <= MIN_SPREAD * np.abs(mean), np.inf, spread**2)
+    return build_scaling(mean, variance, rows.ndim)
+
+
+def fit_ensemble(
+    outputs: Mapping[str, np.ndarray], rows: Rows, n_classes: int, seed: int
+) -> tuple[keras.Model, Curves]:
+    """Fit the ensemble on outputs of branches that did not see the rows in training.
+
+    Parameters
+    ----------
+    outputs : mapping of str to ndarray of float, shape (n, n_classes)
+        Name of a branch to its probabilities; zeros where it has nothing to say.
+    rows : Rows
+        Labels, weights and subjects; its inputs are not looked at.
+    n_classes, seed : int
+    """
+    from cryvision.models.ensemble import build_ensemble
+
+    begin(seed)
+    model = build_ensemble(list(outputs), n_classes)
+    silenced = _silenced(outputs, np.random.default_rng(seed))
+    stacked = Rows(
+        np.stack(list(silenced.values()), axis=1), rows.labels, rows.weights, rows.subjects
+    )
+    curves = fit_early_stopped(
+        model, stacked, stacked.labels, seed, ENSEMBLE_EPOCHS,
+        loss="sparse_categorical_crossentropy",
+    )  # fmt: skip
+    return model, curves
+
+
+def _silenced(outputs: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Silence branches at random, never all of a row, so that the ensemble can do without any."""
+    table = np.stack([np.asarray(o, np.float32) for o in outputs.values()], axis=1)
+    said = np.asarray(table.any(axis=2))
+    kept = said & (rng.random(said.shape) >= MODALITY_DROPOUT)
+    lost = ~kept.any(axis=1)
+    kept[lost] = said[lost]
+    table = table * kept[:, :, None]
+    return {name: table[:, i] for i, name in enumerate(outputs)}
+
+
+def begin(seed: int) -> None:
+    """Make what follows repeatable, and drop the graphs of models that are gone."""
+    import keras
+    import tensorflow as tf
+
+    # Python frees them by itself; looking through all of its memory takes longer than a small fit.
+    keras.backend.clear_session(free_memory=False)
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def fit_early_stopped(
+    model: keras.Model,
+    rows: Rows,
+    targets: np.ndarray,
+    seed: int,
+    epochs: int,
+    loss: str,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    n_batch: int | None = None,
+    watch: Watch | None = None,
+    stage: str = "",
+) -> Curves:
+    """Fit until subjects of their own are told no better; keep the best weights.
+
+    Where the subjects cannot be divided, all epochs are run.
+
+    Parameters
+    ----------
+    model : keras.Model
+    rows : Rows
+    targets : ndarray, shape (n, ...)
+    seed : int
+        Of the subjects set aside and of the order of the rows.
+    epochs : int
+        At most.
+    loss : str
+    optimizer : keras.optimizers.Optimizer, optional
+        RMSProp by default.
+    n_batch : int, optional
+        Rows of a step; by default as many as suit small networks.
+    watch : callable, optional
+        Told after each epoch.
+    stage : str
+        What it is told is being learnt.
+
+    Returns
+    -------
+    dict of str to list of float
+        ``loss`` and, with validation, ``val_loss``, each epoch.
+
+    Raises
+    ------
+    CryvisionError
+        If the loss is not finite.
+    """
+    import keras
+
+    validation = validation_rows(rows, seed)
+    train, judge = np.flatnonzero(~validation), np.flatnonzero(validation)
+    model.compile(optimizer=optimizer or keras.optimizers.RMSprop(LEARNING_RATE), loss=loss)
+    curves: Curves = {"loss": [], **({"val_loss": []} if len(judge) else {})}
+    best_weights, best_epoch = model.get_weights(), 0
+    rng = np.random.default_rng(seed)
+    n_judged = n_batch or len(judge)
+    if n_batch is None:
+        n_batch = BATCH_SIZE if len(train) >= SMALL_SET_ROWS else SMALL_BATCH_SIZE
+    # Not model.fit: for so few rows most of its time goes into starting its pipelines.
+    for epoch in range(epochs):
+        model.reset_metrics()
+        order = rng.permutation(train)
+        for first in range(0, len(order), n_batch):
+            batch = order[first : first + n_batch]
+            told = model.train_on_batch(*_batch(model, rows, targets, batch))
+        curves["loss"].append(float(told))
+        if not np.isfinite(curves["loss"][-1]):
+            raise CryvisionError(f"training must keep a finite loss; got {curves['loss'][-1]}")
+        if len(judge):
+            model.reset_metrics()
+            for first in range(0, len(judge), n_judged):
+                batch = judge[first : first + n_judged]
+                told = model.test_on_batch(*_batch(model, rows, targets, batch))
+            curves["val_loss"].append(float(told))
+            if curves["val_loss"][-1] == min(curves["val_loss"]):
+                best_weights, best_epoch = model.get_weights(), epoch
+        if watch is not None:
+            watch(stage, curves)
+        if len(judge) and epoch - best_epoch >= PATIENCE_EPOCHS:
+            break
+    if len(judge):
+        model.set_weights(best_weights)
+    return curves
+
+
+def _batch(
+    model: keras.Model, rows: Rows, targets: np.ndarray, batch: np.ndarray
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    return (
+        _model_inputs(model, rows.inputs[batch]),
+        targets[batch],
+        rows.weights[batch].astype(np.float32),
+    )
+
+
+def validation_rows(rows: Rows, seed: int) -> np.ndarray:
+    """Choose the rows of subjects that tell when to stop; bool, shape (n,), perhaps none."""
+    if rows.stopping is not None:
+        return rows.stopping
+    chosen = np.zeros(len(rows.labels), bool)
+    try:
+        folds = grouped_folds(rows.subjects.tolist(), rows.labels.tolist(), VALIDATION_FOLDS, seed)
+    except ConfigError:
+        return chosen  # too few subjects to set some aside
+    chosen[folds[0]] = True
+    return chosen
+
+
+def class_weights(labels: np.ndarray, clips: np.ndarray, n_classes: int) -> np.ndarray:
+    """Weigh rows so that each class counts the same, and each clip of a class too.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n,)
+    clips : ndarray of str, shape (n,)
+    n_classes : int
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Their mean is 1.
+    """
+    weights = clip_weights(clips)
+    per_class = np.bincount(labels, weights=weights, minlength=n_classes)
+    balanced = weights / per_class[labels]
+    return balanced / balanced.mean()
+
+
+def clip_weights(clips: np.ndarray) -> np.ndarray:
+    """Weigh rows so that each clip counts one in all, however many rows it has."""
+    _, index, counts = np.unique(clips, return_inverse=True, return_counts=True)
+    return 1.0 / counts[index]
+
+
+def predict(model: keras.Model, inputs: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+    """Run a model with one output over many rows, in batches."""
+    return np.asarray(model.predict(inputs, batch_size=rows_at_once(model), verbose=0))
+
+
+def rows_at_once(model: keras.Model) -> int:
+    """Number of rows that a model is run on together: fewer where its layers give pictures."""
+    largest = 1
+    for operation in model.operations:
+        given = operation.output
+        for tensor in given if isinstance(given, (list, tuple)) else [given]:
+            largest = max(largest, math.prod(tensor.shape[1:]))
+    return max(1, min(PREDICTION_BATCH_SIZE, LARGEST_OUTPUT // largest))
+
+
+def predict_with(layer: keras.layers.Layer, inputs: np.ndarray) -> np.ndarray:
+    """Run one layer over rows."""
+    import keras
+
+    return np.asarray(keras.ops.convert_to_numpy(layer(inputs)))
+
+
+def ensemble_logits(model: keras.Model, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Logits of an ensemble before its calibration, shape (n, n_classes)."""
+    import keras
+
+    to_logits = keras.Model(model.inputs, model.get_layer("logits").output)
+    stacked = np.stack([outputs[i.name] for i in model.inputs], axis=1).astype(np.float32)
+    return predict(to_logits, _model_inputs(to_logits, stacked))
+
+
+def _model_inputs(model: keras.Model, inputs: np.ndarray) -> Any:
+    """Rows as the model takes them: an ensemble's stacked outputs one by one."""
+    if len(model.inputs) == 1:
+        return inputs[:, 0] if inputs.ndim == 3 and len(model.inputs[0].shape) == 2 else inputs
+    return [inputs[:, i] for i in range(len(model.inputs))]

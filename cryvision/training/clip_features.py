@@ -1,0 +1,242 @@
+"""Labelled clips become samples: the windows of each clip that the gate calls crying."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cryvision import __version__
+from cryvision.augmentation.variation import vary
+from cryvision.bundle import Bundle
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig, SoundConfig, to_json
+from cryvision.datasets.labelled import LabelledClip
+from cryvision.errors import CryvisionError, MediaError
+from cryvision.inference.branch_inputs import FACE, BranchInputs
+from cryvision.inference.detector import CryDetector
+from cryvision.inference.face_stream import FaceStream
+from cryvision.inference.gated_windows import SoundBranchWindows
+from cryvision.inputs import media
+from cryvision.inputs.embedding import Embedder
+from cryvision.training.checkpoints import Checkpoints
+from cryvision.training.stacking import Samples
+
+Step = Callable[[int, int], None]
+_BLOCK_BYTES = 1 << 20
+
+
+def crying_windows(
+    clips: Sequence[LabelledClip],
+    labels: Sequence[str],
+    sounds: Mapping[str, SoundConfig],
+    gate: Bundle | None,
+    progress: Step = lambda done, total: None,
+    face: FaceConfig | None = None,
+    cache: Path | None = None,
+) -> tuple[Samples, dict[int, str]]:
+    """Compute the features of every window of the clips that is crying.
+
+    Parameters
+    ----------
+    clips : sequence of LabelledClip
+    labels : sequence of str
+        The classes in order.
+    sounds : mapping of str to SoundConfig
+        Features by name, all of the same window and hop.
+    gate : Bundle or None
+        Whose detector decides what is crying; None where every window counts.
+    progress : callable
+        Told how many clips are done, and of how many.
+    face : FaceConfig, optional
+        How faces are described; without it none are looked for.
+    cache : Path, optional
+        Folder that keeps each clip's features, by its content and all settings.
+
+    Returns
+    -------
+    samples : Samples
+        Features in half precision; ``clips`` holds each row's clip as its number in the list.
+    unreadable : dict of int to str
+        One line on each clip that could not be read, by its number.
+
+    Raises
+    ------
+    CryvisionError
+        If no clip has a window that counts.
+    MissingDependencyError
+        If faces are wanted and the face detector or the backbone is not on this machine.
+    """
+    embedder = None if face is None else Embedder(face)
+    names = [*sounds, *([FACE] if face else [])]
+    features: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    rows: list[int] = []
+    unreadable: dict[int, str] = {}
+    for number, clip in enumerate(clips):
+        try:
+            inputs = _cached(clip, sounds, face, gate, cache, embedder)
+        except MediaError as error:
+            unreadable[number] = str(error)
+        else:
+            for name in names:
+                features[name].append(inputs[name])
+            rows += [number] * len(inputs[names[0]])
+        progress(number + 1, len(clips))
+    if not rows:
+        what = "clips that can be read" if gate is None else "clips with crying in them"
+        problems = list(unreadable.values())
+        first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
+        raise CryvisionError(f"training needs {what}; there are none{first}")
+    return (
+        Samples(
+            _joined(features),
+            np.array([labels.index(clips[i].label) for i in rows]),
+            np.array([clips[i].subject for i in rows]),
+            np.array(rows).astype(str),
+        ),
+        unreadable,
+    )
+
+
+def clip_windows(
+    clip: LabelledClip,
+    sounds: Mapping[str, SoundConfig],
+    face: FaceConfig | None,
+    gate: Bundle | None,
+    embedder: Embedder | None = None,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Compute the features of the windows of one clip, as classifying would see them.
+
+    An altered copy of a clip has sound alone, whole in memory.
+
+    Returns
+    -------
+    end_samples : ndarray of int64, shape (n,)
+        Where the windows that the gate lets through end, from the start of the labelled stretch.
+    inputs : dict of str to ndarray of float16, shape (n, ...)
+        By feature; NaN where one is missing for a window.
+    """
+    faces = None if face is None else FaceStream(face, embedder)
+    detector = None if gate is None else CryDetector(gate)
+    enter, lookahead = None, 0
+    if detector is not None:
+        enter, lookahead = detector.gate.enter, detector.part.lookahead_samples
+    branches = BranchInputs(sounds, face, faces, enter, lookahead)
+    if clip.copy:
+        samples = _altered(clip)
+        detected = None if detector is None else detector.push(samples)
+        heard_windows = [branches.push(samples, detected)]
+        end = None if detector is None else detector.finish()
+        return _gathered([*heard_windows, branches.finish(end, len(samples))], sounds, face)
+    start_s, end_s = clip.start_s or 0.0, np.inf if clip.end_s is None else clip.end_s
+    first = round(start_s * SAMPLE_RATE_HZ)
+    last = 2**62 if clip.end_s is None else round(clip.end_s * SAMPLE_RATE_HZ)
+    windows: list[SoundBranchWindows] = []
+    heard, time_samples = 0, 0
+    with media.open_clip(clip.path, sound=True, frames=face is not None) as opened:
+        if face is None and not opened.info.has_sound:
+            raise MediaError(f"{clip.path}: a clip must have sound here; it has none")
+        for piece in opened.pieces():
+            if piece.samples is not None:
+                kept = piece.samples[max(0, first - heard) : max(0, last - heard)]
+                heard += len(piece.samples)
+                if len(kept):
+                    time_samples += len(kept)
+                    detected = None if detector is None else detector.push(kept)
+                    windows.append(branches.push(kept, detected))
+            if piece.frame is not None and start_s <= (piece.frame_time_s or 0.0) < end_s:
+                time_s = (piece.frame_time_s or 0.0) - start_s
+                if not heard:
+                    windows.append(branches.push_time(round(time_s * SAMPLE_RATE_HZ)))
+                    time_samples = round((time_s + 1 / FRAME_RATE_HZ) * SAMPLE_RATE_HZ)
+                if faces is not None:
+                    faces.push(piece.frame, time_s)
+    detected = None if detector is None or not heard else detector.finish()
+    windows.append(branches.finish(detected, time_samples))
+    return _gathered(windows, sounds, face)
+
+
+def _altered(clip: LabelledClip) -> np.ndarray:
+    """Draw the sound of an altered copy of a clip, or of its labelled stretch: always the same."""
+    samples = media.read_sound(clip.path)
+    last = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE_HZ)
+    stretch = samples[round((clip.start_s or 0.0) * SAMPLE_RATE_HZ) : last]
+    seed = [clip.copy, zlib.crc32(clip.path.name.encode("utf-8", "surrogateescape"))]
+    return vary(stretch, np.random.default_rng(seed))
+
+
+def _gathered(
+    windows: Sequence[SoundBranchWindows],
+    sounds: Mapping[str, SoundConfig],
+    face: FaceConfig | None,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Join the windows of one clip; NaN stands for a feature that some or all of them lack."""
+    from cryvision.inputs.audio import n_features
+
+    shapes: dict[str, tuple[int, ...]] = {
+        name: (config.n_frames, n_features(config)) for name, config in sounds.items()
+    }
+    if face is not None:
+        shapes[FACE] = (face.embedding_width,)
+    passed = [found for found in windows if found.crying.any()]
+    ends = [found.end_samples[found.crying] for found in passed]
+    inputs = {}
+    for name, shape in shapes.items():
+        pieces = [
+            found.inputs[name].astype(np.float16)
+            if name in found.inputs
+            else np.full((len(end), *shape), np.nan, np.float16)
+            for found, end in zip(passed, ends, strict=True)
+        ]
+        inputs[name] = np.concatenate([np.empty((0, *shape), np.float16), *pieces])
+    return np.concatenate([np.empty(0, np.int64), *ends]), inputs
+
+
+def _cached(
+    clip: LabelledClip,
+    sounds: Mapping[str, SoundConfig],
+    face: FaceConfig | None,
+    gate: Bundle | None,
+    cache: Path | None,
+    embedder: Embedder | None,
+) -> dict[str, np.ndarray]:
+    if cache is None:
+        return clip_windows(clip, sounds, face, gate, embedder)[1]
+    facts = {
+        "content": _sha256(clip.path),
+        "stretch": [clip.start_s, clip.end_s],
+        "copy": [clip.copy, clip.path.name] if clip.copy else 0,
+        "sounds": {name: to_json(config) for name, config in sounds.items()},
+        "face": None if face is None else to_json(face),
+        "backbone": None if embedder is None else embedder.weights,
+        "gate": None if gate is None else gate.sha256,
+        "version": __version__,
+    }
+    kept = Checkpoints(cache, facts)
+    inputs = kept.load("clip")
+    if inputs is None:
+        inputs = clip_windows(clip, sounds, face, gate, embedder)[1]
+        kept.save("clip", inputs)
+    return inputs
+
+
+def _joined(features: dict[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
+    """One array a feature; lists are emptied on the way, so that memory holds each once."""
+    joined = {}
+    for name, pieces in features.items():
+        joined[name] = np.concatenate(pieces)
+        pieces.clear()
+    return joined
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read: {error.strerror}") from error
+    return digest.hexdigest()

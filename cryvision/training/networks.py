@@ -1,0 +1,116 @@
+"""Branches that are one network on the windows of a feature, as the deep published systems are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryvision.errors import ConfigError
+from cryvision.training import branches as fitting
+from cryvision.training.branches import Branch, Curves, Rows
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Network:
+    """How a network is built and fitted.
+
+    Attributes
+    ----------
+    feature : str
+        What it takes.
+    build : callable
+        ``build(scaling, n_frames, n_columns, n_classes, feature, width)`` gives a model with a
+        ``logits`` layer, as those of `cryvision.models` do.
+    width : int
+        Of its layers: all sizes are in proportion, and weights and time go with the square.
+    epochs : int
+        At most; fitting stops when subjects set aside are told no better.
+    batch_size : int
+    rate : float
+        Learning rate of Adam, or the ends of its cycle.
+    highest_rate : float or None
+        The middle of the cycle; None for a constant rate.
+    cycle_epochs : int
+        Length of a cycle.
+    """
+
+    feature: str
+    build: Callable[..., keras.Model] = field(compare=False)
+    width: int
+    epochs: int = 50
+    batch_size: int = 32
+    rate: float = 1e-3
+    highest_rate: float | None = None
+    cycle_epochs: int = 4
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.epochs < 1 or self.batch_size < 1:
+            raise ConfigError(
+                "width, epochs and batch_size of a network must be at least 1; got "
+                f"{self.width}, {self.epochs} and {self.batch_size}"
+            )
+        if not 0 < self.rate < float("inf"):
+            raise ConfigError(f"a learning rate must be positive; got {self.rate:g}")
+
+    def branch(self) -> Branch:
+        """Give the branch of a stack that fits this network."""
+        return Branch(f"branch_{self.feature}", self.feature, self.fit)
+
+    def untrained(self, rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Rows]:
+        """Build the network for some rows, their columns standardised by them.
+
+        Returns
+        -------
+        model : keras.Model
+        rows : Rows
+            With inputs of float32.
+
+        Raises
+        ------
+        ConfigError
+            If the rows are too small for its layers.
+        """
+        fitting.begin(seed)
+        rows = replace(rows, inputs=np.asarray(rows.inputs, np.float32))
+        scaling = fitting.scaling_for(rows.learnt.inputs)
+        n_frames, n_columns = rows.inputs.shape[1:]
+        try:
+            model = self.build(
+                scaling, n_frames, n_columns, n_classes, feature=self.feature, width=self.width
+            )
+        except ValueError as error:  # pooling has left nothing
+            raise ConfigError(
+                f"a window must have more than {n_frames} frames of {n_columns} columns for the "
+                "layers of this network"
+            ) from error
+        return model, rows
+
+    def fit(self, rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Curves]:
+        """Build and fit; see `cryvision.training.branches.FitBranch`."""
+        from cryvision.models.rates import build_optimizer
+
+        model, ready = self.untrained(rows, n_classes, seed)
+        steps = -(-len(rows.labels) // self.batch_size)
+        curves = fitting.fit_early_stopped(
+            model,
+            ready,
+            rows.labels,
+            seed,
+            self.epochs,
+            loss="sparse_categorical_crossentropy",
+            optimizer=build_optimizer(self.rate, self.highest_rate, self.cycle_epochs * steps),
+            n_batch=self.batch_size,
+        )
+        return model, curves
+
+    def facts(self) -> dict[str, Any]:
+        """Say in plain JSON data what tells this network from another."""
+        plain = {name: value for name, value in vars(self).items() if name != "build"}
+        build = getattr(self.build, "func", self.build)  # of functools.partial
+        return {**plain, "build": build.__name__, **getattr(self.build, "keywords", {})}

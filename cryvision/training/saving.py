@@ -1,0 +1,133 @@
+"""A fitted stack becomes a bundle, behind the detector of another or without one."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryvision.bundle import Bundle, Part
+from cryvision.bundle import bundle as bundles
+from cryvision.config import FaceConfig, SoundConfig
+from cryvision.errors import ConfigError
+from cryvision.training.branches import Branch, rows_at_once
+from cryvision.training.stacking import Samples, Stack
+
+PARITY_ROWS = 300
+SMOOTH_SECONDS = 1.0
+
+Settings = Mapping[str, SoundConfig | FaceConfig]
+"""How each feature is computed, by its name; a laboratory's own features have none."""
+
+
+def save_stack(
+    stack: Stack,
+    recipe: Sequence[Branch],
+    settings: Settings,
+    samples: Samples,
+    labels: Sequence[str],
+    out: str | os.PathLike[str],
+    *,
+    seed: int,
+    skill: list[dict[str, Any]],
+    corpus: str,
+    gate: Bundle | None,
+    overwrite: bool = False,
+    **facts: Any,
+) -> Bundle:
+    """Save a stack as a bundle, each ONNX copy compared with Keras.
+
+    Parameters
+    ----------
+    stack : Stack
+    recipe : sequence of Branch
+        What the stack was fitted by.
+    settings : mapping of str to SoundConfig or FaceConfig
+    samples : Samples
+        Real rows on which Keras and ONNX must agree; up to ``PARITY_ROWS`` are drawn for each part.
+    labels, out, seed, skill, overwrite
+        As for `cryvision.bundle.bundle.save`.
+    corpus : str
+        Name of what it was trained on.
+    gate : Bundle or None
+        Whose detector and tagger the new bundle carries, with their gate, veto and skill.
+    **facts
+        More of what `cryvision.bundle.bundle.save` takes, or other values for it: ``name``,
+        ``sources``, ``command``, ``notes``, ``texts``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        parts, models = _stack_parts(stack, recipe, settings, samples, Path(folder))
+        sources = [{"name": corpus, "licence": "the owner's", "url": "", "changes": "none"}]
+        carried: list[dict[str, Any]] = []
+        if gate is not None:
+            hearing = _hearing(gate)
+            models |= {part.name: gate.copy_files(part, Path(folder)) for part in hearing}
+            parts = [*hearing, *parts]
+            names = [part.name for part in hearing]
+            carried = [entry for entry in gate.skill if entry["part"] in names]
+            sources = [*gate.sources, *sources]
+        return bundles.save(
+            out,
+            labels=labels,
+            parts=parts,
+            models=models,
+            gate=None if gate is None else gate.gate,
+            veto=None if gate is None else gate.veto,
+            smooth_seconds=SMOOTH_SECONDS if gate is None else gate.smooth_seconds,
+            skill=[*carried, *skill],
+            seed=seed,
+            overwrite=overwrite,
+            **{
+                "name": Path(out).stem,
+                "sources": sources,
+                "command": " ".join(["cryvision", *sys.argv[1:]]),
+                **facts,
+            },
+        )
+
+
+def _hearing(gate: Bundle) -> list[Part]:
+    """Detector and tagger of a bundle, which the tagger may be missing from."""
+    if gate.detector is None:
+        raise ConfigError(f"the gate must be a bundle with a detector; {gate.folder} has none")
+    return [part for part in (gate.detector, gate.tagger) if part is not None]
+
+
+def _stack_parts(
+    stack: Stack, recipe: Sequence[Branch], settings: Settings, samples: Samples, folder: Path
+) -> tuple[list[Part], dict[str, dict[str, Path]]]:
+    """Write the models of a stack; give their parts and files."""
+    from cryvision.export.onnx import part_files
+
+    parts, models = [], {}
+    for branch in recipe:
+        model = stack.branches[branch.name]
+        rows = _drawn(samples.has(branch.feature), rows_at_once(model))
+        inputs = {branch.feature: samples.features[branch.feature][rows].astype(np.float32)}
+        models[branch.name], agreement = part_files(model, folder, branch.name, inputs)
+        config = settings.get(branch.feature)
+        parts.append(
+            Part(
+                branch.name,
+                "branch",
+                (branch.feature,),
+                config if isinstance(config, SoundConfig) else None,
+                agreement,
+                config if isinstance(config, FaceConfig) else None,
+            )
+        )
+    outputs = stack.outputs(recipe, samples[_drawn(np.ones(len(samples), bool))])
+    models["ensemble"], agreement = part_files(stack.ensemble, folder, "ensemble", outputs)
+    parts.append(Part("ensemble", "ensemble", tuple(outputs), None, agreement))
+    return parts, models
+
+
+def _drawn(there: np.ndarray, most: int = PARITY_ROWS) -> np.ndarray:
+    """Numbers of some of the rows that are there, from the first to the last."""
+    rows = np.flatnonzero(there)
+    return rows[np.linspace(0, len(rows) - 1, min(PARITY_ROWS, most, len(rows))).astype(int)]

@@ -1,0 +1,317 @@
+"""Labelled videos, or a laboratory's own features, become a bundle of branches and ensemble."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cryvision.bundle import Bundle
+from cryvision.config import FaceConfig, SoundConfig
+from cryvision.datasets.format_confounds import format_warnings
+from cryvision.datasets.labelled import Dataset, LabelledClip, find_labelled_clips
+from cryvision.datasets.near_duplicates import copies_among
+from cryvision.datasets.protocols import protocol as find_protocol
+from cryvision.datasets.protocols import with_copies
+from cryvision.datasets.splits import check_numbers
+from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
+from cryvision.inference.branch_inputs import FACE
+from cryvision.training.altered_copies import altered_copies, check_augment
+from cryvision.training.arrays import array_samples
+from cryvision.training.branches import Branch, Watch, autoencoder_branch, head_branch
+from cryvision.training.clip_features import crying_windows
+from cryvision.training.saving import Settings
+from cryvision.training.stacking import Samples
+from cryvision.training.systems import CHA_BAE_SOUNDS, CRY, NONE, System
+from cryvision.training.systems import system as find_system
+from cryvision.training.tensorboard import CurveLog
+from cryvision.training.train_stack import (
+    TrainingSet,
+    check_places,
+    check_subjects,
+    class_names,
+    folds_of,
+    subject_source,
+    train_stack,
+    without_unreadable,
+)
+
+GATES = (CRY, NONE)
+CHA_BAE = "cha-bae"
+Log = Callable[[str], None]
+
+
+def train(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    face: FaceConfig | None = None,
+    require_face: bool = False,
+    gate: str = "cry",
+    arch: str | System = CHA_BAE,
+    protocol: str = "grouped",
+    augment: int = 0,
+    subject_pattern: str | None = None,
+    n_folds: int = 5,
+    seed: int = 0,
+    cache: str | os.PathLike[str] | None = None,
+    tensorboard: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    log: Log | None = None,
+    on_problem: Log | None = None,
+) -> Bundle:
+    """Train the multimodal system of Cha & Bae, or another published one, on labelled videos.
+
+    Cha & Bae have branches on MFCC, on STFT and on the face, and their ensemble; each is measured
+    on subjects that its training had not seen, together and by modality. The others hear only.
+
+    Parameters
+    ----------
+    source : path
+        A folder per class, a manifest or donateacry-corpus; see
+        `cryvision.datasets.labelled.find_labelled_clips`. Any labels, not only reasons of crying.
+    out : path
+        The bundle to write: a folder, or a file whose name ends in ``.zip``. A report with
+        figures is written beside it, and finished folds are kept beside it until all is done:
+        a second start goes on where the first was stopped.
+    face : FaceConfig, optional
+        How faces are found and described.
+    require_face : bool
+        Whether it is an error that faces cannot be looked at on this machine; by default the face
+        branch is then left out.
+    gate : {"cry", "none"}
+        ``cry`` learns from and judges the windows that the default detector calls crying;
+        ``none`` takes all of them, as do the systems that take whole clips.
+    arch : str or System
+        The name of one of `cryvision.training.systems.SYSTEMS`, or a changed copy of one.
+    protocol : str
+        One of `cryvision.datasets.protocols.PROTOCOLS`: how clips are divided. What is measured by
+        one that does not keep subjects apart is never taken for skill.
+    augment : int
+        Altered copies of the sound of each training clip; see
+        `cryvision.train_audio_only`. They have no faces.
+    subject_pattern : str, optional
+        Regular expression on a clip's path below the source; its first group is the subject.
+        Where subjects are known neither so nor from a manifest, each file counts as one, and the
+        bundle is never said to have skill.
+    n_folds : int
+        Folds by subject. Where a manifest gives splits, those are used instead.
+    seed : int
+    cache : path, optional
+        Folder for the features of clips; below the user's cache by default.
+    tensorboard : path, optional
+        Folder to write the learning curves of all branches to, while they are fitted.
+    overwrite : bool
+        Whether to replace an older bundle.
+    log, on_problem : callable, optional
+        Called with one line of progress or of what is worth knowing, and with one line on each
+        clip that was left out.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    AnnotationError, ConfigError, CryvisionError
+        If nothing can be trained on, or the bundle cannot be written.
+    MissingDependencyError
+        With ``require_face``, if the face detector or the backbone is not on this machine.
+    """
+    say = log or (lambda line: None)
+    system, by = find_system(arch), find_protocol(protocol)
+    looked_at = (face or face_of(system)) if system.name == CHA_BAE else None
+    check_numbers(n_folds, seed)
+    check_augment(augment, by)
+    _check_settings(gate, looked_at, system)
+    check_places(out, overwrite)
+    curve_log = None if tensorboard is None else CurveLog(tensorboard)
+    data = find_labelled_clips(source, subject_pattern)
+    labels = class_names(data)
+    check_subjects(data)
+    data = with_copies(by, data, seed)
+    folds_of(data, labels, n_folds, seed, by)  # refuses before the clips are read
+    for line in [*data.problems, *_remarks(data)]:
+        say(line)
+    gate_bundle = Bundle.load() if gate == system.gate == CRY else None
+    samples, unreadable, settings = clip_features(
+        data, labels, gate_bundle, looked_at, require_face, cache, say, system.settings
+    )
+    for problem in unreadable.values():
+        (on_problem or say)(problem)
+    data, samples = without_unreadable(data, samples, unreadable)
+    say("looking for copies among the clips")
+    copies = copies_among(data.clips)
+    sounds = {name: c for name, c in settings.items() if isinstance(c, SoundConfig)}
+    if augment and not sounds:
+        say("no clip has sound that could be altered: nothing is augmented")
+    altered = altered_copies(
+        data,
+        augment if sounds else 0,
+        samples,
+        lambda clips: crying_windows(clips, labels, sounds, gate_bundle, _progress(say))[0],
+    )
+    recipe = system.recipe
+    if system.name == CHA_BAE:
+        recipe = recipe_for(settings, None if curve_log is None else curve_log.write)
+    return train_stack(
+        TrainingSet(data, samples, labels, copies, altered), recipe, settings, out,
+        gate=gate_bundle, n_folds=n_folds, seed=seed, corpus=Path(source).name, by=by,
+        about=system.facts(),
+        overwrite=overwrite, say=say if curve_log is None else curve_log.following(say),
+    )  # fmt: skip
+
+
+def train_arrays(
+    features: Mapping[str, ArrayLike],
+    labels: Sequence[str],
+    subjects: Sequence[str],
+    out: str | os.PathLike[str],
+    *,
+    n_folds: int = 5,
+    seed: int = 0,
+    overwrite: bool = False,
+    log: Log | None = None,
+) -> Bundle:
+    """Train branches and their ensemble on features of your own, such as tables of openSMILE.
+
+    Parameters
+    ----------
+    features : mapping of str to array_like of float, shape (n, d)
+        Sets of features by name: lower-case letters, digits, ``-`` and ``_``. A row that holds
+        NaN lacks that set.
+    labels : sequence of str, length n
+        The class of each row.
+    subjects : sequence of str, length n
+        Of each row; no subject is on both sides of a split.
+    out : path
+        The bundle to write, and a report beside it; see `train`.
+    n_folds, seed, overwrite, log
+        As for `train`.
+
+    Returns
+    -------
+    Bundle
+        It predicts by `Bundle.predict_arrays`, from the sets that a row has; clips it cannot
+        classify. Its labels are in alphabetical order.
+
+    Raises
+    ------
+    ConfigError
+        If the arrays do not fit each other.
+    """
+    say = log or (lambda line: None)
+    check_numbers(n_folds, seed)
+    check_places(out, overwrite)
+    samples, remarks = array_samples(features, labels, subjects)
+    clips = [
+        LabelledClip(Path(f"row-{i}"), str(label), str(subject), "manifest")
+        for i, (label, subject) in enumerate(zip(labels, subjects, strict=True))
+    ]
+    data = Dataset(tuple(clips), tuple(remarks))
+    check_subjects(data)
+    for line in remarks:
+        say(line)
+    recipe = tuple(head_branch(name) for name in samples.features)
+    return train_stack(
+        TrainingSet(data, _with_anything(samples), class_names(data)), recipe, {}, out,
+        gate=None, n_folds=n_folds, seed=seed, corpus="arrays", overwrite=overwrite, say=say,
+    )  # fmt: skip
+
+
+def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, ...]:
+    """Give Cha & Bae's branches for features: autoencoders on sound, a head on the face."""
+    return tuple(
+        (head_branch if isinstance(config, FaceConfig) else autoencoder_branch)(name, watch)
+        for name, config in settings.items()
+    )
+
+
+def face_of(system: System, **fields: Any) -> FaceConfig:
+    """Give settings of faces with the windows of a system's sound."""
+    sound = next(iter(system.settings.values()))
+    return FaceConfig(window_seconds=sound.window_seconds, hop_seconds=sound.hop_seconds, **fields)
+
+
+def _check_settings(gate: str, face: FaceConfig | None, system: System) -> None:
+    if gate not in GATES:
+        raise ConfigError(f"gate must be one of {', '.join(GATES)}; got {gate!r}")
+    if face is None:
+        return
+    sound = next(iter(system.settings.values()))
+    if (face.window_samples, face.hop_samples) != (sound.window_samples, sound.hop_samples):
+        raise ConfigError(
+            f"windows of faces must be those of sound, {sound.window_seconds:g} s every "
+            f"{sound.hop_seconds:g} s; got {face.window_seconds:g} and {face.hop_seconds:g} s"
+        )
+
+
+def _remarks(data: Dataset) -> list[str]:
+    """Say what makes it doubtful that skill can be learnt or measured."""
+    remarks = format_warnings(data.clips)
+    if subject_source(data) == "file":
+        remarks.append(
+            "subjects are not known, so each file counts as one: the bundle is never said to have "
+            "skill; give a subject pattern or a manifest"
+        )
+    return remarks
+
+
+def clip_features(
+    data: Dataset,
+    labels: Sequence[str],
+    gate: Bundle | None,
+    face: FaceConfig | None,
+    require_face: bool,
+    cache: str | os.PathLike[str] | None,
+    say: Log,
+    sounds: Mapping[str, SoundConfig] = CHA_BAE_SOUNDS,
+) -> tuple[Samples, dict[int, str], Settings]:
+    """Compute the features of all clips; without faces where this machine cannot look at them.
+
+    Returns
+    -------
+    samples : Samples
+        Windows that have any feature.
+    unreadable : dict of int to str
+        One line on each clip that could not be read, by its number.
+    settings : dict of str to SoundConfig or FaceConfig
+        Of the features that some window has.
+    """
+    from cryvision.download import cache_folder
+
+    folder = Path(cache) if cache is not None else cache_folder() / "features"
+    settings: dict[str, Any] = {**sounds, **({FACE: face} if face else {})}
+    try:
+        samples, unreadable = crying_windows(
+            data.clips, labels, sounds, gate, _progress(say), face, folder
+        )
+    except MissingDependencyError as error:
+        if require_face:
+            raise
+        say(f"the face branch is left out: {error}")
+        del settings[FACE]
+        samples, unreadable = crying_windows(
+            data.clips, labels, sounds, gate, _progress(say), None, folder
+        )
+    for name in list(settings):
+        if not samples.has(name).any():
+            say(f"the branch on {name} is left out: no window of any clip has it")
+            del settings[name], samples.features[name]
+    if not settings:
+        raise CryvisionError("training needs clips with sound or a face; none of these has any")
+    return _with_anything(samples), unreadable, settings
+
+
+def _progress(say: Log) -> Callable[[int, int], None]:
+    return lambda done, total: say(f"features of clip {done} of {total}")
+
+
+def _with_anything(samples: Samples) -> Samples:
+    """Leave out rows that have no feature at all: there is nothing to learn from them."""
+    known = np.any([samples.has(name) for name in samples.features], axis=0)
+    return samples if known.all() else samples[np.flatnonzero(known)]

@@ -1,0 +1,393 @@
+"""A lab's labels are read as they were drawn, or refused with the file and the line."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryvision.datasets.annotated import (
+    AnnotatedClip,
+    Interval,
+    cry_intervals,
+    donateacry_segments,
+    find_annotated_clips,
+    read_intervals,
+    window_labels,
+)
+from cryvision.errors import AnnotationError, ConfigError
+
+RATE_HZ = 16_000
+SHARE_TOLERANCE = 1e-6
+"""Shares are float32: seven digits."""
+
+PHONE = "02C3B725-26E4-4A2C-9336-04DDC58836D9"
+
+LONG_TEXTGRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 3.5
+tiers? <exists>
+size = 2
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "cries"
+        xmin = 0
+        xmax = 3.5
+        intervals: size = 3
+        intervals [1]:
+            xmin = 0
+            xmax = 1.25
+            text = ""
+        intervals [1]:
+            xmin = 1.25
+            xmax = 2.5
+            text = "Cry"
+        intervals [1]:
+            xmin = 2.5
+            xmax = 3.5
+            text = "-"
+    item [2]:
+        class = "TextTier"
+        name = "coughs"
+        xmin = 0
+        xmax = 3.5
+        points: size = 1
+        points [1]:
+            number = 0.5
+            mark = "cough"
+"""
+SHORT_TEXTGRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+0
+3.5
+<exists>
+1
+"IntervalTier"
+"cries"
+0
+3.5
+2
+0
+1.25
+"-"
+1.25
+2.5
+"Cry"
+"""
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_long_textgrid_is_read_though_every_interval_has_the_number_one(tmp_path: Path) -> None:
+    assert read_intervals(write(tmp_path / "a.TextGrid", LONG_TEXTGRID)) == [
+        Interval(1.25, 2.5, "Cry"),
+        Interval(2.5, 3.5, "-"),
+    ]
+
+
+def test_short_textgrid_is_read(tmp_path: Path) -> None:
+    assert read_intervals(write(tmp_path / "a.textgrid", SHORT_TEXTGRID)) == [
+        Interval(0.0, 1.25, "-"),
+        Interval(1.25, 2.5, "Cry"),
+    ]
+
+
+def test_textgrid_without_intervals_has_none(tmp_path: Path) -> None:
+    text = SHORT_TEXTGRID.split("\n2\n0\n")[0] + "\n0\n"
+    assert read_intervals(write(tmp_path / "a.TextGrid", text)) == []
+
+
+def test_textgrid_time_with_an_exponent_is_read(tmp_path: Path) -> None:
+    text = LONG_TEXTGRID.replace("xmin = 1.25", "xmin = 125e-2")
+    assert read_intervals(write(tmp_path / "a.TextGrid", text))[0].start_s == 1.25
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("text", [LONG_TEXTGRID, SHORT_TEXTGRID], ids=["long", "short"])
+def test_textgrid_is_read_in_any_encoding_and_line_ends(
+    tmp_path: Path, encoding: str, newline: str, text: str
+) -> None:
+    text = text.replace("Cry", "Gebrüll").replace("\n", newline)
+    intervals = read_intervals(write(tmp_path / "a.TextGrid", text, encoding))
+    assert Interval(1.25, 2.5, "Gebrüll") in intervals
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("xmin = 1.25", "xmin = -1.25", 20),
+        ("xmin = 1.25", "xmin = nan", 20),
+        ("xmin = 1.25", "xmin = soon", 20),
+        ("xmax = 2.5", "xmax = 1.2", 21),
+        ("xmax = 2.5", "xmax = inf", 21),
+        ('"ooTextFile"', '"ooBinary"', 1),
+        ("intervals: size = 3", "intervals: size = 4", 35),
+        ("size = 2", "size = 3", 35),
+    ],
+)
+def test_wrong_long_textgrid_is_refused_by_line(
+    tmp_path: Path, old: str, new: str, line: int
+) -> None:
+    path = write(tmp_path / "a.TextGrid", LONG_TEXTGRID.replace(old, new, 1))
+    with pytest.raises(AnnotationError, match=re.escape(f"{path}: line {line}: ")):
+        read_intervals(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("1.25\n2.5", "-1.25\n2.5", 17),
+        ("1.25\n2.5", "1.25\nnan", 17),
+        ("1.25\n2.5", "2.75\n2.5", 17),
+        ("3.5\n2\n", "3.5\n3\n", 18),
+    ],
+)
+def test_wrong_short_textgrid_is_refused_by_line(
+    tmp_path: Path, old: str, new: str, line: int
+) -> None:
+    path = write(tmp_path / "a.TextGrid", SHORT_TEXTGRID.replace(old, new, 1))
+    with pytest.raises(AnnotationError, match=re.escape(f"{path}: line {line}: ")):
+        read_intervals(path)
+
+
+@pytest.mark.parametrize("text", [LONG_TEXTGRID, SHORT_TEXTGRID], ids=["long", "short"])
+def test_textgrid_cut_off_at_any_character_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.TextGrid"
+    for length in range(len(text.rstrip())):
+        write(path, text[:length])
+        with pytest.raises(AnnotationError):
+            read_intervals(path)
+
+
+def test_audacity_labels_are_read_without_their_frequencies(tmp_path: Path) -> None:
+    text = "2.5\t3.000000\tfuss, loud\n\\\t300.0\t3000.0\n0.500000\t1.250000\tcry\n1\t1\n"
+    assert read_intervals(write(tmp_path / "a.txt", text)) == [
+        Interval(0.5, 1.25, "cry"),
+        Interval(1.0, 1.0, ""),
+        Interval(2.5, 3.0, "fuss, loud"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "label"),
+    [("start_s,end_s", "cry"), ("who,Start_s, end_s,label", "fuss"), ("onset_s,offset_s", "cry")],
+)
+def test_csv_is_read_by_its_header(tmp_path: Path, header: str, label: str) -> None:
+    cells = {"start_s": "0.5", "end_s": "1", "onset_s": "0.5", "offset_s": "1"}
+    cells |= {"who": '"A, B"', "label": "fuss"}
+    row = ",".join(cells[name.strip().lower()] for name in header.split(","))
+    path = write(tmp_path / "a.csv", f"{header}\n\n{row}\n")
+    assert read_intervals(path) == [Interval(0.5, 1.0, label)]
+
+
+def test_csv_of_a_header_alone_says_that_nothing_cried(tmp_path: Path) -> None:
+    assert read_intervals(write(tmp_path / "a.csv", "onset_s,offset_s,label\n")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("a.csv", "start_s,end_s\n0,1\n3,2\n", 3),
+        ("a.csv", "start_s,end_s\n-1,2\n", 2),
+        ("a.csv", "start_s,end_s\n0,nan\n", 2),
+        ("a.csv", "start_s,end_s\n0,1e999\n", 2),
+        ("a.csv", "start_s,end_s\n0,1_0\n", 2),
+        ("a.csv", "start_s,end_s\n0,\n", 2),
+        ("a.csv", "start_s,end_s\n0,1,cry\n", 2),
+        ("a.csv", 'start_s,end_s\n0,"1\n', 2),
+        ("a.csv", "0.5,1.0\n", 1),
+        ("a.csv", " \n", 1),
+        ("a.txt", "", 1),
+        ("a.txt", "0\t1\tcry\n2 3 cry\n", 2),
+        ("a.txt", "0\t1\tcry\n2\t1\tcry\n", 2),
+        ("a.txt", "0\tsoon\tcry\n", 1),
+        ("a.txt", "0\t1\tcry\nRIFF\x00\x01\t1\n", 2),
+        ("a.TextGrid", "", 1),
+    ],
+)
+def test_wrong_labels_are_refused_by_line(tmp_path: Path, name: str, text: str, line: int) -> None:
+    path = write(tmp_path / name, text)
+    with pytest.raises(AnnotationError) as refusal:
+        read_intervals(path)
+    assert str(refusal.value).startswith(f"{path}: line {line}: ")
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_cannot_be_read_is_refused_by_path(tmp_path: Path) -> None:
+    (tmp_path / "folder.txt").mkdir()
+    write(tmp_path / "a.json", "{}")
+    (tmp_path / "half.txt").write_bytes("0\t1\tcry".encode("utf-16")[:-1])
+    for name in ("none.csv", "folder.txt", "a.json", "half.txt"):
+        with pytest.raises(AnnotationError, match=re.escape(str(tmp_path / name))):
+            read_intervals(tmp_path / name)
+
+
+def test_crying_is_merged_where_it_touches_or_overlaps() -> None:
+    intervals = [
+        Interval(4.0, 5.0, "Crying "),
+        Interval(0.0, 1.0, "cry"),
+        Interval(1.0, 2.0, "CRY"),
+        Interval(1.5, 1.75, "cry"),
+        Interval(2.0, 4.0, "-"),
+        Interval(6.0, 6.0, "cry"),
+    ]
+    assert cry_intervals(intervals) == [Interval(0.0, 2.0, "cry"), Interval(4.0, 5.0, "cry")]
+    assert cry_intervals(intervals, ["-"]) == [Interval(2.0, 4.0, "-")]
+
+
+def test_window_label_is_the_share_that_cries() -> None:
+    crying = [Interval(1.0, 2.0, "cry"), Interval(2.25, 3.0, "cry")]
+    ends = np.array([1.0, 1.25, 1.5, 2.0, 2.5, 9.0, 0.25]) * RATE_HZ
+    shares = window_labels(crying, ends, RATE_HZ // 2, RATE_HZ)
+    assert shares.dtype == np.float32
+    np.testing.assert_allclose(shares, [0, 0.5, 1, 1, 0.5, 0, 0], atol=SHARE_TOLERANCE)
+    assert not window_labels([], ends, RATE_HZ // 2, RATE_HZ).any()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 200), min_size=2, max_size=12),
+    st.lists(st.integers(0, 2000), min_size=1, max_size=8),
+    st.integers(1, 300),
+)
+def test_window_label_counts_the_samples_that_cry(
+    steps: list[int], ends: list[int], window_samples: int
+) -> None:
+    edges = np.cumsum(steps[: len(steps) // 2 * 2]).reshape(-1, 2)
+    rate_hz = 100
+    crying = [Interval(on / rate_hz, off / rate_hz, "cry") for on, off in edges]
+    is_cry = np.zeros(5000, dtype=bool)
+    for on, off in edges:
+        is_cry[1000 + on : 1000 + off] = True
+    expected = [is_cry[1000 + end - window_samples : 1000 + end].mean() for end in ends]
+    shares = window_labels(crying, ends, window_samples, rate_hz)
+    np.testing.assert_allclose(shares, expected, atol=SHARE_TOLERANCE)
+
+
+def test_window_labels_refuse_overlap_and_no_length() -> None:
+    with pytest.raises(ConfigError, match="cry_intervals"):
+        window_labels([Interval(0, 2, "cry"), Interval(1, 3, "cry")], [100], 10, RATE_HZ)
+    with pytest.raises(ConfigError, match="positive"):
+        window_labels([], [100], 0, RATE_HZ)
+
+
+def named(clips: list[AnnotatedClip], folder: Path) -> dict[str, tuple[str, str]]:
+    return {
+        clip.path.relative_to(folder).as_posix(): (clip.subject, clip.subject_source)
+        for clip in clips
+    }
+
+
+@pytest.mark.parametrize(
+    "labels",
+    ["a.TextGrid", "a.txt", "a.csv", "a.wav.csv", "a.events.csv", "a.labels.txt", "a.wav.TextGrid"],
+)
+def test_labels_beside_a_clip_are_found(tmp_path: Path, labels: str) -> None:
+    write(tmp_path / "b1" / "a.wav", "sound")
+    text = {"d": LONG_TEXTGRID, "t": "1.25\t2.5\tCry\n", "v": "start_s,end_s,label\n1.25,2.5,Cry\n"}
+    write(tmp_path / "b1" / labels, text[labels[-1]])
+    clips, problems = find_annotated_clips(tmp_path)
+    assert problems == []
+    assert named(clips, tmp_path) == {"b1/a.wav": ("b1/a.wav", "file")}
+    assert Interval(1.25, 2.5, "Cry") in clips[0].intervals
+
+
+def test_nothing_is_guessed_in_a_folder(tmp_path: Path) -> None:
+    for name in ("good.MP4", "alone.wav", "two.wav", "twin.wav", "twin.mp4", "bad.wav", ".x.wav"):
+        write(tmp_path / name, "media")
+    for name in ("good.txt", "gone.txt", "two.txt", "twin.txt"):
+        write(tmp_path / name, "0\t1\tcry\n")
+    write(tmp_path / "two.csv", "start_s,end_s\n")
+    write(tmp_path / "bad.csv", "start_s,end_s\n2,1\n")
+    clips, problems = find_annotated_clips(tmp_path)
+    assert named(clips, tmp_path) == {"good.MP4": ("good.MP4", "file")}
+    at_fault = ["gone.txt", "alone.wav", "two.wav", "twin.wav", "twin.mp4", "bad.csv"]
+    assert len(problems) == len(at_fault)
+    for name in at_fault:
+        assert sum(problem.startswith(f"{tmp_path / name}: ") for problem in problems) == 1
+
+
+def test_subject_pattern_reads_the_path(tmp_path: Path) -> None:
+    for name in ("baby1/x", "baby2/x", "unknown/x"):
+        write(tmp_path / f"{name}.wav", "sound")
+        write(tmp_path / f"{name}.txt", "0\t1\tcry\n")
+    clips, problems = find_annotated_clips(tmp_path, r"(baby\d)/")
+    assert named(clips, tmp_path) == {
+        "baby1/x.wav": ("baby1", "pattern"),
+        "baby2/x.wav": ("baby2", "pattern"),
+    }
+    assert len(problems) == 1
+    assert "unknown" in problems[0]
+
+
+def test_manifest_names_clips_labels_and_subjects(tmp_path: Path) -> None:
+    for name in ("s1/a.wav", "s1/b.wav", "s2/c.wav"):
+        write(tmp_path / name, "sound")
+    write(tmp_path / "l.txt", "0\t1\tcry\n")
+    rows = ["s1/a.wav,l.txt,Ann", "s1/b.wav,l.txt,", "s2/c.wav,l.txt,", "s2/./c.wav,l.txt,Bo"]
+    rows += ["s2/d.wav,l.txt,Bo", "l.txt,,Bo"]
+    manifest = write(tmp_path / "m.csv", "\n".join(["path,labels,subject", *rows]))
+    clips, problems = find_annotated_clips(manifest)
+    assert named(clips, tmp_path) == {
+        "s1/a.wav": ("Ann", "manifest"),
+        "s1/b.wav": ("s1/b.wav", "file"),
+    }
+    assert [int(problem.split("line ")[1].split(":")[0]) for problem in problems] == [4, 5, 6, 7]
+    clips, _ = find_annotated_clips(manifest, "^(s.)/")
+    assert named(clips, tmp_path)["s1/b.wav"] == ("s1", "pattern")
+
+
+def test_wrong_sources_and_patterns_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="nothing is at"):
+        find_annotated_clips(tmp_path / "none")
+    with pytest.raises(AnnotationError, match=r"line 1: .*path and labels"):
+        find_annotated_clips(write(tmp_path / "m.csv", "file,labels\na,b\n"))
+    for pattern in ("(", "no group"):
+        with pytest.raises(ConfigError, match="subject pattern"):
+            find_annotated_clips(tmp_path, pattern)
+
+
+def test_donateacry_clip_and_segments_pair_by_phone_and_ten_digits(tmp_path: Path) -> None:
+    seconds = f"{PHONE}-1430726196-1.0-f-26-hu.wav"
+    milliseconds = f"{PHONE.lower()}-1430726299216-1.7-m-04-dk.wav"
+    for name in (seconds, milliseconds):
+        write(tmp_path / "wav" / name[-6:-4] / name, "sound")
+    for epoch in (1430726196, 1430726299):
+        write(tmp_path / "grids" / f"{PHONE}-{epoch}.TextGrid", LONG_TEXTGRID)
+    clips = donateacry_segments(tmp_path / "wav", tmp_path / "grids")
+    assert sorted(clip.path.name for clip in clips) == sorted([seconds, milliseconds])
+    assert {clip.subject for clip in clips} == {PHONE.lower()}
+    extra = write(tmp_path / "grids" / f"{PHONE}-1430726300.TextGrid", LONG_TEXTGRID)
+    with pytest.raises(AnnotationError, match=extra.name):
+        donateacry_segments(tmp_path / "wav", tmp_path / "grids")
+
+
+@pytest.mark.corpus
+def test_all_cry_segments_read_as_written_and_pair() -> None:
+    if "CRYVISION_DATA" not in os.environ:
+        pytest.skip("CRYVISION_DATA does not name the recordings")
+    data = Path(os.environ["CRYVISION_DATA"])
+    wavs = data / "donateacry-corpus" / "donateacry_corpus_cleaned_and_updated_data"
+    clips = donateacry_segments(wavs, data / "cry-segments")
+    assert len(clips) == 457
+    assert len({clip.subject for clip in clips}) == 221
+    entry = re.compile(r'xmin = (\S+)\s+xmax = (\S+)\s+text = "([^"]*)"')
+    files = sorted((data / "cry-segments").glob("*.TextGrid"))
+    assert len(files) == 457
+    for path in files:
+        written = [(float(a), float(b), c) for a, b, c in entry.findall(path.read_text())]
+        assert [(i.start_s, i.end_s, i.label) for i in read_intervals(path)] == written

@@ -1,0 +1,61 @@
+"""What counts as crying is said before anything rests on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cryvision.datasets.annotated import AnnotatedClip, Interval, cry_intervals
+from cryvision.datasets.cry_labels import count_as_crying, inside, meant
+
+
+def clip(*intervals: tuple[float, float, str]) -> AnnotatedClip:
+    return AnnotatedClip(Path("a.wav"), "ada", tuple(Interval(*i) for i in intervals), "file")
+
+
+BABY = clip((0, 1, "cry"), (2, 3, "Baby Cry"), (4, 5, "baby cry "), (6, 7, "speech"), (8, 9, ""))
+
+
+def test_labels_are_told_with_counts_and_doubtful_ones_are_warned_of() -> None:
+    clips, told, warnings = count_as_crying([BABY])
+    assert told == [
+        "labels that count as crying: cry (1)",
+        "labels that count as no crying: Baby Cry (2), speech (1), (blank) (1)",
+    ]
+    (warning,) = warnings
+    assert warning.startswith("the label 'Baby Cry' (2 times) does not count as crying")
+    assert "--cry-label 'Baby Cry'" in warning
+    assert [i.start_s for i in cry_intervals(clips[0].intervals)] == [0]
+
+
+def test_a_label_that_is_named_counts_beside_the_usual_ones() -> None:
+    clips, told, warnings = count_as_crying([BABY], ["BABY CRY", "wail"])
+    assert told[0] == "labels that count as crying: Baby Cry (2), cry (1)"
+    assert [i.start_s for i in cry_intervals(clips[0].intervals)] == [0, 2, 4]
+    assert warnings == ["no annotation reads 'wail'"]
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        *((text, True) for text in ("cry", "Crying", "baby_cry", "babycry", "infant-crying")),
+        *((text, False) for text in ("no cry", "no_cry", "not crying", "NoCry", "non-cry")),
+        *((text, None) for text in ("speech", "hungry", "crystal", "", "laugh")),
+    ],
+)
+def test_what_a_text_means(label: str, said: bool | None) -> None:
+    assert meant(label) is said
+
+
+def test_labels_outside_a_clip_are_cut_or_left_out_and_named() -> None:
+    known = clip((0, 1, "cry"), (4, 5.05, "cry"), (4.5, 7, "fuss"), (5, 6, "cry"), (9, 10, "cry"))
+    kept, remarks = inside(known, 5.0)
+    assert [(i.start_s, i.end_s) for i in kept.intervals] == [(0, 1), (4, 5), (4.5, 5)]
+    assert remarks == [
+        "a.wav: labels must lie inside the clip, which is 5.00 s long; cut there: "
+        "fuss from 4.50 to 7.00 s",
+        "a.wav: labels must lie inside the clip, which is 5.00 s long; left out: "
+        "cry from 5.00 to 6.00 s, cry from 9.00 to 10.00 s",
+    ]
+    assert inside(clip((0, 5, "cry")), 5.0)[1] == []

@@ -1,0 +1,123 @@
+"""Copies of a sound are found however they were changed, and no other sound is taken for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from cryvision.augmentation.effects import change_level, change_speed, code
+from cryvision.datasets.fingerprints import (
+    FINGERPRINT_SECONDS,
+    N_BANDS,
+    band_levels,
+    find_copies,
+    fingerprint,
+)
+
+RATE_HZ = 16_000
+N_SOUNDS = 7
+
+SPEED_STEP = 0.015
+"""Speeds are looked for in steps of 2 %, then of 1 %."""
+
+SEMITONES_STEP = 0.5
+
+
+def babble(seed: int, seconds: float = 6.0) -> np.ndarray:
+    """Bouts of a harmonic voice with a pitch, a length and a timbre of their own, over noise."""
+    rng = np.random.default_rng(seed)
+    samples = rng.normal(0, 0.002, round(seconds * RATE_HZ))
+    start = 0
+    while (start := start + int(rng.uniform(0.05, 0.5) * RATE_HZ)) < len(samples):
+        length = min(int(rng.uniform(0.2, 1.1) * RATE_HZ), len(samples) - start)
+        bend = np.interp(np.linspace(0, 1, length), (0, 0.3, 1), rng.uniform(280, 620, 3))
+        phase = 2 * np.pi * np.cumsum(bend) / RATE_HZ
+        voice = sum(rng.uniform(0.1, 1) / k * np.sin(k * phase) for k in range(1, 8))
+        samples[start : start + length] += rng.uniform(0.05, 0.2) * voice * np.hanning(length)
+        start += length
+    return samples.astype(np.float32)
+
+
+def mark(samples: np.ndarray) -> np.ndarray | None:
+    return fingerprint(band_levels(samples))
+
+
+@pytest.fixture(scope="module")
+def marks() -> list[np.ndarray | None]:
+    return [mark(babble(seed)) for seed in range(N_SOUNDS)]
+
+
+CHANGES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, float]] = {
+    "quieter": (lambda sound: change_level(sound, -12), 1.0, 0.0),
+    "telephone": (lambda sound: code(sound, "mulaw"), 1.0, 0.0),
+    "compressed": (lambda sound: code(sound, "adpcm"), 1.0, 0.0),
+    "later": (lambda sound: np.concatenate([sound[-4800:], sound]), 1.0, 0.0),
+    "cut": (lambda sound: sound[RATE_HZ:], 1.0, 0.0),
+    "faster": (lambda sound: change_speed(sound, 1.1), 1.1, 12 * np.log2(1.1)),
+    "slower": (lambda sound: change_speed(sound, 0.9), 0.9, 12 * np.log2(0.9)),
+    "noisy": (
+        lambda sound: sound + np.random.default_rng(0).normal(0, 0.01, len(sound)), 1.0, 0.0
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_copy_is_found_and_no_other_sound(
+    marks: list[np.ndarray | None], change: str
+) -> None:
+    changed, speed, semitones = CHANGES[change]
+    (copy,) = find_copies([*marks, mark(changed(babble(5)))])
+    assert (copy.first, copy.second) == (5, N_SOUNDS)
+    assert copy.speed == pytest.approx(speed, abs=SPEED_STEP)
+    assert copy.semitones == pytest.approx(semitones, abs=SEMITONES_STEP)
+    assert copy.similarity <= 1
+
+
+def test_it_does_not_matter_which_of_two_comes_first() -> None:
+    slow, fast = mark(babble(1)), mark(change_speed(babble(1), 1.08))
+    (there,), (back,) = find_copies([slow, fast]), find_copies([fast, slow])
+    assert there.speed == pytest.approx(1 / back.speed)
+    assert there.semitones == -back.semitones
+    assert there.similarity == pytest.approx(back.similarity)
+
+
+def test_sounds_of_their_own_are_no_copies(marks: list[np.ndarray | None]) -> None:
+    assert find_copies(marks) == []
+
+
+def test_one_sound_or_none_has_no_copies(marks: list[np.ndarray | None]) -> None:
+    assert find_copies([]) == find_copies([None]) == find_copies(marks[:1]) == []
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros(4 * RATE_HZ, np.float32),
+        np.full(4 * RATE_HZ, 0.3, np.float32),
+        babble(0, seconds=1.0),
+        np.zeros(0, np.float32),
+    ],
+    ids=["silence", "offset", "short", "empty"],
+)
+def test_what_cannot_be_told_apart_is_like_nothing(samples: np.ndarray) -> None:
+    assert mark(samples) is None
+    assert find_copies([mark(samples), mark(samples)]) == []
+
+
+def test_a_long_sound_costs_no_more_than_its_start() -> None:
+    long = babble(3, seconds=FINGERPRINT_SECONDS + 5)
+    start = long[: round(FINGERPRINT_SECONDS * RATE_HZ)]
+    levels = band_levels(long)
+    assert levels.shape[1] == N_BANDS
+    np.testing.assert_array_equal(levels, band_levels(start))
+
+
+def test_many_copies_of_one_sound_hang_together() -> None:
+    sound = mark(babble(2))
+    copies = find_copies([sound] * 24)
+    reached = {0}
+    for _ in copies:
+        reached |= {n for copy in copies if {copy.first, copy.second} & reached for n in copy[:2]}
+    assert reached == set(range(24))

@@ -1,0 +1,117 @@
+"""Altered copies are learnt from where their clip is, and are never judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_stack import Spy, nearest_row_branch, subject_samples, use_trusting_ensemble
+
+from cryvision.datasets.labelled import Dataset, LabelledClip
+from cryvision.datasets.protocols import PROTOCOLS
+from cryvision.datasets.splits import grouped_folds
+from cryvision.errors import ConfigError
+from cryvision.training.altered_copies import (
+    MOST_COPIES,
+    AlteredCopies,
+    altered_copies,
+    check_augment,
+)
+from cryvision.training.cross_validation import cross_validate_each
+from cryvision.training.stacking import Samples, fit_stack
+
+MARK = 1000.0
+"""Added to a row's number in a copy of it."""
+
+
+def numbered(n_subjects: int = 12, n_rows: int = 2) -> tuple[Samples, Samples]:
+    """Rows that hold their number, each a clip, and a copy of each."""
+    samples = subject_samples(n_subjects, n_rows, 3, planted=False)
+    numbers = np.arange(len(samples), dtype=np.float32)[:, None]
+    samples = replace(
+        samples, features={"voice": numbers}, clips=np.arange(len(samples)).astype(str)
+    )
+    return samples, replace(samples, features={"voice": numbers + MARK})
+
+
+def test_no_copy_of_what_is_judged_is_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_trusting_ensemble(monkeypatch)
+    samples, copies = numbered()
+    folds = grouped_folds(samples.subjects.tolist(), samples.labels.tolist(), 3, seed=0)
+    spy = Spy()
+    ((clips, _),) = cross_validate_each(
+        [nearest_row_branch("voice", spy)], samples, samples.labels, samples.subjects, folds, 3, 0,
+        [set()], altered=copies,
+    )  # fmt: skip
+    assert len(clips.labels) == len(samples)
+    n_judged = 0
+    for fit, judged in zip(spy.fits, spy.judged, strict=True):
+        learnt = fit.inputs[:, 0]
+        assert sorted(learnt[learnt >= MARK] - MARK) == sorted(learnt[learnt < MARK])
+        for rows in judged:
+            assert rows.max() < MARK  # copies are never judged
+            n_judged += len(rows)
+            subjects = set(samples.subjects[rows[:, 0].astype(int)])
+            assert not subjects & set(fit.subjects)
+    assert n_judged == 3 * len(samples)  # once by its outer fold, and in two inner ones
+
+
+def test_a_clip_with_copies_counts_as_much_as_one_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_trusting_ensemble(monkeypatch)
+    samples, copies = numbered()
+    spy = Spy()
+    some = copies[np.arange(4)]
+    fit_stack([nearest_row_branch("voice", spy)], samples, 3, seed=0, altered=some)
+    final = spy.fits[-1]
+    of_clip = np.bincount((final.inputs[:, 0] % MARK).astype(int), weights=final.weights)
+    for label in range(3):
+        assert np.ptp(of_clip[samples.labels == label]) == pytest.approx(0)
+
+
+def test_copies_are_of_all_clips_and_lack_what_only_the_clips_have() -> None:
+    clips = [
+        LabelledClip(Path(f"{name}.wav"), "hungry", name, "manifest") for name in ("ada", "bo")
+    ]
+    asked: list[LabelledClip] = []
+
+    def windows(copies: Sequence[LabelledClip]) -> Samples:
+        asked.extend(copies)  # no window of the second copy of ada
+        return Samples(
+            {"mfcc": np.ones((3, 2, 2), np.float16)},
+            np.zeros(3, int),
+            np.array(["ada", "bo", "bo"]),
+            np.array(["0", "2", "3"]),
+        )
+
+    samples = Samples(
+        {"mfcc": np.ones((2, 2, 2), np.float16), "face": np.ones((2, 5), np.float16)},
+        np.zeros(2, int),
+        np.array(["ada", "bo"]),
+        np.array(["0", "1"]),
+    )
+    found = altered_copies(Dataset(tuple(clips), ()), 2, samples, windows)
+    assert isinstance(found, AlteredCopies)
+    assert [(clip.subject, clip.copy) for clip in asked] == [
+        *(("ada", 1), ("ada", 2), ("bo", 1), ("bo", 2))
+    ]
+    assert found.samples.clips.tolist() == ["0", "1", "1"]
+    assert found.samples.has("mfcc").all()
+    assert not found.samples.has("face").any()
+    assert found.samples.features["face"].shape == (3, 5)
+    assert altered_copies(Dataset(tuple(clips), ()), 0, samples, windows) is None
+
+
+@pytest.mark.parametrize(
+    ("n_of_each", "protocol", "words"),
+    [
+        (-1, "grouped", "got -1"),
+        (MOST_COPIES + 1, "grouped", f"from 0 to {MOST_COPIES} copies"),
+        (1, "leak-augment", "make no copies themselves; got leak-augment"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(n_of_each: int, protocol: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_augment(n_of_each, PROTOCOLS[protocol])
