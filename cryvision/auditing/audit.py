@@ -18,6 +18,7 @@ from cryvision.datasets.labelled import Dataset, find_labelled_clips
 from cryvision.datasets.near_duplicates import CopyPair, copies_of
 from cryvision.errors import ConfigError, MediaError
 from cryvision.evaluation.report import plain
+from cryvision.layers import require
 
 PROGRESS_EVERY = 200
 
@@ -107,6 +108,7 @@ def audit(
     MissingDependencyError
         When there is no ffmpeg.
     """
+    require("evaluate", "an audit")
     if not 0 <= seed < 2**32:
         raise ConfigError(f"the seed must be from 0 to 2**32 - 1; got {seed}")
     say = log or (lambda line: None)

@@ -7,9 +7,8 @@ tempo and pitch together. All sound is mono, 16 kHz, shape (n,).
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
-from cryvision.augmentation.effects import change_speed, checked
+from cryvision.augmentation.effects import checked
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
 
@@ -17,16 +16,12 @@ STRETCH_FACTORS = (0.5, 2.0)
 LARGEST_SEMITONES = 12.0
 
 _N_FFT, _HOP = 1024, 256
-_SMALLEST_OVERLAP = 1e-6
 
 
 def stretch_time(samples: np.ndarray, factor: float) -> np.ndarray:
     """Play faster or slower at the same pitch.
 
-    A phase vocoder: spectra are read at another pace, and each bin's phase goes on at the
-    frequency that two neighbouring spectra tell (J. Flanagan, R. Golden, "Phase vocoder", Bell
-    System Technical Journal 45, 1966). Labels do not move along: multiply their times by
-    ``1 / factor``.
+    The phase vocoder of librosa. Labels do not move along: multiply their times by ``1 / factor``.
 
     Parameters
     ----------
@@ -48,25 +43,12 @@ def stretch_time(samples: np.ndarray, factor: float) -> np.ndarray:
         raise ConfigError(
             f"factor must be {STRETCH_FACTORS[0]:g} to {STRETCH_FACTORS[1]:g}; got {factor:g}"
         )
-    n_out = round(len(samples) / factor)
     if factor == 1 or not len(samples):
         return samples.astype(np.float32)
-    # Centred frames, and one more behind the last that is read.
-    padded = np.pad(samples.astype(np.float64), (_N_FFT // 2, _N_FFT // 2 + 2 * _HOP))
-    spectra = np.fft.rfft(sliding_window_view(padded, _N_FFT)[::_HOP] * _window())
-    places = np.arange(0, len(spectra) - 1, factor)
-    before = places.astype(int)
-    part = (places - before)[:, None]
-    magnitude = (1 - part) * np.abs(spectra[before]) + part * np.abs(spectra[before + 1])
-    advance = 2 * np.pi * _HOP * np.arange(_N_FFT // 2 + 1) / _N_FFT
-    turned = np.angle(spectra[before + 1]) - np.angle(spectra[before]) - advance
-    turned -= 2 * np.pi * np.round(turned / (2 * np.pi))
-    phase = np.angle(spectra[0]) + np.concatenate(
-        [np.zeros((1, len(advance))), np.cumsum(advance + turned[:-1], axis=0)]
-    )
-    sound = _joined(np.fft.irfft(magnitude * np.exp(1j * phase), _N_FFT))[_N_FFT // 2 :]
-    sound = np.pad(sound, (0, max(0, n_out - len(sound))))
-    return sound[:n_out].astype(np.float32)
+    import librosa
+
+    sound = np.asarray(samples, np.float32)
+    return librosa.effects.time_stretch(sound, rate=factor, n_fft=_N_FFT, hop_length=_HOP)
 
 
 def shift_pitch(samples: np.ndarray, semitones: float) -> np.ndarray:
@@ -93,9 +75,17 @@ def shift_pitch(samples: np.ndarray, semitones: float) -> np.ndarray:
         raise ConfigError(
             f"semitones must be {-LARGEST_SEMITONES:g} to {LARGEST_SEMITONES:g}; got {semitones:g}"
         )
-    ratio = 2.0 ** (semitones / 12.0)
-    shifted = change_speed(stretch_time(samples, 1 / ratio), ratio)
-    return np.pad(shifted, (0, max(0, len(samples) - len(shifted))))[: len(samples)]
+    if semitones == 0 or not len(samples):
+        return samples.astype(np.float32)
+    import librosa
+
+    return librosa.effects.pitch_shift(
+        np.asarray(samples, np.float32),
+        sr=SAMPLE_RATE_HZ,
+        n_steps=semitones,
+        n_fft=_N_FFT,
+        hop_length=_HOP,
+    )
 
 
 def shift_time(samples: np.ndarray, seconds: float) -> np.ndarray:
@@ -120,20 +110,3 @@ def shift_time(samples: np.ndarray, seconds: float) -> np.ndarray:
     else:
         moved[:n_moved] = samples[-n_moved:]
     return moved
-
-
-def _window() -> np.ndarray:
-    """Periodic Hann window, for taking frames and for joining them."""
-    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)
-
-
-def _joined(frames: np.ndarray) -> np.ndarray:
-    """Overlap and add frames, weighed so that frames of one sound give it back."""
-    window = _window()
-    n_samples = (len(frames) - 1) * _HOP + _N_FFT
-    sound, weight = np.zeros(n_samples), np.zeros(n_samples)
-    for i, frame in enumerate(frames):
-        here = slice(i * _HOP, i * _HOP + _N_FFT)
-        sound[here] += frame * window
-        weight[here] += window**2
-    return sound / np.maximum(weight, _SMALLEST_OVERLAP)

@@ -32,6 +32,7 @@ from cryvision.detector_training.skill import detector_skill
 from cryvision.detector_training.tagger_head import LEAST_NEGATIVES
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.inputs.logmel import log_mel
+from cryvision.layers import require
 from cryvision.models.frame_network import EDGES
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def train_detector(
     AnnotationError, ConfigError, CryvisionError
         If nothing can be trained on, or the bundle cannot be written.
     """
+    require("train", "training")
     from cryvision.datasets.annotated import find_annotated_clips
     from cryvision.datasets.cry_labels import count_as_crying
 

@@ -34,6 +34,7 @@ from cryvision.evaluation.report import (
 from cryvision.evaluation.skill import Measured, figures, skill_entry
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs.media import open_clip
+from cryvision.layers import require
 from cryvision.result import Classification
 
 PROGRESS_EVERY = 50
@@ -100,6 +101,7 @@ def evaluate(
     CryvisionError
         If nothing could be judged, or the report cannot be written.
     """
+    require("evaluate", "evaluation")
     say = log or (lambda line: None)
     if out is not None:
         check_folder(out)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cryvision.errors import CryvisionError, MissingDependencyError
 from cryvision.export.block_lstm import without_loops
 from cryvision.export.frontend import FRONT_END
+from cryvision.layers import install_command
 
 if TYPE_CHECKING:
     import keras
@@ -65,7 +66,7 @@ def require() -> Any:
     except ImportError as error:
         raise MissingDependencyError(
             "Core ML packages are made with coremltools, on macOS and on Linux x86_64 only "
-            f"(python -m pip install coremltools); this is {platform.system()} "
+            f"({install_command('export')}); this is {platform.system()} "
             f"{platform.machine()}, without it"
         ) from error
     return coremltools

@@ -33,6 +33,7 @@ from cryvision.export.graph import (
     build_whole,
 )
 from cryvision.export.report import ExportReport
+from cryvision.layers import require
 
 SUFFIXES = {"coreml": ".mlpackage", "onnx": ".onnx", "litert": ".tflite"}
 
@@ -109,6 +110,7 @@ def export(
     >>> report = cryvision.export(None, "cry.tflite", part="detector")      # doctest: +SKIP
     >>> print("\\n".join(report.lines()))                                   # doctest: +SKIP
     """
+    require("export", "an export")
     target, kind = _target(out, to)
     precision = DEFAULT_PRECISIONS[kind] if precision is None else precision
     _check_choices(precision, part, representative)

@@ -14,6 +14,7 @@ import numpy as np
 from cryvision.errors import CryvisionError, MissingDependencyError
 from cryvision.export import keras_file
 from cryvision.export.parity import max_differences
+from cryvision.layers import install_command
 from cryvision.runtime import loading
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def export_model(model: keras.Model, path: Path, shown: Path | None = None) -> N
     except ImportError as error:
         raise MissingDependencyError(
             "onnx and tf2onnx are needed to write ONNX files; install them with: "
-            f"python -m pip install onnx tf2onnx ({error})"
+            f"{install_command('export')} ({error})"
         ) from error
     try:
         with warnings.catch_warnings():

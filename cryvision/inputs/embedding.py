@@ -27,6 +27,7 @@ from cryvision.inputs.backbone import (
     has_imagenet_weights,
     imagenet_path,
 )
+from cryvision.layers import install_command
 from cryvision.runtime.safe_load import check_onnx
 from cryvision.runtime.session import Session
 
@@ -168,7 +169,7 @@ def _write_copy(config: FaceConfig, weights_path: Path | None, target: Path) -> 
     except ImportError as error:
         raise MissingDependencyError(
             "keras, onnx and tf2onnx are needed once to prepare a backbone; install them with: "
-            f"python -m pip install keras tensorflow onnx tf2onnx ({error})"
+            f"{install_command('train')} ({error})"
         ) from error
     crops = _sample_crops(config.crop_size_px)
     policy = keras.config.dtype_policy()

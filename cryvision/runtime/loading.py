@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cryvision.errors import BundleError, ConfigError, MissingDependencyError
+from cryvision.layers import install_command
 from cryvision.runtime.session import MAX_ITEMS, Session, line
 
 RUNTIMES = ("onnx", "keras")
@@ -270,5 +271,5 @@ def _output(dims: Dims | None, path: Path) -> Dims:
 def _missing(library: str, error: ImportError) -> MissingDependencyError:
     return MissingDependencyError(
         f"{library} is needed to run this model and cannot be imported ({line(error)}); "
-        f"install it with: python -m pip install {library}"
+        f"install it with: {install_command('train')}"
     )

@@ -13,6 +13,7 @@ from cryvision.datasets.near_duplicates import copies_among
 from cryvision.datasets.protocols import protocol as find_protocol
 from cryvision.datasets.protocols import with_copies
 from cryvision.datasets.splits import check_numbers
+from cryvision.layers import require
 from cryvision.training.altered_copies import altered_copies, check_augment
 from cryvision.training.clip_features import crying_windows
 from cryvision.training.stacking import Samples
@@ -98,6 +99,7 @@ def train_audio_only(
     DownloadError
         If the corpus has to be downloaded and cannot be.
     """
+    require("train", "training")
     say = log or (lambda line: None)
     check_numbers(n_folds, seed)
     check_places(out, overwrite)

@@ -17,6 +17,7 @@ import numpy as np
 
 from cryvision.atomic import staged
 from cryvision.errors import ConfigError, CryvisionError
+from cryvision.layers import require
 from cryvision.training.branches import Rows
 from cryvision.training.networks import Network
 
@@ -85,6 +86,7 @@ def find_learning_rate(
     CryvisionError
         If the loss was lost before it could be followed.
     """
+    require("train", "the search for a learning rate")
     from cryvision.models.rates import build_optimizer
 
     if not 0 < lowest < highest < np.inf or n_steps < FEWEST_STEPS:

@@ -20,6 +20,7 @@ from cryvision.datasets.protocols import with_copies
 from cryvision.datasets.splits import check_numbers
 from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
 from cryvision.inference.branch_inputs import FACE
+from cryvision.layers import require
 from cryvision.training.altered_copies import altered_copies, check_augment
 from cryvision.training.arrays import array_samples
 from cryvision.training.branches import Branch, Watch, autoencoder_branch, head_branch
@@ -122,6 +123,7 @@ def train(
     MissingDependencyError
         With ``require_face``, if the face detector or the backbone is not on this machine.
     """
+    require("train", "training")
     say = log or (lambda line: None)
     system, by = find_system(arch), find_protocol(protocol)
     looked_at = (face or face_of(system)) if system.name == CHA_BAE else None
@@ -204,6 +206,7 @@ def train_arrays(
     ConfigError
         If the arrays do not fit each other.
     """
+    require("train", "training")
     say = log or (lambda line: None)
     check_numbers(n_folds, seed)
     check_places(out, overwrite)

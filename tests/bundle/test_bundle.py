@@ -651,7 +651,7 @@ class TestSaving:
         code = (
             "import os, signal, sys; from pathlib import Path;"
             f"sys.path.insert(0, {str(Path(__file__).parents[1])!r});"
-            "from cryvision import bundle; import bundles;"
+            "from cryvision.bundle import bundle; import bundles;"
             "bundle._write = lambda place, contents, zipped: ("
             "place.mkdir(), (place / 'bundle.json').write_bytes(contents['bundle.json']),"
             "os.kill(os.getpid(), signal.SIGKILL));"

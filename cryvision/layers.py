@@ -1,0 +1,42 @@
+"""The layers that the package is installed in, and the one line on a layer that is missing."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from cryvision.errors import MissingDependencyError
+
+LAYERS = {
+    "evaluate": ("sklearn", "scipy"),
+    "train": ("tensorflow", "keras", "sklearn", "scipy", "librosa", "onnx", "tf2onnx"),
+    "export": ("tensorflow", "keras", "onnx", "tf2onnx"),
+}
+"""Modules of each layer beside those that classifying needs; in ``setup.cfg`` their packages."""
+
+
+def require(layer: str, purpose: str) -> None:
+    """Check that a layer is installed, without importing it.
+
+    Parameters
+    ----------
+    layer : str
+        A key of `LAYERS`.
+    purpose : str
+        What needs it, as the start of a sentence: ``"training"``.
+
+    Raises
+    ------
+    MissingDependencyError
+        If a module of the layer cannot be found; the message has the command that installs it.
+    """
+    missing = [name for name in LAYERS[layer] if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"{purpose} needs {missing[0]}, which is not installed; install it with: "
+            f"{install_command(layer)}"
+        )
+
+
+def install_command(layer: str) -> str:
+    """Return the command that installs a layer."""
+    return f"python -m pip install 'cryvision[{layer}]'"
