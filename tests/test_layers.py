@@ -1,0 +1,76 @@
+"""What is installed in layers says in one line which layer is missing."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cryvision
+from cryvision import cli, layers
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {"sklearn": "scikit-learn"}
+"""Modules whose package has another name."""
+
+COMMANDS = {
+    "evaluate": ["evaluate default SOURCE", "audit SOURCE"],
+    "train": [
+        "train SOURCE --out OUT",
+        "train-audio-only SOURCE --out OUT",
+        "train-detector SOURCE --out OUT",
+    ],
+    "export": ["export --out OUT.onnx"],
+}
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that lets a layer's modules be found no more."""
+
+    def hide(layer: str) -> None:
+        real = layers.find_spec
+        hidden = layers.LAYERS[layer]
+        monkeypatch.setattr(
+            layers, "find_spec", lambda name: None if name in hidden else real(name)
+        )
+
+    return hide
+
+
+@pytest.mark.parametrize("layer", layers.LAYERS)
+def test_a_command_without_its_layer_is_one_line_with_the_remedy(
+    layer: str, without: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "source").mkdir()
+    without(layer)
+    for command in COMMANDS[layer]:
+        words = command.replace("SOURCE", str(tmp_path / "source"))
+        assert cli.main(words.replace("OUT", str(tmp_path / "out")).split()) == 1
+        *_, line = capsys.readouterr().err.splitlines()
+        assert line.endswith(f"install it with: python -m pip install 'cryvision[{layer}]'")
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("name", ["train", "train_audio_only", "train_detector"])
+def test_a_function_without_its_layer_says_so_before_it_looks_at_its_source(
+    name: str, without: Any, tmp_path: Path
+) -> None:
+    without("train")
+    with pytest.raises(cryvision.CryvisionError, match=r"training needs .* 'cryvision\[train\]'$"):
+        getattr(cryvision, name)(tmp_path / "none", tmp_path / "out")
+
+
+@pytest.mark.parametrize("layer", layers.LAYERS)
+def test_a_layer_brings_what_it_is_checked_for(layer: str) -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    extras = config["options.extras_require"]
+    brought = extras[layer]
+    for other in re.findall(r"cryvision\[(.*)\]", brought):
+        brought += "".join(extras[name] for name in other.split(","))
+    packages = set(re.findall(r"^[\w-]+", brought, re.M))
+    assert {PACKAGES.get(module, module) for module in layers.LAYERS[layer]} <= packages
