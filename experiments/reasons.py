@@ -21,8 +21,7 @@ from cryvision.datasets.labelled import CLEANED_FOLDER, Dataset, find_labelled_c
 from cryvision.datasets.splits import grouped_folds
 from cryvision.evaluation.metrics import log_loss
 from cryvision.evaluation.skill import Measured, figures, majority
-from cryvision.training.audio_only import GATE_FOLDER
-from cryvision.training.clip_features import crying_windows
+from cryvision.training.clip_features import GATE_FOLDER, crying_windows
 from cryvision.training.cross_validation import cross_validate
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import system

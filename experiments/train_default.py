@@ -29,8 +29,7 @@ from cryvision.datasets.labelled import CLEANED_FOLDER, find_labelled_clips
 from cryvision.detector_training.calibration import Calibration
 from cryvision.detector_training.saving import save_detector
 from cryvision.evaluation.skill import majority, skill_entry
-from cryvision.training.audio_only import GATE_FOLDER
-from cryvision.training.clip_features import crying_windows
+from cryvision.training.clip_features import GATE_FOLDER, crying_windows
 from cryvision.training.cross_validation import cross_validate
 from cryvision.training.saving import save_stack
 from cryvision.training.stacking import fit_stack

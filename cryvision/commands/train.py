@@ -107,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.training.train_stack import report_folder
 
     chosen = chosen_system(options)
+    of_face = face_settings(options)
     left_out: list[str] = []
 
     def leave_out(problem: str) -> None:
@@ -117,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
         bundle = fusion.train(
             options.source,
             options.out,
-            face=fusion.face_of(chosen, **face_settings(options)),
+            face=fusion.face_of(chosen, **of_face) if of_face else None,
             require_face=options.require_face,
             gate=options.gate,
             arch=chosen,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryvision.bundle import Bundle
-from cryvision.bundle import bundle as bundles
 from cryvision.datasets.labelled import LabelledClip, find_labelled_clips
 from cryvision.datasets.near_duplicates import copies_among
 from cryvision.datasets.protocols import protocol as find_protocol
@@ -15,7 +14,7 @@ from cryvision.datasets.protocols import with_copies
 from cryvision.datasets.splits import check_numbers
 from cryvision.layers import require
 from cryvision.training.altered_copies import altered_copies, check_augment
-from cryvision.training.clip_features import crying_windows
+from cryvision.training.clip_features import crying_windows, unfamiliar_gate
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import CRY, System
 from cryvision.training.systems import system as find_system
@@ -28,9 +27,6 @@ from cryvision.training.train_stack import (
     train_stack,
     without_unreadable,
 )
-
-GATE_FOLDER = bundles.SHIPPED / "gate"
-"""A detector that was trained without donateacry-corpus: no phone of it is on both sides."""
 
 Log = Callable[[str], None]
 
@@ -69,8 +65,9 @@ def train_audio_only(
     subject_pattern : str, optional
         Regular expression on a clip's path below the corpus; its first group is the subject.
     gate : Bundle or path, optional
-        Whose detector chooses the crying windows that are learned from and judged. By default one
-        that was not trained on donateacry-corpus. The new bundle carries the default detector.
+        Whose detector chooses the crying windows that are learned from and judged. By default
+        the one that ships, or for donateacry-corpus one that has heard none of its phones. The
+        new bundle carries the default detector.
         Systems that take whole clips have no gate, and neither have their bundles.
     arch : str or System
         The name of one of `cryvision.training.systems.SYSTEMS`, or a changed copy of one.
@@ -118,7 +115,7 @@ def train_audio_only(
     folds_of(data, labels, n_folds, seed, by)  # refuses before the clips are read
     for remark in data.problems:
         say(remark)
-    chooser = _chooser(gate) if gated else None
+    chooser = _chooser(gate, data.clips) if gated else None
 
     def windows(clips: Sequence[LabelledClip]) -> tuple[Samples, dict[int, str]]:
         return crying_windows(
@@ -144,5 +141,7 @@ def train_audio_only(
     )  # fmt: skip
 
 
-def _chooser(gate: Bundle | str | os.PathLike[str] | None) -> Bundle:
-    return gate if isinstance(gate, Bundle) else Bundle.load(gate or GATE_FOLDER)
+def _chooser(gate: Bundle | str | os.PathLike[str] | None, clips: Sequence[LabelledClip]) -> Bundle:
+    if gate is None:
+        return unfamiliar_gate(clips)
+    return gate if isinstance(gate, Bundle) else Bundle.load(gate)

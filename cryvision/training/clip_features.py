@@ -12,8 +12,9 @@ import numpy as np
 from cryvision import __version__
 from cryvision.augmentation.variation import vary
 from cryvision.bundle import Bundle
+from cryvision.bundle.bundle import SHIPPED
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig, SoundConfig, to_json
-from cryvision.datasets.labelled import LabelledClip
+from cryvision.datasets.labelled import LabelledClip, donateacry_name
 from cryvision.errors import CryvisionError, MediaError
 from cryvision.inference.branch_inputs import FACE, BranchInputs
 from cryvision.inference.detector import CryDetector
@@ -24,8 +25,24 @@ from cryvision.inputs.embedding import Embedder
 from cryvision.training.checkpoints import Checkpoints
 from cryvision.training.stacking import Samples
 
+GATE_FOLDER = SHIPPED / "gate"
+"""A detector that was trained without donateacry-corpus: no phone of it is on both sides."""
+
 Step = Callable[[int, int], None]
 _BLOCK_BYTES = 1 << 20
+
+
+def unfamiliar_gate(clips: Sequence[LabelledClip]) -> Bundle:
+    """Load the shipped detector that has heard no phone of some clips.
+
+    Returns
+    -------
+    Bundle
+        The default; for clips that are named as those of donateacry-corpus, which it was trained
+        on, the one in `GATE_FOLDER`.
+    """
+    familiar = any(donateacry_name(clip.path) for clip in clips)
+    return Bundle.load(GATE_FOLDER if familiar else None)
 
 
 def crying_windows(

@@ -24,7 +24,7 @@ from cryvision.layers import require
 from cryvision.training.altered_copies import altered_copies, check_augment
 from cryvision.training.arrays import array_samples
 from cryvision.training.branches import Branch, Watch, autoencoder_branch, head_branch
-from cryvision.training.clip_features import crying_windows
+from cryvision.training.clip_features import crying_windows, unfamiliar_gate
 from cryvision.training.saving import Settings
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import CHA_BAE_SOUNDS, CRY, NONE, System
@@ -83,10 +83,11 @@ def train(
         How faces are found and described.
     require_face : bool
         Whether it is an error that faces cannot be looked at on this machine; by default the face
-        branch is then left out.
+        branch is then left out. Like ``face``, for ``cha-bae`` alone.
     gate : {"cry", "none"}
-        ``cry`` learns from and judges the windows that the default detector calls crying;
-        ``none`` takes all of them, as do the systems that take whole clips.
+        ``cry`` learns from and judges the windows that a detector calls crying: the default one,
+        or for donateacry-corpus one that has heard none of its phones. ``none`` takes all of
+        them, as do the systems that take whole clips.
     arch : str or System
         The name of one of `cryvision.training.systems.SYSTEMS`, or a changed copy of one.
     protocol : str
@@ -105,7 +106,8 @@ def train(
     cache : path, optional
         Folder for the features of clips; below the user's cache by default.
     tensorboard : path, optional
-        Folder to write the learning curves of all branches to, while they are fitted.
+        Folder to write the learning curves of all branches to, while they are fitted; for
+        ``cha-bae`` alone.
     overwrite : bool
         Whether to replace an older bundle.
     log, on_problem : callable, optional
@@ -126,6 +128,7 @@ def train(
     require("train", "training")
     say = log or (lambda line: None)
     system, by = find_system(arch), find_protocol(protocol)
+    _check_has_faces(system, face is not None or require_face, tensorboard is not None)
     looked_at = (face or face_of(system)) if system.name == CHA_BAE else None
     check_numbers(n_folds, seed)
     check_augment(augment, by)
@@ -140,8 +143,9 @@ def train(
     for line in [*data.problems, *_remarks(data)]:
         say(line)
     gate_bundle = Bundle.load() if gate == system.gate == CRY else None
+    chooser = None if gate_bundle is None else unfamiliar_gate(data.clips)
     samples, unreadable, settings = clip_features(
-        data, labels, gate_bundle, looked_at, require_face, cache, say, system.settings
+        data, labels, chooser, looked_at, require_face, cache, say, system.settings
     )
     for problem in unreadable.values():
         (on_problem or say)(problem)
@@ -155,7 +159,7 @@ def train(
         data,
         augment if sounds else 0,
         samples,
-        lambda clips: crying_windows(clips, labels, sounds, gate_bundle, _progress(say))[0],
+        lambda clips: crying_windows(clips, labels, sounds, chooser, _progress(say))[0],
     )
     recipe = system.recipe
     if system.name == CHA_BAE:
@@ -251,6 +255,16 @@ def _check_settings(gate: str, face: FaceConfig | None, system: System) -> None:
             f"windows of faces must be those of sound, {sound.window_seconds:g} s every "
             f"{sound.hop_seconds:g} s; got {face.window_seconds:g} and {face.hop_seconds:g} s"
         )
+
+
+def _check_has_faces(system: System, faces: bool, curves: bool) -> None:
+    """Refuse what only Cha & Bae's system can do, rather than leave it undone."""
+    if system.name == CHA_BAE:
+        return
+    if faces:
+        raise ConfigError(f"settings of faces are for {CHA_BAE} alone; {system.name} hears only")
+    if curves:
+        raise ConfigError(f"learning curves are written for {CHA_BAE} alone; got {system.name}")
 
 
 def _remarks(data: Dataset) -> list[str]:

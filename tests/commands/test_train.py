@@ -61,7 +61,7 @@ def test_without_options_training_has_its_defaults(run: Any, given: dict[str, An
     assert given == {
         "source": "videos",
         "out": "mine",
-        "face": FaceConfig(),
+        "face": None,
         "require_face": False,
         "gate": "cry",
         "arch": system("cha-bae"),
@@ -81,18 +81,39 @@ def test_every_option_reaches_the_training(run: Any, given: dict[str, Any]) -> N
         *("--gate", "none", "--subject-pattern", "(b)", "--folds", "3"),
         *("--seed", "7", "--require-face", "--face-mode", "tracked", "--detect-every", "3"),
         *("--embed-every", "2", "--backbone-weights", "random", "--cache", "kept", "--overwrite"),
-        *("--tensorboard", "curves", "--arch", "tinytoes", "--protocol", "kfold-10"),
+        *("--tensorboard", "curves", "--protocol", "kfold-10"),
     )
     assert run("train", "videos", "--out", "mine", *options).code == 0
     assert given["face"] == FaceConfig(
-        mode="tracked", detect_every_frames=3, embed_every_frames=2, backbone_weights="random",
-        window_seconds=7.0, hop_seconds=1.024,
-    )  # fmt: skip
+        mode="tracked",
+        detect_every_frames=3,
+        embed_every_frames=2,
+        backbone_weights="random",
+    )
     assert (given["gate"], given["subject_pattern"], given["n_folds"]) == ("none", "(b)", 3)
     assert (given["seed"], given["cache"], given["tensorboard"]) == (7, "kept", "curves")
-    assert (given["arch"], given["protocol"]) == (system("tinytoes"), "kfold-10")
+    assert given["protocol"] == "kfold-10"
     assert given["require_face"]
     assert given["overwrite"]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *(("--require-face",), ("--face-mode", "center"), ("--embed-every", "2")),
+        *(("--detect-every", "2"), ("--backbone-weights", "random"), ("--tensorboard", "curves")),
+    ],
+    ids=lambda option: option[0],
+)
+def test_what_a_system_cannot_do_is_refused_by_name(
+    run: Any, tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    (tmp_path / "videos").mkdir()
+    options = ("--out", tmp_path / "mine", "--arch", "tinytoes", *option)
+    done = run("train", tmp_path / "videos", *options)
+    assert done.code == 2
+    assert "for cha-bae alone" in done.err
+    assert "tinytoes" in done.err
 
 
 def test_a_preset_is_a_system(run: Any, given: dict[str, Any]) -> None:
