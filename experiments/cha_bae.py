@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from published import (
     FOUR_CLASSES,
-    Material,
+    EvaluationSet,
     beyond_chance,
     compare,
     demands,
@@ -84,7 +84,7 @@ def systems() -> dict[str, Branch]:
 
 
 def permutation_test(
-    given: Material, labels: np.ndarray, n_draws: int, seed: int
+    given: EvaluationSet, labels: np.ndarray, n_draws: int, seed: int
 ) -> dict[str, Any]:
     """Ask whether one system tells labels of the clips better than labels moved between phones."""
     branch = systems()[PERMUTED]

@@ -29,7 +29,7 @@ from cryvision.datasets.protocols import (
     with_copies,
 )
 from cryvision.evaluation import metrics, skill
-from cryvision.evaluation.skill import Measured
+from cryvision.evaluation.skill import OutOfFoldPredictions
 from cryvision.training import branches
 from cryvision.training.branches import Branch, Rows
 from cryvision.training.clip_features import crying_windows
@@ -89,7 +89,7 @@ def four_classes(seed: int) -> Dataset:
 
 
 @dataclass(frozen=True)
-class Material:
+class EvaluationSet:
     """Clips as one protocol divides them, and their windows.
 
     Attributes
@@ -113,7 +113,7 @@ class Material:
     def labels(self) -> np.ndarray:
         return np.array([self.classes.index(clip.label) for clip in self.data.clips])
 
-    def asked_for(self, labels: np.ndarray, by: Protocol, seed: int) -> Material:
+    def asked_for(self, labels: np.ndarray, by: Protocol, seed: int) -> EvaluationSet:
         """Give the same clips other labels, and divide them anew."""
         clips = tuple(
             replace(clip, label=self.classes[label])
@@ -130,7 +130,7 @@ def material(
     sounds: Mapping[str, SoundConfig],
     seed: int,
     copies: Sequence[CopyPair] = (),
-) -> Material:
+) -> EvaluationSet:
     """Divide clips by a protocol, and compute their windows."""
     classes = tuple(sorted({clip.label for clip in data.clips}))
     data = with_copies(by, data, seed)
@@ -139,7 +139,7 @@ def material(
         raise SystemExit("\n".join(unreadable.values()))
     apart = np.array(kept_apart(by, data.clips))
     folds = divide(by, data, N_FOLDS, seed)
-    return Material(
+    return EvaluationSet(
         data,
         classes,
         replace(samples, subjects=apart[samples.clips.astype(int)]),
@@ -150,11 +150,11 @@ def material(
 
 def judged(
     branch: Branch,
-    given: Material,
+    given: EvaluationSet,
     seed: int,
     weighted: bool = True,
     altered: Samples | None = None,
-) -> Measured:
+) -> OutOfFoldPredictions:
     """Fit a branch once for each fold of clips, without them, and let it judge them.
 
     Classes count the same in training where it is weighted, and as many clips as they have where
@@ -179,12 +179,12 @@ def judged(
         fold_of_clip[fold] = number
     tested = np.flatnonzero(fold_of_clip >= 0)
     subjects = np.array([clip.subject for clip in given.data.clips])
-    return Measured(
+    return OutOfFoldPredictions(
         "clip", labels[tested], table[tested], prior[tested], subjects[tested], fold_of_clip[tested]
     )
 
 
-def summary(runs: Sequence[Measured], is_clean: bool) -> dict[str, Any]:
+def summary(runs: Sequence[OutOfFoldPredictions], is_clean: bool) -> dict[str, Any]:
     """Mean figures over seeds; with intervals over subjects where these were kept apart.
 
     AUC is one class against the rest, the mean over classes and folds, never pooled.
@@ -216,7 +216,7 @@ def summary(runs: Sequence[Measured], is_clean: bool) -> dict[str, Any]:
     return found
 
 
-def figure_of(run: Measured, name: str) -> float:
+def figure_of(run: OutOfFoldPredictions, name: str) -> float:
     """One of `FIGURES` of one run."""
     return float(FIGURES[name](run.labels, run.probabilities.argmax(axis=1), None))
 
@@ -235,13 +235,13 @@ class Comparison:
     by : Protocol
     on_both_sides : list of dict of str to int
         By seed.
-    runs : dict of str to list of Measured
+    runs : dict of str to list of OutOfFoldPredictions
         System to its clips as judged, by seed.
     """
 
     by: Protocol
     on_both_sides: list[dict[str, int]]
-    runs: dict[str, list[Measured]]
+    runs: dict[str, list[OutOfFoldPredictions]]
 
     def figures(self) -> dict[str, Any]:
         """Summary of each system."""

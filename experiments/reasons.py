@@ -20,7 +20,7 @@ from cryvision.bundle import Bundle
 from cryvision.datasets.labelled import CLEANED_FOLDER, Dataset, find_labelled_clips
 from cryvision.datasets.splits import grouped_folds
 from cryvision.evaluation.metrics import log_loss
-from cryvision.evaluation.skill import Measured, figures, majority
+from cryvision.evaluation.skill import OutOfFoldPredictions, figures, majority
 from cryvision.training.clip_features import GATE_FOLDER, crying_windows
 from cryvision.training.cross_validation import cross_validate
 from cryvision.training.stacking import Samples
@@ -32,7 +32,7 @@ N_FOLDS = 5
 CHA_BAE = system("cha-bae")
 
 
-def summary(measured: Measured) -> dict[str, Any]:
+def summary(measured: OutOfFoldPredictions) -> dict[str, Any]:
     return {
         **figures(measured),
         "prior_log_loss": log_loss(measured.labels, measured.prior),
@@ -43,7 +43,7 @@ def summary(measured: Measured) -> dict[str, Any]:
 
 def measured_on(
     samples: Samples, labels: np.ndarray, subjects: np.ndarray, folds: list[np.ndarray], seed: int
-) -> Measured:
+) -> OutOfFoldPredictions:
     """Clips judged by the recipe, asked for any labels of theirs."""
     asked = replace(samples, labels=labels[samples.clips.astype(int)])
     n_classes = int(labels.max()) + 1
@@ -52,7 +52,7 @@ def measured_on(
     ]
 
 
-def heard(measured: Measured, samples: Samples) -> Measured:
+def heard(measured: OutOfFoldPredictions, samples: Samples) -> OutOfFoldPredictions:
     """Only the clips that have a crying window: the others got the prior."""
     kept = np.isin(np.arange(len(measured.labels)), samples.clips.astype(int))
     columns = ("labels", "probabilities", "prior", "subjects", "fold")

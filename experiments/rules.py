@@ -9,7 +9,7 @@ import numpy as np
 
 from cryvision.config import VetoConfig
 from cryvision.detector_training.calibration import find_step_events
-from cryvision.detector_training.hearing import Heard
+from cryvision.detector_training.hearing import TagScores
 from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.detector_training.recordings import MIN_LEVEL_DBFS
 from cryvision.inference.veto import heard_lately
@@ -44,11 +44,11 @@ class Scored:
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def heard(self) -> Heard:
+    def heard(self) -> TagScores:
         """What the tagger heard of crying."""
         n = len(self.tags)
         ends = CONTEXT.hop_samples * np.arange(1, n + 1)
-        return Heard(ends, self.tags[:, 0], np.ones(n, bool), np.empty((n, 0), np.float16))
+        return TagScores(ends, self.tags[:, 0], np.ones(n, bool), np.empty((n, 0), np.float16))
 
     @property
     def loud(self) -> np.ndarray:

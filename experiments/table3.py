@@ -34,7 +34,7 @@ from cryvision.config import FaceConfig, from_json, to_json
 from cryvision.datasets.labelled import find_labelled_clips
 from cryvision.datasets.splits import grouped_folds
 from cryvision.evaluation import skill
-from cryvision.evaluation.skill import Measured
+from cryvision.evaluation.skill import OutOfFoldPredictions
 from cryvision.training import branches, stacking
 from cryvision.training.branches import Rows
 from cryvision.training.cross_validation import clip_means
@@ -205,7 +205,7 @@ def measure(
         for name, fit in MODELS.items():
             say(f"  {protocol}, {name}")
             said = judged_clips(fit, samples, clip_labels, folds, n_classes, settings, seed)
-            judged = Measured("clip", clip_labels, said, said, clip_subjects, number)
+            judged = OutOfFoldPredictions("clip", clip_labels, said, said, clip_subjects, number)
             figures = skill.figures(judged)
             found[protocol][name] = {
                 figure: figures[figure] for figure in ("balanced_accuracy", "accuracy", "macro_f1")

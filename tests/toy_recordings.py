@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from cryvision.datasets.annotated import Interval
-from cryvision.detector_training.hearing import Heard
+from cryvision.detector_training.hearing import TagScores
 from cryvision.detector_training.recordings import Recording
 
 STEP_S = 0.04
@@ -34,10 +34,10 @@ def toy_recording(cry: np.ndarray, subject: str = "ada", **changes: object) -> R
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def heard(cry: np.ndarray, embedding: np.ndarray | None = None) -> Heard:
+def heard(cry: np.ndarray, embedding: np.ndarray | None = None) -> TagScores:
     """Give what a tagger heard in windows, one each 0.24 s, all of them loud enough."""
     n = len(cry)
     columns = np.zeros((n, 0)) if embedding is None else embedding
-    return Heard(
+    return TagScores(
         TAG_HOP * np.arange(1, n + 1), np.asarray(cry, np.float32), np.ones(n, bool), columns
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryvision.auditing.findings import BEWARE, KNOW, MEND, Finding, present
+from cryvision.auditing.findings import ERROR, INFO, WARNING, Finding, present
 from cryvision.datasets.clip_stats import ClipFacts
 from cryvision.datasets.labelled import REASONS, Dataset, donateacry_name, is_stub
 from cryvision.datasets.near_duplicates import (
@@ -51,34 +51,34 @@ def about_files(data: Dataset, facts: Sequence[ClipFacts]) -> list[Finding]:
     ]
     return present(
         Finding(
-            "unreadable", MEND, len(broken), f"Clips that cannot be read: {len(broken)}",
+            "unreadable", ERROR, len(broken), f"Clips that cannot be read: {len(broken)}",
             "Copy them again from where they came from, or take them out.", tuple(broken),
         ),
         Finding(
-            "stubs", MEND, len(stubs), f"Stubs, files with next to no sound: {len(stubs)}",
+            "stubs", ERROR, len(stubs), f"Stubs, files with next to no sound: {len(stubs)}",
             "Take them out. A model that gets them learns the label of an interrupted upload.",
             tuple(stubs),
         ),
         Finding(
-            "damaged", MEND, n_cut,
+            "damaged", ERROR, n_cut,
             f"Clips that are damaged or end before their header says: {n_cut}",
             "Listen to them, and copy them again or take them out.", tuple(cut),
         ),
         Finding(
-            "short", BEWARE, len(short),
+            "short", WARNING, len(short),
             f"Clips cut off, under half as long as most of this corpus: {len(short)}",
             "Listen to them. Where a label has many of them, length alone tells the label.",
             tuple(short),
         ),
         Finding(
-            "silent", BEWARE, len(silent),
+            "silent", WARNING, len(silent),
             f"Silent clips, or nearly so (below {SILENT_DBFS:g} dBFS): {len(silent)}",
             "Listen to them: a clip without crying has no reason for crying. Take them out, or let "
             "the detector choose the crying that is learned from.",
             tuple(silent),
         ),
         Finding(
-            "clipped", KNOW, len(clipped),
+            "clipped", INFO, len(clipped),
             f"Overdriven clips (over {CLIPPED_SHARE:.1%} of the samples at full scale): "
             f"{len(clipped)}",
             "Keep them if phones will record like that, but do not measure loudness or pitch on "
@@ -100,20 +100,20 @@ def about_copies(facts: Sequence[ClipFacts], copies: Sequence[CopyPair]) -> list
     named = [one.name for one in facts if has_generated_name(one.clip.path)]
     return present(
         Finding(
-            "copies_across_labels", MEND, len(across_labels),
+            "copies_across_labels", ERROR, len(across_labels),
             f"The same sound under two labels, pairs of clips: {len(across_labels)}",
             "One of the labels is wrong. Listen, keep one, or drop both.",
             tuple(map(_in_words, across_labels)),
         ),
         Finding(
-            "copies_across_subjects", MEND, len(across_subjects),
+            "copies_across_subjects", ERROR, len(across_subjects),
             f"The same sound under two subjects, pairs of clips: {len(across_subjects)}",
             "They are one subject, or one of them is a copy. As it is, no split by subject keeps "
             "training and test apart. Take the copy out, or give both one subject.",
             tuple(map(_in_words, across_subjects)),
         ),
         Finding(
-            "generated_copies", BEWARE, len(altered) + len(named),
+            "generated_copies", WARNING, len(altered) + len(named),
             f"Generated copies: {len(altered)} by their sound (pairs of another speed or pitch), "
             f"{len(named)} by their name",
             "Take them out and make such copies of training clips only, after the split. A copy "
@@ -121,7 +121,7 @@ def about_copies(facts: Sequence[ClipFacts], copies: Sequence[CopyPair]) -> list
             (*map(_in_words, altered), *named),
         ),
         Finding(
-            "copies", BEWARE, len(at_home),
+            "copies", WARNING, len(at_home),
             f"The same sound again, of one subject and label, pairs of clips: {len(at_home)}",
             "Keep one of each. As long as they are there, never split at random.",
             tuple(map(_in_words, at_home)),
@@ -147,18 +147,18 @@ def about_names(data: Dataset) -> list[Finding]:
     kinds = ", ".join(f"{len(paths)} {named} in {label}" for (named, label), paths in moved.items())
     return present(
         Finding(
-            "malformed_names", MEND, len(odd),
+            "malformed_names", ERROR, len(odd),
             f"Malformed names (a doubled suffix, a second id or odd characters): {len(odd)}",
             "Rename them. Programs that cut names at a fixed place read a wrong subject from them.",
             tuple(odd),
         ),
         Finding(
-            "left_out", MEND, len(others), f"Files that the reader left out: {len(others)}",
+            "left_out", ERROR, len(others), f"Files that the reader left out: {len(others)}",
             "Give them names, folders or subjects as the others have, or take them out.",
             tuple(others),
         ),
         Finding(
-            "label_against_name", BEWARE, n_moved,
+            "label_against_name", WARNING, n_moved,
             f"Clips with another label than their name says: {n_moved} ({kinds})",
             "Somebody moved them. Find out whether on purpose; here the folder is the label.",
             tuple(path for paths in moved.values() for path in paths),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SEVERITIES = MEND, BEWARE, KNOW = "mend", "beware", "know"
+SEVERITIES = ERROR, WARNING, INFO = "error", "warning", "info"
 """The data are wrong; they can make a model look better than it is; worth knowing."""
 
 
@@ -17,7 +17,7 @@ class Finding:
     kind : str
         A name for programs, such as ``copies_across_labels``.
     severity : str
-        ``mend``, ``beware`` or ``know``.
+        ``error``, ``warning`` or ``info``.
     count : int
         Of what the title counts: clips, pairs, subjects or facts.
     title : str

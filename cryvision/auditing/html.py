@@ -27,8 +27,8 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; m
   max-width: 54rem; padding: 1.5rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; } h2 { margin-top: 2.2rem; } h3 { font-size: 1.05rem; margin: 0 0 .3rem; }
 section.finding { border-left: .35rem solid #666; padding: .2rem 0 .2rem 1rem; margin: 1.1rem 0; }
-section.mend { border-color: #d55e00; } section.beware { border-color: #e69f00; }
-section.know { border-color: #0072b2; } section p { margin: .2rem 0; }
+section.error { border-color: #d55e00; } section.warning { border-color: #e69f00; }
+section.info { border-color: #0072b2; } section p { margin: .2rem 0; }
 summary { cursor: pointer; } li, td, th { font-size: .9rem; }
 table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .2rem .6rem; }
 td { text-align: right; border-top: 1px solid #ddd; } td:first-child, th:first-child {

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from cryvision.auditing.findings import BEWARE, KNOW, MEND, Finding, present
+from cryvision.auditing.findings import ERROR, INFO, WARNING, Finding, present
 from cryvision.datasets.labelled import Dataset, LabelledClip
 
 FEW_SUBJECTS = 10
@@ -32,7 +32,7 @@ def about_labels(
     later = len(changes["1 to 5 minutes"]["changed"])
     return present(
         Finding(
-            "label_changes", BEWARE, len(hasty),
+            "label_changes", WARNING, len(hasty),
             f"The label changes within a minute of one subject: {len(hasty)} times of "
             f"{minute['pairs']} (and {later} more within five)",
             "Such labels are likely to be guesses, and no model is better than what it is judged "
@@ -40,7 +40,7 @@ def about_labels(
             tuple(hasty),
         ),
         Finding(
-            "few_subjects", BEWARE, len(few),
+            "few_subjects", WARNING, len(few),
             f"Labels of fewer than {FEW_SUBJECTS} subjects: {len(few)} of {len(labels)}: "
             + ", ".join(
                 f"{name} ({labels[name]['clips']} clips of {labels[name]['subjects']})"
@@ -50,7 +50,7 @@ def about_labels(
             tuple(few),
         ),
         Finding(
-            "majority", BEWARE if share > 0.6 else KNOW, labels[common]["clips"],
+            "majority", WARNING if share > 0.6 else INFO, labels[common]["clips"],
             f"{share:.1%} of the clips are {common}: who always says so is as often right",
             "Never judge by accuracy. Use balanced accuracy or macro F1, beside chance "
             f"({1 / len(labels):.2f} for {len(labels)} labels).",
@@ -69,27 +69,27 @@ def about_subjects(data: Dataset, nearest: Mapping[str, Any]) -> list[Finding]:
     heard = nearest["share"] is not None and nearest["share"] > 2 * nearest["chance"]
     return present(
         Finding(
-            "subjects_unknown", MEND, guessed,
+            "subjects_unknown", ERROR, guessed,
             f"Files whose subject is not known, each of which counts as one: {guessed}",
             "Give subjects: a manifest with the column subject, or --subject-pattern. Without them "
             "nothing that is measured here or elsewhere holds for new babies.",
         ),
         Finding(
-            "subject_from_sound", BEWARE, nearest["n"] if heard else 0,
+            "subject_from_sound", WARNING, nearest["n"] if heard else 0,
             f"For {nearest['share'] or 0:.0%} of the clips the one most alike is of the same "
             f"subject (by chance {nearest['chance'] or 0:.1%}): the sound tells who or where it is",
             "Never split at random: a model would know the subject, and so the label. Keep "
             "subjects apart.",
         ),
         Finding(
-            "several_labels", BEWARE, len(several),
+            "several_labels", WARNING, len(several),
             f"Subjects with more than one label: {len(several)} of {n_subjects} ({n_clips} clips)",
             "That is as it should be, but look at them: only in these can a model be tested on "
             "the reason and not on the subject.",
             tuple(f"{subject}: {', '.join(several[subject])}" for subject in sorted(several)),
         ),
         Finding(
-            "subject_is_not_one_baby", KNOW, len(mixed),
+            "subject_is_not_one_baby", INFO, len(mixed),
             f"Subjects that change their gender: {len(gender)}; their age group: {len(age)}",
             "Subjects are devices or families, not babies. Keep them apart all the same, and "
             "report no number of babies.",
@@ -121,7 +121,7 @@ def about_shortcuts(told: Mapping[str, Any], device: Mapping[str, Any]) -> list[
     top = max(heard.values(), key=lambda estimate: estimate[0], default=None)
     return present(
         Finding(
-            "label_without_sound", MEND, len(telling),
+            "label_without_sound", ERROR, len(telling),
             f"The label is told without the sound{said}",
             "Bring all clips to one sample rate, codec and length before anything is learned, and "
             "see to it that each label comes from each kind of device. Report this figure beside "
@@ -133,7 +133,7 @@ def about_shortcuts(told: Mapping[str, Any], device: Mapping[str, Any]) -> list[
             ),
         ),
         Finding(
-            "device_from_sound", BEWARE, len(heard),
+            "device_from_sound", WARNING, len(heard),
             f"The sound tells the {device['of']}: AUC {'' if top is None else _interval(top)} on "
             "subjects not heard before",
             f"Compare labels within one {device['of']}, or balance them over it. Where labels and "

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cryvision.auditing.audit import Audit
-from cryvision.auditing.findings import BEWARE, KNOW, MEND, Finding
+from cryvision.auditing.findings import ERROR, INFO, WARNING, Finding
 from cryvision.inputs.ffmpeg import shown
 
 HEADINGS: Mapping[str, str] = {
-    MEND: "To mend before anything is learned from it",
-    BEWARE: "To beware of: it can make a model look better than it is",
-    KNOW: "Worth knowing",
+    ERROR: "Errors: correct them before you train",
+    WARNING: "Warnings: they can make a model look better than it is",
+    INFO: "Good to know",
 }
 """Of the severities of findings, in order."""
 
@@ -48,16 +48,16 @@ def audit_text(audit: Audit) -> str:
 
 
 def summary(audit: Audit) -> str:
-    """One sentence on how much there is, and one on how much of it is to mend."""
+    """One sentence on how much there is, and one on how many errors are among it."""
     counts = audit.counts
-    n_mend = sum(finding.severity == MEND for finding in audit.findings)
+    n_errors = sum(finding.severity == ERROR for finding in audit.findings)
     known = ", ".join(counts["subjects_known_from"])
     return (
         f"{counts['clips']:,} clips of {counts['subjects']:,} subjects (known from: {known}), "
         f"{len(counts['labels'])} labels, {counts['seconds'] / 60:,.1f} minutes; "
         f"{counts['unreadable']} cannot be read, {counts['left_out']} were left out. "
-        f"{n_mend or 'No'} {'thing' if n_mend == 1 else 'things'} to mend, "
-        f"{len(audit.findings) - n_mend} more to know."
+        f"{n_errors or 'No'} {'error' if n_errors == 1 else 'errors'}, "
+        f"{len(audit.findings) - n_errors} warnings and notes."
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Heard:
+class TagScores:
     """What a tagger heard in the windows of a recording.
 
     Attributes
@@ -73,7 +73,7 @@ class Tagger:
         self._min_level_dbfs = min_level_dbfs
         self._listening = _Columns(base.model(self.part), self.model)
 
-    def hear(self, samples: np.ndarray, frames: Frames) -> Heard:
+    def hear(self, samples: np.ndarray, frames: Frames) -> TagScores:
         """Listen to a recording, whose frames are those of the edges."""
         if self.config.spectral != EDGES.spectral:
             frames = log_mel(samples, self.config)
@@ -81,7 +81,7 @@ class Tagger:
         scorer = TagScorer(self._listening, self.config, columns, self._min_level_dbfs)
         windows = scorer.finish(frames, len(samples))
         scored, embedding, scores = np.split(windows.scores, [1, -len(self.part.tags)], axis=1)
-        return Heard(
+        return TagScores(
             windows.end_samples, scores[:, 0], scored[:, 0] > 0, embedding.astype(np.float16)
         )
 
@@ -127,14 +127,14 @@ def _with_embedding(model: Model) -> keras.Model | None:
     return model.model if logits.input is embedding.output else None
 
 
-def evidence(events: np.ndarray, heard: Heard, veto: VetoConfig) -> np.ndarray:
+def evidence(events: np.ndarray, heard: TagScores, veto: VetoConfig) -> np.ndarray:
     """Find how much of crying the tagger hears at each event, and near it.
 
     Parameters
     ----------
     events : ndarray of float, shape (n, 2)
         Onsets and offsets, in seconds.
-    heard : Heard
+    heard : TagScores
     veto : VetoConfig
 
     Returns
@@ -156,7 +156,7 @@ def evidence(events: np.ndarray, heard: Heard, veto: VetoConfig) -> np.ndarray:
 
 
 def standing(
-    events: np.ndarray, heard: Heard, veto: VetoConfig, level: str = "normal"
+    events: np.ndarray, heard: TagScores, veto: VetoConfig, level: str = "normal"
 ) -> np.ndarray:
     """Tell which events stand at a level of the veto; bool, shape (n,)."""
     at, near = evidence(events, heard, veto).T

@@ -10,7 +10,7 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.datasets.annotated import Interval, window_labels
-from cryvision.detector_training.hearing import Heard
+from cryvision.detector_training.hearing import TagScores
 from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.detector_training.pieces import NOT_LABELLED, PIECE_FRAMES, STEP_FRAMES, Pieces
 from cryvision.errors import CryvisionError
@@ -40,7 +40,7 @@ class Recording:
     level_dbfs : ndarray of float32, shape (n_steps,)
     log_power : Path or None
         A file of its frames, float16, as `numpy.save` writes them.
-    heard : Heard or None
+    heard : TagScores or None
         What a tagger heard; None without one.
     """
 
@@ -51,7 +51,7 @@ class Recording:
     labels: np.ndarray
     level_dbfs: np.ndarray
     log_power: Path | None = None
-    heard: Heard | None = None
+    heard: TagScores | None = None
 
     @classmethod
     def of(cls, sound: LabelledSound, frames: Frames) -> Recording:

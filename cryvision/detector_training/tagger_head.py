@@ -86,7 +86,7 @@ def try_head(
     Parameters
     ----------
     recordings : sequence of Recording
-        Heard with embedding.
+        TagScores with embedding.
     config : LogMelConfig
         Of the tagger's windows.
     folds : sequence of collections of str

@@ -21,8 +21,14 @@ from cryvision.evaluation.clip_detection import DetectedClip, detection_record
 from cryvision.evaluation.detection_metrics import ComparedClip, agreement, compare
 from cryvision.evaluation.frame_metrics import FrameScores
 from cryvision.evaluation.markdown import evaluation_text
-from cryvision.evaluation.predictions import Answers, measured
-from cryvision.evaluation.reference import CRY, Material, Stretch, find_material, warnings_on
+from cryvision.evaluation.predictions import Predictions, measured
+from cryvision.evaluation.reference import (
+    CRY,
+    EvaluationSet,
+    Segment,
+    find_evaluation_set,
+    warnings_on,
+)
 from cryvision.evaluation.report import (
     check_folder,
     draw,
@@ -31,7 +37,7 @@ from cryvision.evaluation.report import (
     unit_record,
     write_folder,
 )
-from cryvision.evaluation.skill import Measured, figures, skill_entry
+from cryvision.evaluation.skill import OutOfFoldPredictions, figures, skill_entry
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs.media import open_clip
 from cryvision.layers import require
@@ -106,7 +112,7 @@ def evaluate(
     if out is not None:
         check_folder(out)
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    material = find_material(source, loaded, subject_pattern, cry_labels)
+    material = find_evaluation_set(source, loaded, subject_pattern, cry_labels)
     for line in (*material.told, *material.cautions):
         say(line)
     heard = _hear(material, loaded, runtime, say)
@@ -144,15 +150,15 @@ def evaluate(
 
 
 @dataclass
-class Heard:
+class EvaluationRun:
     """What a bundle said of all material.
 
     Attributes
     ----------
     frames : FrameScores
-    answers : dict of str to Answers
+    answers : dict of str to Predictions
         By unit.
-    ablated : dict of str to dict of str to Answers
+    ablated : dict of str to dict of str to Predictions
         By what was listened to and looked at, and by unit.
     modalities : set of str
         What answers were made from.
@@ -165,10 +171,10 @@ class Heard:
     """
 
     frames: FrameScores
-    answers: dict[str, Answers] = field(
-        default_factory=lambda: {unit: Answers() for unit in ("clip", "event", "window")}
+    answers: dict[str, Predictions] = field(
+        default_factory=lambda: {unit: Predictions() for unit in ("clip", "event", "window")}
     )
-    ablated: dict[str, dict[str, Answers]] = field(default_factory=dict)
+    ablated: dict[str, dict[str, Predictions]] = field(default_factory=dict)
     modalities: set[str] = field(default_factory=set)
     given_labels: Counter[str] = field(default_factory=Counter)
     compared: list[ComparedClip] = field(default_factory=list)
@@ -177,9 +183,9 @@ class Heard:
     problems: list[str] = field(default_factory=list)
 
 
-def _hear(material: Material, bundle: Bundle, runtime: str, say: Log) -> Heard:
+def _hear(material: EvaluationSet, bundle: Bundle, runtime: str, say: Log) -> EvaluationRun:
     """Classify every clip once; only what is measured of it is kept."""
-    heard = Heard(FrameScores(len(bundle.labels)))
+    heard = EvaluationRun(FrameScores(len(bundle.labels)))
     bundle = bundle.keeping_models()
     stretches = material.stretches
     say(f"{len(stretches)} clips to classify")
@@ -211,7 +217,7 @@ def _hear(material: Material, bundle: Bundle, runtime: str, say: Log) -> Heard:
 
 
 def _classified(
-    stretch: Stretch, bundle: Bundle, runtime: str
+    stretch: Segment, bundle: Bundle, runtime: str
 ) -> tuple[Classification, dict[str, np.ndarray]]:
     """Classify a clip, or a part of one as if it were all; also from each modality alone."""
     stream = StreamClassifier(bundle, runtime=runtime, path=os.fspath(stretch.path))
@@ -240,7 +246,7 @@ def _detected(clip: LabelledClip, result: Classification) -> DetectedClip:
 
 
 def _add_answers(
-    heard: Heard, bundle: Bundle, result: Classification, name: str, subject: str
+    heard: EvaluationRun, bundle: Bundle, result: Classification, name: str, subject: str
 ) -> None:
     """Take what was said of one clip, of its events, its windows and its frames."""
     answers = heard.answers
@@ -260,10 +266,12 @@ def _add_answers(
     heard.frames.add(label, subject, _columns(result, bundle.labels), smooth)
 
 
-def _add_ablated(heard: Heard, label: int, subject: str, ablated: Mapping[str, np.ndarray]) -> None:
+def _add_ablated(
+    heard: EvaluationRun, label: int, subject: str, ablated: Mapping[str, np.ndarray]
+) -> None:
     """Take what would be said of one clip, and of its windows, without some of the branches."""
     for kept, table in ablated.items():
-        answers = heard.ablated.setdefault(kept, {"clip": Answers(), "window": Answers()})
+        answers = heard.ablated.setdefault(kept, {"clip": Predictions(), "window": Predictions()})
         known = table[np.isfinite(table).all(axis=1)].astype(np.float64)
         answers["clip"].add(label, subject, known.mean(axis=0) if len(known) else None)
         for row in known:
@@ -293,7 +301,7 @@ def _columns(result: Classification, labels: Sequence[str], suffix: str = "") ->
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-def _ablations(heard: Heard, prior: np.ndarray) -> dict[str, Any]:
+def _ablations(heard: EvaluationRun, prior: np.ndarray) -> dict[str, Any]:
     """Figures by what was listened to and looked at, and by unit."""
     return {
         kept: {m.unit: {"n": len(m.labels), "figures": figures(m)} for m in measured(units, prior)}
@@ -301,7 +309,9 @@ def _ablations(heard: Heard, prior: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _unit(unit: Measured, heard: Heard, bundle: Bundle, subjects: str) -> dict[str, Any]:
+def _unit(
+    unit: OutOfFoldPredictions, heard: EvaluationRun, bundle: Bundle, subjects: str
+) -> dict[str, Any]:
     classes = bundle.labels
     entry = skill_entry(
         unit,
@@ -323,7 +333,7 @@ def _unit(unit: Measured, heard: Heard, bundle: Bundle, subjects: str) -> dict[s
     return record
 
 
-def _prior(bundle: Bundle, material: Material) -> np.ndarray:
+def _prior(bundle: Bundle, material: EvaluationSet) -> np.ndarray:
     """Shares of the classes that the bundle states, else those of the source."""
     for entry in bundle.skill:
         if set(bundle.labels) <= set(entry["prior"]):

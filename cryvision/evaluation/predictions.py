@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cryvision.evaluation.skill import Measured
+from cryvision.evaluation.skill import OutOfFoldPredictions
 
 
 @dataclass
-class Answers:
+class Predictions:
     """What a bundle says of samples of one unit whose class is known.
 
     Attributes
@@ -41,17 +41,17 @@ class Answers:
         self.probabilities.append(probabilities)
 
 
-def measured(answers: Mapping[str, Answers], prior: np.ndarray) -> list[Measured]:
+def measured(answers: Mapping[str, Predictions], prior: np.ndarray) -> list[OutOfFoldPredictions]:
     """Give each unit of which something was answered; one bundle answered, so one fold.
 
     Parameters
     ----------
-    answers : mapping of str to Answers
+    answers : mapping of str to Predictions
         By unit.
     prior : ndarray of float, shape (n_classes,)
     """
     return [
-        Measured(
+        OutOfFoldPredictions(
             unit,
             np.array(given.labels),
             np.stack(given.probabilities),

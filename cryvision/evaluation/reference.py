@@ -32,7 +32,7 @@ _NOT_ANNOTATED = ": a clip without labels"
 _LABELS_SHOWN = 5
 
 
-class Stretch(NamedTuple):
+class Segment(NamedTuple):
     """A clip, or a part of one; None is its start or its end."""
 
     path: Path
@@ -41,18 +41,18 @@ class Stretch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Material:
+class EvaluationSet:
     """What a bundle is judged on.
 
     Attributes
     ----------
-    labelled : mapping of Stretch to LabelledClip
+    labelled : mapping of Segment to LabelledClip
         Clips of the bundle's classes.
-    annotated : mapping of Stretch to AnnotatedClip
+    annotated : mapping of Segment to AnnotatedClip
         Clips with annotations of when they cry.
     problems : tuple of str
         One line for what was left out, or is worth knowing of the rest.
-    detected : mapping of Stretch to LabelledClip
+    detected : mapping of Segment to LabelledClip
         Clips of which it is known whether there is crying in them: their label is ``cry`` or
         ``no cry``.
     told : tuple of str
@@ -61,15 +61,15 @@ class Material:
         What is odd about that.
     """
 
-    labelled: Mapping[Stretch, LabelledClip]
-    annotated: Mapping[Stretch, AnnotatedClip]
+    labelled: Mapping[Segment, LabelledClip]
+    annotated: Mapping[Segment, AnnotatedClip]
     problems: tuple[str, ...]
-    detected: Mapping[Stretch, LabelledClip]
+    detected: Mapping[Segment, LabelledClip]
     told: tuple[str, ...]
     cautions: tuple[str, ...]
 
     @property
-    def stretches(self) -> list[Stretch]:
+    def stretches(self) -> list[Segment]:
         """What has to be classified, each once: labelled clips, then those annotated alone."""
         return list({**self.labelled, **self.detected, **self.annotated})
 
@@ -88,12 +88,12 @@ class Material:
         return [*self.labelled.values(), *self.detected.values(), *self.annotated.values()]
 
 
-def find_material(
+def find_evaluation_set(
     source: str | os.PathLike[str],
     bundle: Bundle,
     subject_pattern: str | None = None,
     cry_labels: Sequence[str] = (),
-) -> Material:
+) -> EvaluationSet:
     """Find what there is in a source to judge a bundle on.
 
     Parameters
@@ -148,11 +148,11 @@ def find_material(
         # That a clip with a class has no annotations is no problem.
         problems = [problem for problem in problems if not problem.endswith(_NOT_ANNOTATED)]
     known = {clip.path: clip for clip in (*labelled, *detected)}
-    return Material(
-        {Stretch(clip.path, clip.start_s, clip.end_s): clip for clip in labelled},
-        {Stretch(clip.path): _with_subject(clip, known.get(clip.path)) for clip in annotated},
+    return EvaluationSet(
+        {Segment(clip.path, clip.start_s, clip.end_s): clip for clip in labelled},
+        {Segment(clip.path): _with_subject(clip, known.get(clip.path)) for clip in annotated},
         (*left_out, *problems),
-        {Stretch(clip.path, clip.start_s, clip.end_s): clip for clip in detected},
+        {Segment(clip.path, clip.start_s, clip.end_s): clip for clip in detected},
         tuple(lines),
         tuple(cautions),
     )
@@ -224,7 +224,9 @@ def _with_subject(clip: AnnotatedClip, labelled: LabelledClip | None) -> Annotat
     return replace(clip, subject=labelled.subject, subject_source=labelled.subject_source)
 
 
-def warnings_on(material: Material, bundle: Bundle, source: str | os.PathLike[str]) -> list[str]:
+def warnings_on(
+    material: EvaluationSet, bundle: Bundle, source: str | os.PathLike[str]
+) -> list[str]:
     """Say what the figures of a bundle on this material must not be taken for."""
     found = list(material.cautions)
     shared = _shared_source(material, bundle, Path(source))
@@ -245,7 +247,7 @@ def warnings_on(material: Material, bundle: Bundle, source: str | os.PathLike[st
     return found
 
 
-def _shared_source(material: Material, bundle: Bundle, source: Path) -> str | None:
+def _shared_source(material: EvaluationSet, bundle: Bundle, source: Path) -> str | None:
     """What the bundle was trained on, if that seems to be this source, a part or the whole of it.
 
     Names are compared, not sounds: a bundle does not hold what it was trained on.

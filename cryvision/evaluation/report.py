@@ -18,7 +18,7 @@ from cryvision.evaluation import figures, metrics, skill
 from cryvision.evaluation.event_metrics import PrecisionRecallF1
 from cryvision.evaluation.figures import Confusion, Reliability
 from cryvision.evaluation.markdown import training_text
-from cryvision.evaluation.skill import Measured
+from cryvision.evaluation.skill import OutOfFoldPredictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,8 +35,8 @@ _BIN_DRAWS = 200
 
 def write_report(
     folder: Path,
-    clips: Measured,
-    windows: Measured,
+    clips: OutOfFoldPredictions,
+    windows: OutOfFoldPredictions,
     labels: Sequence[str],
     skill: Sequence[Mapping[str, Any]],
     curves: Mapping[str, Curves],
@@ -50,7 +50,7 @@ def write_report(
     ----------
     folder : Path
         Made, or replaced if it holds an older report; see `check_folder`.
-    clips, windows : Measured
+    clips, windows : OutOfFoldPredictions
         What was said of subjects that training had not seen.
     labels : sequence of str
         Names of the classes.
@@ -100,7 +100,7 @@ def write_report(
 
 
 def unit_record(
-    measured: Measured,
+    measured: OutOfFoldPredictions,
     labels: Sequence[str],
     entry: Mapping[str, Any],
     unanswered: Mapping[str, Sequence[int]] | None = None,
@@ -109,7 +109,7 @@ def unit_record(
 
     Parameters
     ----------
-    measured : Measured
+    measured : OutOfFoldPredictions
     labels : sequence of str
         Names of the classes.
     entry : mapping
@@ -196,7 +196,7 @@ def _bin(stated: np.ndarray, true: np.ndarray, subjects: np.ndarray) -> dict[str
     return found
 
 
-def subject_records(units: Sequence[Measured], labels: Sequence[str]) -> dict[str, Any]:
+def subject_records(units: Sequence[OutOfFoldPredictions], labels: Sequence[str]) -> dict[str, Any]:
     """Count, by subject: samples of each unit, those answered right, and the clips' classes."""
     records: dict[str, Any] = {}
     for measured in units:

@@ -13,7 +13,7 @@ from cryvision.evaluation.bootstrap import Statistic
 
 
 @dataclass(frozen=True)
-class Measured:
+class OutOfFoldPredictions:
     """Probabilities on subjects that training had not seen, for one unit: clips or windows.
 
     Attributes
@@ -35,7 +35,7 @@ class Measured:
     fold: np.ndarray
 
 
-def figures(measured: Measured, n_draws: int = 1000) -> dict[str, dict[str, Any]]:
+def figures(measured: OutOfFoldPredictions, n_draws: int = 1000) -> dict[str, dict[str, Any]]:
     """Figures of skill, each with its 95 % interval over subjects.
 
     Returns
@@ -67,7 +67,7 @@ def figures(measured: Measured, n_draws: int = 1000) -> dict[str, dict[str, Any]
     return found
 
 
-def fold_auc(measured: Measured, weights: np.ndarray | None = None) -> float:
+def fold_auc(measured: OutOfFoldPredictions, weights: np.ndarray | None = None) -> float:
     """Mean over folds, and over the classes that a fold holds, of one-against-the-rest AUC."""
     weight = np.ones(len(measured.labels)) if weights is None else weights
     values = []
@@ -91,7 +91,7 @@ def majority(labels: np.ndarray) -> dict[str, float]:
 
 
 def skill_entry(
-    measured: Measured,
+    measured: OutOfFoldPredictions,
     labels: Sequence[str],
     *,
     part: str,
@@ -103,7 +103,7 @@ def skill_entry(
 
     Parameters
     ----------
-    measured : Measured
+    measured : OutOfFoldPredictions
     labels : sequence of str
         Names of the classes.
     part : str

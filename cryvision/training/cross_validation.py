@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from cryvision.datasets.splits import check_disjoint
-from cryvision.evaluation.skill import Measured
+from cryvision.evaluation.skill import OutOfFoldPredictions
 from cryvision.training.branches import Branch
 from cryvision.training.checkpoints import Checkpoints
 from cryvision.training.stacking import Samples, Stack, class_shares, fit_stack
@@ -25,7 +25,7 @@ def cross_validate(
     seed: int,
     checkpoints: Checkpoints | None = None,
     say: Say = lambda line: None,
-) -> tuple[Measured, Measured]:
+) -> tuple[OutOfFoldPredictions, OutOfFoldPredictions]:
     """Fit the whole stack once for each fold of clips, without them, and let it judge them.
 
     Parameters
@@ -44,7 +44,7 @@ def cross_validate(
 
     Returns
     -------
-    clips, windows : Measured
+    clips, windows : OutOfFoldPredictions
         Of the clips that are in a fold. A clip's probabilities are the mean over its windows; a
         clip that none of the windows comes from gets the prior, for nothing was heard of it.
     """
@@ -67,7 +67,7 @@ def cross_validate_each(
     say: Say = lambda line: None,
     stops_on_test: bool = False,
     altered: Samples | None = None,
-) -> list[tuple[Measured, Measured]]:
+) -> list[tuple[OutOfFoldPredictions, OutOfFoldPredictions]]:
     """Do what `cross_validate` does, and judge also with some of the branches silenced.
 
     Parameters
@@ -81,7 +81,7 @@ def cross_validate_each(
 
     Returns
     -------
-    list of tuple of Measured
+    list of tuple of OutOfFoldPredictions
         Clips and windows, for each judgement. The prior stands for a window that no branch says
         anything of.
     """
@@ -122,7 +122,7 @@ def cross_validate_each(
     probabilities = np.where(told[:, :, None], probabilities, row_prior)
     return [
         (
-            Measured(
+            OutOfFoldPredictions(
                 "clip",
                 clip_labels[judged],
                 clip_means(table[known], clip_of_row[known], prior)[judged],
@@ -130,7 +130,7 @@ def cross_validate_each(
                 clip_subjects[judged],
                 fold_of_clip[judged],
             ),
-            Measured(
+            OutOfFoldPredictions(
                 "window",
                 samples.labels[rows],
                 table[rows],

@@ -21,7 +21,7 @@ from cryvision.datasets.protocols import GROUPED, Protocol, divide, kept_apart, 
 from cryvision.datasets.splits import check_disjoint
 from cryvision.errors import ConfigError
 from cryvision.evaluation.report import check_folder, write_report
-from cryvision.evaluation.skill import Measured, skill_entry
+from cryvision.evaluation.skill import OutOfFoldPredictions, skill_entry
 from cryvision.inference.branch_inputs import FACE
 from cryvision.inference.label_policy import NOT_APART
 from cryvision.training.altered_copies import AlteredCopies
@@ -168,7 +168,7 @@ def _cross_validated(
     by: Protocol,
     checkpoints: Checkpoints,
     say: Log,
-) -> dict[tuple[str, ...], tuple[Measured, Measured]]:
+) -> dict[tuple[str, ...], tuple[OutOfFoldPredictions, OutOfFoldPredictions]]:
     """Clips and windows as they were judged, by the modalities that there were; all come first."""
     sets = _modality_sets(recipe, settings)
     measured = cross_validate_each(

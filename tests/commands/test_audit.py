@@ -43,7 +43,7 @@ def test_what_matters_comes_first(audit: Command, corpus: Path) -> None:
     assert done.code == 0
     assert done.out.startswith(f"# Audit of {corpus}\n")
     before = done.out[: done.out.index("## Clips by label")]
-    assert "## To mend" in before
+    assert "## Errors" in before
     assert "The same sound under two labels" in before
     assert "What to do: " in before
     assert "7 clips of 3 subjects" in before

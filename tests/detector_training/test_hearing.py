@@ -14,7 +14,7 @@ from two_parts import EDGES, GATE, tones, two_part_bundle
 from cryvision.bundle import Bundle
 from cryvision.detector_training import calibration
 from cryvision.detector_training.calibration import Decided, fused_scores
-from cryvision.detector_training.hearing import Heard, Tagger, evidence, standing
+from cryvision.detector_training.hearing import Tagger, TagScores, evidence, standing
 from cryvision.errors import ConfigError
 from cryvision.inference.classifier import classify
 from cryvision.inference.detector import CryDetector
@@ -38,7 +38,7 @@ def sound(seconds: float = 20.3) -> np.ndarray:
     )
 
 
-def heard_in(bundle: Bundle, samples: np.ndarray) -> Heard:
+def heard_in(bundle: Bundle, samples: np.ndarray) -> TagScores:
     tagger = Tagger(bundle, GATE.min_level_dbfs)
     return tagger.hear(samples, log_mel(samples, tagger.config))
 
@@ -87,7 +87,7 @@ def test_the_fused_scores_are_those_of_the_engine(bundle: Bundle) -> None:
 
 
 def test_evidence_is_zero_where_no_window_ends(bundle: Bundle) -> None:
-    nothing = Heard(np.empty(0, np.int64), np.empty(0), np.empty(0, bool), np.empty((0, 0)))
+    nothing = TagScores(np.empty(0, np.int64), np.empty(0), np.empty(0, bool), np.empty((0, 0)))
     assert bundle.veto is not None
     assert evidence(np.array([(1.0, 2.0)]), nothing, bundle.veto).tolist() == [[0.0, 0.0]]
     assert evidence(np.empty((0, 2)), nothing, bundle.veto).shape == (0, 2)

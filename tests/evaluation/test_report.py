@@ -15,7 +15,7 @@ from cryvision.errors import CryvisionError
 from cryvision.evaluation import figures
 from cryvision.evaluation import metrics as evaluation
 from cryvision.evaluation.report import check_folder, reliability_bins, write_report
-from cryvision.evaluation.skill import Measured
+from cryvision.evaluation.skill import OutOfFoldPredictions
 
 LABELS = ("hungry", "tired")
 FILES = {"report.json", "report.md", "confusion.png", "reliability.png", "learning_curves.png"}
@@ -29,7 +29,9 @@ CURVES = {
 }
 
 
-def measured(unit: str, rows: int = 1, seed: int = 0, labels: tuple[str, ...] = LABELS) -> Measured:
+def measured(
+    unit: str, rows: int = 1, seed: int = 0, labels: tuple[str, ...] = LABELS
+) -> OutOfFoldPredictions:
     """Six babies with three clips each, three babies a fold; ``rows`` samples a clip."""
     rng = np.random.default_rng(seed)
     n_classes = len(labels)
@@ -38,10 +40,12 @@ def measured(unit: str, rows: int = 1, seed: int = 0, labels: tuple[str, ...] = 
     subjects = np.repeat([f"baby {number}" for number in range(6)], 3 * rows)
     prior = np.zeros((len(truth), n_classes))
     prior[:, :2] = [2 / 3, 1 / 3]
-    return Measured(unit, truth, stated, prior, subjects, np.repeat([0, 1], 9 * rows))
+    return OutOfFoldPredictions(unit, truth, stated, prior, subjects, np.repeat([0, 1], 9 * rows))
 
 
-def entry(found: Measured, labels: tuple[str, ...] = LABELS, subjects: str = "pattern") -> Any:
+def entry(
+    found: OutOfFoldPredictions, labels: tuple[str, ...] = LABELS, subjects: str = "pattern"
+) -> Any:
     """A skill entry as training makes it, its figures made up."""
     return {
         "part": "ensemble",
@@ -75,7 +79,9 @@ def both_sides(**counts: int) -> dict[str, int]:
     return {"subjects": 0, "same_files": 0, "duplicates": 0, "near_duplicates": 0, **counts}
 
 
-def report(folder: Path, clips: Measured | None = None, **changes: Any) -> dict[str, Any]:
+def report(
+    folder: Path, clips: OutOfFoldPredictions | None = None, **changes: Any
+) -> dict[str, Any]:
     """Write a report, and read its JSON."""
     labels = changes.pop("labels", LABELS)
     clips = clips or measured("clip", labels=labels)

@@ -16,7 +16,7 @@ from cryvision.bundle import schema
 from cryvision.datasets.splits import grouped_folds
 from cryvision.errors import CryvisionError
 from cryvision.evaluation import skill
-from cryvision.evaluation.skill import Measured, skill_entry
+from cryvision.evaluation.skill import OutOfFoldPredictions, skill_entry
 from cryvision.inference.label_policy import has_skill
 from cryvision.training import branches, cross_validation, stacking
 from cryvision.training.branches import Branch, Rows, autoencoder_branch
@@ -49,7 +49,7 @@ def measure(
     n_folds: int,
     n_judged: int | None = None,
     **options: Any,
-) -> tuple[Measured, Measured]:
+) -> tuple[OutOfFoldPredictions, OutOfFoldPredictions]:
     """Cross-validate samples in which each row is a clip, perhaps on the first folds alone."""
     folds = grouped_folds(samples.subjects.tolist(), samples.labels.tolist(), n_folds, seed=0)
     return cross_validate(
@@ -276,7 +276,7 @@ class TestClips:
 
 
 class TestFigures:
-    def measured(self, **changes: Any) -> Measured:
+    def measured(self, **changes: Any) -> OutOfFoldPredictions:
         """Of 40 subjects, two classes and two folds: told well, the folds by different scales."""
         rng = np.random.default_rng(0)
         labels, fold = np.arange(40) % 2, np.arange(40) // 20
@@ -289,7 +289,7 @@ class TestFigures:
             "subjects": np.arange(40).astype(str),
             "fold": fold,
         }
-        return Measured(**{**facts, **changes})
+        return OutOfFoldPredictions(**{**facts, **changes})
 
     def test_auc_is_the_mean_over_folds_never_pooled(self) -> None:
         assert skill.fold_auc(self.measured()) == 1
@@ -333,7 +333,7 @@ class TestSkillEntry:
             "fold": np.zeros(n, int),
         }
         return skill_entry(
-            Measured(**{**facts, **changes}),
+            OutOfFoldPredictions(**{**facts, **changes}),
             names,
             part="ensemble",
             modalities=("sound",),

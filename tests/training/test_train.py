@@ -40,7 +40,7 @@ from cryvision.errors import (
 from cryvision.evaluation import skill
 from cryvision.evaluation.evaluate import evaluate
 from cryvision.evaluation.markdown import evaluation_text
-from cryvision.evaluation.skill import Measured
+from cryvision.evaluation.skill import OutOfFoldPredictions
 from cryvision.inference.classifier import classify
 from cryvision.inference.label_policy import NOT_SURE, has_skill
 from cryvision.training import branches, clip_features, cross_validation, stacking, train_stack
@@ -120,11 +120,13 @@ def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(
         recipe: Any, samples: Any, labels: np.ndarray, subjects: np.ndarray, folds: Any, n: int,
         seed: int, silenced: Sequence[Any], *rest: Any, **more: Any,
-    ) -> list[tuple[Measured, Measured]]:  # fmt: skip
+    ) -> list[tuple[OutOfFoldPredictions, OutOfFoldPredictions]]:  # fmt: skip
         said = np.full((len(labels), n), 0.01)
         said[np.arange(len(labels)), labels] = 1 - 0.01 * (n - 1)
         prior, fold = np.full((len(labels), n), 1 / n), np.zeros(len(labels), int)
-        units = [Measured(u, labels, said, prior, subjects, fold) for u in ("clip", "window")]
+        units = [
+            OutOfFoldPredictions(u, labels, said, prior, subjects, fold) for u in ("clip", "window")
+        ]
         return [(units[0], units[1]) for _ in silenced]
 
     monkeypatch.setattr(train_stack, "cross_validate_each", measured)
