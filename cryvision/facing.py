@@ -6,7 +6,9 @@ from collections import deque
 
 import numpy as np
 
+from cryvision.bundle import Bundle
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig
+from cryvision.errors import BundleError, MissingDependencyError
 from cryvision.inputs.embedding import BATCH_CROPS, Embedder
 from cryvision.inputs.faces import Face, FaceFinder, crop
 
@@ -109,3 +111,37 @@ class FaceStream:
             embeddings = self._embedder.embed(np.stack(crops))
             self._known.extend(zip(times, embeddings, strict=True))
             self._waiting.clear()
+
+
+def face_stream(bundle: Bundle, require_face: bool) -> tuple[FaceStream | None, list[str]]:
+    """Make the stream of faces that a bundle looks at, and what to warn of.
+
+    Returns
+    -------
+    FaceStream or None
+        None where the bundle has no face branch, or faces cannot be looked at on this machine.
+    list of str
+
+    Raises
+    ------
+    BundleError
+        With ``require_face``, if the bundle has no face branch.
+    MissingDependencyError
+        With ``require_face``, if the face detector or the backbone is not on this machine.
+    """
+    config = next((part.face for part in bundle.parts if part.face), None)
+    if config is None:
+        if require_face:
+            raise BundleError(
+                f"{bundle.folder}: faces are required and the bundle has no face branch"
+            )
+        return None, []
+    try:
+        faces = FaceStream(config)
+    except MissingDependencyError as error:
+        if require_face:
+            raise
+        return None, [f"the faces have no say: {error}"]
+    if config.backbone_weights == "random":
+        return faces, ["the backbone of the face branch has random weights"]
+    return faces, []

@@ -29,6 +29,7 @@ from cryvision.config import VETO_LEVELS
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.outputs.files import FORMATS
 from cryvision.result import BOUT_GAP_SECONDS
+from cryvision.smoothing import adjusted_gate
 from cryvision.staging import staged
 
 ENGINES = ("local", "ray")
@@ -61,6 +62,9 @@ def score(
     require_face: bool = False,
     veto: str = "normal",
     bout_gap_s: float = BOUT_GAP_SECONDS,
+    threshold: float | None = None,
+    min_duration_s: float | None = None,
+    min_gap_s: float | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Score many clips into one table, each exactly once.
@@ -94,7 +98,8 @@ def score(
         Score clips again that have failed before.
     timeout_seconds : float
         Limit for one clip; 0 for none.
-    runtime, smooth_seconds, label_policy, require_face, veto, bout_gap_s
+    runtime, smooth_seconds, label_policy, require_face, veto, bout_gap_s, threshold
+    min_duration_s, min_gap_s
         As for `cryvision.classify`.
     progress : callable, optional
         Called with a `Progress` for each row, and once a second without one.
@@ -125,6 +130,7 @@ def score(
     listed = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     table = os.fspath(out)
     loaded = Bundle.load(bundle)
+    adjusted_gate(loaded.gate, threshold, min_duration_s, min_gap_s)  # refused before any work
     job = Job(
         bundle=None if bundle is None else os.path.abspath(bundle),
         bundle_name=loaded.name,
@@ -137,6 +143,9 @@ def score(
         require_face=require_face,
         veto=_checked_veto(veto),
         bout_gap_s=_checked_bout_gap(bout_gap_s),
+        threshold=_plain(threshold),
+        min_duration_s=_plain(min_duration_s),
+        min_gap_s=_plain(min_gap_s),
         formats=_checked_formats(formats, formats_dir),
         formats_dir=_formats_dir(table, formats_dir) if formats else "",
     )
@@ -329,6 +338,11 @@ def _checked_bout_gap(bout_gap_s: float) -> float:
     if not 0 <= bout_gap_s < math.inf:
         raise ConfigError(f"bout_gap_s must be finite and not negative; got {bout_gap_s:g}")
     return float(bout_gap_s)
+
+
+def _plain(value: float | None) -> float | None:
+    """Let 1 and 1.0 be one setting."""
+    return None if value is None else float(value)
 
 
 def _time_limit_s(timeout_seconds: float) -> float:

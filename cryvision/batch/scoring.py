@@ -108,6 +108,9 @@ class ClipScorer:
             require_face=self._job.require_face,
             veto=self._job.veto,
             bout_gap_s=self._job.bout_gap_s,
+            threshold=self._job.threshold,
+            min_duration_s=self._job.min_duration_s,
+            min_gap_s=self._job.min_gap_s,
             path=path,
         )
 

@@ -116,6 +116,25 @@ def add_event_options(parser: Any) -> None:
         metavar="SECONDS",
         help="events less than this far apart make one bout (default: %(default)g)",
     )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="score of the detector at which an event opens, above 0 and below 1: higher finds "
+        "less; the level at which it closes moves with it (default: the bundle's)",
+    )
+    parser.add_argument(
+        "--min-duration",
+        type=float,
+        metavar="SECONDS",
+        help="drop events that are shorter (default: the bundle's)",
+    )
+    parser.add_argument(
+        "--min-gap",
+        type=float,
+        metavar="SECONDS",
+        help="make one event of two with a shorter gap between them (default: the bundle's)",
+    )
 
 
 def add_decision_options(parser: Any) -> None:
@@ -233,6 +252,9 @@ def _one(
             require_face=options.require_face,
             veto=options.veto,
             bout_gap_s=options.bout_gap,
+            threshold=options.threshold,
+            min_duration_s=options.min_duration,
+            min_gap_s=options.min_gap,
             audio_track=options.audio_track,
             progress=progress,
         )

@@ -118,6 +118,9 @@ def run(options: argparse.Namespace) -> int:
                 require_face=options.require_face,
                 veto=options.veto,
                 bout_gap_s=options.bout_gap,
+                threshold=options.threshold,
+                min_duration_s=options.min_duration,
+                min_gap_s=options.min_gap,
                 progress=bar.show,
             )
         except KeyboardInterrupt:
