@@ -27,7 +27,7 @@ from cryvision.batch.work import Work
 from cryvision.bundle import Bundle
 from cryvision.config import VETO_LEVELS
 from cryvision.errors import ConfigError, CryvisionError, MediaError
-from cryvision.outputs.files import FORMATS
+from cryvision.outputs.files import check_formats
 from cryvision.result import BOUT_GAP_SECONDS
 from cryvision.smoothing import adjusted_gate
 from cryvision.staging import staged
@@ -91,7 +91,7 @@ def score(
     gpus_per_worker : float
         GPUs, or the share of one, that Ray sets aside for each worker.
     formats : sequence of str
-        Files to write for each clip, keys of `cryvision.outputs.FORMATS`.
+        Files to write for each clip: keys of `cryvision.outputs.FORMATS`, or ``all``.
     formats_dir : path, optional
         Folder for them, ``<out>.clips`` by default; folders in it are those of the sources.
     retry_failed : bool
@@ -353,9 +353,7 @@ def _time_limit_s(timeout_seconds: float) -> float:
 
 def _checked_formats(formats: Iterable[str], formats_dir: AnyPath | None) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(formats))
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown:
-        raise ConfigError(f"formats must be among {', '.join(FORMATS)}; got {unknown[0]!r}")
+    check_formats(names)
     if formats_dir is not None and not names:
         raise ConfigError("a folder for formats needs formats to write; got none")
     if formats_dir is not None and remote.is_url(os.fspath(formats_dir)):

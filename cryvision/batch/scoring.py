@@ -121,7 +121,7 @@ class ClipScorer:
         place = PurePosixPath(clip.name)
         folder = os.path.join(self._job.formats_dir, *place.parent.parts)
         by_path: dict[str, list[str]] = {}
-        for form in self._job.formats:
+        for form in files.clip_formats(result, self._job.formats):
             by_path.setdefault(local if form in _READS_THE_CLIP else clip.path, []).append(form)
         for path, formats in by_path.items():
             named = dataclasses.replace(result, path=path)

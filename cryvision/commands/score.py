@@ -84,7 +84,8 @@ def _add_result_options(parser: Any) -> None:
     parser.add_argument(
         "--formats",
         metavar="LIST",
-        help="also write files for each clip, as classify does, such as csv,textgrid,eaf",
+        help="also write files for each clip, as classify does, such as csv,textgrid,eaf; all "
+        "for each format, mp4 only of clips with pictures",
     )
     parser.add_argument(
         "--formats-dir", metavar="DIR", help="folder for --formats (default: FILE.clips)"
