@@ -102,7 +102,8 @@ class StreamClassifier:
         self._bout_gap_s = bout_gap_s
         self._path = path
         smooth_seconds = bundle.smooth_seconds if smooth_seconds is None else smooth_seconds
-        self._faces, self._warnings = face_stream(bundle, require_face)
+        face = next((part.face for part in bundle.parts if part.face), None)
+        self._faces, self._warnings = face_stream(face, require_face, str(bundle.folder))
         self._reasons = ReasonStream.of(bundle, runtime, self._faces)
         self._crying: CryStream | None = None
         if bundle.detector is not None or self._reasons is None:

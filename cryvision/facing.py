@@ -6,7 +6,6 @@ from collections import deque
 
 import numpy as np
 
-from cryvision.bundle import Bundle
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig
 from cryvision.errors import BundleError, MissingDependencyError
 from cryvision.inputs.embedding import BATCH_CROPS, Embedder
@@ -113,8 +112,18 @@ class FaceStream:
             self._waiting.clear()
 
 
-def face_stream(bundle: Bundle, require_face: bool) -> tuple[FaceStream | None, list[str]]:
-    """Make the stream of faces that a bundle looks at, and what to warn of.
+def face_stream(
+    config: FaceConfig | None, require_face: bool, where: str
+) -> tuple[FaceStream | None, list[str]]:
+    """Make the stream of faces that a bundle looks at, and say what to warn of.
+
+    Parameters
+    ----------
+    config : FaceConfig or None
+        Of the bundle's face branch; None where it has none.
+    require_face : bool
+    where : str
+        What to name in an error: the place of the bundle.
 
     Returns
     -------
@@ -129,12 +138,9 @@ def face_stream(bundle: Bundle, require_face: bool) -> tuple[FaceStream | None, 
     MissingDependencyError
         With ``require_face``, if the face detector or the backbone is not on this machine.
     """
-    config = next((part.face for part in bundle.parts if part.face), None)
     if config is None:
         if require_face:
-            raise BundleError(
-                f"{bundle.folder}: faces are required and the bundle has no face branch"
-            )
+            raise BundleError(f"{where}: faces are required and the bundle has no face branch")
         return None, []
     try:
         faces = FaceStream(config)
