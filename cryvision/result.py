@@ -167,6 +167,9 @@ class Classification:
         Candidates that the tagger did not hear as crying; they count nowhere.
     bout_gap_s : float
         Events less than this far apart make one bout.
+    threshold, min_duration_s, min_gap_s : float or None
+        Score at which an event opened, the shortest event, and the gap from which on none was
+        bridged: as they were used. None where the bundle has no detector.
     veto : str
         ``off``, ``normal`` or ``strict``: how much the tagger had to hear of crying.
     heard_seconds : dict of str to float
@@ -199,6 +202,9 @@ class Classification:
     warnings: tuple[str, ...] = ()
     rejected: tuple[Event, ...] = ()
     bout_gap_s: float = BOUT_GAP_SECONDS
+    threshold: float | None = None
+    min_duration_s: float | None = None
+    min_gap_s: float | None = None
     veto: str = "off"
     heard_seconds: dict[str, float] = field(default_factory=dict)
 

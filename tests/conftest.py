@@ -8,11 +8,16 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from cryvision.inputs.media import find_ffmpeg
 
 MakeMedia = Callable[..., Path]
+
+# How long one example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("cryvision", deadline=None)
+hypothesis.settings.load_profile("cryvision")
 
 
 @pytest.fixture(scope="session", autouse=True)

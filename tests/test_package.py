@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "classifier": {
         *("branch_inputs", "bundle", "crying", "facing", "inputs", "labelling", "reasons"),
-        *("result", "timeline", "veto"),
+        *("result", "smoothing", "timeline", "veto"),
     },
     "reasons": {"branch_inputs", "bundle", "detector", "facing", "scoring", "stack"},
     "branch_inputs": {"detector", "facing", "scoring"},
@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "download": set(),
     "batch": {
         *("bundle", "classifier", "inputs", "models", "outputs", "result", "runtime"),
-        "staging",
+        *("smoothing", "staging"),
     },
     "bundle": {"inputs", "runtime", "description", "parts", "stack", "staging", "untrusted"},
     "stack": set(),

@@ -27,7 +27,8 @@ class Job:
         Of cryvision, as another one may score otherwise.
     folder : str
         What relative paths are relative to.
-    runtime, smooth_seconds, label_policy, require_face, veto, bout_gap_s
+    runtime, smooth_seconds, label_policy, require_face, veto, bout_gap_s, threshold
+    min_duration_s, min_gap_s
         As for `cryvision.classify`.
     formats : tuple of str
         What to write beside the table, for each clip.
@@ -49,6 +50,9 @@ class Job:
     require_face: bool = False
     veto: str = "normal"
     bout_gap_s: float = BOUT_GAP_SECONDS
+    threshold: float | None = None
+    min_duration_s: float | None = None
+    min_gap_s: float | None = None
     formats: tuple[str, ...] = ()
     formats_dir: str = ""
     scorer: str = CLIP_SCORER

@@ -28,7 +28,8 @@ from cryvision.batch.work import Work
 from cryvision.bundle import Bundle
 from cryvision.config import VETO_LEVELS
 from cryvision.errors import ConfigError, CryvisionError, MediaError
-from cryvision.outputs.files import FORMATS
+from cryvision.inference.smoothing import adjusted_gate
+from cryvision.outputs.files import check_formats
 from cryvision.result import BOUT_GAP_SECONDS
 
 ENGINES = ("local", "ray")
@@ -61,6 +62,9 @@ def score(
     require_face: bool = False,
     veto: str = "normal",
     bout_gap_s: float = BOUT_GAP_SECONDS,
+    threshold: float | None = None,
+    min_duration_s: float | None = None,
+    min_gap_s: float | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """Score many clips into one table, each exactly once.
@@ -87,14 +91,15 @@ def score(
     gpus_per_worker : float
         GPUs, or the share of one, that Ray sets aside for each worker.
     formats : sequence of str
-        Files to write for each clip, keys of `cryvision.outputs.FORMATS`.
+        Files to write for each clip: keys of `cryvision.outputs.FORMATS`, or ``all``.
     formats_dir : path, optional
         Folder for them, ``<out>.clips`` by default; folders in it are those of the sources.
     retry_failed : bool
         Score clips again that have failed before.
     timeout_seconds : float
         Limit for one clip; 0 for none.
-    runtime, smooth_seconds, label_policy, require_face, veto, bout_gap_s
+    runtime, smooth_seconds, label_policy, require_face, veto, bout_gap_s, threshold
+    min_duration_s, min_gap_s
         As for `cryvision.classify`.
     progress : callable, optional
         Called with a `Progress` for each row, and once a second without one.
@@ -125,6 +130,7 @@ def score(
     listed = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     table = os.fspath(out)
     loaded = Bundle.load(bundle)
+    adjusted_gate(loaded.gate, threshold, min_duration_s, min_gap_s)  # refused before any work
     job = Job(
         bundle=None if bundle is None else os.path.abspath(bundle),
         bundle_name=loaded.name,
@@ -137,6 +143,9 @@ def score(
         require_face=require_face,
         veto=_checked_veto(veto),
         bout_gap_s=_checked_bout_gap(bout_gap_s),
+        threshold=_plain(threshold),
+        min_duration_s=_plain(min_duration_s),
+        min_gap_s=_plain(min_gap_s),
         formats=_checked_formats(formats, formats_dir),
         formats_dir=_formats_dir(table, formats_dir) if formats else "",
     )
@@ -331,6 +340,11 @@ def _checked_bout_gap(bout_gap_s: float) -> float:
     return float(bout_gap_s)
 
 
+def _plain(value: float | None) -> float | None:
+    """Let 1 and 1.0 be one setting."""
+    return None if value is None else float(value)
+
+
 def _time_limit_s(timeout_seconds: float) -> float:
     if not timeout_seconds >= 0:
         raise ConfigError(f"the timeout must not be negative; got {timeout_seconds:g}")
@@ -339,9 +353,7 @@ def _time_limit_s(timeout_seconds: float) -> float:
 
 def _checked_formats(formats: Iterable[str], formats_dir: AnyPath | None) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(formats))
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown:
-        raise ConfigError(f"formats must be among {', '.join(FORMATS)}; got {unknown[0]!r}")
+    check_formats(names)
     if formats_dir is not None and not names:
         raise ConfigError("a folder for formats needs formats to write; got none")
     if formats_dir is not None and remote.is_url(os.fspath(formats_dir)):

@@ -108,6 +108,9 @@ class ClipScorer:
             require_face=self._job.require_face,
             veto=self._job.veto,
             bout_gap_s=self._job.bout_gap_s,
+            threshold=self._job.threshold,
+            min_duration_s=self._job.min_duration_s,
+            min_gap_s=self._job.min_gap_s,
             path=path,
         )
 
@@ -118,7 +121,7 @@ class ClipScorer:
         place = PurePosixPath(clip.name)
         folder = os.path.join(self._job.formats_dir, *place.parent.parts)
         by_path: dict[str, list[str]] = {}
-        for form in self._job.formats:
+        for form in files.clip_formats(result, self._job.formats):
             by_path.setdefault(local if form in _READS_THE_CLIP else clip.path, []).append(form)
         for path, formats in by_path.items():
             named = dataclasses.replace(result, path=path)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "png", "mp4")
 """As in `cryvision.outputs.FORMATS`, which would take time to import."""
 
+ALL_FORMATS = "all"
+"""As in `cryvision.outputs.files`, for the same reason."""
+
 VETO_LEVELS = ("off", "normal", "strict")
 """As in `cryvision.config`, for the same reason."""
 
@@ -56,7 +59,8 @@ def add(commands: Any) -> None:
         "--formats",
         type=_formats,
         metavar="LIST",
-        help=f"also write files: {', '.join(FORMATS)} (comma-separated)",
+        help=f"also write files: {', '.join(FORMATS)} (comma-separated), or {ALL_FORMATS}: each "
+        "of them, mp4 only of clips with pictures",
     )
     parser.add_argument(
         "--out", metavar="DIR", help="folder for --formats (default: the current one)"
@@ -116,6 +120,25 @@ def add_event_options(parser: Any) -> None:
         metavar="SECONDS",
         help="events less than this far apart make one bout (default: %(default)g)",
     )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="score of the detector at which an event opens, above 0 and below 1: higher finds "
+        "less; the level at which it closes moves with it (default: the bundle's)",
+    )
+    parser.add_argument(
+        "--min-duration",
+        type=float,
+        metavar="SECONDS",
+        help="drop events that are shorter (default: the bundle's)",
+    )
+    parser.add_argument(
+        "--min-gap",
+        type=float,
+        metavar="SECONDS",
+        help="make one event of two with a shorter gap between them (default: the bundle's)",
+    )
 
 
 def add_decision_options(parser: Any) -> None:
@@ -164,13 +187,12 @@ def _gap_seconds(text: str) -> float:
 
 def _formats(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in FORMATS:
-            raise argparse.ArgumentTypeError(
-                f"formats must be among {', '.join(FORMATS)}; got {name!r}"
-            )
-    if not names:
-        raise argparse.ArgumentTypeError(f"formats must be among {', '.join(FORMATS)}; got none")
+    known = (*FORMATS, ALL_FORMATS)
+    unknown = [repr(name) for name in names if name not in known]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(
+            f"formats must be among {', '.join(known)}; got {(unknown or ['none'])[0]}"
+        )
     return list(dict.fromkeys(names))
 
 
@@ -205,12 +227,12 @@ def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
     """Give the formats to write, the video with its faces blurred if they are to be."""
     if not blur_faces:
         return list(formats)
-    if "mp4" not in formats:
+    if not {"mp4", ALL_FORMATS} & set(formats):
         raise ConfigError("--blur-faces needs mp4 among --formats; it is not there")
     from cryvision.outputs.video import face_detectors
 
     face_detectors()  # that there is none is better said before any work
-    return ["mp4-blurred" if name == "mp4" else name for name in formats]
+    return [*(name for name in formats if name != "mp4"), "mp4-blurred"]
 
 
 def _one(
@@ -233,6 +255,9 @@ def _one(
             require_face=options.require_face,
             veto=options.veto,
             bout_gap_s=options.bout_gap,
+            threshold=options.threshold,
+            min_duration_s=options.min_duration,
+            min_gap_s=options.min_gap,
             audio_track=options.audio_track,
             progress=progress,
         )
@@ -245,6 +270,8 @@ def _one(
         }
         for written in write(result, options.out or ".", formats, stem, **shown):
             log(f"wrote {written}")
+        if ALL_FORMATS in formats and not result.media.get("has_picture"):
+            log(f"{clip.name}: no mp4 was written, as the clip has no pictures")
     _print_result(replace(result, path=clip.name), options, told)
 
 

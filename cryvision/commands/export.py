@@ -52,7 +52,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--features", action="store_true", help="the file takes features in place of waveform"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an older export")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace an older export once the new one is whole (default: refuse)",
+    )
     parser.add_argument(
         "--force",
         action="store_true",

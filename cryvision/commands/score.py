@@ -84,7 +84,8 @@ def _add_result_options(parser: Any) -> None:
     parser.add_argument(
         "--formats",
         metavar="LIST",
-        help="also write files for each clip, as classify does, such as csv,textgrid,eaf",
+        help="also write files for each clip, as classify does, such as csv,textgrid,eaf; all "
+        "for each format, mp4 only of clips with pictures",
     )
     parser.add_argument(
         "--formats-dir", metavar="DIR", help="folder for --formats (default: FILE.clips)"
@@ -118,6 +119,9 @@ def run(options: argparse.Namespace) -> int:
                 require_face=options.require_face,
                 veto=options.veto,
                 bout_gap_s=options.bout_gap,
+                threshold=options.threshold,
+                min_duration_s=options.min_duration,
+                min_gap_s=options.min_gap,
                 progress=bar.show,
             )
         except KeyboardInterrupt:

@@ -125,7 +125,7 @@ def export(
     try:
         return _written(work, target, overwrite, force)
     except FileExistsError as error:
-        raise CryvisionError(f"{target}: exists already; nothing was written") from error
+        raise _already(target) from error
     except OSError as error:
         raise CryvisionError(
             f"{target}: cannot be written: {error.strerror or error}; nothing was left"
@@ -182,10 +182,16 @@ def _check_place(target: Path, overwrite: bool) -> None:
     """Refuse before any work to replace anything, or anything but an export."""
     for place in (target, _sidecar_path(target)):
         if os.path.lexists(place) and not overwrite:
-            raise CryvisionError(f"{place}: exists already; overwrite replaces it")
+            raise _already(place)
     a_package = target.is_dir() and (target / "Manifest.json").is_file()
     if target.is_dir() and not (a_package and target.suffix.lower() == SUFFIXES["coreml"]):
         raise CryvisionError(f"{target}: only an export is overwritten; this is a folder")
+
+
+def _already(place: Path) -> CryvisionError:
+    return CryvisionError(
+        f"{place}: exists already; --overwrite (in Python overwrite=True) replaces it"
+    )
 
 
 def _prepared(

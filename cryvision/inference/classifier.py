@@ -13,11 +13,11 @@ import numpy as np
 
 from cryvision.bundle import Bundle
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
-from cryvision.errors import BundleError, ConfigError, MissingDependencyError
+from cryvision.errors import ConfigError
 from cryvision.inference.branch_inputs import FACE
 from cryvision.inference.class_stream import SOUND, ReasonStream, ReasonWindows
 from cryvision.inference.crying import CryStream
-from cryvision.inference.face_stream import FaceStream
+from cryvision.inference.face_stream import face_stream
 from cryvision.inference.label_policy import (
     CRY,
     NO_CRY,
@@ -26,6 +26,7 @@ from cryvision.inference.label_policy import (
     has_skill,
     mean_probabilities,
 )
+from cryvision.inference.smoothing import adjusted_gate
 from cryvision.inference.timeline import HeldPredictions
 from cryvision.inference.veto import check_veto
 from cryvision.inputs import media
@@ -56,6 +57,15 @@ class StreamClassifier:
         every event does.
     bout_gap_s : float
         Events less than this far apart make one bout.
+    threshold : float, optional
+        Score of the detector at which an event opens, above 0 and below 1; how far it may fall
+        before the event closes keeps its ratio to that. What the tagger must hear stays as it is.
+        The bundle's own by default.
+    min_duration_s : float, optional
+        Shorter events are dropped; the bundle's own by default.
+    min_gap_s : float, optional
+        Shorter gaps between events are bridged, before short ones are dropped and before the veto;
+        the bundle's own by default.
     path : str, optional
         Name of the clip in the result.
 
@@ -84,9 +94,14 @@ class StreamClassifier:
         require_face: bool = False,
         veto: str = "normal",
         bout_gap_s: float = BOUT_GAP_SECONDS,
+        threshold: float | None = None,
+        min_duration_s: float | None = None,
+        min_gap_s: float | None = None,
         path: str = "",
     ) -> None:
-        self._bundle = bundle
+        gate = adjusted_gate(bundle.gate, threshold, min_duration_s, min_gap_s)
+        # The windows of the reasons go by the threshold too.
+        self._bundle = bundle = replace(bundle, gate=gate)
         self._policy = check_policy(label_policy)
         check_veto(veto)
         if not 0 <= bout_gap_s < math.inf:
@@ -94,8 +109,8 @@ class StreamClassifier:
         self._bout_gap_s = bout_gap_s
         self._path = path
         smooth_seconds = bundle.smooth_seconds if smooth_seconds is None else smooth_seconds
-        self._warnings: list[str] = []
-        self._faces = self._face_stream(require_face)
+        face = next((part.face for part in bundle.parts if part.face), None)
+        self._faces, self._warnings = face_stream(face, require_face, str(bundle.folder))
         self._reasons = ReasonStream.of(bundle, runtime, self._faces)
         self._crying: CryStream | None = None
         if bundle.detector is not None or self._reasons is None:
@@ -174,6 +189,7 @@ class StreamClassifier:
         sound_end_s = self._n_samples / SAMPLE_RATE_HZ
         crying = self._crying
         events = self._events
+        gate = None if crying is None else self._bundle.gate
         duration_s = max(sound_end_s, self._picture_end_s)
         if info is not None and info.has_picture and info.duration_s is not None:
             duration_s = max(duration_s, info.duration_s)
@@ -201,6 +217,9 @@ class StreamClassifier:
             warnings=(*warnings, *self._notes(info, probabilities, label)),
             rejected=() if crying is None else crying.rejected,
             bout_gap_s=self._bout_gap_s,
+            threshold=None if gate is None else gate.enter,
+            min_duration_s=None if gate is None else gate.min_event_seconds,
+            min_gap_s=None if gate is None else gate.min_gap_seconds,
             veto="off" if crying is None else crying.veto,
             heard_seconds={} if crying is None else crying.heard_seconds,
         )
@@ -213,25 +232,6 @@ class StreamClassifier:
     def _gated(self) -> bool:
         """Whether anything was heard in which there could be crying."""
         return self._crying is not None and self._crying.n_scored > 0
-
-    def _face_stream(self, require_face: bool) -> FaceStream | None:
-        config = next((part.face for part in self._bundle.parts if part.face), None)
-        if config is None:
-            if require_face:
-                raise BundleError(
-                    f"{self._bundle.folder}: faces are required and the bundle has no face branch"
-                )
-            return None
-        try:
-            faces = FaceStream(config)
-        except MissingDependencyError as error:
-            if require_face:
-                raise
-            self._warnings.append(f"the faces have no say: {error}")
-            return None
-        if config.backbone_weights == "random":
-            self._warnings.append("the backbone of the face branch has random weights")
-        return faces
 
     def _see(self, frame: np.ndarray, frame_time_s: float) -> None:
         """Look for a face, and let time go on where there is no sound to do it."""
@@ -349,6 +349,9 @@ def classify(
     require_face: bool = False,
     veto: str = "normal",
     bout_gap_s: float = BOUT_GAP_SECONDS,
+    threshold: float | None = None,
+    min_duration_s: float | None = None,
+    min_gap_s: float | None = None,
     audio_track: int | None = None,
     progress: Callable[[float, float | None], None] | None = None,
 ) -> Classification:
@@ -368,6 +371,7 @@ def classify(
     require_face : bool
     veto : {"normal", "strict", "off"}
     bout_gap_s : float
+    threshold, min_duration_s, min_gap_s : float, optional
         See `StreamClassifier`.
     audio_track : int, optional
         See `cryvision.inputs.media.open_clip`.
@@ -400,6 +404,9 @@ def classify(
         require_face=require_face,
         veto=veto,
         bout_gap_s=bout_gap_s,
+        threshold=threshold,
+        min_duration_s=min_duration_s,
+        min_gap_s=min_gap_s,
         path=os.fspath(path),
     )
     done_s = 0.0

@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig
+from cryvision.errors import BundleError, MissingDependencyError
 from cryvision.inputs.embedding import BATCH_CROPS, Embedder
 from cryvision.inputs.faces import Face, FaceFinder, crop
 
@@ -109,3 +110,44 @@ class FaceStream:
             embeddings = self._embedder.embed(np.stack(crops))
             self._known.extend(zip(times, embeddings, strict=True))
             self._waiting.clear()
+
+
+def face_stream(
+    config: FaceConfig | None, require_face: bool, where: str
+) -> tuple[FaceStream | None, list[str]]:
+    """Make the stream of faces that a bundle looks at, and say what to warn of.
+
+    Parameters
+    ----------
+    config : FaceConfig or None
+        Of the bundle's face branch; None where it has none.
+    require_face : bool
+    where : str
+        What to name in an error: the place of the bundle.
+
+    Returns
+    -------
+    FaceStream or None
+        None where the bundle has no face branch, or faces cannot be looked at on this machine.
+    list of str
+
+    Raises
+    ------
+    BundleError
+        With ``require_face``, if the bundle has no face branch.
+    MissingDependencyError
+        With ``require_face``, if the face detector or the backbone is not on this machine.
+    """
+    if config is None:
+        if require_face:
+            raise BundleError(f"{where}: faces are required and the bundle has no face branch")
+        return None, []
+    try:
+        faces = FaceStream(config)
+    except MissingDependencyError as error:
+        if require_face:
+            raise
+        return None, [f"the faces have no say: {error}"]
+    if config.backbone_weights == "random":
+        return faces, ["the backbone of the face branch has random weights"]
+    return faces, []

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cryvision.config import FRAME_RATE_HZ, GateConfig
+from cryvision.config import FRAME_RATE_HZ, MAX_SECONDS, GateConfig
 from cryvision.errors import ConfigError
 from cryvision.result import Event
 
@@ -54,6 +54,52 @@ class RollingPrediction:
     def clear(self) -> None:
         """Forget everything, as after a gap longer than the deque."""
         self._predictions.clear()
+
+
+def adjusted_gate(
+    gate: GateConfig | None,
+    threshold: float | None = None,
+    min_duration_s: float | None = None,
+    min_gap_s: float | None = None,
+) -> GateConfig | None:
+    """Put settings of the user in the place of a bundle's own.
+
+    Parameters
+    ----------
+    gate : GateConfig or None
+        The bundle's; None where it has none.
+    threshold : float, optional
+        The new ``enter``. ``leave`` keeps its ratio to it.
+    min_duration_s, min_gap_s : float, optional
+        The new ``min_event_seconds`` and ``min_gap_seconds``.
+
+    Raises
+    ------
+    ConfigError
+        If one is out of range, or there is no gate to change.
+    """
+    if threshold is None and min_duration_s is None and min_gap_s is None:
+        return gate
+    if gate is None:
+        raise ConfigError(
+            "a threshold, a minimum duration and a minimum gap need a bundle that detects crying; "
+            "this one does not"
+        )
+    changes = {}
+    if threshold is not None:
+        if not 0 < threshold < 1:
+            raise ConfigError(f"the threshold must be above 0 and below 1; got {threshold:g}")
+        changes = {"enter": float(threshold), "leave": float(threshold) * (gate.leave / gate.enter)}
+    for name, field, seconds in (
+        ("duration", "min_event_seconds", min_duration_s),
+        ("gap", "min_gap_seconds", min_gap_s),
+    ):
+        if seconds is None:
+            continue
+        if not 0 <= seconds <= MAX_SECONDS:
+            raise ConfigError(f"the minimum {name} must be 0 to {MAX_SECONDS:g} s; got {seconds:g}")
+        changes[field] = float(seconds)
+    return replace(gate, **changes)
 
 
 @dataclass

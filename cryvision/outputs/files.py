@@ -55,6 +55,11 @@ FORMATS: Mapping[str, Mapping[str, Writer]] = {
 }
 """Each format's files: suffix and the function that writes it to a path."""
 
+ALL = "all"
+"""In place of a format: each that the clip can have."""
+
+_VIDEOS = ("mp4", "mp4-blurred")
+
 _TAKES = {
     "json": ("show_experimental",),
     "png": ("show_rejected", "show_experimental"),
@@ -92,7 +97,7 @@ def write(
     out_dir : path
         Folder for the files; made if it is missing.
     formats : sequence of str
-        Keys of `FORMATS`.
+        Keys of `FORMATS`, or `ALL`; see `clip_formats`.
     stem : str, optional
         Start of the file names (see `stems`); by default the clip's own name without its suffix.
         What a file system somewhere would refuse is replaced, so nothing leaves ``out_dir``.
@@ -116,9 +121,7 @@ def write(
     MediaError
         If the figure is wanted and the clip can no longer be read.
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise ConfigError(f"formats must be among {', '.join(FORMATS)}; got {unknown[0]!r}")
+    formats = clip_formats(classification, formats)
     folder = Path(out_dir)
     name = _portable(PurePath(classification.path).stem if stem is None else stem)
     asked = {"show_rejected": show_rejected, "show_experimental": show_experimental}
@@ -148,6 +151,34 @@ def write(
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
     return list(parts)
+
+
+def check_formats(formats: Iterable[str]) -> None:
+    """Refuse with ConfigError what is no format."""
+    known = (*FORMATS, ALL)
+    for name in formats:
+        if name not in known:
+            raise ConfigError(f"formats must be among {', '.join(known)}; got {name!r}")
+
+
+def clip_formats(classification: Classification, formats: Sequence[str]) -> list[str]:
+    """Put the formats that a clip can have in the place of `ALL`; other lists stay as they are.
+
+    Of the videos that is ``mp4``, or ``mp4-blurred`` where that is named too, and neither without
+    pictures.
+
+    Raises
+    ------
+    ConfigError
+        On an unknown format.
+    """
+    check_formats(formats)
+    if ALL not in formats:
+        return list(formats)
+    left_out = set(_VIDEOS)
+    if classification.media.get("has_picture"):
+        left_out.remove(_VIDEOS[_VIDEOS[1] in formats])
+    return [name for name in FORMATS if name not in left_out]
 
 
 def stems(paths: Iterable[str | os.PathLike[str]]) -> list[str]:

@@ -57,8 +57,9 @@ def to_record(classification: Classification, *, show_experimental: bool = False
     -------
     dict
         ``path``, ``duration_s``, ``label``, ``probabilities``, ``detector``, ``events``,
-        ``bouts``, ``rejected``, ``veto``, ``bout_gap_s``, ``heard_seconds``, ``modalities``,
-        ``face_share`` (where faces were looked for), ``bundle``, ``skill`` and ``warnings``.
+        ``bouts``, ``rejected``, ``veto``, ``bout_gap_s``, ``threshold``, ``min_duration_s``,
+        ``min_gap_s``, ``heard_seconds``, ``modalities``, ``face_share`` (where faces were looked
+        for), ``bundle``, ``skill`` and ``warnings``.
         Seconds to the millisecond, scores and shares to four places, levels to 0.1 dB; what is
         not known or not finite is None, so ``json.dumps(..., allow_nan=False)`` takes it. An
         event has ``branches`` where any branch said something of it that may be shown, and one
@@ -82,6 +83,9 @@ def to_record(classification: Classification, *, show_experimental: bool = False
         "rejected": [_event_record(event, with_branches) for event in classification.rejected],
         "veto": classification.veto,
         "bout_gap_s": _rounded(classification.bout_gap_s, _SECONDS_DECIMALS),
+        "threshold": classification.threshold,
+        "min_duration_s": classification.min_duration_s,
+        "min_gap_s": classification.min_gap_s,
         "heard_seconds": {
             tag: _rounded(seconds, _SECONDS_DECIMALS)
             for tag, seconds in classification.heard_seconds.items()

@@ -67,7 +67,7 @@ def test_rows_equal_what_classify_prints(media, rows, capsys):
         record = records[row["path"]]
         for name in (
             *("label", "duration_s", "events", "bouts", "rejected", "veto", "bout_gap_s"),
-            *("modalities", "warnings"),
+            *("threshold", "min_duration_s", "min_gap_s", "modalities", "warnings"),
         ):
             assert row[name] == record[name], name
         for label in ("no cry", "cry"):
@@ -250,6 +250,9 @@ def test_a_clip_that_breaks_a_library_is_a_row(media, monkeypatch):
         ({"veto": "never"}, "veto must be one of off, normal, strict; got 'never'"),
         ({"bout_gap_s": -1.0}, "bout_gap_s must be finite and not negative"),
         ({"bout_gap_s": math.nan}, "bout_gap_s must be finite and not negative"),
+        ({"threshold": 1.0}, "the threshold must be above 0 and below 1; got 1"),
+        ({"min_duration_s": -1}, "the minimum duration must be 0 to 3600 s; got -1"),
+        ({"min_gap_s": math.nan}, "the minimum gap must be 0 to 3600 s; got nan"),
     ],
 )
 def test_a_veto_or_a_gap_that_is_none_is_refused(media, tmp_path, setting, message):
@@ -276,6 +279,38 @@ def test_the_gap_of_bouts_and_the_veto_are_settings_that_a_run_resumes_by(media,
     assert run() == (0, plain[1])
     settings = json.loads(Path(f"{out}.about.json").read_text())["settings"]
     assert (settings["veto"], settings["bout_gap_s"]) == ("normal", 0.5)
+
+
+def test_threshold_duration_and_gap_decide_what_a_row_holds_and_what_a_run_resumes_by(
+    tmp_path, tmp_path_factory
+):
+    folder = two_part_bundle(tmp_path_factory).folder
+    sound = tones(5.0, edges=[(1.0, 1.2), (1.4, 2.0)], cry=[(0, 5)])
+    sound += tones(5.0, {"edges": 0.008}, edges=[(3.0, 3.6)])  # a score of 0.7
+    soundfile.write(tmp_path / "cries.wav", sound, 16_000)
+    out = tmp_path / "t.jsonl"
+
+    def run(**settings: float) -> tuple[int, dict]:
+        summary = score(tmp_path / "cries.wav", out, bundle=folder, workers=1, **settings)
+        (row,) = read_table(out)
+        return summary.n_scored, row
+
+    own = run()[1]
+    names = ("n_events", "threshold", "min_duration_s", "min_gap_s")
+    assert [own[name] for name in names] == [3, 0.5, 0.1, 0.0]
+    for settings, expected in (
+        ({"threshold": 0.8}, [2, 0.8, 0.1, 0.0]),
+        ({"min_duration_s": 0.3}, [2, 0.5, 0.3, 0.0]),
+        ({"min_gap_s": 0.3}, [2, 0.5, 0.1, 0.3]),
+        ({"min_gap_s": 2, "threshold": 0.8}, [1, 0.8, 0.1, 2.0]),
+    ):
+        n_scored, row = run(**settings)
+        assert [row[name] for name in names] == expected
+        assert (n_scored, run(**settings)) == (1, (0, row))
+        assert row["settings_sha256"] != own["settings_sha256"]
+    assert run() == (0, own)
+    settings = json.loads(Path(f"{out}.about.json").read_text())["settings"]
+    assert settings["threshold"] is None  # the bundle's own
 
 
 def test_the_veto_of_a_run_decides_which_events_stand_in_a_row(tmp_path, tmp_path_factory):
@@ -329,3 +364,14 @@ class TestFormats:
             "warble.wav.csv",
             "warble.wav.events.csv",
         ]
+
+    def test_all_are_those_that_each_clip_can_have(self, media, tmp_path):
+        out = tmp_path / "t.csv"
+        score(media[:2], out, bundle=BUNDLE_V1, formats=["all"], workers=1)
+        written = {path.name for path in Path(f"{out}.clips").iterdir()}
+        assert {"warble.wav.png", "warble.wav.json", "video.mp4.eaf", "video.mp4.png"} < written
+        assert [name for name in written if name.endswith(".mp4")] == ["video.mp4.annotated.mp4"]
+
+    def test_what_is_none_is_refused(self, media, tmp_path):
+        with pytest.raises(ConfigError, match="mp4-blurred, all; got 'docx'"):
+            score(media[0], tmp_path / "t.csv", bundle=BUNDLE_V1, formats=["docx"])

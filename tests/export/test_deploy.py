@@ -183,7 +183,7 @@ class TestForms:
     def test_an_older_export_is_replaced_only_when_asked(self, toy: Bundle, tmp_path: Path) -> None:
         target = tmp_path / "toy.tflite"
         target.write_bytes(b"older")
-        with pytest.raises(CryvisionError, match="exists already"):
+        with pytest.raises(CryvisionError, match=r"toy\.tflite: exists already; --overwrite"):
             export(toy, target, part="detector")
         assert target.read_bytes() == b"older"
         report = export(toy, target, part="detector", precision="fp16", overwrite=True)

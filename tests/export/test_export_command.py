@@ -47,3 +47,31 @@ def test_what_goes_wrong_is_one_line(
     assert named in said.err.splitlines()[-1]
     assert said.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", ["cry.onnx", "cry.onnx.json"])
+def test_what_is_there_is_refused_by_name_of_the_option_that_replaces_it(
+    toy: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    there: str,
+) -> None:
+    (tmp_path / there).write_bytes(b"older")
+    words = ["export", str(toy.folder), "--out", str(tmp_path / "cry.onnx"), "--part", "detector"]
+    assert cli.main(words) == 1
+    refused = capsys.readouterr().err.splitlines()[-1]
+    assert f"{there}: exists already; --overwrite " in refused
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"older"]
+
+    def fails(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    # Until the new one is whole, the older one stays.
+    with monkeypatch.context() as broken:
+        broken.setattr("cryvision.export.deploy._convert", fails)
+        assert cli.main([*words, "--overwrite"]) == 1
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"older"]
+    assert cli.main([*words, "--overwrite"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cry.onnx", "cry.onnx.json"]
+    assert b"older" not in [path.read_bytes() for path in tmp_path.iterdir()]

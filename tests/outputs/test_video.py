@@ -524,6 +524,9 @@ def test_blurred_videos_tell_so_by_their_name(
     out = tmp_path / "out"
     assert run("--formats", "mp4", "--blur-faces", "--out", out, small_video)[0] == 0
     assert [path.name for path in out.iterdir()] == ["small.blurred.mp4"]
+    every = tmp_path / "all"
+    assert run("--formats", "all", "--blur-faces", "--out", every, small_video)[0] == 0
+    assert [path.name for path in every.glob("*.mp4")] == ["small.blurred.mp4"]
 
 
 def test_blurring_needs_a_video_and_a_face_detector_before_any_work(
