@@ -20,7 +20,7 @@ COMMAND = """
 import sys
 from cryvision import cli
 from cryvision.commands import score
-cli.COMMANDS = (*(c for c in cli.COMMANDS if c is not score), score)
+cli.GROUPS["use"] = (*(c for c in cli.GROUPS["use"] if c is not score), score)
 sys.exit(cli.main(sys.argv[1:]))
 """
 
