@@ -18,9 +18,12 @@ from bundles import BUNDLE_V1
 
 from cryvision import __version__, cli
 from cryvision.bundle import Bundle
+from cryvision.commands import classify
 from cryvision.commands.terminal import ClipProgress, log, show
 from cryvision.errors import MissingDependencyError
 from cryvision.inputs.media import find_ffmpeg
+from cryvision.outputs import FORMATS
+from cryvision.result import BOUT_GAP_SECONDS
 
 MakeMedia = Callable[..., Path]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -115,6 +118,11 @@ def test_help_lists_every_command_once_in_its_group(capsys: pytest.CaptureFixtur
     assert len(names) == len(set(names)) == sum(map(len, cli.GROUPS.values()))
     assert {name.replace("-", "_") for name in names} == modules
     assert max(map(len, lines)) <= TERMINAL_COLUMNS
+
+
+def test_what_the_options_list_is_what_there_is() -> None:
+    assert {*classify.FORMATS, "mp4-blurred"} == set(FORMATS)  # --blur-faces stands for the last
+    assert classify.BOUT_GAP_SECONDS == BOUT_GAP_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def recordings(make_media, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def main(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cli, "COMMANDS", (score,))
+    monkeypatch.setattr(cli, "GROUPS", {"use": (score,)})
     return lambda *words: cli.main(["score", *map(str, words), "--bundle", str(BUNDLE_V1)])
 
 
