@@ -122,6 +122,11 @@ def test_the_version_is_in_the_changelog():
     assert f"## {cryvision.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_the_citation_has_the_version():
+    lines = (ROOT / "CITATION.cff").read_text().splitlines()
+    assert f"version: {cryvision.__version__}" in lines
+
+
 def test_setup_cfg_holds_all_metadata():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import io
+import json
 import os
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -155,14 +160,18 @@ def _spread(wish: Mapping[str, float]) -> dict[str, float]:
 
 def to_svg(figure: Figure) -> str:
     """Return a figure as SVG with its text as text; the same figure gives the same bytes."""
-    import io
-
     import matplotlib
 
     stream = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": NAME}):
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     return stream.getvalue()
+
+
+def image_tag(figure: Figure, alt: str) -> str:
+    """Return a figure as an HTML image that holds its own data: no file, and no style leaks."""
+    data = base64.b64encode(to_svg(figure).encode()).decode()
+    return f'<img class="architecture" alt="{alt}" src="data:image/svg+xml;base64,{data}">'
 
 
 def floors_table(modules: Sequence[Module], floors: Sequence[Floor] = FLOORS) -> str:
@@ -210,9 +219,35 @@ def record_way(run: Callable[[], Any], package: Path) -> list[tuple[str, str]]:
             function = getattr(code, "co_qualname", code.co_name)
             entered[room] = f"{name.replace('/', '.')}.{function}"
 
+    before = sys.getprofile()
     sys.setprofile(watch)
     try:
         run()
     finally:
-        sys.setprofile(None)
+        sys.setprofile(before)
     return list(entered.items())
+
+
+def way_of_a_clip(root: Path, clip: str) -> list[tuple[str, str]]:
+    """Record ``cryvision classify`` on a clip of a checkout, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, clip], cwd=root, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return [(room, function) for room, function in json.loads(done.stdout)]
+
+
+def way_table(way: Sequence[tuple[str, str]]) -> str:
+    """Write what `record_way` gives as a table."""
+    rows = [f"| {i} | `{room}` | `{call}` |" for i, (room, call) in enumerate(way, start=1)]
+    return "\n".join(["|  | module or package | first call there |", "|---|---|---|", *rows]) + "\n"
+
+
+if __name__ == "__main__":
+    import cryvision.cli
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        recorded = record_way(
+            lambda: cryvision.cli.main(["classify", *sys.argv[1:]]),
+            Path(cryvision.__file__).parent,
+        )
+    print(json.dumps(recorded))
