@@ -41,6 +41,7 @@ Find the crying in video and sound of infants: when, how long, how sure, how
 loud. Recordings never leave this machine."""
 _EPILOG = """\
 'cryvision COMMAND --help' describes a command and its options.
+
 exit status: 0 done, 1 failed, 2 wrong usage, 3 some clips failed, 130 stopped"""
 
 
