@@ -26,37 +26,56 @@ from cryvision.commands import (
 )
 from cryvision.commands.terminal import EXIT_DONE, EXIT_STOPPED, log
 from cryvision.errors import CryvisionError
-from cryvision.traces import no_traces
 
-COMMANDS = (
-    classify,
-    score,
-    features,
-    info,
-    evaluate,
-    audit,
-    train,
-    train_audio_only,
-    train_detector,
-    lr_find,
-    export,
-    fetch,
-    reproduce,
-)
+GROUPS = {
+    "use": (classify, score, info, fetch),
+    "train": (train, train_detector, train_audio_only, features, lr_find),
+    "measure": (evaluate, audit, reproduce),
+    "publish": (export,),
+}
+"""The commands as ``--help`` lists them; each in one group."""
+
+_NAME_WIDTH = 18
+_DESCRIPTION = """\
+Find the crying in video and sound of infants: when, how long, how sure, how
+loud. Recordings never leave this machine."""
+_EPILOG = """\
+'cryvision COMMAND --help' describes a command and its options.
+
+exit status: 0 done, 1 failed, 2 wrong usage, 3 some clips failed, 130 stopped"""
+
+
+class _Group:
+    """Commands that ``--help`` lists together; argparse itself has one list for all."""
+
+    def __init__(self, commands: Any) -> None:
+        self._commands = commands
+        self.lines: list[str] = []
+
+    def add_parser(self, name: str, *, help: str, **settings: Any) -> argparse.ArgumentParser:
+        self.lines.append(f"{name:<{_NAME_WIDTH}}{help}")
+        parser: argparse.ArgumentParser = self._commands.add_parser(name, **settings)
+        return parser
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of every command."""
     parser = argparse.ArgumentParser(
         prog="cryvision",
-        description="Find the crying in video and sound of infants: when, how long, how sure, "
-        "how loud. Recordings never leave this machine.",
-        epilog="exit status: 0 done, 1 failed, 2 wrong usage, 3 some clips failed, 130 stopped",
+        usage="cryvision [-h] [--version] COMMAND ...",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"cryvision {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add(commands)
+    commands = parser.add_subparsers(
+        prog="cryvision", metavar="COMMAND", required=True, help=argparse.SUPPRESS
+    )
+    for title, modules in GROUPS.items():
+        group = _Group(commands)
+        for module in modules:
+            module.add(group)
+        parser.add_argument_group(title, "\n".join(group.lines))
     return parser
 
 
@@ -75,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         signal.signal(signal.SIGTERM, _stop)
         options = build_parser().parse_args(arguments)
+        from cryvision.traces import no_traces
+
         with no_traces():
             status: int = options.run(options)
         return status

@@ -19,8 +19,8 @@ from substitutions import substitutions
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 project = "cryvision"
-author = "the cryvision authors"
-copyright = "the cryvision authors, Apache-2.0"
+author = "The cryvision developers"
+copyright = "the cryvision developers, Apache-2.0"
 version = release = cryvision.__version__
 
 extensions = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,9 +18,12 @@ from bundles import BUNDLE_V1
 
 from cryvision import __version__, cli
 from cryvision.bundle import Bundle
+from cryvision.commands import classify
 from cryvision.commands.terminal import ClipProgress, log, show
 from cryvision.errors import MissingDependencyError
 from cryvision.inputs.media import find_ffmpeg
+from cryvision.outputs import FORMATS
+from cryvision.result import BOUT_GAP_SECONDS
 
 MakeMedia = Callable[..., Path]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -32,6 +36,8 @@ ENDING_SECONDS = 5.0
 
 BAR_DELAY_SECONDS = 1.1
 """A bar is not shown for what takes less than a second."""
+
+TERMINAL_COLUMNS = 80
 
 CLASSIFY = ("classify", "--bundle", str(BUNDLE_V1))
 
@@ -93,6 +99,66 @@ def test_version_and_help(start: Start) -> None:
     out, err = helped.communicate(timeout=WAIT_SECONDS)
     assert (version.returncode, helped.returncode, err) == (0, 0, "")
     assert "exit status: 0 done, 1 failed, 2 wrong usage, 3 some clips failed, 130 stopped" in out
+
+
+def test_help_lists_every_command_once_in_its_group(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    listed: dict[str, list[str]] = {}
+    for title in cli.GROUPS:
+        start = lines.index(f"{title}:") + 1
+        group = lines[start : lines.index("", start)]
+        assert all(re.fullmatch(r"  [a-z-]+ {2,}\S.*", line) for line in group)
+        listed[title] = [line.split()[0] for line in group]
+    assert list(listed) == ["use", "train", "measure", "publish"]
+    texts = Path(cli.__file__).parent.glob("commands/*.py")
+    modules = {path.stem for path in texts if "\ndef run(" in path.read_text(encoding="utf-8")}
+    names = [name for group in listed.values() for name in group]
+    assert len(names) == len(set(names)) == sum(map(len, cli.GROUPS.values()))
+    assert {name.replace("-", "_") for name in names} == modules
+    assert max(map(len, lines)) <= TERMINAL_COLUMNS
+
+
+def test_what_the_options_list_is_what_there_is() -> None:
+    assert {*classify.FORMATS, "mp4-blurred"} == set(FORMATS)  # --blur-faces stands for the last
+    assert classify.BOUT_GAP_SECONDS == BOUT_GAP_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [
+        ("classify", ["a.wav"]),
+        ("score", ["a.wav", "--out", "a.csv"]),
+        ("features", ["a.wav", "--out", "a.npz"]),
+        ("info", []),
+        ("evaluate", ["clips"]),
+        ("export", ["--out", "a.onnx"]),
+    ],
+)
+def test_every_command_that_takes_a_bundle_takes_it_as_bundle(
+    command: str, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = cli.build_parser()
+    assert parser.parse_args([command, *more]).bundle is None
+    for named in ([*more, "--bundle", "b"], ["--bundle", "b", *more]):
+        assert parser.parse_args([command, *named]).bundle == "b"
+    with pytest.raises(SystemExit):
+        parser.parse_args([command, "--help"])
+    assert "--bundle BUNDLE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["info", "b"], ["export", "b", "--out", "a.onnx"], ["evaluate", "b", "clips"]]
+)
+def test_a_bundle_may_come_first_but_not_twice(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = cli.build_parser()
+    assert parser.parse_args(arguments).bundle == "b"
+    with pytest.raises(SystemExit):
+        parser.parse_args([*arguments, "--bundle", "c"])
+    assert "not allowed with argument" in capsys.readouterr().err
 
 
 def test_no_command_is_wrong_usage(start: Start) -> None:

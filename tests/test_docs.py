@@ -382,3 +382,38 @@ def test_all_tables_of_reproductions_can_be_made(tmp_path: Path):
         assert len({line.count("|") for line in lines}) == 1
     with pytest.raises(extension("measurements").NoResultsError, match="cryvision reproduce all"):
         reproductions().read_results(tmp_path)
+
+
+def architecture() -> tuple[ModuleType, ModuleType]:
+    return extension("floors"), extension("architecture")
+
+
+def test_the_page_on_architecture_shows_every_room():
+    floors, drawing = architecture()
+    modules = floors.read_modules(Path(cryvision.__file__).parent)
+    imports = floors.room_imports(modules)
+    svg = drawing.to_svg(drawing.draw_floors(imports))
+    table = drawing.floors_table(modules)
+    for room in imports:
+        assert f">{drawing.shown_name(room)}<" in svg, room
+        assert re.search(rf"\| `{drawing.shown_name(room)}` \| \d+ \| \S", table), room
+    assert svg == drawing.to_svg(drawing.draw_floors(imports)), "a build changes nothing by itself"
+
+
+def test_a_line_that_others_imply_is_not_drawn():
+    floors, drawing = architecture()
+    imports = {"top": {"middle", "ground"}, "middle": {"ground"}, "ground": set(), "lone": set()}
+    assert floors.direct_imports(imports) == {**imports, "top": {"middle"}}
+    table = [floors.Floor("low", ("ground",)), floors.Floor("high", ("middle", "lone", "top"))]
+    (axes,) = drawing.draw_floors(imports, table).axes
+    at = {text.get_text(): text.get_position() for text in axes.texts if text.get_text()}
+    assert at["ground"][1] < at["middle"][1] == at["lone"][1] < at["top"][1]
+    assert at["middle"][0] != at["lone"][0]
+
+
+def test_the_way_of_a_run_is_what_was_called():
+    _, drawing = architecture()
+    way = drawing.record_way(build_parser, Path(cryvision.__file__).parent)
+    assert [room for room, _ in way] == ["cli", "commands"]
+    assert way[0][1].endswith("build_parser")
+    assert "| 1 | `cli` | `cli.build_parser` |" in drawing.way_table(way)

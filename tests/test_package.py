@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import configparser
 import json
 import re
@@ -11,80 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import ROOT, extension
 
 import cryvision
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path(cryvision.__file__).parent
 
 HEAVY = {"tensorflow", "keras", "numba", "librosa", "sklearn", "scipy", "matplotlib", "onnx"}
 HELP_SECONDS = 0.15  # what the project promises for --help, CPU time, the interpreter included
 
-# Who may import whom, from the design: each module names those it may use, beside config and
-# errors. Names of folders stand for all modules in them.
-ALLOWED: dict[str, set[str]] = {
-    "__init__": {"batch", "bundle", "classifier", "export", "result", "learning"},
-    "__main__": {"cli"},
-    "cli": {"commands", "traces"},
-    "traces": set(),
-    "commands": {
-        *("batch", "bundle", "classifier", "download", "export", "inputs", "learning"),
-        *("outputs", "result", "staging"),
-    },
-    "classifier": {
-        *("branch_inputs", "bundle", "crying", "facing", "inputs", "labelling", "reasons"),
-        *("result", "smoothing", "timeline", "veto"),
-    },
-    "reasons": {"branch_inputs", "bundle", "detector", "facing", "scoring", "stack"},
-    "branch_inputs": {"detector", "facing", "scoring"},
-    "crying": {"bundle", "detector", "events", "labelling", "result", "tags", "timeline"},
-    "events": {"detector", "result", "smoothing", "veto"},
-    "detector": {"bundle", "inputs", "runtime", "steps", "tags", "veto"},
-    "steps": {"inputs", "runtime"},
-    "tags": {"inputs", "runtime"},
-    "veto": {"result", "tags"},
-    "facing": {"inputs"},
-    "scoring": {"detector", "inputs"},
-    "timeline": {"smoothing"},
-    "labelling": set(),
-    "download": set(),
-    "batch": {
-        *("bundle", "classifier", "inputs", "models", "outputs", "result", "runtime"),
-        *("smoothing", "staging"),
-    },
-    "bundle": {"inputs", "runtime", "description", "parts", "stack", "staging", "untrusted"},
-    "stack": set(),
-    "description": {"checking", "parts"},
-    "parts": {"checking", "inputs", "runtime", "untrusted"},
-    "checking": {"untrusted"},
-    "runtime": {"models", "session"},
-    "session": set(),
-    "outputs": {"result", "inputs"},
-    "smoothing": {"result"},
-    "learning": {
-        *("branch_inputs", "bundle", "classifier", "detector", "download", "events", "export"),
-        *("facing", "inputs", "labelling", "models", "result", "runtime", "scoring", "smoothing"),
-        *("staging", "steps", "tags", "veto"),
-    },
-    "export": {
-        *("bundle", "inputs", "labelling", "models", "parts", "result", "runtime", "scoring"),
-        *("smoothing", "staging", "tags", "veto"),
-    },
-    "models": set(),
-    "inputs": {"session", "download", "staging", "models", "runtime", "untrusted"},
-    "result": set(),
-    "staging": set(),
-    "untrusted": {"hdf5_check", "onnx_check"},
-    "hdf5_check": set(),
-    "onnx_check": set(),
-    "config": set(),
-    "errors": set(),
-}
-KERAS_USERS = {
-    *("models", "runtime", "learning/pieces", "learning/hearing", "learning/branches"),
-    "learning/curve_log",
-    *("inputs/backbone", "inputs/embedding", "export"),
-}
+floors = extension("floors")
 
 
 def modules() -> list[Path]:
@@ -95,41 +30,44 @@ def place(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").as_posix()
 
 
-def imported(path: Path) -> set[str]:
-    """Every module that a file imports, anywhere in it, less what only the type checker sees."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for_types: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            for_types.update(ast.walk(node))
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if node in for_types:
-            continue
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            if node.module == "cryvision":
-                names.update(f"cryvision.{alias.name}" for alias in node.names)
-    return names
+def listed(faults: list[str]) -> str:
+    return "\n".join(["", *faults, "the table is in docs/_ext/floors.py"])
 
 
-@pytest.mark.parametrize("path", modules(), ids=place)
-def test_imports_point_downwards_only(path: Path):
-    own = place(path).split("/")[0]
-    for name in imported(path):
-        parts = name.split(".")
-        if parts[0] != "cryvision" or len(parts) < 2 or parts[1].startswith("_"):
-            continue
-        assert parts[1] in ALLOWED[own] | {own, "config", "errors"}, f"{place(path)} uses {name}"
+def test_imports_point_downwards_only():
+    faults = floors.layer_faults(floors.read_modules(PACKAGE))
+    assert not faults, listed(faults)
 
 
-@pytest.mark.parametrize("path", modules(), ids=place)
-def test_keras_is_imported_where_models_are_made_or_run_and_nowhere_else(path: Path):
-    name = place(path)
-    if not any(name == user or name.startswith(f"{user}/") for user in KERAS_USERS):
-        assert not {n.split(".")[0] for n in imported(path)} & {"keras", "tensorflow"}
+def test_keras_is_imported_where_models_are_made_or_run_and_nowhere_else():
+    faults = floors.keras_faults(floors.read_modules(PACKAGE))
+    assert not faults, listed(faults)
+
+
+def test_every_fault_of_the_layers_is_named(tmp_path: Path):
+    texts = {
+        "__init__": '_PUBLIC = {"classify": "cryvision.top"}',
+        "ground": "def late():\n    from cryvision import top, __version__\n    import keras",
+        "middle/one": "import typing\nif typing.TYPE_CHECKING:\n    import cryvision.top",
+        "middle/two": "from cryvision.middle import one\nfrom cryvision.gone import x",
+        "top": '"""The top."""\nimport cryvision.ground\nfrom cryvision import middle',
+        "new": "import cryvision.top",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text(text)
+    read = floors.read_modules(tmp_path)
+    table = [floors.Floor("", ("ground", "middle", "old")), floors.Floor("", ("top", "__init__"))]
+    assert floors.layer_faults(read, table) == [
+        "new is on no floor of the table",
+        "old is on a floor, but not in the package",
+        "ground imports top, which is above ground",
+        "middle/two imports gone, which is not in the package",
+    ]
+    assert floors.keras_faults(read) == ["ground imports keras"]
+    assert floors.room_imports(read)["__init__"] == {"top"}
+    twice = [*table, floors.Floor("", ("new", "top"))]
+    assert "top is on two floors" in floors.layer_faults(read, twice)
 
 
 def loaded_after(code: str) -> set[str]:
@@ -182,6 +120,11 @@ def test_every_public_name_is_there():
 
 def test_the_version_is_in_the_changelog():
     assert f"## {cryvision.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_citation_has_the_version():
+    lines = (ROOT / "CITATION.cff").read_text().splitlines()
+    assert f"version: {cryvision.__version__}" in lines
 
 
 def test_setup_cfg_holds_all_metadata():

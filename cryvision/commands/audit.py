@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
-from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show, show_json
 
 
 def add(commands: Any) -> None:
@@ -49,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         write_page(found, options.html)
         log(f"wrote {options.html}")
     if options.json:
-        show(json.dumps(found.to_json(), allow_nan=False))
+        show_json(found.to_json())
     else:
         show("\n".join(map(printable, audit_text(found).split("\n"))))
     return EXIT_SOME_FAILED if found.counts["unreadable"] else EXIT_DONE

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cryvision.commands.clip_paths import NamedClip, found_clips
@@ -18,6 +16,7 @@ from cryvision.commands.terminal import (
     add_bundle_option,
     log,
     show,
+    show_json,
 )
 from cryvision.errors import ConfigError, MediaError
 
@@ -272,6 +271,8 @@ def _one(
             log(f"wrote {written}")
         if ALL_FORMATS in formats and not result.media.get("has_picture"):
             log(f"{clip.name}: no mp4 was written, as the clip has no pictures")
+    from dataclasses import replace
+
     _print_result(replace(result, path=clip.name), options, told)
 
 
@@ -281,7 +282,7 @@ def _print_result(result: Classification, options: argparse.Namespace, told: set
         from cryvision.outputs.tables import to_record
 
         record = to_record(result, show_experimental=options.show_experimental)
-        show(json.dumps(record, allow_nan=False))
+        show_json(record)
         return
     from cryvision.outputs.bundle_text import rests_on
     from cryvision.outputs.text import describe

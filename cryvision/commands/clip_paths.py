@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -41,6 +38,8 @@ def found_clips(sources: Sequence[str]) -> Iterator[tuple[list[NamedClip], list[
     problems : list of str
         One line for each source without a clip. A URL is one of them.
     """
+    import tempfile
+
     from cryvision.batch import remote
     from cryvision.batch.sources import find_clips
     from cryvision.inputs.ffmpeg import shown
@@ -72,11 +71,15 @@ def found_clips(sources: Sequence[str]) -> Iterator[tuple[list[NamedClip], list[
 
 
 def _is_pattern(source: str) -> bool:
+    import glob
+
     return glob.has_magic(source) and not os.path.lexists(source)
 
 
 def _read_stdin(folder: str) -> str:
     """Keep standard input as a file: ffmpeg reads a clip more than once, and not in order."""
+    import shutil
+
     path = os.path.join(folder, "stdin")
     if sys.stdin is None or sys.stdin.isatty():
         raise MediaError("-: a clip must come by standard input; it is a terminal")

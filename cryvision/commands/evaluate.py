@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from typing import Any
 
 from cryvision.commands.terminal import (
     EXIT_DONE,
     EXIT_SOME_FAILED,
+    add_bundle_option,
     add_cry_label_option,
     log,
     show,
+    show_json,
 )
 
 SHIPPED = "default"
@@ -30,8 +31,10 @@ def add(commands: Any) -> None:
         "agreement; clips in folders such as cry and 'no cry' by whether crying is heard. Clips "
         "that fail are listed, the rest goes on, and the exit status is then 3.",
     )
-    parser.add_argument(
-        "bundle", metavar="BUNDLE", help="folder or zip; 'default' is the one shipped"
+    add_bundle_option(
+        parser,
+        help="a folder or zip; 'default', or none, is the one shipped",
+        also_first=True,
     )
     parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -72,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None:
         log(f"wrote {options.out}")
     if options.json:
-        show(json.dumps(record, allow_nan=False))
+        show_json(record)
     else:
         show("\n".join(map(printable, evaluation_text(record).split("\n"))))
     return EXIT_SOME_FAILED if record["failed"] else EXIT_DONE

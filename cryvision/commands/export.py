@@ -6,21 +6,19 @@ import argparse
 import os
 from typing import Any
 
-from cryvision.commands.terminal import EXIT_DONE, log, show
+from cryvision.commands.terminal import EXIT_DONE, add_bundle_option, log, show
 
 
 def add(commands: Any) -> None:
     parser = commands.add_parser(
         "export",
-        help="write a bundle as Core ML, ONNX or LiteRT, with proof that it agrees",
+        help="write Core ML, ONNX or LiteRT, compared with the bundle",
         description="Write a bundle's models as one Core ML, ONNX or LiteRT file that takes "
         "waveform and gives scores: of crying, of what else is heard, of the reasons. The file is "
         "read back and compared with the models it was made of; one that does not agree is not "
         "written. FILE.json beside it says what a stream needs to behave as classify does.",
     )
-    parser.add_argument(
-        "bundle", nargs="?", metavar="BUNDLE", help="folder or zip (default: the one shipped)"
-    )
+    add_bundle_option(parser, also_first=True)
     parser.add_argument(
         "--out",
         required=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--bundle",
-        metavar="DIR",
+        metavar="BUNDLE",
         help="take the settings of this bundle's branches, and the windows that its detector calls "
         "crying (default: the settings of cryvision train, and all windows)",
     )
@@ -47,6 +46,8 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    import json
+
     out = Path(options.out)
     if out.suffix != ".npz":
         raise ConfigError(f"--out must end in .npz; got {options.out!r}")

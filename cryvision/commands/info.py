@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
-from cryvision.commands.terminal import EXIT_DONE, show
+from cryvision.commands.terminal import EXIT_DONE, add_bundle_option, show, show_json
 
 
 def add(commands: Any) -> None:
@@ -15,9 +14,7 @@ def add(commands: Any) -> None:
         help="describe a bundle: parts, skill, sources, licences",
         description="Verify a bundle and describe it.",
     )
-    parser.add_argument(
-        "bundle", nargs="?", metavar="BUNDLE", help="folder or zip (default: the one shipped)"
-    )
+    add_bundle_option(parser, also_first=True)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
@@ -27,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
 
     bundle = Bundle.load(options.bundle)
     if options.json:
-        show(json.dumps(bundle.describe(), allow_nan=False))
+        show_json(bundle.describe())
     else:
         from cryvision.outputs.text import describe_bundle
 

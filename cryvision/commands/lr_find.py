@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
 from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
@@ -55,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     log(f"wrote {draw(found, options.out, title)}")
     if options.json:
         curve = {name: getattr(found, name).tolist() for name in ("rates", "losses", "smoothed")}
+        import json
+
         show(json.dumps({"arch": chosen.name, "suggested": found.suggested, **curve}))
     else:
         show(f"{chosen.name}: the loss falls fastest at a learning rate of {found.suggested:.1e}")

@@ -23,7 +23,7 @@ SIZES = "systems.py"
 def add(commands: Any) -> None:
     parser = commands.add_parser(
         "reproduce",
-        help="repeat the published systems' figures, from a source checkout",
+        help="repeat the figures of the published systems",
         description="Run the scripts in experiments/ that repeat the figures of a published "
         "system, under protocols that explain them and with subjects kept apart. Results are "
         "JSON files in experiments/results/, from which the documentation's page on reproductions "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
@@ -32,6 +33,13 @@ def show(text: str) -> None:
         raise CryvisionError(f"the result could not be written to stdout: {reason}") from error
 
 
+def show_json(record: Any) -> None:
+    """Print a JSON object on stdout, on one line; errors as `show` has them."""
+    import json
+
+    show(json.dumps(record, allow_nan=False))
+
+
 def log(message: str) -> None:
     """Print one line on stderr; where that cannot be written, there is no place to say so."""
     if sys.stderr is None:
@@ -54,11 +62,32 @@ def discard(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def add_bundle_option(parser: Any) -> None:
-    """Give a command the option ``--bundle``."""
-    parser.add_argument(
-        "--bundle", metavar="DIR", help="bundle to use, a folder or zip (default: the one shipped)"
-    )
+def add_bundle_option(
+    parser: Any,
+    *,
+    help: str = "a folder or zip (default: the one shipped)",
+    also_first: bool = False,
+) -> None:
+    """Give a command the option ``--bundle``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    help : str
+    also_first : bool
+        The first argument without an option may name the bundle too. Not both: wrong usage.
+    """
+    options = parser.add_mutually_exclusive_group() if also_first else parser
+    options.add_argument("--bundle", metavar="BUNDLE", help=help)
+    if also_first:
+        # Where it is not given, it must not undo what --bundle said.
+        options.add_argument(
+            "bundle",
+            nargs="?",
+            default=argparse.SUPPRESS,
+            metavar="BUNDLE",
+            help="the bundle, as with --bundle",
+        )
 
 
 def add_cry_label_option(parser: Any) -> None:

@@ -15,7 +15,7 @@ KNOWN_WEIGHTS = ("imagenet", "random")
 def add(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
-        help="train on your own labelled videos, and measure the result on unseen subjects",
+        help="train on sound and faces of your own labelled videos",
         description="Train branches on sound and face and their ensemble on a folder per class, or "
         "on a manifest CSV with the columns path, label and perhaps subject, start_s, end_s and "
         "split. Labels may be any, not only reasons of crying. The bundle is measured on subjects "

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     parser = commands.add_parser(
         "train-audio-only",
-        help="train reasons from sound alone, and measure them on unseen subjects",
+        help="train a published system on the sound of labelled clips",
         description="Train a published sound system on donateacry-corpus, a folder per class "
         "or a manifest CSV with the columns path and label, and measure them on subjects that "
         "training had not heard. A report with figures is written beside the bundle. When "
@@ -43,7 +43,9 @@ def add(commands: Any) -> None:
         "the phone in a donateacry name; else each file is one, which is never skill)",
     )
     parser.add_argument(
+        "--gate-bundle",
         "--gate",
+        dest="gate",
         metavar="BUNDLE",
         help="whose detector chooses the crying that is learned from (default: one that was not "
         "trained on donateacry-corpus)",

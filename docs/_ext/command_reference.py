@@ -44,7 +44,8 @@ def _described(parser: argparse.ArgumentParser) -> list[str]:
     formatter.add_usage(parser.usage, parser._actions, parser._mutually_exclusive_groups)
     usage = formatter.format_help().strip().removeprefix("usage: ")
     blocks = [f"## {parser.prog}"]
-    blocks += [_plain(text) for text in (parser.description, parser.epilog) if text]
+    texts = filter(None, (parser.description, parser.epilog))
+    blocks += [_plain(paragraph) for text in texts for paragraph in text.split("\n\n")]
     blocks += [f"```text\n{usage}\n```", f"```{{program}} {parser.prog}\n```"]
     for action in parser._actions:
         # Every command has --help, and the commands have sections of their own.

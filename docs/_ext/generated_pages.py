@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import architecture
 import detector_tables
+import floors
 from command_reference import command_reference
 from docutils import nodes
 from measurements import NoResultsError, describe_result, find_results
@@ -16,6 +18,26 @@ from sphinx.util.docutils import SphinxDirective
 from cryvision.cli import build_parser
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Architecture(SphinxDirective):
+    """``architecture PART``: the figure of the floors, their table, or the way of a clip."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        modules = floors.read_modules(ROOT / floors.NAME)
+        for module in modules:
+            self.env.note_dependency(str(ROOT / floors.NAME / f"{module.name}.py"))
+        part = self.arguments[0]
+        if part == "figure":
+            figure = architecture.draw_floors(floors.room_imports(modules))
+            alt = "The modules and packages of cryvision on their floors, joined by their imports"
+            return [nodes.raw("", architecture.image_tag(figure, alt), format="html")]
+        if part == "floors":
+            return self.parse_text_to_nodes(architecture.floors_table(modules))
+        way = architecture.way_of_a_clip(ROOT, "examples/demo.mp4")
+        return self.parse_text_to_nodes(architecture.way_table(way))
 
 
 class CommandReference(SphinxDirective):
@@ -74,6 +96,7 @@ class Reproduced(SphinxDirective):
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("architecture", Architecture)
     app.add_directive("command-reference", CommandReference)
     app.add_directive("detector", Detector)
     app.add_directive("measured", Measured)

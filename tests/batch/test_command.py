@@ -20,7 +20,7 @@ COMMAND = """
 import sys
 from cryvision import cli
 from cryvision.commands import score
-cli.COMMANDS = (*(c for c in cli.COMMANDS if c is not score), score)
+cli.GROUPS["use"] = (*(c for c in cli.GROUPS["use"] if c is not score), score)
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -40,7 +40,7 @@ def recordings(make_media, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def main(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cli, "COMMANDS", (score,))
+    monkeypatch.setattr(cli, "GROUPS", {"use": (score,)})
     return lambda *words: cli.main(["score", *map(str, words), "--bundle", str(BUNDLE_V1)])
 
 

@@ -19,7 +19,7 @@ Command = Callable[..., Any]
 @pytest.fixture
 def audit(run: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Return ``audit(*arguments) -> Done``."""
-    monkeypatch.setattr(cli, "COMMANDS", (command,))
+    monkeypatch.setattr(cli, "GROUPS", {"use": (command,)})
     return lambda *arguments: run("audit", *arguments)
 
 

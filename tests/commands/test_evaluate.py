@@ -26,7 +26,7 @@ Command = Callable[..., Any]
 @pytest.fixture
 def evaluate(run: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Return ``evaluate(*arguments) -> Done``."""
-    monkeypatch.setattr(cli, "COMMANDS", (command,))
+    monkeypatch.setattr(cli, "GROUPS", {"use": (command,)})
     return lambda *arguments: run("evaluate", *arguments)
 
 

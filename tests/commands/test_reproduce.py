@@ -23,7 +23,7 @@ ALL_SCRIPTS = [
 @pytest.fixture
 def checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A checkout whose scripts write down what they were given, and fail if told to."""
-    monkeypatch.setattr(cli, "COMMANDS", (reproduce,))
+    monkeypatch.setattr(cli, "GROUPS", {"use": (reproduce,)})
     monkeypatch.setattr(cryvision, "__file__", str(tmp_path / "cryvision" / "__init__.py"))
     scripts = tmp_path / "experiments"
     scripts.mkdir()

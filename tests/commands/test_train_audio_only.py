@@ -43,7 +43,7 @@ def command(run: Command, gate: Bundle, monkeypatch: pytest.MonkeyPatch) -> Comm
     monkeypatch.setattr(
         Bundle, "load", classmethod(lambda cls, path=None: load(path or gate.folder))
     )
-    monkeypatch.setattr(cli, "COMMANDS", (train_audio_only, evaluate))
+    monkeypatch.setattr(cli, "GROUPS", {"use": (train_audio_only, evaluate)})
     return run
 
 
@@ -230,7 +230,7 @@ def test_a_system_may_be_changed_on_the_command_line(
         raise CryvisionError("seen enough")
 
     monkeypatch.setattr("cryvision.training.audio_only.train_audio_only", stop)
-    monkeypatch.setattr(cli, "COMMANDS", (train_audio_only,))
+    monkeypatch.setattr(cli, "GROUPS", {"use": (train_audio_only,)})
     options = ("--width", "8", "--window", "0.975", "--learning-rate", "0.01", "--augment", "3")
     assert run("train-audio-only", tmp_path, "--arch", "deepinfant-v1", *options).code == 1
     changed = given["arch"]
