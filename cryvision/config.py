@@ -129,7 +129,7 @@ class LogMelConfig:
     ``lookahead_frames`` lie behind the time that the output is about.
 
     With ``relative`` the frames of a window are moved so that the loudest value of all is the
-    same in every window, and what lies far below is cut: how loud a recording is has no say.
+    same in every window, and what lies far below is cut: how loud a recording is makes no difference.
     """
 
     window_frames: int

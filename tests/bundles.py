@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryvision.bundle import bundle
+from cryvision.bundle import bundle, saving
 from cryvision.config import GateConfig, SoundConfig
 from cryvision.inputs.features import sound_windows
 
@@ -104,7 +104,7 @@ def save_tiny(
         "command": "tests/bundles.py",
         "notes": "A toy for tests: it knows nothing of crying.",
     }
-    saved = bundle.save(folder, overwrite=overwrite, **{**facts, **changes})  # type: ignore[arg-type]
+    saved = saving.save(folder, overwrite=overwrite, **{**facts, **changes})  # type: ignore[arg-type]
     return saved.folder
 
 

@@ -51,7 +51,7 @@ def about_labels(
         ),
         Finding(
             "majority", WARNING if share > 0.6 else INFO, labels[common]["clips"],
-            f"{share:.1%} of the clips are {common}: who always says so is as often right",
+            f"{share:.1%} of the clips are {common}: always saying so is right as often",
             "Never judge by accuracy. Use balanced accuracy or macro F1, beside chance "
             f"({1 / len(labels):.2f} for {len(labels)} labels).",
         ),

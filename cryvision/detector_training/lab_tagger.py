@@ -37,7 +37,7 @@ class ChosenTagger:
     model : keras.Model or None
         With a head of the laboratory's own; None where the tagger stays as it is.
     veto : VetoConfig or None
-        None where the tagger has no say in the events.
+        None where the tagger decides no events.
     why : str
         In a line.
     cry : list of ndarray or None
@@ -69,7 +69,7 @@ def choose_tagger(
     Parameters
     ----------
     decided : sequence of Decided
-        The recordings as edges decide on them that had not met their subjects.
+        The recordings as edges that had not seen their subjects decide on them.
     veto : VetoConfig or None
         Of the tagger.
     tagger : Tagger or None

@@ -21,7 +21,7 @@ PIECE_FRAMES = 200
 
 STEP_FRAMES = EDGES.hop_frames
 NOT_LABELLED = 255
-"""Label of a step of which it is not known whether it is crying; it has no say in training."""
+"""Label of a step of which it is not known whether it is crying; training ignores it."""
 
 BATCH_SIZE = 32
 MOST_STEPS = 2400

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryvision.bundle import Bundle, Part
-from cryvision.bundle import bundle as bundles
+from cryvision.bundle.saving import save
 from cryvision.config import GateConfig
 from cryvision.detector_training.calibration import Calibration, gate_for
 from cryvision.detector_training.skill import DETECTOR
@@ -60,8 +60,8 @@ def save_detector(
     gate : GateConfig, optional
         By default that of the calibration's threshold.
     **facts
-        What else `cryvision.bundle.bundle.save` takes: ``name``, ``skill``, ``sources`` and
-        ``seed`` are needed; without ``veto`` a tagger has no say in the events; ``command`` is
+        What else `cryvision.bundle.saving.save` takes: ``name``, ``skill``, ``sources`` and
+        ``seed`` are needed; without ``veto`` a tagger decides no events; ``command`` is
         that of this process by default.
     """
     bias = np.array([calibration.bias])
@@ -77,7 +77,7 @@ def save_detector(
             saved.append(_new_part(copied or tagger_part, tagger, pieces, Path(folder)))
         elif base is not None and copied is not None:
             saved.append((copied, base.copy_files(copied, Path(folder))))
-        return bundles.save(
+        return save(
             out,
             labels=("no cry", "cry"),
             parts=[part for part, _ in saved],

@@ -1,4 +1,4 @@
-"""What a detector is worth on subjects that its training had not met, and what its veto keeps."""
+"""What a detector is worth on subjects unseen in training, and what its veto keeps."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryvision.bundle import Bundle
-from cryvision.bundle import bundle as bundles
+from cryvision.bundle.saving import check_target
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.datasets.splits import check_numbers, grouped_folds
 from cryvision.detector_training.calibration import calibrate, cross_fitted, decide
@@ -122,7 +122,7 @@ def train_detector(
     say = log or (lambda line: None)
     report = on_problem or say
     _check_settings(false_alarms_per_hour, n_folds, seed)
-    target = bundles.check_target(out, overwrite)
+    target = check_target(out, overwrite)
     base = Bundle.load() if base is None else base
     clips, problems = find_annotated_clips(source, subject_pattern)
     for problem in problems:

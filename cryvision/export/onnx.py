@@ -81,7 +81,7 @@ def part_files(
     Returns
     -------
     files : dict of str to Path
-        Runtime to file, as `cryvision.bundle.bundle.save` takes them.
+        Runtime to file, as `cryvision.bundle.saving.save` takes them.
     agreement : dict
         What `convert` measured.
     """

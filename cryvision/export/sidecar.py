@@ -143,7 +143,7 @@ def _shape(tensor: Any) -> dict[str, list[int]]:
 def _other(graph: Graph, name: str) -> dict[str, Any]:
     """What an input is that is not computed from sound."""
     if name == FACE_SEEN:
-        return {"what": "1, or 0 where no face is seen; what stands in face then has no say."}
+        return {"what": "1, or 0 where no face is seen; face is then ignored."}
     if name != FACE or graph.face is None:
         return {"what": "A row of numbers of the bundle's own making."}
     what = (
@@ -220,7 +220,7 @@ def _tagger(graph: Graph) -> dict[str, Any] | None:
 
 
 def _veto(bundle: Bundle, graph: Graph) -> dict[str, Any] | None:
-    """How tags decide which events stand; None where they have no say."""
+    """How tags decide which events stand; None where they are not used."""
     veto = bundle.veto
     if veto is None or graph.tagger is None:
         return None

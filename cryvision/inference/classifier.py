@@ -330,12 +330,12 @@ class StreamClassifier:
         if info is not None and info.has_picture:
             if not any(part.face for part in self._bundle.parts):
                 notes.append(
-                    f"the faces have no say: bundle {self._bundle.name!r} is for sound alone"
+                    f"faces are not used: bundle {self._bundle.name!r} is for sound alone"
                 )
             elif self._faces is not None and not self._faces.n_faces:
                 notes.append("no frame shows a face")
         elif info is not None and self._faces is not None:
-            notes.append("the faces have no say: the clip has no pictures")
+            notes.append("faces are not used: the clip has no pictures")
         return notes
 
 

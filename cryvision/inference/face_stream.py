@@ -147,7 +147,7 @@ def face_stream(
     except MissingDependencyError as error:
         if require_face:
             raise
-        return None, [f"the faces have no say: {error}"]
+        return None, [f"faces are not used: {error}"]
     if config.backbone_weights == "random":
         return faces, ["the backbone of the face branch has random weights"]
     return faces, []

@@ -16,7 +16,7 @@ class HeldPredictions:
 
     Beside each column stands its smoothed one, ``<name>_smooth``: the mean of a rolling deque over
     the frames. Frames at which nothing is known are NaN in both; where they last longer than the
-    deque, it is cleared, so that what came before a gap has no say in what comes after it.
+    deque, it is cleared, so that nothing from before a gap counts after it.
 
     Parameters
     ----------

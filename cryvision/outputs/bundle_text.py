@@ -65,7 +65,7 @@ def describe_bundle(facts: Mapping[str, Any]) -> str:
 
 
 def rests_on(classification: Classification) -> str:
-    """Say which bundle gave a result, and what was measured of it on subjects it had not met.
+    """Say which bundle gave a result, and what was measured of it on unseen subjects.
 
     Parameters
     ----------

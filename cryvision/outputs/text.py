@@ -27,7 +27,7 @@ MAX_LISTED = 20
 
 _NO_REASONS = {"no cry", "cry"}
 _UNSKILLED = (
-    "on subjects it had not met, this bundle was not measured to tell its labels better than "
+    "on unseen subjects, this bundle was not measured to tell its labels better than "
     "their shares in the training data do"
 )
 _EVENT_DECIMALS = 2

@@ -157,7 +157,7 @@ def head_branch(feature: str, watch: Watch | None = None) -> Branch:
 
 
 def scaling_for(rows: np.ndarray) -> keras.layers.Layer:
-    """Standardise each column of (n, ..., d); one that never varied here has no say, ever."""
+    """Standardise each column of (n, ..., d); one that never varied here is ignored."""
     from cryvision.models.autoencoder import build_scaling
 
     others = tuple(range(rows.ndim - 1))

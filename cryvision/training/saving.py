@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cryvision.bundle import Bundle, Part
-from cryvision.bundle import bundle as bundles
+from cryvision.bundle.saving import save
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import ConfigError
 from cryvision.training.branches import Branch, rows_at_once
@@ -51,13 +51,13 @@ def save_stack(
     samples : Samples
         Real rows on which Keras and ONNX must agree; up to ``PARITY_ROWS`` are drawn for each part.
     labels, out, seed, skill, overwrite
-        As for `cryvision.bundle.bundle.save`.
+        As for `cryvision.bundle.saving.save`.
     corpus : str
         Name of what it was trained on.
     gate : Bundle or None
         Whose detector and tagger the new bundle carries, with their gate, veto and skill.
     **facts
-        More of what `cryvision.bundle.bundle.save` takes, or other values for it: ``name``,
+        More of what `cryvision.bundle.saving.save` takes, or other values for it: ``name``,
         ``sources``, ``command``, ``notes``, ``texts``.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def save_stack(
             names = [part.name for part in hearing]
             carried = [entry for entry in gate.skill if entry["part"] in names]
             sources = [*gate.sources, *sources]
-        return bundles.save(
+        return save(
             out,
             labels=labels,
             parts=parts,

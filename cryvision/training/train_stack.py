@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cryvision.bundle import Bundle
-from cryvision.bundle import bundle as bundles
+from cryvision.bundle.saving import check_target
 from cryvision.config import FaceConfig, to_json, unusable_label
 from cryvision.datasets.labelled import Dataset
 from cryvision.datasets.near_duplicates import CopyPair
@@ -212,7 +212,7 @@ def class_names(data: Dataset) -> tuple[str, ...]:
 
 def check_places(out: str | os.PathLike[str], overwrite: bool) -> None:
     """Find out before any work whether bundle and report may be written."""
-    bundles.check_target(out, overwrite)
+    check_target(out, overwrite)
     check_folder(report_folder(out))
 
 

@@ -220,7 +220,7 @@ def shipped_table(results: Results) -> str:
     flat |= {f"veto.{name}": value for name, value in shipped["veto"].items()}
     rows = [[f"`{name}`", f"{value:.4g}"] for name, value in flat.items()]
     return _stated(
-        "chosen on the scores of all folds, each by networks that had not met it; mean of "
+        "chosen on the scores of all folds, each by networks that had not seen it; mean of "
         f"{_divisions(len(results[DETECTOR]['divisions']))}.",
         ["setting", "value"],
         rows,

@@ -25,8 +25,7 @@ import onnx
 import pytest
 from bundles import BUNDLE_V1, SOUND, mel_samples, save_tiny
 
-from cryvision.bundle import Bundle, Part
-from cryvision.bundle import bundle as bundles_module
+from cryvision.bundle import Bundle, Part, saving
 from cryvision.config import GateConfig
 from cryvision.errors import BundleError, ConfigError
 from cryvision.runtime import safe_load
@@ -615,13 +614,13 @@ class TestSaving:
         out = tmp_path / name
         if overwrite:
             save_tiny(out, V1_FILES, V1_AGREEMENT)
-        write = bundles_module._write
+        write = saving._write
 
         def write_half(place: Path, contents: dict[str, bytes], zipped: bool) -> None:
             write(place, dict(list(contents.items())[:1]), zipped)
             raise trouble
 
-        monkeypatch.setattr(bundles_module, "_write", write_half)
+        monkeypatch.setattr(saving, "_write", write_half)
         expected = BundleError if isinstance(trouble, OSError) else KeyboardInterrupt
         with pytest.raises(expected, match=r"No space|^$"):
             save_tiny(out, V1_FILES, V1_AGREEMENT, seed=7, overwrite=overwrite)
@@ -651,8 +650,8 @@ class TestSaving:
         code = (
             "import os, signal, sys; from pathlib import Path;"
             f"sys.path.insert(0, {str(Path(__file__).parents[1])!r});"
-            "from cryvision.bundle import bundle; import bundles;"
-            "bundle._write = lambda place, contents, zipped: ("
+            "from cryvision.bundle import saving; import bundles;"
+            "saving._write = lambda place, contents, zipped: ("
             "place.mkdir(), (place / 'bundle.json').write_bytes(contents['bundle.json']),"
             "os.kill(os.getpid(), signal.SIGKILL));"
             f"files = {{k: bundles.BUNDLE_V1 / f'detector.{{k}}' for k in ('keras', 'onnx')}};"
@@ -685,7 +684,7 @@ class TestSaving:
         """Save from three threads that meet between looking at the target and moving there."""
         meeting = threading.Barrier(3, timeout=20)
         outcomes = []
-        write = bundles_module._write
+        write = saving._write
 
         def write_and_meet(place: Path, contents: dict[str, bytes], zipped: bool) -> None:
             write(place, contents, zipped)
@@ -699,7 +698,7 @@ class TestSaving:
                 outcomes.append(str(error).rpartition(": ")[2])
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(bundles_module, "_write", write_and_meet)
+            patch.setattr(saving, "_write", write_and_meet)
             threads = [threading.Thread(target=run, args=(seed,)) for seed in (1, 2, 3)]
             for thread in threads:
                 thread.start()

@@ -30,7 +30,7 @@ def train(
 ) -> Any:
     """Return ``train(*arguments) -> Done``, on the recordings, with nothing really fitted.
 
-    The bundle that ships has no say: that of two parts stands for it.
+    The two-part toy stands in for the bundle that ships.
     """
     read, base = Bundle.load, two_part_bundle(tmp_path_factory)
 

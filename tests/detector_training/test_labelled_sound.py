@@ -38,7 +38,7 @@ def labelled(samples: np.ndarray, *cry: tuple[float, float], **changes: object) 
 
 @pytest.fixture
 def no_codecs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Coding takes most of the time, and has no say in the noise."""
+    """Coding takes most of the time, and changes nothing in the noise."""
     monkeypatch.setattr(effects, "code", lambda samples, codec: samples)
 
 

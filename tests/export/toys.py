@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from bundles import BUNDLE_V1
 
-from cryvision.bundle import bundle
+from cryvision.bundle import bundle, saving
 from cryvision.config import FaceConfig, GateConfig, LogMelConfig, SoundConfig, VetoConfig
 from cryvision.export import windows
 from cryvision.export.onnx import part_files
@@ -263,7 +263,7 @@ def save(
                 files[name] = {"keras": original, "onnx": BUNDLE_V1 / "detector.onnx"}
             parts.append(_part(name, kind, settings, model))
         tagged = any(part.kind == "tagger" for part in parts)
-        return bundle.save(
+        return saving.save(
             folder,
             name="toy",
             labels=LABELS,

@@ -241,7 +241,7 @@ class TestClassify:
     def test_a_video_says_that_the_faces_have_no_say(self, bundle, small_video):
         result = classify(small_video, bundle)
         assert len(result.timeline["cry"]) == pytest.approx(60, abs=1)
-        assert any("faces have no say" in warning for warning in result.warnings)
+        assert any("faces are not used" in warning for warning in result.warnings)
 
     def test_progress_reaches_the_end(self, bundle, small_video):
         seen: list[tuple[float, float | None]] = []

@@ -243,7 +243,7 @@ class TestVideos:
         assert silent.modalities == ("face",)
         assert "the clip has no sound" in silent.warnings
         assert dark.modalities == ("sound",)
-        assert "the faces have no say: the clip has no pictures" in dark.warnings
+        assert "faces are not used: the clip has no pictures" in dark.warnings
         for result in found.values():
             assert sum(result.probabilities.values()) == pytest.approx(1, abs=FLOAT32)
             assert not any("shorter" in warning for warning in result.warnings)
