@@ -33,7 +33,7 @@ _PUBLIC = {
     "Event": "cryvision.result",
     "StreamClassifier": "cryvision.inference.classifier",
     "audit": "cryvision.auditing.audit",
-    "classify": "cryvision.inference.classifier",
+    "classify": "cryvision.inference.clip",
     "evaluate": "cryvision.evaluation.evaluate",
     "export": "cryvision.export",
     "score": "cryvision.batch",
@@ -70,7 +70,8 @@ if TYPE_CHECKING:
     from cryvision.detector_training.train import train_detector
     from cryvision.errors import CryvisionError
     from cryvision.evaluation.evaluate import evaluate
-    from cryvision.inference.classifier import StreamClassifier, classify
+    from cryvision.inference.classifier import StreamClassifier
+    from cryvision.inference.clip import classify
     from cryvision.result import Classification, Event
     from cryvision.training.audio_only import train_audio_only
     from cryvision.training.train import train, train_arrays

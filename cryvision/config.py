@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from cryvision.errors import ConfigError
 
@@ -22,9 +22,6 @@ FACE_MODES = ("largest", "tracked", "center")
 
 BACKBONE_WIDTHS = {"resnet50": 2048, "squeezenet": 512}
 """Backbones, and the width of what each gives for one crop."""
-
-T = TypeVar("T")
-
 
 MAX_SECONDS = 3600.0
 """Longest stretch that events and predictions are smoothed over."""
@@ -129,7 +126,7 @@ class LogMelConfig:
     ``lookahead_frames`` lie behind the time that the output is about.
 
     With ``relative`` the frames of a window are moved so that the loudest value of all is the
-    same in every window, and what lies far below is cut: how loud a recording is makes no difference.
+    same in every window, and what lies far below is cut: the level makes no difference.
     """
 
     window_frames: int
@@ -381,40 +378,3 @@ class FaceConfig:
 def to_json(config: Any) -> dict[str, Any]:
     """Turn a settings dataclass into plain JSON data."""
     return dataclasses.asdict(config)
-
-
-def from_json(kind: type[T], data: Any, where: str) -> T:
-    """Build a settings dataclass from JSON data.
-
-    Parameters
-    ----------
-    kind : type
-        The dataclass to build.
-    data : object
-        What the JSON held; must be an object with known fields of the right types.
-    where : str
-        What to name in an error, such as the path of the file.
-
-    Raises
-    ------
-    ConfigError
-        On an unknown field or a value of the wrong type or range.
-    """
-    if not isinstance(data, dict):
-        raise ConfigError(f"{where}: {kind.__name__} must be an object; got {data!r:.80}")
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(data) - set(fields))
-    if unknown:
-        raise ConfigError(f"{where}: {kind.__name__} has no field {unknown[0]!r}")
-    for name, value in data.items():
-        wanted = {"int": int, "float": (int, float), "str": str, "bool": bool}[
-            str(fields[name].type)
-        ]
-        if (isinstance(value, bool) and wanted is not bool) or not isinstance(value, wanted):  # type: ignore[arg-type]
-            raise ConfigError(
-                f"{where}: {kind.__name__}.{name} must be {fields[name].type}; got {value!r:.80}"
-            )
-    try:
-        return kind(**data)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error

@@ -18,7 +18,8 @@ from record import ROOT, write_result
 from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.evaluation.metrics import false_alarms, intersection_over_union
-from cryvision.inference.classifier import StreamClassifier, classify
+from cryvision.inference.classifier import StreamClassifier
+from cryvision.inference.clip import classify
 
 SEED = 1
 CLIPS_PER_FAMILY = 30

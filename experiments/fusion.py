@@ -31,7 +31,7 @@ from record import data_hash, say, write_result
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig
 from cryvision.evaluation import metrics
-from cryvision.inference.classifier import classify
+from cryvision.inference.clip import classify
 from cryvision.inputs.media import find_ffmpeg
 from cryvision.training.train import train, train_arrays
 

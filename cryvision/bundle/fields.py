@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from cryvision.config import from_json
 from cryvision.errors import BundleError, ConfigError
 from cryvision.runtime import safe_load
 
 NUMBER = (int, float)
+
+T = TypeVar("T")
 
 
 def fields(data: Any, where: str, **types: type | tuple[type, ...]) -> dict[str, Any]:
@@ -83,3 +85,40 @@ def strict_json(text: bytes, where: str) -> Any:
         )
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: not JSON: {error}") from error
+
+
+def from_json(kind: type[T], data: Any, where: str) -> T:
+    """Build a settings dataclass from JSON data.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass to build.
+    data : object
+        What the JSON held; must be an object with known fields of the right types.
+    where : str
+        What to name in an error, such as the path of the file.
+
+    Raises
+    ------
+    ConfigError
+        On an unknown field or a value of the wrong type or range.
+    """
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: {kind.__name__} must be an object; got {data!r:.80}")
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - set(fields))
+    if unknown:
+        raise ConfigError(f"{where}: {kind.__name__} has no field {unknown[0]!r}")
+    for name, value in data.items():
+        wanted = {"int": int, "float": (int, float), "str": str, "bool": bool}[
+            str(fields[name].type)
+        ]
+        if (isinstance(value, bool) and wanted is not bool) or not isinstance(value, wanted):  # type: ignore[arg-type]
+            raise ConfigError(
+                f"{where}: {kind.__name__}.{name} must be {fields[name].type}; got {value!r:.80}"
+            )
+    try:
+        return kind(**data)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error

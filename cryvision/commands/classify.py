@@ -242,7 +242,7 @@ def _one(
     options: argparse.Namespace,
     told: set[str],
 ) -> None:
-    from cryvision.inference.classifier import classify
+    from cryvision.inference.clip import classify
 
     with ClipProgress(clip.name) as progress:
         result = classify(

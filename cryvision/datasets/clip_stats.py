@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from cryvision.datasets.fingerprints import FINGERPRINT_SECONDS, band_levels, fi
 from cryvision.datasets.labelled import LabelledClip
 from cryvision.errors import MediaError
 from cryvision.inputs.audio import AMIN_POWER, LEVEL_FLOOR_DBFS, spectrum_power
-from cryvision.inputs.media import MediaInfo, Piece, open_clip
+from cryvision.inputs.media import MediaInfo, open_clip
 
 FULL_SCALE = 0.98
 """Amplitude that counts as full scale: sound that was clipped at another rate does not reach 1
@@ -138,10 +138,10 @@ def _heard(clip: LabelledClip, n_bytes: int, file_sha256: str) -> ClipFacts:
     n_wanted = round(FINGERPRINT_SECONDS * SAMPLE_RATE_HZ)
     n_samples = n_kept = n_full = 0
     energy = 0.0
-    with open_clip(clip.path, frames=False) as opened:
+    with open_clip(clip.path, frames=False, start_s=clip.start_s, end_s=clip.end_s) as opened:
         if not opened.info.has_sound:
             raise MediaError(f"{clip.path}: a clip must have sound here; it has none")
-        for piece in _stretch(clip, opened.pieces()):
+        for piece in (one.samples for one in opened.pieces() if one.samples is not None):
             digest.update(np.round(piece * 32768).astype("<i4").tobytes())
             n_samples += len(piece)
             n_full += int(np.count_nonzero(np.abs(piece) >= FULL_SCALE))
@@ -167,24 +167,6 @@ def _heard(clip: LabelledClip, n_bytes: int, file_sha256: str) -> ClipFacts:
         fingerprint(band_levels(heard)) if level_dbfs > QUIETEST_DBFS else None,
         _timbre(heard),
     )
-
-
-def _stretch(clip: LabelledClip, pieces: Iterator[Piece]) -> Iterator[np.ndarray]:
-    """The sound between the clip's start and end."""
-    first = round((clip.start_s or 0.0) * SAMPLE_RATE_HZ)
-    last = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE_HZ)
-    position = 0
-    for piece in pieces:
-        samples = piece.samples
-        if samples is None:
-            continue
-        end = None if last is None else max(0, last - position)
-        kept = samples[max(0, first - position) : end]
-        position += len(samples)
-        if len(kept):
-            yield kept
-        if last is not None and position >= last:
-            return
 
 
 def _timbre(samples: np.ndarray) -> NDArray[np.float32] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -221,19 +220,10 @@ def _classified(
 ) -> tuple[Classification, dict[str, np.ndarray]]:
     """Classify a clip, or a part of one as if it were all; also from each modality alone."""
     stream = StreamClassifier(bundle, runtime=runtime, path=os.fspath(stretch.path))
-    start_s = stretch.start_s or 0.0
-    end_s = math.inf if stretch.end_s is None else stretch.end_s
-    first = round(start_s * SAMPLE_RATE_HZ)
-    last = sys.maxsize if stretch.end_s is None else round(end_s * SAMPLE_RATE_HZ)
-    n_read = 0
-    with open_clip(stretch.path, frames=stream.takes_frames) as clip:
+    start_s, end_s = stretch.start_s, stretch.end_s
+    with open_clip(stretch.path, frames=stream.takes_frames, start_s=start_s, end_s=end_s) as clip:
         for piece in clip.pieces():
-            if piece.samples is not None:
-                inside = slice(max(0, first - n_read), max(0, last - n_read))
-                n_read += len(piece.samples)
-                stream.push(piece.samples[inside])
-            if piece.frame_time_s is not None and start_s <= piece.frame_time_s < end_s:
-                stream.push(frame=piece.frame, frame_time_s=piece.frame_time_s - start_s)
+            stream.push(piece.samples, piece.frame, piece.frame_time_s)
         whole = stretch.start_s is None and stretch.end_s is None
         result = stream.finish(*((clip.info, tuple(clip.warnings)) if whole else ()))
     return result, {} if stream.reasons is None else stream.reasons.ablated()

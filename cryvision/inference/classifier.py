@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,6 @@ from cryvision.inference.label_policy import (
 from cryvision.inference.smoothing import adjusted_gate
 from cryvision.inference.timeline import HeldPredictions
 from cryvision.inference.veto import check_veto
-from cryvision.inputs import media
 from cryvision.result import BOUT_GAP_SECONDS, Classification, Detection, Event
 
 if TYPE_CHECKING:
@@ -329,94 +327,9 @@ class StreamClassifier:
             notes.append("label policy 'always': the label is given whatever its measured skill")
         if info is not None and info.has_picture:
             if not any(part.face for part in self._bundle.parts):
-                notes.append(
-                    f"faces are not used: bundle {self._bundle.name!r} is for sound alone"
-                )
+                notes.append(f"faces are not used: bundle {self._bundle.name!r} is for sound alone")
             elif self._faces is not None and not self._faces.n_faces:
                 notes.append("no frame shows a face")
         elif info is not None and self._faces is not None:
             notes.append("faces are not used: the clip has no pictures")
         return notes
-
-
-def classify(
-    path: str | os.PathLike[str],
-    bundle: Bundle | str | os.PathLike[str] | None = None,
-    *,
-    runtime: str = "onnx",
-    smooth_seconds: float | None = None,
-    label_policy: str = "skill",
-    require_face: bool = False,
-    veto: str = "normal",
-    bout_gap_s: float = BOUT_GAP_SECONDS,
-    threshold: float | None = None,
-    min_duration_s: float | None = None,
-    min_gap_s: float | None = None,
-    audio_track: int | None = None,
-    progress: Callable[[float, float | None], None] | None = None,
-) -> Classification:
-    """Find the crying in one clip.
-
-    Parameters
-    ----------
-    path : path-like
-        A video or sound file on this machine.
-    bundle : Bundle or path-like, optional
-        What to classify with; the bundle that ships with the package by default.
-    runtime : {"onnx", "keras"}
-        ``onnx`` needs no TensorFlow and starts at once; ``keras`` runs the originals.
-    smooth_seconds : float, optional
-        Length of the rolling prediction deque; the bundle's own by default.
-    label_policy : {"skill", "always"}
-    require_face : bool
-    veto : {"normal", "strict", "off"}
-    bout_gap_s : float
-    threshold, min_duration_s, min_gap_s : float, optional
-        See `StreamClassifier`.
-    audio_track : int, optional
-        See `cryvision.inputs.media.open_clip`.
-    progress : callable, optional
-        Called with (seconds done, seconds in all or None).
-
-    Returns
-    -------
-    Classification
-
-    Raises
-    ------
-    MediaError
-        The clip cannot be read.
-    BundleError
-        The bundle is refused.
-
-    Examples
-    --------
-    >>> import cryvision
-    >>> result = cryvision.classify("examples/demo.mp4")
-    >>> [round(event.onset_s) for event in result.events]
-    [2, 6, 11]
-    """
-    stream = StreamClassifier(
-        bundle if isinstance(bundle, Bundle) else Bundle.load(bundle),
-        runtime=runtime,
-        smooth_seconds=smooth_seconds,
-        label_policy=label_policy,
-        require_face=require_face,
-        veto=veto,
-        bout_gap_s=bout_gap_s,
-        threshold=threshold,
-        min_duration_s=min_duration_s,
-        min_gap_s=min_gap_s,
-        path=os.fspath(path),
-    )
-    done_s = 0.0
-    with media.open_clip(path, frames=stream.takes_frames, audio_track=audio_track) as clip:
-        for piece in clip.pieces():
-            stream.push(piece.samples, piece.frame, piece.frame_time_s)
-            if piece.frame_time_s is not None:
-                done_s = piece.frame_time_s
-            elif piece.samples is not None:
-                done_s += len(piece.samples) / SAMPLE_RATE_HZ
-            if progress is not None:
-                progress(done_s, clip.info.duration_s)
-        return stream.finish(clip.info, tuple(clip.warnings))

@@ -7,6 +7,7 @@ is ever in memory.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -73,6 +74,8 @@ def open_clip(
     frames: bool = True,
     chunk_seconds: float = 1.0,
     audio_track: int | None = None,
+    start_s: float | None = None,
+    end_s: float | None = None,
 ) -> Clip:
     """Open a clip for reading its sound, its pictures, or both.
 
@@ -87,6 +90,10 @@ def open_clip(
     audio_track : int, optional
         Number of the track of sound to hear, from 1 on. By default the one that the file marks, or
         if that is silent, the first that is not.
+    start_s, end_s : float, optional
+        The segment to read, in seconds of the clip's clock; by default the whole clip. It is read
+        as a clip of its own, whose clock starts at ``start_s``. What lies outside the clip is
+        absent.
 
     Returns
     -------
@@ -98,7 +105,8 @@ def open_clip(
     MediaError
         As for :func:`probe`.
     ConfigError
-        When nothing is wanted, ``chunk_seconds`` is not above zero, or there is no such track.
+        When nothing is wanted, ``chunk_seconds`` is not above zero, there is no such track, or
+        not 0 <= start_s <= end_s.
     MissingDependencyError
         When there is no ffmpeg.
     """
@@ -106,11 +114,15 @@ def open_clip(
         raise ConfigError("a clip must be read for its sound or its frames; got neither")
     if not 0 < chunk_seconds < math.inf:
         raise ConfigError(f"chunk_seconds must be above zero; got {chunk_seconds:g}")
+    first_s, last_s = start_s or 0.0, math.inf if end_s is None else end_s
+    if not 0 <= first_s <= last_s:
+        raise ConfigError(f"a segment must satisfy 0 <= start_s <= end_s; got {start_s}, {end_s}")
     info = probe(path)
     warnings: list[str] = []
     if sound:
         info, warnings = choose_track(info, audio_track)
-    clip = Clip(info, sound, frames, max(1, round(chunk_seconds * SAMPLE_RATE_HZ)))
+    chunk_samples = max(1, round(chunk_seconds * SAMPLE_RATE_HZ))
+    clip = Clip(info, sound, frames, chunk_samples, (first_s, last_s))
     clip.warnings += [warning for warning in warnings if warning not in clip.warnings]
     return clip
 
@@ -125,7 +137,7 @@ def read_sound(
     path : str or path-like
         A local file.
     start_s, end_s : float, optional
-        The stretch to keep, in seconds of the clip's clock. What lies outside the clip is absent.
+        The segment to read; see `open_clip`.
 
     Returns
     -------
@@ -141,24 +153,11 @@ def read_sound(
     MissingDependencyError
         When there is no ffmpeg.
     """
-    first_s, last_s = start_s or 0.0, math.inf if end_s is None else end_s
-    if not 0 <= first_s <= last_s:
-        raise ConfigError(f"a stretch must satisfy 0 <= start_s <= end_s; got {start_s}, {end_s}")
-    first = round(first_s * SAMPLE_RATE_HZ)
-    last = None if end_s is None else round(end_s * SAMPLE_RATE_HZ)
     kept = [np.zeros(0, np.float32)]
-    position = 0
-    with open_clip(path, frames=False) as clip:
+    with open_clip(path, frames=False, start_s=start_s, end_s=end_s) as clip:
         if not clip.info.has_sound:
             raise MediaError(f"{ffmpeg.shown(path)}: a clip must have sound here; it has none")
-        for piece in clip.pieces():
-            if piece.samples is None:
-                continue
-            end = None if last is None else max(0, last - position)
-            kept.append(piece.samples[max(0, first - position) : end])
-            position += len(piece.samples)
-            if last is not None and position >= last:
-                break
+        kept += [piece.samples for piece in clip.pieces() if piece.samples is not None]
         for warning in clip.warnings:
             log.warning("%s: %s", ffmpeg.shown(path), warning)
     return np.concatenate(kept)
@@ -175,13 +174,21 @@ class Clip:
         What was odd about the clip: damage, an early end. Complete once its pieces are.
     """
 
-    def __init__(self, info: MediaInfo, sound: bool, frames: bool, chunk_samples: int) -> None:
+    def __init__(
+        self,
+        info: MediaInfo,
+        sound: bool,
+        frames: bool,
+        chunk_samples: int,
+        segment_s: tuple[float, float] = (0.0, math.inf),
+    ) -> None:
         self.info = info
         self.warnings: list[str] = []
         self._path = os.path.abspath(info.path)
         self._sound = sound and info.has_sound
         self._frames = frames and info.has_picture
         self._chunk_samples = chunk_samples
+        self._segment_s = segment_s
         self._reads_on = self._sound and self._go_on_with_wav()
         self._running: weakref.WeakSet[Generator[Piece, None, None]] = weakref.WeakSet()
         if not (self._sound or self._frames):
@@ -204,6 +211,8 @@ class Clip:
             When nothing of what is wanted can be decoded.
         """
         pieces = self._read()
+        if self._segment_s != (0.0, math.inf):
+            pieces = _cut(pieces, *self._segment_s)
         self._running.add(pieces)
         return pieces
 
@@ -288,3 +297,28 @@ class Clip:
     def _warn(self, warning: str) -> None:
         if warning not in self.warnings:
             self.warnings.append(warning)
+
+
+def _cut(
+    pieces: Generator[Piece, None, None], start_s: float, end_s: float
+) -> Generator[Piece, None, None]:
+    """Cut pieces to a segment of the clip; its start becomes the zero of their clock."""
+    first = round(start_s * SAMPLE_RATE_HZ)
+    last = None if end_s == math.inf else round(end_s * SAMPLE_RATE_HZ)
+    position = 0
+    with contextlib.closing(pieces):
+        for piece in pieces:
+            samples, frame, time_s = piece.samples, piece.frame, piece.frame_time_s
+            if samples is not None:
+                stop = None if last is None else max(0, last - position)
+                position += len(samples)
+                samples = samples[max(0, first + len(samples) - position) : stop]
+            ended = last is not None and (samples is None or position >= last)
+            if time_s is not None:
+                ended = ended and time_s >= end_s
+                inside = start_s <= time_s < end_s
+                frame, time_s = (frame, time_s - start_s) if inside else (None, None)
+            if frame is not None or (samples is not None and len(samples)):
+                yield Piece(samples, frame, time_s)
+            if ended:
+                return

@@ -147,41 +147,36 @@ def clip_windows(
         heard_windows = [branches.push(samples, detected)]
         end = None if detector is None else detector.finish()
         return _gathered([*heard_windows, branches.finish(end, len(samples))], sounds, face)
-    start_s, end_s = clip.start_s or 0.0, np.inf if clip.end_s is None else clip.end_s
-    first = round(start_s * SAMPLE_RATE_HZ)
-    last = 2**62 if clip.end_s is None else round(clip.end_s * SAMPLE_RATE_HZ)
     windows: list[SoundBranchWindows] = []
-    heard, time_samples = 0, 0
-    with media.open_clip(clip.path, sound=True, frames=face is not None) as opened:
+    has_sound, time_samples = False, 0
+    with media.open_clip(
+        clip.path, frames=face is not None, start_s=clip.start_s, end_s=clip.end_s
+    ) as opened:
         if face is None and not opened.info.has_sound:
             raise MediaError(f"{clip.path}: a clip must have sound here; it has none")
         for piece in opened.pieces():
-            if piece.samples is not None:
-                kept = piece.samples[max(0, first - heard) : max(0, last - heard)]
-                heard += len(piece.samples)
-                if len(kept):
-                    time_samples += len(kept)
-                    detected = None if detector is None else detector.push(kept)
-                    windows.append(branches.push(kept, detected))
-            if piece.frame is not None and start_s <= (piece.frame_time_s or 0.0) < end_s:
-                time_s = (piece.frame_time_s or 0.0) - start_s
-                if not heard:
+            if piece.samples is not None and len(piece.samples):
+                has_sound = True
+                time_samples += len(piece.samples)
+                detected = None if detector is None else detector.push(piece.samples)
+                windows.append(branches.push(piece.samples, detected))
+            if piece.frame is not None:
+                time_s = piece.frame_time_s or 0.0
+                if not has_sound:
                     windows.append(branches.push_time(round(time_s * SAMPLE_RATE_HZ)))
                     time_samples = round((time_s + 1 / FRAME_RATE_HZ) * SAMPLE_RATE_HZ)
                 if faces is not None:
                     faces.push(piece.frame, time_s)
-    detected = None if detector is None or not heard else detector.finish()
+    detected = None if detector is None or not has_sound else detector.finish()
     windows.append(branches.finish(detected, time_samples))
     return _gathered(windows, sounds, face)
 
 
 def _altered(clip: LabelledClip) -> np.ndarray:
     """Draw the sound of an altered copy of a clip, or of its labelled stretch: always the same."""
-    samples = media.read_sound(clip.path)
-    last = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE_HZ)
-    stretch = samples[round((clip.start_s or 0.0) * SAMPLE_RATE_HZ) : last]
+    samples = media.read_sound(clip.path, clip.start_s, clip.end_s)
     seed = [clip.copy, zlib.crc32(clip.path.name.encode("utf-8", "surrogateescape"))]
-    return vary(stretch, np.random.default_rng(seed))
+    return vary(samples, np.random.default_rng(seed))
 
 
 def _gathered(

@@ -99,7 +99,7 @@ def _read(path: Path, package: Path) -> Module:
     name = path.relative_to(package).with_suffix("").as_posix()
     imports = set(_imports(tree))
     if name == "__init__":
-        # The package names what it loads late: {"classify": "cryvision.inference.classifier", ...}.
+        # The package names what it loads late: {"classify": "cryvision.inference.clip", ...}.
         strings = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
         imports |= {s for s in strings if isinstance(s, str) and s.startswith(f"{NAME}.")}
     return Module(name, (ast.get_docstring(tree) or "").split("\n")[0], frozenset(imports))

@@ -17,7 +17,7 @@ from bundles import BUNDLE_V1
 from cryvision import cli
 from cryvision.bundle import Bundle
 from cryvision.commands import evaluate as command
-from cryvision.inference.classifier import classify
+from cryvision.inference.clip import classify
 from cryvision.outputs import files
 
 Command = Callable[..., Any]

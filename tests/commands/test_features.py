@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from bundles import BUNDLE_V1, REASON_SOUNDS, reasons_bundle
 
-from cryvision.config import FaceConfig, SoundConfig, from_json, to_json
+from cryvision.bundle.fields import from_json
+from cryvision.config import FaceConfig, SoundConfig, to_json
 from cryvision.inputs.features import sound_windows
 from cryvision.inputs.media import open_clip, read_sound
 from cryvision.training.systems import CHA_BAE_SOUNDS

@@ -16,7 +16,7 @@ from cryvision.detector_training import calibration
 from cryvision.detector_training.calibration import Decided, fused_scores
 from cryvision.detector_training.hearing import Tagger, TagScores, evidence, standing
 from cryvision.errors import ConfigError
-from cryvision.inference.classifier import classify
+from cryvision.inference.clip import classify
 from cryvision.inference.detector import CryDetector
 from cryvision.inputs.logmel import log_mel
 

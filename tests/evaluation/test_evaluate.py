@@ -19,7 +19,7 @@ from cryvision.bundle import Bundle
 from cryvision.errors import AnnotationError, CryvisionError
 from cryvision.evaluation.evaluate import evaluate
 from cryvision.evaluation.markdown import evaluation_text
-from cryvision.inference.classifier import classify
+from cryvision.inference.clip import classify
 
 N_PHONES = 3
 WINDOWS_PER_CLIP = 4

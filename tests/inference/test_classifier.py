@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from cryvision.bundle import Bundle
 from cryvision.errors import BundleError, ConfigError, MediaError
 from cryvision.inference import label_policy as labelling
-from cryvision.inference.classifier import StreamClassifier, classify
+from cryvision.inference.classifier import StreamClassifier
+from cryvision.inference.clip import classify
 from cryvision.inference.label_policy import has_skill
 from cryvision.result import Classification
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryvision.config import FaceConfig, from_json, to_json
+from cryvision.bundle.fields import from_json
+from cryvision.config import FaceConfig, to_json
 from cryvision.errors import ConfigError, MissingDependencyError
 from cryvision.inputs import faces, yunet
 from cryvision.inputs.faces import Face, FaceFinder, crop

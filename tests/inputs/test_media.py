@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import shutil
 import signal
@@ -791,3 +792,30 @@ def test_recordings_of_phones_are_read(corpus: Path) -> None:
             assert len(samples) > SAMPLE_RATE_HZ
             assert rms(samples) > 0
             assert not warnings
+
+
+@pytest.mark.parametrize("bounds", [(0.5, 1.25), (None, 1.0), (1.5, None), (1.0, 1.0), (5.0, 6.0)])
+def test_a_segment_is_a_clip_of_its_own(
+    small_video: Path, bounds: tuple[float | None, float | None]
+) -> None:
+    start_s, end_s = bounds
+    first_s, last_s = start_s or 0.0, math.inf if end_s is None else end_s
+    with media.open_clip(small_video) as whole:
+        pieces = list(whole.pieces())
+    samples = np.concatenate([p.samples for p in pieces if p.samples is not None])
+    frames = [(p.frame, p.frame_time_s) for p in pieces if p.frame_time_s is not None]
+    with media.open_clip(small_video, start_s=start_s, end_s=end_s) as segment:
+        found = list(segment.pieces())
+    last = None if end_s is None else round(end_s * SAMPLE_RATE_HZ)
+    sound = [np.zeros(0), *(p.samples for p in found if p.samples is not None)]
+    expected = samples[round(first_s * SAMPLE_RATE_HZ) : last]
+    np.testing.assert_array_equal(np.concatenate(sound), expected)
+    shown = [(p.frame, p.frame_time_s) for p in found if p.frame_time_s is not None]
+    inside = [(frame, t - first_s) for frame, t in frames if first_s <= t < last_s]
+    assert [t for _, t in shown] == [t for _, t in inside]
+    assert all((one == other).all() for (one, _), (other, _) in zip(shown, inside, strict=True))
+
+
+def test_a_segment_that_ends_before_it_starts_is_refused(small_video: Path) -> None:
+    with pytest.raises(ConfigError, match=r"0 <= start_s <= end_s; got 2.0, 1.0"):
+        media.open_clip(small_video, start_s=2.0, end_s=1.0)

@@ -15,7 +15,7 @@ from cryvision.bundle import Bundle
 from cryvision.datasets.labelled import LabelledClip
 from cryvision.errors import CryvisionError
 from cryvision.inference.class_stream import ReasonStream
-from cryvision.inference.classifier import classify
+from cryvision.inference.clip import classify
 from cryvision.inference.detector import CryDetector
 from cryvision.inputs.features import sound_windows
 from cryvision.inputs.media import read_sound

@@ -16,7 +16,7 @@ from tones import LABELS, WIDTHS, rows_of, samples_of, small, sound_of, stranger
 from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
-from cryvision.inference.classifier import classify
+from cryvision.inference.clip import classify
 from cryvision.training import branches
 from cryvision.training.saving import save_stack
 from cryvision.training.stacking import Stack, fit_stack

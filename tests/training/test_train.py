@@ -41,7 +41,7 @@ from cryvision.evaluation import skill
 from cryvision.evaluation.evaluate import evaluate
 from cryvision.evaluation.markdown import evaluation_text
 from cryvision.evaluation.skill import OutOfFoldPredictions
-from cryvision.inference.classifier import classify
+from cryvision.inference.clip import classify
 from cryvision.inference.label_policy import NOT_SURE, has_skill
 from cryvision.training import branches, clip_features, cross_validation, stacking, train_stack
 from cryvision.training import train as fusion
