@@ -201,7 +201,7 @@ def write_clip(path: Path, seconds: int = CLIP_SECONDS) -> Path:
 
 def make_bundle(folder: Path) -> Path:
     """Save a bundle with an untrained face branch and nothing else: every frame has a say."""
-    from cryvision.export.onnx import part_files
+    from cryvision.export.onnx.parts import part_files
     from cryvision.models.autoencoder import build_scaling
     from cryvision.models.face import build_head
 

@@ -40,7 +40,7 @@ def onnx_of(path: Path) -> OnnxModel:
     """Load a Keras file as onnxruntime runs it, which takes a fraction of the time."""
     import keras
 
-    from cryvision.export.onnx import part_files
+    from cryvision.export.onnx.parts import part_files
     from cryvision.models.calibration import calibration_layer_class
 
     calibration_layer_class()

@@ -58,7 +58,7 @@ def build_tiny_detector(seed: int = 0) -> keras.Model:
 
 def make_tiny_bundle(folder: Path, seed: int = 0) -> Path:
     """Save a bundle with one untrained detector at ``folder``, which must not exist; give it."""
-    from cryvision.export.onnx import part_files
+    from cryvision.export.onnx.parts import part_files
 
     with tempfile.TemporaryDirectory() as ready:
         files, agreement = part_files(
@@ -124,7 +124,7 @@ def make_reasons_bundle(folder: Path, seed: int = 0, **changes: object) -> Path:
     """
     import keras
 
-    from cryvision.export.onnx import part_files
+    from cryvision.export.onnx.parts import part_files
     from cryvision.models.ensemble import build_ensemble
 
     keras.utils.set_random_seed(seed)

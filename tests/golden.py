@@ -18,7 +18,7 @@ RATE_HZ = 16_000
 
 
 def drawn_clip(seed: int) -> np.ndarray:
-    """Draw 3 to 6 s of cries of one pitch contour each, tones or pulses, and noise at some level."""
+    """Draw 3 to 6 s of cries of one pitch contour each, or of tones, and noise at some level."""
     rng = np.random.default_rng(seed)
     seconds = rng.uniform(3.0, 6.0)
     time_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ

@@ -70,7 +70,7 @@ def two_part_bundle(places: pytest.TempPathFactory) -> bundle.Bundle:
 
 def make_two_part_bundle(folder: Path, **changes: object) -> Path:
     """Save a bundle of edges and tagger; ``changes`` replace what is saved."""
-    from cryvision.export.onnx import part_files
+    from cryvision.export.onnx.parts import part_files
 
     heard = tones(4.0, edges=[(0.5, 1.5)], cry=[(1.0, 2.0)], music=[(2.0, 3.0)])
     frames = log_mel(heard, EDGES).log_power

@@ -54,7 +54,7 @@ def save(
     name, labels, parts, gate, smooth_seconds, skill, sources, seed, command, notes, veto
         As in `Bundle`; the ``files`` of the parts are filled in here.
     models : mapping
-        Name of a part to runtime to a ready file, as ``cryvision.export.onnx.part_files``
+        Name of a part to runtime to a ready file, as ``cryvision.export.onnx.parts.part_files``
         gives them.
     texts : mapping of str to str, optional
         Texts to put beside: ``NOTICE``, ``LICENSE``, or names ending in ``.md`` or ``.txt``.

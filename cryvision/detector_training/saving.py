@@ -92,7 +92,7 @@ def _new_part(
     part: Part, model: keras.Model, pieces: np.ndarray, folder: Path
 ) -> tuple[Part, dict[str, Path]]:
     """Write the files of a part; give it with the agreement of both."""
-    from cryvision.export.onnx import part_files
+    from cryvision.export.onnx.parts import part_files
 
     config = part.logmel or CONTEXT
     if part.kind == TAGGER:

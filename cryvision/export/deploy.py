@@ -18,7 +18,8 @@ from cryvision import __version__
 from cryvision.atomic import staged
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
-from cryvision.export import coreml, litert, onnx_deploy, proof, report, runners, sidecar, windows
+from cryvision.export import proof, report, runners, sidecar, windows
+from cryvision.export.coreml import package as coreml
 from cryvision.export.graph import (
     CHOICES,
     CRY,
@@ -32,6 +33,8 @@ from cryvision.export.graph import (
     build_waveform_front_end,
     build_whole,
 )
+from cryvision.export.litert import model as litert
+from cryvision.export.onnx import deploy
 from cryvision.export.report import ExportReport
 from cryvision.layers import require
 
@@ -271,7 +274,7 @@ def _convert(work: _Work, file: Path, said: Mapping[str, Any]) -> None:
         description = _description(work, said)
         coreml.write(work.whole, file, work.precision, names, graph.labels, description)
         return
-    write = onnx_deploy.write if work.kind == "onnx" else litert.write
+    write = deploy.write if work.kind == "onnx" else litert.write
     front_end = build_waveform_front_end(graph)
     write(graph.network, front_end, file, work.precision, names, work.representative())
 

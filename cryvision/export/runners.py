@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from cryvision.export import coreml
+from cryvision.export.coreml import package as coreml
+from cryvision.export.coreml.mil_interpreter import SavedProgram
 from cryvision.export.graph import PROBABILITIES
-from cryvision.export.litert_file import SIGNATURE
-from cryvision.export.mil_interpreter import SavedProgram
+from cryvision.export.litert.file import SIGNATURE
 
 Inputs = Mapping[str, np.ndarray]
 Outputs = dict[str, np.ndarray]

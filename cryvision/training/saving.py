@@ -102,7 +102,7 @@ def _stack_parts(
     stack: Stack, recipe: Sequence[Branch], settings: Settings, samples: Samples, folder: Path
 ) -> tuple[list[Part], dict[str, dict[str, Path]]]:
     """Write the models of a stack; give their parts and files."""
-    from cryvision.export.onnx import part_files
+    from cryvision.export.onnx.parts import part_files
 
     parts, models = [], {}
     for branch in recipe:

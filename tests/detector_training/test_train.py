@@ -27,7 +27,7 @@ from cryvision.detector_training.saving import save_detector
 from cryvision.detector_training.train import out_of_fold_logits, subject_folds, train_detector
 from cryvision.errors import BundleError, ConfigError, CryvisionError
 from cryvision.evaluation.event_metrics import intersection_over_union
-from cryvision.export import onnx
+from cryvision.export.onnx import parts as onnx
 from cryvision.inference import classifier
 from cryvision.inputs import media
 

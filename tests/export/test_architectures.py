@@ -13,7 +13,7 @@ import toys
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.export import windows
-from cryvision.export.block_lstm import without_loops
+from cryvision.export.coreml.block_lstm import without_loops
 from cryvision.export.deploy import SUFFIXES, export
 from cryvision.export.graph import build_graph
 

@@ -15,8 +15,10 @@ from toys import Exported
 
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
-from cryvision.export import deploy, litert, onnx_deploy, proof, windows
+from cryvision.export import deploy, proof, windows
 from cryvision.export.deploy import export
+from cryvision.export.litert import model as litert
+from cryvision.export.onnx import deploy as onnx_deploy
 
 KINDS = ("onnx", "litert", "coreml")
 
@@ -109,7 +111,7 @@ class TestFiles:
     ) -> None:
         from tensorflow import lite
 
-        from cryvision.export.litert_file import operators
+        from cryvision.export.litert.file import operators
 
         path = exported("litert").path
         assert "CUSTOM" not in operators(path.read_bytes())
@@ -136,8 +138,8 @@ class TestFiles:
         report = exported("coreml")
         from coremltools.converters.mil.mil import types
 
+        from cryvision.export.coreml.mil_interpreter import SavedProgram
         from cryvision.export.frontend import FRONT_END
-        from cryvision.export.mil_interpreter import SavedProgram
 
         kinds: dict[str, set[Any]] = {"before": set(), "conv": set()}
         for op in SavedProgram(report.path).operations:

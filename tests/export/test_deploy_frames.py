@@ -13,8 +13,9 @@ from toys import Exported
 
 from cryvision.bundle import Bundle
 from cryvision.errors import CryvisionError
-from cryvision.export import graph, onnx_deploy, proof
+from cryvision.export import graph, proof
 from cryvision.export.deploy import export
+from cryvision.export.onnx import deploy as onnx_deploy
 
 KINDS = ("onnx", "litert", "coreml")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cryvision.errors import CryvisionError
-from cryvision.export import mil_interpreter
-from cryvision.export.mil_interpreter import OPERATIONS
+from cryvision.export.coreml import mil_interpreter
+from cryvision.export.coreml.mil_interpreter import OPERATIONS
 
 FLOAT32 = 2e-5
 """Float32 in another order, on values of about one."""

@@ -15,7 +15,7 @@ from bundles import BUNDLE_V1, build_tiny_detector, make_tiny_bundle, mel_sample
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.export import parity
-from cryvision.export.onnx import ONNX_TOLERANCE, compare, convert, part_files
+from cryvision.export.onnx.parts import ONNX_TOLERANCE, compare, convert, part_files
 from cryvision.models.frame_network import EDGES, build_frame_network
 from cryvision.models.tagger import CONTEXT, TAGS, build_tagger
 from cryvision.runtime.loading import load_model

@@ -13,7 +13,7 @@ from bundles import BUNDLE_V1
 from cryvision.bundle import bundle, saving
 from cryvision.config import FaceConfig, GateConfig, LogMelConfig, SoundConfig, VetoConfig
 from cryvision.export import windows
-from cryvision.export.onnx import part_files
+from cryvision.export.onnx.parts import part_files
 from cryvision.export.report import ExportReport
 from cryvision.inputs.audio import n_features, sound_feature
 from cryvision.inputs.logmel import log_mel, model_input

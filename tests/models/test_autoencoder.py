@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from cryvision.export.onnx import part_files
+from cryvision.export.onnx.parts import part_files
 from cryvision.models import autoencoder
 from cryvision.runtime.loading import load_model
 from cryvision.runtime.safe_load import check_keras, check_onnx

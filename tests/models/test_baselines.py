@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cryvision.export.onnx import part_files
+from cryvision.export.onnx.parts import part_files
 from cryvision.models import autoencoder, baselines
 from cryvision.runtime import safe_load
 from cryvision.runtime.loading import OnnxModel

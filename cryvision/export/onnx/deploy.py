@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryvision.errors import CryvisionError
-from cryvision.export.onnx import export_model
+from cryvision.export.onnx.parts import export_model
 
 if TYPE_CHECKING:
     import keras

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryvision.errors import CryvisionError, MissingDependencyError
-from cryvision.export.block_lstm import without_loops
+from cryvision.export.coreml.block_lstm import without_loops
 from cryvision.export.frontend import FRONT_END
 from cryvision.layers import install_command
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cryvision.export.mil_elementwise import OPERATIONS as ELEMENTWISE
+from cryvision.export.coreml.mil_elementwise import OPERATIONS as ELEMENTWISE
 
 Array = np.ndarray
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cryvision.errors import CryvisionError
-from cryvision.export import mil_elementwise, mil_layers, mil_shapes
+from cryvision.export.coreml import mil_elementwise, mil_layers, mil_shapes
 
 OPERATIONS = {
     **mil_elementwise.OPERATIONS,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryvision.errors import CryvisionError
-from cryvision.export.litert_file import File, joined, operators
+from cryvision.export.litert.file import File, joined, operators
 
 if TYPE_CHECKING:
     import keras

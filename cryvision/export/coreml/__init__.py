@@ -1,0 +1,1 @@
+"""Core ML packages, and an interpreter that checks them where Core ML is not."""

@@ -1,0 +1,1 @@
+"""ONNX files: of a part as it is saved, and from the waveform on."""
