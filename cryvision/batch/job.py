@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from cryvision.result import BOUT_GAP_SECONDS
+from cryvision.inference.options import Options
 
 CLIP_SCORER = "cryvision.batch.scoring:ClipScorer"
 
@@ -27,8 +27,7 @@ class Job:
         Of cryvision, as another one may score otherwise.
     folder : str
         What relative paths are relative to.
-    runtime, smooth_seconds, label_policy, require_face, veto, bout_gap_s, threshold
-    min_duration_s, min_gap_s
+    options : Options
         As for `cryvision.classify`.
     formats : tuple of str
         What to write beside the table, for each clip.
@@ -44,15 +43,7 @@ class Job:
     bundle_sha256: str
     version: str
     folder: str
-    runtime: str = "onnx"
-    smooth_seconds: float | None = None
-    label_policy: str = "skill"
-    require_face: bool = False
-    veto: str = "normal"
-    bout_gap_s: float = BOUT_GAP_SECONDS
-    threshold: float | None = None
-    min_duration_s: float | None = None
-    min_gap_s: float | None = None
+    options: Options = field(default_factory=Options)
     formats: tuple[str, ...] = ()
     formats_dir: str = ""
     scorer: str = CLIP_SCORER
@@ -63,7 +54,7 @@ class Job:
         settings = dataclasses.asdict(self)
         # The bundle is what it holds, and a clip what its path leads to, wherever that is written.
         del settings["bundle"], settings["folder"]
-        return settings
+        return {**settings, **settings.pop("options")}
 
     @property
     def settings_sha256(self) -> str:
@@ -78,4 +69,5 @@ class Job:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Job:
         """Make the job again from what `to_json` gave."""
-        return cls(**{**data, "formats": tuple(data["formats"])})
+        plain = {"formats": tuple(data["formats"]), "options": Options(**data["options"])}
+        return cls(**{**data, **plain})

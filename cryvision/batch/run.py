@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,11 +26,15 @@ from cryvision.batch.sources import find_clips
 from cryvision.batch.summary import Progress, Summary, about_table
 from cryvision.batch.work import Work
 from cryvision.bundle import Bundle
-from cryvision.config import VETO_LEVELS
 from cryvision.errors import ConfigError, CryvisionError, MediaError
-from cryvision.inference.smoothing import adjusted_gate
+from cryvision.inference.options import Options
 from cryvision.outputs.files import check_formats
-from cryvision.result import BOUT_GAP_SECONDS
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from cryvision.inference.options import OptionValues
+
 
 ENGINES = ("local", "ray")
 
@@ -56,16 +60,8 @@ def score(
     formats_dir: AnyPath | None = None,
     retry_failed: bool = False,
     timeout_seconds: float = TIMEOUT_SECONDS,
-    runtime: str = "onnx",
-    smooth_seconds: float | None = None,
-    label_policy: str = "skill",
-    require_face: bool = False,
-    veto: str = "normal",
-    bout_gap_s: float = BOUT_GAP_SECONDS,
-    threshold: float | None = None,
-    min_duration_s: float | None = None,
-    min_gap_s: float | None = None,
     progress: Callable[[Progress], None] | None = None,
+    **options: Unpack[OptionValues],
 ) -> Summary:
     """Score many clips into one table, each exactly once.
 
@@ -98,11 +94,10 @@ def score(
         Score clips again that have failed before.
     timeout_seconds : float
         Limit for one clip; 0 for none.
-    runtime, smooth_seconds, label_policy, require_face, veto, bout_gap_s, threshold
-    min_duration_s, min_gap_s
-        As for `cryvision.classify`.
     progress : callable, optional
         Called with a `Progress` for each row, and once a second without one.
+    **options
+        As for `cryvision.classify`.
 
     Returns
     -------
@@ -130,22 +125,15 @@ def score(
     listed = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     table = os.fspath(out)
     loaded = Bundle.load(bundle)
-    adjusted_gate(loaded.gate, threshold, min_duration_s, min_gap_s)  # refused before any work
+    chosen = Options(**options)
+    chosen.applied(loaded)  # refused before any work
     job = Job(
         bundle=None if bundle is None else os.path.abspath(bundle),
         bundle_name=loaded.name,
         bundle_sha256=loaded.sha256,
         version=__version__,
         folder=os.getcwd(),
-        runtime=runtime,
-        smooth_seconds=smooth_seconds,
-        label_policy=label_policy,
-        require_face=require_face,
-        veto=_checked_veto(veto),
-        bout_gap_s=_checked_bout_gap(bout_gap_s),
-        threshold=_plain(threshold),
-        min_duration_s=_plain(min_duration_s),
-        min_gap_s=_plain(min_gap_s),
+        options=chosen,
         formats=_checked_formats(formats, formats_dir),
         formats_dir=_formats_dir(table, formats_dir) if formats else "",
     )
@@ -326,23 +314,6 @@ def _engine(
     if address is not None or gpus_per_worker:
         raise ConfigError("an address and GPUs per worker are for the engine ray; got local")
     return engines.run_local
-
-
-def _checked_veto(veto: str) -> str:
-    if veto not in VETO_LEVELS:
-        raise ConfigError(f"veto must be one of {', '.join(VETO_LEVELS)}; got {veto!r}")
-    return veto
-
-
-def _checked_bout_gap(bout_gap_s: float) -> float:
-    if not 0 <= bout_gap_s < math.inf:
-        raise ConfigError(f"bout_gap_s must be finite and not negative; got {bout_gap_s:g}")
-    return float(bout_gap_s)
-
-
-def _plain(value: float | None) -> float | None:
-    """Let 1 and 1.0 be one setting."""
-    return None if value is None else float(value)
 
 
 def _time_limit_s(timeout_seconds: float) -> float:

@@ -100,19 +100,8 @@ class ClipScorer:
             return stream.finish(clip.info, tuple(clip.warnings)), pitch.track()
 
     def _new_stream(self, path: str) -> StreamClassifier:
-        return StreamClassifier(
-            self._bundle,
-            runtime=self._job.runtime,
-            smooth_seconds=self._job.smooth_seconds,
-            label_policy=self._job.label_policy,
-            require_face=self._job.require_face,
-            veto=self._job.veto,
-            bout_gap_s=self._job.bout_gap_s,
-            threshold=self._job.threshold,
-            min_duration_s=self._job.min_duration_s,
-            min_gap_s=self._job.min_gap_s,
-            path=path,
-        )
+        options = dataclasses.asdict(self._job.options)
+        return StreamClassifier(self._bundle, path=path, **options)
 
     def _write_files(self, clip: ListedClip, result: Classification, local: str) -> None:
         """Write what is wanted beside the table, in the folders that the clips lie in."""

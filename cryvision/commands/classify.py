@@ -22,6 +22,7 @@ from cryvision.errors import ConfigError, MediaError
 
 if TYPE_CHECKING:
     from cryvision.bundle import Bundle
+    from cryvision.inference.options import OptionValues
     from cryvision.result import Classification
 
 FORMATS = ("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "png", "mp4")
@@ -234,6 +235,21 @@ def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
     return [*(name for name in formats if name != "mp4"), "mp4-blurred"]
 
 
+def chosen_options(options: argparse.Namespace) -> OptionValues:
+    """Give the options of `add_decision_options` and `add_event_options` as keyword arguments."""
+    return {
+        "runtime": options.runtime,
+        "smooth_seconds": options.smooth,
+        "label_policy": options.label_policy,
+        "require_face": options.require_face,
+        "veto": options.veto,
+        "bout_gap_s": options.bout_gap,
+        "threshold": options.threshold,
+        "min_duration_s": options.min_duration,
+        "min_gap_s": options.min_gap,
+    }
+
+
 def _one(
     clip: NamedClip,
     stem: str,
@@ -248,17 +264,9 @@ def _one(
         result = classify(
             clip.path,
             bundle,
-            runtime=options.runtime,
-            smooth_seconds=options.smooth,
-            label_policy=options.label_policy,
-            require_face=options.require_face,
-            veto=options.veto,
-            bout_gap_s=options.bout_gap,
-            threshold=options.threshold,
-            min_duration_s=options.min_duration,
-            min_gap_s=options.min_gap,
             audio_track=options.audio_track,
             progress=progress,
+            **chosen_options(options),
         )
     if formats:
         from cryvision.outputs.files import write

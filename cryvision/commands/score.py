@@ -6,7 +6,12 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cryvision.commands.classify import add_decision_options, add_event_options, written_formats
+from cryvision.commands.classify import (
+    add_decision_options,
+    add_event_options,
+    chosen_options,
+    written_formats,
+)
 from cryvision.commands.terminal import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -113,16 +118,8 @@ def run(options: argparse.Namespace) -> int:
                 formats_dir=options.formats_dir,
                 retry_failed=options.retry_failed,
                 timeout_seconds=options.timeout,
-                runtime=options.runtime,
-                smooth_seconds=options.smooth,
-                label_policy=options.label_policy,
-                require_face=options.require_face,
-                veto=options.veto,
-                bout_gap_s=options.bout_gap,
-                threshold=options.threshold,
-                min_duration_s=options.min_duration,
-                min_gap_s=options.min_gap,
                 progress=bar.show,
+                **chosen_options(options),
             )
         except KeyboardInterrupt:
             bar.close()

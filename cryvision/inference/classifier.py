@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,16 +20,16 @@ from cryvision.inference.label_policy import (
     CRY,
     NO_CRY,
     NOT_SURE,
-    check_policy,
     has_skill,
     mean_probabilities,
 )
-from cryvision.inference.smoothing import adjusted_gate
+from cryvision.inference.options import Options, OptionValues
 from cryvision.inference.timeline import HeldPredictions
-from cryvision.inference.veto import check_veto
-from cryvision.result import BOUT_GAP_SECONDS, Classification, Detection, Event
+from cryvision.result import Classification, Detection, Event
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from cryvision.inputs.media import MediaInfo
 
 
@@ -41,31 +40,10 @@ class StreamClassifier:
     ----------
     bundle : Bundle
         What to classify with.
-    runtime : {"onnx", "keras"}
-    smooth_seconds : float, optional
-        Length of the rolling prediction deque; the bundle's own by default.
-    label_policy : {"skill", "always"}
-        ``skill`` names a label only where the bundle has measured skill for it and says
-        ``not sure`` elsewhere; ``always`` names the most probable one.
-    require_face : bool
-        Whether it is an error that faces cannot be looked at on this machine; by default the
-        face branch is dropped, and the result says so.
-    veto : {"normal", "strict", "off"}
-        How much the bundle's tagger must hear of crying for an event to stand; without a tagger
-        every event does.
-    bout_gap_s : float
-        Events less than this far apart make one bout.
-    threshold : float, optional
-        Score of the detector at which an event opens, above 0 and below 1; how far it may fall
-        before the event closes keeps its ratio to that. What the tagger must hear stays as it is.
-        The bundle's own by default.
-    min_duration_s : float, optional
-        Shorter events are dropped; the bundle's own by default.
-    min_gap_s : float, optional
-        Shorter gaps between events are bridged, before short ones are dropped and before the veto;
-        the bundle's own by default.
     path : str, optional
         Name of the clip in the result.
+    **options
+        The fields of `cryvision.inference.options.Options`.
 
     Raises
     ------
@@ -86,35 +64,20 @@ class StreamClassifier:
         self,
         bundle: Bundle,
         *,
-        runtime: str = "onnx",
-        smooth_seconds: float | None = None,
-        label_policy: str = "skill",
-        require_face: bool = False,
-        veto: str = "normal",
-        bout_gap_s: float = BOUT_GAP_SECONDS,
-        threshold: float | None = None,
-        min_duration_s: float | None = None,
-        min_gap_s: float | None = None,
         path: str = "",
+        **options: Unpack[OptionValues],
     ) -> None:
-        gate = adjusted_gate(bundle.gate, threshold, min_duration_s, min_gap_s)
-        # The windows of the reasons go by the threshold too.
-        self._bundle = bundle = replace(bundle, gate=gate)
-        self._policy = check_policy(label_policy)
-        check_veto(veto)
-        if not 0 <= bout_gap_s < math.inf:
-            raise ConfigError(f"the gap of bouts must not be negative; got {bout_gap_s:g} s")
-        self._bout_gap_s = bout_gap_s
+        self._options = chosen = Options(**options)
+        self._bundle = bundle = chosen.applied(bundle)
         self._path = path
-        smooth_seconds = bundle.smooth_seconds if smooth_seconds is None else smooth_seconds
         face = next((part.face for part in bundle.parts if part.face), None)
-        self._faces, self._warnings = face_stream(face, require_face, str(bundle.folder))
-        self._reasons = ReasonStream.of(bundle, runtime, self._faces)
+        self._faces, self._warnings = face_stream(face, chosen.require_face, str(bundle.folder))
+        self._reasons = ReasonStream.of(bundle, chosen.runtime, self._faces)
         self._crying: CryStream | None = None
         if bundle.detector is not None or self._reasons is None:
-            self._crying = CryStream(bundle, runtime, smooth_seconds, veto)
+            self._crying = CryStream(bundle, chosen.runtime, bundle.smooth_seconds, chosen.veto)
         self._classes = (
-            None if self._reasons is None else HeldPredictions(bundle.labels, smooth_seconds)
+            None if self._reasons is None else HeldPredictions(bundle.labels, bundle.smooth_seconds)
         )
         self._face_seen = array("f")
         self._n_samples = 0
@@ -214,7 +177,7 @@ class StreamClassifier:
             face_share=None if self._faces is None else self._faces.share,
             warnings=(*warnings, *self._notes(info, probabilities, label)),
             rejected=() if crying is None else crying.rejected,
-            bout_gap_s=self._bout_gap_s,
+            bout_gap_s=self._options.bout_gap_s,
             threshold=None if gate is None else gate.enter,
             min_duration_s=None if gate is None else gate.min_event_seconds,
             min_gap_s=None if gate is None else gate.min_gap_seconds,
@@ -298,7 +261,7 @@ class StreamClassifier:
         decider = self._bundle.detector if self._reasons is None else self._reasons.decider
         # A reason is one for the clip: that its windows were told apart is not enough.
         unit = None if self._reasons is None else "clip"
-        if self._policy != "always" and not (
+        if self._options.label_policy != "always" and not (
             decider and has_skill(self._bundle.skill, decider.name, modalities, unit)
         ):
             return NOT_SURE
@@ -323,7 +286,7 @@ class StreamClassifier:
             notes += self._crying.notes()
         if self._reasons is not None and self._events and not probabilities:
             notes.append("no bout is long enough for a reason to be looked for")
-        if self._policy == "always" and label not in (NO_CRY, NOT_SURE):
+        if self._options.label_policy == "always" and label not in (NO_CRY, NOT_SURE):
             notes.append("label policy 'always': the label is given whatever its measured skill")
         if info is not None and info.has_picture:
             if not any(part.face for part in self._bundle.parts):

@@ -146,7 +146,7 @@ class TestEvents:
 
     @pytest.mark.parametrize("gap_s", [-0.1, float("inf"), float("nan")])
     def test_a_gap_that_is_none_is_refused(self, bundle: Bundle, gap_s: float) -> None:
-        with pytest.raises(ConfigError, match="gap of bouts must not be negative"):
+        with pytest.raises(ConfigError, match="bout_gap_s must be finite and not negative"):
             StreamClassifier(bundle, bout_gap_s=gap_s)
 
 

@@ -1,18 +1,22 @@
-"""Threshold, shortest event and bridged gap of the user's own, in Python."""
+"""Options of the user: threshold, shortest event and bridged gap, in Python."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from bundles import BUNDLE_V1
 from two_parts import GATE, RATE_HZ, STEP_S, reasons_behind_two_parts, tones, two_part_bundle
 
+import cryvision
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError
 from cryvision.inference.classifier import StreamClassifier
+from cryvision.inference.options import Options, OptionValues
 from cryvision.inference.smoothing import adjusted_gate
 from cryvision.outputs import to_record
 from cryvision.result import Classification
@@ -169,3 +173,14 @@ class TestRefusing:
             assert gate is not None
             assert 0 < gate.leave <= gate.enter == threshold
             assert gate.leave / gate.enter == pytest.approx(own.leave / own.enter)
+
+
+def test_type_checkers_know_every_option() -> None:
+    assert [field.name for field in dataclasses.fields(Options)] == list(
+        OptionValues.__annotations__
+    )
+
+
+def test_an_option_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="loudness"):
+        cryvision.classify(tmp_path / "a.wav", loudness=1.0)  # type: ignore[call-arg]
