@@ -177,7 +177,8 @@ class Classification:
     modalities : tuple of str
         What the label was decided from: ``sound``, ``face``.
     bundle : dict
-        ``name`` and ``sha256`` of the bundle.
+        ``name`` and ``sha256`` of the bundle, and ``band_hz``: the lowest and the highest frequency
+        that its detector hears.
     skill : list of dict
         What was measured of the bundle on subjects it had not seen.
     media : dict
@@ -195,7 +196,7 @@ class Classification:
     timeline: dict[str, np.ndarray]
     events: tuple[Event, ...]
     modalities: tuple[str, ...]
-    bundle: dict[str, str]
+    bundle: dict[str, Any]
     skill: list[dict[str, Any]]
     media: dict[str, Any] = field(default_factory=dict)
     face_share: float | None = None

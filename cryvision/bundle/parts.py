@@ -84,6 +84,12 @@ class Part:
         """Samples that an output needs beyond the time it is about."""
         return 0 if self.logmel is None else self.logmel.lookahead_samples
 
+    @property
+    def band_hz(self) -> tuple[float, float] | None:
+        """Lowest and highest frequency of the sound that it takes; None where it takes none."""
+        heard = self.sound or self.logmel
+        return None if heard is None else (heard.min_hz, heard.max_hz)
+
 
 def parse_part(entry: Any, earlier: Mapping[str, Part], version: int, where: str) -> Part:
     """Check one part of ``bundle.json`` against those before it.

@@ -158,6 +158,7 @@ class StreamClassifier:
         modalities = self._modalities()
         probabilities = self._probabilities(timeline)
         label = self._label(probabilities, modalities)
+        detector = self._bundle.detector
         return Classification(
             path=self._path,
             duration_s=duration_s,
@@ -171,7 +172,11 @@ class StreamClassifier:
             timeline=timeline,
             events=tuple(self._described(event, label) for event in events),
             modalities=modalities,
-            bundle={"name": self._bundle.name, "sha256": self._bundle.sha256},
+            bundle={
+                "name": self._bundle.name,
+                "sha256": self._bundle.sha256,
+                "band_hz": None if detector is None else detector.band_hz,
+            },
             skill=list(self._bundle.skill),
             media=info.to_json() if info is not None else {},
             face_share=None if self._faces is None else self._faces.share,

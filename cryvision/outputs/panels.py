@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, SoundConfig
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.outputs.lettering import set_plain, shortened
 from cryvision.outputs.pooling import (
     MAX_POINTS,
@@ -75,14 +75,13 @@ def draw_spectrogram(
     _draw_colour_bar(figure, axes, image, "level (dB re full scale)")
 
 
-def draw_band(axes: Axes) -> None:
-    """Mark in the spectrogram which frequencies a window detector hears."""
-    band = SoundConfig()
-    for edge_hz in (band.min_hz, band.max_hz):
+def draw_band(axes: Axes, band_hz: tuple[float, float]) -> None:
+    """Mark in the spectrogram which frequencies the detector hears."""
+    for edge_hz in band_hz:
         axes.axhline(edge_hz / 1000, color="white", linewidth=0.8, linestyle=(0, (4, 4)), alpha=0.6)
     axes.annotate(
-        f"{band.min_hz:.0f} to {band.max_hz:,.0f} Hz: what the sound models hear",
-        (1, band.max_hz / 1000),
+        f"{band_hz[0]:.0f} to {band_hz[1]:,.0f} Hz: what the detector hears",
+        (1, band_hz[1] / 1000),
         xycoords=("axes fraction", "data"),
         xytext=(-6, 5),
         textcoords="offset points",

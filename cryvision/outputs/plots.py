@@ -28,6 +28,9 @@ DOTS_PER_INCH = 150
 LONG_CLIP_SECONDS = 1200.0
 """From here on single cries would run into a block: the crying per minute is drawn instead."""
 
+_WHOLE_BAND_HZ = 7500.0
+"""A detector that hears this far hears all that the spectrogram shows: nothing is marked."""
+
 _TITLE_INCHES = 0.47
 _LONGEST_TITLE = 70
 _TAG_INCHES = 0.16
@@ -131,8 +134,9 @@ def _draw(
     if levels is not None:
         panels.draw_spectrogram(figure, places["spectrogram"], levels, span_s)
         panels.draw_strip(places["spectrogram"], classification.events, long=long)
-        if "tags" not in places:
-            panels.draw_band(places["spectrogram"])
+        band_hz = classification.bundle.get("band_hz")
+        if band_hz is not None and band_hz[1] < _WHOLE_BAND_HZ:
+            panels.draw_band(places["spectrogram"], band_hz)
     if "cry" in places:
         draw = panels.draw_minutes if long else panels.draw_cry
         draw(places["cry"], classification, span_s)

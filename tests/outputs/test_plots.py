@@ -303,3 +303,18 @@ print(settings() == before, "matplotlib.pyplot" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["clip.png", "True", "False"]
+
+
+def test_the_band_of_the_bundle_is_marked_where_it_leaves_something_out(
+    make, make_wav, noise, tmp_path
+):
+    def drawn(name, **band):
+        bundle = {"name": "default", "sha256": "1a2b", **band}
+        clip = make(path=str(make_wav(noise)), duration_s=2.0, events=(), bundle=bundle)
+        return _pixels(write(clip, tmp_path / name, ["png"])[0])
+
+    plain, wide = drawn("plain"), drawn("wide", band_hz=(60.0, 7800.0))
+    narrow, other = (drawn(f"{hz}", band_hz=(80.0, hz)) for hz in (2000.0, 3400.0))
+    assert (plain == wide).all()
+    assert (plain != narrow).any()
+    assert (narrow != other).any()
