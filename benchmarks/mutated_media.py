@@ -223,6 +223,7 @@ class Run:
         self.worker_mib = self.ffmpeg_mib = 0.0
         self._numbers = list(numbers)
         self._given = (whole, folder, seed)
+        self._ffmpeg = folder / "ffmpeg"
 
     def watch(self) -> None:
         """Judge the whole share; a worker that hangs or dies is replaced by another."""
@@ -258,6 +259,8 @@ class Run:
     def _measure(self, pid: int) -> None:
         for child in children_of(pid):
             with contextlib.suppress(OSError, StopIteration, ValueError):
+                if not is_of(self._ffmpeg, Path(f"/proc/{child}")):
+                    continue  # it is still the worker's memory that it has
                 lines = Path(f"/proc/{child}/status").read_text().splitlines()
                 peak = next(line for line in lines if line.startswith("VmHWM:"))
                 self.ffmpeg_mib = max(self.ffmpeg_mib, int(peak.split()[1]) / 1024)
@@ -311,8 +314,13 @@ def ffmpegs_of(program: Path) -> Iterator[int]:
     """Find the processes of a program."""
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (process / "cmdline").read_bytes().startswith(os.fsencode(program)):
+            if is_of(program, process):
                 yield int(process.name)
+
+
+def is_of(program: Path, process: Path) -> bool:
+    """Whether a process, by its folder in /proc, runs a program."""
+    return (process / "cmdline").read_bytes().startswith(os.fsencode(program))
 
 
 if __name__ == "__main__":
