@@ -57,6 +57,8 @@ def main() -> int:
         folder = Path(name).resolve()
         for part in ("bundles", "tmp", "home", DECOYS):
             (folder / part).mkdir()
+        for path in (secret(folder), control(folder)):
+            path.write_bytes(np.arange(4, dtype=np.float32).tobytes())
         traced = shutil.which("strace") is not None
         trace = (*STRACE, "-o", str(folder / "trace")) if traced else ()
         again = [sys.executable, *sys.argv, "--in-folder", str(folder)]
@@ -117,12 +119,10 @@ def expected(folder: Path) -> tuple[str, ...]:
 
 def judge_all(folder: Path, n_bundles: int, seed: int) -> None:
     """Spoil and judge all bundles; the body of the watched process."""
-    clip, decoy = folder / "clip.wav", folder / DECOYS / "secret.bin"
+    clip, decoy = folder / "clip.wav", secret(folder)
     with wave.open(str(clip), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         file.writeframes((glides(3.0) * 20_000).astype("<i2").tobytes())
-    for path in (decoy, control(folder)):
-        path.write_bytes(np.arange(4, dtype=np.float32).tobytes())
     watch = Watch(folder)
     for whole in (BUNDLE_V1, SHIPPED):
         outcome, said = judge(shutil.copytree(whole, folder / "bundles" / whole.name), clip)
@@ -150,6 +150,11 @@ def judge_all(folder: Path, n_bundles: int, seed: int) -> None:
     if watch.outside != {str(control(folder))}:
         raise SystemExit(f"the file to be noticed at the end was not; {watch.outside}")
     (folder / "judged.json").write_text(json.dumps(judged))
+
+
+def secret(folder: Path) -> Path:
+    """A file that no bundle may have opened."""
+    return folder / DECOYS / "secret.bin"
 
 
 def control(folder: Path) -> Path:
