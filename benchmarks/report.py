@@ -39,7 +39,9 @@ def parser(description: str | None, repeats: int) -> argparse.ArgumentParser:
     return options
 
 
-def finish(name: str, bundle: Bundle, result: dict[str, Any], demands: list[Demand]) -> int:
+def finish(
+    name: str, bundle: Bundle, result: dict[str, Any], demands: list[Demand], seed: int = SEED
+) -> int:
     """Write a benchmark's JSON, print its demands, and return the exit status."""
     # The folders of scripts are no packages; they share one way of writing results.
     sys.path.insert(0, str(ROOT / "experiments"))
@@ -54,7 +56,7 @@ def finish(name: str, bundle: Bundle, result: dict[str, Any], demands: list[Dema
         "bundle": {"name": bundle.name, "sha256": bundle.sha256},
         "demands": [{**asdict(demand), "met": demand.met} for demand in demands],
     }
-    write_result(name, SEED, {**facts, **result}, RESULTS)
+    write_result(name, seed, {**facts, **result}, RESULTS)
     for demand in demands:
         verdict = "met" if demand.met else "NOT MET"
         print(f"{demand.what}: {demand.value:.3g}, at most {demand.at_most:g}: {verdict}")

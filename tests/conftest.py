@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +15,7 @@ import pytest
 from cryvision.inputs.media import find_ffmpeg
 
 MakeMedia = Callable[..., Path]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 # How long one example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("cryvision", deadline=None)
@@ -75,3 +77,35 @@ def corpus() -> Path:
     if not named:
         pytest.skip("real recordings are found through CRYVISION_DATA, which is not set")
     return Path(named)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Return ``start(*arguments, **options)``, which runs cryvision in a process of its own."""
+    before = None
+    if os.name == "posix":
+        # What a background shell starts ignores Ctrl-C, and so would what the tests start.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    started = []
+
+    def run(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
+        program = options.pop("program", ("-m", "cryvision"))
+        options = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "env": environment,
+            **options,
+        }
+        command = [sys.executable, *program, *map(str, arguments)]  # type: ignore[misc]
+        process = subprocess.Popen(command, text=True, **options)  # type: ignore[call-overload]
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+    if before is not None:
+        signal.signal(signal.SIGINT, before)

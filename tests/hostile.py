@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,11 +28,97 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def put(folder: Path, name: str, data: bytes) -> None:
-    """Replace a model file and its hash."""
+    """Replace a model file and its hash, as someone who means harm would."""
     (folder / name).write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
-    runtime = name.rpartition(".")[2]
-    edit(folder, lambda d: d["parts"][0]["files"][runtime].update(sha256=digest))
+
+    def rehash(description: dict[str, Any]) -> None:
+        for part in description["parts"]:
+            for file in part["files"].values():
+                if file["path"] == name:
+                    file["sha256"] = digest
+
+    edit(folder, rehash)
+
+
+def rezipped(data: bytes, change: Callable[[dict[str, bytes]], object]) -> bytes:
+    """A zip once more, after a change to its members."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def keras_with(
+    change: Callable[[dict[str, Any]], object] | None = None,
+    of: Path = BUNDLE_V1 / "detector.keras",
+    **members: bytes,
+) -> bytes:
+    """A Keras file with another ``config.json``, and other or more members."""
+
+    def spoil(files: dict[str, bytes]) -> None:
+        if change is not None:
+            config = json.loads(files["config.json"])
+            change(config)
+            files["config.json"] = json.dumps(config).encode()
+        files.update({name.replace("__", "."): data for name, data in members.items()})
+
+    return rezipped(of.read_bytes(), spoil)
+
+
+def zip_of(folder: Path, out: Path, *extra: tuple[zipfile.ZipInfo | str, bytes]) -> Path:
+    """A zip of a bundle's folder, with more members."""
+    with zipfile.ZipFile(out, "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+        for info, data in extra:
+            archive.writestr(info, data)
+    return out
+
+
+WILD_VALUES: tuple[Any, ...] = (
+    *(None, True, -1, 0, 1e308, 2**62, "", "x" * 3000, "\x00\x1b", [], {}, [[]], -0.0),
+)
+
+
+def change_wildly(
+    description: Any, random: np.random.Generator, values: tuple[Any, ...] = WILD_VALUES
+) -> None:
+    """Put a wild value in a random place of JSON data."""
+    holder = description
+    while True:
+        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+        key = keys[random.integers(len(keys))]
+        if isinstance(holder[key], dict | list) and holder[key] and random.random() < 0.8:
+            holder = holder[key]
+            continue
+        holder[key] = values[random.integers(len(values))]
+        return
+
+
+def varint(number: int, n_bytes: int = 0) -> bytes:
+    """A base-128 integer, longer than it need be where ``n_bytes`` says so."""
+    out = bytearray()
+    while number > 0x7F or len(out) + 1 < n_bytes:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def field(number: int, data: bytes, tag_bits: int = 0) -> bytes:
+    """A field of bytes, with bits in its tag that most parsers cut off."""
+    return varint(number << 3 | 2 | tag_bits) + varint(len(data)) + data
+
+
+def outside(location: str, tag_bits: int) -> bytes:
+    """A tensor whose numbers lie in another file; the tags that say so have more bits."""
+    entry = onnx.StringStringEntryProto(key="location", value=location).SerializeToString()
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2, 2]).SerializeToString()
+    return bytes(tensor) + field(13, entry, tag_bits) + varint(14 << 3 | tag_bits) + b"\x01"
 
 
 def bundle_with(folder: Path, model: bytes) -> Path:

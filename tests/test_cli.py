@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,38 +58,6 @@ def long_clip(make_media: MakeMedia) -> Path:
     """Half an hour of hum, in a container that does not state its length."""
     hum = ("-f", "lavfi", "-i", "aevalsrc=0.1*sin(2*PI*100*t):s=8000:d=1800")
     return make_media("half-hour.caf", *hum, "-c:a", "pcm_alaw")
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Return ``start(*arguments, **options)``, which runs cryvision in a process of its own."""
-    before = None
-    if os.name == "posix":
-        # What a background shell starts ignores Ctrl-C, and so would what the tests start.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
-    started = []
-
-    def run(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
-        program = options.pop("program", ("-m", "cryvision"))
-        options = {
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-            "env": environment,
-            **options,
-        }
-        command = [sys.executable, *program, *map(str, arguments)]  # type: ignore[misc]
-        process = subprocess.Popen(command, text=True, **options)  # type: ignore[call-overload]
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
-    if before is not None:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_version_and_help(start: Start) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import tempfile
@@ -254,6 +255,7 @@ def _own_cluster(address: str | None) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix=_OWN, ignore_cleanup_errors=True) as folder:
         Path(folder, "ray_bootstrap_config.yaml").write_text("{}\n", "ascii")
         own = {"HOME": folder, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+        _keep_token()
         before = {name: os.environ.get(name) for name in own}
         os.environ.update(own)
         try:
@@ -264,6 +266,21 @@ def _own_cluster(address: str | None) -> Iterator[dict[str, Any]]:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+
+def _keep_token() -> None:
+    """Have every cluster that this process starts use one token.
+
+    Ray makes a token in the user's home for its first cluster and remembers in this process that
+    there is one; a second cluster, in a home of its own, would look for it in vain and not start.
+    """
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
+        return
+    try:
+        token = Path(os.path.expanduser("~"), ".ray", "auth_token").read_text("ascii").strip()
+    except (OSError, ValueError):
+        token = ""
+    os.environ["RAY_AUTH_TOKEN"] = token or secrets.token_hex(32)
 
 
 @contextlib.contextmanager

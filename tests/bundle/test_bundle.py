@@ -24,6 +24,7 @@ import numpy as np
 import onnx
 import pytest
 from bundles import BUNDLE_V1, SOUND, mel_samples, save_tiny
+from hostile import edit, keras_with, put, zip_of
 
 from cryvision.bundle import Bundle, Part, saving
 from cryvision.config import GateConfig
@@ -49,49 +50,6 @@ V1_AGREEMENT = {
 def folder(tmp_path: Path) -> Path:
     """A copy of the first bundle that a test may spoil."""
     return Path(shutil.copytree(BUNDLE_V1, tmp_path / "bundle"))
-
-
-def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change ``bundle.json`` as data."""
-    place = folder / "bundle.json"
-    description = json.loads(place.read_text("utf-8"))
-    change(description)
-    place.write_text(json.dumps(description), "utf-8")
-
-
-def put(folder: Path, name: str, data: bytes) -> None:
-    """Replace a model file and its hash, as someone who means harm would."""
-    (folder / name).write_bytes(data)
-    digest = hashlib.sha256(data).hexdigest()
-    runtime = name.rpartition(".")[2]
-    edit(folder, lambda d: d["parts"][0]["files"][runtime].update(sha256=digest))
-
-
-def keras_with(change: Callable[[dict[str, Any]], object], **members: bytes) -> bytes:
-    """The first bundle's Keras file with another ``config.json``, and other or more members."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(V1_FILES["keras"]) as old, zipfile.ZipFile(buffer, "w") as new:
-        given = {name.replace("__", "."): data for name, data in members.items()}
-        for name in old.namelist():
-            data = given.pop(name, old.read(name))
-            if name == "config.json":
-                config = json.loads(data)
-                change(config)
-                data = json.dumps(config).encode()
-            new.writestr(name, data)
-        for name, data in given.items():
-            new.writestr(name, data)
-    return buffer.getvalue()
-
-
-def zip_of(folder: Path, out: Path, *extra: tuple[zipfile.ZipInfo | str, bytes]) -> Path:
-    """A zip of a bundle's folder, with more members."""
-    with zipfile.ZipFile(out, "w") as archive:
-        for path in folder.iterdir():
-            archive.write(path, path.name)
-        for info, data in extra:
-            archive.writestr(info, data)
-    return out
 
 
 def refusal(path: Path) -> str:
@@ -373,7 +331,7 @@ class TestRefusedKerasFiles:
 
     @pytest.mark.parametrize("member", ["weights__pkl", "assets/run__py", "model__weights__npz"])
     def test_members_that_do_not_belong(self, folder: Path, member: str) -> None:
-        put(folder, "detector.keras", keras_with(lambda c: None, **{member: b"x"}))
+        put(folder, "detector.keras", keras_with(**{member: b"x"}))
         message = refusal(folder)
         assert "detector.keras" in message
         assert member.replace("__", ".") in message
@@ -398,7 +356,7 @@ class TestRefusedKerasFiles:
         with h5py.File(buffer, "w") as file:
             outside = [(str(tmp_path / "secret"), 0, 8)]
             file.create_dataset("layers/dense_1/vars/0", (2,), "f4", external=outside)
-        spoiled = keras_with(lambda c: None, model__weights__h5=buffer.getvalue())
+        spoiled = keras_with(model__weights__h5=buffer.getvalue())
         put(folder, "detector.keras", spoiled)
         message = refusal(folder)
         assert "detector.keras: the weights must be plain arrays" in message

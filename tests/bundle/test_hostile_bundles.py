@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import toy_videos
 from bundles import BUNDLE_V1, mel_samples, reasons_bundle
-from hostile import edit, put
+from hostile import change_wildly, edit, keras_with, put
 
 from cryvision import cli
 from cryvision.bundle import Bundle
@@ -126,21 +126,12 @@ class TestKeras:
 
     @staticmethod
     def with_weights(change: Callable[[np.ndarray], np.ndarray]) -> bytes:
-        buffer = io.BytesIO()
-        with (
-            zipfile.ZipFile(BUNDLE_V1 / "detector.keras") as old,
-            zipfile.ZipFile(buffer, "w") as new,
-        ):
-            for name in old.namelist():
-                data = old.read(name)
-                if name == "model.weights.h5":
-                    weights = io.BytesIO(data)
-                    with h5py.File(weights, "r+") as file:
-                        place = file["layers/dense_1/vars/1"]
-                        place[...] = change(place[...])
-                    data = weights.getvalue()
-                new.writestr(name, data)
-        return buffer.getvalue()
+        with zipfile.ZipFile(BUNDLE_V1 / "detector.keras") as archive:
+            weights = io.BytesIO(archive.read("model.weights.h5"))
+        with h5py.File(weights, "r+") as file:
+            place = file["layers/dense_1/vars/1"]
+            place[...] = change(place[...])
+        return keras_with(model__weights__h5=weights.getvalue())
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
     def test_weights_that_are_no_numbers(
@@ -163,19 +154,7 @@ class TestKeras:
             layer.update(class_name="Embedding", module="keras.layers")
             layer["config"] = {"name": "rescaling", "input_dim": 2, "output_dim": 2}
 
-        buffer = io.BytesIO()
-        with (
-            zipfile.ZipFile(BUNDLE_V1 / "detector.keras") as old,
-            zipfile.ZipFile(buffer, "w") as new,
-        ):
-            for name in old.namelist():
-                data = old.read(name)
-                if name == "config.json":
-                    config = json.loads(data)
-                    change(config)
-                    data = json.dumps(config).encode()
-                new.writestr(name, data)
-        put(folder, "detector.keras", buffer.getvalue())
+        put(folder, "detector.keras", keras_with(change))
         with pytest.raises(BundleError, match=r"detector\.keras"):
             Bundle.load(folder).model("detector", "keras").predict({"mel": mel_samples(3)})
 
@@ -185,19 +164,10 @@ def test_many_changed_descriptions_never_give_a_traceback(folder: Path, tone_wav
     place = folder / "bundle.json"
     original = json.loads(place.read_text("utf-8"))
     random = np.random.default_rng(11)
-    values = [None, True, -1, 0, 1e308, 2**62, "", "x" * 3000, "\x00\x1b", [], {}, [[]], -0.0]
     for _ in range(150):
         description = json.loads(json.dumps(original))
         for _ in range(random.integers(1, 3)):
-            holder: Any = description
-            while True:
-                keys = list(holder) if isinstance(holder, dict) else range(len(holder))
-                key = list(keys)[random.integers(len(keys))]
-                if isinstance(holder[key], dict | list) and holder[key] and random.random() < 0.8:
-                    holder = holder[key]
-                    continue
-                holder[key] = values[random.integers(len(values))]
-                break
+            change_wildly(description, random)
         place.write_text(json.dumps(description), "utf-8")
         assert cli.main(["classify", str(tone_wav), "--bundle", str(folder)]) in (0, 1)
 

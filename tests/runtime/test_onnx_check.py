@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 from bundles import BUNDLE_V1
+from hostile import field, outside, varint
 from onnx import TensorProto, helper, numpy_helper
 
 from cryvision.bundle.bundle import SHIPPED
@@ -23,20 +24,6 @@ SHIPPED = [
     *(SHIPPED).glob("*/*.onnx"),
     BUNDLE_V1 / "detector.onnx",
 ]
-
-
-def varint(number: int, n_bytes: int = 0) -> bytes:
-    """A base-128 integer, longer than it need be where ``n_bytes`` says so."""
-    out = bytearray()
-    while number > 0x7F or len(out) + 1 < n_bytes:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def field(number: int, data: bytes, tag_bits: int = 0) -> bytes:
-    """A field of bytes, with bits in its tag that most parsers cut off."""
-    return varint(number << 3 | 2 | tag_bits) + varint(len(data)) + data
 
 
 def model_of(graph: bytes, more: bytes = b"") -> bytes:
@@ -51,13 +38,6 @@ def adding(tensor: bytes = b"") -> bytes:
     node = helper.make_node("MatMul", ["x", "w"], ["y"])
     graph = helper.make_graph([node], "g", info[:1], info[1:])
     return bytes(graph.SerializeToString()) + (field(5, tensor) if tensor else b"")
-
-
-def outside(location: str, tag_bits: int) -> bytes:
-    """A tensor whose numbers lie in another file; the tags that say so have more bits."""
-    entry = onnx.StringStringEntryProto(key="location", value=location).SerializeToString()
-    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2, 2]).SerializeToString()
-    return bytes(tensor) + field(13, entry, tag_bits) + varint(14 << 3 | tag_bits) + b"\x01"
 
 
 def weights() -> bytes:
