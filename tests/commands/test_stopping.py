@@ -58,7 +58,7 @@ def test_a_name_that_is_no_clip_is_one_line(start: Start, tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("module", ["cryvision.commands.info", "cryvision.bundle"])
+@pytest.mark.parametrize("module", ["cryvision.commands.info", "cryvision.bundle.bundle"])
 def test_a_stop_is_one_line_and_waits_for_no_library(
     start: Start, how: signal.Signals, module: str
 ) -> None:
@@ -91,7 +91,8 @@ def test_a_stop_in_the_first_second(
 
 
 TRAINING = """
-from cryvision.learning import detection, pieces
+from cryvision.detector_training import train as detection
+from cryvision.detector_training import pieces
 detection.SYNTHETIC_PER_FAMILY = 1
 draw = pieces._batches
 def batches(*given):
