@@ -79,12 +79,15 @@ def test_unknown_runtimes() -> None:
         load_model(BUNDLE_V1 / "detector.onnx", "torch")
 
 
-@pytest.mark.parametrize(("runtime", "library"), [("onnx", "onnxruntime"), ("keras", "keras")])
+@pytest.mark.parametrize(
+    ("runtime", "library", "remedy"),
+    [("onnx", "onnxruntime", "onnxruntime"), ("keras", "keras", r"'cryvision\[train\]'")],
+)
 def test_a_missing_library_comes_with_its_remedy(
-    monkeypatch: pytest.MonkeyPatch, runtime: str, library: str
+    monkeypatch: pytest.MonkeyPatch, runtime: str, library: str, remedy: str
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(MissingDependencyError, match=f"pip install {library}"):
+    with pytest.raises(MissingDependencyError, match=f"pip install {remedy}"):
         load_model(BUNDLE_V1 / f"detector.{runtime}", runtime)
 
 
