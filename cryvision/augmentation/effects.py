@@ -74,15 +74,9 @@ def checked(samples: np.ndarray, name: str = "samples") -> np.ndarray:
 
 def _fast_length(at_least: int) -> int:
     """Return the smallest ``2**a * 3**b * 5**c`` that is not below: FFTs of it are quick."""
-    best = 1 << max(0, at_least - 1).bit_length()
-    five = 1
-    while five < best:
-        three = five
-        while three < best:
-            rest = -(-at_least // three)
-            best = min(best, three << max(0, rest - 1).bit_length())
-            three *= 3
-        five *= 5
+    powers = range(at_least.bit_length())
+    odd = (3**b * 5**c for b in powers for c in powers)
+    best: int = min(one << ((at_least - 1) // one).bit_length() for one in odd)
     return best
 
 

@@ -199,7 +199,8 @@ class Index:
 
     def succeeded(self, rows: np.ndarray) -> np.ndarray:
         """Whether each row, by its number, is of a clip that was scored; bool, shape (n,)."""
-        return self._ok[rows]
+        ok: np.ndarray = self._ok[rows]
+        return ok
 
     def read(self, row: int) -> dict[str, Any]:
         """Read a row by its number."""

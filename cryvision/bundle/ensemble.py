@@ -65,7 +65,7 @@ class StackModels:
     def fuse(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Let the ensemble decide; float32, shape (n, n_classes), NaN where no branch spoke."""
         if self._ensemble is None:
-            fused = outputs[self.decider.name].copy()
+            fused: np.ndarray = outputs[self.decider.name].copy()
         else:
             fused = self._ensemble.predict({name: outputs[name] for name in self.decider.inputs})
         fused[~np.stack([said(values) for values in outputs.values()]).any(axis=0)] = np.nan

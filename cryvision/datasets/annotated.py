@@ -148,7 +148,8 @@ def window_labels(
         [[0.0], np.cumsum(np.diff(edges) * (np.arange(edges.size - 1) % 2 == 0))]
     )
     cry = np.interp(ends, edges, heard) - np.interp(ends - window_samples, edges, heard)
-    return np.clip(cry / window_samples, 0.0, 1.0).astype(np.float32)
+    share: NDArray[np.float64] = np.clip(cry / window_samples, 0.0, 1.0)
+    return share.astype(np.float32)
 
 
 def find_annotated_clips(

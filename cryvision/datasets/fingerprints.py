@@ -127,7 +127,8 @@ def band_levels(samples: np.ndarray) -> FloatArray:
         return np.zeros((0, N_BANDS), np.float32)
     power = np.einsum("fb,nb->fn", spectrum_power(samples, _SPECTRUM), _filters())
     decibels = 10.0 * np.log10(np.maximum(power, AMIN_POWER))
-    return np.maximum(decibels, np.percentile(decibels, 99) - _DEPTH_DB).astype(np.float32)
+    cut: NDArray[np.float64] = np.maximum(decibels, np.percentile(decibels, 99) - _DEPTH_DB)
+    return cut.astype(np.float32)
 
 
 def fingerprint(levels: FloatArray) -> NDArray[np.int8] | None:
@@ -151,7 +152,8 @@ def fingerprint(levels: FloatArray) -> NDArray[np.int8] | None:
     contrast = np.clip(contrast, -_LARGEST_DB, _LARGEST_DB)
     if np.sqrt(np.mean(contrast**2)) < _SMALLEST_RMS_DB:
         return None
-    return np.round(contrast * _STEPS_PER_DB).astype(np.int8)
+    steps: NDArray[np.float64] = np.round(contrast * _STEPS_PER_DB)
+    return steps.astype(np.int8)
 
 
 def find_copies(
@@ -223,7 +225,7 @@ def _descriptor(mark: NDArray[np.int8], speed: float) -> FloatArray:
     in_time, in_bands = _waves(len(mark), speed)
     magnitude = np.sqrt(np.abs(in_time @ (mark.astype(np.float32) @ in_bands)))
     local = _local_mean(_local_mean(magnitude, 5, axis=0), 5, axis=1)
-    described = (magnitude - local).ravel()
+    described: NDArray[np.float64] = (magnitude - local).ravel()
     length = float(np.linalg.norm(described))
     return (described / length if length else described).astype(np.float32)
 
@@ -254,7 +256,8 @@ def _slowed(mark: NDArray[np.int8], speed: float) -> FloatArray:
     place = np.minimum(np.arange(n_frames) / speed, len(mark) - 1.0)
     before = np.minimum(place.astype(np.intp), len(mark) - 2)
     share = (place - before)[:, None].astype(np.float32)
-    return mark[before] * (1 - share) + mark[before + 1] * share
+    slowed: FloatArray = mark[before] * (1 - share) + mark[before + 1] * share
+    return slowed
 
 
 def _correlate(first: FloatArray, second: FloatArray) -> tuple[float, int]:

@@ -105,7 +105,9 @@ def calibrated(logits: np.ndarray, temperature: float, bias: float) -> np.ndarra
     -------
     ndarray of float64, shape (n,)
     """
-    return 1 / (1 + np.exp(-np.clip(logits / temperature + bias, -700, 700))) * np.isfinite(logits)
+    shifted = np.clip(logits / temperature + bias, -700, 700)
+    probabilities: np.ndarray = 1 / (1 + np.exp(-shifted)) * np.isfinite(logits)
+    return probabilities
 
 
 def gate_for(threshold: float) -> GateConfig:
@@ -267,4 +269,4 @@ def _best_threshold(recordings: Sequence[Recording], scores: Sequence[np.ndarray
         ]
         merits.append(event_f1(counts).f1)
     best = np.flatnonzero(np.array(merits) >= max(merits) - 1e-9)
-    return THRESHOLDS[best[len(best) // 2]]
+    return THRESHOLDS[int(best[len(best) // 2])]

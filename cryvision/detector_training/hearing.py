@@ -160,4 +160,5 @@ def standing(
 ) -> np.ndarray:
     """Tell which events stand at a level of the veto; bool, shape (n,)."""
     at, near = evidence(events, heard, veto).T
-    return (at >= veto.at(level)) & (near >= veto.near(level))
+    stands: np.ndarray = (at >= veto.at(level)) & (near >= veto.near(level))
+    return stands

@@ -203,4 +203,5 @@ def _perturbed(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     curves = np.cos(np.pi * order * np.linspace(0, 1, n_bands))
     gains = rng.normal(0.0, EQUALISER, (n, len(curves))) @ curves
     gains += rng.normal(0.0, GAIN, (n, 1))
-    return np.maximum(frames + gains[:, None, :].astype(np.float32), SILENCE)
+    changed: np.ndarray = np.maximum(frames + gains[:, None, :].astype(np.float32), SILENCE)
+    return changed

@@ -219,7 +219,8 @@ def _strictest(heard: np.ndarray, seconds: np.ndarray, margin: float, kept: floa
 
 
 def _margin(veto: VetoConfig, level: str, what: str) -> float:
-    return _logit(getattr(veto, f"{level}_{what}")) - _logit(veto.at(level))
+    other: float = getattr(veto, f"{level}_{what}")
+    return _logit(other) - _logit(veto.at(level))
 
 
 def scores(logits: np.ndarray) -> np.ndarray:
@@ -237,7 +238,8 @@ def set_head(tagger: keras.Model, head: Head) -> None:
 
 def _logit(score: Numbers) -> Numbers:
     inside = np.clip(score, SMALLEST_SCORE, 1 - SMALLEST_SCORE)
-    return np.log(inside / (1 - inside))
+    logit: Numbers = np.log(inside / (1 - inside))
+    return logit
 
 
 def _score(logit: float) -> float:

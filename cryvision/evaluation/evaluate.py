@@ -283,7 +283,8 @@ def _window_rows(result: Classification, bundle: Bundle) -> np.ndarray:
     ends = np.arange(first, max(n_samples, first) + 1, hop, dtype=np.int64)
     frames = -(-ends * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
     rows = table[frames[frames < len(table)]] if n_samples >= first else table[-1:]
-    return rows[np.isfinite(rows).all(axis=1)]
+    known: np.ndarray = rows[np.isfinite(rows).all(axis=1)]
+    return known
 
 
 def _columns(result: Classification, labels: Sequence[str], suffix: str = "") -> np.ndarray:

@@ -84,7 +84,7 @@ def move_between_subjects(
     labels: NDArray[np.int64], subjects: NDArray[np.str_], rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Give each subject the labels of one with as many clips, drawn without replacement."""
-    moved = labels.copy()
+    moved: NDArray[np.int64] = labels.copy()
     for blocks in _blocks_by_size(subjects).values():
         for block, source in zip(blocks, rng.permutation(len(blocks)), strict=True):
             moved[block] = labels[blocks[source]]

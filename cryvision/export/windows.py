@@ -160,7 +160,8 @@ def _cry(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
         2 * np.sin(2 * np.pi * rng.uniform(0.5, 1.5) * time_s + rng.uniform(0, 6)), 0, 1
     )
     loudness = 10 ** rng.uniform(-2.5, -0.7)
-    return loudness * (sound * bursts + 0.02 * rng.normal(size=time_s.size))
+    cry: np.ndarray = loudness * (sound * bursts + 0.02 * rng.normal(size=time_s.size))
+    return cry
 
 
 def _cry_on_offset(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
@@ -179,7 +180,8 @@ def _quiet_noise(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
 def _sweep(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
     low_hz, high_hz = rng.uniform(80, 400), rng.uniform(800, 3000)
     phase = 2 * np.pi * (low_hz * time_s + (high_hz - low_hz) * time_s**2 / (2 * time_s[-1]))
-    return 0.3 * np.sin(phase) + 0.001 * rng.normal(size=time_s.size)
+    sound: np.ndarray = 0.3 * np.sin(phase) + 0.001 * rng.normal(size=time_s.size)
+    return sound
 
 
 def _clicks(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:

@@ -102,7 +102,8 @@ class FaceStream:
         inside = [embedding for time_s, embedding in self._known if time_s < end_s]
         if not inside:
             return np.full(self._embedder.width, np.nan, np.float32)
-        return np.stack(inside).mean(axis=0, dtype=np.float64).astype(np.float32)
+        mean: np.ndarray = np.stack(inside).mean(axis=0, dtype=np.float64)
+        return mean.astype(np.float32)
 
     def _embed(self) -> None:
         if self._waiting:

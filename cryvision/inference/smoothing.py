@@ -49,7 +49,8 @@ class RollingPrediction:
     def push(self, prediction: np.ndarray) -> np.ndarray:
         """Add one prediction of shape (n_classes,) and return the mean of those held."""
         self._predictions.append(np.asarray(prediction, dtype=np.float64))
-        return np.mean(np.asarray(self._predictions), axis=0)
+        mean: np.ndarray = np.mean(np.asarray(self._predictions), axis=0)
+        return mean
 
     def clear(self) -> None:
         """Forget everything, as after a gap longer than the deque."""

@@ -45,7 +45,8 @@ def fused(scores: Numbers, heard: Numbers, veto: VetoConfig, level: str) -> Numb
     veto : VetoConfig
     level : {"normal", "strict"}
     """
-    return scores * np.minimum(1.0, heard / veto.live(level))
+    product: Numbers = scores * np.minimum(1.0, heard / veto.live(level))
+    return product
 
 
 def heard_lately(
@@ -81,7 +82,8 @@ def calibrated(product: Numbers, veto: VetoConfig) -> Numbers:
     """Turn fused scores into probabilities."""
     inside = np.clip(product, CERTAIN, 1 - CERTAIN)
     logits = np.log(inside / (1 - inside)) / veto.temperature + veto.bias
-    return 1 / (1 + np.exp(-logits))
+    probabilities: Numbers = 1 / (1 + np.exp(-logits))
+    return probabilities
 
 
 @dataclass

@@ -189,7 +189,7 @@ def n_features(config: SoundConfig) -> int:
     ConfigError
         If the band or the number of coefficients is not possible.
     """
-    n_bands = spectra(config)[-1].stop
+    n_bands: int = spectra(config)[-1].stop
     if config.feature == "mfcc":
         return len(dct_matrix(config))
     return n_bands + len(dct_matrix(config)) if config.feature == "hybrid" else n_bands
@@ -240,7 +240,7 @@ def spectrum_power(samples: np.ndarray, config: SoundConfig) -> np.ndarray:
 
 def spectrum_magnitude(samples: np.ndarray, config: SoundConfig) -> np.ndarray:
     """Linear magnitude ``|X|``; parameters, shape and errors as of `spectrum_power`."""
-    return np.sqrt(spectrum_power(samples, config))
+    return np.asarray(np.sqrt(spectrum_power(samples, config)))
 
 
 def band_power(power: np.ndarray, config: SoundConfig) -> np.ndarray:
@@ -337,7 +337,7 @@ def band_mean_square(power: np.ndarray, config: SoundConfig) -> np.ndarray:
     if 2 * (band_bins(config).stop - 1) == config.n_fft:
         sides[-1] = 1.0  # the bin at half the sample rate has no mirror image
     weights = sides / (config.n_fft * np.sum(hann(config.n_fft) ** 2))
-    return np.einsum("fb,b->f", power, weights)
+    return np.asarray(np.einsum("fb,b->f", power, weights))
 
 
 def level_dbfs(mean_square: np.ndarray) -> np.ndarray:

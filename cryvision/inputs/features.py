@@ -275,4 +275,5 @@ def _window_ranges(buffer: np.ndarray, n_windows: int, config: SoundConfig) -> n
 
     highest = over_spans(stretches.max(axis=1)).max(axis=1)
     lowest = over_spans(stretches.min(axis=1)).min(axis=1)
-    return highest.astype(np.float64) - lowest
+    ranges: np.ndarray = highest.astype(np.float64) - lowest
+    return ranges

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, cast
 
 from cryvision.errors import MediaError, MissingDependencyError
@@ -74,16 +74,13 @@ def find_ffmpeg() -> str:
         Where there is none, or ``CRYVISION_FFMPEG`` names something that cannot be run.
     """
     named = os.environ.get(FFMPEG_VARIABLE)
-    if named:
-        found = shutil.which(named)
-        if found is None:
-            raise MissingDependencyError(
-                f"{FFMPEG_VARIABLE} must name an ffmpeg binary that can be run; got {named!r}"
-            )
-        return os.path.abspath(found)
-    found = shutil.which("ffmpeg")
+    found = shutil.which(named or "ffmpeg")
     if found is not None:
         return os.path.abspath(found)
+    if named:
+        raise MissingDependencyError(
+            f"{FFMPEG_VARIABLE} must name an ffmpeg binary that can be run; got {named!r}"
+        )
     try:
         import imageio_ffmpeg
 
@@ -114,7 +111,8 @@ def command_builder() -> ModuleType:
             "the installed module 'ffmpeg' is not the package ffmpeg-python: run "
             "'pip uninstall ffmpeg python-ffmpeg', then 'pip install ffmpeg-python'"
         )
-    return ffmpeg
+    package: ModuleType = ffmpeg
+    return package
 
 
 def shown(path: str | os.PathLike[str]) -> str:
@@ -308,8 +306,7 @@ class Process:
         self._err = cast(io.BufferedReader, self._popen.stderr)
         self._drain = threading.Thread(target=self._read_log, name="ffmpeg-log", daemon=True)
         self._drain.start()
-        watch = threading.Thread(target=self._watch, name="ffmpeg-watch", daemon=True)
-        watch.start()
+        threading.Thread(target=self._watch, name="ffmpeg-watch", daemon=True).start()
 
     def read_line(self, limit: int) -> bytes:
         """Read one line of at most ``limit`` bytes; empty at the end."""
@@ -374,12 +371,7 @@ class Process:
     def __enter__(self) -> Process:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _kill_all(self) -> None:

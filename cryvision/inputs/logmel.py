@@ -166,7 +166,7 @@ def mel_filters(config: LogMelConfig) -> np.ndarray:
     """
     hz = np.arange(config.n_fft // 2 + 1) * (SAMPLE_RATE_HZ / config.n_fft)
     triangles, _ = mel_triangles(hz, config.n_mels, config.min_hz, config.max_hz)
-    filters = triangles.T.astype(np.float32, order="C")
+    filters: np.ndarray = triangles.T.astype(np.float32, order="C")
     filters.setflags(write=False)
     return filters
 

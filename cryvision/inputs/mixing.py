@@ -95,7 +95,7 @@ class Downmix:
         weights = self._decide(block)
         before = weights if self._weights is None else self._weights
         self._weights = weights
-        mixed = np.einsum("nc,c->n", block, weights)
+        mixed: np.ndarray = np.einsum("nc,c->n", block, weights)
         if not np.array_equal(before, weights):
             n = min(_FADE_SAMPLES, len(block))
             fade = np.arange(1, n + 1, dtype=np.float32) / _FADE_SAMPLES
@@ -141,7 +141,8 @@ class Downmix:
             self.n_alone += self._alone is not None
         if self._alone is None:
             return self._mean()
-        return (np.arange(len(power)) == self._alone).astype(np.float32)
+        alone: np.ndarray = np.arange(len(power)) == self._alone
+        return alone.astype(np.float32)
 
     def _mean(self) -> np.ndarray:
         used = self._active if self._active.any() else self._counted

@@ -75,7 +75,8 @@ class PitchTrack:
         edges = [np.searchsorted(self.time_s, interval) for interval in intervals]
         inside = [self.f0_hz[start:stop] for start, stop in edges]
         f0_hz = np.concatenate([np.empty(0, np.float32), *inside])
-        return f0_hz[~np.isnan(f0_hz)]
+        voiced: np.ndarray = f0_hz[~np.isnan(f0_hz)]
+        return voiced
 
 
 class PitchStream:
@@ -142,7 +143,8 @@ def _difference(frames: np.ndarray) -> np.ndarray:
     correlation = np.fft.irfft(spectrum * window.conj(), _FFT)[:, : _LONGEST_LAG + 1]
     energy = np.cumsum(np.pad(frames**2, ((0, 0), (1, 0))), axis=1)
     later = energy[:, _WINDOW : _WINDOW + _LONGEST_LAG + 1] - energy[:, : _LONGEST_LAG + 1]
-    return np.maximum(later + later[:, :1] - 2 * correlation, 0.0)
+    difference: np.ndarray = np.maximum(later + later[:, :1] - 2 * correlation, 0.0)
+    return difference
 
 
 def _parabola(difference: np.ndarray, lag: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ def calibration_layer_class() -> type:
     import keras
 
     @keras.saving.register_keras_serializable(package="cryvision")
-    class Calibration(keras.layers.Layer):
+    class Calibration(keras.layers.Layer):  # type: ignore[misc]
         """Logits to calibrated probabilities."""
 
         def build(self, input_shape: tuple[int | None, ...]) -> None:

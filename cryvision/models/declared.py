@@ -33,7 +33,7 @@ def declared_numbers(config: dict[str, Any]) -> int:
             model = keras.saving.deserialize_keras_object(own, safe_mode=True)
     finally:
         _forget_unmade()
-    weights = sum(math.prod(weight.shape) for weight in model.variables)
+    weights: int = sum(math.prod(weight.shape) for weight in model.variables)
     return weights + sum(_outputs(model))
 
 

@@ -31,7 +31,7 @@ def build_optimizer(
         return keras.optimizers.Adam(lowest)
     rise = highest - lowest
 
-    class Triangles(keras.optimizers.schedules.LearningRateSchedule):
+    class Triangles(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
         """Up from the lowest rate to the highest and down again, over and over."""
 
         def __call__(self, step: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,11 +60,12 @@ def lettering(content: str, size_px: int) -> NDArray[np.uint8]:
             "the format mp4 needs matplotlib, which is not installed: pip install matplotlib"
         ) from error
     figure = Figure(dpi=72)  # at which a point is a pixel
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
     figure.patch.set_visible(False)
     text = figure.text(1, 0.3 * size_px, "", fontsize=size_px, transform=IdentityTransform())
     set_plain(text, content)
     width_px = max(1, round(text.get_window_extent(canvas.get_renderer()).width)) + 2
     figure.set_size_inches(width_px / 72, round(1.3 * size_px) / 72)
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., 3].copy()
+    opacity: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[..., 3].copy()
+    return opacity

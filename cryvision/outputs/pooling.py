@@ -24,7 +24,8 @@ def seconds_within(
     """How much of the events lies in each stretch of a length, in seconds."""
     times = np.array([(event.onset_s, event.offset_s) for event in events]).reshape(-1, 2, 1)
     inside = np.minimum(times[:, 1], starts + length_s) - np.maximum(times[:, 0], starts)
-    return np.maximum(inside, 0).sum(axis=0)
+    seconds: NDArray[np.float64] = np.maximum(inside, 0).sum(axis=0)
+    return seconds
 
 
 def centred_mean(values: NDArray[Any]) -> NDArray[np.float64]:

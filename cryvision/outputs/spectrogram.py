@@ -52,7 +52,9 @@ def pooled_spectrogram(
         rows = column[starts]
         power[rows] = np.fmax(power[rows], np.maximum.reduceat(block, starts, axis=0))
     floor = np.float32(10 ** (FLOOR_DBFS / 10))
-    return np.maximum(10 * np.log10(np.maximum(power, floor)), np.float32(FLOOR_DBFS)).T
+    decibels = 10 * np.log10(np.maximum(power, floor))
+    picture: NDArray[np.float32] = np.maximum(decibels, np.float32(FLOOR_DBFS)).T
+    return picture
 
 
 def _powers(

@@ -54,6 +54,10 @@ class _File:
             raise ValueError("cut short")
         return self._data[at : at + size]
 
+    def name(self, at: int) -> bytes:
+        """The four letters that a part of the file starts with."""
+        return bytes(self.part(at, 4))
+
     def numbers(self, form: str, at: int) -> tuple[Any, ...]:
         return struct.unpack("<" + form, self.part(at, struct.calcsize("<" + form)))
 
@@ -164,7 +168,7 @@ def _messages(file: _File, header: int) -> Iterator[_Message]:
 
 def _members(file: _File, tree: int, heap: int) -> Iterator[tuple[int, tuple[int, int] | None]]:
     """What the group with these lists holds."""
-    if file.part(heap, 4) != b"HEAP":
+    if file.name(heap) != b"HEAP":
         raise ValueError("a group without names")
     waiting = [tree]
     seen: set[int] = {_UNDEFINED}
@@ -173,12 +177,12 @@ def _members(file: _File, tree: int, heap: int) -> Iterator[tuple[int, tuple[int
         at = waiting.pop()
         file.enter(at)
         seen.add(at)
-        if file.part(at, 4) == b"SNOD":
+        if file.name(at) == b"SNOD":
             for i in range(file.numbers("H", at + 6)[0]):
                 yield _entry(file, at + 8 + 40 * i)
             continue
         kind, _, n_children, left, right = file.numbers("BBHQQ", at + 4)
-        if file.part(at, 4) != b"TREE" or kind:
+        if file.name(at) != b"TREE" or kind:
             raise ValueError("a group without a list of its members")
         waiting.extend(file.numbers("Q", at + 32 + 16 * i)[0] for i in range(n_children))
         neighbours.update((left, right))

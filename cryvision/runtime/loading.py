@@ -242,7 +242,8 @@ def _probabilities(found: list[np.ndarray], output: Dims, n: int, path: Path) ->
     # Also where it is not a number.
     if not (np.all(values >= -ROUNDING) and np.all(values <= 1 + ROUNDING)):
         raise BundleError(f"{path}: the model gave probabilities that are not from 0 to 1")
-    return np.clip(values, 0.0, 1.0)
+    probabilities: np.ndarray = np.clip(values, 0.0, 1.0)
+    return probabilities
 
 
 def _nothing(output: Dims) -> np.ndarray:

@@ -341,7 +341,8 @@ def class_weights(labels: np.ndarray, clips: np.ndarray, n_classes: int) -> np.n
     weights = clip_weights(clips)
     per_class = np.bincount(labels, weights=weights, minlength=n_classes)
     balanced = weights / per_class[labels]
-    return balanced / balanced.mean()
+    scaled: np.ndarray = balanced / balanced.mean()
+    return scaled
 
 
 def clip_weights(clips: np.ndarray) -> np.ndarray:

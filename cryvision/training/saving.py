@@ -130,4 +130,6 @@ def _stack_parts(
 def _drawn(there: np.ndarray, most: int = PARITY_ROWS) -> np.ndarray:
     """Numbers of some of the rows that are there, from the first to the last."""
     rows = np.flatnonzero(there)
-    return rows[np.linspace(0, len(rows) - 1, min(PARITY_ROWS, most, len(rows))).astype(int)]
+    places = np.linspace(0, len(rows) - 1, min(PARITY_ROWS, most, len(rows))).astype(int)
+    drawn: np.ndarray = rows[places]
+    return drawn

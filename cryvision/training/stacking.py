@@ -78,7 +78,8 @@ class Samples:
     def has(self, feature: str) -> np.ndarray:
         """Which rows a feature is there for; bool, shape (n,)."""
         values = self.features[feature]
-        return ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
+        there: np.ndarray = ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
+        return there
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def _both_ways(layer: Any) -> Any:
         )
     forward, backward = _block_lstm(layer.forward_layer), _block_lstm(layer.backward_layer)
 
-    class BothWays(keras.layers.Layer):
+    class BothWays(keras.layers.Layer):  # type: ignore[misc]
         def call(self, x: Any, mask: Any = None) -> Any:
             before, after = forward(x), backward(x)
             if layer.return_sequences:  # what ran backwards comes out newest first
@@ -75,7 +75,7 @@ def _block_lstm(layer: Any) -> Any:
     biases = _gates(bias[0]) if bias else np.zeros(4 * n_units, np.float32)
     zeros = np.zeros(n_units, np.float32)
 
-    class BlockLSTM(keras.layers.Layer):
+    class BlockLSTM(keras.layers.Layer):  # type: ignore[misc]
         def call(self, x: Any, mask: Any = None) -> Any:
             steps = tf.transpose(x, [1, 0, 2])
             if layer.go_backwards:

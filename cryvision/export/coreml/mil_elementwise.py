@@ -19,15 +19,19 @@ def _sigmoid(x: Array) -> Array:
 
 
 def _gelu(x: Array, mode: str = "EXACT") -> Array:
+    passed: Array
     if mode == "SIGMOID_APPROXIMATION":
-        return x * _sigmoid(1.702 * x)
-    if mode == "TANH_APPROXIMATION":
-        return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
-    return 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))
+        passed = x * _sigmoid(1.702 * x)
+    elif mode == "TANH_APPROXIMATION":
+        passed = 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
+    else:
+        passed = 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))
+    return passed
 
 
 def _erf(x: Array) -> Array:
-    return np.vectorize(math.erf, otypes=[np.float64])(x)
+    integral: Array = np.vectorize(math.erf, otypes=[np.float64])(x)
+    return integral
 
 
 def _select(cond: Array, a: Array, b: Array) -> Array:
@@ -42,7 +46,8 @@ def _cast(x: Array, dtype: str) -> Array:
 
 
 def _clip(x: Array, alpha: float, beta: float) -> Array:
-    return np.clip(x, alpha, beta)
+    clipped: Array = np.clip(x, alpha, beta)
+    return clipped
 
 
 def _reduction(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -54,7 +59,8 @@ def _reduction(function: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _sum_square(x: Array, **axes: Any) -> Array:
-    return np.sum(np.square(x), **axes)
+    total: Array = np.sum(np.square(x), **axes)
+    return total
 
 
 def _binary(function: Callable[[Array, Array], Array]) -> Callable[..., Array]:

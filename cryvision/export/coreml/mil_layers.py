@@ -20,11 +20,13 @@ Array = np.ndarray
 def _matmul(x: Array, y: Array, transpose_x: bool = False, transpose_y: bool = False) -> Array:
     x = np.swapaxes(x, -1, -2) if transpose_x else x
     y = np.swapaxes(y, -1, -2) if transpose_y else y
-    return np.matmul(x, y)
+    product: Array = np.matmul(x, y)
+    return product
 
 
 def _linear(x: Array, weight: Array, bias: Array | float = 0.0) -> Array:
-    return x @ weight.T + bias
+    out: Array = x @ weight.T + bias
+    return out
 
 
 def _conv(
@@ -64,7 +66,8 @@ def _max_pool(
     ceil_mode: bool = False,
 ) -> Array:
     windows = _pool_windows(x, kernel_sizes, strides, pad_type, pad, ceil_mode, -np.inf)
-    return windows.max(axis=tuple(range(x.ndim, windows.ndim)))
+    largest: Array = windows.max(axis=tuple(range(x.ndim, windows.ndim)))
+    return largest
 
 
 def _avg_pool(
@@ -79,10 +82,13 @@ def _avg_pool(
     arguments = (kernel_sizes, strides, pad_type, pad, ceil_mode)
     windows = _pool_windows(x, *arguments, 0.0)
     over = tuple(range(x.ndim, windows.ndim))
-    if not exclude_padding_from_average:
-        return windows.mean(axis=over)
-    counted = _pool_windows(np.ones_like(x), *arguments, 0.0).sum(axis=over)
-    return windows.sum(axis=over) / counted
+    mean: Array
+    if exclude_padding_from_average:
+        counted = _pool_windows(np.ones_like(x), *arguments, 0.0).sum(axis=over)
+        mean = windows.sum(axis=over) / counted
+    else:
+        mean = windows.mean(axis=over)
+    return mean
 
 
 def _pool_windows(
@@ -155,12 +161,14 @@ def _layer_norm(
     over = tuple(range(x.ndim)) if axes is None else tuple(int(a) for a in axes)
     centred = x - x.mean(axis=over, keepdims=True)
     deviation = np.sqrt(np.mean(centred**2, axis=over, keepdims=True) + epsilon)
-    return centred / deviation * gamma + beta
+    out: Array = centred / deviation * gamma + beta
+    return out
 
 
 def _softmax(x: Array, axis: int = -1) -> Array:
     powers = np.exp(x - x.max(axis=int(axis), keepdims=True))
-    return powers / powers.sum(axis=int(axis), keepdims=True)
+    shares: Array = powers / powers.sum(axis=int(axis), keepdims=True)
+    return shares
 
 
 def _lstm(
@@ -199,7 +207,8 @@ def _affine_dequantize(quantized_data: Array, zero_point: Array, scale: Array, a
     shape = [1] * quantized_data.ndim
     shape[int(axis)] = -1
     scales = np.reshape(scale, shape).astype(np.float32)
-    return scales * (quantized_data.astype(np.float32) - np.reshape(zero_point, shape))
+    values: Array = scales * (quantized_data.astype(np.float32) - np.reshape(zero_point, shape))
+    return values
 
 
 def _classify(probabilities: Array, classes: Sequence[str]) -> tuple[str, dict[str, float]]:

@@ -68,7 +68,8 @@ def _slice_by_index(
         first = None if at(begin_mask, axis) else int(begin[axis])
         last = None if at(end_mask, axis) else int(end[axis])
         index.append(slice(first, last, None if stride is None else int(stride[axis])))
-    return x[tuple(index)]
+    part: Array = x[tuple(index)]
+    return part
 
 
 def _slice_by_size(x: Array, begin: Array, size: Array) -> Array:
