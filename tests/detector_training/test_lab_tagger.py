@@ -19,7 +19,7 @@ from cryvision.detector_training import train as detection
 from cryvision.detector_training.calibration import Calibration
 from cryvision.detector_training.saving import save_detector
 from cryvision.detector_training.train import train_detector
-from cryvision.inference import classifier
+from cryvision.inference.clip import classify
 from cryvision.models.tagger import CONTEXT, TAGS, build_tagger
 
 OTHERS_EACH = 13
@@ -84,7 +84,7 @@ def test_a_veto_that_would_take_most_of_the_crying_is_left_out(
     assert said.endswith("; veto: left out, for it keeps 0% of the labelled event time")
     assert (bundle.tagger, bundle.veto) == (base.tagger, None)
     clip = lab.write_wav(tmp_path / "new.wav", lab.crying(99)[0])
-    assert len(classifier.classify(clip, bundle).events) == 2
+    assert len(classify(clip, bundle).events) == 2
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_a_head_that_helps_is_kept(
     assert bundle.veto is not None
     assert bundle.veto.normal_at == VetoConfig().normal_at
     clip = lab.write_wav(tmp_path / "new.wav", lab.crying(99)[0])
-    assert len(classifier.classify(clip, bundle).events) == 2
+    assert len(classify(clip, bundle).events) == 2
 
 
 def test_a_head_that_does_not_help_is_not_kept(

@@ -29,7 +29,8 @@ from cryvision.detector_training.train import out_of_fold_logits, subject_folds,
 from cryvision.errors import BundleError, ConfigError, CryvisionError
 from cryvision.evaluation.event_metrics import intersection_over_union
 from cryvision.export.onnx import parts as onnx
-from cryvision.inference import classifier
+from cryvision.inference.clip import classify
+from cryvision.inference.label_policy import has_skill
 from cryvision.inputs import media
 
 N_STEPS, BATCH_SIZE = 100, 6
@@ -104,7 +105,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_new_crying_is_found_where_it_is(trained: Training, tmp_path: Path) -> None:
     samples, bouts = lab.crying(seed=99)
-    result = classifier.classify(lab.write_wav(tmp_path / "new.wav", samples), trained.bundle)
+    result = classify(lab.write_wav(tmp_path / "new.wav", samples), trained.bundle)
     events = [(event.onset_s, event.offset_s) for event in result.events]
     assert len(events) == len(bouts)
     for bout, event in zip(bouts, events, strict=True):
@@ -115,7 +116,7 @@ def test_new_crying_is_found_where_it_is(trained: Training, tmp_path: Path) -> N
 @pytest.mark.parametrize("family", ["rumble_and_wind", "clicks"])
 def test_what_is_no_crying_is_not_called_so(trained: Training, tmp_path: Path, family: str) -> None:
     samples = negative(np.random.default_rng(77), family, lab.CLIP_SECONDS)
-    result = classifier.classify(lab.write_wav(tmp_path / "new.wav", samples), trained.bundle)
+    result = classify(lab.write_wav(tmp_path / "new.wav", samples), trained.bundle)
     assert (result.label, result.events) == ("no cry", ())
 
 
@@ -136,7 +137,7 @@ def test_the_bundle_says_what_it_is_and_how_it_was_measured(trained: Training) -
     assert skill["figures"]["bout_f1"]["value"] > FOUND_F1
     assert 0 < skill["prior"]["cry"] < 0.5  # two bouts of a second in half of the clips
     assert skill["prior"]["cry"] + skill["prior"]["no cry"] == pytest.approx(1)
-    assert classifier.has_skill(bundle.skill, "edges", ("sound",))
+    assert has_skill(bundle.skill, "edges", ("sound",))
 
 
 def test_each_subject_is_left_out_once_and_none_in_the_end(trained: Training) -> None:
@@ -171,9 +172,9 @@ def test_subjects_guessed_by_file_never_qualify_for_skill(
     (skill,) = bundle.skill
     assert skill["subjects"] == "file"
     assert skill["figures"]["balanced_accuracy"]["interval"][0] > 0.5  # and yet
-    assert not classifier.has_skill(bundle.skill, "edges", ("sound",))
+    assert not has_skill(bundle.skill, "edges", ("sound",))
     clip = lab.write_wav(tmp_path / "new.wav", lab.crying(99)[0])
-    result = classifier.classify(clip, bundle)
+    result = classify(clip, bundle)
     assert (result.label, bool(result.events)) == ("not sure", True)
 
 
