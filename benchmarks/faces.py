@@ -28,7 +28,7 @@ from report import SEED, Demand, finish, parser
 from skimage import data
 
 from cryvision.bundle import Bundle, Part
-from cryvision.bundle.saving import save
+from cryvision.bundle.saving import Description, save
 from cryvision.config import FRAME_RATE_HZ, FaceConfig
 from cryvision.inputs.faces import FaceFinder, crop
 from cryvision.inputs.media import find_ffmpeg
@@ -210,12 +210,10 @@ def make_bundle(folder: Path) -> Path:
     rows = np.random.default_rng(SEED).normal(0, 1, (16, width)).astype(np.float32)
     files, agreement = part_files(head, folder.parent, "branch_face", {"face": rows})
     part = Part("branch_face", "branch", ("face",), None, agreement, face=EXACT)
-    saved = save(
-        folder, name="untrained faces", labels=CLASSES, parts=[part],
-        models={"branch_face": files}, gate=None, smooth_seconds=1.0, skill=[], sources=[],
-        seed=SEED, command="benchmarks/faces.py",
-    )  # fmt: skip
-    return saved.folder
+    description = Description(
+        "untrained faces", CLASSES, [part], seed=SEED, command="benchmarks/faces.py"
+    )
+    return save(folder, description, {"branch_face": files}).folder
 
 
 def spent(arguments: list[str]) -> dict[str, float]:

@@ -22,10 +22,10 @@ from cryvision.datasets.splits import grouped_folds
 from cryvision.evaluation.metrics import log_loss
 from cryvision.evaluation.skill import OutOfFoldPredictions, figures, majority
 from cryvision.training.clip_features import GATE_FOLDER, crying_windows
-from cryvision.training.cross_validation import cross_validate
+from cryvision.training.cross_validation import Division, cross_validate
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import system
-from cryvision.training.train_stack import class_names
+from cryvision.training.training_set import class_names
 
 SEEDS = (0, 1, 2)
 N_FOLDS = 5
@@ -46,10 +46,9 @@ def measured_on(
 ) -> OutOfFoldPredictions:
     """Clips judged by the recipe, asked for any labels of theirs."""
     asked = replace(samples, labels=labels[samples.clips.astype(int)])
-    n_classes = int(labels.max()) + 1
-    return cross_validate(CHA_BAE.recipe, asked, labels, subjects, folds, n_classes, seed, say=say)[
-        0
-    ]
+    division = Division(labels, subjects, folds, int(labels.max()) + 1)
+    ((clips, _),) = cross_validate(CHA_BAE.recipe, asked, division, seed, say=say)
+    return clips
 
 
 def heard(measured: OutOfFoldPredictions, samples: Samples) -> OutOfFoldPredictions:

@@ -41,7 +41,7 @@ from cryvision.training.cross_validation import clip_means
 from cryvision.training.saving import Settings
 from cryvision.training.stacking import Samples
 from cryvision.training.train import GATES, clip_features, recipe_for
-from cryvision.training.train_stack import class_names, subject_source, without_unreadable
+from cryvision.training.training_set import class_names, subject_source, without_unreadable
 
 Judge = Callable[[Samples], np.ndarray]
 """Gives something like probabilities for rows, shape (n, n_classes)."""
@@ -109,14 +109,11 @@ def fit_autoencoder(samples: Samples, n_classes: int, settings: Settings, seed: 
     weights = branches.class_weights(samples.labels, samples.clips, n_classes)
     known = Rows(filler(rows), samples.labels, weights, samples.subjects)
     restorer, encoder = autoencoder.build_autoencoder(rows.shape[1])
-    branches.fit_early_stopped(
-        restorer, known, known.inputs, seed, branches.AUTOENCODER_EPOCHS, loss="mse"
-    )
+    restoring = branches.Fitting(branches.AUTOENCODER_EPOCHS, "mse")
+    branches.fit_early_stopped(restorer, known, known.inputs, seed, restoring)
     classifier = autoencoder.build_classifier(encoder, n_classes)
-    branches.fit_early_stopped(
-        classifier, known, known.labels, seed, branches.CLASSIFIER_EPOCHS,
-        loss="sparse_categorical_crossentropy",
-    )  # fmt: skip
+    telling = branches.Fitting(branches.CLASSIFIER_EPOCHS)
+    branches.fit_early_stopped(classifier, known, known.labels, seed, telling)
     return lambda tested: branches.predict(classifier, filler(joined(tested)))
 
 

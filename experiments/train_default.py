@@ -24,17 +24,18 @@ from record import RESULTS, data_hash, rounded, say, write_result
 from texts import SOURCES, model_card, notice
 
 from cryvision.bundle import Bundle
+from cryvision.bundle.saving import Description
 from cryvision.config import VetoConfig
 from cryvision.datasets.labelled import CLEANED_FOLDER, find_labelled_clips
 from cryvision.detector_training.calibration import Calibration
 from cryvision.detector_training.saving import save_detector
 from cryvision.evaluation.skill import majority, skill_entry
 from cryvision.training.clip_features import GATE_FOLDER, crying_windows
-from cryvision.training.cross_validation import cross_validate
+from cryvision.training.cross_validation import Division, cross_validate
 from cryvision.training.saving import save_stack
 from cryvision.training.stacking import fit_stack
 from cryvision.training.systems import system
-from cryvision.training.train_stack import class_names, folds_of
+from cryvision.training.training_set import Plan, class_names, folds_of
 
 SEED = 0
 N_FOLDS = 5
@@ -60,10 +61,13 @@ def assembled(
     edges, tagger = (
         name and keras.saving.load_model(models / f"{name}.keras", compile=False) for name in names
     )
-    return save_detector(
-        edges, calibration, frames, out, tagger=tagger, veto=veto, name=out.name, skill=skill,
-        sources=sources, seed=SEED, overwrite=True, command=command(), texts={"NOTICE": words},
+    description = Description(
+        out.name, veto=veto, skill=skill, sources=sources, seed=SEED, command=command(),
+        texts={"NOTICE": words},
     )  # fmt: skip
+    return save_detector(
+        edges, calibration, frames, out, description, tagger=tagger, overwrite=True
+    )
 
 
 def skill_of(detector: dict[str, Any]) -> list[dict[str, Any]]:
@@ -108,10 +112,9 @@ def train_reasons(gate: Bundle) -> tuple[dict[str, Any], Callable[..., Bundle]]:
     say("windows of the reasons")
     clip_labels = np.array([labels.index(clip.label) for clip in data.clips])
     subjects = np.array([clip.subject for clip in data.clips])
-    folds = folds_of(data, labels, N_FOLDS, SEED)
-    clips, windows = cross_validate(
-        CHA_BAE.recipe, samples, clip_labels, subjects, folds, len(labels), SEED, say=say
-    )
+    folds = folds_of(data, labels, Plan(n_folds=N_FOLDS, seed=SEED))
+    division = Division(clip_labels, subjects, folds, len(labels))
+    ((clips, windows),) = cross_validate(CHA_BAE.recipe, samples, division, SEED, say=say)
     skill = [
         skill_entry(
             judged, labels, part="ensemble", modalities=("sound",),
@@ -131,11 +134,14 @@ def train_reasons(gate: Bundle) -> tuple[dict[str, Any], Callable[..., Bundle]]:
     }
 
     def save(detector: Bundle, texts: dict[str, str]) -> Bundle:
-        return save_stack(
-            stack, CHA_BAE.recipe, CHA_BAE.settings, samples, labels, BUNDLES / "default",
-            seed=SEED, skill=skill, corpus="donateacry", gate=detector, overwrite=True,
-            name="default", sources=SOURCES, command=command(), texts=texts,
+        description = Description(
+            "default", labels, skill=skill, sources=SOURCES, seed=SEED, command=command(),
             notes="Tells when a baby cries. The reasons are an experiment without measured skill.",
+            texts=texts,
+        )  # fmt: skip
+        return save_stack(
+            stack, CHA_BAE.recipe, CHA_BAE.settings, samples, BUNDLES / "default", description,
+            gate=detector, overwrite=True,
         )  # fmt: skip
 
     return facts, save

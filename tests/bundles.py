@@ -77,11 +77,11 @@ def save_tiny(
 ) -> Path:
     """Save a bundle with one detector from ready files; ``changes`` replace what is saved."""
     part = bundle.Part("detector", "detector", ("mel",), SOUND, agreement)
+    models = changes.pop("models", {"detector": files})
     facts = {
         "name": "tiny",
         "labels": ["no cry", "cry"],
         "parts": [part],
-        "models": {"detector": files},
         "gate": GateConfig(),
         "smooth_seconds": 1.0,
         "skill": [
@@ -104,8 +104,8 @@ def save_tiny(
         "command": "tests/bundles.py",
         "notes": "A toy for tests: it knows nothing of crying.",
     }
-    saved = saving.save(folder, overwrite=overwrite, **{**facts, **changes})  # type: ignore[arg-type]
-    return saved.folder
+    description = saving.Description(**{**facts, **changes})  # type: ignore[arg-type]
+    return saving.save(folder, description, models, overwrite).folder  # type: ignore[arg-type]
 
 
 def reasons_bundle(places: pytest.TempPathFactory) -> bundle.Bundle:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -27,22 +27,61 @@ from cryvision.runtime import safe_load
 _TEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.md|\.txt)?")
 
 
+@dataclass(frozen=True)
+class Description:
+    """What a bundle that is to be saved says of itself.
+
+    Attributes
+    ----------
+    name, labels, parts, gate, veto, smooth_seconds, skill, sources, seed, command, notes
+        As in `Bundle`; the ``files`` of the parts are filled in when it is saved.
+    texts : mapping of str to str
+        Texts to put beside: ``NOTICE``, ``LICENSE``, or names ending in ``.md`` or ``.txt``.
+    """
+
+    name: str
+    labels: Sequence[str] = ()
+    parts: Sequence[Part] = ()
+    gate: GateConfig | None = None
+    veto: VetoConfig | None = None
+    smooth_seconds: float = 1.0
+    skill: Sequence[Mapping[str, Any]] = ()
+    sources: Sequence[Mapping[str, str]] = ()
+    seed: int = 0
+    command: str = ""
+    notes: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self, placed: Sequence[Part]) -> str:
+        """Write ``bundle.json``, with parts that know their files."""
+        content = {
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "labels": list(self.labels),
+            "parts": [to_json(part) for part in placed],
+            "gate": None if self.gate is None else to_json(self.gate),
+            "veto": None if self.veto is None else to_json(self.veto),
+            "smooth_seconds": self.smooth_seconds,
+            "skill": list(self.skill),
+            "sources": list(self.sources),
+            "versions": library_versions(),
+            "seed": self.seed,
+            "command": self.command,
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "notes": self.notes,
+        }
+        return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def own_source(name: str) -> dict[str, str]:
+    """Give the entry among a bundle's sources for recordings of whoever trains it."""
+    return {"name": name, "licence": "the owner's", "url": "", "changes": "none"}
+
+
 def save(
     out: str | os.PathLike[str],
-    *,
-    name: str,
-    labels: Sequence[str],
-    parts: Sequence[Part],
+    description: Description,
     models: Mapping[str, Mapping[str, Path]],
-    gate: GateConfig | None,
-    smooth_seconds: float,
-    skill: Sequence[Mapping[str, Any]],
-    sources: Sequence[Mapping[str, str]],
-    seed: int,
-    command: str,
-    notes: str = "",
-    veto: VetoConfig | None = None,
-    texts: Mapping[str, str] | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle: whole, verified and at once, or not at all.
@@ -51,13 +90,10 @@ def save(
     ----------
     out : path
         The folder to make, or a zip where the name ends in ``.zip``.
-    name, labels, parts, gate, smooth_seconds, skill, sources, seed, command, notes, veto
-        As in `Bundle`; the ``files`` of the parts are filled in here.
+    description : Description
     models : mapping
         Name of a part to runtime to a ready file, as ``cryvision.export.onnx.parts.part_files``
         gives them.
-    texts : mapping of str to str, optional
-        Texts to put beside: ``NOTICE``, ``LICENSE``, or names ending in ``.md`` or ``.txt``.
     overwrite : bool
         Whether to replace an older bundle. What is not a bundle is never replaced.
 
@@ -74,32 +110,15 @@ def save(
     """
     target = check_target(out, overwrite)
     contents: dict[str, bytes] = {}
-    placed = [_place_files(part, models.get(part.name, {}), contents) for part in parts]
-    for text_name, text in (texts or {}).items():
+    placed = [_place_files(p, models.get(p.name, {}), contents) for p in description.parts]
+    for text_name, text in description.texts.items():
         if not _TEXT_NAME.fullmatch(text_name):
             raise BundleError(f"{target}: a text must end in .md or .txt; got {text_name!r}")
         contents[text_name] = text.encode()
-    description = {
-        "format_version": FORMAT_VERSION,
-        "name": name,
-        "labels": list(labels),
-        "parts": [to_json(part) for part in placed],
-        "gate": None if gate is None else to_json(gate),
-        "veto": None if veto is None else to_json(veto),
-        "smooth_seconds": smooth_seconds,
-        "skill": list(skill),
-        "sources": list(sources),
-        "versions": library_versions(),
-        "seed": seed,
-        "command": command,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "notes": notes,
-    }
     try:
-        text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        contents[DESCRIPTION] = description.to_json(placed).encode()
     except (TypeError, ValueError) as error:
         raise BundleError(f"{target}: not plain JSON data: {error}") from error
-    contents[DESCRIPTION] = text.encode()
     with _system_errors(target), staged(target, overwrite) as place:
         _write(place, contents, zipped=_is_zip_name(target))
         bundle = read(safe_load.Files(place, shown=target))
@@ -172,7 +191,7 @@ def _place_files(part: Part, ready: Mapping[str, Path], contents: dict[str, byte
         contents[path] = data
         files[runtime] = {"path": path, "sha256": hashlib.sha256(data).hexdigest()}
     face = None if part.face is None else keep_weights(part.face)
-    return dataclasses.replace(part, files=files, face=face)
+    return replace(part, files=files, face=face)
 
 
 def _write(place: Path, contents: Mapping[str, bytes], zipped: bool) -> None:

@@ -68,6 +68,17 @@ def parse(text: bytes, where: str) -> dict[str, Any]:
     for name, kind in (("gate", GateConfig), ("veto", VetoConfig)):
         if fields[name] is not None:
             fields[name] = checking.settings(kind, fields[name], f"{where}: {name}")
+    _check_together(fields, where)
+    for i, entry in enumerate(fields["sources"]):
+        checking.fields(
+            entry, f"{where}: sources[{i}]", name=str, licence=str, url=str, changes=str
+        )
+    checking.strings(list(fields["versions"].values()), f"{where}: versions")
+    return fields
+
+
+def _check_together(fields: dict[str, Any], where: str) -> None:
+    """Check what the parts of a bundle leave to its other fields."""
     if fields["veto"] is not None and all(part.kind != "tagger" for part in fields["parts"]):
         raise BundleError(f"{where}: a veto needs a tagger; the bundle has none")
     if not 0 < fields["smooth_seconds"] <= MAX_SECONDS:
@@ -82,12 +93,6 @@ def parse(text: bytes, where: str) -> dict[str, Any]:
     names = [part.name for part in fields["parts"]]
     for i, entry in enumerate(fields["skill"]):
         _check_skill(entry, names, f"{where}: skill[{i}]")
-    for i, entry in enumerate(fields["sources"]):
-        checking.fields(
-            entry, f"{where}: sources[{i}]", name=str, licence=str, url=str, changes=str
-        )
-    checking.strings(list(fields["versions"].values()), f"{where}: versions")
-    return fields
 
 
 def _labels(labels: list[Any], where: str) -> tuple[str, ...]:

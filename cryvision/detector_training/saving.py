@@ -8,13 +8,12 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryvision.bundle import Bundle, Part
-from cryvision.bundle.saving import save
-from cryvision.config import GateConfig
+from cryvision.bundle.saving import Description, save
 from cryvision.detector_training.calibration import Calibration, gate_for
 from cryvision.detector_training.skill import DETECTOR
 from cryvision.inputs.logmel import model_input
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 TAGGER = "tagger"
 PARITY_PIECES = 300
-SMOOTH_SECONDS = 1.0
 
 _LOGMEL = "logmel"
 
@@ -36,11 +34,11 @@ def save_detector(
     calibration: Calibration,
     log_power: np.ndarray,
     out: str | os.PathLike[str],
+    description: Description,
     *,
     tagger: keras.Model | None = None,
     base: Bundle | None = None,
-    gate: GateConfig | None = None,
-    **facts: Any,
+    overwrite: bool = False,
 ) -> Bundle:
     """Calibrate edges and save them as a bundle, perhaps beside a tagger.
 
@@ -52,17 +50,16 @@ def save_detector(
     log_power : ndarray of float, shape (n, n_frames, n_mels)
         Frames of pieces of real sound, on which Keras and ONNX must agree; some are drawn.
     out : path
+    description : Description
+        All that is said of the detector but its parts and labels. Its gate is by default that of
+        the calibration's threshold, and its command that of this process; without ``veto`` a
+        tagger decides no events.
     tagger : keras.Model, optional
         Saved as the tagger. Without it that of ``base`` is copied, where that has one.
     base : Bundle, optional
         Whose tagger is copied, or which ``tagger`` has its tags and windows from; by default they
         are `cryvision.models.tagger.TAGS` and ``CONTEXT``.
-    gate : GateConfig, optional
-        By default that of the calibration's threshold.
-    **facts
-        What else `cryvision.bundle.saving.save` takes: ``name``, ``skill``, ``sources`` and
-        ``seed`` are needed; without ``veto`` a tagger decides no events; ``command`` is
-        that of this process by default.
+    overwrite : bool
     """
     bias = np.array([calibration.bias])
     edges.get_layer("calibration").set_calibration(calibration.temperature, bias)
@@ -77,15 +74,14 @@ def save_detector(
             saved.append(_new_part(copied or tagger_part, tagger, pieces, Path(folder)))
         elif base is not None and copied is not None:
             saved.append((copied, base.copy_files(copied, Path(folder))))
-        return save(
-            out,
+        description = replace(
+            description,
             labels=("no cry", "cry"),
             parts=[part for part, _ in saved],
-            models={part.name: files for part, files in saved},
-            gate=gate_for(calibration.threshold) if gate is None else gate,
-            smooth_seconds=SMOOTH_SECONDS,
-            **{"command": _command(), **facts},
+            gate=description.gate or gate_for(calibration.threshold),
+            command=description.command or _command(),
         )
+        return save(out, description, {part.name: files for part, files in saved}, overwrite)
 
 
 def _new_part(

@@ -9,17 +9,17 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryvision.bundle import Bundle
-from cryvision.bundle.saving import check_target
-from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.bundle.saving import Description, check_target, own_source
+from cryvision.config import SAMPLE_RATE_HZ, VetoConfig
 from cryvision.datasets.splits import check_numbers, grouped_folds
-from cryvision.detector_training.calibration import calibrate, cross_fitted, decide
+from cryvision.detector_training.calibration import Calibration, calibrate, cross_fitted, decide
 from cryvision.detector_training.hearing import Tagger
-from cryvision.detector_training.lab_tagger import choose_tagger
+from cryvision.detector_training.lab_tagger import ChosenTagger, choose_tagger
 from cryvision.detector_training.labelled_sound import (
     LabelledSound,
     altered_copies,
@@ -116,59 +116,80 @@ def train_detector(
         If nothing can be trained on, or the bundle cannot be written.
     """
     require("train", "training")
-    from cryvision.datasets.annotated import find_annotated_clips
-    from cryvision.datasets.cry_labels import count_as_crying
-
     say = log or (lambda line: None)
     report = on_problem or say
     _check_settings(false_alarms_per_hour, n_folds, seed)
     target = check_target(out, overwrite)
     base = Bundle.load() if base is None else base
+    clips = _annotated_clips(source, subject_pattern, cry_labels, say, report)
+    sources = {clip.subject_source for clip in clips}
+    subjects = "file" if "file" in sources else clips[0].subject_source
+    with tempfile.TemporaryDirectory(prefix="cryvision-") as place:
+        corpus = _read_clips(clips, base, seed, Path(place), say, report)
+        _check_labels(corpus.recordings, source)
+        cuttings = Cuttings.joined([corpus.cuttings, *_negatives(seed)])
+        folds = subject_folds(corpus.recordings, n_folds, seed)
+        logits = out_of_fold_logits(corpus.recordings, cuttings, folds, SHARES, seed, say)
+    calibration, tagger, skill = _settled(
+        corpus, logits, folds, base.veto, subjects, false_alarms_per_hour
+    )
+    say(tagger.why)
+    say("training on all recordings")
+    edges = fit_frame_network(cuttings.pieces(SHARES), seed)
+    name = target.stem if target.suffix.lower() == ".zip" else target.name
+    heard = [
+        *([] if base.tagger is None else base.sources),
+        own_source(Path(source).resolve().name),
+    ]
+    description = Description(
+        name, veto=tagger.veto, skill=[skill], sources=heard, seed=seed, notes=tagger.why
+    )
+    return save_detector(
+        edges, calibration, corpus.cuttings.log_power, out, description,
+        tagger=tagger.model, base=base, overwrite=overwrite,
+    )  # fmt: skip
+
+
+def _annotated_clips(
+    source: str | os.PathLike[str],
+    subject_pattern: str | None,
+    cry_labels: Sequence[str],
+    say: Log,
+    report: Log,
+) -> list[AnnotatedClip]:
+    """Find annotated clips whose labels say crying or not, and tell what is odd about them."""
+    from cryvision.datasets.annotated import find_annotated_clips
+    from cryvision.datasets.cry_labels import count_as_crying
+
     clips, problems = find_annotated_clips(source, subject_pattern)
     for problem in problems:
         report(problem)
     clips, told, odd = count_as_crying(clips, cry_labels)
     for line in (*told, *odd):
         say(line)
-    by_file = any(clip.subject_source == "file" for clip in clips)
-    with tempfile.TemporaryDirectory(prefix="cryvision-") as place:
-        corpus = _read_clips(clips, base, seed, Path(place), say, report)
-        recordings = corpus.recordings
-        _check_labels(recordings, source)
-        cuttings = Cuttings.joined([corpus.cuttings, *_negatives(seed)])
-        folds = subject_folds(recordings, n_folds, seed)
-        logits = out_of_fold_logits(recordings, cuttings, folds, SHARES, seed, say)
+    return clips
+
+
+def _settled(
+    corpus: _Corpus,
+    logits: Sequence[np.ndarray],
+    folds: Sequence[Collection[str]],
+    veto: VetoConfig | None,
+    subjects: str,
+    false_alarms_per_hour: float | None,
+) -> tuple[Calibration, ChosenTagger, dict[str, Any]]:
+    """Settle threshold and tagger on scores of edges that had not heard the subject; measure it."""
+    recordings = corpus.recordings
     calibration = calibrate(recordings, logits, false_alarms_per_hour)
     decided = [decide(r, own, calibration) for r, own in zip(recordings, logits, strict=True)]
-    tagger = choose_tagger(decided, base.veto, corpus.tagger, folds, by_file)
-    say(tagger.why)
+    tagger = choose_tagger(decided, veto, corpus.tagger, folds, subjects == "file")
     skill = detector_skill(
         tagger.heard_by(cross_fitted(recordings, logits, folds, false_alarms_per_hour)),
         protocol=f"grouped {len(folds)}-fold",
-        subjects="file" if by_file else clips[0].subject_source,
+        subjects=subjects,
         veto=tagger.veto,
     )
-    say("training on all recordings")
-    edges = fit_frame_network(cuttings.pieces(SHARES), seed)
-    own_source = Path(source).resolve().name
-    return save_detector(
-        edges,
-        calibration,
-        corpus.cuttings.log_power,
-        out,
-        tagger=tagger.model,
-        base=base,
-        veto=tagger.veto,
-        name=target.stem if target.suffix.lower() == ".zip" else target.name,
-        skill=[skill],
-        sources=[
-            *([] if base.tagger is None else base.sources),
-            {"name": own_source, "licence": "the owner's", "url": "", "changes": "none"},
-        ],
-        seed=seed,
-        notes=tagger.why,
-        overwrite=overwrite,
-    )
+    return calibration, tagger, skill
 
 
 def _check_settings(false_alarms_per_hour: float | None, n_folds: int, seed: int) -> None:

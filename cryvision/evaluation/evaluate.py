@@ -115,34 +115,7 @@ def evaluate(
     for line in (*material.told, *material.cautions):
         say(line)
     heard = _hear(material, loaded, runtime, say)
-    prior = _prior(loaded, material)
-    units = measured(heard.answers, prior)
-    if not units and not heard.compared and not heard.detected:
-        reasons = [*heard.failed, *heard.problems, "no clip was answered"]
-        raise CryvisionError(f"{source}: nothing could be judged: {reasons[0]}")
-    record: dict[str, Any] = {
-        "bundle": {"name": loaded.name, "sha256": loaded.sha256},
-        "source": os.fspath(source),
-        "runtime": runtime,
-        "labels": list(loaded.labels),
-        "n_clips": len(material.stretches) - len(heard.failed),
-        "subjects": {"n": len(material.subjects), "known_from": material.subject_source},
-        "trained_on": [entry["name"] for entry in loaded.sources],
-        "warnings": warnings_on(material, loaded, source),
-        "failed": heard.failed,
-        "problems": [*material.problems, *heard.problems],
-    }
-    if units:
-        record["units"] = {m.unit: _unit(m, heard, loaded, material.subject_source) for m in units}
-        record["frames"] = heard.frames.record()
-        record["modalities"] = _ablations(heard, prior)
-        record["given_labels"] = dict(heard.given_labels.most_common())
-        record["per_subject"] = subject_records(units, loaded.labels)
-    if heard.detected:
-        record["detection"] = detection_record(heard.detected)
-    if heard.compared:
-        record["agreement"] = agreement(heard.compared)
-    record = plain(record)
+    record = plain(_record(heard, material, loaded, os.fspath(source), runtime))
     if out is not None:
         write_folder(out, record, evaluation_text(record), draw(_drawn(record)))
     return record
@@ -180,6 +153,40 @@ class EvaluationRun:
     detected: list[DetectedClip] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+
+def _record(
+    heard: EvaluationRun, material: EvaluationSet, bundle: Bundle, source: str, runtime: str
+) -> dict[str, Any]:
+    """What `evaluate` gives, with numpy's values in it."""
+    prior = _prior(bundle, material)
+    units = measured(heard.answers, prior)
+    if not units and not heard.compared and not heard.detected:
+        reasons = [*heard.failed, *heard.problems, "no clip was answered"]
+        raise CryvisionError(f"{source}: nothing could be judged: {reasons[0]}")
+    record: dict[str, Any] = {
+        "bundle": {"name": bundle.name, "sha256": bundle.sha256},
+        "source": source,
+        "runtime": runtime,
+        "labels": list(bundle.labels),
+        "n_clips": len(material.stretches) - len(heard.failed),
+        "subjects": {"n": len(material.subjects), "known_from": material.subject_source},
+        "trained_on": [entry["name"] for entry in bundle.sources],
+        "warnings": warnings_on(material, bundle, source),
+        "failed": heard.failed,
+        "problems": [*material.problems, *heard.problems],
+    }
+    if units:
+        record["units"] = {m.unit: _unit(m, heard, bundle, material.subject_source) for m in units}
+        record["frames"] = heard.frames.record()
+        record["modalities"] = _ablations(heard, prior)
+        record["given_labels"] = dict(heard.given_labels.most_common())
+        record["per_subject"] = subject_records(units, bundle.labels)
+    if heard.detected:
+        record["detection"] = detection_record(heard.detected)
+    if heard.compared:
+        record["agreement"] = agreement(heard.compared)
+    return record
 
 
 def _hear(material: EvaluationSet, bundle: Bundle, runtime: str, say: Log) -> EvaluationRun:

@@ -119,31 +119,16 @@ def find_evaluation_set(
     if may_annotate and bundle.detector is not None:
         annotated, problems = find_annotated_clips(source, subject_pattern)
     annotated, lines, cautions = count_as_crying(annotated, cry_labels)
-    has_branches = any(part.kind == "branch" for part in bundle.parts)
-    data: Dataset | None = None
+    labelled: list[LabelledClip] = []
+    detected: list[LabelledClip] = []
     left_out: list[str] = []
     if may_label:
-        data, left_out = _classes_of(source, subject_pattern, bool(annotated) or not has_branches)
-    detected: list[LabelledClip] = []
-    labelled: list[LabelledClip] = []
-    if data is not None and bundle.detector is not None:
-        detected, about = _cry_or_not(data, bundle.labels if has_branches else (), cry_labels)
-        lines += about
-    if data is not None and detected:
-        left_out = list(data.problems)
-    elif data is not None and has_branches:
-        labelled, left_out = _of_classes(data, bundle.labels, source, annotated)
-    elif not has_branches:
-        left_out = []
-    if not labelled and not detected and not annotated:
-        wanted = "a class"
-        if bundle.detector is not None:
-            wanted = "classes such as cry and 'no cry', or annotations of when they cry"
-        first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
-        raise AnnotationError(
-            f"{source}: bundle {bundle.name!r} is judged on clips with {wanted}; there are none"
-            f"{first}"
+        labelled, detected, about, left_out = _clips_with_classes(
+            source, bundle, subject_pattern, cry_labels, annotated
         )
+        lines += about
+    if not labelled and not detected and not annotated:
+        raise _nothing(source, bundle, problems)
     if labelled or detected:
         # That a clip with a class has no annotations is no problem.
         problems = [problem for problem in problems if not problem.endswith(_NOT_ANNOTATED)]
@@ -158,12 +143,56 @@ def find_evaluation_set(
     )
 
 
+def _nothing(
+    source: str | os.PathLike[str], bundle: Bundle, problems: Sequence[str]
+) -> AnnotationError:
+    """Tell that there is nothing to judge a bundle on, and what would be."""
+    wanted = "a class"
+    if bundle.detector is not None:
+        wanted = "classes such as cry and 'no cry', or annotations of when they cry"
+    first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
+    return AnnotationError(
+        f"{source}: bundle {bundle.name!r} is judged on clips with {wanted}; there are none{first}"
+    )
+
+
 def _kinds(source: Path) -> tuple[bool, bool]:
     """Whether a source may hold annotated clips, and labelled ones; a folder may hold both."""
     if not source.is_file():
         return True, True
     header, _ = read_rows(source)
     return "labels" in header, "labels" not in header
+
+
+def _clips_with_classes(
+    source: str | os.PathLike[str],
+    bundle: Bundle,
+    subject_pattern: str | None,
+    cry_labels: Sequence[str],
+    annotated: Sequence[AnnotatedClip],
+) -> tuple[list[LabelledClip], list[LabelledClip], list[str], list[str]]:
+    """Clips with classes that a bundle can be judged on, beside those that are annotated.
+
+    Returns
+    -------
+    labelled, detected : list of LabelledClip
+        As in `EvaluationSet`; one of the two is empty.
+    told, left_out : list of str
+        Which classes count as crying; what was left out.
+    """
+    has_branches = any(part.kind == "branch" for part in bundle.parts)
+    data, why_none = _classes_of(source, subject_pattern, bool(annotated) or not has_branches)
+    if data is None:
+        return [], [], [], why_none if has_branches else []
+    if bundle.detector is not None:
+        classes = bundle.labels if has_branches else ()
+        detected, lines = _cry_or_not(data, classes, cry_labels)
+        if detected:
+            return [], detected, lines, list(data.problems)
+    if not has_branches:
+        return [], [], [], []
+    labelled, left_out = _of_classes(data, bundle.labels, source, annotated)
+    return labelled, [], [], left_out
 
 
 def _classes_of(

@@ -35,8 +35,7 @@ _BIN_DRAWS = 200
 
 def write_report(
     folder: Path,
-    clips: OutOfFoldPredictions,
-    windows: OutOfFoldPredictions,
+    units: Sequence[OutOfFoldPredictions],
     labels: Sequence[str],
     skill: Sequence[Mapping[str, Any]],
     curves: Mapping[str, Curves],
@@ -50,12 +49,12 @@ def write_report(
     ----------
     folder : Path
         Made, or replaced if it holds an older report; see `check_folder`.
-    clips, windows : OutOfFoldPredictions
-        What was said of subjects that training had not seen.
+    units : sequence of OutOfFoldPredictions
+        What was said of subjects that training had not seen: of clips, of windows.
     labels : sequence of str
         Names of the classes.
     skill : sequence of dict
-        The skill entries of the two, as the bundle has them.
+        The skill entry of each unit, as the bundle has them.
     curves : mapping of str to Curves
         Learning curves of the models that were kept, by branch.
     data : Dataset
@@ -70,24 +69,19 @@ def write_report(
     CryvisionError
         If the folder is something else, or cannot be written.
     """
-    units = {
-        measured.unit: unit_record(measured, labels, entry)
-        for measured in (clips, windows)
-        for entry in skill
-        if entry["unit"] == measured.unit
-    }
+    n_subjects = len(set(units[0].subjects.tolist()))
     record = plain(
         {
             "labels": list(labels),
             "protocol": skill[0]["protocol"],
             "warning": warning,
-            "subjects": {
-                "n": len(set(clips.subjects.tolist())),
-                "known_from": skill[0]["subjects"],
-            },
+            "subjects": {"n": n_subjects, "known_from": skill[0]["subjects"]},
             "on_both_sides": shared,
-            "units": units,
-            "per_subject": subject_records([clips, windows], labels),
+            "units": {
+                measured.unit: unit_record(measured, labels, entry)
+                for measured, entry in zip(units, skill, strict=True)
+            },
+            "per_subject": subject_records(units, labels),
             "learning_curves": curves,
             "problems": list(data.problems),
         }

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from cryvision.bundle import Bundle
-from cryvision.datasets.labelled import LabelledClip, find_labelled_clips
-from cryvision.datasets.near_duplicates import copies_among
+from cryvision.datasets.labelled import LabelledClip
 from cryvision.datasets.protocols import protocol as find_protocol
-from cryvision.datasets.protocols import with_copies
-from cryvision.datasets.splits import check_numbers
 from cryvision.layers import require
-from cryvision.training.altered_copies import altered_copies, check_augment
 from cryvision.training.clip_features import crying_windows, unfamiliar_gate
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import CRY, System
 from cryvision.training.systems import system as find_system
-from cryvision.training.train_stack import (
-    TrainingSet,
-    check_places,
-    check_subjects,
-    class_names,
-    folds_of,
-    train_stack,
-    without_unreadable,
-)
+from cryvision.training.train_stack import check_places, train_stack
+from cryvision.training.training_set import Plan, find_clips
 
 Log = Callable[[str], None]
 
@@ -98,47 +86,35 @@ def train_audio_only(
     """
     require("train", "training")
     say = log or (lambda line: None)
-    check_numbers(n_folds, seed)
+    plan = Plan(find_protocol(protocol), n_folds, seed, augment)
     check_places(out, overwrite)
-    system, by = find_system(arch), find_protocol(protocol)
-    check_augment(augment, by)
+    system = find_system(arch)
     gated = system.gate == CRY
     shipped = Bundle.load() if gated else None
     if corpus is None:
         from cryvision.datasets.donateacry import fetch_donateacry
 
         corpus = fetch_donateacry(log=say)
-    data = find_labelled_clips(corpus, subject_pattern)
-    labels = class_names(data)
-    check_subjects(data)
-    data = with_copies(by, data, seed)
-    folds_of(data, labels, n_folds, seed, by)  # refuses before the clips are read
-    for remark in data.problems:
+    divided = find_clips(corpus, subject_pattern, plan)
+    for remark in divided.data.problems:
         say(remark)
-    chooser = _chooser(gate, data.clips) if gated else None
+    chooser = _chooser(gate, divided.data.clips) if gated else None
 
     def windows(clips: Sequence[LabelledClip]) -> tuple[Samples, dict[int, str]]:
-        return crying_windows(
-            clips,
-            labels,
-            system.settings,
-            chooser,
-            lambda done, total: say(f"clip {done} of {total}") if done % 50 == 0 else None,
-        )
+        return crying_windows(clips, divided.labels, system.settings, chooser, _progress(say))
 
-    samples, unreadable = windows(data.clips)
-    for problem in unreadable.values():
-        (on_problem or say)(problem)
-    data, samples = without_unreadable(data, samples, unreadable)
-    say("looking for copies among the clips")
-    copies = copies_among(data.clips)
-    altered = altered_copies(data, augment, samples, lambda clips: windows(clips)[0])
+    samples, unreadable = windows(divided.data.clips)
+    known = divided.with_samples(
+        samples, unreadable, lambda clips: windows(clips)[0], say, on_problem or say
+    )
     return train_stack(
-        TrainingSet(data, samples, labels, copies, altered), system.recipe, system.settings, out,
-        gate=shipped, n_folds=n_folds, seed=seed, corpus=Path(corpus).name, by=by,
-        about=system.facts(),
-        overwrite=overwrite, say=say,
+        known, system.recipe, system.settings, out,
+        gate=shipped, about=system.facts(), overwrite=overwrite, say=say,
     )  # fmt: skip
+
+
+def _progress(say: Log) -> Callable[[int, int], None]:
+    return lambda done, total: say(f"clip {done} of {total}") if done % 50 == 0 else None
 
 
 def _chooser(gate: Bundle | str | os.PathLike[str] | None, clips: Sequence[LabelledClip]) -> Bundle:

@@ -41,9 +41,8 @@ def baseline_branch(classifier: str, feature: str) -> Branch:
         if classifier == DNN:
             model = baselines.build_dnn(inputs.shape[1], n_classes)
             curves = fitting.fit_early_stopped(
-                model, scaled, scaled.labels, seed, fitting.CLASSIFIER_EPOCHS,
-                loss="sparse_categorical_crossentropy",
-            )  # fmt: skip
+                model, scaled, scaled.labels, seed, fitting.Fitting(fitting.CLASSIFIER_EPOCHS)
+            )
             return autoencoder.build_branch(summary, scaling, model), curves
         fitted = baselines.CLASSIFIERS[classifier](inputs.shape[1], seed)
         if classifier == "knn":  # its neighbours all count the same

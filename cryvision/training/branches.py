@@ -97,6 +97,28 @@ class Branch:
     fit: FitBranch = field(compare=False)
 
 
+@dataclass(frozen=True)
+class Fitting:
+    """How a network is fitted.
+
+    Attributes
+    ----------
+    epochs : int
+        At most.
+    loss : str
+        By default that of telling classes.
+    optimizer : keras.optimizers.Optimizer, optional
+        RMSProp by default.
+    n_batch : int, optional
+        Rows of a step; by default as many as suit small networks.
+    """
+
+    epochs: int
+    loss: str = "sparse_categorical_crossentropy"
+    optimizer: keras.optimizers.Optimizer | None = None
+    n_batch: int | None = None
+
+
 def autoencoder_branch(feature: str, watch: Watch | None = None) -> Branch:
     """Give the branch of Cha & Bae on a feature of sound; see `cryvision.models.autoencoder`."""
 
@@ -119,14 +141,13 @@ def _fit_autoencoder_branch(
     scaled = replace(rows, inputs=predict_with(scaling, summaries))
     restorer, encoder = autoencoder.build_autoencoder(summaries.shape[1])
     restored = fit_early_stopped(
-        restorer, scaled, scaled.inputs, seed, AUTOENCODER_EPOCHS, loss="mse",
-        watch=watch, stage="autoencoder",
+        restorer, scaled, scaled.inputs, seed, Fitting(AUTOENCODER_EPOCHS, "mse"),
+        watch, "autoencoder",
     )  # fmt: skip
     classifier = autoencoder.build_classifier(encoder, n_classes)
     told = fit_early_stopped(
-        classifier, scaled, scaled.labels, seed, CLASSIFIER_EPOCHS,
-        loss="sparse_categorical_crossentropy", watch=watch, stage="classifier",
-    )  # fmt: skip
+        classifier, scaled, scaled.labels, seed, Fitting(CLASSIFIER_EPOCHS), watch, "classifier"
+    )
     curves = {f"autoencoder {name}": values for name, values in restored.items()}
     curves.update({f"classifier {name}": values for name, values in told.items()})
     return autoencoder.build_branch(summary, scaling, classifier), curves
@@ -143,13 +164,7 @@ def head_branch(feature: str, watch: Watch | None = None) -> Branch:
         scaling = scaling_for(rows.learnt.inputs)
         model = build_head(scaling, rows.inputs.shape[1], n_classes, feature)
         curves = fit_early_stopped(
-            model,
-            rows,
-            rows.labels,
-            seed,
-            CLASSIFIER_EPOCHS,
-            loss="sparse_categorical_crossentropy",
-            watch=watch,
+            model, rows, rows.labels, seed, Fitting(CLASSIFIER_EPOCHS), watch
         )
         return model, curves
 
@@ -189,10 +204,7 @@ def fit_ensemble(
     stacked = Rows(
         np.stack(list(silenced.values()), axis=1), rows.labels, rows.weights, rows.subjects
     )
-    curves = fit_early_stopped(
-        model, stacked, stacked.labels, seed, ENSEMBLE_EPOCHS,
-        loss="sparse_categorical_crossentropy",
-    )  # fmt: skip
+    curves = fit_early_stopped(model, stacked, stacked.labels, seed, Fitting(ENSEMBLE_EPOCHS))
     return model, curves
 
 
@@ -223,10 +235,7 @@ def fit_early_stopped(
     rows: Rows,
     targets: np.ndarray,
     seed: int,
-    epochs: int,
-    loss: str,
-    optimizer: keras.optimizers.Optimizer | None = None,
-    n_batch: int | None = None,
+    fitting: Fitting,
     watch: Watch | None = None,
     stage: str = "",
 ) -> Curves:
@@ -237,21 +246,12 @@ def fit_early_stopped(
     Parameters
     ----------
     model : keras.Model
-    rows : Rows
-    targets : ndarray, shape (n, ...)
+    rows, targets : Rows, and an ndarray of shape (n, ...)
     seed : int
         Of the subjects set aside and of the order of the rows.
-    epochs : int
-        At most.
-    loss : str
-    optimizer : keras.optimizers.Optimizer, optional
-        RMSProp by default.
-    n_batch : int, optional
-        Rows of a step; by default as many as suit small networks.
-    watch : callable, optional
-        Told after each epoch.
-    stage : str
-        What it is told is being learnt.
+    fitting : Fitting
+    watch, stage : callable, and str
+        Told after each epoch, and what it is told is being learnt.
 
     Returns
     -------
@@ -267,30 +267,21 @@ def fit_early_stopped(
 
     validation = validation_rows(rows, seed)
     train, judge = np.flatnonzero(~validation), np.flatnonzero(validation)
-    model.compile(optimizer=optimizer or keras.optimizers.RMSprop(LEARNING_RATE), loss=loss)
+    optimizer = fitting.optimizer or keras.optimizers.RMSprop(LEARNING_RATE)
+    model.compile(optimizer=optimizer, loss=fitting.loss)
     curves: Curves = {"loss": [], **({"val_loss": []} if len(judge) else {})}
     best_weights, best_epoch = model.get_weights(), 0
     rng = np.random.default_rng(seed)
-    n_judged = n_batch or len(judge)
-    if n_batch is None:
-        n_batch = BATCH_SIZE if len(train) >= SMALL_SET_ROWS else SMALL_BATCH_SIZE
-    # Not model.fit: for so few rows most of its time goes into starting its pipelines.
-    for epoch in range(epochs):
-        model.reset_metrics()
+    n_batch, n_judged = fitting.n_batch or _usual_batch(train), fitting.n_batch or len(judge)
+    for epoch in range(fitting.epochs):
         order = rng.permutation(train)
-        for first in range(0, len(order), n_batch):
-            batch = order[first : first + n_batch]
-            told = model.train_on_batch(*_batch(model, rows, targets, batch))
-        curves["loss"].append(float(told))
+        curves["loss"].append(_epoch(model, model.train_on_batch, rows, targets, order, n_batch))
         if not np.isfinite(curves["loss"][-1]):
             raise CryvisionError(f"training must keep a finite loss; got {curves['loss'][-1]}")
         if len(judge):
-            model.reset_metrics()
-            for first in range(0, len(judge), n_judged):
-                batch = judge[first : first + n_judged]
-                told = model.test_on_batch(*_batch(model, rows, targets, batch))
-            curves["val_loss"].append(float(told))
-            if curves["val_loss"][-1] == min(curves["val_loss"]):
+            told = _epoch(model, model.test_on_batch, rows, targets, judge, n_judged)
+            curves["val_loss"].append(told)
+            if told == min(curves["val_loss"]):
                 best_weights, best_epoch = model.get_weights(), epoch
         if watch is not None:
             watch(stage, curves)
@@ -301,14 +292,28 @@ def fit_early_stopped(
     return curves
 
 
-def _batch(
-    model: keras.Model, rows: Rows, targets: np.ndarray, batch: np.ndarray
-) -> tuple[Any, np.ndarray, np.ndarray]:
-    return (
-        _model_inputs(model, rows.inputs[batch]),
-        targets[batch],
-        rows.weights[batch].astype(np.float32),
-    )
+def _usual_batch(rows: np.ndarray) -> int:
+    return BATCH_SIZE if len(rows) >= SMALL_SET_ROWS else SMALL_BATCH_SIZE
+
+
+def _epoch(
+    model: keras.Model,
+    step: Callable[..., Any],
+    rows: Rows,
+    targets: np.ndarray,
+    order: np.ndarray,
+    n_batch: int,
+) -> float:
+    """Take a step on each batch of the rows in their order; give the mean loss.
+
+    Not by model.fit: for so few rows most of its time goes into starting its pipelines.
+    """
+    model.reset_metrics()
+    for first in range(0, len(order), n_batch):
+        batch = order[first : first + n_batch]
+        inputs, weights = _model_inputs(model, rows.inputs[batch]), rows.weights[batch]
+        told = step(inputs, targets[batch], weights.astype(np.float32))
+    return float(told)
 
 
 def validation_rows(rows: Rows, seed: int) -> np.ndarray:

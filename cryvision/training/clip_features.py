@@ -102,19 +102,15 @@ def crying_windows(
             rows += [number] * len(inputs[names[0]])
         progress(number + 1, len(clips))
     if not rows:
-        what = "clips that can be read" if gate is None else "clips with crying in them"
-        problems = list(unreadable.values())
-        first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
-        raise CryvisionError(f"training needs {what}; there are none{first}")
-    return (
-        Samples(
-            _joined(features),
-            np.array([labels.index(clips[i].label) for i in rows]),
-            np.array([clips[i].subject for i in rows]),
-            np.array(rows).astype(str),
-        ),
-        unreadable,
-    )
+        raise _nothing(list(unreadable.values()), gate)
+    return _samples(clips, labels, features, rows), unreadable
+
+
+def _nothing(problems: Sequence[str], gate: Bundle | None) -> CryvisionError:
+    """Tell that no clip has a window that counts."""
+    what = "clips that can be read" if gate is None else "clips with crying in them"
+    first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
+    return CryvisionError(f"training needs {what}; there are none{first}")
 
 
 def clip_windows(
@@ -234,13 +230,23 @@ def _cached(
     return inputs
 
 
-def _joined(features: dict[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
-    """One array a feature; lists are emptied on the way, so that memory holds each once."""
+def _samples(
+    clips: Sequence[LabelledClip],
+    labels: Sequence[str],
+    features: dict[str, list[np.ndarray]],
+    rows: Sequence[int],
+) -> Samples:
+    """Join features; their lists are emptied on the way, so that memory holds each once."""
     joined = {}
     for name, pieces in features.items():
         joined[name] = np.concatenate(pieces)
         pieces.clear()
-    return joined
+    return Samples(
+        joined,
+        np.array([labels.index(clips[i].label) for i in rows]),
+        np.array([clips[i].subject for i in rows]),
+        np.array(rows).astype(str),
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,19 +14,46 @@ from cryvision.training.checkpoints import Checkpoints
 from cryvision.training.stacking import Samples, Stack, class_shares, fit_stack
 
 Say = Callable[[str], None]
+Measured = tuple[OutOfFoldPredictions, OutOfFoldPredictions]
+"""Clips and windows, as they were judged."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """Clips, and how they are divided.
+
+    Attributes
+    ----------
+    labels, subjects : ndarray, shape (n_clips,)
+        Of all clips, those without a row among them.
+    folds : sequence of ndarray of int
+        Numbers of the clips of each fold; no subject is in two, nor in a fold and in none.
+    n_classes : int
+    stops_on_test : bool
+        Whether the clips that are judged tell when to stop, as in some published figures.
+    """
+
+    labels: np.ndarray
+    subjects: np.ndarray
+    folds: Sequence[np.ndarray]
+    n_classes: int
+    stops_on_test: bool = False
+
+    def __post_init__(self) -> None:
+        for test in self.folds:
+            check_disjoint(np.delete(self.subjects, test), self.subjects[test])
 
 
 def cross_validate(
     recipe: Sequence[Branch],
     samples: Samples,
-    clip_labels: np.ndarray,
-    clip_subjects: np.ndarray,
-    folds: Sequence[np.ndarray],
-    n_classes: int,
+    division: Division,
     seed: int,
+    silenced: Sequence[Collection[str]] = ((),),
     checkpoints: Checkpoints | None = None,
     say: Say = lambda line: None,
-) -> tuple[OutOfFoldPredictions, OutOfFoldPredictions]:
+    altered: Samples | None = None,
+) -> list[Measured]:
     """Fit the whole stack once for each fold of clips, without them, and let it judge them.
 
     Parameters
@@ -33,114 +61,82 @@ def cross_validate(
     recipe : sequence of Branch
     samples : Samples
         ``clips`` holds the number of each row's clip.
-    clip_labels, clip_subjects : ndarray, shape (n_clips,)
-        Of all clips, those without a row among them.
-    folds : sequence of ndarray of int
-        Numbers of the clips of each fold; no subject is in two, nor in a fold and in none.
-    n_classes, seed : int
+    division : Division
+    seed : int
+    silenced : sequence of collections of str
+        Names of the branches that have nothing to say, for each judgement; by default there is
+        one, with all of them.
     checkpoints : Checkpoints, optional
         Where finished folds are kept and found again.
     say : callable
-
-    Returns
-    -------
-    clips, windows : OutOfFoldPredictions
-        Of the clips that are in a fold. A clip's probabilities are the mean over its windows; a
-        clip that none of the windows comes from gets the prior, for nothing was heard of it.
-    """
-    return cross_validate_each(
-        recipe, samples, clip_labels, clip_subjects, folds, n_classes, seed, [set()],
-        checkpoints, say,
-    )[0]  # fmt: skip
-
-
-def cross_validate_each(
-    recipe: Sequence[Branch],
-    samples: Samples,
-    clip_labels: np.ndarray,
-    clip_subjects: np.ndarray,
-    folds: Sequence[np.ndarray],
-    n_classes: int,
-    seed: int,
-    silenced: Sequence[Collection[str]],
-    checkpoints: Checkpoints | None = None,
-    say: Say = lambda line: None,
-    stops_on_test: bool = False,
-    altered: Samples | None = None,
-) -> list[tuple[OutOfFoldPredictions, OutOfFoldPredictions]]:
-    """Do what `cross_validate` does, and judge also with some of the branches silenced.
-
-    Parameters
-    ----------
-    silenced : sequence of collections of str
-        Names of the branches that have nothing to say, for each judgement.
-    stops_on_test : bool
-        Whether the clips that are judged tell when to stop, as in some published figures.
     altered : Samples, optional
         Altered copies that the branches learn from too, but for those of subjects that are judged.
 
     Returns
     -------
     list of tuple of OutOfFoldPredictions
-        Clips and windows, for each judgement. The prior stands for a window that no branch says
-        anything of.
+        Clips and windows, for each judgement, of the clips that are in a fold. A clip's
+        probabilities are the mean over its windows. The prior stands for a window that no branch
+        says anything of, and for a clip that no window comes from: nothing was heard of it.
     """
-    clip_of_row = samples.clips.astype(int)
-    prior = np.zeros((len(clip_labels), n_classes))
-    row_prior = np.zeros((len(samples), n_classes))
-    probabilities = np.zeros((len(silenced), len(samples), n_classes))
-    fold_of_clip = np.full(len(clip_labels), -1)
-    for number, test in enumerate(folds):
-        train = np.setdiff1d(np.arange(len(clip_labels)), test)
-        apart = clip_subjects[test]
-        check_disjoint(clip_subjects[train], apart)
-        fold_of_clip[test] = number
-        rows = np.isin(clip_of_row, test)
-        prior[test] = class_shares(clip_labels[train], n_classes)
-        row_prior[rows] = class_shares(samples.labels[~rows], n_classes)
-        name = f"fold-{number}"
-        found = checkpoints.load(name) if checkpoints else None
+    tables = np.full((len(silenced), len(samples), division.n_classes), np.nan)
+    for number, test in enumerate(division.folds):
+        rows = np.isin(samples.clips.astype(int), test)
+        found = checkpoints.load(f"fold-{number}") if checkpoints else None
         if found is None:
-            say(f"fold {number + 1} of {len(folds)}")
+            say(f"fold {number + 1} of {len(division.folds)}")
             tested = samples[np.flatnonzero(rows)]
             stack = fit_stack(
                 recipe,
                 samples[np.flatnonzero(~rows)],
-                n_classes,
+                division.n_classes,
                 seed,
                 say=_numbered(say, number),
-                stop_on=tested if stops_on_test else None,
-                altered=None if altered is None else altered.without_subjects(apart),
+                stop_on=tested if division.stops_on_test else None,
+                altered=None
+                if altered is None
+                else altered.without_subjects(division.subjects[test]),
             )
-            found = {"probabilities": _judged(stack, recipe, tested, n_classes, silenced)}
+            found = {"probabilities": _judged(stack, recipe, tested, division.n_classes, silenced)}
             if checkpoints:
-                checkpoints.save(name, found)
-        probabilities[:, rows] = found["probabilities"]
-    judged = np.flatnonzero(fold_of_clip >= 0)
+                checkpoints.save(f"fold-{number}", found)
+        tables[:, rows] = found["probabilities"]
+    return [_measured(samples, division, table) for table in tables]
+
+
+def _measured(samples: Samples, division: Division, probabilities: np.ndarray) -> Measured:
+    """Clips and windows by what was said of each row; the prior where that is NaN."""
+    clip_of_row = samples.clips.astype(int)
+    prior = np.zeros((len(division.labels), division.n_classes))
+    row_prior = np.zeros_like(probabilities)
+    fold_of_clip = np.full(len(division.labels), -1)
+    for number, test in enumerate(division.folds):
+        rows = np.isin(clip_of_row, test)
+        prior[test] = class_shares(np.delete(division.labels, test), division.n_classes)
+        row_prior[rows] = class_shares(samples.labels[~rows], division.n_classes)
+        fold_of_clip[test] = number
+    known = ~np.isnan(probabilities).any(axis=1)
+    means = clip_means(probabilities[known], clip_of_row[known], prior)
+    clips = np.flatnonzero(fold_of_clip >= 0)
     rows = fold_of_clip[clip_of_row] >= 0
-    told = rows & ~np.isnan(probabilities).any(axis=2)
-    probabilities = np.where(told[:, :, None], probabilities, row_prior)
-    return [
-        (
-            OutOfFoldPredictions(
-                "clip",
-                clip_labels[judged],
-                clip_means(table[known], clip_of_row[known], prior)[judged],
-                prior[judged],
-                clip_subjects[judged],
-                fold_of_clip[judged],
-            ),
-            OutOfFoldPredictions(
-                "window",
-                samples.labels[rows],
-                table[rows],
-                row_prior[rows],
-                samples.subjects[rows],
-                fold_of_clip[clip_of_row[rows]],
-            ),
-        )
-        for table, known in zip(probabilities, told, strict=True)
-    ]
+    return (
+        OutOfFoldPredictions(
+            "clip",
+            division.labels[clips],
+            means[clips],
+            prior[clips],
+            division.subjects[clips],
+            fold_of_clip[clips],
+        ),
+        OutOfFoldPredictions(
+            "window",
+            samples.labels[rows],
+            np.where(known[:, None], probabilities, row_prior)[rows],
+            row_prior[rows],
+            samples.subjects[rows],
+            fold_of_clip[clip_of_row[rows]],
+        ),
+    )
 
 
 def _judged(

@@ -98,18 +98,7 @@ def find_learning_rate(
     model.compile(optimizer=build_optimizer(lowest), loss="sparse_categorical_crossentropy")
     rates = np.geomspace(lowest, highest, n_steps)
     batches = _batches(len(ready.labels), network.batch_size, np.random.default_rng(seed))
-    losses: list[float] = []
-    smoothed: list[float] = []
-    running = 0.0
-    for rate, batch in zip(rates, batches, strict=False):
-        loss = _step(model, ready[batch], rate)
-        running = SMOOTHING * running + (1 - SMOOTHING) * loss
-        mean = running / (1 - SMOOTHING ** (len(losses) + 1))  # as if there had been losses before
-        grown = len(losses) > FEWEST_STEPS and mean > DIVERGED * min(smoothed)
-        if not np.isfinite(loss) or grown:
-            break
-        losses.append(loss)
-        smoothed.append(mean)
+    losses, smoothed = _followed(model, ready, rates, batches)
     if len(losses) < FEWEST_STEPS:
         raise CryvisionError(
             f"the loss must stay finite for {FEWEST_STEPS} steps of a range test; it did for "
@@ -117,6 +106,25 @@ def find_learning_rate(
         )
     done = rates[: len(losses)]
     return RangeTest(done, np.array(losses), np.array(smoothed), _steepest(done, smoothed))
+
+
+def _followed(
+    model: keras.Model, rows: Rows, rates: np.ndarray, batches: Iterator[np.ndarray]
+) -> tuple[list[float], list[float]]:
+    """Loss of each step, and their running mean, until it is lost or has gone up too far."""
+    losses: list[float] = []
+    smoothed: list[float] = []
+    running = 0.0
+    for rate, batch in zip(rates, batches, strict=False):
+        loss = _step(model, rows[batch], rate)
+        running = SMOOTHING * running + (1 - SMOOTHING) * loss
+        mean = running / (1 - SMOOTHING ** (len(losses) + 1))  # as if there had been losses before
+        grown = len(losses) > FEWEST_STEPS and mean > DIVERGED * min(smoothed)
+        if not np.isfinite(loss) or grown:
+            break
+        losses.append(loss)
+        smoothed.append(mean)
+    return losses, smoothed
 
 
 def _batches(n_rows: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

@@ -97,17 +97,12 @@ class Network:
 
         model, ready = self.untrained(rows, n_classes, seed)
         steps = -(-len(rows.labels) // self.batch_size)
-        curves = fitting.fit_early_stopped(
-            model,
-            ready,
-            rows.labels,
-            seed,
+        how = fitting.Fitting(
             self.epochs,
-            loss="sparse_categorical_crossentropy",
             optimizer=build_optimizer(self.rate, self.highest_rate, self.cycle_epochs * steps),
             n_batch=self.batch_size,
         )
-        return model, curves
+        return model, fitting.fit_early_stopped(model, ready, rows.labels, seed, how)
 
     def facts(self) -> dict[str, Any]:
         """Say in plain JSON data what tells this network from another."""

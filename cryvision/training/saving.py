@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from cryvision.bundle import Bundle, Part
-from cryvision.bundle.saving import save
+from cryvision.bundle.saving import Description, save
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import ConfigError
 from cryvision.training.branches import Branch, rows_at_once
 from cryvision.training.stacking import Samples, Stack
 
 PARITY_ROWS = 300
-SMOOTH_SECONDS = 1.0
 
 Settings = Mapping[str, SoundConfig | FaceConfig]
 """How each feature is computed, by its name; a laboratory's own features have none."""
@@ -30,15 +28,10 @@ def save_stack(
     recipe: Sequence[Branch],
     settings: Settings,
     samples: Samples,
-    labels: Sequence[str],
     out: str | os.PathLike[str],
-    *,
-    seed: int,
-    skill: list[dict[str, Any]],
-    corpus: str,
-    gate: Bundle | None,
+    description: Description,
+    gate: Bundle | None = None,
     overwrite: bool = False,
-    **facts: Any,
 ) -> Bundle:
     """Save a stack as a bundle, each ONNX copy compared with Keras.
 
@@ -50,45 +43,30 @@ def save_stack(
     settings : mapping of str to SoundConfig or FaceConfig
     samples : Samples
         Real rows on which Keras and ONNX must agree; up to ``PARITY_ROWS`` are drawn for each part.
-    labels, out, seed, skill, overwrite
-        As for `cryvision.bundle.saving.save`.
-    corpus : str
-        Name of what it was trained on.
-    gate : Bundle or None
+    out : path
+    description : Description
+        All that is said of the stack but its parts.
+    gate : Bundle, optional
         Whose detector and tagger the new bundle carries, with their gate, veto and skill.
-    **facts
-        More of what `cryvision.bundle.saving.save` takes, or other values for it: ``name``,
-        ``sources``, ``command``, ``notes``, ``texts``.
+    overwrite : bool
     """
     with tempfile.TemporaryDirectory() as folder:
         parts, models = _stack_parts(stack, recipe, settings, samples, Path(folder))
-        sources = [{"name": corpus, "licence": "the owner's", "url": "", "changes": "none"}]
-        carried: list[dict[str, Any]] = []
+        description = replace(description, parts=parts)
         if gate is not None:
             hearing = _hearing(gate)
             models |= {part.name: gate.copy_files(part, Path(folder)) for part in hearing}
-            parts = [*hearing, *parts]
             names = [part.name for part in hearing]
             carried = [entry for entry in gate.skill if entry["part"] in names]
-            sources = [*gate.sources, *sources]
-        return save(
-            out,
-            labels=labels,
-            parts=parts,
-            models=models,
-            gate=None if gate is None else gate.gate,
-            veto=None if gate is None else gate.veto,
-            smooth_seconds=SMOOTH_SECONDS if gate is None else gate.smooth_seconds,
-            skill=[*carried, *skill],
-            seed=seed,
-            overwrite=overwrite,
-            **{
-                "name": Path(out).stem,
-                "sources": sources,
-                "command": " ".join(["cryvision", *sys.argv[1:]]),
-                **facts,
-            },
-        )
+            description = replace(
+                description,
+                parts=[*hearing, *parts],
+                gate=gate.gate,
+                veto=gate.veto,
+                smooth_seconds=gate.smooth_seconds,
+                skill=[*carried, *description.skill],
+            )
+        return save(out, description, models, overwrite)
 
 
 def _hearing(gate: Bundle) -> list[Part]:

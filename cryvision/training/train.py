@@ -13,15 +13,12 @@ from numpy.typing import ArrayLike
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.datasets.format_confounds import format_warnings
-from cryvision.datasets.labelled import Dataset, LabelledClip, find_labelled_clips
-from cryvision.datasets.near_duplicates import copies_among
+from cryvision.datasets.labelled import Dataset, LabelledClip
 from cryvision.datasets.protocols import protocol as find_protocol
-from cryvision.datasets.protocols import with_copies
-from cryvision.datasets.splits import check_numbers
 from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
 from cryvision.inference.branch_inputs import FACE
 from cryvision.layers import require
-from cryvision.training.altered_copies import altered_copies, check_augment
+from cryvision.training.altered_copies import Windows
 from cryvision.training.arrays import array_samples
 from cryvision.training.branches import Branch, Watch, autoencoder_branch, head_branch
 from cryvision.training.clip_features import crying_windows, unfamiliar_gate
@@ -30,15 +27,13 @@ from cryvision.training.stacking import Samples
 from cryvision.training.systems import CHA_BAE_SOUNDS, CRY, NONE, System
 from cryvision.training.systems import system as find_system
 from cryvision.training.tensorboard import CurveLog
-from cryvision.training.train_stack import (
+from cryvision.training.train_stack import check_places, train_stack
+from cryvision.training.training_set import (
+    Plan,
     TrainingSet,
-    check_places,
-    check_subjects,
-    class_names,
-    folds_of,
+    divide_clips,
+    find_clips,
     subject_source,
-    train_stack,
-    without_unreadable,
 )
 
 GATES = (CRY, NONE)
@@ -127,49 +122,39 @@ def train(
     """
     require("train", "training")
     say = log or (lambda line: None)
-    system, by = find_system(arch), find_protocol(protocol)
+    system, plan = find_system(arch), Plan(find_protocol(protocol), n_folds, seed, augment)
     _check_has_faces(system, face is not None or require_face, tensorboard is not None)
     looked_at = (face or face_of(system)) if system.name == CHA_BAE else None
-    check_numbers(n_folds, seed)
-    check_augment(augment, by)
     _check_settings(gate, looked_at, system)
     check_places(out, overwrite)
     curve_log = None if tensorboard is None else CurveLog(tensorboard)
-    data = find_labelled_clips(source, subject_pattern)
-    labels = class_names(data)
-    check_subjects(data)
-    data = with_copies(by, data, seed)
-    folds_of(data, labels, n_folds, seed, by)  # refuses before the clips are read
-    for line in [*data.problems, *_remarks(data)]:
+    divided = find_clips(source, subject_pattern, plan)
+    for line in [*divided.data.problems, *_remarks(divided.data)]:
         say(line)
     gate_bundle = Bundle.load() if gate == system.gate == CRY else None
-    chooser = None if gate_bundle is None else unfamiliar_gate(data.clips)
+    chooser = None if gate_bundle is None else unfamiliar_gate(divided.data.clips)
     samples, unreadable, settings = clip_features(
-        data, labels, chooser, looked_at, require_face, cache, say, system.settings
+        divided.data, divided.labels, chooser, looked_at, require_face, cache, say, system.settings
     )
-    for problem in unreadable.values():
-        (on_problem or say)(problem)
-    data, samples = without_unreadable(data, samples, unreadable)
-    say("looking for copies among the clips")
-    copies = copies_among(data.clips)
-    sounds = {name: c for name, c in settings.items() if isinstance(c, SoundConfig)}
-    if augment and not sounds:
-        say("no clip has sound that could be altered: nothing is augmented")
-    altered = altered_copies(
-        data,
-        augment if sounds else 0,
-        samples,
-        lambda clips: crying_windows(clips, labels, sounds, chooser, _progress(say))[0],
-    )
+    windows = _windows_of_copies(divided.labels, settings, chooser, say)
+    known = divided.with_samples(samples, unreadable, windows, say, on_problem or say)
     recipe = system.recipe
     if system.name == CHA_BAE:
         recipe = recipe_for(settings, None if curve_log is None else curve_log.write)
     return train_stack(
-        TrainingSet(data, samples, labels, copies, altered), recipe, settings, out,
-        gate=gate_bundle, n_folds=n_folds, seed=seed, corpus=Path(source).name, by=by,
-        about=system.facts(),
+        known, recipe, settings, out, gate=gate_bundle, about=system.facts(),
         overwrite=overwrite, say=say if curve_log is None else curve_log.following(say),
     )  # fmt: skip
+
+
+def _windows_of_copies(
+    labels: Sequence[str], settings: Settings, chooser: Bundle | None, say: Log
+) -> Windows | None:
+    """What computes the windows of altered copies; None where there is no sound to alter."""
+    sounds = {name: c for name, c in settings.items() if isinstance(c, SoundConfig)}
+    if not sounds:
+        return None
+    return lambda clips: crying_windows(clips, labels, sounds, chooser, _progress(say))[0]
 
 
 def train_arrays(
@@ -212,22 +197,19 @@ def train_arrays(
     """
     require("train", "training")
     say = log or (lambda line: None)
-    check_numbers(n_folds, seed)
+    plan = Plan(n_folds=n_folds, seed=seed)
     check_places(out, overwrite)
     samples, remarks = array_samples(features, labels, subjects)
     clips = [
         LabelledClip(Path(f"row-{i}"), str(label), str(subject), "manifest")
         for i, (label, subject) in enumerate(zip(labels, subjects, strict=True))
     ]
-    data = Dataset(tuple(clips), tuple(remarks))
-    check_subjects(data)
+    divided = divide_clips("arrays", Dataset(tuple(clips), tuple(remarks)), plan)
     for line in remarks:
         say(line)
     recipe = tuple(head_branch(name) for name in samples.features)
-    return train_stack(
-        TrainingSet(data, _with_anything(samples), class_names(data)), recipe, {}, out,
-        gate=None, n_folds=n_folds, seed=seed, corpus="arrays", overwrite=overwrite, say=say,
-    )  # fmt: skip
+    known = TrainingSet(**vars(divided), samples=_with_anything(samples))
+    return train_stack(known, recipe, {}, out, overwrite=overwrite, say=say)
 
 
 def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,20 @@ from typing import Any
 import numpy as np
 
 from cryvision.bundle import Bundle
-from cryvision.bundle.saving import check_target
-from cryvision.config import FaceConfig, to_json, unusable_label
-from cryvision.datasets.labelled import Dataset
-from cryvision.datasets.near_duplicates import CopyPair
-from cryvision.datasets.protocols import GROUPED, Protocol, divide, kept_apart, overlap
-from cryvision.datasets.splits import check_disjoint
-from cryvision.errors import ConfigError
+from cryvision.bundle.saving import Description, check_target, own_source
+from cryvision.config import FaceConfig, to_json
+from cryvision.datasets.protocols import GROUPED, Protocol, kept_apart, overlap
 from cryvision.evaluation.report import check_folder, write_report
-from cryvision.evaluation.skill import OutOfFoldPredictions, skill_entry
+from cryvision.evaluation.skill import skill_entry
 from cryvision.inference.branch_inputs import FACE
 from cryvision.inference.label_policy import NOT_APART
-from cryvision.training.altered_copies import AlteredCopies
 from cryvision.training.branches import Branch
 from cryvision.training.checkpoints import Checkpoints, data_sha256
-from cryvision.training.cross_validation import cross_validate_each
+from cryvision.training.cross_validation import Division, Measured, cross_validate
 from cryvision.training.saving import Settings, save_stack
-from cryvision.training.stacking import Samples, fit_stack
+from cryvision.training.stacking import fit_stack
+from cryvision.training.training_set import TrainingSet, has_splits, subject_source
+from cryvision.training.training_set import class_names as class_names  # lr-find has it from here
 
 SOUND = "sound"
 
@@ -39,58 +36,13 @@ _VERSIONED = ("cryvision", "keras", "numpy", "scikit-learn", "scipy", "tensorflo
 Log = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class TrainingSet:
-    """Clips, and what was computed from them.
-
-    Attributes
-    ----------
-    data : Dataset
-        All clips that are judged, those without a sample among them.
-    samples : Samples
-        ``clips`` holds the number of each row's clip.
-    labels : tuple of str
-        The classes in order.
-    copies : sequence of CopyPair
-        Clips that hold the same sound, from `cryvision.datasets.near_duplicates.copies_among`.
-    altered : AlteredCopies or None
-        What the branches learn from besides.
-    """
-
-    data: Dataset
-    samples: Samples
-    labels: tuple[str, ...]
-    copies: Sequence[CopyPair] = ()
-    altered: AlteredCopies | None = None
-
-    def kept_apart(self, by: Protocol) -> TrainingSet:
-        """Give each row what the protocol keeps apart, in place of its subject."""
-        apart = np.array(kept_apart(by, self.data.clips))
-
-        def moved(samples: Samples) -> Samples:
-            return replace(samples, subjects=apart[samples.clips.astype(int)])
-
-        altered = self.altered
-        if altered is not None:
-            altered = replace(altered, samples=moved(altered.samples))
-        return replace(self, samples=moved(self.samples), altered=altered)
-
-    @property
-    def altered_samples(self) -> Samples | None:
-        return None if self.altered is None else self.altered.samples
-
-
 def train_stack(
     known: TrainingSet,
     recipe: Sequence[Branch],
     settings: Settings,
     out: str | os.PathLike[str],
     *,
-    gate: Bundle | None,
-    n_folds: int,
-    seed: int,
-    corpus: str,
-    by: Protocol = GROUPED,
+    gate: Bundle | None = None,
     about: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     say: Log = lambda line: None,
@@ -107,15 +59,8 @@ def train_stack(
         How each feature is computed; a feature without any is a laboratory's own.
     out : path
         The bundle; a report with figures is written beside it.
-    gate : Bundle or None
+    gate : Bundle, optional
         Whose detector the new bundle carries.
-    n_folds : int
-        Folds by subject; see `folds_of`.
-    seed : int
-    corpus : str
-        Name of what it is trained on.
-    by : Protocol
-        How clips are divided, unless the data set's authors did it.
     about : mapping, optional
         What else tells this training from another, as plain data: of the recipe, folds that were
         finished by another are not taken up.
@@ -123,37 +68,31 @@ def train_stack(
     say : callable
         Told in a line what is done.
     """
-    folds = folds_of(known.data, known.labels, n_folds, seed, by)
-    known = known.kept_apart(by)
-    shared = overlap(known.data.clips, folds, known.copies)
-    _warn(by, shared, say)
-    facts = {**_facts(known, recipe, settings, folds, seed, by), "about": dict(about or {})}
+    known = known.kept_apart()
+    shared = overlap(known.data.clips, known.folds, known.copies)
+    _warn(known.plan.by, shared, say)
+    facts = {**_facts(known, recipe, settings), "about": dict(about or {})}
     checkpoints = Checkpoints(progress_folder(out), facts)
-    measured = _cross_validated(known, recipe, settings, folds, seed, by, checkpoints, say)
-    skill = [
-        skill_entry(
-            one,
-            known.labels,
-            part="ensemble",
-            modalities=modalities,
-            protocol=_protocol_text(by, has_splits(known.data), len(folds), known.altered),
-            subjects=subject_source(known.data) if by.is_clean else NOT_APART,
-        )
-        for modalities, units in measured.items()
-        for one in units
-    ]
+    measured = _cross_validated(known, recipe, settings, checkpoints, say)
+    skill = _skill(known, measured)
     say("fitting on all clips")
+    n_classes, seed = len(known.labels), known.plan.seed
     stack = fit_stack(
-        recipe, known.samples, len(known.labels), seed, say=say, altered=known.altered_samples
+        recipe, known.samples, n_classes, seed, say=say, altered=known.altered_samples
     )
-    bundle = save_stack(
-        stack, recipe, settings, known.samples, known.labels, out,
-        seed=seed, skill=skill, corpus=corpus, gate=gate, overwrite=overwrite,
-    )  # fmt: skip
+    description = Description(
+        Path(out).stem,
+        known.labels,
+        skill=skill,
+        sources=[*([] if gate is None else gate.sources), own_source(known.name)],
+        seed=seed,
+        command=" ".join(["cryvision", *sys.argv[1:]]),
+    )
+    bundle = save_stack(stack, recipe, settings, known.samples, out, description, gate, overwrite)
     together = next(iter(measured.values()))
     write_report(
-        report_folder(out), *together, known.labels, skill[: len(together)], stack.curves,
-        known.data, shared, by.warning,
+        report_folder(out), together, known.labels, skill[: len(together)], stack.curves,
+        known.data, shared, known.plan.by.warning,
     )  # fmt: skip
     checkpoints.remove()
     return bundle
@@ -163,29 +102,48 @@ def _cross_validated(
     known: TrainingSet,
     recipe: Sequence[Branch],
     settings: Settings,
-    folds: Sequence[np.ndarray],
-    seed: int,
-    by: Protocol,
     checkpoints: Checkpoints,
     say: Log,
-) -> dict[tuple[str, ...], tuple[OutOfFoldPredictions, OutOfFoldPredictions]]:
+) -> dict[tuple[str, ...], Measured]:
     """Clips and windows as they were judged, by the modalities that there were; all come first."""
     sets = _modality_sets(recipe, settings)
-    measured = cross_validate_each(
+    clips, by = known.data.clips, known.plan.by
+    division = Division(
+        np.array([known.labels.index(clip.label) for clip in clips]),
+        np.array(kept_apart(by, clips)),
+        known.folds,
+        len(known.labels),
+        by.stops_on_test,
+    )
+    measured = cross_validate(
         recipe,
         known.samples,
-        np.array([known.labels.index(clip.label) for clip in known.data.clips]),
-        np.array(kept_apart(by, known.data.clips)),
-        folds,
-        len(known.labels),
-        seed,
+        division,
+        known.plan.seed,
         list(sets.values()),
         checkpoints,
         say,
-        stops_on_test=by.stops_on_test,
-        altered=known.altered_samples,
+        known.altered_samples,
     )
     return dict(zip(sets, measured, strict=True))
+
+
+def _skill(
+    known: TrainingSet, measured: Mapping[tuple[str, ...], Measured]
+) -> list[dict[str, Any]]:
+    """Skill entries of the ensemble, by modalities and by unit."""
+    return [
+        skill_entry(
+            one,
+            known.labels,
+            part="ensemble",
+            modalities=modalities,
+            protocol=_protocol_text(known),
+            subjects=subject_source(known.data) if known.plan.by.is_clean else NOT_APART,
+        )
+        for modalities, units in measured.items()
+        for one in units
+    ]
 
 
 def _warn(by: Protocol, shared: Mapping[str, int], say: Log) -> None:
@@ -199,101 +157,10 @@ def _warn(by: Protocol, shared: Mapping[str, int], say: Log) -> None:
         )
 
 
-def class_names(data: Dataset) -> tuple[str, ...]:
-    """Give the classes of a data set in alphabetical order; at least two."""
-    labels = tuple(sorted({clip.label for clip in data.clips}))
-    if len(labels) < 2:
-        raise ConfigError(f"training needs clips of two classes or more; got {', '.join(labels)}")
-    taken = unusable_label(labels)
-    if taken is not None:
-        raise ConfigError(f"a class must not have the name of a column; got {taken!r:.80}")
-    return labels
-
-
 def check_places(out: str | os.PathLike[str], overwrite: bool) -> None:
     """Find out before any work whether bundle and report may be written."""
     check_target(out, overwrite)
     check_folder(report_folder(out))
-
-
-def check_subjects(data: Dataset) -> None:
-    """Make sure that each class has clips of two subjects or more, or it could not be measured."""
-    for label in sorted({clip.label for clip in data.clips}):
-        subjects = {clip.subject for clip in data.clips if clip.label == label}
-        if len(subjects) < 2:
-            raise ConfigError(
-                f"each class needs clips of at least two subjects; {label!r} has one: "
-                f"{min(subjects)}"
-            )
-
-
-def has_splits(data: Dataset) -> bool:
-    """Tell whether the data set's authors divided it."""
-    return any(clip.split for clip in data.clips)
-
-
-def folds_of(
-    data: Dataset, labels: Sequence[str], n_folds: int, seed: int, by: Protocol = GROUPED
-) -> list[np.ndarray]:
-    """Divide clips by a protocol, or as the manifest does: ``test`` is judged, the rest learnt.
-
-    Returns
-    -------
-    list of ndarray of int
-        Numbers of the clips that are judged together; one for splits that were given.
-    """
-    subjects = [clip.subject for clip in data.clips]
-    if has_splits(data):
-        if by is not GROUPED:
-            raise ConfigError(
-                f"clips that a manifest divides by its column 'split' take no protocol; got "
-                f"{by.name}: leave out the one or the other"
-            )
-        test = np.array([i for i, clip in enumerate(data.clips) if clip.split == "test"], int)
-        rest = np.setdiff1d(np.arange(len(subjects)), test)
-        if not len(test) or not len(rest):
-            raise ConfigError("given splits must hold clips for 'test' and others to train on")
-        check_disjoint([subjects[i] for i in rest], [subjects[i] for i in test])
-        unseen = set(labels) - {data.clips[i].label for i in rest}
-        if unseen:
-            raise ConfigError(
-                f"each class needs clips outside of 'test' to train on; {min(unseen)!r} has none"
-            )
-        return [test]
-    n_apart = len(set(kept_apart(by, data.clips)))
-    return divide(by, data, min(n_folds, n_apart), seed)
-
-
-def without_unreadable(
-    data: Dataset, samples: Samples, unreadable: Mapping[int, str]
-) -> tuple[Dataset, Samples]:
-    """Leave out the clips that could not be read: nothing can be said of them.
-
-    Parameters
-    ----------
-    data : Dataset
-    samples : Samples
-    unreadable : mapping of int to str
-        A line on each such clip, by its number.
-
-    Returns
-    -------
-    data, samples
-        The other clips; the samples' numbers are theirs.
-    """
-    if not unreadable:
-        return data, samples
-    kept = [number for number in range(len(data.clips)) if number not in unreadable]
-    renumbered = {str(old): str(new) for new, old in enumerate(kept)}
-    clips = np.array([renumbered[clip] for clip in samples.clips.tolist()])
-    rest = Dataset(tuple(data.clips[number] for number in kept), data.problems)
-    return rest, replace(samples, clips=clips)
-
-
-def subject_source(data: Dataset) -> str:
-    """Where the subjects are known from: ``file`` if any clip counts as its own subject."""
-    sources = {clip.subject_source for clip in data.clips}
-    return "file" if "file" in sources else " and ".join(sorted(sources))
 
 
 def report_folder(out: str | os.PathLike[str]) -> Path:
@@ -306,16 +173,17 @@ def progress_folder(out: str | os.PathLike[str]) -> Path:
     return Path(out).with_name(f".{Path(out).name}.progress")
 
 
-def _protocol_text(by: Protocol, given: bool, n_folds: int, altered: AlteredCopies | None) -> str:
+def _protocol_text(known: TrainingSet) -> str:
     """Name a protocol as it stands beside a figure."""
-    if given:
+    by = known.plan.by
+    if has_splits(known.data):
         text = "given split, subjects apart"
     elif by is GROUPED:
-        text = f"grouped {n_folds}-fold"
+        text = f"grouped {len(known.folds)}-fold"
     else:
         text = f"{by.name}: {by.summary}"
-    if altered is not None:
-        text += f", training clips with altered copies ({altered.n_of_each} each)"
+    if known.altered is not None:
+        text += f", training clips with altered copies ({known.altered.n_of_each} each)"
     return text if by.is_clean else f"{text}; not a measure of skill"
 
 
@@ -335,14 +203,7 @@ def _modality_sets(recipe: Sequence[Branch], settings: Settings) -> dict[tuple[s
     return sets
 
 
-def _facts(
-    known: TrainingSet,
-    recipe: Sequence[Branch],
-    settings: Settings,
-    folds: Sequence[np.ndarray],
-    seed: int,
-    by: Protocol,
-) -> dict[str, Any]:
+def _facts(known: TrainingSet, recipe: Sequence[Branch], settings: Settings) -> dict[str, Any]:
     """What tells this training from any other."""
     samples = known.samples
     arrays = {**samples.features, "labels": samples.labels}
@@ -354,9 +215,9 @@ def _facts(
         "labels": list(known.labels),
         "recipe": [branch.name for branch in recipe],
         "settings": {name: to_json(config) for name, config in settings.items()},
-        "folds": [fold.tolist() for fold in folds],
-        "seed": seed,
-        "protocol": by.name,
+        "folds": [fold.tolist() for fold in known.folds],
+        "seed": known.plan.seed,
+        "protocol": known.plan.by.name,
         "augment": 0 if known.altered is None else known.altered.n_of_each,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in _VERSIONED}},
     }

@@ -13,6 +13,7 @@ from two_parts import two_part_bundle
 
 from cryvision.augmentation.negatives import negative
 from cryvision.bundle import Bundle
+from cryvision.bundle.saving import Description
 from cryvision.config import VetoConfig
 from cryvision.detector_training import train as detection
 from cryvision.detector_training.calibration import Calibration
@@ -114,12 +115,8 @@ def gullible(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         Calibration(1.0, 0.0, 0.5),
         np.random.default_rng(0).normal(-8, 2, (4, 200, 64)),
         tmp_path_factory.mktemp("base") / "base",
+        Description("gullible", veto=VetoConfig()),
         tagger=tagger,
-        veto=VetoConfig(),
-        name="gullible",
-        skill=[],
-        sources=[],
-        seed=0,
     )
 
 

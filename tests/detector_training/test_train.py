@@ -18,6 +18,7 @@ from toy_recordings import toy_recording
 
 from cryvision.augmentation.negatives import negative
 from cryvision.bundle import Bundle
+from cryvision.bundle.saving import Description
 from cryvision.detector_training import pieces, saving
 from cryvision.detector_training import train as detection
 from cryvision.detector_training.calibration import Calibration
@@ -191,9 +192,10 @@ def test_the_bundle_keeps_the_command_as_it_can_be_run_again(
     kept: list[str] = []
     monkeypatch.setattr(onnx, "part_files", lambda *given: ({}, {}))
     monkeypatch.setattr(sys, "argv", [program, "train-detector", "my lab"])
-    monkeypatch.setattr(saving, "save", lambda out, **facts: kept.append(facts["command"]))
+    monkeypatch.setattr(saving, "save", lambda out, said, *rest: kept.append(said.command))
     log_power = np.zeros((3, 200, 64), np.float16)
-    save_detector(lab.peak_edges(), Calibration(1.0, 0.0, 0.5), log_power, "anywhere")
+    calibration, description = Calibration(1.0, 0.0, 0.5), Description("any")
+    save_detector(lab.peak_edges(), calibration, log_power, "anywhere", description)
     assert kept == [f"{words} train-detector 'my lab'"]
 
 

@@ -93,7 +93,7 @@ def report(
         "data": Dataset((LabelledClip(Path("a.wav"), "hungry", "baby 0", "pattern"),), ()),
         "shared": both_sides(),
     }
-    write_report(folder, clips, windows, labels, **{**facts, **changes})
+    write_report(folder, [clips, windows], labels, **{**facts, **changes})
     content = (folder / "report.json").read_text(encoding="utf-8")
     return json.loads(content, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
 

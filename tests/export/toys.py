@@ -263,20 +263,16 @@ def save(
                 files[name] = {"keras": original, "onnx": BUNDLE_V1 / "detector.onnx"}
             parts.append(_part(name, kind, settings, model))
         tagged = any(part.kind == "tagger" for part in parts)
-        return saving.save(
-            folder,
+        description = saving.Description(
             name="toy",
             labels=LABELS,
             parts=parts,
-            models=files,
             gate=FRAME_GATE if tagged else GateConfig(),
-            smooth_seconds=1.0,
-            skill=[],
             sources=[{"name": "none", "licence": "CC0-1.0", "url": "", "changes": "untrained"}],
-            seed=0,
             command="tests/export/toys.py",
             veto=VETO if tagged else None,
         )
+        return saving.save(folder, description, files)
 
 
 def _part(name: str, kind: str, settings: Settings, model: Any) -> bundle.Part:

@@ -20,7 +20,7 @@ from cryvision.training.altered_copies import (
     altered_copies,
     check_augment,
 )
-from cryvision.training.cross_validation import cross_validate_each
+from cryvision.training.cross_validation import Division, cross_validate
 from cryvision.training.stacking import Samples, fit_stack
 
 MARK = 1000.0
@@ -42,10 +42,10 @@ def test_no_copy_of_what_is_judged_is_learnt_from(monkeypatch: pytest.MonkeyPatc
     samples, copies = numbered()
     folds = grouped_folds(samples.subjects.tolist(), samples.labels.tolist(), 3, seed=0)
     spy = Spy()
-    ((clips, _),) = cross_validate_each(
-        [nearest_row_branch("voice", spy)], samples, samples.labels, samples.subjects, folds, 3, 0,
-        [set()], altered=copies,
-    )  # fmt: skip
+    division = Division(samples.labels, samples.subjects, folds, 3)
+    ((clips, _),) = cross_validate(
+        [nearest_row_branch("voice", spy)], samples, division, 0, altered=copies
+    )
     assert len(clips.labels) == len(samples)
     n_judged = 0
     for fit, judged in zip(spy.fits, spy.judged, strict=True):

@@ -89,7 +89,8 @@ class TestFitting:
         return Rows(inputs, data.labels, data.weights, data.subjects)
 
     def fit(self, model: keras.Model, data: Rows, targets: np.ndarray, epochs: int) -> dict:
-        return branches.fit_early_stopped(model, data, targets, 0, epochs, loss="mse")
+        fitting = branches.Fitting(epochs, "mse")
+        return branches.fit_early_stopped(model, data, targets, 0, fitting)
 
     def test_it_stops_once_the_subjects_set_aside_are_told_no_better(
         self, model: keras.Model, monkeypatch: pytest.MonkeyPatch

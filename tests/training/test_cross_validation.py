@@ -21,7 +21,7 @@ from cryvision.inference.label_policy import has_skill
 from cryvision.training import branches, cross_validation, stacking
 from cryvision.training.branches import Branch, Rows, autoencoder_branch
 from cryvision.training.checkpoints import Checkpoints
-from cryvision.training.cross_validation import clip_means, cross_validate
+from cryvision.training.cross_validation import Division, clip_means, cross_validate
 from cryvision.training.stacking import Samples, class_shares
 
 LEARNT_BALANCED_ACCURACY = 0.8
@@ -52,9 +52,8 @@ def measure(
 ) -> tuple[OutOfFoldPredictions, OutOfFoldPredictions]:
     """Cross-validate samples in which each row is a clip, perhaps on the first folds alone."""
     folds = grouped_folds(samples.subjects.tolist(), samples.labels.tolist(), n_folds, seed=0)
-    return cross_validate(
-        recipe, samples, samples.labels, samples.subjects, folds[:n_judged], 3, 0, **options
-    )
+    division = Division(samples.labels, samples.subjects, folds[:n_judged], 3)
+    return cross_validate(recipe, samples, division, 0, **options)[0]
 
 
 def as_windows(samples: Samples, feature: str = "mfcc") -> Samples:
@@ -88,9 +87,8 @@ class TestLeaks:
         monkeypatch.setattr(branches, "fit_ensemble", spy("ensemble", fit_ensemble, 1))
         monkeypatch.setattr(stacking, "fit_calibration", spy("calibration", calibrate, 1))
         recipe = [autoencoder_branch("mfcc")]
-        clips, _ = cross_validate(
-            recipe, samples, samples.labels, samples.subjects, [test], 3, seed=0
-        )
+        division = Division(samples.labels, samples.subjects, [test], 3)
+        ((clips, _),) = cross_validate(recipe, samples, division, seed=0)
         assert len(clips.labels) == len(test)
         # Three branches of two fits each, and three ensembles of one.
         assert {name: len(found) for name, found in seen.items()} == {
@@ -119,25 +117,16 @@ class TestLeaks:
             labels = samples.labels.copy()
             labels[folds[0]] = (labels[folds[0]] + shift) % 3
             changed = replace(samples, labels=labels)
-            clips, _ = cross_validate(
-                [nearest_row_branch("voice")], changed, labels, samples.subjects, folds[:1], 3, 0
-            )
+            division = Division(labels, samples.subjects, folds[:1], 3)
+            ((clips, _),) = cross_validate([nearest_row_branch("voice")], changed, division, 0)
             said.append(clips.probabilities)
         np.testing.assert_array_equal(said[0], said[1])
 
-    @pytest.mark.usefixtures("no_ensemble")
     def test_a_subject_on_both_sides_is_refused(self) -> None:
         samples = subject_samples(6, 2, 3, planted=False)
+        folds = [np.arange(0, 12, 2), np.arange(1, 12, 2)]
         with pytest.raises(CryvisionError, match="a subject must not be in training and test"):
-            cross_validate(
-                [nearest_row_branch("voice")],
-                samples,
-                samples.labels,
-                samples.subjects,
-                [np.arange(0, 12, 2), np.arange(1, 12, 2)],
-                3,
-                0,
-            )
+            Division(samples.labels, samples.subjects, folds, 3)
 
 
 @pytest.mark.usefixtures("few_epochs")
@@ -238,8 +227,8 @@ class TestClips:
     def test_a_clip_is_the_mean_of_its_windows_and_without_any_it_gets_the_prior(self) -> None:
         samples, labels, subjects = self.samples()
         folds = grouped_folds(subjects.tolist(), labels.tolist(), 3, seed=0)
-        clips, windows = cross_validate(
-            [nearest_row_branch("voice")], samples, labels, subjects, folds, 3, seed=0
+        ((clips, windows),) = cross_validate(
+            [nearest_row_branch("voice")], samples, Division(labels, subjects, folds, 3), seed=0
         )
         assert (clips.unit, windows.unit) == ("clip", "window")
         np.testing.assert_array_equal(clips.labels, labels)
@@ -261,8 +250,9 @@ class TestClips:
         samples, labels, subjects = self.samples()
         folds = grouped_folds(subjects.tolist(), labels.tolist(), 3, seed=0)
         spy = Spy()
-        clips, windows = cross_validate(
-            [nearest_row_branch("voice", spy)], samples, labels, subjects, folds[1:2], 3, seed=0
+        division = Division(labels, subjects, folds[1:2], 3)
+        ((clips, windows),) = cross_validate(
+            [nearest_row_branch("voice", spy)], samples, division, seed=0
         )
         np.testing.assert_array_equal(clips.labels, labels[folds[1]])
         assert set(windows.subjects) == set(subjects[folds[1]])

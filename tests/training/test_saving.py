@@ -10,6 +10,7 @@ from bundles import REASON_SOUNDS, REASONS, glides, reasons_bundle, untrained_br
 from two_parts import GATE, TAGS, VETO, tones, two_part_bundle
 
 from cryvision.bundle import Bundle
+from cryvision.bundle.saving import Description
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs.features import sound_windows
 from cryvision.training.branches import Branch
@@ -35,10 +36,8 @@ def saved(folder: Path, gate: Bundle | None) -> Bundle:
     models = {"branch_mfcc": untrained_branch("mfcc", inputs, len(REASONS))}
     ensemble = build_ensemble(["branch_mfcc"], len(REASONS))
     stack = Stack(models, ensemble, {"temperature": 1.0, "bias": np.zeros(3)}, {})
-    return save_stack(
-        stack, recipe, {"mfcc": sound}, samples, REASONS, folder,
-        seed=0, skill=[], corpus="tones", gate=gate,
-    )  # fmt: skip
+    description = Description("tones", REASONS)
+    return save_stack(stack, recipe, {"mfcc": sound}, samples, folder, description, gate)
 
 
 def test_edges_and_tagger_are_carried_with_their_gate_and_veto(

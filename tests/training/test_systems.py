@@ -14,6 +14,7 @@ import soundfile
 from tones import LABELS, WIDTHS, rows_of, samples_of, small, sound_of, strangers
 
 from cryvision.bundle import Bundle
+from cryvision.bundle.saving import Description
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
 from cryvision.inference.clip import classify
@@ -71,10 +72,8 @@ def train(chosen: System, folder: Path) -> Trained:
     outputs = {branch.name: branches.predict(model, seen.features[branch.feature])}
     ensemble, of_ensemble = branches.fit_ensemble(outputs, rows, len(LABELS), 0)
     stack = Stack({branch.name: model}, ensemble, {"temperature": 1.0, "bias": np.zeros(3)}, {})
-    bundle = save_stack(
-        stack, chosen.recipe, chosen.settings, samples, LABELS, folder,
-        seed=0, skill=[], corpus="tones", gate=None,
-    )  # fmt: skip
+    description = Description("tones", LABELS)
+    bundle = save_stack(stack, chosen.recipe, chosen.settings, samples, folder, description)
     assert curves["loss"]
     assert of_ensemble["loss"]
     return Trained(chosen, float(np.mean(told.argmax(axis=1) == unseen.labels)), bundle)

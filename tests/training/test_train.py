@@ -25,11 +25,10 @@ from toy_videos import (
     make_clip,
 )
 
-from cryvision.bundle import Bundle
-from cryvision.bundle import bundle as bundles
+from cryvision.bundle import Bundle, saving
 from cryvision.config import FaceConfig
 from cryvision.datasets.format_confounds import format_warnings
-from cryvision.datasets.labelled import LabelledClip
+from cryvision.datasets.labelled import LabelledClip, find_labelled_clips
 from cryvision.errors import (
     AnnotationError,
     BundleError,
@@ -46,10 +45,11 @@ from cryvision.inference.label_policy import NOT_SURE, has_skill
 from cryvision.training import branches, clip_features, cross_validation, stacking, train_stack
 from cryvision.training import train as fusion
 from cryvision.training.branches import Branch, Rows
+from cryvision.training.cross_validation import Division
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import CHA_BAE_SOUNDS
 from cryvision.training.train import train, train_arrays
-from cryvision.training.train_stack import TrainingSet
+from cryvision.training.training_set import TrainingSet
 
 FLOAT32 = 1e-5
 RUNTIME_TOLERANCE = 1e-4
@@ -73,7 +73,7 @@ def quick_fits(epochs: int) -> Iterator[None]:
         for name in ("AUTOENCODER_EPOCHS", "CLASSIFIER_EPOCHS", "ENSEMBLE_EPOCHS"):
             patch.setattr(branches, name, epochs)
         patch.setattr(branches, "LEARNING_RATE", 0.02)
-        patch.setattr(cross_validation, "figures", roughly)
+        patch.setattr(skill, "figures", roughly)
         patch.setattr(
             keras.Model,
             "compile",
@@ -106,7 +106,7 @@ def untrained_head(feature: str) -> Branch:
 def no_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make all of it but the fits: one untrained branch on the face, or on each array."""
     monkeypatch.setattr(branches, "fit_ensemble", untrained_ensemble)
-    monkeypatch.setattr(cross_validation, "figures", roughly)
+    monkeypatch.setattr(skill, "figures", roughly)
     fit_stacks_of_two_folds(monkeypatch)
     monkeypatch.setattr(fusion, "head_branch", untrained_head)
     monkeypatch.setattr(fusion, "recipe_for", lambda settings, watch: (untrained_head("face"),))
@@ -118,9 +118,10 @@ def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure nothing, and say that all was told right."""
 
     def measured(
-        recipe: Any, samples: Any, labels: np.ndarray, subjects: np.ndarray, folds: Any, n: int,
-        seed: int, silenced: Sequence[Any], *rest: Any, **more: Any,
+        recipe: Any, samples: Any, division: Division, seed: int, silenced: Sequence[Any],
+        *rest: Any,
     ) -> list[tuple[OutOfFoldPredictions, OutOfFoldPredictions]]:  # fmt: skip
+        labels, subjects, n = division.labels, division.subjects, division.n_classes
         said = np.full((len(labels), n), 0.01)
         said[np.arange(len(labels)), labels] = 1 - 0.01 * (n - 1)
         prior, fold = np.full((len(labels), n), 1 / n), np.zeros(len(labels), int)
@@ -129,7 +130,7 @@ def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
         ]
         return [(units[0], units[1]) for _ in silenced]
 
-    monkeypatch.setattr(train_stack, "cross_validate_each", measured)
+    monkeypatch.setattr(train_stack, "cross_validate", measured)
 
 
 @dataclass(frozen=True)
@@ -463,7 +464,7 @@ class TestCache:
         return names
 
     def features(self, lab: Lab, cache: Path, **changes: object) -> Samples:
-        found = fusion.find_labelled_clips(lab.folder, SUBJECT_PATTERN).clips
+        found = find_labelled_clips(lab.folder, SUBJECT_PATTERN).clips
         labels = ("high_bright", "low_dim")
         return clip_features.crying_windows(
             found[::2], labels, CHA_BAE_SOUNDS, None, face=lab.face(**changes), cache=cache
@@ -590,7 +591,7 @@ class TestInterrupted:
             raise end
 
         with monkeypatch.context() as patch:
-            patch.setattr(bundles, "_write", write)
+            patch.setattr(saving, "_write", write)
             rule = "cannot be written: No space left" if isinstance(end, OSError) else ""
             with pytest.raises((BundleError, StopError), match=rule):
                 train_arrays(*tables(), out=tmp_path / "out", n_folds=2)
