@@ -69,7 +69,7 @@ def _rows(source: str, chosen: System) -> tuple[Rows, int, int]:
     from cryvision.training.branches import Rows, class_weights
     from cryvision.training.clip_features import crying_windows
     from cryvision.training.systems import CRY
-    from cryvision.training.train_stack import class_names
+    from cryvision.training.training_set import class_names
 
     data = find_labelled_clips(source)
     labels = class_names(data)

@@ -115,7 +115,7 @@ def evaluate(
     for line in (*material.told, *material.cautions):
         say(line)
     heard = _hear(material, loaded, runtime, say)
-    record = plain(_record(heard, material, loaded, os.fspath(source), runtime))
+    record: dict[str, Any] = plain(_record(heard, material, loaded, os.fspath(source), runtime))
     if out is not None:
         write_folder(out, record, evaluation_text(record), draw(_drawn(record)))
     return record

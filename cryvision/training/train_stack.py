@@ -26,7 +26,6 @@ from cryvision.training.cross_validation import Division, Measured, cross_valida
 from cryvision.training.saving import Settings, save_stack
 from cryvision.training.stacking import fit_stack
 from cryvision.training.training_set import TrainingSet, has_splits, subject_source
-from cryvision.training.training_set import class_names as class_names  # lr-find has it from here
 
 SOUND = "sound"
 
