@@ -64,13 +64,23 @@ def test_a_function_without_its_layer_says_so_before_it_looks_at_its_source(
         getattr(cryvision, name)(tmp_path / "none", tmp_path / "out")
 
 
-@pytest.mark.parametrize("layer", layers.LAYERS)
-def test_a_layer_brings_what_it_is_checked_for(layer: str) -> None:
+@pytest.fixture(scope="module")
+def extras() -> dict[str, set[str]]:
+    """Requirements of each layer."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
-    extras = config["options.extras_require"]
-    brought = extras[layer]
-    for other in re.findall(r"cryvision\[(.*)\]", brought):
-        brought += "".join(extras[name] for name in other.split(","))
-    packages = set(re.findall(r"^[\w-]+", brought, re.M))
+    return {
+        name: set(text.split("\n")) - {""}
+        for name, text in config["options.extras_require"].items()
+    }
+
+
+@pytest.mark.parametrize("layer", layers.LAYERS)
+def test_a_layer_brings_what_it_is_checked_for(layer: str, extras: dict[str, set[str]]) -> None:
+    packages = {re.split(r"[><=;]", requirement)[0] for requirement in extras[layer]}
     assert {PACKAGES.get(module, module) for module in layers.LAYERS[layer]} <= packages
+
+
+def test_all_is_all_of_them(extras: dict[str, set[str]]) -> None:
+    layers_of_users = ("evaluate", "train", "export", "batch")
+    assert extras["all"] == set().union(*(extras[name] for name in layers_of_users))

@@ -22,6 +22,7 @@ from cryvision.batch.sources import ListedClip
 from cryvision.batch.supervisor import Supervisor
 from cryvision.batch.work import Work
 from cryvision.errors import ConfigError, CryvisionError, MediaError
+from cryvision.inference.options import Options
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -137,7 +138,10 @@ class TestResume:
         os.utime(clips / "a.wav", (1, 1))
         assert run_null(clips).n_scored == 1
         assert run_null(clips, job=replace(null_job, bundle_sha256="1" * 64)).n_scored == 3
-        assert run_null(clips, job=replace(null_job, smooth_seconds=2.0)).n_scored == 3
+        assert (
+            run_null(clips, job=replace(null_job, options=Options(smooth_seconds=2.0))).n_scored
+            == 3
+        )
         assert run_null(clips, job=replace(null_job, version="1")).n_scored == 3
         assert names(tmp_path / "table.csv") == ["0-new.wav", "a.wav", "b.wav"]
 
