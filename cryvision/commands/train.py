@@ -6,8 +6,9 @@ import argparse
 import os
 from typing import Any
 
-from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+from cryvision.commands.terminal import log
 from cryvision.commands.train_audio_only import add_method_options, chosen_system
+from cryvision.commands.training import LeftOut, add_training_options, show_trained
 
 KNOWN_WEIGHTS = ("imagenet", "random")
 
@@ -24,12 +25,7 @@ def add(commands: Any) -> None:
         "stopped, the same command goes on with what is left.",
     )
     parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
-    parser.add_argument(
-        "--out",
-        required=True,
-        metavar="DIR",
-        help="where to write the bundle: a folder, or a file whose name ends in .zip",
-    )
+    add_training_options(parser)
     add_method_options(parser, "--preset")
     parser.add_argument(
         "--gate",
@@ -44,8 +40,6 @@ def add(commands: Any) -> None:
         "manifest's, or the phone in a donateacry name; else each file is one, which is never "
         "skill)",
     )
-    parser.add_argument("--folds", type=int, default=5, help="folds by subject (default 5)")
-    parser.add_argument("--seed", type=int, default=0, help="of folds and weights (default 0)")
     add_face_options(parser)
     parser.add_argument(
         "--cache", metavar="DIR", help="where to keep the features of clips (default: your cache)"
@@ -54,9 +48,6 @@ def add(commands: Any) -> None:
         "--tensorboard",
         metavar="DIR",
         help="write the learning curves of all branches to this folder, for TensorBoard",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a bundle that is there already"
     )
     parser.set_defaults(run=run)
 
@@ -102,18 +93,12 @@ def face_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.outputs.text import describe_bundle
     from cryvision.training import train as fusion
     from cryvision.training.train_stack import report_folder
 
     chosen = chosen_system(options)
     of_face = face_settings(options)
-    left_out: list[str] = []
-
-    def leave_out(problem: str) -> None:
-        left_out.append(problem)
-        log(f"left out: {problem}")
-
+    left_out = LeftOut()
     try:
         bundle = fusion.train(
             options.source,
@@ -131,12 +116,9 @@ def run(options: argparse.Namespace) -> int:
             tensorboard=options.tensorboard,
             overwrite=options.overwrite,
             log=log,
-            on_problem=leave_out,
+            on_problem=left_out,
         )
     except KeyboardInterrupt:
         log("the same command goes on from what is done")
         raise
-    log(f"wrote {bundle.folder}")
-    log(f"wrote {report_folder(options.out)}")
-    show(describe_bundle(bundle.describe()))
-    return EXIT_SOME_FAILED if left_out else EXIT_DONE
+    return show_trained(bundle, left_out, report_folder(options.out))

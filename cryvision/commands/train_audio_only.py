@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+from cryvision.commands.terminal import log
+from cryvision.commands.training import LeftOut, add_training_options, show_trained
 
 if TYPE_CHECKING:
     from cryvision.training.systems import System
@@ -26,16 +27,8 @@ def add(commands: Any) -> None:
         metavar="CORPUS",
         help="folder or manifest CSV (default: donateacry-corpus, downloaded once)",
     )
-    parser.add_argument(
-        "--out",
-        default="cryvision-donateacry",
-        metavar="DIR",
-        help="where to write the bundle: a folder, or a file whose name ends in .zip "
-        "(default: %(default)s)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of folds and weights (default 0)")
+    add_training_options(parser, default_out="cryvision-donateacry")
     add_method_options(parser)
-    parser.add_argument("--folds", type=int, default=5, help="folds by subject (default 5)")
     parser.add_argument(
         "--subject-pattern",
         metavar="REGEX",
@@ -47,11 +40,8 @@ def add(commands: Any) -> None:
         "--gate",
         dest="gate",
         metavar="BUNDLE",
-        help="whose detector chooses the crying that is learned from (default: one that was not "
-        "trained on donateacry-corpus)",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a bundle that is there already"
+        help="whose detector chooses the crying that is learned from (default: the one that ships, "
+        "or for donateacry-corpus one that has heard none of its phones)",
     )
     parser.set_defaults(run=run)
 
@@ -131,16 +121,10 @@ def chosen_system(options: argparse.Namespace) -> System:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.outputs.text import describe_bundle
     from cryvision.training.audio_only import train_audio_only
     from cryvision.training.train_stack import report_folder
 
-    failed: list[str] = []
-
-    def leave_out(problem: str) -> None:
-        failed.append(problem)
-        log(f"left out: {problem}")
-
+    left_out = LeftOut()
     bundle = train_audio_only(
         options.corpus,
         options.out,
@@ -153,9 +137,6 @@ def run(options: argparse.Namespace) -> int:
         augment=options.augment,
         overwrite=options.overwrite,
         log=log,
-        on_problem=leave_out,
+        on_problem=left_out,
     )
-    log(f"wrote {bundle.folder}")
-    log(f"wrote {report_folder(options.out)}")
-    show(describe_bundle(bundle.describe()))
-    return EXIT_SOME_FAILED if failed else EXIT_DONE
+    return show_trained(bundle, left_out, report_folder(options.out))

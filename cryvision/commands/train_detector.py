@@ -5,13 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cryvision.commands.terminal import (
-    EXIT_DONE,
-    EXIT_SOME_FAILED,
-    add_cry_label_option,
-    log,
-    show,
-)
+from cryvision.commands.terminal import add_cry_label_option, log
+from cryvision.commands.training import LeftOut, add_training_options, show_trained
 
 
 def add(commands: Any) -> None:
@@ -27,15 +22,7 @@ def add(commands: Any) -> None:
         "status is then 3.",
     )
     parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
-    parser.add_argument(
-        "--out",
-        required=True,
-        metavar="DIR",
-        help="where to write the bundle: a folder, or a file whose name ends in .zip",
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace a bundle that is there already"
-    )
+    add_training_options(parser)
     parser.add_argument(
         "--subject-pattern",
         metavar="REGEX",
@@ -50,21 +37,13 @@ def add(commands: Any) -> None:
         help="choose the threshold for at most this many false alarms an hour "
         "(default: the best F1 of events)",
     )
-    parser.add_argument("--folds", type=int, default=5, help="folds by subject (default 5)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default 0)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     from cryvision.detector_training.train import train_detector
-    from cryvision.outputs.text import describe_bundle
 
-    left_out: list[str] = []
-
-    def leave_out(problem: str) -> None:
-        left_out.append(problem)
-        log(f"left out: {problem}")
-
+    left_out = LeftOut()
     bundle = train_detector(
         options.source,
         options.out,
@@ -75,8 +54,6 @@ def run(options: argparse.Namespace) -> int:
         n_folds=options.folds,
         seed=options.seed,
         log=log,
-        on_problem=leave_out,
+        on_problem=left_out,
     )
-    log(f"wrote {bundle.folder}")
-    show(describe_bundle(bundle.describe()))
-    return EXIT_SOME_FAILED if left_out else EXIT_DONE
+    return show_trained(bundle, left_out)

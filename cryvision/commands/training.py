@@ -1,0 +1,51 @@
+"""What the commands that train have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryvision.bundle import Bundle
+
+
+def add_training_options(parser: Any, default_out: str | None = None) -> None:
+    """Give a command the options on where its bundle goes and how its clips are divided."""
+    parser.add_argument(
+        "--out",
+        required=default_out is None,
+        default=default_out,
+        metavar="DIR",
+        help="where to write the bundle: a folder, or a file whose name ends in .zip"
+        + ("" if default_out is None else " (default: %(default)s)"),
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a bundle that is there already"
+    )
+    parser.add_argument("--folds", type=int, default=5, help="folds by subject (default 5)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default 0)")
+
+
+class LeftOut:
+    """Lists the clips that are left out, each with its reason on a line, and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, problem: str) -> None:
+        self.count += 1
+        log(f"left out: {problem}")
+
+
+def show_trained(bundle: Bundle, left_out: LeftOut, report: Path | None = None) -> int:
+    """Say what was written and describe it; give the exit status."""
+    from cryvision.outputs.text import describe_bundle
+
+    log(f"wrote {bundle.folder}")
+    if report is not None:
+        log(f"wrote {report}")
+    show(describe_bundle(bundle.describe()))
+    return EXIT_SOME_FAILED if left_out.count else EXIT_DONE
