@@ -205,6 +205,11 @@ def fit_ensemble(
         np.stack(list(silenced.values()), axis=1), rows.labels, rows.weights, rows.subjects
     )
     curves = fit_early_stopped(model, stacked, stacked.labels, seed, Fitting(ENSEMBLE_EPOCHS))
+    # What said nothing in training has weights as they were drawn: it must say nothing later.
+    hidden = model.get_layer("hidden")
+    kernel, bias = hidden.get_weights()
+    spoke = np.concatenate([np.full(n_classes, np.any(given)) for given in outputs.values()])
+    hidden.set_weights([kernel * spoke[:, None], bias])
     return model, curves
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import keras
 
 N_INNER_FOLDS = 3
+_LEAST_OUTPUT = 1e-6
+
 TEMPERATURES = (0.05, 20.0)
 PRIOR_PULL = 1.0
 """How strongly calibration and the classes' shares hold to equal ones, in clips: what keeps both
@@ -160,11 +162,14 @@ def fit_stack(
             say(f"{branch.name}, inner fold {number + 1} of {len(folds)}")
             model, _ = _fit_branch(branch, known, n_classes, seed)
             outputs[branch.name][test] = _branch_outputs(model, branch, samples[test], n_classes)
+    weights = fitting.clip_weights(samples.clips)
+    for name, values in outputs.items():
+        if not knows_something(values, samples, weights, folds):
+            say(f"{name} knows nothing of unseen subjects: the ensemble does without it")
+            values[:] = 0.0
     rows = _rows(samples, np.zeros(len(samples)), n_classes)
     logits = _cross_fitted_logits(outputs, rows, folds, n_classes, seed)
-    temperature, bias = fit_calibration(
-        logits, samples.labels, fitting.clip_weights(samples.clips), n_classes
-    )
+    temperature, bias = fit_calibration(logits, samples.labels, weights, n_classes)
     say("ensemble")
     ensemble, curves = fitting.fit_ensemble(outputs, rows, n_classes, seed)
     ensemble.get_layer("calibration").set_calibration(temperature, bias)
@@ -184,6 +189,48 @@ def inner_folds(samples: Samples, n_folds: int, seed: int) -> list[np.ndarray]:
     return grouped_folds(
         samples.subjects.tolist(), samples.labels.tolist(), min(n_folds, n_subjects), seed
     )
+
+
+def knows_something(
+    outputs: np.ndarray, samples: Samples, weights: np.ndarray, folds: Sequence[np.ndarray]
+) -> bool:
+    """Tell whether a branch's outputs on unseen subjects are better than the classes' shares.
+
+    An ensemble of few subjects cannot find out that a branch knows nothing: on held-out subjects
+    such a branch is a little worse than chance, as it leans to the classes that they lack.
+
+    Parameters
+    ----------
+    outputs : ndarray of float, shape (n, n_classes)
+        Of networks that had not seen the rows' subjects; zeros where there is nothing to say.
+    samples : Samples
+    weights : ndarray of float, shape (n,)
+    folds : sequence of ndarray of int
+
+    Returns
+    -------
+    bool
+        Whether the gain in log-likelihood, calibrated on the other folds, is above its standard
+        error over subjects.
+    """
+    n_classes = outputs.shape[1]
+    logits = np.log(np.maximum(outputs, _LEAST_OUTPUT))
+    there: np.ndarray = np.any(outputs, axis=1)
+    gain = np.zeros(len(outputs))
+    for test in folds:
+        known = np.setdiff1d(np.flatnonzero(there), test)
+        judged = test[there[test]]
+        if not len(known) or not len(judged):
+            continue
+        given, wanted = samples.labels[known], samples.labels[judged]
+        found = fit_calibration(logits[known], given, weights[known], n_classes)
+        prior = class_shares(given, n_classes, weights[known])
+        told = calibrated(logits[judged], *found)[np.arange(len(judged)), wanted]
+        gain[judged] = weights[judged] * np.log(np.maximum(told, _LEAST_OUTPUT) / prior[wanted])
+    _, subject = np.unique(samples.subjects[there], return_inverse=True)
+    sums = np.bincount(subject, gain[there])
+    error = np.std(sums, ddof=1) / np.sqrt(len(sums)) if len(sums) > 1 else 0.0
+    return bool(len(sums) and sums.mean() > error)
 
 
 def fit_calibration(
