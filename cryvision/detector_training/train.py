@@ -122,14 +122,14 @@ def train_detector(
     target = check_target(out, overwrite)
     base = Bundle.load() if base is None else base
     clips = _annotated_clips(source, subject_pattern, cry_labels, say, report)
-    sources = {clip.subject_source for clip in clips}
-    subjects = "file" if "file" in sources else clips[0].subject_source
     with tempfile.TemporaryDirectory(prefix="cryvision-") as place:
         corpus = _read_clips(clips, base, seed, Path(place), say, report)
         _check_labels(corpus.recordings, source)
         cuttings = Cuttings.joined([corpus.cuttings, *_negatives(seed)])
         folds = subject_folds(corpus.recordings, n_folds, seed)
         logits = out_of_fold_logits(corpus.recordings, cuttings, folds, SHARES, seed, say)
+    sources = {clip.subject_source for clip in clips}
+    subjects = "file" if "file" in sources else clips[0].subject_source
     calibration, tagger, skill = _settled(
         corpus, logits, folds, base.veto, subjects, false_alarms_per_hour
     )
