@@ -20,6 +20,7 @@ def run() -> NoReturn:
         from cryvision.cli import main
 
         status = main()
+        _ignore_stops()  # all is done: a stop while Python ends would change the status
     except KeyboardInterrupt:
         if sys.stderr is not None:
             with contextlib.suppress(OSError):
@@ -34,14 +35,18 @@ def _stop(signum: int, frame: Any) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _ignore_stops() -> None:
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, signal.SIG_IGN)
+
+
 def _end_now(status: int) -> NoReturn:
     """End with the temporary files and child processes of libraries, but not with each object.
 
     With a network half trained, TensorFlow's take half a minute; and where a library met the stop
     in code that it had as text, Python would end by the signal, not with the status.
     """
-    for kind in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(kind, signal.SIG_IGN)
+    _ignore_stops()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
