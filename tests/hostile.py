@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +219,13 @@ def endless() -> bytes:
     nodes += [node("MatMul", f"m{i}", f"m{i}", to=f"m{i + 1}") for i in range(500)]
     nodes += [node("ReduceMax", "m500", to="most", keepdims=1), node("Mul", "zero", "most")]
     return detector(*nodes, wide=np.array([3000, 3000]))
+
+
+def changed_copies(data: bytes, n: int, most: int, seed: int) -> Iterator[bytes]:
+    """Draw ``n`` copies of a file, each with up to ``most`` - 1 bytes changed."""
+    random = np.random.default_rng(seed)
+    for _ in range(n):
+        changed = bytearray(data)
+        for at in random.integers(0, len(data), random.integers(1, most)):
+            changed[at] = random.integers(0, 256)
+        yield bytes(changed)

@@ -6,11 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from labelled_tones import labelled, tone
 
 from cryvision.augmentation import effects
 from cryvision.augmentation.negatives import KINDS, NEGATIVES
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.datasets.annotated import Interval
 from cryvision.detector_training.labelled_sound import (
     BAND_LIMITS_HZ,
     COPIES,
@@ -21,19 +21,6 @@ from cryvision.detector_training.labelled_sound import (
 
 TIME_TOLERANCE_S = 0.006
 """Where the loudest sample of a 5 ms pulse may lie once a codec or a room has smeared it."""
-
-
-def tone(seconds: float, dbfs: float = -20.0) -> np.ndarray:
-    """A 440 Hz sine whose RMS level is given."""
-    times_s = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    wave = np.sqrt(2) * 10 ** (dbfs / 20) * np.sin(2 * np.pi * 440 * times_s)
-    return wave.astype(np.float32)
-
-
-def labelled(samples: np.ndarray, *cry: tuple[float, float], **changes: object) -> LabelledSound:
-    intervals = tuple(Interval(start_s, end_s, "cry") for start_s, end_s in cry)
-    facts = {"subject": "ada", "source": "own", "clip": "ada/1.wav"} | changes
-    return LabelledSound(samples, intervals, **facts)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from labelled_tones import labelled, tone
 
-from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.datasets.annotated import Interval
 from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.detector_training.pieces import NOT_LABELLED
 from cryvision.detector_training.recordings import (
@@ -24,19 +23,6 @@ from cryvision.models.frame_network import EDGES
 STEP_S = 0.04
 HALF_PRECISION = 0.01
 """Rounding of logarithms up to 16 in half precision."""
-
-
-def tone(seconds: float, dbfs: float = -20.0) -> np.ndarray:
-    """A 440 Hz sine whose RMS level is given."""
-    times_s = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    wave = np.sqrt(2) * 10 ** (dbfs / 20) * np.sin(2 * np.pi * 440 * times_s)
-    return wave.astype(np.float32)
-
-
-def labelled(samples: np.ndarray, *cry: tuple[float, float], **changes: object) -> LabelledSound:
-    intervals = tuple(Interval(start_s, end_s, "cry") for start_s, end_s in cry)
-    facts = {"subject": "ada", "source": "own", "clip": "ada/1.wav"} | changes
-    return LabelledSound(samples, intervals, **facts)  # type: ignore[arg-type]
 
 
 def recording(sound: LabelledSound) -> Recording:
