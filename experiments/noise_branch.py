@@ -36,7 +36,7 @@ def drawn_samples(seed: int) -> Samples:
         return (rng.normal(0, 1, (n, width)) + own).astype(np.float32)
 
     good, noise = of_subjects(8, 0.5), of_subjects(256, 1.0)
-    good[np.arange(n), labels] += 1.2
+    good[np.arange(n), labels] += 2.0
     subjects = np.repeat([f"s{i}" for i in range(N_SUBJECTS)], N_CLIPS)
     return Samples({"good": good, "noise": noise}, labels, subjects, np.arange(n).astype(str))
 
@@ -57,6 +57,7 @@ def measure(seed: int) -> dict[str, Any]:
         "both": figure(samples, ("good", "noise"), seed),
     }
     with mock.patch.object(stacking, "knows_something", return_value=True):
+        found["good alone, nothing detected"] = figure(samples, ("good",), seed)
         found["both, nothing detected"] = figure(samples, ("good", "noise"), seed)
     say(f"seed {seed}: {found}")
     return found
