@@ -16,8 +16,11 @@ class Event:
 
     Attributes
     ----------
-    onset_s, offset_s : float
+    onset_s : float
         Seconds from the start of the clip, the detector's latency already taken off.
+    offset_s : float or None
+        The same for its end. None while a stream is still inside the event; all events of a
+        result have ended.
     label : str
         ``cry``, or the reason the bundle gives.
     confidence : float
@@ -40,7 +43,7 @@ class Event:
     """
 
     onset_s: float
-    offset_s: float
+    offset_s: float | None
     label: str
     confidence: float
     intensity_db: float
@@ -51,9 +54,17 @@ class Event:
     rejected: str = ""
 
     @property
+    def span_s(self) -> tuple[float, float]:
+        """Onset and offset in seconds; ValueError for an event that has not ended."""
+        if self.offset_s is None:
+            raise ValueError(f"the event that began at {self.onset_s:g} s has not ended")
+        return self.onset_s, self.offset_s
+
+    @property
     def duration_s(self) -> float:
-        """Length in seconds."""
-        return self.offset_s - self.onset_s
+        """Length in seconds; ValueError for an event that has not ended."""
+        onset_s, offset_s = self.span_s
+        return offset_s - onset_s
 
 
 BOUT_GAP_SECONDS = 0.5
@@ -87,6 +98,11 @@ class Bout:
     above_background_db: float
 
     @property
+    def span_s(self) -> tuple[float, float]:
+        """Onset and offset in seconds."""
+        return self.onset_s, self.offset_s
+
+    @property
     def duration_s(self) -> float:
         """Length in seconds, pauses included."""
         return self.offset_s - self.onset_s
@@ -96,7 +112,7 @@ def find_bouts(events: Sequence[Event], gap_seconds: float = BOUT_GAP_SECONDS) -
     """Put events less than ``gap_seconds`` apart together; they must be in order of time."""
     groups: list[list[Event]] = []
     for event in events:
-        if groups and event.onset_s - groups[-1][-1].offset_s < gap_seconds:
+        if groups and event.onset_s - groups[-1][-1].span_s[1] < gap_seconds:
             groups[-1].append(event)
         else:
             groups.append([event])
@@ -111,7 +127,7 @@ def _bout(events: list[Event]) -> Bout:
     power = float(weights @ 10 ** (np.array([event.intensity_db for event in events]) / 10))
     return Bout(
         onset_s=events[0].onset_s,
-        offset_s=events[-1].offset_s,
+        offset_s=events[-1].span_s[1],
         n_events=len(events),
         cry_seconds=float(seconds.sum()),
         confidence=float(weights @ np.array([event.confidence for event in events])),

@@ -186,7 +186,7 @@ def _measures(result: Classification, pitch: PitchTrack) -> dict[str, Any]:
     bouts = result.bouts
     gaps = [later.onset_s - earlier.offset_s for earlier, later in itertools.pairwise(bouts)]
     pauses = [gap for gap in gaps if gap > 0]
-    f0_hz = pitch.within(sorted((event.onset_s, event.offset_s) for event in result.events))
+    f0_hz = pitch.within(sorted(event.span_s for event in result.events))
     minutes = result.duration_s / 60
     return {
         "n_events": len(result.events),

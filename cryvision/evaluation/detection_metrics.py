@@ -57,7 +57,7 @@ def compare(clip: AnnotatedClip, result: Classification) -> ComparedClip:
     return ComparedClip(
         clip.subject,
         np.array(annotated, np.float64).reshape(-1, 2),
-        np.array([(e.onset_s, e.offset_s) for e in result.events], np.float64).reshape(-1, 2),
+        np.array([event.span_s for event in result.events], np.float64).reshape(-1, 2),
         scores[frames],
         result.duration_s,
     )

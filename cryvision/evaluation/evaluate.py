@@ -254,7 +254,8 @@ def _add_answers(
     smooth = _columns(result, bundle.labels, "_smooth")
     time_s = result.timeline["time_s"]
     for event in result.events:
-        inside = (time_s >= event.onset_s) & (time_s < event.offset_s)
+        onset_s, offset_s = event.span_s
+        inside = (time_s >= onset_s) & (time_s < offset_s)
         known = inside & np.isfinite(smooth).all(axis=1)
         mean = smooth[known].mean(axis=0) if known.any() else None
         answers["event"].add(label, subject, mean, instead=TOO_SHORT)

@@ -24,6 +24,7 @@ from cryvision.inference.label_policy import (
     mean_probabilities,
 )
 from cryvision.inference.options import Options, OptionValues
+from cryvision.inference.state import StreamState
 from cryvision.inference.timeline import HeldPredictions
 from cryvision.result import Classification, Detection, Event
 
@@ -54,10 +55,11 @@ class StreamClassifier:
 
     Examples
     --------
-    >>> stream = StreamClassifier(bundle)                      # doctest: +SKIP
+    >>> stream = StreamClassifier()                            # doctest: +SKIP
     >>> for samples in microphone:                             # doctest: +SKIP
     ...     for event in stream.push(samples):
-    ...         print(event.onset_s, event.offset_s)
+    ...         print("ended" if event.offset_s else "began", event.onset_s)
+    ...     print(stream.state.crying, stream.state.level_dbfs)
     """
 
     def __init__(
@@ -75,11 +77,14 @@ class StreamClassifier:
         self._reasons = ReasonStream.of(bundle, chosen.runtime, self._faces)
         self._crying: CryStream | None = None
         if bundle.detector is not None or self._reasons is None:
-            self._crying = CryStream(bundle, chosen.runtime, bundle.smooth_seconds, chosen.veto)
+            self._crying = CryStream(
+                bundle, chosen.runtime, bundle.smooth_seconds, chosen.veto, chosen.bout_gap_s
+            )
         self._classes = (
             None if self._reasons is None else HeldPredictions(bundle.labels, bundle.smooth_seconds)
         )
         self._face_seen = array("f")
+        self._shows_face = False
         self._n_samples = 0
         self._picture_end_s = 0.0
 
@@ -93,16 +98,30 @@ class StreamClassifier:
         """What the branches said of the windows so far; None for a detector alone."""
         return self._reasons
 
+    @property
+    def state(self) -> StreamState:
+        """What is known of the newest sound and picture."""
+        if self._crying is None:
+            time_s = max(self._n_samples / SAMPLE_RATE_HZ, self._picture_end_s)
+            state = StreamState.unknown(time_s, "the bundle does not detect crying")
+        else:
+            state = self._crying.state()
+        if self._faces is not None and self._faces.looks and not self._shows_face:
+            return replace(state, not_scored={**state.not_scored, FACE: "no face in the picture"})
+        return state
+
     def push(
         self,
         samples: np.ndarray | None = None,
         frame: np.ndarray | None = None,
         frame_time_s: float | None = None,
     ) -> list[Event]:
-        """Take the next piece of the stream and return the events that are certain now.
+        """Take the next piece of the stream and return the events that began or ended.
 
-        With a veto an event is certain once the tagger has heard enough of crying near it, which
-        may be some seconds after its end; those that never are go to the result as rejected.
+        An event that stands is returned without an offset (``offset_s`` None) as soon as it is
+        certain, and again when it has ended. With a veto it is certain once the tagger has heard
+        enough of crying near it. That may be some seconds after its end: then it is returned only
+        once. Those that never are go to the result as rejected.
 
         Parameters
         ----------
@@ -117,7 +136,8 @@ class StreamClassifier:
         Returns
         -------
         list of Event
-            Their label is ``cry``; reasons are given for the whole clip, by `finish`.
+            Those that have ended come in the order of their onsets. Their label is ``cry``; reasons
+            are given for the whole clip, by `finish`.
         """
         finished: list[Event] = []
         if samples is not None and len(samples):
@@ -181,7 +201,7 @@ class StreamClassifier:
             media=info.to_json() if info is not None else {},
             face_share=None if self._faces is None else self._faces.share,
             warnings=(*warnings, *self._notes(info, probabilities, label)),
-            rejected=() if crying is None else crying.rejected,
+            rejected=() if crying is None else tuple(crying.rejected),
             bout_gap_s=self._options.bout_gap_s,
             threshold=None if gate is None else gate.enter,
             min_duration_s=None if gate is None else gate.min_event_seconds,
@@ -210,6 +230,7 @@ class StreamClassifier:
             missed = round(frame_time_s * FRAME_RATE_HZ) - len(self._face_seen)
             self._face_seen.extend([np.nan] * max(0, missed))
             self._face_seen.append(float(seen) if self._faces.looks else np.nan)
+            self._shows_face = seen
 
     def _write_reasons(self, told: ReasonWindows) -> None:
         if self._classes is not None:
@@ -255,7 +276,7 @@ class StreamClassifier:
             return {NO_CRY: 1 - p_cry, CRY: p_cry} if self._gated else {}
         if self._gated and not self._events:
             return {}
-        spans = [(e.onset_s, e.offset_s) for e in self._events] if self._gated else None
+        spans = [event.span_s for event in self._events] if self._gated else None
         return mean_probabilities(timeline, self._bundle.labels, spans)
 
     def _label(self, probabilities: dict[str, float], modalities: Sequence[str]) -> str:
@@ -277,7 +298,7 @@ class StreamClassifier:
         if self._reasons is None:
             return event
         known = label if label != NOT_SURE else event.label
-        branches = self._reasons.branch_means(event.onset_s, event.offset_s)
+        branches = self._reasons.branch_means(*event.span_s)
         return replace(event, label=known, branches=branches)
 
     def _notes(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from cryvision.bundle import Bundle
@@ -9,12 +11,15 @@ from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.inference.detector import CryDetector, DetectorWindows
 from cryvision.inference.events import EventStream
 from cryvision.inference.label_policy import CRY
-from cryvision.inference.tags import HEARD, TagWindows
+from cryvision.inference.state import StreamState
+from cryvision.inference.tags import HEARD, SILENCE_TAG, TagWindows
 from cryvision.inference.timeline import HeldPredictions
 from cryvision.result import Event
 
 HEARD_COLUMN = "heard_{}"
 """Name of a tag's column in the timeline."""
+
+SOUND = "sound"
 
 WORTH_SAYING = 0.1
 """Share of a clip that is too quiet to be judged from which on the result warns of it."""
@@ -31,17 +36,25 @@ class CryStream:
     smooth_seconds : float
         Length of the rolling prediction deque.
     veto : {"normal", "strict", "off"}
+    bout_gap_s : float
+        Pauses shorter than this are within a bout.
 
     Attributes
     ----------
     events : list of Event
-        Those so far that stand.
+        Those so far that stand and have ended.
     n_scored : int
         Windows or steps so far that passed the energy gate.
     """
 
-    def __init__(self, bundle: Bundle, runtime: str, smooth_seconds: float, veto: str) -> None:
+    def __init__(
+        self, bundle: Bundle, runtime: str, smooth_seconds: float, veto: str, bout_gap_s: float
+    ) -> None:
         self._detector = CryDetector(bundle, runtime, veto)
+        self._bout_gap_s = bout_gap_s
+        self._bout_onset_s = 0.0
+        self._newest_probability: float | None = None
+        self._newest_tags = np.zeros(len(self._detector.tags), np.float32)
         self._following = EventStream(self._detector)
         self._cry = HeldPredictions((CRY,), smooth_seconds)
         self._heard: HeldPredictions | None = None
@@ -59,8 +72,8 @@ class CryStream:
         self.events: list[Event] = []
 
     @property
-    def rejected(self) -> tuple[Event, ...]:
-        """Candidates so far that do not stand."""
+    def rejected(self) -> list[Event]:
+        """Candidates so far that do not stand, by onset."""
         return self._following.rejected
 
     @property
@@ -80,19 +93,43 @@ class CryStream:
         return dict(zip(self._detector.tags, seconds, strict=True))
 
     def push(self, samples: np.ndarray) -> tuple[DetectorWindows, list[Event]]:
-        """Take the next samples; give what the detector said, and the events that are certain."""
+        """Take the next samples; give the detector's scores, and what began or ended."""
         self._n_samples += len(samples)
         windows = self._detector.push(samples)
         self._note(windows)
         found = self._following.push(windows)
-        self.events += found
+        for event in found:
+            self._note_event(event)
         return windows, found
+
+    def state(self) -> StreamState:
+        """Give what is known of the newest sound."""
+        time_s = self._n_samples / SAMPLE_RATE_HZ
+        level_db = self._following.level_db
+        scored = self._newest_probability is not None
+        crying = self._following.open is not None or (
+            bool(self.events) and time_s - self.events[-1].span_s[1] < self._bout_gap_s
+        )
+        tags = zip(self._detector.tags[1:], self._newest_tags[1:].tolist(), strict=True)
+        heard = {tag: score for tag, score in tags if score >= HEARD and tag != SILENCE_TAG}
+        quiet = f"quieter than {self._detector.gate.min_level_dbfs:g} dBFS"
+        return StreamState(
+            time_s=time_s,
+            crying=crying if crying or scored else None,
+            since_s=self._bout_onset_s if crying else None,
+            probability=self._newest_probability,
+            level_dbfs=level_db,
+            above_background_db=level_db - self._following.background_db,
+            tags=dict(sorted(heard.items(), key=lambda item: -item[1])),
+            not_scored={} if scored else {SOUND: quiet if self._n_samples else "no sound yet"},
+        )
 
     def finish(self) -> DetectorWindows:
         """End the stream; give what the detector said last."""
         windows = self._detector.finish()
         self._note(windows)
-        self.events += self._following.finish(windows, self._n_samples / SAMPLE_RATE_HZ)
+        for event in self._following.finish(windows, self._n_samples / SAMPLE_RATE_HZ):
+            self._note_event(event)
         # No frame lies behind the end of a clip's only window, so the last one carries it.
         n_frames = round(self._n_samples / SAMPLE_RATE_HZ * FRAME_RATE_HZ)
         self._padded = windows.padded
@@ -125,8 +162,21 @@ class CryStream:
             notes.append(f"{self._detector.non_finite} samples were not finite and count as zero")
         return notes
 
+    def _note_event(self, event: Event) -> None:
+        """Keep an event that has ended, and the onset of the bout that it belongs to."""
+        last_s = self.events[-1].span_s[1] if self.events else -math.inf
+        if event.onset_s - last_s >= self._bout_gap_s:
+            self._bout_onset_s = event.onset_s
+        if event.offset_s is not None:
+            self.events.append(event)
+
     def _note(self, windows: DetectorWindows) -> None:
         """Write the frames that are settled, and count."""
+        if len(windows.scored):
+            newest = float(windows.probabilities[-1])
+            self._newest_probability = newest if windows.scored[-1] else None
+        if len(windows.tags):
+            self._newest_tags = windows.tags.scores[-1]
         scored = windows.probabilities[windows.scored]
         self._score_sum += float(np.sum(scored, dtype=np.float64))
         self.n_scored += len(scored)

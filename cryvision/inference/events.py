@@ -1,4 +1,4 @@
-"""From what the detector says of a stream to the events that stand."""
+"""From the scores of the detector over a stream to the events that stand."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ import numpy as np
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inference.detector import CryDetector, DetectorWindows
 from cryvision.inference.smoothing import EventFollower
-from cryvision.inference.veto import EventJudge
+from cryvision.inference.veto import EventFilter
 from cryvision.result import Event
 
 
 class EventStream:
     """Follows the scores of a detector and gives out the events that stand.
 
-    Each step of the detector meets the tagger's windows that are known by then, and no later
-    ones, so that the sizes of the pieces make no difference.
+    An event comes out twice: without an offset as soon as it is certain that it will stand, and
+    again when it has ended. Each step of the detector meets the tagger's windows that are known by
+    then, and no later ones, so that the sizes of the pieces make no difference.
 
     Parameters
     ----------
     detector : CryDetector
         Whose scores will be followed.
+
+    Attributes
+    ----------
+    open : Event or None
+        The event that stands already and has not ended, as it was given out.
     """
 
     def __init__(self, detector: CryDetector) -> None:
@@ -33,16 +39,31 @@ class EventStream:
             detector.span_samples / SAMPLE_RATE_HZ,
             detector.hop_samples / SAMPLE_RATE_HZ,
         )
-        self._judge = EventJudge(detector.tags, detector.veto, detector.veto_level)
+        self._filter = EventFilter(detector.tags, detector.veto, detector.veto_level)
         self._tagged: deque[tuple[int, np.ndarray]] = deque()
+        self._shortest = round(detector.gate.min_event_seconds * SAMPLE_RATE_HZ)
+        self.open: Event | None = None
 
     @property
-    def rejected(self) -> tuple[Event, ...]:
-        """Candidates so far that do not stand."""
-        return tuple(self._judge.rejected)
+    def rejected(self) -> list[Event]:
+        """Candidates so far that do not stand, by onset."""
+        return self._filter.rejected
+
+    @property
+    def level_db(self) -> float:
+        """Level of the past second, in dBFS; NaN before the first step."""
+        return self._follower.level_db
+
+    @property
+    def background_db(self) -> float:
+        """Low percentile of the levels of the past minute, in dBFS; NaN before the first step."""
+        return self._follower.background_db
 
     def push(self, windows: DetectorWindows) -> list[Event]:
-        """Follow the detector's next scores; give the events that are certain, by onset."""
+        """Follow the detector's next scores; give the events that began or ended, as described.
+
+        Those that have ended come in the order of their onsets.
+        """
         self._tagged.extend(
             zip(windows.tags.end_samples.tolist(), windows.tags.scores, strict=True)
         )
@@ -56,33 +77,51 @@ class EventStream:
             strict=True,
         )
         for start, end, score, level in rows:
-            found += self._hear_until(end + lookahead)
+            found += self._take_tags(end + lookahead)
             # A last step that the end of the sound cuts short starts where any other would.
             closed = self._follower.push((start + span) / SAMPLE_RATE_HZ, score, level)
             found += self._add(closed)
-            onset_s = self._follower.onset_s
-            self._judge.forget(start if onset_s is None else round(onset_s * SAMPLE_RATE_HZ))
+            found += self._watch()
+            self._filter.forget(start, none_open=self._follower.open_span_s is None)
         return found
 
     def finish(self, windows: DetectorWindows, end_s: float) -> list[Event]:
         """Follow the last scores of a sound that ends at a time, and decide on what is left."""
         found = self.push(windows)
         while self._tagged:
-            found += self._judge.hear(*self._tagged.popleft())
+            found += self._filter.take(*self._tagged.popleft())
         found += self._add(self._follower.finish(end_s))
-        return found + self._judge.finish()
+        return found + self._filter.finish()
 
     def _add(self, closed: list[Event]) -> list[Event]:
         found: list[Event] = []
         for event in closed:
-            # Seconds less a latency are a little off the sample that is meant.
-            onset, offset = (round(t * SAMPLE_RATE_HZ) for t in (event.onset_s, event.offset_s))
+            onset, offset = map(_to_sample, event.span_s)
             exact = replace(event, onset_s=onset / SAMPLE_RATE_HZ, offset_s=offset / SAMPLE_RATE_HZ)
-            found += self._judge.add(exact)
+            found += self._filter.add(exact)
+            self.open = None
         return found
 
-    def _hear_until(self, sample: int) -> list[Event]:
+    def _watch(self) -> list[Event]:
+        """Give the open event once it is long enough and the tagger hears enough crying at it."""
+        span_s = self._follower.open_span_s
+        if span_s is None:
+            return []
+        onset, until = map(_to_sample, span_s)
+        stands = self._filter.watch(onset, until)
+        if self.open is not None or not stands or until - onset < self._shortest:
+            return []
+        exact = replace(self._follower.open_event, onset_s=onset / SAMPLE_RATE_HZ)
+        self.open = self._filter.describe_open(exact)
+        return [self.open]
+
+    def _take_tags(self, until: int) -> list[Event]:
         found: list[Event] = []
-        while self._tagged and self._tagged[0][0] <= sample:
-            found += self._judge.hear(*self._tagged.popleft())
+        while self._tagged and self._tagged[0][0] <= until:
+            found += self._filter.take(*self._tagged.popleft())
         return found
+
+
+def _to_sample(time_s: float) -> int:
+    """Find the sample that is meant: seconds less a latency are a little off it."""
+    return round(time_s * SAMPLE_RATE_HZ)

@@ -138,9 +138,11 @@ class EventFollower:
     ) -> None:
         self._gate = gate
         self._window_seconds = window_seconds
+        self._newest_s = 0.0
         self._label = label
         self._bout: _Bout | None = None
         self._started = False
+        self._n_second = max(1, round(1 / hop_seconds))
         n_levels = max(1, round(BACKGROUND_SECONDS / hop_seconds))
         self._levels: deque[float] = deque(maxlen=n_levels)
 
@@ -150,9 +152,43 @@ class EventFollower:
         return self._bout is not None and self._bout.offset_s is None
 
     @property
-    def onset_s(self) -> float | None:
-        """Onset of the bout that is open, or not given out yet; None where there is none."""
-        return None if self._bout is None else self._bout.onset_s
+    def open_span_s(self) -> tuple[float, float] | None:
+        """Onset of the bout that is not given out yet, and the earliest time at which it can end.
+
+        None where there is none.
+        """
+        if self._bout is None:
+            return None
+        ended_s = self._bout.offset_s
+        return self._bout.onset_s, self._newest_s if ended_s is None else ended_s
+
+    @property
+    def open_event(self) -> Event:
+        """The bout that is not given out yet, as it is so far, without an offset.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if self._bout is None:
+            raise ValueError("no bout is open")
+        return self._event(self._bout, None)
+
+    @property
+    def level_db(self) -> float:
+        """Mean power of the past second, in dBFS; NaN before the first window."""
+        if not self._levels:
+            return float("nan")
+        newest = np.array(
+            [self._levels[-1 - k] for k in range(min(self._n_second, len(self._levels)))]
+        )
+        return 10 * float(np.log10(max(np.mean(10 ** (newest / 10)), 1e-12)))
+
+    @property
+    def background_db(self) -> float:
+        """Low percentile of the levels of the past minute, in dBFS; NaN before the first window."""
+        return self._background() if self._levels else float("nan")
 
     def push(self, end_s: float, score: float, level_dbfs: float) -> list[Event]:
         """Follow one more window and return the events that it completes.
@@ -167,6 +203,7 @@ class EventFollower:
             Level of the window.
         """
         self._levels.append(level_dbfs)
+        self._newest_s = end_s - self._gate.latency_seconds
         finished: list[Event] = []
         bout = self._bout
         threshold = self._gate.leave if self.crying else self._gate.enter
@@ -180,10 +217,9 @@ class EventFollower:
             bout.power_sum += 10 ** (level_dbfs / 10)
             bout.n_windows += 1
         elif bout is not None:
-            time_s = end_s - self._gate.latency_seconds
             if bout.offset_s is None:
-                bout.offset_s = max(time_s, bout.onset_s)
-            if time_s - bout.offset_s >= self._gate.min_gap_seconds:
+                bout.offset_s = max(self._newest_s, bout.onset_s)
+            if self._newest_s - bout.offset_s >= self._gate.min_gap_seconds:
                 finished = self._close(bout.offset_s)
         self._started = True
         return finished
@@ -201,19 +237,20 @@ class EventFollower:
         bout, self._bout = self._bout, None
         if bout is None or offset_s - bout.onset_s < self._gate.min_event_seconds:
             return []
+        return [self._event(bout, offset_s)]
+
+    def _event(self, bout: _Bout, offset_s: float | None) -> Event:
         intensity_db = 10 * float(np.log10(max(bout.power_sum / bout.n_windows, 1e-12)))
         # A long bout fills the past minute, so the quieter of before and after is the background.
         background_db = min(bout.background_db, self._background())
-        return [
-            Event(
-                onset_s=bout.onset_s,
-                offset_s=offset_s,
-                label=self._label,
-                confidence=bout.score_sum / bout.n_windows,
-                intensity_db=intensity_db,
-                above_background_db=intensity_db - background_db,
-            )
-        ]
+        return Event(
+            onset_s=bout.onset_s,
+            offset_s=offset_s,
+            label=self._label,
+            confidence=bout.score_sum / bout.n_windows,
+            intensity_db=intensity_db,
+            above_background_db=intensity_db - background_db,
+        )
 
 
 def find_events(

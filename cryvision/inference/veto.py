@@ -88,31 +88,33 @@ def calibrated(product: Numbers, veto: VetoConfig) -> Numbers:
 
 @dataclass
 class _Candidate:
-    """An event that waits for its verdict; times in samples."""
+    """An event of the edges and what the tagger makes of it; times in samples."""
 
-    event: Event
     onset: int
-    at_until: int
     near_from: int
-    near_until: int
-    loudest_at: np.ndarray
+    largest_at: np.ndarray
+    at_until: int = 0
+    near_until: int = 0
     near: float = 0.0
+    taken: int = -1
+    event: Event | None = None
     stands: bool | None = None
 
-    def hear(self, end: int, scores: np.ndarray) -> None:
-        """Take a window of the tagger that ends at a sample."""
+    def take(self, end: int, scores: np.ndarray) -> None:
+        """Take a window of the tagger that ends at a sample, later than those before."""
+        self.taken = end
         if self.onset <= end <= self.at_until:
-            self.loudest_at = np.maximum(self.loudest_at, scores)
+            self.largest_at = np.maximum(self.largest_at, scores)
         if self.near_from <= end <= self.near_until:
             self.near = max(self.near, float(scores[0]))
 
     @property
     def at(self) -> float:
         """Largest score of crying in the windows at the event."""
-        return float(self.loudest_at[0])
+        return float(self.largest_at[0])
 
 
-class EventJudge:
+class EventFilter:
     """Decides which candidates stand, each as soon as it can be known.
 
     Parameters
@@ -134,36 +136,74 @@ class EventJudge:
         self._veto = VetoConfig() if veto is None else veto
         self._level = check_veto(level) if veto is not None else VETO_LEVELS[0]
         self._others = [i for i, tag in enumerate(tags) if i and tag != SILENCE_TAG]
-        self._heard: deque[tuple[int, np.ndarray]] = deque()
+        self._windows: deque[tuple[int, np.ndarray]] = deque()
         self._waiting: deque[_Candidate] = deque()
+        self._open: _Candidate | None = None
         self.rejected: list[Event] = []
 
-    def hear(self, end: int, scores: np.ndarray) -> list[Event]:
+    def take(self, end: int, scores: np.ndarray) -> list[Event]:
         """Take the tagger's next window, which ends at a sample; give what stands because of it."""
-        self._heard.append((end, scores))
+        self._windows.append((end, scores))
         for candidate in self._waiting:
             if candidate.stands is None:
-                candidate.hear(end, scores)
+                candidate.take(end, scores)
                 self._decide(candidate, end)
         return self._decided()
 
+    def watch(self, onset: int, until: int) -> bool:
+        """Follow a candidate that has not ended, and say whether it stands already.
+
+        What stands once stands for good: the windows that count for it only become more.
+
+        Parameters
+        ----------
+        onset, until : int
+            In samples: where it began, and where it can end at the earliest.
+        """
+        candidate = self._open
+        if candidate is None or candidate.onset != onset:
+            candidate = self._open = self._candidate(onset)
+        self._extend(candidate, until)
+        for end, scores in self._windows:
+            if candidate.taken < end <= min(candidate.at_until, candidate.near_until):
+                candidate.take(end, scores)
+        return self._enough(candidate)
+
+    def describe_open(self, event: Event) -> Event:
+        """Give the event that is watched its confidence, and what is heard beside crying."""
+        return event if self._open is None else self._described(event, self._open, stands=True)
+
     def add(self, event: Event) -> list[Event]:
-        """Take the next candidate; give what stands, in order of onset."""
-        onset, offset = (round(t * SAMPLE_RATE_HZ) for t in (event.onset_s, event.offset_s))
-        after = round(self._veto.after_seconds * SAMPLE_RATE_HZ)
-        near = self._near_samples
-        silent = np.zeros(max(1, len(self._tags)), np.float32)
-        candidate = _Candidate(event, onset, offset + after, onset - near, offset + near, silent)
-        for end, scores in self._heard:
-            candidate.hear(end, scores)
-        self._decide(candidate, self._heard[-1][0] if self._heard else 0)
+        """Take the next candidate, which has ended; give what stands, in order of onset."""
+        onset, offset = (round(t * SAMPLE_RATE_HZ) for t in event.span_s)
+        candidate, self._open = self._open, None
+        if candidate is None or candidate.onset != onset:
+            candidate = self._candidate(onset)
+        candidate.event = event
+        self._extend(candidate, offset)
+        for end, scores in self._windows:
+            if end > candidate.taken:
+                candidate.take(end, scores)
+        self._decide(candidate, self._windows[-1][0] if self._windows else 0)
         self._waiting.append(candidate)
         return self._decided()
 
-    def forget(self, before: int) -> None:
-        """Forget windows that no candidate with an onset from this sample on can ask for."""
-        while self._heard and self._heard[0][0] < before - self._near_samples:
-            self._heard.popleft()
+    def forget(self, before: int, *, none_open: bool) -> None:
+        """Forget windows that no candidate with an onset from this sample on can ask for.
+
+        Parameters
+        ----------
+        before : int
+        none_open : bool
+            No candidate is open, so that nothing is watched any more.
+        """
+        if none_open:
+            self._open = None
+        first = before - self._near_samples
+        if self._open is not None:
+            first = min(first, self._open.taken + 1)
+        while self._windows and self._windows[0][0] < first:
+            self._windows.popleft()
 
     def finish(self) -> list[Event]:
         """Decide what is left at the end of the stream; give what stands."""
@@ -175,11 +215,25 @@ class EventJudge:
     def _near_samples(self) -> int:
         return round(self._veto.near_seconds * SAMPLE_RATE_HZ)
 
+    def _candidate(self, onset: int) -> _Candidate:
+        silent = np.zeros(max(1, len(self._tags)), np.float32)
+        return _Candidate(onset, onset - self._near_samples, silent)
+
+    def _extend(self, candidate: _Candidate, offset: int) -> None:
+        """Let the windows count that count for an end at this sample."""
+        candidate.at_until = offset + round(self._veto.after_seconds * SAMPLE_RATE_HZ)
+        candidate.near_until = offset + self._near_samples
+
+    def _enough(self, candidate: _Candidate) -> bool:
+        at, near = self._veto.at(self._level), self._veto.near(self._level)
+        return candidate.at >= at and candidate.near >= near
+
     def _decide(self, candidate: _Candidate, now: int) -> None:
-        heard_at = candidate.at >= self._veto.at(self._level)
-        if heard_at and candidate.near >= self._veto.near(self._level):
+        if self._enough(candidate):
             candidate.stands = True
-        elif now > candidate.near_until or (now > candidate.at_until and not heard_at):
+        elif now > candidate.near_until or (
+            now > candidate.at_until and candidate.at < self._veto.at(self._level)
+        ):
             candidate.stands = False
 
     def _decided(self) -> list[Event]:
@@ -187,23 +241,24 @@ class EventJudge:
         standing = []
         while self._waiting and self._waiting[0].stands is not None:
             candidate = self._waiting.popleft()
-            event = self._described(candidate)
+            if candidate.event is None:
+                continue
+            event = self._described(candidate.event, candidate, stands=bool(candidate.stands))
             if candidate.stands:
                 standing.append(event)
             else:
                 self.rejected.append(replace(event, rejected=event.other_tag or NOT_CRYING))
         return standing
 
-    def _described(self, candidate: _Candidate) -> Event:
+    def _described(self, event: Event, candidate: _Candidate, *, stands: bool) -> Event:
         """Give an event its confidence, and what was heard at it beside crying."""
-        event = candidate.event
         if self._level != VETO_LEVELS[0]:
             product = fused(event.confidence, candidate.at, self._veto, self._level)
             event = replace(event, confidence=float(calibrated(product, self._veto)))
         if not self._others:
             return event
-        loudest = max(self._others, key=lambda i: candidate.loudest_at[i])
-        score = float(candidate.loudest_at[loudest])
-        if score < (HEARD if candidate.stands else NAMED_REJECTED):
+        largest = max(self._others, key=lambda i: candidate.largest_at[i])
+        score = float(candidate.largest_at[largest])
+        if score < (HEARD if stands else NAMED_REJECTED):
             return event
-        return replace(event, other_tag=self._tags[loudest], other_tag_score=score)
+        return replace(event, other_tag=self._tags[largest], other_tag_score=score)

@@ -51,7 +51,8 @@ def write_audacity_bouts(classification: Classification, path: Path) -> None:
 
 def _write_track(path: Path, labelled: Iterable[tuple[Event | Bout, str]]) -> None:
     lines = (
-        f"{span.onset_s:.6f}\t{span.offset_s:.6f}\t{_one_line(label)}\n" for span, label in labelled
+        "\t".join([*(f"{time_s:.6f}" for time_s in span.span_s), f"{_one_line(label)}\n"])
+        for span, label in labelled
     )
     _write_text(path, "".join(lines))
 
@@ -106,8 +107,9 @@ def write_rttm(classification: Classification, path: Path) -> None:
     clip = _one_line(PurePath(classification.path).stem).replace(" ", "_") or "live"
     lines = []
     for event in classification.events:
-        onset_ms = max(0, round(event.onset_s * 1000))
-        length_ms = round(event.offset_s * 1000) - onset_ms
+        onset_s, offset_s = event.span_s
+        onset_ms = max(0, round(onset_s * 1000))
+        length_ms = round(offset_s * 1000) - onset_ms
         if length_ms > 0:
             label = _one_line(event.label).replace(" ", "_") or TIER_NAME
             times = f"{onset_ms / 1000:.3f} {length_ms / 1000:.3f}"
@@ -198,7 +200,7 @@ def _intervals(
     free_from_s = 0.0
     for span, label in sorted(labelled, key=lambda item: item[0].onset_s):
         onset_s = max(round(float(span.onset_s), decimals), free_from_s)
-        offset_s = min(round(float(span.offset_s), decimals), end_s)
+        offset_s = min(round(float(span.span_s[1]), decimals), end_s)
         if onset_s < offset_s:
             intervals.append((onset_s, offset_s, _one_line(label)))
             free_from_s = offset_s

@@ -334,7 +334,7 @@ def _name(
     room = span.duration_s * chars_per_s
     shown = next((name for name in names if len(name) <= room), "")
     if shown:
-        middle_s = (span.onset_s + span.offset_s) / 2
+        middle_s = sum(span.span_s) / 2
         text = axes.text(middle_s, _NAME_AT, "", ha="center", fontsize=_LABEL_POINTS, color=colour)
         text.set(clip_on=True, in_layout=False)
         set_plain(text, shown)

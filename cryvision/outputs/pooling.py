@@ -22,7 +22,7 @@ def seconds_within(
     events: Sequence[Event], starts: NDArray[np.float64], length_s: float
 ) -> NDArray[np.float64]:
     """How much of the events lies in each stretch of a length, in seconds."""
-    times = np.array([(event.onset_s, event.offset_s) for event in events]).reshape(-1, 2, 1)
+    times = np.array([event.span_s for event in events]).reshape(-1, 2, 1)
     inside = np.minimum(times[:, 1], starts + length_s) - np.maximum(times[:, 0], starts)
     seconds: NDArray[np.float64] = np.maximum(inside, 0).sum(axis=0)
     return seconds

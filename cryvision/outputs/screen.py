@@ -69,7 +69,7 @@ class Screen:
         self._panel = self._unchanging_panel([name[:, :name_px] for name in names])
         self._event_at = np.full(len(classification.timeline.get("time_s", ())), -1)
         for number, event in enumerate(classification.events):
-            first, last = (round(t * FRAME_RATE_HZ) for t in (event.onset_s, event.offset_s))
+            first, last = (round(t * FRAME_RATE_HZ) for t in event.span_s)
             self._event_at[max(0, first) : max(0, last)] = number
 
     def draw(self, k: int, frame: Frame, face: Box | None) -> None:
@@ -114,7 +114,7 @@ class Screen:
         strip = self._bar_rows(len(names) + 1)
         panel[strip, self._at_x(0.0) : self._at_x(self._found.duration_s)] = _TRACK
         for event in self._found.events:
-            first_x, last_x = self._at_x(event.onset_s), self._at_x(event.offset_s)
+            first_x, last_x = map(self._at_x, event.span_s)
             panel[strip, first_x : max(last_x, first_x + 1)] = _ORANGE
         return panel
 

@@ -170,11 +170,12 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
 
 
 def _event_record(event: Event, with_branches: bool = True) -> dict[str, Any]:
+    onset_s, offset_s = event.span_s
     branches = event.branches if with_branches else {}
     said = {name: _scores(means) for name, means in branches.items()}
     return {
-        "onset_s": _rounded(event.onset_s, _SECONDS_DECIMALS),
-        "offset_s": _rounded(event.offset_s, _SECONDS_DECIMALS),
+        "onset_s": _rounded(onset_s, _SECONDS_DECIMALS),
+        "offset_s": _rounded(offset_s, _SECONDS_DECIMALS),
         "label": event.label,
         "confidence": _rounded(event.confidence, _SCORE_DECIMALS),
         "intensity_db": _rounded(event.intensity_db, _LEVEL_DECIMALS),

@@ -165,9 +165,10 @@ def _listed(
 
 def _times(lines: Sequence[_Line]) -> list[str]:
     """Onset and offset of each line, the dashes below each other unless it is indented."""
-    long = any(line.span.offset_s >= 3600 for line in lines)
-    pairs = [(line.span.onset_s, line.span.offset_s) for line in lines]
-    shown = [[clock(s, long=long, decimals=_EVENT_DECIMALS) for s in pair] for pair in pairs]
+    long = any(line.span.span_s[1] >= 3600 for line in lines)
+    shown = [
+        [clock(s, long=long, decimals=_EVENT_DECIMALS) for s in line.span.span_s] for line in lines
+    ]
     onsets, offsets = (_justified(column, right=True) for column in zip(*shown, strict=True))
     return _justified(
         f"{line.indent}{onset} - {offset}"

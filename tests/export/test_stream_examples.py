@@ -42,6 +42,7 @@ def classified(bundle: Bundle, sound: np.ndarray, veto: str = "normal") -> Class
         event
         for second in np.split(sound, range(0, len(sound), 16_000))
         for event in stream.push(second)
+        if event.offset_s is not None
     ]
     result = stream.finish()
     given = [(event.onset_s, event.offset_s, event.confidence) for event in result.events]

@@ -36,6 +36,9 @@ REACH_S = 120 / RATE_HZ
 
 MAX_BYTES_A_FRAME = 128
 
+LONGEST_ONSET_DELAY_S = 0.6
+"""The shortest event, the look-ahead, a hop of the tagger, and what frames reach."""
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
@@ -55,7 +58,8 @@ def run(bundle: Bundle, *pieces: np.ndarray, **options: object) -> Classificatio
 
 
 def times(events: Sequence[Event]) -> list[tuple[float, float]]:
-    return [(round(event.onset_s, 6), round(event.offset_s, 6)) for event in events]
+    spans = [event.span_s for event in events]
+    return [(round(onset_s, 6), round(offset_s, 6)) for onset_s, offset_s in spans]
 
 
 class TestEvents:
@@ -151,7 +155,9 @@ class TestEvents:
 
 
 class TestStreaming:
-    def test_an_event_comes_out_as_soon_as_it_is_certain(self, bundle: Bundle) -> None:
+    def test_an_event_that_has_ended_comes_out_as_soon_as_it_is_certain(
+        self, bundle: Bundle
+    ) -> None:
         samples = tones(
             9.0, edges=[(1.0, 2.0), (3.0, 4.0)], cry=[(1.2, 1.8), (3.2, 3.8)], music=[(5, 6)]
         )
@@ -159,12 +165,63 @@ class TestStreaming:
         known = {}
         for first in range(0, len(samples), hop):
             for event in stream.push(samples[first : first + hop]):
-                known[event.onset_s] = (first + hop) / RATE_HZ
+                if event.offset_s is not None:
+                    known[event.onset_s] = (first + hop) / RATE_HZ
         # The first quiet step must be known: its end, the look-ahead, and what a frame reaches.
         delay_s = STEP_S + EDGES.lookahead_samples / RATE_HZ + REACH_S
         assert list(known) == [1.0, 3.0]
         for offset_s, said_s in zip((2.0, 4.0), known.values(), strict=True):
             assert said_s == pytest.approx(offset_s + delay_s, abs=0.011)
+
+    def test_an_event_is_given_out_while_it_lasts(self, bundle: Bundle) -> None:
+        samples = tones(9.0, edges=[(1.0, 8.0)], cry=[(1.0, 8.0)])
+        stream, hop = StreamClassifier(bundle), RATE_HZ // 100
+        known_s = None
+        for first in range(0, len(samples), hop):
+            events = stream.push(samples[first : first + hop])
+            if events and known_s is None:
+                known_s = (first + hop) / RATE_HZ
+                assert [(event.onset_s, event.offset_s) for event in events] == [(1.0, None)]
+        # The tagger must have heard it: a window of it ends each quarter of a second.
+        assert known_s is not None
+        assert 1.0 < known_s < 1.0 + LONGEST_ONSET_DELAY_S
+        assert times(stream.finish().events) == [(1.0, 8.0)]
+
+    def test_what_the_tagger_rejects_or_is_too_short_never_begins(self, bundle: Bundle) -> None:
+        samples = tones(9.0, edges=[(1.0, 3.0), (5.0, 5.08)], music=[(1.0, 3.0)], cry=[(5.0, 6.0)])
+        stream = StreamClassifier(bundle)
+        assert [event for piece in np.split(samples, 90) for event in stream.push(piece)] == []
+
+    def test_each_onset_is_followed_by_its_event_whatever_the_sizes_of_the_pieces(
+        self, bundle: Bundle
+    ) -> None:
+        samples = tones(
+            8.0,
+            {"cry": FAINT},
+            edges=[(0.0, 0.3), (0.7, 1.5), (2.0, 2.13), (3.0, 4.3), (5.1, 6.0), (6.3, 8.0)],
+            cry=[(0.7, 1.5), (3.2, 3.7), (6.5, 7.5)],
+            music=[(0.0, 0.4), (4.6, 6.0)],
+        )
+
+        def given_out(pieces: Sequence[np.ndarray]) -> list[tuple[float, float | None]]:
+            stream = StreamClassifier(bundle)
+            events = [event for piece in pieces for event in stream.push(piece)]
+            seen = [(event.onset_s, event.offset_s) for event in events]
+            ended = [event.span_s for event in stream.finish().events]
+            began = [onset_s for onset_s, offset_s in seen if offset_s is None]
+            assert began
+            assert len(set(began)) == len(began)
+            assert set(began) <= {onset_s for onset_s, _ in ended}
+            return [*seen, *ended]
+
+        whole = given_out(np.split(samples, 80))
+
+        @settings(max_examples=25)
+        @given(cuts=st.lists(st.integers(0, len(samples)), max_size=12))
+        def holds(cuts: list[int]) -> None:
+            assert given_out(np.split(samples, sorted(cuts))) == whole
+
+        holds()
 
     def test_what_is_pushed_is_what_the_result_holds_in_order_of_onset(
         self, bundle: Bundle
@@ -173,7 +230,8 @@ class TestStreaming:
         samples = tones(9.0, {"cry": 0.0042}, edges=[(1.0, 1.6)], cry=[(1.0, 1.6)])
         samples += tones(9.0, edges=[(4.0, 4.6), (8.0, 8.4)], cry=[(4.0, 4.6)], music=[(8, 8.4)])
         stream = StreamClassifier(bundle)
-        pushed = [event for piece in np.split(samples, 90) for event in stream.push(piece)]
+        given = [event for piece in np.split(samples, 90) for event in stream.push(piece)]
+        pushed = [event for event in given if event.offset_s is not None]
         result = stream.finish()
         assert times(pushed) == [(1.0, 1.6), (4.0, 4.6)]
         assert list(result.events) == pushed
