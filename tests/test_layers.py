@@ -82,5 +82,5 @@ def test_a_layer_brings_what_it_is_checked_for(layer: str, extras: dict[str, set
 
 
 def test_all_is_all_of_them(extras: dict[str, set[str]]) -> None:
-    layers_of_users = ("evaluate", "train", "export", "batch")
+    layers_of_users = ("evaluate", "train", "export", "batch", "live")
     assert extras["all"] == set().union(*(extras[name] for name in layers_of_users))

@@ -191,15 +191,19 @@ class Frames(Decoder):
 
     def take(self) -> np.ndarray | None:
         """Read the next frame; None at the end."""
-        magic, size, _depth = (self._process.read_line(32) for _ in range(3))
-        header = _PPM_HEADER.fullmatch(size)
-        if magic != b"P6\n" or header is None:
-            return None
-        frame = np.empty((int(header[2]), int(header[1]), 3), np.uint8)
-        if self._process.read_into(frame.data.cast("B")) < frame.nbytes:
-            return None
-        self.taken += 1
+        frame = read_frame(self._process)
+        self.taken += frame is not None
         return frame
+
+
+def read_frame(process: ffmpeg.Process) -> np.ndarray | None:
+    """Read a picture that ffmpeg writes as PPM: RGB, shape (height, width, 3); None at the end."""
+    magic, size, _depth = (process.read_line(32) for _ in range(3))
+    header = _PPM_HEADER.fullmatch(size)
+    if magic != b"P6\n" or header is None:
+        return None
+    frame = np.empty((int(header[2]), int(header[1]), 3), np.uint8)
+    return frame if process.read_into(frame.data.cast("B")) == frame.nbytes else None
 
 
 def picture_seconds(path: str, info: MediaInfo) -> float:

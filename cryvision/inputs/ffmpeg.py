@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import stat
 import subprocess
 import threading
 import time
@@ -119,32 +118,6 @@ def shown(path: str | os.PathLike[str]) -> str:
     """Return a path for a message: on one line, whatever characters its name holds."""
     text = os.fspath(path)
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
-
-
-def check_file(path: str | os.PathLike[str]) -> None:
-    """Check that a path is a plain file with content that may be read.
-
-    Raises
-    ------
-    MediaError
-        On anything else; a pipe or a device is refused before it could block.
-    """
-    try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            raise MediaError(f"{shown(path)}: a clip must be a file; this is a folder")
-        if not stat.S_ISREG(status.st_mode):
-            raise MediaError(f"{shown(path)}: a clip must be a plain file; got a pipe or a device")
-        with open(path, "rb"):
-            pass
-    except FileNotFoundError as error:
-        raise MediaError(f"{shown(path)}: there is no such file") from error
-    except OSError as error:
-        raise MediaError(f"{shown(path)}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise MediaError(f"{shown(path)}: is not a possible file name: {error}") from error
-    if status.st_size == 0:
-        raise MediaError(f"{shown(path)}: a clip must hold media; this file is empty")
 
 
 def file_url(path: str | os.PathLike[str]) -> str:
@@ -266,11 +239,15 @@ class Process:
         How many of the last lines of standard error to keep.
     stall_seconds : float
         It is killed after it has given nothing for so long to who waits for its output.
+    script : bytes
+        What it reads from its standard input; less than a pipe holds, 4 kB.
 
     Attributes
     ----------
+    stall_seconds : float
+        May be changed while it runs.
     stalled : bool
-        Whether that has happened.
+        Whether it was killed for that.
 
     Raises
     ------
@@ -279,10 +256,14 @@ class Process:
     """
 
     def __init__(
-        self, command: list[str], kept_lines: int = 40, stall_seconds: float | None = None
+        self,
+        command: list[str],
+        kept_lines: int = 40,
+        stall_seconds: float | None = None,
+        script: bytes = b"",
     ) -> None:
         self.stalled = False
-        self._stall_seconds = STALL_SECONDS if stall_seconds is None else stall_seconds
+        self.stall_seconds = STALL_SECONDS if stall_seconds is None else stall_seconds
         self._waiting_since: float | None = None
         self._over = threading.Event()
         # A worker of a batch leads a session, and its group is killed as a whole: ffmpeg stays in.
@@ -291,7 +272,7 @@ class Process:
         try:
             self._popen = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if script else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env={**os.environ, "AV_LOG_FORCE_NOCOLOR": "1"},
@@ -302,6 +283,9 @@ class Process:
             raise MissingDependencyError(
                 f"ffmpeg must be a program that can be run; {command[0]}: {error.strerror}"
             ) from error
+        if self._popen.stdin is not None:
+            with contextlib.suppress(OSError), self._popen.stdin as pipe:  # it may have ended
+                pipe.write(script)
         self._out = cast(io.BufferedReader, self._popen.stdout)
         self._err = cast(io.BufferedReader, self._popen.stderr)
         self._drain = threading.Thread(target=self._read_log, name="ffmpeg-log", daemon=True)
@@ -358,10 +342,14 @@ class Process:
         """Return the last lines of standard error so far; all once ffmpeg has ended."""
         return b"".join(tuple(self._lines))
 
-    def close(self) -> None:
-        """Kill ffmpeg where it still runs, and give everything back. May be called again."""
+    def kill(self) -> None:
+        """Kill ffmpeg where it still runs; who reads its output, in any thread, finds the end."""
         if self._popen.poll() is None:
             self._kill_all()
+
+    def close(self) -> None:
+        """Kill ffmpeg where it still runs, and give everything back. May be called again."""
+        self.kill()
         self._over.set()
         # The garbage collector may call this anywhere, even from the thread to be joined.
         if threading.current_thread() is not self._drain:
@@ -383,9 +371,9 @@ class Process:
 
     def _watch(self) -> None:
         """Kill an ffmpeg that somebody waits for in vain; its reader then finds the end."""
-        while not self._over.wait(min(1.0, self._stall_seconds / 4)):
+        while not self._over.wait(min(1.0, self.stall_seconds / 4)):
             since = self._waiting_since
-            if since is not None and time.monotonic() - since > self._stall_seconds:
+            if since is not None and time.monotonic() - since > self.stall_seconds:
                 self.stalled = True
                 self._kill_all()
                 return

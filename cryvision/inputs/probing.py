@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,7 +97,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
     MissingDependencyError
         When there is no ffmpeg, or one that is too old.
     """
-    ffmpeg.check_file(path)
+    _check_file(path)
     beside = ffprobe.find_ffprobe(ffmpeg.find_ffmpeg())
     contents = None if beside is None else ffprobe.ask(beside, path)
     if contents is None:
@@ -136,6 +137,34 @@ def with_track(info: MediaInfo, track: SoundTrack) -> MediaInfo:
         sound_channels=track.channels,
         sound_stream=track.stream,
     )
+
+
+def _check_file(path: str | os.PathLike[str]) -> None:
+    """Check that a path is a plain file with content that may be read.
+
+    Raises
+    ------
+    MediaError
+        On anything else; a pipe or a device is refused before it could block.
+    """
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise MediaError(f"{ffmpeg.shown(path)}: a clip must be a file; this is a folder")
+        if not stat.S_ISREG(status.st_mode):
+            raise MediaError(
+                f"{ffmpeg.shown(path)}: a clip must be a plain file; got a pipe or a device"
+            )
+        with open(path, "rb"):
+            pass
+    except FileNotFoundError as error:
+        raise MediaError(f"{ffmpeg.shown(path)}: there is no such file") from error
+    except OSError as error:
+        raise MediaError(f"{ffmpeg.shown(path)}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise MediaError(f"{ffmpeg.shown(path)}: is not a possible file name: {error}") from error
+    if status.st_size == 0:
+        raise MediaError(f"{ffmpeg.shown(path)}: a clip must hold media; this file is empty")
 
 
 def _is_plain_wav(contents: Contents) -> bool:

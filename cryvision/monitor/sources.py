@@ -1,0 +1,327 @@
+"""Live sources: a thread reads, a queue holds the sound, a lost connection is made again."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
+from cryvision.monitor.observations import Piece, SourceFault
+
+if TYPE_CHECKING:
+    from cryvision.monitor.pictures import Pictures
+
+log = logging.getLogger(__name__)
+
+PIECE_SECONDS = 0.1
+"""How much sound is read at a time."""
+
+TICK_SECONDS = 0.25
+"""Where no sound comes, an empty piece comes this often."""
+
+QUEUE_SECONDS = 300.0
+"""So much sound waits at most, 19 MB: then the reader waits too."""
+
+STEADY_SECONDS = 10.0
+"""After a connection that lasted so long, the next try is made soon again."""
+
+JOIN_SECONDS = 1.0
+"""How long a thread that was told to end is waited for."""
+
+
+class Source(Protocol):
+    """Where sound, and perhaps pictures, come from."""
+
+    name: str
+
+    def pieces(self, stop: threading.Event) -> Iterator[Piece | SourceFault]:
+        """Iterate over what comes, in order, until the source ends or within a second of a stop."""
+        ...
+
+    def close(self) -> None:
+        """End what is running; from any thread, and more than once."""
+        ...
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long a live source waits.
+
+    Attributes
+    ----------
+    stall_s : float
+        Without data for so long, a connection counts as stalled and is made anew.
+    first_retry_s, longest_retry_s : float
+        Wait before the first try to connect again, and the longest; each is twice the last.
+    slow_s : float
+        Once so much sound waits to be classified, the computer is too slow.
+    """
+
+    stall_s: float = 5.0
+    first_retry_s: float = 1.0
+    longest_retry_s: float = 60.0
+    slow_s: float = 10.0
+
+
+class DisconnectedError(Exception):
+    """A connection could not be made or has ended; the message is free of credentials.
+
+    Attributes
+    ----------
+    kind : str
+        ``"lost"`` or ``"stalled"``.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Connection(Protocol):
+    """One connection to a microphone or a stream."""
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Iterate over its sound, float32 mono 16 kHz, and the wall time of each last sample.
+
+        Raises
+        ------
+        DisconnectedError
+            When there is no more.
+        """
+        ...
+
+    def end(self) -> None:
+        """Let `blocks` end soon; from any thread."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back; from the thread that reads."""
+        ...
+
+
+class Backoff:
+    """Waits between tries, each twice as long as the last."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with the shortest wait again."""
+        self._next_s = self._timing.first_retry_s
+
+    def next_s(self) -> float:
+        """Return how long to wait now, in seconds."""
+        wait_s = self._next_s
+        self._next_s = min(2 * wait_s, self._timing.longest_retry_s)
+        return wait_s
+
+
+class LiveSource(ABC):
+    """A source that is read in a thread of its own and connected to again when it is lost.
+
+    Sound is never dropped while the classifier is late by less than `QUEUE_SECONDS`; pictures are.
+
+    Parameters
+    ----------
+    name : str
+    pictures : Pictures, optional
+        Where pictures come from; each goes to the piece of sound that comes next.
+    timing : Timing
+    """
+
+    def __init__(self, name: str, pictures: Pictures | None, timing: Timing) -> None:
+        self.name = name
+        self._timing = timing
+        self._pictures = pictures
+        self._queue = _PieceQueue()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._connection: Connection | None = None
+        self._n_pictures = self._n_dropped = 0
+
+    @abstractmethod
+    def connect(self) -> Connection:
+        """Make a connection.
+
+        Raises
+        ------
+        DisconnectedError
+            When it cannot be made now.
+        """
+
+    def pieces(self, stop: threading.Event) -> Iterator[Piece | SourceFault]:
+        """Iterate over sound and faults until ``stop`` is set or `close` is called.
+
+        A piece comes at least each `TICK_SECONDS`, an empty one where there is no sound.
+
+        Yields
+        ------
+        Piece or SourceFault
+        """
+        self.close()
+        self._queue, self._over = _PieceQueue(), threading.Event()
+        reader = (self._queue, self._over)
+        self._thread = threading.Thread(
+            target=self._read, args=reader, name=f"source {self.name}", daemon=True
+        )
+        try:
+            if self._pictures is not None:
+                self._pictures.start()
+            self._thread.start()
+            yield from self._consume(stop)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the connection and the threads; from any thread, and more than once."""
+        self._over.set()
+        self._queue.wake()
+        if (connection := self._connection) is not None:
+            connection.end()
+        if self._pictures is not None:
+            self._pictures.close()
+        thread = self._thread
+        if thread is not None and thread.ident and thread is not threading.current_thread():
+            thread.join(JOIN_SECONDS)
+
+    def _consume(self, stop: threading.Event) -> Iterator[Piece | SourceFault]:
+        slow = False
+        while not (stop.is_set() or self._over.is_set()):
+            item = self._queue.get(TICK_SECONDS)
+            if isinstance(item, BaseException):
+                raise item
+            waiting_s = self._queue.seconds
+            if not slow and waiting_s > self._timing.slow_s:
+                slow = True
+                yield SourceFault("slow", self._slowness(waiting_s), time.time())
+            elif slow and waiting_s < self._timing.slow_s / 4:
+                slow = False
+                message = f"the sound is classified as it comes again; {self._dropped()}"
+                yield SourceFault("recovered", message, time.time(), ended="slow")
+                self._n_pictures = self._n_dropped = 0
+            yield Piece(np.zeros(0, np.float32), None, None, time.time()) if item is None else item
+
+    def _slowness(self, waiting_s: float) -> str:
+        text = f"{waiting_s:.0f} s of sound wait to be classified: this computer is too slow"
+        return f"{text}; {self._dropped()}"
+
+    def _dropped(self) -> str:
+        if not self._n_pictures:
+            return "there are no pictures to drop"
+        return f"{100 * self._n_dropped / self._n_pictures:.0f} % of the pictures were dropped"
+
+    def _read(self, queue: _PieceQueue, over: threading.Event) -> None:
+        """Fill the queue; what is unforeseen goes to the consumer."""
+        try:
+            self._connect_for_ever(queue, over)
+        except BaseException as error:
+            queue.put(error, over)
+
+    def _connect_for_ever(self, queue: _PieceQueue, over: threading.Event) -> None:
+        backoff, down = Backoff(self._timing), ""
+        while not over.is_set():
+            begun = time.monotonic()
+            try:
+                for piece in self._connected(queue, over):
+                    if down:
+                        message = "sound comes again"
+                        queue.put(SourceFault("recovered", message, piece.time, True, down), over)
+                        down = ""
+                    queue.put(piece, over)
+            except DisconnectedError as error:
+                if over.is_set():
+                    return
+                if down:
+                    log.info("%s: still no sound: %s", self.name, error)
+                else:
+                    down = error.kind
+                    queue.put(SourceFault(error.kind, str(error), time.time(), True), over)
+            if time.monotonic() - begun > STEADY_SECONDS:
+                backoff.reset()
+            over.wait(backoff.next_s())
+
+    def _connected(self, queue: _PieceQueue, over: threading.Event) -> Iterator[Piece]:
+        """Read one connection to its end."""
+        with contextlib.closing(self.connect()) as connection:
+            self._connection = connection
+            n_samples, last_frame = 0, -1
+            try:
+                for samples, wall_time in connection.blocks():
+                    if over.is_set():
+                        return
+                    n_samples += len(samples)
+                    k = n_samples * FRAME_RATE_HZ // SAMPLE_RATE_HZ
+                    frame = self._newest_picture(queue) if k > last_frame else None
+                    if frame is not None:
+                        last_frame = k
+                    frame_time_s = None if frame is None else k / FRAME_RATE_HZ
+                    yield Piece(samples, frame, frame_time_s, wall_time)
+            finally:
+                self._connection = None
+        if not over.is_set():
+            raise DisconnectedError("lost", "the sound has ended")
+
+    def _newest_picture(self, queue: _PieceQueue) -> np.ndarray | None:
+        frame = None if self._pictures is None else self._pictures.newest()
+        if frame is None:
+            return None
+        self._n_pictures += 1
+        if queue.seconds <= self._timing.slow_s / 4:
+            return frame
+        self._n_dropped += 1
+        return None
+
+
+class _PieceQueue:
+    """Pieces and faults on their way from the thread that reads to the one that classifies.
+
+    Attributes
+    ----------
+    seconds : float
+        Sound that waits.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._items: collections.deque[Piece | SourceFault | BaseException] = collections.deque()
+        self._changed = threading.Condition()
+
+    def put(self, item: Piece | SourceFault | BaseException, over: threading.Event) -> None:
+        """Append, once there is room for it or all is over."""
+        with self._changed:
+            while self.seconds >= QUEUE_SECONDS and not over.is_set():
+                self._changed.wait(TICK_SECONDS)
+            self._items.append(item)
+            self.seconds += _seconds(item)
+            self._changed.notify_all()
+
+    def get(self, timeout_s: float) -> Piece | SourceFault | BaseException | None:
+        """Take the first; None where none came in time."""
+        with self._changed:
+            if not self._items:
+                self._changed.wait(timeout_s)
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self.seconds = self.seconds - _seconds(item) if self._items else 0.0
+            self._changed.notify_all()
+            return item
+
+    def wake(self) -> None:
+        """Let who waits look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+
+def _seconds(item: object) -> float:
+    return len(item.samples) / SAMPLE_RATE_HZ if isinstance(item, Piece) else 0.0
