@@ -95,6 +95,13 @@ class ReasonStream:
         """End the stream at a time; a stream shorter than a window gives one window."""
         return self._told(self._inputs.finish(detected, n_samples))
 
+    def forget(self, before_s: float) -> None:
+        """Forget what the branches said of windows that ended before a time, in whole pieces."""
+        while self._ends and self._ends[0][-1] < before_s * SAMPLE_RATE_HZ:
+            del self._ends[0]
+            for pieces in self._outputs.values():
+                del pieces[0]
+
     def branch_means(self, onset_s: float, offset_s: float) -> dict[str, dict[str, float]]:
         """Average what each branch said over the windows that end within a stretch of time.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ from cryvision.inference.label_policy import (
 from cryvision.inference.options import Options, OptionValues
 from cryvision.inference.state import StreamState
 from cryvision.inference.timeline import HeldPredictions
+from cryvision.inputs.resampling import Resampler
 from cryvision.result import Classification, Detection, Event
 
 if TYPE_CHECKING:
@@ -39,10 +41,16 @@ class StreamClassifier:
 
     Parameters
     ----------
-    bundle : Bundle
-        What to classify with.
+    bundle : Bundle, optional
+        What to classify with; the bundle that ships with the package by default.
     path : str, optional
         Name of the clip in the result.
+    sample_rate_hz : float
+        Of the sound that is pushed.
+    keep_seconds : float, optional
+        Bounds the memory: the timeline and the events of the result are those of the last so many
+        seconds. ``detector.probability`` and ``heard_seconds`` are of the whole stream all the
+        same. By default everything is kept, 128 bytes or less a frame.
     **options
         The fields of `cryvision.inference.options.Options`.
 
@@ -52,6 +60,8 @@ class StreamClassifier:
         With ``require_face``, if the face detector or the backbone is not on this machine.
     BundleError
         If the bundle has neither a detector nor branches.
+    ConfigError
+        If an option, the rate or ``keep_seconds`` is out of range.
 
     Examples
     --------
@@ -64,13 +74,20 @@ class StreamClassifier:
 
     def __init__(
         self,
-        bundle: Bundle,
+        bundle: Bundle | None = None,
         *,
         path: str = "",
+        sample_rate_hz: float = SAMPLE_RATE_HZ,
+        keep_seconds: float | None = None,
         **options: Unpack[OptionValues],
     ) -> None:
+        if keep_seconds is not None and not 0 < keep_seconds < math.inf:
+            raise ConfigError(f"keep_seconds must be positive and finite; got {keep_seconds:g}")
+        self._keep_frames = None if keep_seconds is None else round(keep_seconds * FRAME_RATE_HZ)
+        self._first_frame = 0
+        self._resampler = Resampler(sample_rate_hz)
         self._options = chosen = Options(**options)
-        self._bundle = bundle = chosen.applied(bundle)
+        self._bundle = bundle = chosen.applied(bundle or Bundle.load())
         self._path = path
         face = next((part.face for part in bundle.parts if part.face), None)
         self._faces, self._warnings = face_stream(face, chosen.require_face, str(bundle.folder))
@@ -125,9 +142,9 @@ class StreamClassifier:
 
         Parameters
         ----------
-        samples : ndarray, shape (n,), float32, optional
-            Mono sound at 16 kHz that follows what was pushed before; -1 to 1. Beside a frame, the
-            sound up to it.
+        samples : ndarray, shape (n,) or (n, n_channels), float or int16, optional
+            Sound that follows what was pushed before, at ``sample_rate_hz``; full scale is 1 or
+            32768. Channels are mixed to one. Beside a frame, the sound up to it.
         frame : ndarray, shape (height, width, 3), uint8, optional
             One RGB frame, later than the one before it.
         frame_time_s : float, optional
@@ -140,17 +157,13 @@ class StreamClassifier:
             are given for the whole clip, by `finish`.
         """
         finished: list[Event] = []
-        if samples is not None and len(samples):
-            self._n_samples += len(samples)
-            windows = None
-            if self._crying is not None:
-                windows, finished = self._crying.push(samples)
-            if self._reasons is not None:
-                self._write_reasons(self._reasons.push(samples, windows))
+        if samples is not None:
+            finished = self._hear(self._resampler.push(samples))
         if frame is not None:
             if frame_time_s is None:
                 raise ConfigError("a frame needs its frame_time_s; got none")
             self._see(frame, frame_time_s)
+        self._forget(keep=2)
         return finished
 
     def finish(
@@ -166,7 +179,9 @@ class StreamClassifier:
         warnings : tuple of str
             More to warn of, from whoever read the media.
         """
+        self._hear(self._resampler.finish())
         self._finish_windows()
+        self._forget(keep=1)
         sound_end_s = self._n_samples / SAMPLE_RATE_HZ
         crying = self._crying
         events = self._events
@@ -212,12 +227,42 @@ class StreamClassifier:
 
     @property
     def _events(self) -> list[Event]:
-        return [] if self._crying is None else self._crying.events
+        """Those that ended within the timeline that is kept."""
+        first_s = self._first_frame / FRAME_RATE_HZ
+        events = [] if self._crying is None else self._crying.events
+        return [event for event in events if event.span_s[1] > first_s]
 
     @property
     def _gated(self) -> bool:
         """Whether anything was heard in which there could be crying."""
         return self._crying is not None and self._crying.n_scored > 0
+
+    def _hear(self, samples: np.ndarray) -> list[Event]:
+        if not len(samples):
+            return []
+        self._n_samples += len(samples)
+        windows, events = (None, []) if self._crying is None else self._crying.push(samples)
+        if self._reasons is not None:
+            self._write_reasons(self._reasons.push(samples, windows))
+        return events
+
+    def _forget(self, keep: int) -> None:
+        """Once there is more than so many times of what is to be kept, forget what is older."""
+        if self._keep_frames is None:
+            return
+        end_s = max(self._n_samples / SAMPLE_RATE_HZ, self._picture_end_s)
+        n_frames = round(end_s * FRAME_RATE_HZ)
+        if n_frames - self._first_frame <= keep * self._keep_frames:
+            return
+        first = n_frames - self._keep_frames
+        del self._face_seen[: first - self._first_frame]
+        self._first_frame = first
+        if self._crying is not None:
+            self._crying.forget(first)
+        if self._classes is not None:
+            self._classes.forget(first)
+        if self._reasons is not None:
+            self._reasons.forget(first / FRAME_RATE_HZ)
 
     def _see(self, frame: np.ndarray, frame_time_s: float) -> None:
         """Look for a face, and let time go on where there is no sound to do it."""
@@ -227,7 +272,8 @@ class StreamClassifier:
             self._write_reasons(self._reasons.push_time(n_samples))
         if self._faces is not None:
             seen = self._faces.push(frame, frame_time_s) is not None
-            missed = round(frame_time_s * FRAME_RATE_HZ) - len(self._face_seen)
+            n_seen = self._first_frame + len(self._face_seen)
+            missed = round(frame_time_s * FRAME_RATE_HZ) - n_seen
             self._face_seen.extend([np.nan] * max(0, missed))
             self._face_seen.append(float(seen) if self._faces.looks else np.nan)
             self._shows_face = seen
@@ -253,15 +299,15 @@ class StreamClassifier:
             )
 
     def _timeline(self, duration_s: float) -> dict[str, np.ndarray]:
-        n_frames = round(duration_s * FRAME_RATE_HZ)
-        timeline = {"time_s": np.arange(n_frames) / FRAME_RATE_HZ}
+        n_frames, first = round(duration_s * FRAME_RATE_HZ), self._first_frame
+        timeline = {"time_s": np.arange(first, n_frames) / FRAME_RATE_HZ}
         if self._crying is not None:
-            timeline.update(self._crying.columns(n_frames))
+            timeline.update(self._crying.columns(n_frames, first))
         if self._classes is not None:
-            timeline.update(self._classes.columns(n_frames))
+            timeline.update(self._classes.columns(n_frames, first))
         if self._faces is not None:
-            seen = np.frombuffer(self._face_seen, np.float32)[:n_frames]
-            timeline[FACE] = np.full(n_frames, np.nan, np.float32)
+            seen = np.frombuffer(self._face_seen, np.float32)[: n_frames - first]
+            timeline[FACE] = np.full(n_frames - first, np.nan, np.float32)
             timeline[FACE][: len(seen)] = seen
         return timeline
 

@@ -139,10 +139,19 @@ class CryStream:
             self._heard.fill_last(n_frames)
         return windows
 
-    def columns(self, n_frames: int) -> dict[str, np.ndarray]:
-        """Give the columns of the timeline: crying, and each tag."""
-        heard = {} if self._heard is None else self._heard.columns(n_frames)
-        return {**self._cry.columns(n_frames), **heard}
+    def columns(self, n_frames: int, first: int = 0) -> dict[str, np.ndarray]:
+        """Give the columns of the timeline from a frame on: crying, and each tag."""
+        tags = {} if self._heard is None else self._heard.columns(n_frames, first)
+        return {**self._cry.columns(n_frames, first), **tags}
+
+    def forget(self, first: int) -> None:
+        """Forget the frames before this one, and the events that ended before it."""
+        self._cry.forget(first)
+        if self._heard is not None:
+            self._heard.forget(first)
+        for events in (self.events, self.rejected):
+            n_past = sum(event.span_s[1] < first / FRAME_RATE_HZ for event in events[:-1])
+            del events[:n_past]
 
     def notes(self) -> list[str]:
         """What to warn of."""

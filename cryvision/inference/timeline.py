@@ -33,9 +33,10 @@ class HeldPredictions:
         self._rolling = None if smooth_seconds is None else RollingPrediction(smooth_seconds)
         self._held = np.full(len(self.names), np.nan)
         self._n_unknown = 0
+        self._first = 0
 
     def __len__(self) -> int:
-        return len(self._raw) // len(self.names)
+        return self._first + len(self._raw) // len(self.names)
 
     def write(self, ends: np.ndarray, predictions: np.ndarray, n_samples: int) -> None:
         """Write every frame that lies before a sample.
@@ -59,26 +60,42 @@ class HeldPredictions:
 
     def fill_last(self, n_frames: int) -> None:
         """Let the last of so many frames hold the newest prediction, which ended after it."""
-        last = min(len(self), n_frames) - 1
+        last = min(len(self), n_frames) - 1 - self._first
         if last >= 0:
             n = len(self.names)
             for column in (self._raw, self._smooth)[: 1 if self._rolling is None else 2]:
                 column[last * n : (last + 1) * n] = array("f", self._held.tolist())
 
-    def columns(self, n_frames: int) -> dict[str, np.ndarray]:
-        """Give the columns at a length, NaN where nothing was written.
+    def forget(self, first: int) -> None:
+        """Forget the frames before this one."""
+        n_values = min(first - self._first, len(self) - self._first) * len(self.names)
+        if n_values > 0:
+            del self._raw[:n_values]
+            del self._smooth[:n_values]
+            self._first += n_values // len(self.names)
+
+    def columns(self, n_frames: int, first: int = 0) -> dict[str, np.ndarray]:
+        """Give the columns up to a frame, NaN where nothing was written.
+
+        Parameters
+        ----------
+        n_frames : int
+            Length of the whole timeline.
+        first : int
+            Frame to begin with.
 
         Returns
         -------
-        dict of str to ndarray of float32, shape (n_frames,)
+        dict of str to ndarray of float32, shape (n_frames - first,)
             First the raw columns, then the smoothed ones.
         """
         found = {}
         both = ((self._raw, ""), (self._smooth, "_smooth"))
         for values, suffix in both[: 1 if self._rolling is None else 2]:
-            known = np.frombuffer(values, np.float32).reshape(-1, len(self.names))[:n_frames]
+            known = np.frombuffer(values, np.float32).reshape(-1, len(self.names))
+            known = known[max(0, first - self._first) : max(0, n_frames - self._first)]
             for index, name in enumerate(self.names):
-                column = np.full(n_frames, np.nan, np.float32)
+                column = np.full(max(0, n_frames - first), np.nan, np.float32)
                 column[: len(known)] = known[:, index]
                 found[f"{name}{suffix}"] = column
         return found

@@ -15,9 +15,9 @@ _INT16_SCALE = np.float32(1 / 32768)
 class Resampler:
     """Resamples a stream of sound; the sizes of the pieces make no difference.
 
-    Mono sound at 16 kHz comes out at once and unchanged. Otherwise the filter holds some
-    hundredths of a second back, and several channels are mixed as those of a file are, in blocks
-    of 0.1 s.
+    Mono sound at 16 kHz comes out at once and unchanged. Other sound is held back for some
+    hundredths of a second by the filter, and its samples that are not finite count as zero.
+    Several channels are mixed as those of a file are, in blocks of 0.1 s.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Resampler:
         Parameters
         ----------
         samples : ndarray of int16 or float, shape (n,) or (n, n_channels)
-            Full scale is 32768 or 1. Samples that are not finite count as zero.
+            Full scale is 32768 or 1.
 
         Returns
         -------
@@ -68,6 +68,9 @@ class Resampler:
             raise ConfigError(
                 f"all sound of a stream must have {self._n_channels} channels; got {block.shape[1]}"
             )
+        if self._stream is None and self._n_channels == 1:
+            return block[:, 0]
+        block = np.where(np.isfinite(block), block, np.float32(0))
         return self._mixed(block if self._stream is None else self._stream.resample_chunk(block))
 
     def finish(self) -> np.ndarray:
@@ -119,8 +122,6 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
         block = samples.astype(np.float32) * _INT16_SCALE
     elif samples.dtype.kind == "f":
         block = samples.astype(np.float32, copy=False)
-        if not np.isfinite(block).all():
-            block = np.where(np.isfinite(block), block, np.float32(0))
     else:
         raise ConfigError(f"sound must be int16 or float; got {samples.dtype}")
     return block[:, None] if block.ndim == 1 else block

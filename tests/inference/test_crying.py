@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from two_parts import (
     STEP_S,
     TAG_HOP_S,
     TAGS,
+    TONES_HZ,
     reasons_behind_two_parts,
     tones,
     two_part_bundle,
@@ -393,6 +395,81 @@ class TestOddSounds:
         assert (result.duration_s, result.events, result.rejected) == (0, (), ())
         assert result.detector.cry is None
         assert all(len(column) == 0 for column in result.timeline.values())
+
+
+class TestEndlessStreams:
+    CRYING = tuple((5.0 * k + 1, 5.0 * k + 3) for k in range(12))
+    SAMPLES = tones(60.0, edges=CRYING, cry=CRYING)
+    KEEP_S = 11.0
+
+    def test_the_result_is_that_of_the_last_seconds(self, bundle: Bundle) -> None:
+        whole = run(bundle, *np.split(self.SAMPLES, 600))
+        stream = StreamClassifier(bundle, keep_seconds=self.KEEP_S)
+        pushed = [event for piece in np.split(self.SAMPLES, 600) for event in stream.push(piece)]
+        kept = stream.finish()
+        n_kept = round(self.KEEP_S * 30)
+        assert list(kept.timeline) == list(whole.timeline)
+        for name, column in whole.timeline.items():
+            np.testing.assert_array_equal(kept.timeline[name], column[-n_kept:])
+        assert times(kept.events) == times(whole.events)[-2:]
+        assert len([event for event in pushed if event.offset_s is not None]) == 12
+        assert kept.detector.probability == pytest.approx(whole.detector.probability)
+
+    def test_what_is_held_does_not_grow(self, bundle: Bundle) -> None:
+        stream = StreamClassifier(bundle, keep_seconds=2.0)
+        sizes = []
+        for piece in np.split(np.tile(self.SAMPLES, 3), 180):
+            stream.push(piece)
+            sizes.append(len(pickle.dumps(stream._crying.__dict__["_cry"]._raw)))
+            assert len(stream._crying.events) <= 2
+        assert max(sizes[5:]) <= 2 * 2 * 30 * 4 + 500
+
+    def test_endless_crying_is_known_at_once_and_holds_little(self, bundle: Bundle) -> None:
+        samples = tones(40.0, edges=[(1, 40)], cry=[(1, 40)])
+        stream = StreamClassifier(bundle, keep_seconds=2.0)
+        for piece in np.split(samples, 400):
+            stream.push(piece)
+        assert stream.state.crying
+        assert stream.state.since_s == 1.0
+        assert len(stream._crying._following._filter._windows) < 40
+
+    @pytest.mark.parametrize("seconds", [0.0, -1.0, np.nan, np.inf])
+    def test_a_length_that_is_none_is_refused(self, bundle: Bundle, seconds: float) -> None:
+        with pytest.raises(ConfigError, match="keep_seconds must be positive and finite"):
+            StreamClassifier(bundle, keep_seconds=seconds)
+
+
+class TestOtherSound:
+    TIMES_S = 0.041
+    """Resampling may move an edge by one step."""
+
+    @pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
+    def test_any_rate_in_whole_numbers_and_any_channels(self, bundle: Bundle, rate_hz: int) -> None:
+        spans = [(1.0, 2.0), (4.0, 6.0)]
+        time_s = np.arange(8 * rate_hz) / rate_hz
+        samples = np.zeros(len(time_s))
+        for name in ("edges", "cry"):
+            for onset_s, offset_s in spans:
+                inside = (time_s >= onset_s) & (time_s < offset_s)
+                samples += 0.1 * inside * np.sin(2 * np.pi * TONES_HZ[name] * time_s)
+        both = np.repeat(np.round(samples * 32767).astype(np.int16)[:, None], 2, axis=1)
+        stream = StreamClassifier(bundle, sample_rate_hz=rate_hz)
+        for piece in np.array_split(both, 33):
+            stream.push(piece)
+        result = stream.finish()
+        assert result.duration_s == pytest.approx(8.0, abs=0.05)
+        np.testing.assert_allclose(
+            [event.span_s for event in result.events], spans, atol=self.TIMES_S
+        )
+
+    def test_a_rate_that_no_microphone_has_is_refused(self, bundle: Bundle) -> None:
+        with pytest.raises(ConfigError, match="samples a second; got 10"):
+            StreamClassifier(bundle, sample_rate_hz=10)
+
+
+def test_without_a_bundle_the_one_that_ships_is_used() -> None:
+    result = StreamClassifier().finish()
+    assert result.bundle["name"] == Bundle.load().name
 
 
 def test_bundles_of_version_1_still_classify_and_veto_nothing() -> None:

@@ -150,12 +150,12 @@ class TestWhen:
             hear(tried, 4.9, cry=0.9)
             hear(tried, 5.1, cry=0.9)
             if tried is forgetful:
-                tried.forget(10 * RATE_HZ)
+                tried.forget(10 * RATE_HZ, none_open=True)
             hear(tried, 10.4, cry=0.4)
             given.append(tried.add(event(10.0, 11.0)))
         assert given[0] == given[1] != []
-        forgetful.forget(11 * RATE_HZ)
-        assert len(forgetful._heard) == 1
+        forgetful.forget(11 * RATE_HZ, none_open=True)
+        assert len(forgetful._windows) == 1
 
 
 class TestWhatIsSaidOfIt:

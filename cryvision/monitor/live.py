@@ -1,0 +1,109 @@
+"""All sessions of a monitor: each runs in a thread of its own, and all they say comes out here."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from queue import Empty, Full, Queue
+
+from cryvision.errors import CryvisionError
+from cryvision.monitor.session import LiveSession, Observation
+
+TICK_SECONDS = 0.5
+"""Without anything new for so long, `LiveMonitor.observations` gives None: time goes on."""
+
+MOST_WAITING = 256
+"""Observations that wait to be read; behind that a session waits, and its source says so."""
+
+JOIN_SECONDS = 5.0
+"""How long the threads of stopped sessions are waited for."""
+
+_logger = logging.getLogger(__name__)
+
+
+class LiveMonitor:
+    """Runs sessions side by side until all have ended or one calls `stop`.
+
+    A session whose source cannot be read ends with one line in the log; the others go on.
+
+    Parameters
+    ----------
+    sessions : sequence of LiveSession
+        Their names must differ.
+
+    Attributes
+    ----------
+    failed : dict of str to CryvisionError
+        Sessions that ended with an error.
+    """
+
+    def __init__(self, sessions: Sequence[LiveSession]) -> None:
+        names = [session.name for session in sessions]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise CryvisionError(f"each source must have a name of its own; got two {doubled[0]!r}")
+        self._sessions = tuple(sessions)
+        self._queue: Queue[Observation | BaseException | None] = Queue(MOST_WAITING)
+        self._over = threading.Event()
+        self.failed: dict[str, CryvisionError] = {}
+
+    def stop(self) -> None:
+        """Let all sessions end within a second or so; from any thread."""
+        self._over.set()
+
+    def observations(self) -> Iterator[Observation | None]:
+        """Iterate over what the sessions say, in order; None where nothing is new for a while.
+
+        Raises
+        ------
+        Exception
+            What a session raised that is no `CryvisionError`.
+        """
+        threads = [
+            threading.Thread(target=self._run, args=(session,), name=session.name, daemon=True)
+            for session in self._sessions
+        ]
+        for thread in threads:
+            thread.start()
+        running = len(threads)
+        try:
+            while running:
+                try:
+                    item = self._queue.get(timeout=TICK_SECONDS)
+                except Empty:
+                    yield None
+                    continue
+                if item is None:
+                    running -= 1
+                elif isinstance(item, BaseException):
+                    raise item
+                else:
+                    yield item
+        finally:
+            self._over.set()
+            until = time.monotonic() + JOIN_SECONDS
+            for thread in threads:
+                thread.join(max(0.0, until - time.monotonic()))
+
+    def _run(self, session: LiveSession) -> None:
+        try:
+            for observation in session.observations(self._over):
+                self._put(observation)
+        except CryvisionError as error:
+            self.failed[session.name] = error
+            _logger.error("%s: %s", session.name, error)
+        except BaseException as error:
+            self._put(error)
+        finally:
+            self._put(None)
+
+    def _put(self, item: Observation | BaseException | None) -> None:
+        while True:
+            try:
+                self._queue.put(item, timeout=TICK_SECONDS)
+                return
+            except Full:
+                if self._over.is_set():
+                    return

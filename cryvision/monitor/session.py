@@ -1,0 +1,181 @@
+"""One source, classified as it comes: what is known now, what begins and ends, what is wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from cryvision.bundle import Bundle
+from cryvision.inference.classifier import StreamClassifier
+from cryvision.inference.state import StreamState
+from cryvision.monitor.observations import Piece, SourceFault
+from cryvision.monitor.sources import Source
+from cryvision.monitor.watch import Watch
+from cryvision.result import Event
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from cryvision.inference.options import OptionValues
+
+KEEP_SECONDS = 60.0
+"""How much of the timeline a session keeps: nothing of a session reads further back."""
+
+BREAKS = ("lost", "stalled")
+"""With one of these the sound ends."""
+
+DEAF_FAULTS = (*BREAKS, "silent")
+"""While one of these lasts, nothing is known of the sound."""
+
+
+@dataclass(frozen=True)
+class TimedEvent:
+    """An event of a session, with its place in the world's time.
+
+    Attributes
+    ----------
+    event : Event
+        Its times are those of the connection that it was heard on.
+    onset_time : float
+        Wall time, seconds since 1970.
+    offset_time : float or None
+        None while the event lasts.
+    """
+
+    event: Event
+    onset_time: float
+    offset_time: float | None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a session says after a piece of sound, or of a fault.
+
+    Attributes
+    ----------
+    source : str
+    time : float
+        Wall time, seconds since 1970.
+    state : StreamState
+    crying : bool or None
+        Whether there is crying now. A room below the energy gate is quiet, so False; None where
+        nothing is known, before the first score or while the source is lost or digitally silent.
+    since : float or None
+        Wall time of the onset of the bout; None where there is no crying.
+    events : tuple of TimedEvent
+        What began or ended.
+    fault : SourceFault or None
+    piece : Piece or None
+    """
+
+    source: str
+    time: float
+    state: StreamState
+    crying: bool | None
+    since: float | None
+    events: tuple[TimedEvent, ...] = ()
+    fault: SourceFault | None = None
+    piece: Piece | None = field(default=None, repr=False)
+
+
+class LiveSession:
+    """Classifies what a source gives.
+
+    After a break in the sound the classifier begins anew: nothing from before it counts after it.
+
+    Parameters
+    ----------
+    source : Source
+    bundle : Bundle, optional
+        The one that ships with the package by default. Reasons are left out: a monitor says when,
+        and reasons are for whole clips.
+    **options
+        The fields of `cryvision.inference.options.Options`.
+    """
+
+    def __init__(
+        self, source: Source, bundle: Bundle | None = None, **options: Unpack[OptionValues]
+    ) -> None:
+        loaded = (bundle or Bundle.load()).keeping_models()
+        detecting = tuple(part for part in loaded.parts if part.kind in ("detector", "tagger"))
+        self._bundle = replace(loaded, parts=detecting) if detecting else loaded
+        self._source = source
+        self._options = options
+        self._faults: set[str] = set()
+        self._time = 0.0
+        self._begin()
+
+    @property
+    def name(self) -> str:
+        """Name of the source."""
+        return self._source.name
+
+    def observations(self, stop: threading.Event) -> Iterator[Observation]:
+        """Iterate over what there is to say, until the source ends or within a second of a stop.
+
+        Raises
+        ------
+        CryvisionError
+            If the source cannot be read at all.
+        """
+        try:
+            for item in Watch().watched(self._source.pieces(stop)):
+                if isinstance(item, SourceFault):
+                    yield self._fault(item)
+                else:
+                    yield self._piece(item)
+            yield self._observation(self._end())
+        finally:
+            self._source.close()
+
+    def _begin(self) -> None:
+        self._stream = StreamClassifier(
+            self._bundle, path=self.name, keep_seconds=KEEP_SECONDS, **self._options
+        )
+        self._newest_onset_s = -1.0
+
+    def _piece(self, piece: Piece) -> Observation:
+        frame = piece.frame if self._stream.takes_frames else None
+        events = self._stream.push(piece.samples, frame, piece.frame_time_s)
+        self._time = piece.time
+        return replace(self._observation(events), piece=piece)
+
+    def _fault(self, fault: SourceFault) -> Observation:
+        if fault.kind == "recovered":
+            self._faults.discard(fault.ended)
+        else:
+            self._faults.add(fault.kind)
+        if not fault.restart and fault.kind not in BREAKS:
+            return replace(self._observation([]), time=fault.time, fault=fault)
+        found = replace(self._observation(self._end()), time=fault.time, fault=fault)
+        self._begin()
+        return found
+
+    def _end(self) -> list[Event]:
+        """End the stream, and give the events that end with it."""
+        result = self._stream.finish()
+        return [event for event in result.events if event.onset_s > self._newest_onset_s]
+
+    def _observation(self, events: list[Event]) -> Observation:
+        state = self._stream.state
+        ended = [event.onset_s for event in events if event.offset_s is not None]
+        self._newest_onset_s = max([self._newest_onset_s, *ended])
+        crying = state.crying
+        if crying is None and state.probability is None and state.level_dbfs == state.level_dbfs:
+            crying = False
+        if self._faults.intersection(DEAF_FAULTS):
+            crying = None
+        since = None if not crying or state.since_s is None else self._wall(state.since_s)
+        return Observation(
+            self.name, self._time, state, crying, since, tuple(map(self._timed, events))
+        )
+
+    def _timed(self, event: Event) -> TimedEvent:
+        offset = None if event.offset_s is None else self._wall(event.offset_s)
+        return TimedEvent(event, self._wall(event.onset_s), offset)
+
+    def _wall(self, stream_s: float) -> float:
+        """Turn a time of the stream into wall time, seen from the newest piece."""
+        return self._time - (self._stream.state.time_s - stream_s)

@@ -1,0 +1,133 @@
+"""Health checks and Prometheus metrics, asked over HTTP as others ask them."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cryvision.monitor.alerts import Alert
+
+from cryvision.errors import CryvisionError
+from cryvision.inference.state import StreamState
+from cryvision.monitor.health import Health, HealthServer
+from cryvision.monitor.observations import Piece, SourceFault
+from cryvision.monitor.session import Observation, TimedEvent
+from cryvision.result import Event
+
+NOW = 1_700_000_000.0
+QUOTED = 'a "room"\n'
+
+STATE = StreamState(5.0, True, 1.0, 0.97, -21.5, 18.0)
+HEARD = Observation(
+    QUOTED,
+    NOW,
+    STATE,
+    True,
+    NOW - 4,
+    piece=Piece(np.zeros(1600, np.float32), None, None, NOW),
+)
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def health(clock: Clock) -> Health:
+    return Health([QUOTED, "quiet"], clock)
+
+
+@pytest.fixture
+def server(health: Health) -> Iterator[HealthServer]:
+    server = HealthServer(health, 0)
+    yield server
+    server.close()
+
+
+def get(server: HealthServer, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=5) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def values(server: HealthServer) -> dict[str, float]:
+    status, text = get(server, "/metrics")
+    assert status == 200
+    line = re.compile(r'^(\w+\{(?:\w+="(?:[^"\\\n]|\\.)*",?)*\}) (\S+)$')
+    rows = [row for row in text.splitlines() if not row.startswith("#")]
+    matches = [line.match(row) for row in rows]
+    assert all(matches)
+    return {match[1]: float(match[2]) for match in matches if match}
+
+
+def test_what_is_observed_is_in_the_metrics(health: Health, server: HealthServer) -> None:
+    event = Event(1.0, 31.0, "cry", 0.9, -20.0, 20.0)
+    health.observe(replace(HEARD, events=(TimedEvent(event, NOW - 30, NOW),)))
+    health.note(Alert("0", "crying", "quiet", "raised", "crying", "", None, 10.0, "crying"))
+    found = values(server)
+    room = r'{source="a \"room\"\n"}'
+    assert found[f"cryvision_crying{room}"] == 1
+    assert found[f"cryvision_probability{room}"] == pytest.approx(0.97)
+    assert found[f"cryvision_level_dbfs{room}"] == pytest.approx(-21.5)
+    assert found[f"cryvision_crying_minutes_today{room}"] == pytest.approx(0.5)
+    assert found[f"cryvision_events_total{room}"] == 1
+    assert found['cryvision_alerts_total{source="quiet",rule="crying"}'] == 1
+    assert 'cryvision_crying{source="quiet"}' not in found
+
+
+def test_minutes_begin_anew_at_midnight(health: Health, clock: Clock) -> None:
+    event = Event(1.0, 31.0, "cry", 0.9, -20.0, 20.0)
+    health.observe(replace(HEARD, events=(TimedEvent(event, NOW - 30, NOW),)))
+    clock.now += 24 * 3600
+    assert health.minutes_today(QUOTED) == 0
+
+
+def test_a_source_that_gives_nothing_is_not_healthy(
+    health: Health, server: HealthServer, clock: Clock
+) -> None:
+    assert get(server, "/healthz")[0] == 200
+    clock.now += 20
+    health.observe(HEARD)
+    status, text = get(server, "/healthz")
+    sources = json.loads(text)["sources"]
+    assert status == 503
+    assert sources[QUOTED]["seconds_since_sound"] == 0
+    assert sources["quiet"]["seconds_since_sound"] == 20
+
+
+def test_a_fault_is_not_healthy_until_it_ends(health: Health, server: HealthServer) -> None:
+    health.observe(replace(HEARD, fault=SourceFault("frozen", "it stands still", NOW)))
+    status, text = get(server, "/healthz")
+    assert (status, json.loads(text)["sources"][QUOTED]["faults"]) == (503, ["frozen"])
+    over = SourceFault("recovered", "it moves", NOW, ended="frozen")
+    health.observe(replace(HEARD, fault=over))
+    assert get(server, "/healthz")[0] == 200
+    assert values(server)[r'cryvision_faults_total{source="a \"room\"\n",kind="frozen"}'] == 1
+
+
+def test_nothing_else_is_served_and_only_here(server: HealthServer) -> None:
+    assert get(server, "/")[0] == 404
+    assert server._server.server_address[0] == "127.0.0.1"
+
+
+def test_a_port_that_is_taken_is_one_line(health: Health, server: HealthServer) -> None:
+    with pytest.raises(
+        CryvisionError, match=rf"must be free on 127\.0\.0\.1; {server.port} is not"
+    ):
+        HealthServer(health, server.port)

@@ -1,0 +1,161 @@
+"""A session: what it says of a source, what a break does, and that it equals a file's result."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from two_parts import RATE_HZ, tones, two_part_bundle
+
+from cryvision.bundle import Bundle
+from cryvision.inference.classifier import StreamClassifier
+from cryvision.monitor.observations import Piece, SourceFault
+from cryvision.monitor.session import LiveSession, Observation
+
+START = 1_700_000_000.0
+
+TIMES_TOLERANCE_S = 1e-6
+"""Wall times of today in float64 have steps of 0.2 microseconds."""
+
+
+class Script:
+    """A source that gives what it is told to."""
+
+    name = "nursery"
+
+    def __init__(self, items: Sequence[Piece | SourceFault]) -> None:
+        self._items = items
+        self.closed = False
+
+    def pieces(self, stop: threading.Event) -> Iterator[Piece | SourceFault]:
+        for item in self._items:
+            if stop.is_set():
+                return
+            yield item
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def pieces(samples: np.ndarray, start: float = START) -> list[Piece | SourceFault]:
+    cut = np.split(samples, range(1600, len(samples), 1600))
+    ends = np.cumsum([len(one) for one in cut]) / RATE_HZ
+    return [Piece(one, None, None, start + float(end)) for one, end in zip(cut, ends, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return two_part_bundle(tmp_path_factory).keeping_models()
+
+
+def observe(bundle: Bundle, items: Sequence[Piece | SourceFault]) -> list[Observation]:
+    return list(LiveSession(Script(items), bundle).observations(threading.Event()))
+
+
+def ended(observations: Sequence[Observation]) -> list[tuple[float, float]]:
+    return [
+        (timed.onset_time - START, timed.offset_time - START)
+        for observation in observations
+        for timed in observation.events
+        if timed.offset_time is not None
+    ]
+
+
+CRYING = [(1.0, 2.0), (4.0, 8.0)]
+SOUND = tones(10.0, edges=[*CRYING, (8.5, 9.0)], cry=CRYING, music=[(8.5, 9.0)])
+
+
+def test_events_are_those_of_the_whole_clip_in_wall_time(bundle: Bundle) -> None:
+    stream = StreamClassifier(bundle)
+    stream.push(SOUND)
+    expected = [event.span_s for event in stream.finish().events]
+    found = ended(observe(bundle, pieces(SOUND)))
+    assert len(expected) == 2
+    np.testing.assert_allclose(found, expected, atol=TIMES_TOLERANCE_S)
+
+
+def test_crying_is_known_while_it_lasts(bundle: Bundle) -> None:
+    observations = observe(bundle, pieces(SOUND))
+    at_7_s = next(one for one in observations if one.time >= START + 7)
+    assert at_7_s.crying
+    assert at_7_s.since == pytest.approx(START + 4.0, abs=TIMES_TOLERANCE_S)
+    at_3_s = next(one for one in observations if one.time >= START + 3)
+    assert (at_3_s.crying, at_3_s.since) == (False, None)
+    onsets = [
+        timed.onset_time - START
+        for one in observations
+        for timed in one.events
+        if timed.offset_time is None
+    ]
+    assert onsets == pytest.approx([1.0, 4.0], abs=TIMES_TOLERANCE_S)
+
+
+def test_sound_that_is_not_crying_is_named(bundle: Bundle) -> None:
+    samples = tones(6.0, music=[(1.0, 6.0)])
+    state = observe(bundle, pieces(samples))[-2].state
+    assert list(state.tags) == ["music"]
+    assert state.crying is False
+
+
+def test_a_quiet_room_is_no_crying_and_its_state_says_that_it_is_not_scored(
+    bundle: Bundle,
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 1e-5, 3 * RATE_HZ).astype(np.float32)
+    last = observe(bundle, pieces(noise))[-2]
+    assert last.crying is False
+    assert last.state.crying is None
+    assert "quieter than -60 dBFS" in last.state.not_scored["sound"]
+
+
+def test_before_the_first_sound_nothing_is_known(bundle: Bundle) -> None:
+    (first, *_) = observe(bundle, [Piece(np.zeros(0, np.float32), None, None, START)])
+    assert first.crying is None
+
+
+@pytest.mark.parametrize("kind", ["lost", "stalled"])
+def test_a_break_ends_the_event_and_nothing_is_known_until_it_is_over(
+    bundle: Bundle, kind: str
+) -> None:
+    before = tones(5.0, edges=[(1.0, 5.0)], cry=[(1.0, 5.0)])
+    after = tones(5.0, edges=[(0.0, 2.0)], cry=[(0.0, 2.0)])
+    observations = observe(
+        bundle,
+        [
+            *pieces(before),
+            SourceFault(kind, "the cable is off", START + 6),
+            Piece(np.zeros(0, np.float32), None, None, START + 20),
+            SourceFault("recovered", "sound again", START + 30, restart=True, ended=kind),
+            *pieces(after, START + 30),
+        ],
+    )
+    np.testing.assert_allclose(
+        ended(observations), [(1.0, 5.0), (30.0, 32.0)], atol=TIMES_TOLERANCE_S
+    )
+    faults = [one.fault.kind for one in observations if one.fault is not None]
+    assert faults == [kind, "recovered"]
+    assert next(one for one in observations if one.time >= START + 20).crying is None
+
+
+def test_digital_silence_is_not_a_quiet_room(bundle: Bundle) -> None:
+    samples = np.zeros(62 * RATE_HZ, np.float32)
+    observations = observe(bundle, pieces(samples))
+    assert [one.fault.kind for one in observations if one.fault is not None] == ["silent"]
+    assert observations[-1].crying is None
+    assert next(one for one in observations if one.time >= START + 30).crying is False
+
+
+def test_reasons_are_not_computed(bundle: Bundle) -> None:
+    default = LiveSession(Script(pieces(tones(1.0))))
+    (*_, last) = default.observations(threading.Event())
+    assert last.state.time_s == pytest.approx(1.0)
+    assert {part.kind for part in default._bundle.parts} == {"detector", "tagger"}
+
+
+def test_the_source_is_closed_whatever_happens(bundle: Bundle) -> None:
+    source = Script(pieces(SOUND))
+    running = LiveSession(source, bundle).observations(threading.Event())
+    next(running)
+    running.close()
+    assert source.closed
