@@ -41,7 +41,7 @@ FLOORS = (
     Floor(
         "from arrays to events and classes; files for people and tools", ("inference", "outputs")
     ),
-    Floor("many clips, other runtimes", ("export", "batch")),
+    Floor("many clips, other runtimes, live sources", ("export", "batch", "monitor")),
     Floor("labelled recordings, altered sound", ("augmentation", "datasets")),
     Floor("measures and reports", ("evaluation",)),
     Floor("training, audits", ("training", "detector_training", "auditing")),

@@ -1,0 +1,1 @@
+"""Live monitoring: sound from a room becomes state and alerts that reach people."""
