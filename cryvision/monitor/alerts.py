@@ -17,7 +17,6 @@ from cryvision.monitor.crying_rules import (
     TotalCrying,
     watch,
 )
-from cryvision.outputs.wording import length
 
 MAX_STEP_S = 2.0
 """Longest time that an observation speaks for; of a longer gap nothing is known."""
@@ -268,4 +267,7 @@ def _iso(us: int) -> str:
 
 
 def _length(us: float) -> str:
+    # It brings numpy, which delivering alerts does not need.
+    from cryvision.outputs.wording import length
+
     return length(us / _US, decimals=0)

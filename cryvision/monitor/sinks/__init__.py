@@ -1,0 +1,1 @@
+"""Receivers of alerts: the terminal, a command, a webhook, MQTT, ntfy, Apprise."""
