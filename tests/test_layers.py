@@ -13,7 +13,7 @@ import cryvision
 from cryvision import cli, layers
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"sklearn": "scikit-learn"}
+PACKAGES = {"paho": "paho-mqtt", "sklearn": "scikit-learn"}
 """Modules whose package has another name."""
 
 COMMANDS = {
@@ -41,7 +41,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     return hide
 
 
-@pytest.mark.parametrize("layer", layers.LAYERS)
+@pytest.mark.parametrize("layer", COMMANDS)
 def test_a_command_without_its_layer_is_one_line_with_the_remedy(
     layer: str, without: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,5 +82,5 @@ def test_a_layer_brings_what_it_is_checked_for(layer: str, extras: dict[str, set
 
 
 def test_all_is_all_of_them(extras: dict[str, set[str]]) -> None:
-    layers_of_users = ("evaluate", "train", "export", "batch")
+    layers_of_users = ("evaluate", "train", "export", "batch", "live")
     assert extras["all"] == set().union(*(extras[name] for name in layers_of_users))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryvision.errors import CryvisionError
 from cryvision.monitor.alerts import Alert
 from cryvision.monitor.delivery import DeliveryError, Sink
 from cryvision.monitor.outbox_file import Delivery, OutboxFile
@@ -191,6 +192,8 @@ class _Lane:
             self._sink.deliver(delivery.alert)
         except DeliveryError as error:
             self._fail(delivery, str(error), error.retry, error.retry_after_s)
+        except CryvisionError as error:
+            self._fail(delivery, str(error), True, 0.0)
         except Exception as error:
             # Whatever a library raises must not end the thread; its text may hold a password.
             self._fail(delivery, type(error).__name__, True, 0.0)

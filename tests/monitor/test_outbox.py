@@ -322,7 +322,14 @@ def kill_while_delivering(path: Path, kills: int) -> None:
         receiver.answer = lambda request: (200 if chance.random() < 0.7 else 500, {})
         for _ in range(kills):
             with subprocess.Popen(
-                [sys.executable, HERE / "outbox_process.py", path, receiver.url, str(len(taken))],
+                [
+                    sys.executable,
+                    "-S",
+                    HERE / "outbox_process.py",
+                    path,
+                    receiver.url,
+                    str(len(taken)),
+                ],
                 env=ENVIRONMENT,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -35,6 +35,7 @@ class Webhook:
     timeout_s: float = 10.0
 
     def deliver(self, alert: Alert) -> None:
+        """Post the alert."""
         body = alert.to_json().encode()
         headers = {"Idempotency-Key": alert.id}
         if self.secret is not None:
@@ -44,7 +45,7 @@ class Webhook:
         post(self.url, body, headers, self.timeout_s)
 
     def close(self) -> None:
-        pass
+        """Nothing is open."""
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:
