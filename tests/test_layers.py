@@ -13,7 +13,7 @@ import cryvision
 from cryvision import cli, layers
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"sklearn": "scikit-learn"}
+PACKAGES = {"paho": "paho-mqtt", "sklearn": "scikit-learn"}
 """Modules whose package has another name."""
 
 COMMANDS = {
@@ -41,7 +41,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     return hide
 
 
-@pytest.mark.parametrize("layer", layers.LAYERS)
+@pytest.mark.parametrize("layer", COMMANDS)
 def test_a_command_without_its_layer_is_one_line_with_the_remedy(
     layer: str, without: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,273 @@
+"""Alerts: crying over wall time, and faults of a source, are raised and cleared by rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from cryvision.monitor.crying_rules import (
+    Change,
+    CryingRule,
+    Span,
+    SustainedCrying,
+    TotalCrying,
+    watch,
+)
+
+MAX_STEP_S = 2.0
+"""Longest time that an observation speaks for; of a longer gap nothing is known."""
+
+FAULT_KINDS = ("lost", "stalled", "silent", "frozen")
+"""Faults of a source that an alert is raised for when they last."""
+
+_US = 1_000_000
+
+
+@dataclass(frozen=True)
+class SourceFault:
+    """Raise an alert when a fault of the source has lasted ``after_s``.
+
+    ``sinks`` names where its alerts go; empty means all.
+    """
+
+    name: str = "source"
+    after_s: float = 60.0
+    sinks: tuple[str, ...] = ()
+
+
+Rule = SustainedCrying | TotalCrying | SourceFault
+
+DEFAULT_RULES: tuple[Rule, ...] = (SustainedCrying(), SourceFault())
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One thing to tell people.
+
+    Attributes
+    ----------
+    id : str
+        32 hexadecimal digits, different for each alert. Who receives one twice knows it by this.
+    rule : str
+        Name of the rule.
+    source : str
+        Name of the source.
+    state : str
+        ``raised`` or ``cleared``.
+    kind : str
+        ``crying`` or ``fault``.
+    time : str
+        When the rule's condition was met, ISO 8601 in UTC.
+    crying_since : str or None
+        When the crying began, ISO 8601 in UTC; None for a fault, or where none is left.
+    seconds : float
+        How long the crying or the fault had lasted; for a total, the crying within its window.
+    message : str
+        One line for people.
+    """
+
+    id: str
+    rule: str
+    source: str
+    state: str
+    kind: str
+    time: str
+    crying_since: str | None
+    seconds: float
+    message: str
+
+    def to_json(self) -> str:
+        """Write the alert as one JSON object on one line."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Alert:
+        """Read what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+class AlertMonitor:
+    """The rules of one source, and what they make of its observations.
+
+    It reads no clock: each observation comes with its wall time. An observation speaks for the time
+    since the one before, up to `MAX_STEP_S`; so the alerts and their times are the same however
+    often a source is observed. Time that nobody observed, or of which nothing is known, counts
+    neither as crying nor as calm. A clock that is set back adds no time and takes none away.
+
+    Parameters
+    ----------
+    source : str
+        Name of the source.
+    rules : sequence of Rule
+        Their names must differ.
+    """
+
+    def __init__(self, source: str, rules: Sequence[Rule] = DEFAULT_RULES) -> None:
+        self.source = source
+        self._crying = [(r, watch(r)) for r in rules if not isinstance(r, SourceFault)]
+        self._faults = [(r, _FaultWatch(r)) for r in rules if isinstance(r, SourceFault)]
+        self._time: int | None = None
+
+    @property
+    def raised(self) -> frozenset[str]:
+        """Names of the rules whose alert is raised and not yet cleared."""
+        return frozenset(rule.name for rule, one in (*self._crying, *self._faults) if one.raised)
+
+    @property
+    def crying_raised(self) -> bool:
+        """Whether an alert about crying is raised."""
+        return any(one.raised for _, one in self._crying)
+
+    @property
+    def fault_raised(self) -> bool:
+        """Whether an alert about a fault is raised."""
+        return any(one.raised for _, one in self._faults)
+
+    def update(
+        self, time: float, crying: bool | None, probability: float | None = None
+    ) -> list[Alert]:
+        """Take an observation. While a source is lost, call it at least once a second too.
+
+        Parameters
+        ----------
+        time : float
+            Wall time, seconds since 1970 as ``time.time()`` gives them.
+        crying : bool or None
+            None where nothing is known.
+        probability : float or None
+            Of crying, from 0 to 1; for the message.
+
+        Returns
+        -------
+        list of Alert
+            What was raised and cleared since the last observation, in order; mostly empty.
+        """
+        return self._advance(round(time * _US), crying, probability)
+
+    def fault(self, time: float, kind: str, message: str = "") -> list[Alert]:
+        """Take word of a fault of the source, or of its end.
+
+        Parameters
+        ----------
+        time : float
+            Wall time, in seconds.
+        kind : str
+            One of `FAULT_KINDS`, or ``recovered``; others raise no alert.
+        message : str
+            One line for people.
+
+        Returns
+        -------
+        list of Alert
+        """
+        now = round(time * _US)
+        # A report that comes a little late must not turn the clock back.
+        alerts = [] if self._time is not None and now < self._time else self._advance(now, None)
+        for rule, one in self._faults:
+            if kind in FAULT_KINDS:
+                one.begin(kind, message)
+            elif kind == "recovered":
+                alerts += [self._fault_alert(rule, change, one) for change in one.end(now)]
+        return alerts
+
+    def _advance(
+        self, now: int, crying: bool | None, probability: float | None = None
+    ) -> list[Alert]:
+        before, self._time = self._time, now
+        if before is None or now <= before:
+            return []
+        if now - before > MAX_STEP_S * _US:
+            crying = None
+        span = Span(before, now - before, crying)
+        alerts = [
+            self._crying_alert(rule, change, probability)
+            for rule, one in self._crying
+            for change in one.advance(span)
+        ]
+        alerts += [
+            self._fault_alert(rule, change, one)
+            for rule, one in self._faults
+            for change in one.advance(span)
+        ]
+        return sorted(alerts, key=lambda alert: alert.time)
+
+    def _crying_alert(self, rule: CryingRule, change: Change, probability: float | None) -> Alert:
+        if isinstance(rule, SustainedCrying):
+            text = f"crying for {_length(change.us)}"
+            if change.state == "cleared":
+                text = f"calm for {_length(rule.release_s * _US)}, after {text}"
+        else:
+            what = f"{rule.crying_minutes:g} min of crying within {rule.within_minutes:g} min"
+            text = what if change.state == "raised" else f"calm, and no more {what}"
+        if change.state == "raised" and probability is not None:
+            text += f" (probability {probability:.2f})"
+        return self._alert(rule.name, "crying", change, text)
+
+    def _fault_alert(self, rule: SourceFault, change: Change, fault: _FaultWatch) -> Alert:
+        text = f"{fault.kind} for {_length(change.us)}"
+        if change.state == "cleared":
+            text = f"recovered after {_length(change.us)}"
+        elif fault.message:
+            text += f": {fault.message}"
+        return self._alert(rule.name, "fault", change, text)
+
+    def _alert(self, rule: str, kind: str, change: Change, text: str) -> Alert:
+        return Alert(
+            id=uuid.uuid4().hex,
+            rule=rule,
+            source=self.source,
+            state=change.state,
+            kind=kind,
+            time=_iso(change.time),
+            crying_since=_iso(change.since) if change.since is not None else None,
+            seconds=change.us / _US,
+            message=f"{self.source}: {text}",
+        )
+
+
+class _FaultWatch:
+    """Whether a fault has lasted long enough; wall time counts, known or not."""
+
+    def __init__(self, rule: SourceFault) -> None:
+        self.raised = False
+        self.kind = self.message = ""
+        self._after = round(rule.after_s * _US)
+        self._begun = False
+        self._lasted = 0
+
+    def begin(self, kind: str, message: str) -> None:
+        if not self._begun:
+            self._begun, self._lasted = True, 0
+        self.kind, self.message = kind, message
+
+    def advance(self, span: Span) -> Iterator[Change]:
+        if not self._begun:
+            return
+        left = max(0, self._after - self._lasted)
+        self._lasted += span.us
+        if not self.raised and left <= span.us:
+            self.raised = True
+            yield Change("raised", span.start + left, None, self._after)
+
+    def end(self, now: int) -> Iterator[Change]:
+        self._begun = False
+        if self.raised:
+            self.raised = False
+            yield Change("cleared", now, None, self._lasted)
+
+
+def _iso(us: int) -> str:
+    seconds, rest = divmod(us, _US)
+    moment = datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=rest)
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _length(us: float) -> str:
+    # It brings numpy, which delivering alerts does not need.
+    from cryvision.outputs.wording import length
+
+    return length(us / _US, decimals=0)

@@ -1,0 +1,375 @@
+"""The configuration of ``cryvision live``: a TOML file becomes checked settings."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cryvision.errors import ConfigError, MissingDependencyError
+from cryvision.layers import install_command
+from cryvision.monitor.alerts import DEFAULT_RULES, Rule, SourceFault
+from cryvision.monitor.config_table import Table
+from cryvision.monitor.crying_rules import SustainedCrying, TotalCrying
+from cryvision.monitor.quiet_hours import QuietHours
+from cryvision.monitor.sinks import SinkSettings
+from cryvision.monitor.sinks.apprise import Apprise
+from cryvision.monitor.sinks.command import PLACEHOLDERS, Command, unknown_placeholders
+from cryvision.monitor.sinks.console import Console
+from cryvision.monitor.sinks.mqtt import VERSIONS, MqttSettings
+from cryvision.monitor.sinks.ntfy import PRIORITIES, Ntfy
+from cryvision.monitor.sinks.webhook import Webhook
+
+SOURCE_KINDS = ("microphone", "camera", "rtsp", "file")
+TRANSPORTS = ("tcp", "udp")
+
+DAY_S = 86_400
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_TOPIC = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """Where sound comes from.
+
+    Attributes
+    ----------
+    name : str
+        Letters, digits, ``-`` and ``_``: it is part of topics and file names.
+    kind : str
+        One of `SOURCE_KINDS`.
+    value : str or None
+        Device of a microphone (None: the default one), index of a camera, URL, or path of a file.
+    microphone : str or None
+        Of a camera: the device that its sound comes from.
+    transport : str
+        Of an RTSP stream, one of `TRANSPORTS`.
+    """
+
+    name: str
+    kind: str
+    value: str | None = field(default=None, repr=False)
+    microphone: str | None = None
+    transport: str = "tcp"
+
+
+@dataclass(frozen=True)
+class RecordingSettings:
+    """Where the sound of events is kept, and for how long.
+
+    Attributes
+    ----------
+    folder : Path
+    max_gb : float
+        The oldest recordings are deleted beyond it.
+    max_days : float
+        Older recordings are deleted.
+    mask_speech : bool
+        Keep no sound in which speech could be understood.
+    """
+
+    folder: Path
+    max_gb: float = 1.0
+    max_days: float = 7.0
+    mask_speech: bool = False
+
+
+@dataclass(frozen=True)
+class LiveConfig:
+    """All settings of ``cryvision live``.
+
+    Attributes
+    ----------
+    sources : tuple of SourceSettings
+    rules : tuple of Rule
+    quiet_hours : QuietHours or None
+    sinks : tuple of SinkSettings
+    recording : RecordingSettings or None
+    metrics_port : int or None
+    outbox : Path
+        File in which alerts wait.
+    """
+
+    sources: tuple[SourceSettings, ...]
+    rules: tuple[Rule, ...]
+    quiet_hours: QuietHours | None
+    sinks: tuple[SinkSettings, ...]
+    recording: RecordingSettings | None
+    metrics_port: int | None
+    outbox: Path
+
+
+def load_config(path: Path) -> LiveConfig:
+    """Read and check a configuration file.
+
+    Parameters
+    ----------
+    path : Path
+        Relative paths in the file are relative to its folder.
+
+    Returns
+    -------
+    LiveConfig
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or something in it is not as it must be; one line with the
+        file, the key and what is allowed.
+    """
+    table = Table(path, "", _read(path))
+    sources = _list(table, "source", _source)
+    if not sources:
+        table.refuse("source", "at least one table [[source]]")
+    rules = _list(table, "rule", _rule) or DEFAULT_RULES
+    sinks = _list(table, "sink", _sink) or (Console(),)
+    quiet_hours = _optional(table, "quiet_hours", _quiet_hours)
+    _check_sink_names(path, rules, quiet_hours, [sink.name for sink in sinks])
+    config = LiveConfig(
+        sources=sources,
+        rules=rules,
+        quiet_hours=quiet_hours,
+        sinks=sinks,
+        recording=_optional(table, "recording", _recording),
+        metrics_port=table.whole("metrics_port", 1, 65_535, None),
+        outbox=table.file("outbox", path.with_suffix(".outbox.sqlite3")),
+    )
+    table.end()
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        try:
+            import tomli as tomllib
+        except ImportError as error:
+            raise MissingDependencyError(
+                "a configuration file needs tomli, which is not installed; install it with: "
+                f"{install_command('live')}"
+            ) from error
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: must be a readable file: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: must be TOML: {error}") from error
+
+
+def _list(table: Table, key: str, read: Callable[[Table, str], T]) -> tuple[T, ...]:
+    """Read a list of tables with names that differ."""
+    values = table.get(key) or []
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        table.refuse(key, f"written as tables [[{key}]]", shown=False)
+    found = []
+    names = set()
+    for i, value in enumerate(values, 1):
+        one = Table(table.path, f"{key} {i}", value)
+        name = one.text("name", ...)
+        if not _NAME.fullmatch(str(name)):
+            one.refuse("name", "up to 64 letters, digits, - and _, a letter or digit first")
+        if name in names:
+            one.refuse("name", f"a name that no other {key} has")
+        names.add(name)
+        found.append(read(one, str(name)))
+        one.end()
+    return tuple(found)
+
+
+def _optional(table: Table, key: str, read: Callable[[Table], T]) -> T | None:
+    value = table.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        table.refuse(key, f"a table [{key}]", shown=False)
+    one = Table(table.path, key, value)
+    settings = read(one)
+    one.end()
+    return settings
+
+
+def _source(table: Table, name: str) -> SourceSettings:
+    kind = table.choice("kind", SOURCE_KINDS)
+    if kind == "rtsp":
+        # The URL often holds the password of the camera.
+        key = next((k for k in ("value_file", "value_env") if table.has(k)), "value")
+        secret = None if key == "value" else table.secret("value")
+        value = str(table.text("value", ..., shown=False) if secret is None else secret.read())
+        if not value.startswith(("rtsp://", "rtsps://")):
+            table.refuse(key, "a URL that begins with rtsp:// or rtsps://", shown=False)
+        return SourceSettings(
+            name, kind, value, transport=table.choice("transport", TRANSPORTS, "tcp")
+        )
+    if kind == "camera":
+        index = table.whole("value", 0, 99, 0)
+        return SourceSettings(name, kind, str(index), microphone=table.text("microphone", None))
+    if kind == "file":
+        return SourceSettings(name, kind, str(table.needed_file("value")))
+    return SourceSettings(name, kind, table.text("value", None))
+
+
+def _rule(table: Table, name: str) -> Rule:
+    kind = table.choice("kind", ("crying", "total", "fault"))
+    sinks = table.texts("sinks")
+    if kind == "fault":
+        return SourceFault(name, table.number("after_s", 1, DAY_S, SourceFault.after_s), sinks)
+    calm = {
+        "release_s": table.number("release_s", 1, DAY_S, SustainedCrying.release_s),
+        "rearm_s": table.number("rearm_s", 0, DAY_S, SustainedCrying.rearm_s),
+    }
+    if kind == "crying":
+        return SustainedCrying(
+            name,
+            after_s=table.number("after_s", 0, DAY_S, SustainedCrying.after_s),
+            hold_s=table.number("hold_s", 0, 3600, SustainedCrying.hold_s),
+            sinks=sinks,
+            **calm,
+        )
+    within = table.number("within_minutes", 1, 1440, TotalCrying.within_minutes)
+    minutes = table.number("crying_minutes", 0.1, within, TotalCrying.crying_minutes)
+    return TotalCrying(name, minutes, within, sinks=sinks, **calm)
+
+
+def _quiet_hours(table: Table) -> QuietHours:
+    start, end = table.clock("start"), table.clock("end")
+    if start == end:
+        table.refuse("end", "another time than start")
+    zone = table.text("zone", ...)
+    try:
+        ZoneInfo(str(zone))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        table.refuse("zone", "a time zone such as Europe/Berlin")
+    return QuietHours(start, end, str(zone), table.texts("sinks"))
+
+
+def _recording(table: Table) -> RecordingSettings:
+    return RecordingSettings(
+        folder=table.needed_file("folder"),
+        max_gb=table.number("max_gb", 0.001, 1e6, RecordingSettings.max_gb),
+        max_days=table.number("max_days", 0.01, 36_500, RecordingSettings.max_days),
+        mask_speech=table.flag("mask_speech"),
+    )
+
+
+def _sink(table: Table, name: str) -> SinkSettings:
+    return _SINKS[table.choice("kind", _SINKS)](table, name)
+
+
+def _console(table: Table, name: str) -> Console:
+    return Console(name, table.choice("format", ("text", "json"), "text") == "json")
+
+
+def _command(table: Table, name: str) -> Command:
+    command = table.texts("command", needed=True)
+    if "{" in command[0] or not command[0]:
+        table.refuse("command", "a list whose first text names a program, without {fields}")
+    for argument in command:
+        if unknown_placeholders(argument):
+            table.refuse("command", f"texts with no fields but {', '.join(PLACEHOLDERS)}")
+    return Command(name, command, _timeout(table, Command.timeout_s))
+
+
+def _webhook(table: Table, name: str) -> Webhook:
+    return Webhook(name, _url(table), table.secret("secret"), _timeout(table, Webhook.timeout_s))
+
+
+def _mqtt(table: Table, name: str) -> MqttSettings:
+    username = table.text("username", None)
+    password = table.secret("password")
+    if password is not None and username is None:
+        table.refuse("username", "the user whose password there is")
+    tls = table.flag("tls")
+    topic = table.text("topic", MqttSettings.topic)
+    if not _TOPIC.fullmatch(topic):
+        table.refuse("topic", "letters, digits, -, _ and / between them")
+    prefix = table.get("discovery_prefix")
+    if prefix is not None and (not isinstance(prefix, str) or not _TOPIC.fullmatch(prefix or "x")):
+        table.refuse("discovery_prefix", "a topic, or empty for no discovery")
+    return MqttSettings(
+        name=name,
+        host=str(table.text("host", ...)),
+        port=table.whole("port", 1, 65_535, 8883 if tls else 1883),
+        topic=topic,
+        discovery_prefix=MqttSettings.discovery_prefix if prefix is None else prefix,
+        version=table.choice("version", VERSIONS, MqttSettings.version),
+        username=username,
+        password=password,
+        tls=tls,
+        ca_file=table.file("ca_file", None),
+        certificate_file=table.file("certificate_file", None),
+        key_file=table.file("key_file", None),
+    )
+
+
+def _ntfy(table: Table, name: str) -> Ntfy:
+    topic = str(table.text("topic", ..., shown=False))
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", topic):
+        table.refuse("topic", "up to 64 letters, digits, - and _", shown=False)
+    return Ntfy(
+        name=name,
+        url=_url(table),
+        topic=topic,
+        token=table.secret("token"),
+        priority=table.choice("priority", PRIORITIES, Ntfy.priority),
+        timeout_s=_timeout(table, Ntfy.timeout_s),
+    )
+
+
+def _apprise(table: Table, name: str) -> Apprise:
+    url = table.secret("url", needed=True)
+    assert url is not None
+    return Apprise(name, url)
+
+
+_SINKS: dict[str, Callable[[Table, str], SinkSettings]] = {
+    "console": _console,
+    "command": _command,
+    "webhook": _webhook,
+    "mqtt": _mqtt,
+    "ntfy": _ntfy,
+    "apprise": _apprise,
+}
+
+
+def _url(table: Table) -> str:
+    url = str(table.text("url", ..., shown=False))
+    try:
+        parts = urlsplit(url)
+        # A port that is no number is found out only when it is asked for.
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or parts.username is not None or " " in url:
+        table.refuse(
+            "url", "http:// or https://, a host and a path, without a password", shown=False
+        )
+    return url
+
+
+def _timeout(table: Table, default: float) -> float:
+    return table.number("timeout_s", 0.1, 300, default)
+
+
+def _check_sink_names(
+    path: Path, rules: Sequence[Rule], quiet_hours: QuietHours | None, names: Sequence[str]
+) -> None:
+    named = [(f"rule {rule.name}", rule.sinks) for rule in rules]
+    if quiet_hours is not None:
+        named.append(("quiet_hours", quiet_hours.sinks))
+    for where, sinks in named:
+        for sink in sinks:
+            if sink not in names:
+                raise ConfigError(
+                    f"{path}: {where}.sinks must name sinks of the file: {', '.join(names)}; "
+                    f"got {sink!r}"
+                )

@@ -1,0 +1,163 @@
+"""One table of a configuration file, checked key by key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from datetime import time
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from cryvision.errors import ConfigError
+from cryvision.monitor.secrets import Secret
+
+T = TypeVar("T")
+
+
+class Table:
+    """Takes values out of a table of a TOML file, and says in one line what is wrong.
+
+    Each method takes a key, and what stands for one that is missing; without that the key must be
+    there. `end` refuses the keys that nobody asked for.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for messages and for relative paths in it.
+    where : str
+        Name of the table, for messages; empty for the file itself.
+    values : mapping
+    """
+
+    def __init__(self, path: Path, where: str, values: Mapping[str, Any]) -> None:
+        self.path = path
+        self._where = where
+        self._values = values
+        self._known: list[str] = []
+
+    def refuse(self, key: str, allowed: str, *, shown: bool = True) -> NoReturn:
+        """Refuse the value of a key.
+
+        Parameters
+        ----------
+        key : str
+        allowed : str
+            What it may be.
+        shown : bool
+            False for what may be a secret.
+
+        Raises
+        ------
+        ConfigError
+        """
+        name = f"{self._where}.{key}" if self._where else key
+        if key not in self._values:
+            raise ConfigError(f"{self.path}: {name} must be there: {allowed}")
+        received = f"; got {self._values[key]!r}" if shown else ""
+        raise ConfigError(f"{self.path}: {name} must be {allowed}{received}")
+
+    def get(self, key: str) -> Any:
+        """Return a value as it is, None where it is missing."""
+        self._known.append(key)
+        return self._values.get(key)
+
+    def has(self, key: str) -> bool:
+        """Whether a key is there."""
+        return key in self._values
+
+    def text(self, key: str, default: T, *, shown: bool = True) -> str | T:
+        """Take a text that is not empty and has no control characters."""
+        value = self.get(key)
+        if value is None and default is not ...:
+            return default
+        if not isinstance(value, str) or not value or not value.isprintable():
+            self.refuse(key, "a text of one line, not empty", shown=shown)
+        return value
+
+    def choice(self, key: str, choices: Iterable[str], default: Any = ...) -> str:
+        """Take one of some texts."""
+        value = self.get(key)
+        if value is None and default is not ...:
+            return str(default)
+        names = list(choices)
+        if value not in names:
+            self.refuse(key, f"one of {', '.join(names)}")
+        return str(value)
+
+    def number(self, key: str, least: float, most: float, default: Any) -> float:
+        """Take a number within limits."""
+        value = self.get(key)
+        if value is None and default is not ...:
+            return default  # type: ignore[no-any-return]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or not least <= value <= most:
+            self.refuse(key, f"a number from {least:g} to {most:g}")
+        return float(value)
+
+    def whole(self, key: str, least: int, most: int, default: T) -> int | T:
+        """Take a whole number within limits."""
+        value = self.get(key)
+        if value is None and default is not ...:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            self.refuse(key, f"a whole number from {least} to {most}")
+        return value
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """Take true or false."""
+        value = self.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self.refuse(key, "true or false")
+        return value
+
+    def texts(self, key: str, *, needed: bool = False) -> tuple[str, ...]:
+        """Take a list of texts, none where it is missing."""
+        value = self.get(key)
+        if value is None and not needed:
+            return ()
+        valid = isinstance(value, list) and all(isinstance(v, str) and "\0" not in v for v in value)
+        if not valid or (needed and not value):
+            self.refuse(key, "a list of texts" + (", not empty" if needed else ""))
+        return tuple(value)
+
+    def clock(self, key: str) -> time:
+        """Take a time of day, such as ``22:30``, as a text or as TOML has it."""
+        value = self.get(key)
+        try:
+            return value if isinstance(value, time) else time.fromisoformat(value)
+        except (TypeError, ValueError):
+            self.refuse(key, "a time of day such as 22:30")
+
+    def file(self, key: str, default: T) -> Path | T:
+        """Take a path; it may begin with ~, and is relative to the folder of the file."""
+        value = self.text(key, default)
+        return self.path.parent / Path(value).expanduser() if isinstance(value, str) else value
+
+    def needed_file(self, key: str) -> Path:
+        """Take a path that must be there."""
+        return self.path.parent / Path(str(self.text(key, ...))).expanduser()
+
+    def secret(self, key: str, *, needed: bool = False) -> Secret | None:
+        """Take the place of a secret: ``<key>_file`` or ``<key>_env``. Never the secret itself."""
+        file = self.file(f"{key}_file", None)
+        variable = self.text(f"{key}_env", None)
+        if key in self._values:
+            self.refuse(key, f"in a file or the environment: {key}_file or {key}_env", shown=False)
+        if file is not None and variable is not None:
+            self.refuse(f"{key}_env", f"left out where there is {key}_file")
+        if file is None and variable is None:
+            if needed:
+                self.refuse(f"{key}_file", f"the file that holds it, or {key}_env a variable")
+            return None
+        return Secret(file, variable)
+
+    def end(self) -> None:
+        """Refuse the keys that were not asked for."""
+        for key in self._values:
+            if key not in self._known:
+                name = f"{self._where}.{key}" if self._where else key
+                raise ConfigError(
+                    f"{self.path}: {name} is unknown; allowed are {', '.join(self._known)}"
+                )

@@ -1,0 +1,231 @@
+"""The outbox: alerts wait on disk until their sinks have them."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryvision.errors import CryvisionError
+from cryvision.monitor.alerts import Alert
+from cryvision.monitor.delivery import DeliveryError, Sink
+from cryvision.monitor.outbox_file import Delivery, OutboxFile
+
+_log = logging.getLogger(__name__)
+
+MAX_PENDING = 10_000
+"""Deliveries that wait for one sink; the oldest is given up for one more."""
+
+LONGEST_RETRY_AFTER_S = 3600.0
+"""Longest time that a receiver can ask to be left alone."""
+
+CLOSE_SECONDS = 2.0
+"""How long closing waits for an attempt that is under way."""
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How a delivery is tried again.
+
+    The wait doubles from ``first_s`` to ``longest_s``; of each, a random share between a half and
+    the whole is waited. After ``attempts`` the delivery is dead: about a day.
+    """
+
+    first_s: float = 1.0
+    longest_s: float = 300.0
+    attempts: int = 400
+
+    def wait_s(self, attempts: int) -> float:
+        """Return the wait after a number of attempts."""
+        longest = min(self.longest_s, self.first_s * 2.0 ** min(attempts - 1, 60))
+        return longest * random.uniform(0.5, 1.0)
+
+
+class Outbox:
+    """Brings alerts to sinks: each at least once, and in order for each sink.
+
+    A thread for each sink delivers; nobody waits for it. What is put is on disk when `put` returns,
+    and is delivered by the next process where this one is killed. If that happens between a
+    delivery and its note on disk, the receiver gets the alert a second time, with the same id.
+
+    A disk that cannot be written is logged once; alerts are then kept in memory, and written when
+    it can be written again.
+
+    Parameters
+    ----------
+    path : Path or None
+        A SQLite file that no other process uses, made where it is missing. None: nothing is kept.
+    sinks : mapping of str to Sink
+        What waits on disk for other names is given up.
+    retries : Retries
+
+    Raises
+    ------
+    CryvisionError
+        If another process has the file open.
+    """
+
+    def __init__(
+        self, path: Path | None, sinks: Mapping[str, Sink], retries: Retries | None = None
+    ) -> None:
+        self._file = OutboxFile(path) if path is not None else None
+        waiting = self._file.waiting if self._file is not None else []
+        self._lanes = {
+            name: _Lane(name, sink, self._file, retries or Retries())
+            for name, sink in sinks.items()
+        }
+        orphans = [delivery for delivery in waiting if delivery.sink not in self._lanes]
+        for delivery in orphans:
+            delivery.state, delivery.error = "dead", "there is no such sink any more"
+            _log.warning("alert %s is given up: no sink %s", delivery.alert.id, delivery.sink)
+        if self._file is not None and orphans:
+            self._file.save(orphans)
+        for name, lane in self._lanes.items():
+            lane.start([delivery for delivery in waiting if delivery.sink == name])
+
+    def put(self, alert: Alert, sinks: Iterable[str]) -> None:
+        """Take an alert for some sinks; write it to disk before it is delivered.
+
+        Raises
+        ------
+        KeyError
+            If there is no sink of a name.
+        """
+        deliveries = [Delivery(alert, name) for name in sinks]
+        lanes = [self._lanes[delivery.sink] for delivery in deliveries]
+        if self._file is not None:
+            self._file.save(deliveries)
+        for lane, delivery in zip(lanes, deliveries, strict=True):
+            lane.put(delivery)
+
+    @property
+    def pending(self) -> dict[str, int]:
+        """Number of alerts that wait, for each sink."""
+        return {name: len(lane) for name, lane in self._lanes.items()}
+
+    def close(self, wait_s: float = 0.0) -> None:
+        """Stop delivering, and close the sinks; what waits stays on disk.
+
+        Parameters
+        ----------
+        wait_s : float
+            Longest time to wait for the outbox to become empty.
+        """
+        deadline = time.monotonic() + wait_s
+        for lane in self._lanes.values():
+            lane.wait_empty(deadline)
+        for lane in self._lanes.values():
+            lane.stop()
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for lane in self._lanes.values():
+            lane.join(deadline)
+        if self._file is not None:
+            self._file.close()
+
+
+class _Lane:
+    """The deliveries of one sink, in order, and the thread that makes them."""
+
+    def __init__(self, name: str, sink: Sink, file: OutboxFile | None, retries: Retries) -> None:
+        self._name = name
+        self._sink = sink
+        self._file = file
+        self._retries = retries
+        self._queue: deque[Delivery] = deque()
+        self._changed = threading.Condition()
+        self._due = 0.0
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name=f"alerts-{name}", daemon=True)
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def start(self, waiting: Iterable[Delivery]) -> None:
+        self._queue.extend(waiting)
+        self._thread.start()
+
+    def put(self, delivery: Delivery) -> None:
+        given_up = None
+        with self._changed:
+            if len(self._queue) >= MAX_PENDING:
+                # The first one may be under way.
+                given_up = self._queue[1]
+                del self._queue[1]
+            self._queue.append(delivery)
+            self._changed.notify_all()
+        if given_up is not None:
+            self._give_up(given_up, f"{MAX_PENDING} alerts wait for it")
+
+    def wait_empty(self, deadline: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._queue, max(0.0, deadline - time.monotonic()))
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def join(self, deadline: float) -> None:
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        self._sink.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._stopped and not (self._queue and self._due <= time.monotonic()):
+                    self._changed.wait(
+                        max(0.0, self._due - time.monotonic()) if self._queue else None
+                    )
+                if self._stopped:
+                    return
+                delivery = self._queue[0]
+            self._attempt(delivery)
+
+    def _attempt(self, delivery: Delivery) -> None:
+        delivery.attempts += 1
+        try:
+            self._sink.deliver(delivery.alert)
+        except DeliveryError as error:
+            self._fail(delivery, str(error), error.retry, error.retry_after_s)
+        except CryvisionError as error:
+            self._fail(delivery, str(error), True, 0.0)
+        except Exception as error:
+            # Whatever a library raises must not end the thread; its text may hold a password.
+            self._fail(delivery, type(error).__name__, True, 0.0)
+        else:
+            delivery.state, delivery.error = "delivered", ""
+            self._finish(delivery)
+
+    def _fail(self, delivery: Delivery, error: str, retry: bool, retry_after_s: float) -> None:
+        delivery.error = error
+        if not retry or delivery.attempts >= self._retries.attempts:
+            self._give_up(delivery, error)
+            self._finish(delivery)
+            return
+        if delivery.attempts == 1:
+            _log.warning("%s: an alert waits: %s", self._name, error)
+        wait_s = self._retries.wait_s(delivery.attempts)
+        self._due = time.monotonic() + max(wait_s, min(retry_after_s, LONGEST_RETRY_AFTER_S))
+        self._save(delivery)
+
+    def _give_up(self, delivery: Delivery, error: str) -> None:
+        delivery.state, delivery.error = "dead", error
+        _log.error("%s: alert %s is given up: %s", self._name, delivery.alert.id, error)
+        self._save(delivery)
+
+    def _finish(self, delivery: Delivery) -> None:
+        if delivery.state == "delivered":
+            self._save(delivery)
+        self._due = 0.0
+        with self._changed:
+            self._queue.popleft()
+            self._changed.notify_all()
+
+    def _save(self, delivery: Delivery) -> None:
+        if self._file is not None:
+            self._file.save([delivery])

@@ -1,0 +1,51 @@
+"""Receivers of alerts: the terminal, a command, a webhook, MQTT, ntfy, Apprise."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from cryvision.layers import require
+from cryvision.monitor.delivery import Sink
+from cryvision.monitor.secrets import Secret
+from cryvision.monitor.sinks.apprise import Apprise
+from cryvision.monitor.sinks.command import Command
+from cryvision.monitor.sinks.console import Console
+from cryvision.monitor.sinks.mqtt import Mqtt, MqttSettings
+from cryvision.monitor.sinks.ntfy import Ntfy
+from cryvision.monitor.sinks.webhook import Webhook
+
+SinkSettings = Console | Command | Webhook | MqttSettings | Ntfy | Apprise
+
+
+def open_sinks(settings: Sequence[SinkSettings], sources: Sequence[str]) -> dict[str, Sink]:
+    """Make the sinks of a configuration ready; a broker is connected to in the background.
+
+    Parameters
+    ----------
+    settings : sequence of SinkSettings
+    sources : sequence of str
+        Names of all sources.
+
+    Returns
+    -------
+    dict of str to Sink
+        By name.
+
+    Raises
+    ------
+    ConfigError
+        If a secret cannot be read.
+    MissingDependencyError
+        If a sink's library is not installed.
+    """
+    for one in settings:
+        if isinstance(one, MqttSettings | Apprise):
+            require("live", f"the sink {one.name}")
+        for field in dataclasses.fields(one):
+            value = getattr(one, field.name)
+            if isinstance(value, Secret):
+                value.read()
+    return {
+        one.name: Mqtt(one, sources) if isinstance(one, MqttSettings) else one for one in settings
+    }
