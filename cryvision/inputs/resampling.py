@@ -119,7 +119,7 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
     if samples.ndim not in (1, 2):
         raise ConfigError(f"sound must have the shape (n,) or (n, channels); got {samples.shape}")
     if samples.dtype == np.int16:
-        block = samples.astype(np.float32) * _INT16_SCALE
+        block: np.ndarray = samples.astype(np.float32) * _INT16_SCALE
     elif samples.dtype.kind == "f":
         block = samples.astype(np.float32, copy=False)
     else:

@@ -55,7 +55,8 @@ class Watch:
         self._value_since_s = 0.0
         self._picture: np.ndarray | None = None
         self._picture_since_s = 0.0
-        self._restart_clock()
+        self._clock_s = self._usual_s = 0.0
+        self._off_s = self._steady_s = 0.0
 
     def watched(self, items: Iterable[Piece | SourceFault]) -> Iterator[Piece | SourceFault]:
         """Iterate over pieces and faults of a source, each followed by the faults it shows."""
@@ -151,7 +152,8 @@ class Watch:
         return self._begin("clock", message, piece.time, restart=jump_s > 0)
 
     def _restart_clock(self) -> None:
-        self._clock_s = self._usual_s = self._off_s = self._steady_s = 0.0
+        self._clock_s = self._usual_s = 0.0
+        self._off_s = self._steady_s = 0.0
 
     def _begin(
         self, kind: str, message: str, wall_time: float, restart: bool = False
