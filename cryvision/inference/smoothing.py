@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, replace
 
@@ -183,7 +184,7 @@ class EventFollower:
         newest = np.array(
             [self._levels[-1 - k] for k in range(min(self._n_second, len(self._levels)))]
         )
-        return 10 * float(np.log10(max(np.mean(10 ** (newest / 10)), 1e-12)))
+        return 10 * math.log10(max(float(np.mean(10 ** (newest / 10))), 1e-12))
 
     @property
     def background_db(self) -> float:
