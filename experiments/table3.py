@@ -38,9 +38,10 @@ from cryvision.evaluation.skill import OutOfFoldPredictions
 from cryvision.training import branches, stacking
 from cryvision.training.branches import Rows
 from cryvision.training.cross_validation import clip_means
+from cryvision.training.options import GATES
 from cryvision.training.saving import Settings
 from cryvision.training.stacking import Samples
-from cryvision.training.train import GATES, clip_features, recipe_for
+from cryvision.training.train import clip_features, recipe_for
 from cryvision.training.training_set import class_names, subject_source, without_unreadable
 
 Judge = Callable[[Samples], np.ndarray]

@@ -94,6 +94,7 @@ def face_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def run(options: argparse.Namespace) -> int:
     from cryvision.training import train as fusion
+    from cryvision.training.options import face_of
     from cryvision.training.train_stack import report_folder
 
     chosen = chosen_system(options)
@@ -103,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
         bundle = fusion.train(
             options.source,
             options.out,
-            face=fusion.face_of(chosen, **of_face) if of_face else None,
+            face=face_of(chosen, **of_face) if of_face else None,
             require_face=options.require_face,
             gate=options.gate,
             arch=chosen,

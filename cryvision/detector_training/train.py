@@ -16,7 +16,7 @@ import numpy as np
 from cryvision.bundle import Bundle
 from cryvision.bundle.saving import Description, check_target, own_source
 from cryvision.config import SAMPLE_RATE_HZ, VetoConfig
-from cryvision.datasets.splits import check_numbers, grouped_folds
+from cryvision.datasets.splits import grouped_folds
 from cryvision.detector_training.calibration import Calibration, calibrate, cross_fitted, decide
 from cryvision.detector_training.hearing import Tagger
 from cryvision.detector_training.lab_tagger import ChosenTagger, choose_tagger
@@ -25,6 +25,7 @@ from cryvision.detector_training.labelled_sound import (
     altered_copies,
     synthetic_negatives,
 )
+from cryvision.detector_training.options import DetectorOptions
 from cryvision.detector_training.pieces import fit_frame_network, step_logits
 from cryvision.detector_training.recordings import MIN_LEVEL_DBFS, Cuttings, Recording
 from cryvision.detector_training.saving import save_detector
@@ -36,7 +37,10 @@ from cryvision.layers import require
 from cryvision.models.frame_network import EDGES
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from cryvision.datasets.annotated import AnnotatedClip
+    from cryvision.detector_training.options import DetectorValues
 
 SHARES = {
     "own": 0.6,
@@ -63,15 +67,9 @@ def train_detector(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    overwrite: bool = False,
-    subject_pattern: str | None = None,
-    cry_labels: Sequence[str] = (),
-    false_alarms_per_hour: float | None = None,
-    n_folds: int = 5,
-    seed: int = 0,
-    base: Bundle | None = None,
     log: Log | None = None,
     on_problem: Log | None = None,
+    **options: Unpack[DetectorValues],
 ) -> Bundle:
     """Train a cry detector on annotated recordings and save it as a bundle.
 
@@ -82,27 +80,11 @@ def train_detector(
         ``path``, ``labels`` and perhaps ``subject``; see `cryvision.datasets.annotated`.
     out : path
         The bundle to write: a folder, or a file whose name ends in ``.zip``.
-    overwrite : bool
-        Whether to replace an older bundle.
-    subject_pattern : str, optional
-        Regular expression on a clip's path below the source; its first group is the subject.
-        Where subjects are known neither so nor from the manifest, each file counts as one, and
-        the detector is never said to have skill.
-    cry_labels : sequence of str
-        Labels that mean crying, beside ``cry`` and ``crying``.
-    false_alarms_per_hour : float, optional
-        Choose the threshold for at most this many false alarms an hour of recording, before the
-        veto takes some of them away; by default it is the one with the best F1 of events.
-    n_folds : int
-        Folds by subject for the out-of-fold scores; fewer where there are fewer subjects.
-    seed : int
-        Of the folds, copies, negatives and weights.
-    base : Bundle, optional
-        Whose tagger, with its veto, the new bundle gets; by default the one that ships with the
-        package. Where at least `cryvision.detector_training.tagger_head.LEAST_NEGATIVES` recordings
-        are without crying, a last layer of one's own is tried, and kept where folds show it better.
     log, on_problem : callable, optional
         Called with one line of progress, or one line on a recording that was left out.
+    **options
+        The fields of `cryvision.detector_training.options.DetectorOptions`, such as
+        ``cry_labels`` and ``n_folds``.
 
     Returns
     -------
@@ -117,21 +99,29 @@ def train_detector(
     """
     require("train", "training")
     say = log or (lambda line: None)
-    report = on_problem or say
-    _check_settings(false_alarms_per_hour, n_folds, seed)
-    target = check_target(out, overwrite)
-    base = Bundle.load() if base is None else base
-    clips = _annotated_clips(source, subject_pattern, cry_labels, say, report)
+    return _trained(source, out, DetectorOptions(**options), say, on_problem or say)
+
+
+def _trained(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    options: DetectorOptions,
+    say: Log,
+    report: Log,
+) -> Bundle:
+    target, seed = check_target(out, options.overwrite), options.seed
+    base = Bundle.load() if options.base is None else options.base
+    clips = _annotated_clips(source, options.subject_pattern, options.cry_labels, say, report)
     with tempfile.TemporaryDirectory(prefix="cryvision-") as place:
         corpus = _read_clips(clips, base, seed, Path(place), say, report)
         _check_labels(corpus.recordings, source)
         cuttings = Cuttings.joined([corpus.cuttings, *_negatives(seed)])
-        folds = subject_folds(corpus.recordings, n_folds, seed)
+        folds = subject_folds(corpus.recordings, options.n_folds, seed)
         logits = out_of_fold_logits(corpus.recordings, cuttings, folds, SHARES, seed, say)
     sources = {clip.subject_source for clip in clips}
     subjects = "file" if "file" in sources else clips[0].subject_source
     calibration, tagger, skill = _settled(
-        corpus, logits, folds, base.veto, subjects, false_alarms_per_hour
+        corpus, logits, folds, base.veto, subjects, options.false_alarms_per_hour
     )
     say(tagger.why)
     say("training on all recordings")
@@ -146,7 +136,7 @@ def train_detector(
     )
     return save_detector(
         edges, calibration, corpus.cuttings.log_power, out, description,
-        tagger=tagger.model, base=base, overwrite=overwrite,
+        tagger=tagger.model, base=base, overwrite=options.overwrite,
     )  # fmt: skip
 
 
@@ -190,15 +180,6 @@ def _settled(
         veto=tagger.veto,
     )
     return calibration, tagger, skill
-
-
-def _check_settings(false_alarms_per_hour: float | None, n_folds: int, seed: int) -> None:
-    """Refuse before anything is read what would be refused hours later."""
-    if false_alarms_per_hour is not None and not 0 <= false_alarms_per_hour < math.inf:
-        raise ConfigError(
-            f"false alarms per hour must be 0 or more and finite; got {false_alarms_per_hour}"
-        )
-    check_numbers(n_folds, seed)
 
 
 @dataclass(frozen=True)

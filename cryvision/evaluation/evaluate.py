@@ -69,8 +69,7 @@ def evaluate(
     source : path
         Clips with classes (donateacry-corpus, a folder per class, a manifest; see
         `cryvision.datasets.labelled.find_labelled_clips`), clips with annotations of when they cry
-        (see `cryvision.datasets.annotated.find_annotated_clips`), or a folder with both. Of a
-        detector, annotations say something, and clips in classes that are crying and no crying.
+        (see `cryvision.datasets.annotated.find_annotated_clips`), or a folder with both.
     out : path, optional
         A folder to write ``report.json``, ``report.md`` and figures to, all or none.
     subject_pattern : str, optional
@@ -84,25 +83,16 @@ def evaluate(
     Returns
     -------
     dict
-        JSON data. ``units`` holds, for ``clip``, ``event`` and ``window``, figures with 95 %
-        intervals over subjects, baselines, confusion, figures by class and reliability. A clip is
-        answered by its most probable class, whatever the bundle's skill; ``given_labels`` counts
-        the labels that its own policy gives. An event's class is the mean of the smoothed
-        probabilities over its frames. Windows are those that end on a frame of the clip.
-        ``frames`` tells by frame how often the newest and the smoothed label are right, and how
-        often they change in a minute; ``modalities``, for a bundle on sound and face, what is
-        left with either alone: a clip's probabilities are there the mean over its windows.
-        ``agreement`` is from `cryvision.evaluation.detection_metrics.agreement`, ``detection`` from
-        `cryvision.evaluation.clip_detection.detection_record`. Beside them are
-        ``per_subject``, ``warnings``, ``failed`` (clips that could not be read) and ``problems``
-        (what was left out).
+        JSON data: ``units`` (figures of classes by ``clip``, ``event`` and ``window``), ``frames``
+        (labels from frame to frame), ``modalities`` (sound or face alone), ``given_labels`` (by
+        the bundle's own policy), ``detection`` (crying in clips) and ``agreement`` (with
+        annotated times), as far as the source allows; and ``per_subject``, ``warnings``,
+        ``failed`` (clips that could not be read) and ``problems`` (what was left out).
 
     Raises
     ------
-    AnnotationError
-        If there is nothing in the source that the bundle can be judged on.
-    BundleError, ConfigError
-        If the bundle or an argument is refused.
+    AnnotationError, BundleError, ConfigError
+        If nothing in the source fits the bundle, or the bundle or an argument is refused.
     CryvisionError
         If nothing could be judged, or the report cannot be written.
     """
