@@ -89,6 +89,18 @@ def test_importing_the_package_loads_the_standard_library_only():
     assert not loaded & (HEAVY | {"numpy", "onnxruntime", "tqdm", "ffmpeg", "cv2"})
 
 
+def test_a_warning_is_printed_only_where_logging_is_configured(tone_wav: Path, tmp_path: Path):
+    longer = tmp_path / "longer.wav"
+    longer.write_bytes(tone_wav.read_bytes() + bytes(64_000))  # more sound than the header states
+    read = f"from cryvision.inputs.media import read_sound; read_sound({str(longer)!r})"
+    silent, told = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for code in (read, f"import logging; logging.basicConfig(); {read}")
+    )
+    assert (silent.stdout, silent.stderr, told.stdout) == ("", "", "")
+    assert "longer.wav" in told.stderr
+
+
 def test_classifying_needs_only_numpy_onnxruntime_and_the_media_tools(tone_wav: Path):
     bundle = Path(__file__).parent / "data" / "bundle_v1"
     loaded = loaded_after(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.inputs.logmel import log_mel
 from cryvision.layers import require
 from cryvision.models.frame_network import EDGES
+from cryvision.training.saving import Trained
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -60,15 +62,12 @@ MOST_PIECES = 30_000
 """About how many pieces are kept of the recordings and their copies (770 MB); seven hours have as
 many, and more recordings are cut at a longer hop."""
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 def train_detector(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    *,
-    log: Log | None = None,
-    on_problem: Log | None = None,
     **options: Unpack[DetectorValues],
 ) -> Bundle:
     """Train a cry detector on annotated recordings and save it as a bundle.
@@ -80,8 +79,6 @@ def train_detector(
         ``path``, ``labels`` and perhaps ``subject``; see `cryvision.datasets.annotated`.
     out : path
         The bundle to write: a folder, or a file whose name ends in ``.zip``.
-    log, on_problem : callable, optional
-        Called with one line of progress, or one line on a recording that was left out.
     **options
         The fields of `cryvision.detector_training.options.DetectorOptions`, such as
         ``cry_labels`` and ``n_folds``.
@@ -97,34 +94,30 @@ def train_detector(
     AnnotationError, ConfigError, CryvisionError
         If nothing can be trained on, or the bundle cannot be written.
     """
+    return train_with(source, out, DetectorOptions(**options)).bundle
+
+
+def train_with(
+    source: str | os.PathLike[str], out: str | os.PathLike[str], options: DetectorOptions
+) -> Trained:
+    """Do what `train_detector` does, and tell which recordings were left out."""
     require("train", "training")
-    say = log or (lambda line: None)
-    return _trained(source, out, DetectorOptions(**options), say, on_problem or say)
-
-
-def _trained(
-    source: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    options: DetectorOptions,
-    say: Log,
-    report: Log,
-) -> Bundle:
     target, seed = check_target(out, options.overwrite), options.seed
     base = Bundle.load() if options.base is None else options.base
-    clips = _annotated_clips(source, options.subject_pattern, options.cry_labels, say, report)
+    clips, left_out = _annotated_clips(source, options)
     with tempfile.TemporaryDirectory(prefix="cryvision-") as place:
-        corpus = _read_clips(clips, base, seed, Path(place), say, report)
+        corpus = _read_clips(clips, base, seed, Path(place))
         _check_labels(corpus.recordings, source)
         cuttings = Cuttings.joined([corpus.cuttings, *_negatives(seed)])
         folds = subject_folds(corpus.recordings, options.n_folds, seed)
-        logits = out_of_fold_logits(corpus.recordings, cuttings, folds, SHARES, seed, say)
+        logits = out_of_fold_logits(corpus.recordings, cuttings, folds, SHARES, seed)
     sources = {clip.subject_source for clip in clips}
     subjects = "file" if "file" in sources else clips[0].subject_source
     calibration, tagger, skill = _settled(
         corpus, logits, folds, base.veto, subjects, options.false_alarms_per_hour
     )
-    say(tagger.why)
-    say("training on all recordings")
+    log.info("%s", tagger.why)
+    log.info("training on all recordings")
     edges = fit_frame_network(cuttings.pieces(SHARES), seed)
     name = target.stem if target.suffix.lower() == ".zip" else target.name
     heard = [
@@ -134,30 +127,31 @@ def _trained(
     description = Description(
         name, veto=tagger.veto, skill=[skill], sources=heard, seed=seed, notes=tagger.why
     )
-    return save_detector(
+    bundle = save_detector(
         edges, calibration, corpus.cuttings.log_power, out, description,
         tagger=tagger.model, base=base, overwrite=options.overwrite,
     )  # fmt: skip
+    return Trained(bundle, (*left_out, *corpus.unreadable))
 
 
 def _annotated_clips(
-    source: str | os.PathLike[str],
-    subject_pattern: str | None,
-    cry_labels: Sequence[str],
-    say: Log,
-    report: Log,
-) -> list[AnnotatedClip]:
-    """Find annotated clips whose labels say crying or not, and tell what is odd about them."""
+    source: str | os.PathLike[str], options: DetectorOptions
+) -> tuple[list[AnnotatedClip], list[str]]:
+    """Find annotated clips whose labels say crying or not, and a line on each that cannot be used.
+
+    What is odd about the labels is logged.
+    """
     from cryvision.datasets.annotated import find_annotated_clips
     from cryvision.datasets.cry_labels import count_as_crying
 
-    clips, problems = find_annotated_clips(source, subject_pattern)
-    for problem in problems:
-        report(problem)
-    clips, told, odd = count_as_crying(clips, cry_labels)
+    clips, problems = find_annotated_clips(source, options.subject_pattern)
+    left_out = [problem.line for problem in problems]
+    for line in left_out:
+        log.warning("left out: %s", line)
+    clips, told, odd = count_as_crying(clips, options.cry_labels)
     for line in (*told, *odd):
-        say(line)
-    return clips
+        log.info("%s", line)
+    return clips, left_out
 
 
 def _settled(
@@ -189,29 +183,23 @@ class _Corpus:
     recordings: list[Recording]
     cuttings: Cuttings
     tagger: Tagger | None
+    unreadable: list[str]
 
 
-def _read_clips(
-    clips: Sequence[AnnotatedClip],
-    base: Bundle,
-    seed: int,
-    folder: Path,
-    say: Log,
-    report: Log,
-) -> _Corpus:
+def _read_clips(clips: Sequence[AnnotatedClip], base: Bundle, seed: int, folder: Path) -> _Corpus:
     """Read the recordings, one in memory at a time; their frames go into files of a folder."""
     from cryvision.datasets.annotated import cry_intervals
     from cryvision.datasets.cry_labels import inside
     from cryvision.inputs.media import read_sound
 
-    recordings, cuttings = [], []
+    recordings, cuttings, unreadable = [], [], []
     every = _every(clips)
     tagger = None
     if base.tagger is not None:
         n_negatives = sum(not cry_intervals(clip.intervals) for clip in clips)
         tagger = Tagger(base, MIN_LEVEL_DBFS, embedding=n_negatives >= LEAST_NEGATIVES)
     for number, clip in enumerate(clips):
-        say(f"reading {number + 1} of {len(clips)}: {clip.path}")
+        log.info("reading %d of %d: %s", number + 1, len(clips), clip.path)
         rng = np.random.default_rng([seed, number])
         try:
             samples = read_sound(clip.path)
@@ -221,10 +209,11 @@ def _read_clips(
             altered = altered_copies(sound, rng)
         except MediaError as error:
             # Anything else would befall the other recordings as well.
-            report(str(error))
+            log.warning("left out: %s", error)
+            unreadable.append(str(error))
             continue
         for remark in remarks:
-            say(remark)
+            log.warning("%s", remark)
         frames = log_mel(sound.samples, EDGES)
         kept = folder / f"{number}.npy"
         np.save(kept, frames.log_power.astype(np.float16))
@@ -236,7 +225,7 @@ def _read_clips(
             cuttings.append(Cuttings.of(copy, frames, 2 * every * HOP_SECONDS))
     if not recordings:
         raise CryvisionError("no annotated recording could be read: there is nothing to train on")
-    return _Corpus(recordings, Cuttings.joined(cuttings), tagger)
+    return _Corpus(recordings, Cuttings.joined(cuttings), tagger, unreadable)
 
 
 def _every(clips: Sequence[AnnotatedClip]) -> int:
@@ -309,7 +298,6 @@ def out_of_fold_logits(
     folds: Sequence[Collection[str]],
     shares: Mapping[str, float],
     seed: int,
-    say: Log = lambda line: None,
 ) -> list[np.ndarray]:
     """Score each recording by edges that were trained without its subject.
 
@@ -332,7 +320,7 @@ def out_of_fold_logits(
     """
     logits = [np.full(len(recording.labels), -np.inf) for recording in recordings]
     for number, left_out in enumerate(folds):
-        say(f"fold {number + 1} of {len(folds)}")
+        log.info("fold %d of %d", number + 1, len(folds))
         model = fit_frame_network(cuttings.pieces(shares, left_out), seed)
         for recording, own in zip(recordings, logits, strict=True):
             if recording.subject in left_out and recording.log_power is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +48,7 @@ PROGRESS_EVERY = 50
 TOO_SHORT = "too short"
 """What is said of an event in which no window of the reasons ends."""
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -58,7 +59,6 @@ def evaluate(
     subject_pattern: str | None = None,
     cry_labels: Sequence[str] = (),
     runtime: str = "onnx",
-    log: Log | None = None,
 ) -> dict[str, Any]:
     """Classify labelled recordings and measure what was said of them.
 
@@ -77,8 +77,6 @@ def evaluate(
     cry_labels : sequence of str
         Labels that mean crying, beside ``cry`` and ``crying``.
     runtime : {"onnx", "keras"}
-    log : callable, optional
-        Called with one line of progress, or on a clip that failed.
 
     Returns
     -------
@@ -97,14 +95,13 @@ def evaluate(
         If nothing could be judged, or the report cannot be written.
     """
     require("evaluate", "evaluation")
-    say = log or (lambda line: None)
     if out is not None:
         check_folder(out)
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     material = find_evaluation_set(source, loaded, subject_pattern, cry_labels)
     for line in (*material.told, *material.cautions):
-        say(line)
-    heard = _hear(material, loaded, runtime, say)
+        log.info("%s", line)
+    heard = _hear(material, loaded, runtime)
     record: dict[str, Any] = plain(_record(heard, material, loaded, os.fspath(source), runtime))
     if out is not None:
         write_folder(out, record, evaluation_text(record), draw(_drawn(record)))
@@ -179,20 +176,20 @@ def _record(
     return record
 
 
-def _hear(material: EvaluationSet, bundle: Bundle, runtime: str, say: Log) -> EvaluationRun:
+def _hear(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRun:
     """Classify every clip once; only what is measured of it is kept."""
     heard = EvaluationRun(FrameScores(len(bundle.labels)))
     bundle = bundle.keeping_models()
     stretches = material.stretches
-    say(f"{len(stretches)} clips to classify")
+    log.info("%d clips to classify", len(stretches))
     for number, stretch in enumerate(stretches, start=1):
         if number % PROGRESS_EVERY == 0:
-            say(f"clip {number} of {len(stretches)}")
+            log.info("clip %d of %d", number, len(stretches))
         try:
             result, ablated = _classified(stretch, bundle, runtime)
         except MediaError as error:
             heard.failed.append(str(error))
-            say(str(error))
+            log.warning("%s", error)
             continue
         if stretch in material.labelled:
             clip = material.labelled[stretch]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cryvision.bundle import Bundle
@@ -11,6 +12,7 @@ from cryvision.datasets.labelled import LabelledClip
 from cryvision.layers import require
 from cryvision.training.clip_features import crying_windows, unfamiliar_gate
 from cryvision.training.options import SoundOptions
+from cryvision.training.saving import Trained
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import CRY
 from cryvision.training.train_stack import check_places, train_stack
@@ -21,15 +23,14 @@ if TYPE_CHECKING:
 
     from cryvision.training.options import SoundValues
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
+
+PROGRESS_EVERY = 50
 
 
 def train_audio_only(
     corpus: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] = "cryvision-donateacry",
-    *,
-    log: Log | None = None,
-    on_problem: Log | None = None,
     **options: Unpack[SoundValues],
 ) -> Bundle:
     """Train a published sound system on a labelled corpus, and measure it on unseen subjects.
@@ -42,8 +43,6 @@ def train_audio_only(
         downloaded to the user's cache.
     out : path
         The bundle to write, and a report beside it; see `cryvision.train`.
-    log, on_problem : callable, optional
-        Called with one line of progress, or one line on a clip that was left out.
     **options
         The fields of `cryvision.training.options.SoundOptions`, such as ``arch`` and ``augment``.
 
@@ -60,18 +59,14 @@ def train_audio_only(
     DownloadError
         If the corpus has to be downloaded and cannot be.
     """
+    return train_with(corpus, out, SoundOptions(**options)).bundle
+
+
+def train_with(
+    corpus: str | os.PathLike[str] | None, out: str | os.PathLike[str], options: SoundOptions
+) -> Trained:
+    """Do what `train_audio_only` does, and tell which clips were left out."""
     require("train", "training")
-    chosen, say = SoundOptions(**options), log or (lambda line: None)
-    return _trained(corpus, out, chosen, say, on_problem or say)
-
-
-def _trained(
-    corpus: str | os.PathLike[str] | None,
-    out: str | os.PathLike[str],
-    options: SoundOptions,
-    say: Log,
-    on_problem: Log,
-) -> Bundle:
     check_places(out, options.overwrite)
     system = options.system
     gated = system.gate == CRY
@@ -79,27 +74,27 @@ def _trained(
     if corpus is None:
         from cryvision.datasets.donateacry import fetch_donateacry
 
-        corpus = fetch_donateacry(log=say)
+        corpus = fetch_donateacry()
     divided = find_clips(corpus, options.subject_pattern, options.plan)
     for remark in divided.data.problems:
-        say(remark)
+        log.warning("%s", remark)
     chooser = _chooser(options.gate, divided.data.clips) if gated else None
 
     def windows(clips: Sequence[LabelledClip]) -> tuple[Samples, dict[int, str]]:
-        return crying_windows(clips, divided.labels, system.settings, chooser, _progress(say))
+        return crying_windows(clips, divided.labels, system.settings, chooser, _progress)
 
     samples, unreadable = windows(divided.data.clips)
-    known = divided.with_samples(
-        samples, unreadable, lambda clips: windows(clips)[0], say, on_problem
-    )
-    return train_stack(
+    known = divided.with_samples(samples, unreadable, lambda clips: windows(clips)[0])
+    bundle = train_stack(
         known, system.recipe, system.settings, out,
-        gate=shipped, about=system.facts(), overwrite=options.overwrite, say=say,
+        gate=shipped, about=system.facts(), overwrite=options.overwrite,
     )  # fmt: skip
+    return Trained(bundle, known.left_out)
 
 
-def _progress(say: Log) -> Callable[[int, int], None]:
-    return lambda done, total: say(f"clip {done} of {total}") if done % 50 == 0 else None
+def _progress(done: int, total: int) -> None:
+    if done % PROGRESS_EVERY == 0:
+        log.info("clip %d of %d", done, total)
 
 
 def _chooser(gate: Bundle | str | os.PathLike[str] | None, clips: Sequence[LabelledClip]) -> Bundle:

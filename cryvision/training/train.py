@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from cryvision.training.arrays import array_samples
 from cryvision.training.branches import Branch, Watch, autoencoder_branch, head_branch
 from cryvision.training.clip_features import crying_windows, unfamiliar_gate
 from cryvision.training.options import VideoOptions
-from cryvision.training.saving import Settings
+from cryvision.training.saving import Settings, Trained
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import CHA_BAE_SOUNDS, CRY
 from cryvision.training.tensorboard import CurveLog
@@ -40,15 +41,12 @@ if TYPE_CHECKING:
 
     from cryvision.training.options import VideoValues
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 def train(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    *,
-    log: Log | None = None,
-    on_problem: Log | None = None,
     **options: Unpack[VideoValues],
 ) -> Bundle:
     """Train the multimodal system of Cha & Bae, or another published one, on labelled videos.
@@ -65,9 +63,6 @@ def train(
         The bundle to write: a folder, or a file whose name ends in ``.zip``. A report with
         figures is written beside it, and finished folds are kept beside it until all is done:
         a second start goes on where the first was stopped.
-    log, on_problem : callable, optional
-        Called with one line of progress or of what is worth knowing, and with one line on each
-        clip that was left out.
     **options
         The fields of `cryvision.training.options.VideoOptions`, such as ``gate`` and ``n_folds``.
 
@@ -82,49 +77,46 @@ def train(
     MissingDependencyError
         With ``require_face``, if the face detector or the backbone is not on this machine.
     """
+    return train_with(source, out, VideoOptions(**options)).bundle
+
+
+def train_with(
+    source: str | os.PathLike[str], out: str | os.PathLike[str], options: VideoOptions
+) -> Trained:
+    """Do what `train` does, and tell which clips were left out."""
     require("train", "training")
-    chosen, say = VideoOptions(**options), log or (lambda line: None)
-    return _trained(source, out, chosen, say, on_problem or say)
-
-
-def _trained(
-    source: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    options: VideoOptions,
-    say: Log,
-    on_problem: Log,
-) -> Bundle:
     system = options.system
     check_places(out, options.overwrite)
-    curve_log = None if options.tensorboard is None else CurveLog(options.tensorboard)
+    curves = None if options.tensorboard is None else CurveLog(options.tensorboard)
     divided = find_clips(source, options.subject_pattern, options.plan)
     for line in [*divided.data.problems, *_remarks(divided.data)]:
-        say(line)
+        log.warning("%s", line)
     gate_bundle = Bundle.load() if options.gate == system.gate == CRY else None
     chooser = None if gate_bundle is None else unfamiliar_gate(divided.data.clips)
     samples, unreadable, settings = clip_features(
         divided.data, divided.labels, chooser, options.faces, options.require_face, options.cache,
-        say, system.settings,
+        system.settings,
     )  # fmt: skip
-    windows = _windows_of_copies(divided.labels, settings, chooser, say)
-    known = divided.with_samples(samples, unreadable, windows, say, on_problem)
+    windows = _windows_of_copies(divided.labels, settings, chooser)
+    known = divided.with_samples(samples, unreadable, windows)
     recipe = system.recipe
     if options.faces is not None:
-        recipe = recipe_for(settings, None if curve_log is None else curve_log.write)
-    return train_stack(
+        recipe = recipe_for(settings, None if curves is None else curves.write)
+    bundle = train_stack(
         known, recipe, settings, out, gate=gate_bundle, about=system.facts(),
-        overwrite=options.overwrite, say=say if curve_log is None else curve_log.following(say),
+        overwrite=options.overwrite, curves=curves,
     )  # fmt: skip
+    return Trained(bundle, known.left_out)
 
 
 def _windows_of_copies(
-    labels: Sequence[str], settings: Settings, chooser: Bundle | None, say: Log
+    labels: Sequence[str], settings: Settings, chooser: Bundle | None
 ) -> Windows | None:
     """What computes the windows of altered copies; None where there is no sound to alter."""
     sounds = {name: c for name, c in settings.items() if isinstance(c, SoundConfig)}
     if not sounds:
         return None
-    return lambda clips: crying_windows(clips, labels, sounds, chooser, _progress(say))[0]
+    return lambda clips: crying_windows(clips, labels, sounds, chooser, _progress)[0]
 
 
 def train_arrays(
@@ -136,7 +128,6 @@ def train_arrays(
     n_folds: int = 5,
     seed: int = 0,
     overwrite: bool = False,
-    log: Log | None = None,
 ) -> Bundle:
     """Train branches and their ensemble on features of your own, such as tables of openSMILE.
 
@@ -151,7 +142,7 @@ def train_arrays(
         Of each row; no subject is on both sides of a split.
     out : path
         The bundle to write, and a report beside it; see `train`.
-    n_folds, seed, overwrite, log
+    n_folds, seed, overwrite
         As for `train`.
 
     Returns
@@ -166,7 +157,6 @@ def train_arrays(
         If the arrays do not fit each other.
     """
     require("train", "training")
-    say = log or (lambda line: None)
     plan = Plan(n_folds=n_folds, seed=seed)
     check_places(out, overwrite)
     samples, remarks = array_samples(features, labels, subjects)
@@ -176,10 +166,10 @@ def train_arrays(
     ]
     divided = divide_clips("arrays", Dataset(tuple(clips), tuple(remarks)), plan)
     for line in remarks:
-        say(line)
+        log.warning("%s", line)
     recipe = tuple(head_branch(name) for name in samples.features)
     known = TrainingSet(**vars(divided), samples=_with_anything(samples))
-    return train_stack(known, recipe, {}, out, overwrite=overwrite, say=say)
+    return train_stack(known, recipe, {}, out, overwrite=overwrite)
 
 
 def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, ...]:
@@ -208,7 +198,6 @@ def clip_features(
     face: FaceConfig | None,
     require_face: bool,
     cache: str | os.PathLike[str] | None,
-    say: Log,
     sounds: Mapping[str, SoundConfig] = CHA_BAE_SOUNDS,
 ) -> tuple[Samples, dict[int, str], Settings]:
     """Compute the features of all clips; without faces where this machine cannot look at them.
@@ -228,27 +217,27 @@ def clip_features(
     settings: dict[str, Any] = {**sounds, **({FACE: face} if face else {})}
     try:
         samples, unreadable = crying_windows(
-            data.clips, labels, sounds, gate, _progress(say), face, folder
+            data.clips, labels, sounds, gate, _progress, face, folder
         )
     except MissingDependencyError as error:
         if require_face:
             raise
-        say(f"the face branch is left out: {error}")
+        log.warning("the face branch is left out: %s", error)
         del settings[FACE]
         samples, unreadable = crying_windows(
-            data.clips, labels, sounds, gate, _progress(say), None, folder
+            data.clips, labels, sounds, gate, _progress, None, folder
         )
     for name in list(settings):
         if not samples.has(name).any():
-            say(f"the branch on {name} is left out: no window of any clip has it")
+            log.warning("the branch on %s is left out: no window of any clip has it", name)
             del settings[name], samples.features[name]
     if not settings:
         raise CryvisionError("training needs clips with sound or a face; none of these has any")
     return _with_anything(samples), unreadable, settings
 
 
-def _progress(say: Log) -> Callable[[int, int], None]:
-    return lambda done, total: say(f"features of clip {done} of {total}")
+def _progress(done: int, total: int) -> None:
+    log.info("features of clip %d of %d", done, total)
 
 
 def _with_anything(samples: Samples) -> Samples:
