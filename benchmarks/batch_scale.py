@@ -116,7 +116,7 @@ def drive(engine: str, clips: str, out: str, workers: int) -> int:
     if engine == "ray":
         from cryvision.batch.ray_engine import run_ray
 
-        run_engine = functools.partial(run_ray)
+        run_engine = run_ray
     at = {"started": time.monotonic(), "first": math.nan, "last": math.nan}
 
     def progress(counted: Progress) -> None:
@@ -124,7 +124,8 @@ def drive(engine: str, clips: str, out: str, workers: int) -> int:
         if math.isnan(at["first"]):
             at["first"] = at["last"] - counted.elapsed_s
 
-    run(job, [clips], out, engine=run_engine, workers=workers, progress=progress)
+    run_workers = functools.partial(run_engine, workers=workers)
+    run(job, [clips], out, engine=run_workers, progress=progress)
     ended = time.monotonic()
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     took = {

@@ -22,8 +22,9 @@ from report import Demand, finish, parser
 
 from cryvision.bundle import Bundle
 from cryvision.errors import CryvisionError
-from cryvision.export.deploy import PRECISIONS, SUFFIXES, export
+from cryvision.export.deploy import export
 from cryvision.export.graph import build_graph
+from cryvision.export.options import PRECISIONS, SUFFIXES
 from cryvision.export.report import ExportReport
 from cryvision.export.windows import synthetic
 

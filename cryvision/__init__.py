@@ -6,6 +6,7 @@ it is first used.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -22,6 +23,9 @@ if os.environ.get("ORT_DISABLE_TELEMETRY") != "1":
             stacklevel=2,
         )
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# A library prints nothing by itself; the command line and users add handlers of their own.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __version__ = "0.1.0"
 

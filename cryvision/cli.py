@@ -24,7 +24,7 @@ from cryvision.commands import (
     train_audio_only,
     train_detector,
 )
-from cryvision.commands.terminal import EXIT_DONE, EXIT_STOPPED, log
+from cryvision.commands.terminal import EXIT_DONE, EXIT_STOPPED, log, logging_to_stderr
 from cryvision.errors import CryvisionError
 
 GROUPS = {
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         from cryvision.traces import no_traces
 
-        with no_traces():
+        with no_traces(), logging_to_stderr():
             status: int = options.run(options)
         return status
     except KeyboardInterrupt:

@@ -157,8 +157,12 @@ def summary(found: Audit) -> dict[str, Any]:
 
 def read(source: Path) -> tuple[Dataset, list[ClipFacts]]:
     data = find_labelled_clips(source)
-    facts = read_facts(data.clips, lambda n: say(f"{n} clips read") if n % 200 == 0 else None)
-    return data, facts
+    return data, read_facts(data.clips, progress)
+
+
+def progress(done: int, total: int) -> None:
+    if done % 200 == 0:
+        say(f"{done} of {total} clips read")
 
 
 def main() -> None:

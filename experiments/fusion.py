@@ -26,7 +26,7 @@ from typing import Any
 
 import make_videos
 import numpy as np
-from record import data_hash, say, write_result
+from record import data_hash, say, show_log, write_result
 
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig
@@ -124,7 +124,7 @@ def videos() -> dict[str, Any]:
             bundles[name] = train(
                 folder, Path(place, f"bundle-{name}"), face=face, gate="none",
                 subject_pattern=make_videos.SUBJECT_PATTERN, n_folds=N_FOLDS, seed=SEED,
-                cache=Path(place, "cache"), log=say,
+                cache=Path(place, "cache"),
             )  # fmt: skip
         fused = bundles["both"]
         cross_validated: dict[str, Any] = {"fused": clip_figures(fused, {"sound", "face"})}
@@ -294,6 +294,7 @@ PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
 
 
 def main() -> None:
+    show_log()
     names = sys.argv[1:] or list(PARTS)
     unknown = sorted(set(names) - set(PARTS))
     if unknown:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import recordings
-from record import say, write_result
+from record import say, show_log, write_result
 
 from cryvision.bundle import Bundle
 from cryvision.datasets.labelled import CLEANED_FOLDER, Dataset, find_labelled_clips
@@ -47,7 +47,7 @@ def measured_on(
     """Clips judged by the recipe, asked for any labels of theirs."""
     asked = replace(samples, labels=labels[samples.clips.astype(int)])
     division = Division(labels, subjects, folds, int(labels.max()) + 1)
-    ((clips, _),) = cross_validate(CHA_BAE.recipe, asked, division, seed, say=say)
+    ((clips, _),) = cross_validate(CHA_BAE.recipe, asked, division, seed)
     return clips
 
 
@@ -71,6 +71,7 @@ def shuffled(labels: np.ndarray, subjects: np.ndarray, seed: int) -> np.ndarray:
 
 
 def main() -> None:
+    show_log()
     started = time.time()
     data: Dataset = find_labelled_clips(
         recordings.data_folder() / "donateacry-corpus" / CLEANED_FOLDER

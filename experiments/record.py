@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import platform
 import subprocess
 import sys
@@ -47,6 +48,12 @@ def arguments() -> list[str]:
 def say(line: str) -> None:
     """Tell the progress on stderr, with the time."""
     print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
+
+
+def show_log() -> None:
+    """Tell what the package logs on stderr too, with the time."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("cryvision").setLevel(logging.INFO)
 
 
 def commit() -> str:

@@ -27,7 +27,7 @@ from typing import Any
 
 import make_videos
 import numpy as np
-from record import data_hash, say, write_result
+from record import data_hash, say, show_log, write_result
 
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, from_json, to_json
@@ -38,9 +38,10 @@ from cryvision.evaluation.skill import OutOfFoldPredictions
 from cryvision.training import branches, stacking
 from cryvision.training.branches import Rows
 from cryvision.training.cross_validation import clip_means
+from cryvision.training.options import GATES
 from cryvision.training.saving import Settings
 from cryvision.training.stacking import Samples
-from cryvision.training.train import GATES, clip_features, recipe_for
+from cryvision.training.train import clip_features, recipe_for
 from cryvision.training.training_set import class_names, subject_source, without_unreadable
 
 Judge = Callable[[Samples], np.ndarray]
@@ -247,6 +248,7 @@ def read_options() -> argparse.Namespace:
 
 
 def main() -> None:
+    show_log()
     options = read_options()
     if options.source is not None:
         face = from_json(FaceConfig, json.loads(options.face), "--face")
@@ -271,7 +273,7 @@ def compare(
     labels = class_names(data)
     samples, unreadable, settings = clip_features(
         data, labels, Bundle.load() if gate == "cry" else None, face,
-        require_face=False, cache=None, say=say,
+        require_face=False, cache=None,
     )  # fmt: skip
     for problem in [*data.problems, *unreadable.values()]:
         say(problem)

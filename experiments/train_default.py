@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import recordings
 from parts import DISTILLED
-from record import RESULTS, data_hash, rounded, say, write_result
+from record import RESULTS, data_hash, rounded, say, show_log, write_result
 from texts import SOURCES, model_card, notice
 
 from cryvision.bundle import Bundle
@@ -114,7 +114,7 @@ def train_reasons(gate: Bundle) -> tuple[dict[str, Any], Callable[..., Bundle]]:
     subjects = np.array([clip.subject for clip in data.clips])
     folds = folds_of(data, labels, Plan(n_folds=N_FOLDS, seed=SEED))
     division = Division(clip_labels, subjects, folds, len(labels))
-    ((clips, windows),) = cross_validate(CHA_BAE.recipe, samples, division, SEED, say=say)
+    ((clips, windows),) = cross_validate(CHA_BAE.recipe, samples, division, SEED)
     skill = [
         skill_entry(
             judged, labels, part="ensemble", modalities=("sound",),
@@ -122,7 +122,7 @@ def train_reasons(gate: Bundle) -> tuple[dict[str, Any], Callable[..., Bundle]]:
         )
         for judged in (clips, windows)
     ]  # fmt: skip
-    stack = fit_stack(CHA_BAE.recipe, samples, len(labels), SEED, say=say)
+    stack = fit_stack(CHA_BAE.recipe, samples, len(labels), SEED)
     facts = {
         "n_clips": len(clips.labels),
         "n_phones": len(set(clips.subjects.tolist())),
@@ -163,6 +163,7 @@ def differences(old: Any, new: Any) -> float:
 
 
 def main() -> None:
+    show_log()
     started = time.time()
     pool, models = map(Path, sys.argv[1:3])
     measured = json.loads((RESULTS / "detector.json").read_text())

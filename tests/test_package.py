@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ import cryvision
 PACKAGE = Path(cryvision.__file__).parent
 
 HEAVY = {"tensorflow", "keras", "numba", "librosa", "sklearn", "scipy", "matplotlib", "onnx"}
+MOST_PARAMETERS, MOST_FUNCTION_LINES = 8, 60  # of a function, as reviewers want them
+
 HELP_SECONDS = 0.15  # what the project promises for --help, CPU time, the interpreter included
 
 floors = extension("floors")
@@ -85,6 +89,18 @@ def test_importing_the_package_loads_the_standard_library_only():
     assert not loaded & (HEAVY | {"numpy", "onnxruntime", "tqdm", "ffmpeg", "cv2"})
 
 
+def test_a_warning_is_printed_only_where_logging_is_configured(tone_wav: Path, tmp_path: Path):
+    longer = tmp_path / "longer.wav"
+    longer.write_bytes(tone_wav.read_bytes() + bytes(64_000))  # more sound than the header states
+    read = f"from cryvision.inputs.media import read_sound; read_sound({str(longer)!r})"
+    silent, told = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for code in (read, f"import logging; logging.basicConfig(); {read}")
+    )
+    assert (silent.stdout, silent.stderr, told.stdout) == ("", "", "")
+    assert "longer.wav" in told.stderr
+
+
 def test_classifying_needs_only_numpy_onnxruntime_and_the_media_tools(tone_wav: Path):
     bundle = Path(__file__).parent / "data" / "bundle_v1"
     loaded = loaded_after(
@@ -138,4 +154,30 @@ def test_setup_cfg_holds_all_metadata():
 
 def test_modules_stay_readable():
     too_long = [place(p) for p in modules() if len(p.read_text().splitlines()) > 400]
+    assert not too_long
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{place(path)}: {node.name}", node
+
+
+def test_functions_take_few_parameters():
+    def n_parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+        given = function.args
+        named = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+        return sum(one is not None and one.arg not in ("self", "cls") for one in named)
+
+    too_many = [name for name, node in functions() if n_parameters(node) > MOST_PARAMETERS]
+    assert not too_many
+
+
+def test_functions_stay_readable():
+    too_long = [
+        name
+        for name, node in functions()
+        if (node.end_lineno or 0) - node.lineno + 1 > MOST_FUNCTION_LINES
+    ]
     assert not too_long

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from cryvision.datasets.near_duplicates import CopyPair, copies_of
 from cryvision.errors import ConfigError, MediaError
 from cryvision.evaluation.report import plain
 from cryvision.layers import require
+
+log = logging.getLogger(__name__)
 
 PROGRESS_EVERY = 200
 
@@ -75,7 +78,6 @@ def audit(
     *,
     subject_pattern: str | None = None,
     seed: int = 0,
-    log: Callable[[str], None] | None = None,
 ) -> Audit:
     """Look for what is wrong in a labelled corpus before anything is learned from it.
 
@@ -90,8 +92,6 @@ def audit(
         Regular expression whose first group, on a clip's path below the source, is its subject.
     seed : int
         Of the folds with which is measured what gives the label or the device away.
-    log : callable, optional
-        Called with lines on the progress.
 
     Returns
     -------
@@ -111,15 +111,14 @@ def audit(
     require("evaluate", "an audit")
     if not 0 <= seed < 2**32:
         raise ConfigError(f"the seed must be from 0 to 2**32 - 1; got {seed}")
-    say = log or (lambda line: None)
     data = find_labelled_clips(source, subject_pattern)
-    say(f"{len(data.clips)} clips to read, {len(data.left_out)} left out")
+    log.info("%d clips to read, %d left out", len(data.clips), len(data.left_out))
+    return judge(source, data, read_facts(data.clips, _progress), seed)
 
-    def progress(n_read: int) -> None:
-        if n_read % PROGRESS_EVERY == 0:
-            say(f"{n_read} of {len(data.clips)} clips read")
 
-    return judge(source, data, read_facts(data.clips, progress), seed, say)
+def _progress(done: int, total: int) -> None:
+    if done % PROGRESS_EVERY == 0:
+        log.info("%d of %d clips read", done, total)
 
 
 def judge(
@@ -127,7 +126,6 @@ def judge(
     data: Dataset,
     facts: Sequence[ClipFacts],
     seed: int = 0,
-    say: Callable[[str], None] = lambda line: None,
 ) -> Audit:
     """Do what `audit` does with clips that were read already.
 
@@ -139,7 +137,6 @@ def judge(
     facts : sequence of ClipFacts
         Of all its clips, in order.
     seed : int
-    say : callable, optional
 
     Returns
     -------
@@ -156,9 +153,9 @@ def judge(
             f"{os.fspath(source)}: nothing could be judged, none of {len(facts)} clips can be "
             f"read; the first: {facts[0].problem}"
         )
-    say("looking for copies")
+    log.info("looking for copies")
     copies = copies_of(readable)
-    say("measuring what tells the label without the sound, and the device with it")
+    log.info("measuring what tells the label without the sound, and the device with it")
     counts = _counts(data, facts, readable)
     measured = {
         "label_changes": confounds.label_changes(facts),

@@ -7,6 +7,7 @@ that it started.
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
@@ -30,7 +31,7 @@ def available_cpus() -> int:
 
 
 def run_local(
-    job: Job, work: Work, *, workers: int | None = None, time_limit_s: float
+    job: Job, work: Work, *, workers: int | None = None, time_limit_s: float = math.inf
 ) -> Generator[bytes | None, None, None]:
     """Score clips in processes of this machine.
 
@@ -41,7 +42,7 @@ def run_local(
     workers : int, optional
         As many as are worth their start by default, up to one a core.
     time_limit_s : float
-        For one clip.
+        For one clip; infinite for none.
 
     Yields
     ------

@@ -7,6 +7,7 @@ worker, as on one machine, so that an actor that is lost here was lost with its 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import signal
@@ -46,7 +47,7 @@ def run_ray(
     work: Work,
     *,
     workers: int | None = None,
-    time_limit_s: float,
+    time_limit_s: float = math.inf,
     address: str | None = None,
     gpus_per_worker: float = 0.0,
 ) -> Generator[bytes | None, None, None]:
@@ -60,7 +61,7 @@ def run_ray(
         Actors, each with one CPU; by default as many as are worth their start and the cluster has
         room for now.
     time_limit_s : float
-        For one clip.
+        For one clip; infinite for none.
     address : str, optional
         Of a running cluster; ``auto`` finds one on this machine.
     gpus_per_worker : float

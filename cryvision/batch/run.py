@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import math
 import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -20,26 +19,21 @@ from cryvision import __version__
 from cryvision.atomic import staged
 from cryvision.batch import engines, remote, tables
 from cryvision.batch.job import Job
+from cryvision.batch.options import BatchOptions
 from cryvision.batch.parts import FOLDER_SUFFIX, Index, Listing, Parts, remove_leftovers
 from cryvision.batch.rows import OK, ordered_columns, probability_column
 from cryvision.batch.sources import find_clips
 from cryvision.batch.summary import Progress, Summary, about_table
 from cryvision.batch.work import Work
 from cryvision.bundle import Bundle
-from cryvision.errors import ConfigError, CryvisionError, MediaError
+from cryvision.errors import CryvisionError, MediaError
 from cryvision.inference.options import Options
-from cryvision.outputs.files import check_formats
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cryvision.inference.options import OptionValues
+    from cryvision.batch.options import BatchValues
 
-
-ENGINES = ("local", "ray")
-
-TIMEOUT_SECONDS = 3600.0
-"""Default limit for one clip; sound of a whole day takes about a third of it."""
 
 _ABOUT_SUFFIX = ".about.json"
 _CLIPS_SUFFIX = ".clips"
@@ -52,16 +46,8 @@ def score(
     out: AnyPath,
     *,
     bundle: AnyPath | None = None,
-    workers: int | None = None,
-    engine: str = "local",
-    address: str | None = None,
-    gpus_per_worker: float = 0.0,
-    formats: Sequence[str] = (),
-    formats_dir: AnyPath | None = None,
-    retry_failed: bool = False,
-    timeout_seconds: float = TIMEOUT_SECONDS,
     progress: Callable[[Progress], None] | None = None,
-    **options: Unpack[OptionValues],
+    **options: Unpack[BatchValues],
 ) -> Summary:
     """Score many clips into one table, each exactly once.
 
@@ -78,26 +64,11 @@ def score(
         clip, in the order of the sources; what the rows rest on goes into ``<out>.about.json``.
     bundle : path, optional
         The bundle that ships with the package by default.
-    workers : int, optional
-        Processes; by default one for a small job, up to one a core for a large one, or as many
-        as the cluster has room for.
-    engine : {"local", "ray"}
-    address : str, optional
-        Of a running Ray cluster; a local one is started by default.
-    gpus_per_worker : float
-        GPUs, or the share of one, that Ray sets aside for each worker.
-    formats : sequence of str
-        Files to write for each clip: keys of `cryvision.outputs.FORMATS`, or ``all``.
-    formats_dir : path, optional
-        Folder for them, ``<out>.clips`` by default; folders in it are those of the sources.
-    retry_failed : bool
-        Score clips again that have failed before.
-    timeout_seconds : float
-        Limit for one clip; 0 for none.
     progress : callable, optional
         Called with a `Progress` for each row, and once a second without one.
     **options
-        As for `cryvision.classify`.
+        The fields of `cryvision.batch.options.BatchOptions` and, as for `cryvision.classify`, of
+        `cryvision.inference.options.Options`.
 
     Returns
     -------
@@ -108,10 +79,8 @@ def score(
     ------
     MediaError
         When a source is not there or holds no clip.
-    BundleError
-        The bundle is refused.
-    ConfigError
-        A setting is not possible, or the table's suffix is unknown.
+    BundleError, ConfigError
+        The bundle is refused, a setting is not possible, or the table's suffix is unknown.
     CryvisionError
         Another run is at work on this table, something else has its name, or it cannot be written.
 
@@ -122,34 +91,44 @@ def score(
     >>> summary.n_clips, summary.n_failed                         # doctest: +SKIP
     (457, 2)
     """
+    chosen, how = _divided(options)
     listed = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
-    table = os.fspath(out)
+    job, facts = _job(os.fspath(out), bundle, chosen, how)
+    places = [os.fspath(source) for source in listed]
+    return run(
+        job, places, os.fspath(out), engine=how.bound_engine(),
+        retry_failed=how.retry_failed, progress=progress, bundle_facts=facts,
+    )  # fmt: skip
+
+
+def _divided(options: Mapping[str, Any]) -> tuple[Options, BatchOptions]:
+    """Tell how clips are classified from how the run works."""
+    of_run = {field.name for field in fields(BatchOptions)}
+    return (
+        Options(**{name: value for name, value in options.items() if name not in of_run}),
+        BatchOptions(**{name: value for name, value in options.items() if name in of_run}),
+    )
+
+
+def _job(
+    table: str, bundle: AnyPath | None, options: Options, how: BatchOptions
+) -> tuple[Job, dict[str, Any]]:
+    """Give what is done with each clip, and what is said of the bundle beside the table."""
     loaded = Bundle.load(bundle)
-    chosen = Options(**options)
-    chosen.applied(loaded)  # refused before any work
+    options.applied(loaded)  # refused before any work
     job = Job(
         bundle=None if bundle is None else os.path.abspath(bundle),
         bundle_name=loaded.name,
         bundle_sha256=loaded.sha256,
         version=__version__,
         folder=os.getcwd(),
-        options=chosen,
-        formats=_checked_formats(formats, formats_dir),
-        formats_dir=_formats_dir(table, formats_dir) if formats else "",
+        options=options,
+        formats=tuple(how.formats),
+        formats_dir=_formats_dir(table, how.formats_dir) if how.formats else "",
     )
     facts = loaded.describe()
     del facts["path"]
-    return run(
-        job,
-        [os.fspath(source) for source in listed],
-        table,
-        engine=_engine(engine, workers, address, gpus_per_worker),
-        workers=workers,
-        retry_failed=retry_failed,
-        time_limit_s=_time_limit_s(timeout_seconds),
-        progress=progress,
-        bundle_facts=facts,
-    )
+    return job, facts
 
 
 def run(
@@ -158,9 +137,7 @@ def run(
     out: str,
     *,
     engine: engines.Engine = engines.run_local,
-    workers: int | None = None,
     retry_failed: bool = False,
-    time_limit_s: float = math.inf,
     progress: Callable[[Progress], None] | None = None,
     bundle_facts: Mapping[str, Any] | None = None,
 ) -> Summary:
@@ -172,9 +149,9 @@ def run(
     sources : sequence of str
     out : str
     engine : callable
-        One of `cryvision.batch.engines`.
-    workers, retry_failed, time_limit_s, progress
-        As in `score`; an infinite limit is none.
+        One of `cryvision.batch.engines`, with its workers and limits bound to it.
+    retry_failed, progress
+        As in `score`.
     bundle_facts : mapping, optional
         What is said of the bundle beside the table.
     """
@@ -194,8 +171,7 @@ def run(
         try:
             if n_todo:
                 work = Work(lambda: listing.clips(todo), n_todo, listing.total_bytes)
-                rows = engine(job, work, workers=workers, time_limit_s=time_limit_s)
-                with contextlib.closing(rows):
+                with contextlib.closing(engine(job, work)) as rows:
                     _collect(rows, parts, counted, progress)
         finally:
             # However it ends, what was scored is kept and shown.
@@ -296,40 +272,6 @@ class _Table:
         except OSError as error:
             reason = error.strerror or error
             raise CryvisionError(f"{target}: the table cannot be written: {reason}") from error
-
-
-def _engine(
-    name: str, workers: int | None, address: str | None, gpus_per_worker: float
-) -> engines.Engine:
-    if name not in ENGINES:
-        raise ConfigError(f"engine must be one of {', '.join(ENGINES)}; got {name!r}")
-    if workers is not None and workers < 1:
-        raise ConfigError(f"workers must be at least 1; got {workers}")
-    if not 0 <= gpus_per_worker < math.inf:
-        raise ConfigError(f"gpus per worker must not be negative; got {gpus_per_worker:g}")
-    if name == "ray":
-        from cryvision.batch.ray_engine import run_ray
-
-        return functools.partial(run_ray, address=address, gpus_per_worker=gpus_per_worker)
-    if address is not None or gpus_per_worker:
-        raise ConfigError("an address and GPUs per worker are for the engine ray; got local")
-    return engines.run_local
-
-
-def _time_limit_s(timeout_seconds: float) -> float:
-    if not timeout_seconds >= 0:
-        raise ConfigError(f"the timeout must not be negative; got {timeout_seconds:g}")
-    return timeout_seconds or math.inf
-
-
-def _checked_formats(formats: Iterable[str], formats_dir: AnyPath | None) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(formats))
-    check_formats(names)
-    if formats_dir is not None and not names:
-        raise ConfigError("a folder for formats needs formats to write; got none")
-    if formats_dir is not None and remote.is_url(os.fspath(formats_dir)):
-        raise ConfigError(f"the folder for formats must be on this machine; got {formats_dir}")
-    return names
 
 
 def _formats_dir(table: str, formats_dir: AnyPath | None) -> str:

@@ -41,9 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.html is not None:
         check_page(options.html)  # that it cannot be written is better said before any work
-    found = audit(
-        options.source, subject_pattern=options.subject_pattern, seed=options.seed, log=log
-    )
+    found = audit(options.source, subject_pattern=options.subject_pattern, seed=options.seed)
     if options.html is not None:
         write_page(found, options.html)
         log(f"wrote {options.html}")

@@ -70,7 +70,6 @@ def run(options: argparse.Namespace) -> int:
         subject_pattern=options.subject_pattern,
         cry_labels=options.cry_label,
         runtime=options.runtime,
-        log=log,
     )
     if options.out is not None:
         log(f"wrote {options.out}")

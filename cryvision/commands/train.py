@@ -8,7 +8,7 @@ from typing import Any
 
 from cryvision.commands.terminal import log
 from cryvision.commands.train_audio_only import add_method_options, chosen_system
-from cryvision.commands.training import LeftOut, add_training_options, show_trained
+from cryvision.commands.training import add_training_options, show_trained
 
 KNOWN_WEIGHTS = ("imagenet", "random")
 
@@ -94,31 +94,28 @@ def face_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def run(options: argparse.Namespace) -> int:
     from cryvision.training import train as fusion
+    from cryvision.training.options import VideoOptions, face_of
     from cryvision.training.train_stack import report_folder
 
     chosen = chosen_system(options)
     of_face = face_settings(options)
-    left_out = LeftOut()
+    settings = VideoOptions(
+        face=face_of(chosen, **of_face) if of_face else None,
+        require_face=options.require_face,
+        gate=options.gate,
+        arch=chosen,
+        protocol=options.protocol,
+        augment=options.augment,
+        subject_pattern=options.subject_pattern,
+        n_folds=options.folds,
+        seed=options.seed,
+        cache=options.cache,
+        tensorboard=options.tensorboard,
+        overwrite=options.overwrite,
+    )
     try:
-        bundle = fusion.train(
-            options.source,
-            options.out,
-            face=fusion.face_of(chosen, **of_face) if of_face else None,
-            require_face=options.require_face,
-            gate=options.gate,
-            arch=chosen,
-            protocol=options.protocol,
-            augment=options.augment,
-            subject_pattern=options.subject_pattern,
-            n_folds=options.folds,
-            seed=options.seed,
-            cache=options.cache,
-            tensorboard=options.tensorboard,
-            overwrite=options.overwrite,
-            log=log,
-            on_problem=left_out,
-        )
+        trained = fusion.train_with(options.source, options.out, settings)
     except KeyboardInterrupt:
         log("the same command goes on from what is done")
         raise
-    return show_trained(bundle, left_out, report_folder(options.out))
+    return show_trained(trained, report_folder(options.out))

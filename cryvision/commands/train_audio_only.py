@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from cryvision.commands.terminal import log
-from cryvision.commands.training import LeftOut, add_training_options, show_trained
+from cryvision.commands.training import add_training_options, show_trained
 
 if TYPE_CHECKING:
     from cryvision.training.systems import System
@@ -121,13 +120,11 @@ def chosen_system(options: argparse.Namespace) -> System:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.training.audio_only import train_audio_only
+    from cryvision.training.audio_only import train_with
+    from cryvision.training.options import SoundOptions
     from cryvision.training.train_stack import report_folder
 
-    left_out = LeftOut()
-    bundle = train_audio_only(
-        options.corpus,
-        options.out,
+    settings = SoundOptions(
         seed=options.seed,
         n_folds=options.folds,
         subject_pattern=options.subject_pattern,
@@ -136,7 +133,6 @@ def run(options: argparse.Namespace) -> int:
         protocol=options.protocol,
         augment=options.augment,
         overwrite=options.overwrite,
-        log=log,
-        on_problem=left_out,
     )
-    return show_trained(bundle, left_out, report_folder(options.out))
+    trained = train_with(options.corpus, options.out, settings)
+    return show_trained(trained, report_folder(options.out))

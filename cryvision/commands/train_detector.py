@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cryvision.commands.terminal import add_cry_label_option, log
-from cryvision.commands.training import LeftOut, add_training_options, show_trained
+from cryvision.commands.terminal import add_cry_label_option
+from cryvision.commands.training import add_training_options, show_trained
 
 
 def add(commands: Any) -> None:
@@ -41,19 +41,15 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.detector_training.train import train_detector
+    from cryvision.detector_training.options import DetectorOptions
+    from cryvision.detector_training.train import train_with
 
-    left_out = LeftOut()
-    bundle = train_detector(
-        options.source,
-        options.out,
+    settings = DetectorOptions(
         overwrite=options.overwrite,
         subject_pattern=options.subject_pattern,
         cry_labels=options.cry_label,
         false_alarms_per_hour=options.false_alarms,
         n_folds=options.folds,
         seed=options.seed,
-        log=log,
-        on_problem=left_out,
     )
-    return show_trained(bundle, left_out)
+    return show_trained(train_with(options.source, options.out, settings))

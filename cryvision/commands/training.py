@@ -9,7 +9,7 @@ from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cryvision.bundle import Bundle
+    from cryvision.training.saving import Trained
 
 
 def add_training_options(parser: Any, default_out: str | None = None) -> None:
@@ -29,23 +29,12 @@ def add_training_options(parser: Any, default_out: str | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default 0)")
 
 
-class LeftOut:
-    """Lists the clips that are left out, each with its reason on a line, and counts them."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, problem: str) -> None:
-        self.count += 1
-        log(f"left out: {problem}")
-
-
-def show_trained(bundle: Bundle, left_out: LeftOut, report: Path | None = None) -> int:
+def show_trained(trained: Trained, report: Path | None = None) -> int:
     """Say what was written and describe it; give the exit status."""
     from cryvision.outputs.text import describe_bundle
 
-    log(f"wrote {bundle.folder}")
+    log(f"wrote {trained.bundle.folder}")
     if report is not None:
         log(f"wrote {report}")
-    show(describe_bundle(bundle.describe()))
-    return EXIT_SOME_FAILED if left_out.count else EXIT_DONE
+    show(describe_bundle(trained.bundle.describe()))
+    return EXIT_SOME_FAILED if trained.left_out else EXIT_DONE

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,7 @@ from cryvision.inputs.media import MEDIA_SUFFIXES
 __all__ = [
     "AnnotatedClip",
     "Interval",
+    "Problem",
     "cry_intervals",
     "donateacry_segments",
     "find_annotated_clips",
@@ -72,6 +74,13 @@ class AnnotatedClip:
     subject: str
     intervals: tuple[Interval, ...]
     subject_source: str
+
+
+class Problem(NamedTuple):
+    """A line on what was left out; whether that is a clip which merely lacks labels."""
+
+    line: str
+    lacks_labels: bool = False
 
 
 def cry_intervals(
@@ -154,7 +163,7 @@ def window_labels(
 
 def find_annotated_clips(
     source: str | os.PathLike[str], subject_pattern: str | None = None
-) -> tuple[list[AnnotatedClip], list[str]]:
+) -> tuple[list[AnnotatedClip], list[Problem]]:
     """Find the clips of a folder or a manifest that have labels.
 
     Parameters
@@ -173,8 +182,8 @@ def find_annotated_clips(
     -------
     clips : list of AnnotatedClip
         Sorted by path.
-    problems : list of str
-        One line for each clip or file of labels that was left out. Nothing is guessed: a clip
+    problems : list of Problem
+        One for each clip or file of labels that was left out. Nothing is guessed: a clip
         with two files of labels is left out too, and so is one that the pattern does not fit.
 
     Raises
@@ -198,7 +207,7 @@ def find_annotated_clips(
             subject, subject_source = find_subject(path, root, named_subject, pattern)
             intervals = tuple(read_intervals(labels))
         except AnnotationError as error:
-            problems.append(str(error))
+            problems.append(Problem(str(error)))
             continue
         clips.append(AnnotatedClip(path, subject, intervals, subject_source))
     return sorted(clips, key=lambda clip: clip.path), problems
@@ -243,8 +252,9 @@ def donateacry_segments(
 _Pair = tuple[Path, Path, str]
 
 
-def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[str]]:
+def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[Problem]]:
     problems: list[str] = []
+    unlabelled: list[str] = []
     pairs: list[_Pair] = []
     for files in visible_files(folder, problems):
         clips = [path for path in files if path.suffix.lower() in MEDIA_SUFFIXES]
@@ -259,6 +269,7 @@ def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[str]]:
             labels = [path for path, owned in owners.items() if clip in owned]
             if not labels:
                 problems.append(f"{clip}: a clip without labels")
+                unlabelled.append(problems[-1])
             elif len(labels) > 1:
                 names_found = ", ".join(path.name for path in labels)
                 problems.append(f"{clip}: a clip must have one file of labels; got {names_found}")
@@ -266,7 +277,7 @@ def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[str]]:
                 problems.append(f"{clip}: {labels[0].name} fits more than this clip")
             else:
                 pairs.append((clip, labels[0], ""))
-    return pairs, problems
+    return pairs, [Problem(line, line in unlabelled) for line in problems]
 
 
 def _clip_names(label_name: str) -> set[str]:
@@ -278,7 +289,7 @@ def _clip_names(label_name: str) -> set[str]:
     }
 
 
-def _pairs_in_manifest(manifest: Path) -> tuple[list[_Pair], list[str]]:
+def _pairs_in_manifest(manifest: Path) -> tuple[list[_Pair], list[Problem]]:
     header, rows = read_rows(manifest)
     if not {"path", "labels"} <= set(header):
         raise AnnotationError(
@@ -293,11 +304,11 @@ def _pairs_in_manifest(manifest: Path) -> tuple[list[_Pair], list[str]]:
         path = manifest.parent / row["path"]
         n_rows = times_listed[os.path.normpath(row["path"])]
         if n_rows > 1:
-            problems.append(f"{where}: a clip must be listed once; got {n_rows} rows")
+            problems.append(Problem(f"{where}: a clip must be listed once; got {n_rows} rows"))
         elif not path.is_file():
-            problems.append(f"{where}: labels without a clip: the file is not there")
+            problems.append(Problem(f"{where}: labels without a clip: the file is not there"))
         elif not row["labels"]:
-            problems.append(f"{where}: a clip without labels")
+            problems.append(Problem(f"{where}: a clip without labels", lacks_labels=True))
         else:
             pairs.append((path, manifest.parent / row["labels"], row.get("subject", "")))
     return pairs, problems

@@ -86,7 +86,7 @@ class ClipFacts:
 
 
 def read_facts(
-    clips: Sequence[LabelledClip], progress: Callable[[int], None] | None = None
+    clips: Sequence[LabelledClip], progress: Callable[[int, int], None] | None = None
 ) -> list[ClipFacts]:
     """Read every clip once, a few at a time.
 
@@ -94,7 +94,7 @@ def read_facts(
     ----------
     clips : sequence of LabelledClip
     progress : callable, optional
-        Called with the number of clips read.
+        Called with the number of clips read, and of all.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def read_facts(
             for found in pool.map(clip_facts, clips):
                 facts.append(found)
                 if progress is not None:
-                    progress(len(facts))
+                    progress(len(facts), len(clips))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

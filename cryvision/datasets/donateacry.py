@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import urllib.parse
@@ -15,6 +16,8 @@ from cryvision.datasets.annotated import visible_files
 from cryvision.datasets.labelled import CLEANED_FOLDER
 from cryvision.download import cache_folder, download
 from cryvision.errors import DownloadError
+
+log = logging.getLogger(__name__)
 
 COMMIT = "6baf5aca0460964ad072653585837f968a87c2af"
 """The state of github.com/gveres/donateacry-corpus that all published figures are of."""
@@ -55,7 +58,6 @@ def fetch_donateacry(
     *,
     base_url: str = BASE_URL,
     tree_url: str = TREE_URL,
-    log: Callable[[str], None] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Path:
     """Fetch the cleaned corpus, unless it is there already, whole and unaltered.
@@ -71,8 +73,6 @@ def fetch_donateacry(
         that should be other ones are replaced.
     base_url, tree_url : str
         Where the files and their listing come from, in the form of GitHub's.
-    log : callable, optional
-        Called with the licence, before anything is fetched.
     progress : callable, optional
         Called with the bytes that are there and the bytes in all.
 
@@ -94,8 +94,7 @@ def fetch_donateacry(
     )
     if corpus_digest(corpus) == CORPUS_SHA256:
         return corpus
-    if log is not None:
-        log(LICENCE)
+    log.info(LICENCE)
     listing = download(tree_url, place / _LISTING, by_hand=by_hand)
     files = _read_listing(listing, tree_url)
     n_done, n_bytes = 0, sum(file.n_bytes for file in files)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import numpy as np
 from cryvision.bundle import Bundle
 from cryvision.bundle.saving import Description, check_target, own_source
 from cryvision.config import SAMPLE_RATE_HZ, VetoConfig
-from cryvision.datasets.splits import check_numbers, grouped_folds
+from cryvision.datasets.splits import grouped_folds
 from cryvision.detector_training.calibration import Calibration, calibrate, cross_fitted, decide
 from cryvision.detector_training.hearing import Tagger
 from cryvision.detector_training.lab_tagger import ChosenTagger, choose_tagger
@@ -25,6 +26,7 @@ from cryvision.detector_training.labelled_sound import (
     altered_copies,
     synthetic_negatives,
 )
+from cryvision.detector_training.options import DetectorOptions
 from cryvision.detector_training.pieces import fit_frame_network, step_logits
 from cryvision.detector_training.recordings import MIN_LEVEL_DBFS, Cuttings, Recording
 from cryvision.detector_training.saving import save_detector
@@ -34,9 +36,13 @@ from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.inputs.logmel import log_mel
 from cryvision.layers import require
 from cryvision.models.frame_network import EDGES
+from cryvision.training.saving import Trained
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from cryvision.datasets.annotated import AnnotatedClip
+    from cryvision.detector_training.options import DetectorValues
 
 SHARES = {
     "own": 0.6,
@@ -56,22 +62,13 @@ MOST_PIECES = 30_000
 """About how many pieces are kept of the recordings and their copies (770 MB); seven hours have as
 many, and more recordings are cut at a longer hop."""
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 def train_detector(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    *,
-    overwrite: bool = False,
-    subject_pattern: str | None = None,
-    cry_labels: Sequence[str] = (),
-    false_alarms_per_hour: float | None = None,
-    n_folds: int = 5,
-    seed: int = 0,
-    base: Bundle | None = None,
-    log: Log | None = None,
-    on_problem: Log | None = None,
+    **options: Unpack[DetectorValues],
 ) -> Bundle:
     """Train a cry detector on annotated recordings and save it as a bundle.
 
@@ -82,27 +79,9 @@ def train_detector(
         ``path``, ``labels`` and perhaps ``subject``; see `cryvision.datasets.annotated`.
     out : path
         The bundle to write: a folder, or a file whose name ends in ``.zip``.
-    overwrite : bool
-        Whether to replace an older bundle.
-    subject_pattern : str, optional
-        Regular expression on a clip's path below the source; its first group is the subject.
-        Where subjects are known neither so nor from the manifest, each file counts as one, and
-        the detector is never said to have skill.
-    cry_labels : sequence of str
-        Labels that mean crying, beside ``cry`` and ``crying``.
-    false_alarms_per_hour : float, optional
-        Choose the threshold for at most this many false alarms an hour of recording, before the
-        veto takes some of them away; by default it is the one with the best F1 of events.
-    n_folds : int
-        Folds by subject for the out-of-fold scores; fewer where there are fewer subjects.
-    seed : int
-        Of the folds, copies, negatives and weights.
-    base : Bundle, optional
-        Whose tagger, with its veto, the new bundle gets; by default the one that ships with the
-        package. Where at least `cryvision.detector_training.tagger_head.LEAST_NEGATIVES` recordings
-        are without crying, a last layer of one's own is tried, and kept where folds show it better.
-    log, on_problem : callable, optional
-        Called with one line of progress, or one line on a recording that was left out.
+    **options
+        The fields of `cryvision.detector_training.options.DetectorOptions`, such as
+        ``cry_labels`` and ``n_folds``.
 
     Returns
     -------
@@ -115,26 +94,30 @@ def train_detector(
     AnnotationError, ConfigError, CryvisionError
         If nothing can be trained on, or the bundle cannot be written.
     """
+    return train_with(source, out, DetectorOptions(**options)).bundle
+
+
+def train_with(
+    source: str | os.PathLike[str], out: str | os.PathLike[str], options: DetectorOptions
+) -> Trained:
+    """Do what `train_detector` does, and tell which recordings were left out."""
     require("train", "training")
-    say = log or (lambda line: None)
-    report = on_problem or say
-    _check_settings(false_alarms_per_hour, n_folds, seed)
-    target = check_target(out, overwrite)
-    base = Bundle.load() if base is None else base
-    clips = _annotated_clips(source, subject_pattern, cry_labels, say, report)
+    target, seed = check_target(out, options.overwrite), options.seed
+    base = Bundle.load() if options.base is None else options.base
+    clips, left_out = _annotated_clips(source, options)
     with tempfile.TemporaryDirectory(prefix="cryvision-") as place:
-        corpus = _read_clips(clips, base, seed, Path(place), say, report)
+        corpus = _read_clips(clips, base, seed, Path(place))
         _check_labels(corpus.recordings, source)
         cuttings = Cuttings.joined([corpus.cuttings, *_negatives(seed)])
-        folds = subject_folds(corpus.recordings, n_folds, seed)
-        logits = out_of_fold_logits(corpus.recordings, cuttings, folds, SHARES, seed, say)
+        folds = subject_folds(corpus.recordings, options.n_folds, seed)
+        logits = out_of_fold_logits(corpus.recordings, cuttings, folds, SHARES, seed)
     sources = {clip.subject_source for clip in clips}
     subjects = "file" if "file" in sources else clips[0].subject_source
     calibration, tagger, skill = _settled(
-        corpus, logits, folds, base.veto, subjects, false_alarms_per_hour
+        corpus, logits, folds, base.veto, subjects, options.false_alarms_per_hour
     )
-    say(tagger.why)
-    say("training on all recordings")
+    log.info("%s", tagger.why)
+    log.info("training on all recordings")
     edges = fit_frame_network(cuttings.pieces(SHARES), seed)
     name = target.stem if target.suffix.lower() == ".zip" else target.name
     heard = [
@@ -144,30 +127,31 @@ def train_detector(
     description = Description(
         name, veto=tagger.veto, skill=[skill], sources=heard, seed=seed, notes=tagger.why
     )
-    return save_detector(
+    bundle = save_detector(
         edges, calibration, corpus.cuttings.log_power, out, description,
-        tagger=tagger.model, base=base, overwrite=overwrite,
+        tagger=tagger.model, base=base, overwrite=options.overwrite,
     )  # fmt: skip
+    return Trained(bundle, (*left_out, *corpus.unreadable))
 
 
 def _annotated_clips(
-    source: str | os.PathLike[str],
-    subject_pattern: str | None,
-    cry_labels: Sequence[str],
-    say: Log,
-    report: Log,
-) -> list[AnnotatedClip]:
-    """Find annotated clips whose labels say crying or not, and tell what is odd about them."""
+    source: str | os.PathLike[str], options: DetectorOptions
+) -> tuple[list[AnnotatedClip], list[str]]:
+    """Find annotated clips whose labels say crying or not, and a line on each that cannot be used.
+
+    What is odd about the labels is logged.
+    """
     from cryvision.datasets.annotated import find_annotated_clips
     from cryvision.datasets.cry_labels import count_as_crying
 
-    clips, problems = find_annotated_clips(source, subject_pattern)
-    for problem in problems:
-        report(problem)
-    clips, told, odd = count_as_crying(clips, cry_labels)
+    clips, problems = find_annotated_clips(source, options.subject_pattern)
+    left_out = [problem.line for problem in problems]
+    for line in left_out:
+        log.warning("left out: %s", line)
+    clips, told, odd = count_as_crying(clips, options.cry_labels)
     for line in (*told, *odd):
-        say(line)
-    return clips
+        log.info("%s", line)
+    return clips, left_out
 
 
 def _settled(
@@ -192,15 +176,6 @@ def _settled(
     return calibration, tagger, skill
 
 
-def _check_settings(false_alarms_per_hour: float | None, n_folds: int, seed: int) -> None:
-    """Refuse before anything is read what would be refused hours later."""
-    if false_alarms_per_hour is not None and not 0 <= false_alarms_per_hour < math.inf:
-        raise ConfigError(
-            f"false alarms per hour must be 0 or more and finite; got {false_alarms_per_hour}"
-        )
-    check_numbers(n_folds, seed)
-
-
 @dataclass(frozen=True)
 class _Corpus:
     """What is kept of the recordings, and the tagger that listened to them, if there is one."""
@@ -208,29 +183,23 @@ class _Corpus:
     recordings: list[Recording]
     cuttings: Cuttings
     tagger: Tagger | None
+    unreadable: list[str]
 
 
-def _read_clips(
-    clips: Sequence[AnnotatedClip],
-    base: Bundle,
-    seed: int,
-    folder: Path,
-    say: Log,
-    report: Log,
-) -> _Corpus:
+def _read_clips(clips: Sequence[AnnotatedClip], base: Bundle, seed: int, folder: Path) -> _Corpus:
     """Read the recordings, one in memory at a time; their frames go into files of a folder."""
     from cryvision.datasets.annotated import cry_intervals
     from cryvision.datasets.cry_labels import inside
     from cryvision.inputs.media import read_sound
 
-    recordings, cuttings = [], []
+    recordings, cuttings, unreadable = [], [], []
     every = _every(clips)
     tagger = None
     if base.tagger is not None:
         n_negatives = sum(not cry_intervals(clip.intervals) for clip in clips)
         tagger = Tagger(base, MIN_LEVEL_DBFS, embedding=n_negatives >= LEAST_NEGATIVES)
     for number, clip in enumerate(clips):
-        say(f"reading {number + 1} of {len(clips)}: {clip.path}")
+        log.info("reading %d of %d: %s", number + 1, len(clips), clip.path)
         rng = np.random.default_rng([seed, number])
         try:
             samples = read_sound(clip.path)
@@ -240,10 +209,11 @@ def _read_clips(
             altered = altered_copies(sound, rng)
         except MediaError as error:
             # Anything else would befall the other recordings as well.
-            report(str(error))
+            log.warning("left out: %s", error)
+            unreadable.append(str(error))
             continue
         for remark in remarks:
-            say(remark)
+            log.warning("%s", remark)
         frames = log_mel(sound.samples, EDGES)
         kept = folder / f"{number}.npy"
         np.save(kept, frames.log_power.astype(np.float16))
@@ -255,7 +225,7 @@ def _read_clips(
             cuttings.append(Cuttings.of(copy, frames, 2 * every * HOP_SECONDS))
     if not recordings:
         raise CryvisionError("no annotated recording could be read: there is nothing to train on")
-    return _Corpus(recordings, Cuttings.joined(cuttings), tagger)
+    return _Corpus(recordings, Cuttings.joined(cuttings), tagger, unreadable)
 
 
 def _every(clips: Sequence[AnnotatedClip]) -> int:
@@ -328,7 +298,6 @@ def out_of_fold_logits(
     folds: Sequence[Collection[str]],
     shares: Mapping[str, float],
     seed: int,
-    say: Log = lambda line: None,
 ) -> list[np.ndarray]:
     """Score each recording by edges that were trained without its subject.
 
@@ -351,7 +320,7 @@ def out_of_fold_logits(
     """
     logits = [np.full(len(recording.labels), -np.inf) for recording in recordings]
     for number, left_out in enumerate(folds):
-        say(f"fold {number + 1} of {len(folds)}")
+        log.info("fold %d of %d", number + 1, len(folds))
         model = fit_frame_network(cuttings.pieces(shares, left_out), seed)
         for recording, own in zip(recordings, logits, strict=True):
             if recording.subject in left_out and recording.log_power is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +48,7 @@ PROGRESS_EVERY = 50
 TOO_SHORT = "too short"
 """What is said of an event in which no window of the reasons ends."""
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -58,7 +59,6 @@ def evaluate(
     subject_pattern: str | None = None,
     cry_labels: Sequence[str] = (),
     runtime: str = "onnx",
-    log: Log | None = None,
 ) -> dict[str, Any]:
     """Classify labelled recordings and measure what was said of them.
 
@@ -69,8 +69,7 @@ def evaluate(
     source : path
         Clips with classes (donateacry-corpus, a folder per class, a manifest; see
         `cryvision.datasets.labelled.find_labelled_clips`), clips with annotations of when they cry
-        (see `cryvision.datasets.annotated.find_annotated_clips`), or a folder with both. Of a
-        detector, annotations say something, and clips in classes that are crying and no crying.
+        (see `cryvision.datasets.annotated.find_annotated_clips`), or a folder with both.
     out : path, optional
         A folder to write ``report.json``, ``report.md`` and figures to, all or none.
     subject_pattern : str, optional
@@ -78,43 +77,31 @@ def evaluate(
     cry_labels : sequence of str
         Labels that mean crying, beside ``cry`` and ``crying``.
     runtime : {"onnx", "keras"}
-    log : callable, optional
-        Called with one line of progress, or on a clip that failed.
 
     Returns
     -------
     dict
-        JSON data. ``units`` holds, for ``clip``, ``event`` and ``window``, figures with 95 %
-        intervals over subjects, baselines, confusion, figures by class and reliability. A clip is
-        answered by its most probable class, whatever the bundle's skill; ``given_labels`` counts
-        the labels that its own policy gives. An event's class is the mean of the smoothed
-        probabilities over its frames. Windows are those that end on a frame of the clip.
-        ``frames`` tells by frame how often the newest and the smoothed label are right, and how
-        often they change in a minute; ``modalities``, for a bundle on sound and face, what is
-        left with either alone: a clip's probabilities are there the mean over its windows.
-        ``agreement`` is from `cryvision.evaluation.detection_metrics.agreement`, ``detection`` from
-        `cryvision.evaluation.clip_detection.detection_record`. Beside them are
-        ``per_subject``, ``warnings``, ``failed`` (clips that could not be read) and ``problems``
-        (what was left out).
+        JSON data: ``units`` (figures of classes by ``clip``, ``event`` and ``window``), ``frames``
+        (labels from frame to frame), ``modalities`` (sound or face alone), ``given_labels`` (by
+        the bundle's own policy), ``detection`` (crying in clips) and ``agreement`` (with
+        annotated times), as far as the source allows; and ``per_subject``, ``warnings``,
+        ``failed`` (clips that could not be read) and ``problems`` (what was left out).
 
     Raises
     ------
-    AnnotationError
-        If there is nothing in the source that the bundle can be judged on.
-    BundleError, ConfigError
-        If the bundle or an argument is refused.
+    AnnotationError, BundleError, ConfigError
+        If nothing in the source fits the bundle, or the bundle or an argument is refused.
     CryvisionError
         If nothing could be judged, or the report cannot be written.
     """
     require("evaluate", "evaluation")
-    say = log or (lambda line: None)
     if out is not None:
         check_folder(out)
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     material = find_evaluation_set(source, loaded, subject_pattern, cry_labels)
     for line in (*material.told, *material.cautions):
-        say(line)
-    heard = _hear(material, loaded, runtime, say)
+        log.info("%s", line)
+    heard = _hear(material, loaded, runtime)
     record: dict[str, Any] = plain(_record(heard, material, loaded, os.fspath(source), runtime))
     if out is not None:
         write_folder(out, record, evaluation_text(record), draw(_drawn(record)))
@@ -189,20 +176,20 @@ def _record(
     return record
 
 
-def _hear(material: EvaluationSet, bundle: Bundle, runtime: str, say: Log) -> EvaluationRun:
+def _hear(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRun:
     """Classify every clip once; only what is measured of it is kept."""
     heard = EvaluationRun(FrameScores(len(bundle.labels)))
     bundle = bundle.keeping_models()
     stretches = material.stretches
-    say(f"{len(stretches)} clips to classify")
+    log.info("%d clips to classify", len(stretches))
     for number, stretch in enumerate(stretches, start=1):
         if number % PROGRESS_EVERY == 0:
-            say(f"clip {number} of {len(stretches)}")
+            log.info("clip %d of %d", number, len(stretches))
         try:
             result, ablated = _classified(stretch, bundle, runtime)
         except MediaError as error:
             heard.failed.append(str(error))
-            say(str(error))
+            log.warning("%s", error)
             continue
         if stretch in material.labelled:
             clip = material.labelled[stretch]

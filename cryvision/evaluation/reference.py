@@ -13,6 +13,7 @@ from cryvision.bundle import Bundle
 from cryvision.datasets.annotated import (
     DONATEACRY_CLIP,
     AnnotatedClip,
+    Problem,
     cry_intervals,
     find_annotated_clips,
 )
@@ -25,9 +26,6 @@ CRY, NO_CRY = "cry", "no cry"
 
 DONATEACRY = "donateacry"
 """In the name of a bundle's source, it may be any corpus whose clips have donateacry's names."""
-
-_NOT_ANNOTATED = ": a clip without labels"
-"""How `find_annotated_clips` reports such a clip."""
 
 _LABELS_SHOWN = 5
 
@@ -115,7 +113,7 @@ def find_evaluation_set(
     """
     may_annotate, may_label = _kinds(Path(source))
     annotated: list[AnnotatedClip] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     if may_annotate and bundle.detector is not None:
         annotated, problems = find_annotated_clips(source, subject_pattern)
     annotated, lines, cautions = count_as_crying(annotated, cry_labels)
@@ -128,15 +126,15 @@ def find_evaluation_set(
         )
         lines += about
     if not labelled and not detected and not annotated:
-        raise _nothing(source, bundle, problems)
+        raise _nothing(source, bundle, [problem.line for problem in problems])
     if labelled or detected:
         # That a clip with a class has no annotations is no problem.
-        problems = [problem for problem in problems if not problem.endswith(_NOT_ANNOTATED)]
+        problems = [problem for problem in problems if not problem.lacks_labels]
     known = {clip.path: clip for clip in (*labelled, *detected)}
     return EvaluationSet(
         {Segment(clip.path, clip.start_s, clip.end_s): clip for clip in labelled},
         {Segment(clip.path): _with_subject(clip, known.get(clip.path)) for clip in annotated},
-        (*left_out, *problems),
+        (*left_out, *(problem.line for problem in problems)),
         {Segment(clip.path, clip.start_s, clip.end_s): clip for clip in detected},
         tuple(lines),
         tuple(cautions),

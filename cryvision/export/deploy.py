@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from cryvision.errors import ConfigError, CryvisionError
 from cryvision.export import proof, report, runners, sidecar, windows
 from cryvision.export.coreml import package as coreml
 from cryvision.export.graph import (
-    CHOICES,
     CRY,
     CRY_EDGES,
     FACE_SEEN,
@@ -35,12 +34,15 @@ from cryvision.export.graph import (
 )
 from cryvision.export.litert import model as litert
 from cryvision.export.onnx import deploy
+from cryvision.export.options import SUFFIXES, ExportOptions
 from cryvision.export.report import ExportReport
 from cryvision.layers import require
 
-SUFFIXES = {"coreml": ".mlpackage", "onnx": ".onnx", "litert": ".tflite"}
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-PRECISIONS = ("fp32", "fp16", "int8")
+    from cryvision.export.options import ExportValues
+
 DEFAULT_PRECISIONS = {"coreml": "fp16", "onnx": "fp32", "litert": "fp32"}
 
 N_REAL, N_SYNTHETIC = 256, 54
@@ -56,14 +58,7 @@ UNGATED_ENTER = 0.5
 def export(
     bundle: Bundle | str | os.PathLike[str] | None,
     out: str | os.PathLike[str],
-    *,
-    to: str | None = None,
-    precision: str | None = None,
-    part: str = "all",
-    representative: str | os.PathLike[str] | None = None,
-    features: bool = False,
-    overwrite: bool = False,
-    force: bool = False,
+    **options: Unpack[ExportValues],
 ) -> ExportReport:
     """Write a bundle's models as one file for another runtime, once they were seen to agree.
 
@@ -77,21 +72,8 @@ def export(
         None is the one that ships with the package.
     out : path
         Ends in ``.mlpackage``, ``.onnx`` or ``.tflite``.
-    to : {"coreml", "onnx", "litert"}, optional
-        By default what the name of ``out`` says.
-    precision : {"fp32", "fp16", "int8"}, optional
-        By default ``fp16`` for Core ML, else ``fp32``.
-    part : {"all", "detector", "reason", "face"}
-        ``all`` is the detector and the reason in one file, as far as the bundle has them.
-    representative : path, optional
-        A recording or a folder of recordings: to compare on, beside synthetic sound, and for the
-        ranges of ``int8``, which cannot do without.
-    features : bool
-        Whether the file takes features in place of waveform.
-    overwrite : bool
-        Whether to replace an older export.
-    force : bool
-        Whether to write in 8 bits what changes labels, steps or tags in more than a tenth of cases.
+    **options
+        The fields of `cryvision.export.options.ExportOptions`, such as ``precision``.
 
     Returns
     -------
@@ -114,19 +96,15 @@ def export(
     >>> print("\\n".join(report.lines()))                                   # doctest: +SKIP
     """
     require("export", "an export")
-    target, kind = _target(out, to)
-    precision = DEFAULT_PRECISIONS[kind] if precision is None else precision
-    _check_choices(precision, part, representative)
-    _check_place(target, overwrite)
+    chosen = ExportOptions(**options)
+    target, kind = _target(out, chosen.to)
+    _check_place(target, chosen.overwrite)
     if kind == "coreml":
         coreml.require()
-    bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-    graph = build_graph(bundle, part, features)
-    if precision == "int8" and not graph.takes_sound:
-        raise ConfigError(f"int8 needs sound to measure ranges on; the {part} takes none")
-    work = _prepared(bundle, graph, kind, precision, representative)
+    loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    work = _prepared(loaded, kind, chosen)
     try:
-        return _written(work, target, overwrite, force)
+        return _written(work, target, chosen.overwrite, chosen.force)
     except FileExistsError as error:
         raise _already(target) from error
     except OSError as error:
@@ -158,23 +136,10 @@ def _target(out: str | os.PathLike[str], to: str | None) -> tuple[Path, str]:
     target = Path(os.path.realpath(out))
     kinds = {suffix: kind for kind, suffix in SUFFIXES.items()}
     kind = kinds.get(target.suffix.lower())
-    if to is not None and to not in SUFFIXES:
-        raise ConfigError(f"an export goes to {', '.join(SUFFIXES)}; got {to!r}")
     wanted = ", ".join(SUFFIXES.values()) if to is None else SUFFIXES[to]
     if kind is None or to not in (None, kind):
         raise ConfigError(f"the name of the file must end in {wanted}; got {os.fspath(out)!r}")
     return target, kind
-
-
-def _check_choices(precision: str, part: str, representative: object) -> None:
-    if precision not in PRECISIONS:
-        raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
-    if part not in CHOICES:
-        raise ConfigError(f"part must be one of {', '.join(CHOICES)}; got {part!r}")
-    if precision == "int8" and representative is None:
-        raise ConfigError(
-            "int8 needs recordings to measure ranges and agreement on: give representative"
-        )
 
 
 def _sidecar_path(target: Path) -> Path:
@@ -197,16 +162,14 @@ def _already(place: Path) -> CryvisionError:
     )
 
 
-def _prepared(
-    bundle: Bundle,
-    graph: Graph,
-    kind: str,
-    precision: str,
-    representative: str | os.PathLike[str] | None,
-) -> _Work:
-    """Find what to compare on, and run the references."""
+def _prepared(bundle: Bundle, kind: str, options: ExportOptions) -> _Work:
+    """Build the graph, find what to compare on, and run the references."""
+    precision = options.precision or DEFAULT_PRECISIONS[kind]
+    graph = build_graph(bundle, options.part, options.features)
+    if precision == "int8" and not graph.takes_sound:
+        raise ConfigError(f"int8 needs sound to measure ranges on; the {options.part} takes none")
     whole = build_whole(graph)
-    cases = _cases(graph, representative)
+    cases = _cases(graph, options.representative)
     expected = proof.references(graph, whole, cases)
     return _Work(bundle, graph, kind, precision, whole, cases, expected)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -227,8 +227,7 @@ def prove(
 
     Parameters
     ----------
-    graph : Graph
-    expected : References
+    graph, expected : Graph, and References
     found : mapping of str to ndarray
         What the file gave on the same windows.
     precision : {"fp32", "fp16", "int8"}
@@ -237,7 +236,7 @@ def prove(
     enter : float
         Cry score from which a window or a step counts as crying.
     runtime, where : str
-        What ran the file, and its path, for the report and for errors.
+        What ran the file, and its path.
 
     Returns
     -------
@@ -253,35 +252,34 @@ def prove(
     check_outputs(expected.graph, found, where)
     differences = scaled_differences(expected.graph, found)
     from_package = scaled_differences(expected.package, found)
-    logits = {part.name: logits_name(part) for part in graph.parts}
-    right = {name: expected.package[name] for name in logits.values()}
-    from_control = scaled_differences(right, expected.wrong)
-    control = {part: from_control[name] for part, name in logits.items()}
-    package_tolerance = max(tolerance, PACKAGE_TOLERANCE)
+    control = _control_differences(graph, expected)
     labels = {name: _Labels.of(name, expected.graph, found, enter) for name in _decisions(graph)}
-    if precision != "int8":
-        _refuse_blind_control(control, where)
-        for measured, limit, reference in (
-            (differences, tolerance, "Keras"),
-            (from_package, package_tolerance, "the package's own features"),
-        ):
-            allowed = _allowed(graph, measured, limit, control)
-            _refuse_differences(measured, allowed, reference, where)
-        for name, compared in labels.items():
-            compared.refuse_changes(f"{where}: {name}")
-    judged = slice(0, expected.n_real or None)
-    return Proof(
+    measured = Proof(
         runtime=runtime,
         n_real=expected.n_real,
         n_synthetic=len(next(iter(found.values()))) - expected.n_real,
-        tolerance=None if precision == "int8" else tolerance,
-        package_tolerance=None if precision == "int8" else package_tolerance,
+        tolerance=tolerance,
+        package_tolerance=max(tolerance, PACKAGE_TOLERANCE),
         max_difference=differences,
         max_difference_from_package=from_package,
-        agreement={name: compared.agreement(judged) for name, compared in labels.items()},
+        agreement={name: compared.agreement(expected.n_real) for name, compared in labels.items()},
         labels_predicted={name: compared.n_predicted for name, compared in labels.items()},
-        control={} if precision == "int8" else control,
+        control=control,
     )
+    if precision == "int8":
+        return replace(measured, tolerance=None, package_tolerance=None, control={})
+    _refuse_differences(graph, measured, tolerance, where)
+    for name, compared in labels.items():
+        compared.refuse_changes(f"{where}: {name}")
+    return measured
+
+
+def _control_differences(graph: Graph, expected: References) -> dict[str, float]:
+    """By how much the logits of each part differ in the control."""
+    logits = {part.name: logits_name(part) for part in graph.parts}
+    right = {name: expected.package[name] for name in logits.values()}
+    found = scaled_differences(right, expected.wrong)
+    return {part: found[name] for part, name in logits.items()}
 
 
 @dataclass(frozen=True)
@@ -307,8 +305,10 @@ class _Labels:
         margin = ordered[:, -1] - ordered[:, -2]
         return cls(best, found[PROBABILITIES].argmax(axis=1), margin, np.unique(best).size)
 
-    def agreement(self, judged: slice) -> float:
-        return float(np.mean(self.expected[judged] == self.found[judged]))
+    def agreement(self, n_real: int) -> float:
+        """Share of equal labels, of the real windows where there are any."""
+        same = self.expected == self.found
+        return float(np.mean(same[: n_real or None]))
 
     def refuse_changes(self, where: str) -> None:
         changed = (self.expected != self.found) & (self.margin >= NEAR_TIE)
@@ -327,6 +327,25 @@ def _decisions(graph: Graph) -> list[str]:
     ]
 
 
+def _refuse_differences(graph: Graph, measured: Proof, tolerance: float, where: str) -> None:
+    _refuse_blind_control(measured.control, where)
+    for differences, limit, reference in (
+        (measured.max_difference, tolerance, "Keras"),
+        (
+            measured.max_difference_from_package,
+            max(tolerance, PACKAGE_TOLERANCE),
+            "the package's own features",
+        ),
+    ):
+        allowed = _allowed(graph, differences, limit, measured.control)
+        for name, difference in differences.items():
+            if difference > allowed[name]:
+                raise CryvisionError(
+                    f"{where}: {name} must agree with {reference} within {allowed[name]:.3g}; "
+                    f"differs by {difference:.3g}"
+                )
+
+
 def _allowed(
     graph: Graph, names: Iterable[str], tolerance: float, control: Mapping[str, float]
 ) -> dict[str, float]:
@@ -336,17 +355,6 @@ def _allowed(
         by_control = CONTROL_SHARE * control[part.name]
         allowed[logits_name(part)] = min(LOGIT_TOLERANCE * tolerance, by_control)
     return allowed
-
-
-def _refuse_differences(
-    differences: Mapping[str, float], allowed: Mapping[str, float], reference: str, where: str
-) -> None:
-    for name, difference in differences.items():
-        if difference > allowed[name]:
-            raise CryvisionError(
-                f"{where}: {name} must agree with {reference} within {allowed[name]:.3g}; "
-                f"differs by {difference:.3g}"
-            )
 
 
 def _refuse_blind_control(control: Mapping[str, float], where: str) -> None:

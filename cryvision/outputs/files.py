@@ -135,6 +135,14 @@ def write(
             raise ConfigError(
                 f"an output must not overwrite the clip; choose another out: {target}"
             )
+    _write_all(classification, folder, writers)
+    return list(writers)
+
+
+def _write_all(
+    classification: Classification, folder: Path, writers: Mapping[Path, Callable[..., object]]
+) -> None:
+    """Write every file beside its place, and move them when all are complete."""
     parts: dict[Path, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +158,6 @@ def write(
         for part in parts.values():
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-    return list(parts)
 
 
 def check_formats(formats: Iterable[str]) -> None:

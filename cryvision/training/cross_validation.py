@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import logging
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,12 @@ from cryvision.datasets.splits import check_disjoint
 from cryvision.evaluation.skill import OutOfFoldPredictions
 from cryvision.training.branches import Branch
 from cryvision.training.checkpoints import Checkpoints
+from cryvision.training.fit_log import FitLog
 from cryvision.training.stacking import Samples, Stack, class_shares, fit_stack
+from cryvision.training.tensorboard import CurveLog
 
-Say = Callable[[str], None]
+log = logging.getLogger(__name__)
+
 Measured = tuple[OutOfFoldPredictions, OutOfFoldPredictions]
 """Clips and windows, as they were judged."""
 
@@ -51,7 +55,7 @@ def cross_validate(
     seed: int,
     silenced: Sequence[Collection[str]] = ((),),
     checkpoints: Checkpoints | None = None,
-    say: Say = lambda line: None,
+    curves: CurveLog | None = None,
     altered: Samples | None = None,
 ) -> list[Measured]:
     """Fit the whole stack once for each fold of clips, without them, and let it judge them.
@@ -68,7 +72,8 @@ def cross_validate(
         one, with all of them.
     checkpoints : Checkpoints, optional
         Where finished folds are kept and found again.
-    say : callable
+    curves : CurveLog, optional
+        Gets the learning curves of all folds.
     altered : Samples, optional
         Altered copies that the branches learn from too, but for those of subjects that are judged.
 
@@ -84,14 +89,14 @@ def cross_validate(
         rows = np.isin(samples.clips.astype(int), test)
         found = checkpoints.load(f"fold-{number}") if checkpoints else None
         if found is None:
-            say(f"fold {number + 1} of {len(division.folds)}")
+            log.info("fold %d of %d", number + 1, len(division.folds))
             tested = samples[np.flatnonzero(rows)]
             stack = fit_stack(
                 recipe,
                 samples[np.flatnonzero(~rows)],
                 division.n_classes,
                 seed,
-                say=_numbered(say, number),
+                fits=FitLog(number + 1, curves),
                 stop_on=tested if division.stops_on_test else None,
                 altered=None
                 if altered is None
@@ -155,10 +160,6 @@ def _judged(
         if np.any(spoke):
             table[spoke] = stack.fuse({name: values[spoke] for name, values in heard.items()})
     return judged
-
-
-def _numbered(say: Say, fold: int) -> Say:
-    return lambda line: say(f"fold {fold + 1}: {line}")
 
 
 def clip_means(probabilities: np.ndarray, clip_of_row: np.ndarray, prior: np.ndarray) -> np.ndarray:

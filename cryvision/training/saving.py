@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,21 @@ from cryvision.training.branches import Branch, rows_at_once
 from cryvision.training.stacking import Samples, Stack
 
 PARITY_ROWS = 300
+
+
+class Trained(NamedTuple):
+    """What a training made.
+
+    Attributes
+    ----------
+    bundle : Bundle
+    left_out : tuple of str
+        A line on each clip that could not be used.
+    """
+
+    bundle: Bundle
+    left_out: tuple[str, ...]
+
 
 Settings = Mapping[str, SoundConfig | FaceConfig]
 """How each feature is computed, by its name; a laboratory's own features have none."""

@@ -7,7 +7,7 @@ Neural Networks 5, 1992.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from cryvision.datasets.splits import check_disjoint, grouped_folds
 from cryvision.errors import CryvisionError
 from cryvision.training import branches as fitting
 from cryvision.training.branches import Branch, Curves, Rows
+from cryvision.training.fit_log import FitLog
 
 if TYPE_CHECKING:
     import keras
@@ -129,7 +130,7 @@ def fit_stack(
     n_classes: int,
     seed: int,
     n_folds: int = N_INNER_FOLDS,
-    say: Callable[[str], None] = lambda line: None,
+    fits: FitLog | None = None,
     stop_on: Samples | None = None,
     altered: Samples | None = None,
 ) -> Stack:
@@ -144,14 +145,15 @@ def fit_stack(
         Of the folds and all weights.
     n_folds : int
         Folds by subject for the outputs that the ensemble learns from.
-    say : callable
-        Told in a line what is done.
+    fits : FitLog, optional
+        Of a fold, or with learning curves.
     stop_on : Samples, optional
         Rows that tell the branches when to stop, instead of subjects set aside. Whatever is judged
         by the stack must not be among them, unless that is what is to be shown.
     altered : Samples, optional
         Altered copies that the branches learn from too; a copy has the subject of its clip.
     """
+    fits = fits or FitLog()
     folds = inner_folds(samples, n_folds, seed)
     outputs = {b.name: np.zeros((len(samples), n_classes), np.float32) for b in recipe}
     for number, test in enumerate(folds):
@@ -159,24 +161,24 @@ def fit_stack(
         check_disjoint(samples.subjects[train], samples.subjects[test])
         known = samples[train].and_altered(altered, samples.subjects[test])
         for branch in recipe:
-            say(f"{branch.name}, inner fold {number + 1} of {len(folds)}")
+            fits.begin(branch.name, number + 1, len(folds))
             model, _ = _fit_branch(branch, known, n_classes, seed)
             outputs[branch.name][test] = _branch_outputs(model, branch, samples[test], n_classes)
     weights = fitting.clip_weights(samples.clips)
     for name, values in outputs.items():
         if not knows_something(values, samples, weights, folds):
-            say(f"{name} knows nothing of unseen subjects: the ensemble does without it")
+            fits.info("%s knows nothing of unseen subjects: the ensemble does without it", name)
             values[:] = 0.0
     rows = _rows(samples, np.zeros(len(samples)), n_classes)
     logits = _cross_fitted_logits(outputs, rows, folds, n_classes, seed)
     temperature, bias = fit_calibration(logits, samples.labels, weights, n_classes)
-    say("ensemble")
+    fits.info("ensemble")
     ensemble, curves = fitting.fit_ensemble(outputs, rows, n_classes, seed)
     ensemble.get_layer("calibration").set_calibration(temperature, bias)
     fitted, all_curves = {}, {"ensemble": curves}
     everything = samples.and_altered(altered, np.array([]))
     for branch in recipe:
-        say(branch.name)
+        fits.begin(branch.name)
         fitted[branch.name], all_curves[branch.name] = _fit_branch(
             branch, everything, n_classes, seed, stop_on
         )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +40,10 @@ class CurveLog:
                 f"{folder}: learning curves go into a folder; it cannot be made: {error.strerror}"
             ) from error
 
-    def following(self, say: Callable[[str], None]) -> Callable[[str], None]:
-        """Give a ``say`` that also names the next run after each line of progress."""
-
-        def tell(line: str) -> None:
-            self._run = re.sub(r"[^A-Za-z0-9_]+", "-", line).strip("-")
-            self._writer = None
-            say(line)
-
-        return tell
+    def begin(self, run: str) -> None:
+        """Name the network that is fitted next; its folder is made with its first values."""
+        self._run = run
+        self._writer = None
 
     def write(self, stage: str, curves: Mapping[str, Sequence[float]]) -> None:
         """Write the newest value of each curve.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,18 +15,17 @@ from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.datasets.format_confounds import format_warnings
 from cryvision.datasets.labelled import Dataset, LabelledClip
-from cryvision.datasets.protocols import protocol as find_protocol
-from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
+from cryvision.errors import CryvisionError, MissingDependencyError
 from cryvision.inference.branch_inputs import FACE
 from cryvision.layers import require
 from cryvision.training.altered_copies import Windows
 from cryvision.training.arrays import array_samples
 from cryvision.training.branches import Branch, Watch, autoencoder_branch, head_branch
 from cryvision.training.clip_features import crying_windows, unfamiliar_gate
-from cryvision.training.saving import Settings
+from cryvision.training.options import VideoOptions
+from cryvision.training.saving import Settings, Trained
 from cryvision.training.stacking import Samples
-from cryvision.training.systems import CHA_BAE_SOUNDS, CRY, NONE, System
-from cryvision.training.systems import system as find_system
+from cryvision.training.systems import CHA_BAE_SOUNDS, CRY
 from cryvision.training.tensorboard import CurveLog
 from cryvision.training.train_stack import check_places, train_stack
 from cryvision.training.training_set import (
@@ -36,29 +36,18 @@ from cryvision.training.training_set import (
     subject_source,
 )
 
-GATES = (CRY, NONE)
-CHA_BAE = "cha-bae"
-Log = Callable[[str], None]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from cryvision.training.options import VideoValues
+
+log = logging.getLogger(__name__)
 
 
 def train(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    *,
-    face: FaceConfig | None = None,
-    require_face: bool = False,
-    gate: str = "cry",
-    arch: str | System = CHA_BAE,
-    protocol: str = "grouped",
-    augment: int = 0,
-    subject_pattern: str | None = None,
-    n_folds: int = 5,
-    seed: int = 0,
-    cache: str | os.PathLike[str] | None = None,
-    tensorboard: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-    log: Log | None = None,
-    on_problem: Log | None = None,
+    **options: Unpack[VideoValues],
 ) -> Bundle:
     """Train the multimodal system of Cha & Bae, or another published one, on labelled videos.
 
@@ -74,40 +63,8 @@ def train(
         The bundle to write: a folder, or a file whose name ends in ``.zip``. A report with
         figures is written beside it, and finished folds are kept beside it until all is done:
         a second start goes on where the first was stopped.
-    face : FaceConfig, optional
-        How faces are found and described.
-    require_face : bool
-        Whether it is an error that faces cannot be looked at on this machine; by default the face
-        branch is then left out. Like ``face``, for ``cha-bae`` alone.
-    gate : {"cry", "none"}
-        ``cry`` learns from and judges the windows that a detector calls crying: the default one,
-        or for donateacry-corpus one that has heard none of its phones. ``none`` takes all of
-        them, as do the systems that take whole clips.
-    arch : str or System
-        The name of one of `cryvision.training.systems.SYSTEMS`, or a changed copy of one.
-    protocol : str
-        One of `cryvision.datasets.protocols.PROTOCOLS`: how clips are divided. What is measured by
-        one that does not keep subjects apart is never taken for skill.
-    augment : int
-        Altered copies of the sound of each training clip; see
-        `cryvision.train_audio_only`. They have no faces.
-    subject_pattern : str, optional
-        Regular expression on a clip's path below the source; its first group is the subject.
-        Where subjects are known neither so nor from a manifest, each file counts as one, and the
-        bundle is never said to have skill.
-    n_folds : int
-        Folds by subject. Where a manifest gives splits, those are used instead.
-    seed : int
-    cache : path, optional
-        Folder for the features of clips; below the user's cache by default.
-    tensorboard : path, optional
-        Folder to write the learning curves of all branches to, while they are fitted; for
-        ``cha-bae`` alone.
-    overwrite : bool
-        Whether to replace an older bundle.
-    log, on_problem : callable, optional
-        Called with one line of progress or of what is worth knowing, and with one line on each
-        clip that was left out.
+    **options
+        The fields of `cryvision.training.options.VideoOptions`, such as ``gate`` and ``n_folds``.
 
     Returns
     -------
@@ -120,41 +77,46 @@ def train(
     MissingDependencyError
         With ``require_face``, if the face detector or the backbone is not on this machine.
     """
+    return train_with(source, out, VideoOptions(**options)).bundle
+
+
+def train_with(
+    source: str | os.PathLike[str], out: str | os.PathLike[str], options: VideoOptions
+) -> Trained:
+    """Do what `train` does, and tell which clips were left out."""
     require("train", "training")
-    say = log or (lambda line: None)
-    system, plan = find_system(arch), Plan(find_protocol(protocol), n_folds, seed, augment)
-    _check_has_faces(system, face is not None or require_face, tensorboard is not None)
-    looked_at = (face or face_of(system)) if system.name == CHA_BAE else None
-    _check_settings(gate, looked_at, system)
-    check_places(out, overwrite)
-    curve_log = None if tensorboard is None else CurveLog(tensorboard)
-    divided = find_clips(source, subject_pattern, plan)
+    system = options.system
+    check_places(out, options.overwrite)
+    curves = None if options.tensorboard is None else CurveLog(options.tensorboard)
+    divided = find_clips(source, options.subject_pattern, options.plan)
     for line in [*divided.data.problems, *_remarks(divided.data)]:
-        say(line)
-    gate_bundle = Bundle.load() if gate == system.gate == CRY else None
+        log.warning("%s", line)
+    gate_bundle = Bundle.load() if options.gate == system.gate == CRY else None
     chooser = None if gate_bundle is None else unfamiliar_gate(divided.data.clips)
     samples, unreadable, settings = clip_features(
-        divided.data, divided.labels, chooser, looked_at, require_face, cache, say, system.settings
-    )
-    windows = _windows_of_copies(divided.labels, settings, chooser, say)
-    known = divided.with_samples(samples, unreadable, windows, say, on_problem or say)
-    recipe = system.recipe
-    if system.name == CHA_BAE:
-        recipe = recipe_for(settings, None if curve_log is None else curve_log.write)
-    return train_stack(
-        known, recipe, settings, out, gate=gate_bundle, about=system.facts(),
-        overwrite=overwrite, say=say if curve_log is None else curve_log.following(say),
+        divided.data, divided.labels, chooser, options.faces, options.require_face, options.cache,
+        system.settings,
     )  # fmt: skip
+    windows = _windows_of_copies(divided.labels, settings, chooser)
+    known = divided.with_samples(samples, unreadable, windows)
+    recipe = system.recipe
+    if options.faces is not None:
+        recipe = recipe_for(settings, None if curves is None else curves.write)
+    bundle = train_stack(
+        known, recipe, settings, out, gate=gate_bundle, about=system.facts(),
+        overwrite=options.overwrite, curves=curves,
+    )  # fmt: skip
+    return Trained(bundle, known.left_out)
 
 
 def _windows_of_copies(
-    labels: Sequence[str], settings: Settings, chooser: Bundle | None, say: Log
+    labels: Sequence[str], settings: Settings, chooser: Bundle | None
 ) -> Windows | None:
     """What computes the windows of altered copies; None where there is no sound to alter."""
     sounds = {name: c for name, c in settings.items() if isinstance(c, SoundConfig)}
     if not sounds:
         return None
-    return lambda clips: crying_windows(clips, labels, sounds, chooser, _progress(say))[0]
+    return lambda clips: crying_windows(clips, labels, sounds, chooser, _progress)[0]
 
 
 def train_arrays(
@@ -166,7 +128,6 @@ def train_arrays(
     n_folds: int = 5,
     seed: int = 0,
     overwrite: bool = False,
-    log: Log | None = None,
 ) -> Bundle:
     """Train branches and their ensemble on features of your own, such as tables of openSMILE.
 
@@ -181,7 +142,7 @@ def train_arrays(
         Of each row; no subject is on both sides of a split.
     out : path
         The bundle to write, and a report beside it; see `train`.
-    n_folds, seed, overwrite, log
+    n_folds, seed, overwrite
         As for `train`.
 
     Returns
@@ -196,7 +157,6 @@ def train_arrays(
         If the arrays do not fit each other.
     """
     require("train", "training")
-    say = log or (lambda line: None)
     plan = Plan(n_folds=n_folds, seed=seed)
     check_places(out, overwrite)
     samples, remarks = array_samples(features, labels, subjects)
@@ -206,10 +166,10 @@ def train_arrays(
     ]
     divided = divide_clips("arrays", Dataset(tuple(clips), tuple(remarks)), plan)
     for line in remarks:
-        say(line)
+        log.warning("%s", line)
     recipe = tuple(head_branch(name) for name in samples.features)
     known = TrainingSet(**vars(divided), samples=_with_anything(samples))
-    return train_stack(known, recipe, {}, out, overwrite=overwrite, say=say)
+    return train_stack(known, recipe, {}, out, overwrite=overwrite)
 
 
 def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, ...]:
@@ -218,35 +178,6 @@ def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, 
         (head_branch if isinstance(config, FaceConfig) else autoencoder_branch)(name, watch)
         for name, config in settings.items()
     )
-
-
-def face_of(system: System, **fields: Any) -> FaceConfig:
-    """Give settings of faces with the windows of a system's sound."""
-    sound = next(iter(system.settings.values()))
-    return FaceConfig(window_seconds=sound.window_seconds, hop_seconds=sound.hop_seconds, **fields)
-
-
-def _check_settings(gate: str, face: FaceConfig | None, system: System) -> None:
-    if gate not in GATES:
-        raise ConfigError(f"gate must be one of {', '.join(GATES)}; got {gate!r}")
-    if face is None:
-        return
-    sound = next(iter(system.settings.values()))
-    if (face.window_samples, face.hop_samples) != (sound.window_samples, sound.hop_samples):
-        raise ConfigError(
-            f"windows of faces must be those of sound, {sound.window_seconds:g} s every "
-            f"{sound.hop_seconds:g} s; got {face.window_seconds:g} and {face.hop_seconds:g} s"
-        )
-
-
-def _check_has_faces(system: System, faces: bool, curves: bool) -> None:
-    """Refuse what only Cha & Bae's system can do, rather than leave it undone."""
-    if system.name == CHA_BAE:
-        return
-    if faces:
-        raise ConfigError(f"settings of faces are for {CHA_BAE} alone; {system.name} hears only")
-    if curves:
-        raise ConfigError(f"learning curves are written for {CHA_BAE} alone; got {system.name}")
 
 
 def _remarks(data: Dataset) -> list[str]:
@@ -267,7 +198,6 @@ def clip_features(
     face: FaceConfig | None,
     require_face: bool,
     cache: str | os.PathLike[str] | None,
-    say: Log,
     sounds: Mapping[str, SoundConfig] = CHA_BAE_SOUNDS,
 ) -> tuple[Samples, dict[int, str], Settings]:
     """Compute the features of all clips; without faces where this machine cannot look at them.
@@ -287,27 +217,27 @@ def clip_features(
     settings: dict[str, Any] = {**sounds, **({FACE: face} if face else {})}
     try:
         samples, unreadable = crying_windows(
-            data.clips, labels, sounds, gate, _progress(say), face, folder
+            data.clips, labels, sounds, gate, _progress, face, folder
         )
     except MissingDependencyError as error:
         if require_face:
             raise
-        say(f"the face branch is left out: {error}")
+        log.warning("the face branch is left out: %s", error)
         del settings[FACE]
         samples, unreadable = crying_windows(
-            data.clips, labels, sounds, gate, _progress(say), None, folder
+            data.clips, labels, sounds, gate, _progress, None, folder
         )
     for name in list(settings):
         if not samples.has(name).any():
-            say(f"the branch on {name} is left out: no window of any clip has it")
+            log.warning("the branch on %s is left out: no window of any clip has it", name)
             del settings[name], samples.features[name]
     if not settings:
         raise CryvisionError("training needs clips with sound or a face; none of these has any")
     return _with_anything(samples), unreadable, settings
 
 
-def _progress(say: Log) -> Callable[[int, int], None]:
-    return lambda done, total: say(f"features of clip {done} of {total}")
+def _progress(done: int, total: int) -> None:
+    log.info("features of clip %d of %d", done, total)
 
 
 def _with_anything(samples: Samples) -> Samples:

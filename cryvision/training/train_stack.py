@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from cryvision.inference.label_policy import NOT_APART
 from cryvision.training.branches import Branch
 from cryvision.training.checkpoints import Checkpoints, data_sha256
 from cryvision.training.cross_validation import Division, Measured, cross_validate
+from cryvision.training.fit_log import FitLog
 from cryvision.training.saving import Settings, save_stack
 from cryvision.training.stacking import fit_stack
+from cryvision.training.tensorboard import CurveLog
 from cryvision.training.training_set import TrainingSet, has_splits, subject_source
 
 SOUND = "sound"
@@ -32,7 +35,7 @@ SOUND = "sound"
 _VERSIONED = ("cryvision", "keras", "numpy", "scikit-learn", "scipy", "tensorflow")
 """Libraries whose version tells one training from another."""
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 def train_stack(
@@ -44,7 +47,7 @@ def train_stack(
     gate: Bundle | None = None,
     about: Mapping[str, Any] | None = None,
     overwrite: bool = False,
-    say: Log = lambda line: None,
+    curves: CurveLog | None = None,
 ) -> Bundle:
     """Measure a recipe on subjects that it has not seen, fit it on all, and save both.
 
@@ -64,20 +67,20 @@ def train_stack(
         What else tells this training from another, as plain data: of the recipe, folds that were
         finished by another are not taken up.
     overwrite : bool
-    say : callable
-        Told in a line what is done.
+    curves : CurveLog, optional
+        Gets the learning curves of all branches.
     """
     known = known.kept_apart()
     shared = overlap(known.data.clips, known.folds, known.copies)
-    _warn(known.plan.by, shared, say)
+    _warn(known.plan.by, shared)
     facts = {**_facts(known, recipe, settings), "about": dict(about or {})}
     checkpoints = Checkpoints(progress_folder(out), facts)
-    measured = _cross_validated(known, recipe, settings, checkpoints, say)
+    measured = _cross_validated(known, recipe, settings, checkpoints, curves)
     skill = _skill(known, measured)
-    say("fitting on all clips")
-    n_classes, seed = len(known.labels), known.plan.seed
+    log.info("fitting on all clips")
+    seed, fits = known.plan.seed, FitLog(curves=curves)
     stack = fit_stack(
-        recipe, known.samples, n_classes, seed, say=say, altered=known.altered_samples
+        recipe, known.samples, len(known.labels), seed, fits=fits, altered=known.altered_samples
     )
     description = Description(
         Path(out).stem,
@@ -102,7 +105,7 @@ def _cross_validated(
     recipe: Sequence[Branch],
     settings: Settings,
     checkpoints: Checkpoints,
-    say: Log,
+    curves: CurveLog | None,
 ) -> dict[tuple[str, ...], Measured]:
     """Clips and windows as they were judged, by the modalities that there were; all come first."""
     sets = _modality_sets(recipe, settings)
@@ -121,7 +124,7 @@ def _cross_validated(
         known.plan.seed,
         list(sets.values()),
         checkpoints,
-        say,
+        curves,
         known.altered_samples,
     )
     return dict(zip(sets, measured, strict=True))
@@ -145,14 +148,15 @@ def _skill(
     ]
 
 
-def _warn(by: Protocol, shared: Mapping[str, int], say: Log) -> None:
+def _warn(by: Protocol, shared: Mapping[str, int]) -> None:
     """Say what keeps the figures from being skill."""
     if by.warning:
-        say(f"protocol {by.name}, not a measure of skill: {by.warning}")
+        log.warning("protocol %s, not a measure of skill: %s", by.name, by.warning)
     elif n_copies := shared["duplicates"] + shared["near_duplicates"]:
-        say(
-            f"{n_copies} judged clips hold a sound that is learnt from too, under another subject: "
-            "the figures are too good; cryvision audit names the copies"
+        log.warning(
+            "%d judged clips hold a sound that is learnt from too, under another subject: "
+            "the figures are too good; cryvision audit names the copies",
+            n_copies,
         )
 
 

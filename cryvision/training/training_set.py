@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from cryvision.errors import ConfigError
 from cryvision.training.altered_copies import AlteredCopies, Windows, altered_copies, check_augment
 from cryvision.training.stacking import Samples
 
-Log = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,6 @@ class DividedClips:
         samples: Samples,
         unreadable: Mapping[int, str],
         windows: Windows | None,
-        say: Log,
-        on_problem: Log,
     ) -> TrainingSet:
         """Put what was computed beside the clips, and look for copies; make altered ones.
 
@@ -92,20 +91,22 @@ class DividedClips:
             A line on each clip that could not be read, by its number: these are left out.
         windows : callable, optional
             Computes the windows of altered copies; none are made without it.
-        say, on_problem : callable
         """
         for problem in unreadable.values():
-            on_problem(problem)
+            log.warning("left out: %s", problem)
         data, samples = without_unreadable(self.data, samples, unreadable)
         folds = folds_of(data, self.labels, self.plan) if unreadable else self.folds
-        say("looking for copies among the clips")
+        log.info("looking for copies among the clips")
         copies = copies_among(data.clips)
         altered = None
         if windows is not None:
             altered = altered_copies(data, self.plan.n_altered, samples, windows)
         elif self.plan.n_altered:
-            say("no clip has sound that could be altered: nothing is augmented")
-        return TrainingSet(self.name, data, self.labels, self.plan, folds, samples, copies, altered)
+            log.warning("no clip has sound that could be altered: nothing is augmented")
+        return TrainingSet(
+            self.name, data, self.labels, self.plan, folds, samples, copies, altered,
+            tuple(unreadable.values()),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -120,11 +121,14 @@ class TrainingSet(DividedClips):
         Clips that hold the same sound, from `cryvision.datasets.near_duplicates.copies_among`.
     altered : AlteredCopies or None
         What the branches learn from besides.
+    left_out : tuple of str
+        A line on each clip that could not be read.
     """
 
     samples: Samples
     copies: Sequence[CopyPair] = ()
     altered: AlteredCopies | None = None
+    left_out: tuple[str, ...] = ()
 
     def kept_apart(self) -> TrainingSet:
         """Give each row what the protocol keeps apart, in place of its subject."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from drivers import Driver
 
+from cryvision.batch.engines import run_local
 from cryvision.batch.job import Job
 from cryvision.batch.run import run
 from cryvision.batch.summary import Summary
@@ -44,8 +46,11 @@ def run_null(null_job: Job, tmp_path: Path) -> Callable[..., Summary]:
 
     def run_it(*sources: Path, out: str = "table.csv", **options: Any) -> Summary:
         job = options.pop("job", null_job)
-        options.setdefault("workers", 1)
-        return run(job, [str(s) for s in sources], str(tmp_path / out), **options)
+        limits = {name: options.pop(name) for name in ("time_limit_s",) if name in options}
+        engine = functools.partial(
+            options.pop("engine", run_local), workers=options.pop("workers", 1), **limits
+        )
+        return run(job, [str(s) for s in sources], str(tmp_path / out), engine=engine, **options)
 
     return run_it
 

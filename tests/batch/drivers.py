@@ -25,11 +25,13 @@ import sys
 from pathlib import Path
 from cryvision.batch import parts
 from cryvision.batch.job import Job
-from cryvision.batch.run import _engine, run
+from cryvision.batch.options import BatchOptions
+from cryvision.batch.run import run
 engine, clips, out, workers = sys.argv[1:]
 parts.PART_SECONDS = 0.2  # so that a run of seconds is cut off between parts
 job = Job(None, "null", "0" * 64, "0", str(Path.cwd()), scorer="scorers:NullScorer")
-run(job, [clips], out, engine=_engine(engine, None, None, 0.0), workers=int(workers))
+options = BatchOptions(engine=engine, workers=int(workers), timeout_seconds=0)
+run(job, [clips], out, engine=options.bound_engine())
 """
 
 

@@ -89,7 +89,7 @@ def test_an_object_that_vanishes_is_a_row(bucket, tmp_path, null_job, monkeypatc
 
 def test_a_manifest_may_lie_in_the_bucket_and_name_what_is_gone(bucket, tmp_path, null_job):
     bucket.pipe("babies/m.csv", b"path,x\nnight/a.wav,1\ns3://babies/night/b.wav,2\ngone.wav,3\n")
-    run(null_job, ["s3://babies/m.csv"], str(tmp_path / "t.csv"), workers=1)
+    run(null_job, ["s3://babies/m.csv"], str(tmp_path / "t.csv"))
     assert [row["path"] for row in read_table(tmp_path / "t.csv")] == [
         "s3://babies/night/a.wav",
         "s3://babies/night/b.wav",

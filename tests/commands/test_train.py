@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from bundles import BUNDLE_V1
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig
 from cryvision.training import train as fusion
+from cryvision.training.options import VideoOptions
+from cryvision.training.saving import Trained
 from cryvision.training.systems import system
 
 
@@ -22,12 +25,12 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What training is given, in place of training: it would take minutes."""
     seen: dict[str, Any] = {}
 
-    def train(source: str, out: str, **settings: Any) -> Bundle:
-        seen.update(source=source, out=out, **settings)
-        settings["log"]("fold 1 of 5")
-        return Bundle.load(BUNDLE_V1)
+    def train(source: str, out: str, options: VideoOptions) -> Trained:
+        seen.update(source=source, out=out, **vars(options))
+        logging.getLogger("cryvision.training").info("fold 1 of 5")
+        return Trained(Bundle.load(BUNDLE_V1), ())
 
-    monkeypatch.setattr(fusion, "train", train)
+    monkeypatch.setattr(fusion, "train_with", train)
     return seen
 
 
@@ -55,9 +58,22 @@ def test_the_bundle_is_described_on_stdout_and_its_places_go_to_stderr(
     ]
 
 
+def test_each_line_is_printed_once_though_a_library_gave_the_root_logger_a_handler(
+    run: Any, given: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    logging.getLogger().addHandler(handler)
+    try:
+        done = run("train", "videos", "--out", "mine")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert done.err.count("fold 1 of 5") == 1
+    logging.getLogger("cryvision.training").warning("the command has ended")
+    assert capsys.readouterr().err == ""
+
+
 def test_without_options_training_has_its_defaults(run: Any, given: dict[str, Any]) -> None:
     assert run("train", "videos", "--out", "mine").code == 0
-    del given["log"], given["on_problem"]
     assert given == {
         "source": "videos",
         "out": "mine",
@@ -129,17 +145,15 @@ def test_a_file_of_weights_is_found_from_any_folder(
     assert given["face"].backbone_weights == str(tmp_path / "w.h5")
 
 
-def test_clips_that_fail_are_listed_and_the_exit_status_says_so(
+def test_the_exit_status_says_that_clips_failed(
     run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def train(source: str, out: str, *, on_problem: Callable[[str], None], **settings: Any):
-        on_problem("a.mp4: there is no such file")
-        return Bundle.load(BUNDLE_V1)
+    def train(*given: Any) -> Trained:
+        return Trained(Bundle.load(BUNDLE_V1), ("a.mp4: there is no such file",))
 
-    monkeypatch.setattr(fusion, "train", train)
+    monkeypatch.setattr(fusion, "train_with", train)
     done = run("train", "videos", "--out", tmp_path / "mine")
     assert done.code == 3
-    assert "cryvision: left out: a.mp4: there is no such file" in done.err.splitlines()
     assert done.out.startswith("bundle tiny")
 
 
@@ -149,7 +163,7 @@ def test_a_stopped_training_says_that_it_can_be_gone_on_with(
     def stop(*given: Any, **settings: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fusion, "train", stop)
+    monkeypatch.setattr(fusion, "train_with", stop)
     done = run("train", "videos", "--out", tmp_path / "mine")
     assert (done.code, done.out) == (130, "")
     assert done.err.splitlines() == [

@@ -277,7 +277,7 @@ def test_a_corpus_of_one_class_or_without_crying_trains_nothing(
 def test_without_a_corpus_donateacry_is_asked_for(
     train: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def fetched(log: Any) -> Path:
+    def fetched() -> Path:
         return tmp_path / "fetched"
 
     monkeypatch.setattr("cryvision.datasets.donateacry.fetch_donateacry", fetched)

@@ -318,7 +318,7 @@ def test_nothing_is_guessed_in_a_folder(tmp_path: Path) -> None:
     at_fault = ["gone.txt", "alone.wav", "two.wav", "twin.wav", "twin.mp4", "bad.csv"]
     assert len(problems) == len(at_fault)
     for name in at_fault:
-        assert sum(problem.startswith(f"{tmp_path / name}: ") for problem in problems) == 1
+        assert sum(problem.line.startswith(f"{tmp_path / name}: ") for problem in problems) == 1
 
 
 def test_subject_pattern_reads_the_path(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_subject_pattern_reads_the_path(tmp_path: Path) -> None:
         "baby2/x.wav": ("baby2", "pattern"),
     }
     assert len(problems) == 1
-    assert "unknown" in problems[0]
+    assert "unknown" in problems[0].line
 
 
 def test_manifest_names_clips_labels_and_subjects(tmp_path: Path) -> None:
@@ -346,7 +346,12 @@ def test_manifest_names_clips_labels_and_subjects(tmp_path: Path) -> None:
         "s1/a.wav": ("Ann", "manifest"),
         "s1/b.wav": ("s1/b.wav", "file"),
     }
-    assert [int(problem.split("line ")[1].split(":")[0]) for problem in problems] == [4, 5, 6, 7]
+    assert [int(problem.line.split("line ")[1].split(":")[0]) for problem in problems] == [
+        4,
+        5,
+        6,
+        7,
+    ]
     clips, _ = find_annotated_clips(manifest, "^(s.)/")
     assert named(clips, tmp_path)["s1/b.wav"] == ("s1", "pattern")
 

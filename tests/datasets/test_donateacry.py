@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from logged import logged
 
 from cryvision.datasets import donateacry as corpora
 from cryvision.datasets.donateacry import corpus_digest, fetch_donateacry
@@ -124,7 +125,8 @@ def test_the_cleaned_corpus_is_fetched_and_nothing_else(
 
 def test_the_licence_is_shown_before_anything_is_fetched(server: Server, fetch: Fetch) -> None:
     shown: list[tuple[str, int]] = []
-    fetch(log=lambda line: shown.append((line, len(server.asked))))
+    with logged(lambda line: shown.append((line, len(server.asked)))):
+        fetch()
     assert len(shown) == 1
     line, n_asked = shown[0]
     assert n_asked == 0
@@ -136,7 +138,9 @@ def test_what_is_there_is_not_fetched_again_even_offline(server: Server, fetch: 
     folder = fetch()
     server.asked.clear()
     server.n_answers = 0
-    assert fetch(log=lambda line: pytest.fail(line)) == folder
+    with logged() as lines:
+        assert fetch() == folder
+    assert lines == []
     assert server.asked == []
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import lab
 import numpy as np
 import pytest
+from logged import logged
 from two_parts import two_part_bundle
 
 from cryvision.augmentation.negatives import negative
@@ -40,15 +41,10 @@ def quick() -> Iterator[None]:
 
 def train(source: Path, out: Path, base: Bundle) -> tuple[Bundle, str]:
     """Train on a lab; give the bundle, and what was said of its tagger."""
-    log: list[str] = []
-    bundle = train_detector(
-        source,
-        out,
-        subject_pattern=lab.SUBJECT_PATTERN,
-        n_folds=2,
-        base=base,
-        log=log.append,
-    )
+    with logged() as log:
+        bundle = train_detector(
+            source, out, subject_pattern=lab.SUBJECT_PATTERN, n_folds=2, base=base
+        )
     (said,) = [line for line in log if line.startswith("tagger: ")]
     assert bundle.notes == said
     return bundle, said

@@ -14,6 +14,7 @@ import lab
 import numpy as np
 import pytest
 from bundles import BUNDLE_V1
+from logged import logged
 from toy_recordings import toy_recording
 
 from cryvision.augmentation.negatives import negative
@@ -48,7 +49,6 @@ class Training:
 
     bundle: Bundle
     log: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
     left_out: list[set[str]] = field(default_factory=list)
 
 
@@ -67,8 +67,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory, untagged: Bundle) -> Train
     broken.write_text("this is no sound")
     lab.write_labels(broken, "csv", [(0.0, 1.0)])
     lab.write_wav(folder / "recordings" / "ben" / "unlabelled.wav", lab.crying(7)[0])
-    log: list[str] = []
-    problems: list[str] = []
     left_out: list[set[str]] = []
     chosen = Cuttings.pieces
 
@@ -82,17 +80,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory, untagged: Bundle) -> Train
         patch.setattr(pieces, "MOST_STEPS", N_STEPS)
         patch.setattr(pieces, "MOST_PASSES", N_STEPS)
         patch.setattr(Cuttings, "pieces", note)
-        bundle = train_detector(
-            folder / "recordings",
-            folder / "cries.v2",
-            subject_pattern=lab.SUBJECT_PATTERN,
-            n_folds=2,
-            seed=3,
-            base=untagged,
-            log=log.append,
-            on_problem=problems.append,
-        )
-    return Training(bundle, log, problems, left_out)
+        with logged() as log:
+            bundle = train_detector(
+                folder / "recordings",
+                folder / "cries.v2",
+                subject_pattern=lab.SUBJECT_PATTERN,
+                n_folds=2,
+                seed=3,
+                base=untagged,
+            )
+    return Training(bundle, log, left_out)
 
 
 @pytest.fixture
@@ -149,11 +146,10 @@ def test_each_subject_is_left_out_once_and_none_in_the_end(trained: Training) ->
 
 
 def test_what_cannot_be_used_is_told_and_the_rest_goes_on(trained: Training) -> None:
-    assert len(trained.problems) == 2
-    unlabelled, broken = trained.problems
+    unlabelled, broken = [line for line in trained.log if line.startswith("left out: ")]
     assert unlabelled.endswith("unlabelled.wav: a clip without labels")
     assert "broken.wav" in broken
-    assert not any("\n" in line for line in trained.problems + trained.log)
+    assert not any("\n" in line for line in trained.log)
     assert sum(line.startswith("reading") for line in trained.log) == 9
     assert trained.log[-4:] == [
         "fold 1 of 2",
@@ -270,21 +266,15 @@ def test_where_nothing_can_be_read_it_is_said_why(quick: None, tmp_path: Path) -
     for clip in source.glob("*/clip.wav"):
         clip.write_bytes(b"")
     (source / "s0" / "clip.csv").unlink()
-    problems: list[str] = []
-    with pytest.raises(CryvisionError, match="no annotated recording could be read"):
-        train_detector(source, tmp_path / "out", on_problem=problems.append)
+    with (
+        pytest.raises(CryvisionError, match="no annotated recording could be read"),
+        logged() as lines,
+    ):
+        train_detector(source, tmp_path / "out")
+    problems = [line for line in lines if line.startswith("left out: ")]
     assert len(problems) == 2
     assert "s0" in problems[0]
     assert "s1" in problems[1]
-
-
-def test_problems_go_to_the_log_where_nobody_asks_for_them(quick: None, tmp_path: Path) -> None:
-    source = small_lab(tmp_path / "lab", [])
-    (source / "s0" / "clip.wav").write_bytes(b"")
-    log: list[str] = []
-    with pytest.raises(CryvisionError, match="no annotated recording could be read"):
-        train_detector(source, tmp_path / "out", log=log.append)
-    assert len([line for line in log if not line.startswith("reading")]) == 1
 
 
 @pytest.fixture
@@ -361,9 +351,9 @@ def test_no_step_is_scored_by_a_network_that_knows_its_subject(
 
     monkeypatch.setattr(detection, "fit_frame_network", fit)
     monkeypatch.setattr(detection, "step_logits", lambda model, frames: np.full(3, model))
-    said: list[str] = []
     folds = [{"ada", "dan"}, {"ben", "cleo"}]
-    logits = out_of_fold_logits(recordings, cuttings, folds, {"own": 1.0}, 0, said.append)
+    with logged() as said:
+        logits = out_of_fold_logits(recordings, cuttings, folds, {"own": 1.0}, 0)
     assert fitted == [2, 2]
     assert [own.max() for own in logits] == [1, 2, 2, 1]
     assert np.isneginf(logits[1]).tolist() == [False, True, False]

@@ -14,6 +14,7 @@ import numpy as np
 import phones
 import pytest
 from bundles import BUNDLE_V1
+from logged import logged
 
 from cryvision.bundle import Bundle
 from cryvision.errors import AnnotationError, CryvisionError
@@ -131,8 +132,8 @@ def test_a_cry_shorter_than_a_window_of_the_reasons_is_answered_from_it_padded(
 def test_clips_that_fail_are_listed_and_the_rest_goes_on(bundle: Bundle, corpus: Path) -> None:
     broken = corpus / name_of(2, 8, "tired")
     broken.write_text("this is no sound")
-    said: list[str] = []
-    record = evaluate(bundle, corpus, log=said.append)
+    with logged() as said:
+        record = evaluate(bundle, corpus)
     (failure,) = record["failed"]
     assert failure.startswith(str(broken))
     assert failure in said
@@ -270,9 +271,11 @@ def test_a_folder_that_is_no_report_is_refused_before_any_work(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.md").write_text("mine")
-    said: list[str] = []
-    with pytest.raises(CryvisionError, match="only an older report is replaced"):
-        evaluate(bundle, corpus, out=tmp_path / "out", log=said.append)
+    with (
+        pytest.raises(CryvisionError, match="only an older report is replaced"),
+        logged() as said,
+    ):
+        evaluate(bundle, corpus, out=tmp_path / "out")
     assert said == []
 
 

@@ -12,7 +12,8 @@ import toys
 
 from cryvision.bundle import Bundle
 from cryvision.export import windows
-from cryvision.export.deploy import SUFFIXES, export
+from cryvision.export.deploy import export
+from cryvision.export.options import SUFFIXES
 from cryvision.export.report import ExportReport
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

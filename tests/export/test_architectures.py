@@ -14,8 +14,9 @@ from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.export import windows
 from cryvision.export.coreml.block_lstm import without_loops
-from cryvision.export.deploy import SUFFIXES, export
+from cryvision.export.deploy import export
 from cryvision.export.graph import build_graph
+from cryvision.export.options import SUFFIXES
 
 FLOAT32 = 1e-5
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from logged import logged
 from toy_stack import Spy, nearest_row_branch, subject_samples, use_trusting_ensemble
 
 from cryvision.bundle import schema
@@ -215,14 +216,10 @@ class TestResume:
             # A fold takes four fits: the second is in the middle.
             measure(samples, self.recipe(first, 6), 3, checkpoints=Checkpoints(place, {"seed": 0}))
         assert len(list(place.iterdir())) == 1
-        said: list[str] = []
-        resumed, _ = measure(
-            samples,
-            self.recipe(second),
-            3,
-            checkpoints=Checkpoints(place, {"seed": 0}),
-            say=said.append,
-        )
+        with logged() as said:
+            resumed, _ = measure(
+                samples, self.recipe(second), 3, checkpoints=Checkpoints(place, {"seed": 0})
+            )
         assert len(second.fits) == 2 * 4
         assert next(line for line in said if line.endswith("of 3")) == "fold 2 of 3"
         for name in ("probabilities", "prior", "labels", "fold"):

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from logged import logged
 
 from cryvision.errors import CryvisionError
 from cryvision.training.branches import Rows, head_branch
+from cryvision.training.fit_log import FitLog
 from cryvision.training.tensorboard import CurveLog
 
 FLOAT32 = 1e-6
@@ -29,32 +31,31 @@ def read(run: Path) -> dict[str, list[float]]:
     return found
 
 
-def test_each_fit_is_a_run_named_after_the_line_of_progress(tmp_path: Path) -> None:
-    log = CurveLog(tmp_path / "curves")
-    said: list[str] = []
-    say = log.following(said.append)
+def test_each_fit_is_a_run_and_a_line_of_the_log(tmp_path: Path) -> None:
+    curve_log = CurveLog(tmp_path / "curves")
     rng = np.random.default_rng(0)
     labels = np.arange(24) % 2
     inputs = rng.normal(labels[:, None], 0.1, (24, 3)).astype(np.float32)
     rows = Rows(inputs, labels, np.ones(24), np.array([f"s{i // 2}" for i in range(24)]))
-    lines = ["fold 2: branch_face, inner fold 1 of 3", "branch_face"]
-    curves = {}
-    for line in lines:
-        say(line)
-        _, curves[line] = head_branch("face", log.write).fit(rows, 2, 0)
-    assert said == lines
+    branch = head_branch("face", curve_log.write)
+    with logged() as lines:
+        FitLog(2, curve_log).begin(branch.name, 1, 3)
+        branch.fit(rows, 2, 0)
+        FitLog(None, curve_log).begin(branch.name)
+        _, curves = branch.fit(rows, 2, 0)
+    assert lines == ["fold 2: branch_face, inner fold 1 of 3", "branch_face"]
     assert {path.name for path in (tmp_path / "curves").iterdir()} == {
         "fold-2-branch_face-inner-fold-1-of-3",
         "branch_face",
     }
     found = read(tmp_path / "curves" / "branch_face")
     assert set(found) == {"loss", "val_loss"}
-    for name, values in curves["branch_face"].items():
+    for name, values in curves.items():
         assert found[name] == pytest.approx(values, abs=FLOAT32)
 
 
-def test_a_line_of_progress_without_a_fit_is_no_run(tmp_path: Path) -> None:
-    CurveLog(tmp_path / "curves").following(lambda line: None)("features of clip 1 of 9")
+def test_a_fit_without_an_epoch_is_no_run(tmp_path: Path) -> None:
+    FitLog(curves=CurveLog(tmp_path / "curves")).begin("branch_face")
     assert list((tmp_path / "curves").iterdir()) == []
 
 

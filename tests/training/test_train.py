@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from logged import logged
 from toy_stack import untrained_ensemble
 from toy_videos import (
     SIGHTS,
@@ -135,17 +136,15 @@ def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class Lab:
-    """A folder per class with clips of four babies, and all that was said while training on it."""
+    """A folder per class with clips of four babies."""
 
     folder: Path
     backbone: Path
-    lines: list[str]
 
     def face(self, **changes: object) -> FaceConfig:
         return face_config(self.backbone, **changes)
 
     def train(self, out: Path, **options: Any) -> Bundle:
-        self.lines.clear()
         return train(
             self.folder,
             out,
@@ -155,7 +154,6 @@ class Lab:
                 "subject_pattern": SUBJECT_PATTERN,
                 "n_folds": 2,
                 "cache": out.with_name("cache"),
-                "log": self.lines.append,
                 **options,
             },
         )
@@ -179,13 +177,13 @@ def lab(clips: dict[str, Path], tmp_path: Path) -> Lab:
         place = tmp_path / "lab" / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(clip, place)
-    return Lab(tmp_path / "lab", tmp_path, [])
+    return Lab(tmp_path / "lab", tmp_path)
 
 
 @pytest.fixture(scope="module")
 def trained(
     clips: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Bundle, list[str], list[str]]:
+) -> tuple[Bundle, list[str]]:
     """A bundle from a manifest with given splits and a damaged clip, and what was said."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "damaged.mp4").write_bytes(b"no film" * 100)
@@ -196,24 +194,20 @@ def trained(
     rows.append([str(folder / "damaged.mp4"), rows[0][1], "baby3", "train"])
     with (folder / "lab.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["path", "label", "subject", "split"], *rows])
-    said: list[str] = []
-    problems: list[str] = []
-    with quick_fits(epochs=1):
+    with quick_fits(epochs=1), logged() as said:
         bundle = train(
             folder / "lab.csv",
             folder / "bundle",
             face=face_config(folder),
             gate="none",
             cache=folder / "cache",
-            log=said.append,
-            on_problem=problems.append,
         )
-    return bundle, said, problems
+    return bundle, said
 
 
 class TestVideos:
     def test_the_bundle_holds_a_branch_for_each_feature_and_their_ensemble(
-        self, trained: tuple[Bundle, list[str], list[str]]
+        self, trained: tuple[Bundle, list[str]]
     ) -> None:
         bundle = Bundle.load(trained[0].folder)
         assert bundle.labels == ("high_bright", "low_dim")
@@ -226,7 +220,7 @@ class TestVideos:
         assert bundle.gate is None
 
     def test_all_branches_have_a_say_in_a_clip(
-        self, trained: tuple[Bundle, list[str], list[str]], make_media: MakeMedia
+        self, trained: tuple[Bundle, list[str]], make_media: MakeMedia
     ) -> None:
         found = {
             name: classify(make_clip(make_media, name, *parts), trained[0], label_policy="always")
@@ -252,7 +246,7 @@ class TestVideos:
         assert min(abs(said[0] - said[1]), abs(said[0] - said[2])) > RUNTIME_TOLERANCE
 
     def test_windows_in_training_and_in_use_are_the_same(
-        self, trained: tuple[Bundle, list[str], list[str]], make_media: MakeMedia
+        self, trained: tuple[Bundle, list[str]], make_media: MakeMedia
     ) -> None:
         bundle = trained[0]
         silent = make_clip(make_media, "silent.mp4", "bright", None)
@@ -272,7 +266,7 @@ class TestVideos:
             assert timeline[label][60:] == pytest.approx(expected, abs=1e-3)  # embeddings: float16
 
     def test_evaluation_says_what_is_left_without_the_sound_or_the_face(
-        self, trained: tuple[Bundle, list[str], list[str]], lab: Lab, make_media: MakeMedia
+        self, trained: tuple[Bundle, list[str]], lab: Lab, make_media: MakeMedia
     ) -> None:
         silent = make_clip(make_media, "silent.mp4", "bright", None)
         shutil.copy(silent, lab.folder / "high_bright" / "baby5.mp4")
@@ -294,7 +288,7 @@ class TestVideos:
         assert "| sound and face | " in evaluation_text(record)
 
     def test_skill_is_told_for_each_set_of_modalities(
-        self, trained: tuple[Bundle, list[str], list[str]]
+        self, trained: tuple[Bundle, list[str]]
     ) -> None:
         entries = [(tuple(e["modalities"]), e["unit"]) for e in trained[0].skill]
         sets = [("sound", "face"), ("sound",), ("face",)]
@@ -306,15 +300,15 @@ class TestVideos:
             assert sum(entry["prior"][label] for label in trained[0].labels) == pytest.approx(1)
 
     def test_a_clip_that_cannot_be_read_is_told_and_the_rest_goes_on(
-        self, trained: tuple[Bundle, list[str], list[str]]
+        self, trained: tuple[Bundle, list[str]]
     ) -> None:
-        _, said, problems = trained
-        assert len(problems) == 1
-        assert "damaged.mp4" in problems[0]
+        _, said = trained
+        (problem,) = [line for line in said if line.startswith("left out: ")]
+        assert "damaged.mp4" in problem
         assert "features of clip 9 of 9" in said
 
     def test_a_report_stands_beside_the_bundle_and_nothing_else_is_left(
-        self, trained: tuple[Bundle, list[str], list[str]]
+        self, trained: tuple[Bundle, list[str]]
     ) -> None:
         folder = trained[0].folder.parent
         left = {path.name for path in folder.iterdir()}
@@ -332,11 +326,12 @@ class TestSkill:
     def test_subjects_that_are_guessed_one_a_file_never_qualify(
         self, lab: Lab, tmp_path: Path, pattern: str | None
     ) -> None:
-        bundle = lab.train(tmp_path / "out", subject_pattern=pattern)
+        with logged() as lines:
+            bundle = lab.train(tmp_path / "out", subject_pattern=pattern)
         known = pattern is not None
         assert bundle.skill[0]["subjects"] == ("pattern" if known else "file")
         assert has_skill(bundle.skill, "ensemble", ("face",), "clip") == known
-        assert any("subjects are not known" in line for line in lab.lines) != known
+        assert any("subjects are not known" in line for line in lines) != known
         clip = next(lab.folder.rglob("*.mp4"))
         assert (classify(clip, bundle).label == NOT_SURE) != known
 
@@ -353,9 +348,10 @@ class TestWhatThisMachineLacks:
 
         monkeypatch.setattr(fusion, "train_stack", stop)
         lost = lab.face(backbone_weights=str(tmp_path / "lost.onnx"))
-        lab.train(tmp_path / "out", face=lost)
+        with logged() as lines:
+            lab.train(tmp_path / "out", face=lost)
         assert set(given[0].features) == {"mfcc", "stft"}
-        assert [line for line in lab.lines if "the face branch is left out" in line]
+        assert [line for line in lines if "the face branch is left out" in line]
         with pytest.raises(MissingDependencyError, match=r"lost\.onnx"):
             lab.train(tmp_path / "out", face=lost, require_face=True)
 
@@ -536,25 +532,23 @@ def tables(n: int = 24, seed: int = 0) -> tuple[dict[str, np.ndarray], list[str]
     return sets, ["b" if c else "a" for c in codes], [f"s{i // 2 % 6}" for i in range(n)]
 
 
+def stop_in_fold_2(line: str) -> None:
+    if line == "fold 2 of 2":
+        raise StopError
+
+
 @pytest.mark.usefixtures("no_fits")
 class TestInterrupted:
     def test_a_second_start_goes_on_and_gives_the_same_bundle(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         whole = train_arrays(*tables(), out=tmp_path / "whole", n_folds=2)
-        lines: list[str] = []
-
-        def stop_in_fold_2(line: str) -> None:
-            lines.append(line)
-            if line == "fold 2 of 2":
-                raise StopError
-
-        with pytest.raises(StopError):
-            train_arrays(*tables(), out=tmp_path / "out", n_folds=2, log=stop_in_fold_2)
+        with pytest.raises(StopError), logged(stop_in_fold_2) as lines:
+            train_arrays(*tables(), out=tmp_path / "out", n_folds=2)
         assert "fold 1 of 2" in lines
         assert not (tmp_path / "out").exists()
-        lines.clear()
-        resumed = train_arrays(*tables(), out=tmp_path / "out", n_folds=2, log=lines.append)
+        with logged() as lines:
+            resumed = train_arrays(*tables(), out=tmp_path / "out", n_folds=2)
         assert "fold 1 of 2" not in lines
         assert "fold 2 of 2" in lines
         assert resumed.skill == whole.skill
@@ -565,14 +559,10 @@ class TestInterrupted:
 
     @pytest.mark.slow
     def test_folds_of_another_seed_are_not_taken(self, tmp_path: Path) -> None:
-        def stop(line: str) -> None:
-            if line == "fold 2 of 2":
-                raise StopError
-
-        with pytest.raises(StopError):
-            train_arrays(*tables(), out=tmp_path / "out", n_folds=2, log=stop)
-        lines: list[str] = []
-        train_arrays(*tables(), out=tmp_path / "out", n_folds=2, seed=1, log=lines.append)
+        with pytest.raises(StopError), logged(stop_in_fold_2):
+            train_arrays(*tables(), out=tmp_path / "out", n_folds=2)
+        with logged() as lines:
+            train_arrays(*tables(), out=tmp_path / "out", n_folds=2, seed=1)
         assert "fold 1 of 2" in lines
 
     @pytest.mark.parametrize(
@@ -596,8 +586,8 @@ class TestInterrupted:
             with pytest.raises((BundleError, StopError), match=rule):
                 train_arrays(*tables(), out=tmp_path / "out", n_folds=2)
         assert [path.name for path in tmp_path.iterdir()] == [".out.progress"]
-        lines: list[str] = []
-        train_arrays(*tables(), out=tmp_path / "out", n_folds=2, log=lines.append)
+        with logged() as lines:
+            train_arrays(*tables(), out=tmp_path / "out", n_folds=2)
         assert not any(line.startswith("fold") for line in lines)
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -717,8 +707,8 @@ class TestArrays:
         sets, labels, subjects = tables()
         sets["voice"][3, 1] = sets["voice"][4, 0] = np.nan
         sets["voice"][5] = np.nan
-        lines: list[str] = []
-        train_arrays(sets, labels, subjects, out=tmp_path / "out", log=lines.append)
+        with logged() as lines:
+            train_arrays(sets, labels, subjects, out=tmp_path / "out")
         assert [line for line in lines if line.startswith("voice: 2 of 24 rows hold NaN in part")]
 
     @pytest.mark.usefixtures("no_fits", "perfect")

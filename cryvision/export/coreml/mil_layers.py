@@ -7,6 +7,7 @@ padding is TensorFlow's, with which coremltools compares its own conversions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,15 @@ def _softmax(x: Array, axis: int = -1) -> Array:
     return shares
 
 
+@dataclass(frozen=True)
+class _LstmSettings:
+    direction: str = "forward"
+    output_sequence: bool = False
+    recurrent_activation: str = "sigmoid"
+    cell_activation: str = "tanh"
+    activation: str = "tanh"
+
+
 def _lstm(
     x: Array,
     initial_h: Array,
@@ -178,16 +188,13 @@ def _lstm(
     weight_ih: Array,
     weight_hh: Array,
     bias: Array | float = 0.0,
-    direction: str = "forward",
-    output_sequence: bool = False,
-    recurrent_activation: str = "sigmoid",
-    cell_activation: str = "tanh",
-    activation: str = "tanh",
+    **settings: Any,
 ) -> tuple[Array, Array, Array]:
     """x (steps, n, in); the gates of the weights in the order input, forget, output, cell."""
-    gate, inner, outer = (
-        ELEMENTWISE[name] for name in (recurrent_activation, cell_activation, activation)
-    )
+    chosen = _LstmSettings(**settings)
+    gate = ELEMENTWISE[chosen.recurrent_activation]
+    inner, outer = ELEMENTWISE[chosen.cell_activation], ELEMENTWISE[chosen.activation]
+    direction = chosen.direction
     if direction not in ("forward", "reverse"):
         raise NotImplementedError(f"an LSTM of direction {direction}")
     hidden, cell = initial_h, initial_c
@@ -200,7 +207,7 @@ def _lstm(
         sequence.append(hidden)
     if direction == "reverse":
         sequence.reverse()
-    return np.stack(sequence) if output_sequence else hidden[None], hidden, cell
+    return np.stack(sequence) if chosen.output_sequence else hidden[None], hidden, cell
 
 
 def _affine_dequantize(quantized_data: Array, zero_point: Array, scale: Array, axis: int) -> Array:

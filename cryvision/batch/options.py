@@ -1,0 +1,103 @@
+"""What a user may choose when many clips are scored, beside how each is classified."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryvision.batch import engines, remote
+from cryvision.errors import ConfigError
+from cryvision.inference.options import OptionValues
+from cryvision.outputs.files import check_formats
+
+ENGINES = ("local", "ray")
+
+TIMEOUT_SECONDS = 3600.0
+"""Default limit for one clip; sound of a whole day takes about a third of it."""
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How a run of `cryvision.score` works, and what it writes beside the table.
+
+    Attributes
+    ----------
+    workers : int, optional
+        Processes; by default one for a small job, up to one a core for a large one, or as many
+        as the cluster has room for.
+    engine : {"local", "ray"}
+    address : str, optional
+        Of a running Ray cluster; a local one is started by default.
+    gpus_per_worker : float
+        GPUs, or the share of one, that Ray sets aside for each worker.
+    formats : sequence of str
+        Files to write for each clip: keys of `cryvision.outputs.FORMATS`, or ``all``.
+    formats_dir : path, optional
+        Folder for them, ``<out>.clips`` by default; folders in it are those of the sources.
+    retry_failed : bool
+        Score clips again that have failed before.
+    timeout_seconds : float
+        Limit for one clip; 0 for none.
+
+    Raises
+    ------
+    ConfigError
+        If one is out of range, or two of them do not go together.
+    """
+
+    workers: int | None = None
+    engine: str = "local"
+    address: str | None = None
+    gpus_per_worker: float = 0.0
+    formats: Sequence[str] = ()
+    formats_dir: str | os.PathLike[str] | None = None
+    retry_failed: bool = False
+    timeout_seconds: float = TIMEOUT_SECONDS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
+        if self.engine not in ENGINES:
+            raise ConfigError(f"engine must be one of {', '.join(ENGINES)}; got {self.engine!r}")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers must be at least 1; got {self.workers}")
+        if not 0 <= self.gpus_per_worker < math.inf:
+            raise ConfigError(f"gpus per worker must not be negative; got {self.gpus_per_worker:g}")
+        if self.engine == "local" and (self.address is not None or self.gpus_per_worker):
+            raise ConfigError("an address and GPUs per worker are for the engine ray; got local")
+        if not self.timeout_seconds >= 0:
+            raise ConfigError(f"the timeout must not be negative; got {self.timeout_seconds:g}")
+        check_formats(self.formats)
+        if self.formats_dir is not None and not self.formats:
+            raise ConfigError("a folder for formats needs formats to write; got none")
+        if self.formats_dir is not None and remote.is_url(os.fspath(self.formats_dir)):
+            raise ConfigError(
+                f"the folder for formats must be on this machine; got {self.formats_dir}"
+            )
+
+    def bound_engine(self) -> engines.Engine:
+        """Give the engine with its workers and limits."""
+        engine: engines.Engine = engines.run_local
+        if self.engine == "ray":
+            from cryvision.batch.ray_engine import run_ray
+
+            engine = functools.partial(
+                run_ray, address=self.address, gpus_per_worker=self.gpus_per_worker
+            )
+        time_limit_s = self.timeout_seconds or math.inf
+        return functools.partial(engine, workers=self.workers, time_limit_s=time_limit_s)
+
+
+class BatchValues(OptionValues, total=False):
+    """The fields of `BatchOptions` and `Options` as keyword arguments, for type checkers."""
+
+    workers: int | None
+    engine: str
+    address: str | None
+    gpus_per_worker: float
+    formats: Sequence[str]
+    formats_dir: str | os.PathLike[str] | None
+    retry_failed: bool
+    timeout_seconds: float
