@@ -90,4 +90,3 @@ def run_local(
             supervisor.stop()
         for thread in pool:
             thread.join()
-

@@ -64,8 +64,8 @@ def score(
 ) -> Summary:
     """Score many clips into one table, each exactly once.
 
-    What is scored is kept in the file ``<out>.rows.sqlite``. However a run ends, the same call goes on
-    where it stopped; clips that have changed since, or other settings, are scored anew.
+    What is scored is kept in the file ``<out>.rows.sqlite``. However a run ends, the same call goes
+    on where it stopped; clips that have changed since, or other settings, are scored anew.
 
     Parameters
     ----------

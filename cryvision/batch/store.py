@@ -30,7 +30,8 @@ _SCHEMA = (
     f"PRAGMA application_id = {_APPLICATION_ID}",
     "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, ok INT, row TEXT)",
     # JSON, as the name of a file may hold bytes that are no UTF-8.
-    "CREATE TABLE IF NOT EXISTS clips (n INTEGER PRIMARY KEY, key TEXT UNIQUE, bytes INT, clip TEXT)",
+    "CREATE TABLE IF NOT EXISTS clips"
+    " (n INTEGER PRIMARY KEY, key TEXT UNIQUE, bytes INT, clip TEXT)",
     "DELETE FROM clips",
 )
 _PAGE_CLIPS = 1000
@@ -119,8 +120,8 @@ class Store:
                 found = self._database.execute(page, (n,)).fetchall()
             if not found:
                 return
-            for n, clip in found:
-                yield ListedClip(*json.loads(clip))
+            yield from (ListedClip(*json.loads(clip)) for _, clip in found)
+            n = found[-1][0]
 
     def add(self, row: dict[str, Any] | None) -> None:
         """Take a row, or the news that there is none, and bring them to the disk in time."""

@@ -166,9 +166,7 @@ class TestResume:
         assert (again.n_scored, again.n_failed) == (2, 2)
         assert names(tmp_path / "table.csv") == expected(clips)
 
-    def test_a_lost_or_deleted_table_comes_back_from_the_rows(
-        self, make_clips, run_null, tmp_path
-    ):
+    def test_a_lost_or_deleted_table_comes_back_from_the_rows(self, make_clips, run_null, tmp_path):
         clips = make_clips("a.wav", "b.wav")
         run_null(clips)
         before = (tmp_path / "table.csv").read_bytes()
