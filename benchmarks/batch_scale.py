@@ -100,7 +100,7 @@ def measure(n_clips: int, engine: str, workers: int) -> dict[str, dict[str, floa
             runs[f"{n_clips} clips, {start}"] = {
                 **took,
                 "cpu_ms_per_clip": cpu_ms_per_clip,
-                "parts_mb": _size_mb(f"{out}.parts"),
+                "rows_mb": _size_mb(f"{out}.rows.sqlite"),
                 "table_mb": _size_mb(str(out)),
             }
         with open(out, encoding="utf-8") as table:

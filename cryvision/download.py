@@ -1,20 +1,18 @@
-"""Fetches a file from the web: resumed where it stopped, checked, and there whole or not at all."""
+"""Fetches a file from the web: checked, and there whole or not at all."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import http.client
-import io
 import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from cryvision.atomic import staged
 from cryvision.errors import DownloadError
 
 CACHE_VARIABLE = "CRYVISION_CACHE"
@@ -24,8 +22,6 @@ TIMEOUT_S = 30.0
 """How long the server may be silent."""
 
 _PIECE_BYTES = 1 << 16
-_LOCKED_BYTE = 1 << 40
-"""The byte that Windows locks: far behind any file, so that the file itself stays readable."""
 
 
 def cache_folder() -> Path:
@@ -61,10 +57,6 @@ def download(
 ) -> Path:
     """Fetch a file, unless it is there already and fits.
 
-    The bytes go to ``<target>.part``, which an interruption leaves behind; the next call goes on
-    from it if a hash is given to judge the whole by, and the server can. Of two calls at once for
-    one target, the second fetches into a part of its own.
-
     Parameters
     ----------
     url : str
@@ -94,101 +86,55 @@ def download(
         If the file cannot be fetched or written, or is not the one that was asked for.
     """
     target = Path(target)
-    wanted = _Wanted(sha256, git_blob_sha1, size_bytes)
+
+    def misfit(path: Path) -> str | None:
+        return _misfit(path, sha256, git_blob_sha1, size_bytes)
+
     try:
-        if target.is_file():
-            with target.open("rb") as present:
-                if wanted.misfit(present) is None:
-                    return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _part_of(target) as part:
-            _fill(part, url, wanted, progress)
+        if target.is_file() and misfit(target) is None:
+            return target
+        with staged(target, overwrite=True) as place:
+            _transfer(url, place, size_bytes, progress)
+            if (reason := misfit(place)) is not None:
+                raise OSError(reason)
     except (OSError, http.client.HTTPException) as error:
         advice = by_hand or f"download it by hand to {target}"
         raise DownloadError(f"{url} could not be fetched: {_reason(error)}; {advice}") from error
     return target
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What a file must be."""
-
-    sha256: str | None
-    git_blob_sha1: str | None
-    size_bytes: int | None
-
-    @property
-    def has_hash(self) -> bool:
-        return bool(self.sha256 or self.git_blob_sha1)
-
-    def misfit(self, file: BinaryIO) -> str | None:
-        """Say in what a file is not the one that is wanted; None if it is."""
-        length = _length(file)
-        if self.size_bytes is not None and length != self.size_bytes:
-            return f"the file must have {self.size_bytes} bytes; got {length}"
-        for name, expected, digest in (
-            ("SHA-256", self.sha256, hashlib.sha256()),
-            # SHA-1 is git's choice; that it can be forged is why a caller pins more than this.
-            ("git's SHA-1", self.git_blob_sha1, hashlib.sha1(b"blob %d\0" % length)),
-        ):
-            if expected is None:
-                continue
-            file.seek(0)
+def _misfit(
+    path: Path, sha256: str | None, git_blob_sha1: str | None, size_bytes: int | None
+) -> str | None:
+    """Say in what a file is not the one that is wanted; None if it is."""
+    length = path.stat().st_size
+    if size_bytes is not None and length != size_bytes:
+        return f"the file must have {size_bytes} bytes; got {length}"
+    for name, expected, digest in (
+        ("SHA-256", sha256, hashlib.sha256()),
+        # SHA-1 is git's choice; that it can be forged is why a caller pins more than this.
+        ("git's SHA-1", git_blob_sha1, hashlib.sha1(b"blob %d\0" % length)),
+    ):
+        if expected is None:
+            continue
+        with path.open("rb") as file:
             while piece := file.read(_PIECE_BYTES):
                 digest.update(piece)
-            if digest.hexdigest() != expected.lower():
-                return f"{name} of the file must be {expected}; got {digest.hexdigest()}"
-        return None
-
-
-def _fill(
-    part: BinaryIO,
-    url: str,
-    wanted: _Wanted,
-    progress: Callable[[int, int | None], None] | None,
-) -> None:
-    """Make the part the whole file; one that turns out to be of another file starts anew."""
-    if not wanted.has_hash:
-        part.truncate(0)
-    while True:
-        resumed = _length(part) > 0
-        _transfer(part, url, wanted.size_bytes, progress)
-        misfit = wanted.misfit(part)
-        if misfit is None:
-            return
-        part.truncate(0)
-        if not resumed:
-            raise OSError(misfit)
+        if digest.hexdigest() != expected.lower():
+            return f"{name} of the file must be {expected}; got {digest.hexdigest()}"
+    return None
 
 
 def _transfer(
-    part: BinaryIO,
     url: str,
+    place: Path,
     size_bytes: int | None,
     progress: Callable[[int, int | None], None] | None,
 ) -> None:
-    """Append to the part what it lacks, or all where the server sends no less."""
-    done = _length(part)
-    if done and done == size_bytes:
-        return
-    try:
-        response = _open(url, {"Range": f"bytes={done}-"} if done else {})
-    except urllib.error.HTTPError as error:
-        if done and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # nothing is lacking, or the part is of another file: its hash will tell
-        raise
-    with response:
-        if response.status != http.client.PARTIAL_CONTENT:
-            part.truncate(0)
-            done = 0
-        elif not response.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
-            raise OSError("the server sent another part of the file than it was asked for")
-        promised = None if response.length is None else done + response.length
-        while promised is None or done < promised:
-            piece = response.read1(_PIECE_BYTES)  # unlike read, gives what came before silence
-            if not piece:
-                break
-            part.write(piece)
+    with _open(url) as response, place.open("wb") as file:
+        promised, done = response.length, 0
+        while piece := response.read1(_PIECE_BYTES):
+            file.write(piece)
             done += len(piece)
             if size_bytes is not None and done > size_bytes:
                 raise OSError(f"the file must have {size_bytes} bytes; the server sends more")
@@ -198,7 +144,7 @@ def _transfer(
         raise OSError(f"the connection ended after {done} of {promised} bytes")
 
 
-def _open(url: str, headers: dict[str, str]) -> Any:
+def _open(url: str) -> Any:
     # Unlike urlopen, this knows no file: and ftp: addresses, so that no redirect leads there.
     opener = urllib.request.OpenerDirector()
     for handler in (
@@ -212,66 +158,10 @@ def _open(url: str, headers: dict[str, str]) -> Any:
     ):
         opener.add_handler(handler())
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": "cryvision", **headers})
+        request = urllib.request.Request(url, headers={"User-Agent": "cryvision"})
         return opener.open(request, timeout=TIMEOUT_S)
     except ValueError as error:  # an address that is none, here or in a redirect
         raise OSError(str(error)) from error
-
-
-@contextlib.contextmanager
-def _part_of(target: Path) -> Iterator[BinaryIO]:
-    """Open the part of a file for this call alone, and make it the file once all went well."""
-    place = target.with_name(f"{target.name}.part")
-    part: BinaryIO = place.open("ab+")
-    is_shared = _is_claimed(part, place)
-    if not is_shared:
-        part.close()
-        place = target.with_name(f"{target.name}.{os.urandom(4).hex()}.part")
-        part = place.open("ab+")
-    with part:
-        is_whole = False
-        try:
-            yield part
-            part.flush()
-            os.fsync(part.fileno())
-            is_whole = True
-        finally:
-            with contextlib.suppress(OSError):
-                part.flush()
-            # Moved or removed under the lock: once it is gone, another call could be writing here.
-            # Windows does neither to an open file, so there none but the last user can do it.
-            if sys.platform == "win32":
-                part.close()
-            if is_whole:
-                os.replace(place, target)
-            else:
-                with contextlib.suppress(OSError):
-                    if not is_shared or place.stat().st_size == 0:
-                        place.unlink()
-
-
-def _is_claimed(part: BinaryIO, place: Path) -> bool:
-    """Lock a part; False if another call has it, or has moved it away meanwhile.
-
-    The system unlocks it when this process ends, however that may come about.
-    """
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            part.seek(_LOCKED_BYTE)
-            msvcrt.locking(part.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(part.fileno()), place.stat())
-    except OSError:
-        return False
-
-
-def _length(file: BinaryIO) -> int:
-    return file.seek(0, io.SEEK_END)
 
 
 def _reason(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from cryvision.errors import MissingDependencyError
 
 LAYERS = {
-    "evaluate": ("sklearn", "scipy"),
+    "evaluate": ("sklearn", "scipy", "markdown_it"),
     "train": ("tensorflow", "keras", "sklearn", "scipy", "librosa", "onnx", "tf2onnx"),
     "export": ("tensorflow", "keras", "onnx", "tf2onnx"),
     "live": ("apprise", "paho", "sounddevice"),

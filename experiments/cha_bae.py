@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from permutation import subject_permutation_test
 from published import (
     FOUR_CLASSES,
     EvaluationSet,
@@ -34,7 +35,6 @@ from record import say, write_result
 from cryvision.augmentation.variation import Variation
 from cryvision.datasets.near_duplicates import copies_among
 from cryvision.datasets.protocols import GROUPED, PROTOCOLS
-from cryvision.evaluation.metrics import subject_permutation_test
 from cryvision.models.baselines import CLASSIFIERS
 from cryvision.training.baseline_branches import DNN, baseline_branch
 from cryvision.training.branches import Branch, autoencoder_branch

@@ -12,8 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.datasets.annotated import Interval, cry_intervals, donateacry_segments
+from cryvision.datasets.annotated import (
+    DONATEACRY_CLIP,
+    AnnotatedClip,
+    Interval,
+    cry_intervals,
+    read_intervals,
+)
 from cryvision.detector_training.labelled_sound import LabelledSound
+from cryvision.errors import AnnotationError
 from cryvision.inputs.media import read_sound
 
 ESC10_CRY = "004 - Baby cry"
@@ -22,6 +29,8 @@ UNSEEN_SPEAKER = "theo"
 
 DIGITS_PER_SEQUENCE = 8
 SEQUENCES_PER_SPEAKER = 40
+
+_SEGMENTS = re.compile(r"(?P<phone>[0-9a-f-]{36})-(?P<epoch>\d{10})", re.IGNORECASE)
 
 
 def data_folder() -> Path:
@@ -55,6 +64,58 @@ def donateacry() -> list[LabelledSound]:
         )
         for clip, samples in zip(clips, read_all([c.path for c in clips]), strict=True)
     ]
+
+
+def donateacry_segments(
+    wav_folder: str | os.PathLike[str], segment_folder: str | os.PathLike[str]
+) -> list[AnnotatedClip]:
+    """Pair the clips of donateacry-corpus with the TextGrids of when they cry.
+
+    A clip is named ``<phone id>-<epoch in s or ms>-<version>-<gender>-<age>-<reason>.wav``, its
+    TextGrid ``<phone id>-<first ten digits of the epoch>.TextGrid``.
+
+    Parameters
+    ----------
+    wav_folder, segment_folder : path
+        Each is searched with all folders in it.
+
+    Returns
+    -------
+    list of AnnotatedClip
+        Sorted by path; the subject is the phone id in lower case.
+
+    Raises
+    ------
+    AnnotationError
+        If a name is of another form, or a clip and a TextGrid do not pair one to one.
+    """
+    clips = _by_phone_and_epoch(Path(wav_folder), ".wav", DONATEACRY_CLIP)
+    segments = _by_phone_and_epoch(Path(segment_folder), ".textgrid", _SEGMENTS)
+    for key in sorted(clips.keys() ^ segments.keys()):
+        alone = clips.get(key) or segments[key]
+        raise AnnotationError(f"clips and TextGrids must pair one to one; alone is {alone}")
+    pairs = sorted((path, key) for key, path in clips.items())
+    return [
+        AnnotatedClip(path, key[0], tuple(read_intervals(segments[key])), "pattern")
+        for path, key in pairs
+    ]
+
+
+def _by_phone_and_epoch(
+    folder: Path, suffix: str, form: re.Pattern[str]
+) -> dict[tuple[str, str], Path]:
+    found: dict[tuple[str, str], Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() != suffix:
+            continue
+        match = form.fullmatch(path.stem)
+        if match is None:
+            raise AnnotationError(f"{path}: the name must be as donateacry-corpus has it")
+        key = (match["phone"].lower(), match["epoch"])
+        if key in found:
+            raise AnnotationError(f"{path}: phone id and epoch must differ from {found[key]}")
+        found[key] = path
+    return found
 
 
 def esc10() -> list[LabelledSound]:

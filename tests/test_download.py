@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -35,15 +32,13 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = CONTENT
-        self.ranges = True
         self.says_length = True
         self.drops_after: int | None = None
         self.pauses_after: int | None = None
         self.go_on = threading.Event()
         self.status = 200
         self.redirects: dict[str, str] = {}
-        self.content_range = ""
-        self.asked: list[tuple[str, str | None]] = []
+        self.asked: list[str] = []
         self.url = f"http://127.0.0.1:{self.server_port}/model.onnx"
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -55,26 +50,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         server = self.server
-        asked_range = self.headers["Range"]
-        server.asked.append((self.path, asked_range))
+        server.asked.append(self.path)
         if self.path in server.redirects:
             self.send_response(302)
             self.send_header("Location", server.redirects[self.path])
             self.end_headers()
             return
-        start = 0
-        status = server.status
-        if asked_range and server.ranges and status == 200:
-            start = int(asked_range.removeprefix("bytes=").removesuffix("-"))
-            status = 206 if start < len(server.content) else 416
-        self.send_response(status)
-        body = server.content[start:]
+        self.send_response(server.status)
+        body = server.content
         if server.says_length:
             self.send_header("Content-Length", str(len(body)))
-        if status == 206:
-            total = len(server.content)
-            shown = server.content_range or f"bytes {start}-{total - 1}/{total}"
-            self.send_header("Content-Range", shown)
         self.end_headers()
         if server.pauses_after is not None:
             self.wfile.write(body[: server.pauses_after])
@@ -105,17 +90,6 @@ def target(tmp_path: Path) -> Path:
 
 def files_beside(target: Path) -> list[str]:
     return sorted(path.name for path in target.parent.iterdir())
-
-
-def interrupted(server: Server, target: Path, n_bytes: int, **checks: str) -> None:
-    """Let a download end after some bytes, and see that they are kept."""
-    server.drops_after = n_bytes
-    with pytest.raises(DownloadError, match=f"ended after {n_bytes} of 300000 bytes"):
-        download(server.url, target, **checks)  # type: ignore[arg-type]
-    server.drops_after = None
-    server.asked.clear()
-    assert files_beside(target) == ["model.onnx.part"]
-    assert target.with_name("model.onnx.part").read_bytes() == CONTENT[:n_bytes]
 
 
 @pytest.mark.parametrize("says_length", [True, False])
@@ -157,50 +131,11 @@ def test_a_file_that_does_not_fit_is_replaced_once_the_new_one_is_whole(
     assert target.read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("checks", [{"sha256": SHA256}, {"git_blob_sha1": GIT_SHA1}])
-def test_an_interrupted_download_goes_on_where_it_stopped(
-    server: Server, target: Path, checks: dict[str, str]
-) -> None:
-    interrupted(server, target, 100_000, **checks)
-    seen: list[tuple[int, int | None]] = []
-    download(server.url, target, **checks, progress=lambda *bytes_done: seen.append(bytes_done))  # type: ignore[arg-type]
-    assert server.asked == [("/model.onnx", "bytes=100000-")]
-    assert target.read_bytes() == CONTENT
-    assert files_beside(target) == ["model.onnx"]
-    assert seen[0][0] > 100_000
-    assert seen[-1] == (300_000, 300_000)
-
-
-def test_a_server_that_knows_no_ranges_is_asked_for_all(server: Server, target: Path) -> None:
-    interrupted(server, target, 100_000, sha256=SHA256)
-    server.ranges = False
-    download(server.url, target, sha256=SHA256)
-    assert len(server.asked) == 1
-    assert target.read_bytes() == CONTENT
-
-
-def test_a_server_that_sends_another_range_is_not_believed(server: Server, target: Path) -> None:
-    interrupted(server, target, 100_000, sha256=SHA256)
-    server.content_range = "bytes 0-199999/300000"
-    with pytest.raises(DownloadError, match="another part of the file"):
-        download(server.url, target, sha256=SHA256)
-    assert not target.exists()
-
-
-@pytest.mark.parametrize("part", [b"of another file" * 100, CONTENT + b"and more"])
-def test_a_part_of_another_file_is_started_anew(server: Server, target: Path, part: bytes) -> None:
-    target.parent.mkdir()
-    target.with_name("model.onnx.part").write_bytes(part)
-    download(server.url, target, sha256=SHA256)
-    assert target.read_bytes() == CONTENT
-
-
-def test_a_part_that_is_whole_is_only_checked(server: Server, target: Path) -> None:
-    target.parent.mkdir()
-    target.with_name("model.onnx.part").write_bytes(CONTENT)
-    download(server.url, target, sha256=SHA256, size_bytes=len(CONTENT))
-    assert server.asked == []
-    assert target.read_bytes() == CONTENT
+def test_a_connection_that_ends_early_leaves_nothing(server: Server, target: Path) -> None:
+    server.drops_after = 100_000
+    with pytest.raises(DownloadError, match="ended after 100000 of 300000 bytes"):
+        download(server.url, target)
+    assert files_beside(target) == []
 
 
 def test_git_and_this_package_know_a_file_by_the_same_hash(server: Server, target: Path) -> None:
@@ -208,14 +143,6 @@ def test_git_and_this_package_know_a_file_by_the_same_hash(server: Server, targe
     # As git itself prints it for these bytes; see "Git Objects" in the book Pro Git.
     download(server.url, target, git_blob_sha1="d670460b4b4aece5915caf5c68d12f560a9fe3e4")
     assert target.read_bytes() == server.content
-
-
-def test_without_a_hash_nothing_is_pieced_together(server: Server, target: Path) -> None:
-    interrupted(server, target, 100_000)
-    server.content = CONTENT[::-1]
-    download(server.url, target)
-    assert server.asked == [("/model.onnx", None)]
-    assert target.read_bytes() == CONTENT[::-1]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +196,7 @@ def test_a_silent_server_is_left(
     server.pauses_after = 1000
     with pytest.raises(DownloadError, match=r"the server was silent for 0.2 s"):
         download(server.url, target, sha256=SHA256)
-    assert target.with_name("model.onnx.part").read_bytes() == CONTENT[:1000]
+    assert files_beside(target) == []
 
 
 def test_redirects_are_followed_within_the_web_only(
@@ -288,9 +215,7 @@ def test_redirects_are_followed_within_the_web_only(
         with pytest.raises(DownloadError, match=r"redirect not to follow|unknown url type"):
             download(f"{base}/{name}", target)
         assert not target.exists()
-    interrupted(server, target, 100_000, sha256=SHA256)
     download(f"{base}/moved", target, sha256=SHA256)
-    assert server.asked == [("/moved", "bytes=100000-"), ("/model.onnx", "bytes=100000-")]
     assert target.read_bytes() == CONTENT
 
 
@@ -299,30 +224,6 @@ def test_other_addresses_are_refused(target: Path, url: str) -> None:
     with pytest.raises(DownloadError, match="unknown url type"):
         download(url, target)
     assert not target.exists()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_download_leaves_a_part_to_go_on_from(
-    server: Server, target: Path, sent: signal.Signals
-) -> None:
-    server.pauses_after = 150_000
-    code = "import sys; from cryvision.download import download; download(*sys.argv[1:3], "
-    child = subprocess.Popen(
-        [sys.executable, "-c", f"{code}sha256={SHA256!r})", server.url, str(target)],
-        stderr=subprocess.DEVNULL,
-    )
-    part = target.with_name("model.onnx.part")
-    wait_for(lambda: part.exists() and part.stat().st_size >= 100_000)
-    child.send_signal(sent)
-    assert child.wait(WAIT_S) != 0
-    n_kept = part.stat().st_size
-    assert not target.exists()
-    server.pauses_after = None
-    server.asked.clear()
-    download(server.url, target, sha256=SHA256)
-    assert server.asked == [("/model.onnx", f"bytes={n_kept}-")]
-    assert target.read_bytes() == CONTENT
 
 
 def test_two_downloads_at_once_do_not_mix(server: Server, target: Path) -> None:

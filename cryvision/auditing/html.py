@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,7 @@ from typing import Any
 from cryvision.atomic import staged
 from cryvision.auditing.audit import Audit
 from cryvision.auditing.figures import histogram, intervals, stacked_bars
-from cryvision.auditing.findings import Finding
-from cryvision.auditing.markdown import HEADINGS, not_measured, percent, summary
+from cryvision.auditing.markdown import audit_text, table
 from cryvision.errors import CryvisionError
 from cryvision.inputs.ffmpeg import shown
 
@@ -22,18 +21,26 @@ _MARK_BYTES = 1000
 
 _MOST_EXAMPLES = 500
 
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
-  max-width: 54rem; padding: 1.5rem; overflow-wrap: anywhere; }
-h1 { font-size: 1.6rem; } h2 { margin-top: 2.2rem; } h3 { font-size: 1.05rem; margin: 0 0 .3rem; }
-section.finding { border-left: .35rem solid #666; padding: .2rem 0 .2rem 1rem; margin: 1.1rem 0; }
-section.error { border-color: #d55e00; } section.warning { border-color: #e69f00; }
-section.info { border-color: #0072b2; } section p { margin: .2rem 0; }
-summary { cursor: pointer; } li, td, th { font-size: .9rem; }
-table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .2rem .6rem; }
-td { text-align: right; border-top: 1px solid #ddd; } td:first-child, th:first-child {
-  text-align: left; } figure { margin: 1.2rem 0; } svg { width: 100%; height: auto; }
-svg text { font: 12px system-ui, sans-serif; fill: #1a1a1a; } figcaption { font-weight: 600; }
+_HEAD = f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+{_MARK}
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Audit</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
+  max-width: 54rem; padding: 1.5rem; overflow-wrap: anywhere; }}
+h1 {{ font-size: 1.6rem; }} h2 {{ margin-top: 2.2rem; }} img {{ max-width: 100%; }}
+ul {{ max-height: 12rem; overflow: auto; }} li, td, th {{ font-size: .9rem; text-align: left; }}
+table {{ border-collapse: collapse; margin: .6rem 0; }}
+th, td {{ padding: .2rem .6rem; border-bottom: 1px solid #ddd; }}
+</style>
+</head>
+<body>
+<p>This page names your files; give it to nobody who may not know them.</p>
 """
 
 
@@ -98,48 +105,27 @@ def page(audit: Audit) -> str:
     str
         HTML. Names from the corpus are text in it, whatever characters they hold.
     """
-    title = _text(f"Audit of {audit.source}")
-    lines = [
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-        _MARK,
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'\">",
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>",
-        f"<p>{_text(summary(audit))}</p>",
-        "<p>This page names your files; give it to nobody who may not know them.</p>",
-    ]
-    for severity, heading in HEADINGS.items():
-        findings = [finding for finding in audit.findings if finding.severity == severity]
-        if findings:
-            lines.append(f"<h2>{heading}</h2>")
-            lines += map(_finding, findings)
-    lines += ["<h2>Figures</h2>", *_figures(audit)]
-    lines += ["<h2>Clips by label</h2>", *_tables(audit.counts)]
+    from markdown_it import MarkdownIt
+
+    # Without links, pictures and HTML: whatever a file is called, it stays text.
+    render = MarkdownIt("zero").enable(["heading", "list", "table", "emphasis"]).render
+    text = [audit_text(audit, _MOST_EXAMPLES)]
+    for name, values in audit.counts["facts"].items():
+        if values:
+            labels = audit.counts["labels"]
+            rows = ([value, *(row.get(one, 0) for one in labels)] for value, row in values.items())
+            text += [f"\n## Clips by {name}\n", *table([name, *labels], rows)]
     if audit.problems:
-        lines.append("<h2>What the reader said</h2>")
-        lines.append(_details(f"{len(audit.problems)} lines", audit.problems))
-    return "\n".join([*lines, "</body>\n</html>\n"])
+        text += ["\n## What the reader said\n", *(f"- {shown(line)}" for line in audit.problems)]
+    figures = "\n".join(
+        f'<h3>{escape(title)}</h3>\n<img src="{picture}" alt="{escape(title)}">'
+        for title, picture in _figures(audit)
+    )
+    return f"{_HEAD}{render(chr(10).join(text))}<h2>Figures</h2>\n{figures}\n</body>\n</html>\n"
 
 
-def _finding(finding: Finding) -> str:
-    inside = [
-        f"<h3>{_text(finding.title)}</h3>",
-        f"<p><strong>What to do:</strong> {_text(finding.advice)}</p>",
-    ]
-    if finding.examples:
-        inside.append(_details("Where", finding.examples))
-    return f'<section class="finding {finding.severity}">\n' + "\n".join(inside) + "\n</section>"
-
-
-def _details(title: str, lines: Sequence[str]) -> str:
-    items = "".join(f"<li>{_text(line)}</li>" for line in lines[:_MOST_EXAMPLES])
-    if (n_more := len(lines) - _MOST_EXAMPLES) > 0:
-        items += f"<li>and {n_more} more; the JSON lists all</li>"
-    return f"<details><summary>{_text(title)}</summary><ul>{items}</ul></details>"
-
-
-def _figures(audit: Audit) -> Iterator[str]:
+def _figures(audit: Audit) -> Iterator[tuple[str, str]]:
+    """Titles and pictures; the text above them says what could not be measured."""
     facts = {name: values for name, values in audit.counts["facts"].items() if len(values) > 1}
     by = "device" if "device" in facts else next(iter(facts), None)
     rows = {
@@ -148,20 +134,21 @@ def _figures(audit: Audit) -> Iterator[str]:
         else {"clips": figures["clips"]}
         for label, figures in audit.counts["labels"].items()
     }
-    yield _figure("Clips by label" + (f" and {by}" if by else ""), stacked_bars, _plain(rows))
+    yield "Clips by label" + (f" and {by}" if by else ""), stacked_bars(_plain(rows))
     for title, name, unit in (
         ("Length of the clips", "duration_s", "seconds"),
         ("Level of the clips", "level_dbfs", "RMS level, dBFS"),
     ):
-        bins = audit.sound[name]
-        yield _figure(title, histogram, bins["edges"], bins["clips"], unit)
+        yield title, histogram(audit.sound[name]["edges"], audit.sound[name]["clips"], unit)
     told, device = audit.label_without_sound, audit.device_from_sound
-    title = "Balanced accuracy of the label without the sound, subjects kept apart"
-    shares = {name: figures["balanced_accuracy"] for name, figures in told["facts"].items()}
-    yield _measured(title, told, _plain(shares), told["chance"], "chance")
-    title = f"AUC of the {device['of']} from the sound, subjects kept apart"
-    areas = {name: figures["auc"] for name, figures in device["devices"].items()}
-    yield _measured(title, device, _plain(areas), 0.5, "chance")
+    if told["reason"] is None:
+        shares = {name: figures["balanced_accuracy"] for name, figures in told["facts"].items()}
+        title = "Balanced accuracy of the label without the sound, subjects kept apart"
+        yield title, intervals(_plain(shares), told["chance"])
+    if device["reason"] is None:
+        areas = {name: figures["auc"] for name, figures in device["devices"].items()}
+        title = f"AUC of the {device['of']} from the sound, subjects kept apart"
+        yield title, intervals(_plain(areas), 0.5)
     changes = {
         name: {"the same label": gap["pairs"] - len(gap["changed"]),
                "another label": len(gap["changed"])}
@@ -169,54 +156,8 @@ def _figures(audit: Audit) -> Iterator[str]:
         if gap["pairs"]
     }  # fmt: skip
     if changes:
-        yield _figure("Successive clips of one subject, by time between", stacked_bars, changes)
+        yield "Successive clips of one subject, by time between", stacked_bars(changes)
 
 
-def _measured(
-    title: str,
-    record: Mapping[str, Any],
-    rows: Mapping[str, Sequence[float]],
-    reference: float,
-    reference_name: str,
-) -> str:
-    if reason := not_measured(record):
-        return f"<p>{_text(title)}. {_text(reason)}</p>"
-    return _figure(title, intervals, rows, reference, reference_name)
-
-
-def _figure(title: str, draw: Any, *given: Any) -> str:
-    title = shown(title)
-    return f"<figure><figcaption>{escape(title)}</figcaption>{draw(title, *given)}</figure>"
-
-
-def _tables(counts: Mapping[str, Any]) -> Iterator[str]:
-    rows = [
-        [label, figures["clips"], percent(figures["clips"] / counts["clips"]),
-         figures["subjects"], f"{figures['seconds'] / 60:.1f}"]
-        for label, figures in counts["labels"].items()
-    ]  # fmt: skip
-    yield _table(["label", "clips", "share", "subjects", "minutes"], rows)
-    for name, values in counts["facts"].items():
-        if values:
-            yield f"<h3>By {_text(name)}</h3>"
-            rows = [
-                [value, *(row.get(label, 0) for label in counts["labels"])]
-                for value, row in values.items()
-            ]
-            yield _table([name, *counts["labels"]], rows)
-
-
-def _table(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
-    first = "".join(f"<th>{_text(cell)}</th>" for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{first}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _text(value: Any) -> str:
-    return escape(shown(str(value)))
-
-
-def _plain(rows: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(rows: dict[str, Any]) -> dict[str, Any]:
     return {shown(name): value for name, value in rows.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cryvision.auditing.audit import Audit
@@ -16,17 +16,19 @@ HEADINGS: Mapping[str, str] = {
 }
 """Of the severities of findings, in order."""
 
-_MOST_EXAMPLES = 5
+MOST_EXAMPLES = 5
 _MOST_VALUES = 6
 """A fact with more values than this is left to the page and the JSON."""
 
 
-def audit_text(audit: Audit) -> str:
+def audit_text(audit: Audit, most_examples: int = MOST_EXAMPLES) -> str:
     """Say what an audit found.
 
     Parameters
     ----------
     audit : Audit
+    most_examples : int
+        Of each finding.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def audit_text(audit: Audit) -> str:
         if findings:
             lines += ["", f"## {heading}"]
             for finding in findings:
-                lines += ["", *_finding(finding)]
+                lines += ["", *_finding(finding, most_examples)]
     lines += ["", "## Clips by label", "", *_labels(audit.counts)]
     lines += ["", "## The label without the sound", "", *_without_sound(audit.label_without_sound)]
     lines += ["", "## The device from the sound", "", *_device(audit.device_from_sound)]
@@ -61,11 +63,17 @@ def summary(audit: Audit) -> str:
     )
 
 
-def percent(value: float) -> str:
+def table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Write a table, a line each; names from the corpus are text in it."""
+    for cells in (head, ["---"] * len(head), *rows):
+        yield f"| {' | '.join(shown(str(cell)).replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def within(estimate: Sequence[float]) -> str:
+def _within(estimate: Sequence[float]) -> str:
     """A share and its interval."""
     value, low, high = estimate
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"
@@ -76,14 +84,15 @@ def not_measured(record: Mapping[str, Any]) -> str | None:
     return None if record["reason"] is None else f"Not measured: {record['reason']}."
 
 
-def _finding(finding: Finding) -> Iterator[str]:
+def _finding(finding: Finding, most_examples: int) -> Iterator[str]:
     yield f"**{shown(finding.title)}.**"
     yield f"What to do: {finding.advice}"
     if finding.examples:
         yield ""
-    yield from (f"- {shown(example)}" for example in finding.examples[:_MOST_EXAMPLES])
-    if (n_more := len(finding.examples) - _MOST_EXAMPLES) > 0:
-        yield f"- and {n_more} more (--json and --html list all)"
+    yield from (f"- {shown(example)}" for example in finding.examples[:most_examples])
+    if (n_more := len(finding.examples) - most_examples) > 0:
+        where = "--json and --html list" if most_examples == MOST_EXAMPLES else "the JSON lists"
+        yield f"- and {n_more} more ({where} all)"
 
 
 def _labels(counts: Mapping[str, Any]) -> Iterator[str]:
@@ -91,27 +100,33 @@ def _labels(counts: Mapping[str, Any]) -> Iterator[str]:
         name: values for name, values in counts["facts"].items() if 1 < len(values) <= _MOST_VALUES
     }
     columns = [(name, value) for name, values in known.items() for value in values]
-    head = ["label", "clips", "share", "subjects", "minutes"]
-    yield _row([*head, *(f"{name} {value}" for name, value in columns)])
-    yield _row(["---"] * (len(head) + len(columns)))
-    for label, figures in counts["labels"].items():
-        cells = [label, figures["clips"], percent(figures["clips"] / counts["clips"])]
-        cells += [figures["subjects"], f"{figures['seconds'] / 60:.1f}"]
-        yield _row([*cells, *(known[name][value].get(label, 0) for name, value in columns)])
+    head = ["label", "clips", "share", "subjects", "minutes", *map(" ".join, columns)]
+    yield from table(
+        head,
+        (
+            [label, figures["clips"], _percent(figures["clips"] / counts["clips"]),
+             figures["subjects"], f"{figures['seconds'] / 60:.1f}",
+             *(known[name][value].get(label, 0) for name, value in columns)]
+            for label, figures in counts["labels"].items()
+        ),
+    )  # fmt: skip
 
 
 def _without_sound(told: Mapping[str, Any]) -> Iterator[str]:
     if reason := not_measured(told):
         yield reason
         return
-    yield f"Always the commonest label: accuracy {percent(told['majority'])}, balanced "
+    yield f"Always the commonest label: accuracy {_percent(told['majority'])}, balanced "
     yield f"accuracy {told['chance']:.2f}. A tree that knows one fact, on subjects it had not seen:"
     yield ""
-    yield _row(["fact", "accuracy", "more than the majority", "balanced accuracy", "tells"])
-    yield _row(["---"] * 5)
-    for name, figures in told["facts"].items():
-        cells = [name, *(within(figures[key]) for key in ("accuracy", "gain", "balanced_accuracy"))]
-        yield _row([*cells, "yes" if figures["tells"] else "no"])
+    keys = ("accuracy", "gain", "balanced_accuracy")
+    yield from table(
+        ["fact", "accuracy", "more than the majority", "balanced accuracy", "tells"],
+        (
+            [name, *(_within(figures[key]) for key in keys), "yes" if figures["tells"] else "no"]
+            for name, figures in told["facts"].items()
+        ),
+    )
     if told["constant"]:
         yield ""
         yield f"The same for all clips, or not known of any: {', '.join(told['constant'])}."
@@ -123,20 +138,16 @@ def _device(device: Mapping[str, Any]) -> Iterator[str]:
         return
     for name, figures in device["devices"].items():
         folds = ", ".join(f"{area:.2f}" for area in figures["fold_auc"])
-        yield f"{name} against the rest: AUC {within(figures['auc'])}; by fold {folds}."
+        yield f"{name} against the rest: AUC {_within(figures['auc'])}; by fold {folds}."
 
 
 def _changes(changes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     if not any(gap["pairs"] for gap in changes.values()):
         yield "Not measured: it is not known when the clips were recorded."
         return
-    yield _row(["time between", "pairs", "with another label", "share"])
-    yield _row(["---"] * 4)
-    for name, gap in changes.items():
-        n_changed = len(gap["changed"])
-        share = percent(n_changed / gap["pairs"]) if gap["pairs"] else ""
-        yield _row([name, gap["pairs"], n_changed, share])
-
-
-def _row(cells: Sequence[Any]) -> str:
-    return f"| {' | '.join(shown(str(cell)).replace('|', chr(92) + '|') for cell in cells)} |"
+    sizes = {name: (gap["pairs"], len(gap["changed"])) for name, gap in changes.items()}
+    yield from table(
+        ["time between", "pairs", "with another label", "share"],
+        ([name, n, changed, _percent(changed / n) if n else ""]
+         for name, (n, changed) in sizes.items()),
+    )  # fmt: skip

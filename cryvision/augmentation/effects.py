@@ -251,34 +251,6 @@ def reverberate(samples: np.ndarray, rng: np.random.Generator, rt60_seconds: flo
     return wet[: len(samples)].astype(np.float32)
 
 
-def change_level(samples: np.ndarray, gain_db: float, clip: bool = False) -> np.ndarray:
-    """Make the sound louder or softer.
-
-    Parameters
-    ----------
-    samples : ndarray
-        Sound, floating point, shape (n,).
-    gain_db : float
-        Gain in dB.
-    clip : bool
-        Cut off what goes beyond full scale, as an overdriven recorder does.
-
-    Returns
-    -------
-    ndarray
-        float32, shape (n,).
-
-    Raises
-    ------
-    ConfigError
-        On a gain that is not finite, or samples that are not finite sound.
-    """
-    if not np.isfinite(gain_db):
-        raise ConfigError(f"gain_db must be finite; got {gain_db:g}")
-    changed = (checked(samples) * 10 ** (gain_db / 20)).astype(np.float32)
-    return np.clip(changed, -1, 1) if clip else changed
-
-
 def code(samples: np.ndarray, codec: str) -> np.ndarray:
     """Encode and decode with ffmpeg, as a phone or an app would have stored the sound.
 

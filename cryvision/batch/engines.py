@@ -11,11 +11,11 @@ import math
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator
 
 from cryvision.batch.job import Job
 from cryvision.batch.supervisor import Supervisor
-from cryvision.batch.work import Shard, Work
+from cryvision.batch.work import Work
 
 Engine = Callable[..., Generator[bytes | None, None, None]]
 
@@ -52,13 +52,24 @@ def run_local(
     workers = workers or work.workers(available_cpus())
     threads = max(1, available_cpus() // workers)
     supervisors = [Supervisor(job, time_limit_s, threads) for _ in range(workers)]
-    waiting = _Shared(work.shards(workers))
+    shards, lock = work.shards(workers), threading.Lock()
     # A row, or what ended a thread: an error, or that it has no more to do.
     results: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
-    pool = [
-        threading.Thread(target=_serve, args=(supervisor, waiting, results), daemon=True)
-        for supervisor in supervisors
-    ]
+
+    def serve(supervisor: Supervisor) -> None:
+        try:
+            while True:
+                with lock:
+                    shard = next(shards, None)
+                if shard is None:
+                    break
+                for row in supervisor.score(shard):
+                    results.put(row)
+            results.put(None)
+        except BaseException as error:  # carried to the thread that waits for it
+            results.put(error)
+
+    pool = [threading.Thread(target=serve, args=(one,), daemon=True) for one in supervisors]
     try:
         for thread in pool:
             thread.start()
@@ -80,32 +91,3 @@ def run_local(
             supervisor.stop()
         for thread in pool:
             thread.join()
-
-
-def _serve(
-    supervisor: Supervisor,
-    waiting: Iterator[Shard],
-    results: queue.SimpleQueue[bytes | BaseException | None],
-) -> None:
-    try:
-        for shard in waiting:
-            for row in supervisor.score(shard):
-                results.put(row)
-        results.put(None)
-    except BaseException as error:  # carried to the thread that waits for it
-        results.put(error)
-
-
-class _Shared:
-    """An iterator that several threads take from."""
-
-    def __init__(self, shards: Iterable[Shard]) -> None:
-        self._shards = iter(shards)
-        self._lock = threading.Lock()
-
-    def __iter__(self) -> _Shared:
-        return self
-
-    def __next__(self) -> Shard:
-        with self._lock:
-            return next(self._shards)

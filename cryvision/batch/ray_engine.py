@@ -1,12 +1,13 @@
 """The engine that runs workers on a Ray cluster, or on a local one that it starts.
 
-Ray places the actors and moves shards and rows. What a clip does to a worker is handled beside the
-worker, as on one machine, so that an actor that is lost here was lost with its machine.
+Each shard is a task. Ray finds room for it, and does it again where its machine is lost. What a
+clip does to a worker is handled beside the worker, as on one machine.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import secrets
@@ -15,12 +16,10 @@ import socket
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from cryvision import errors
 from cryvision.batch.engines import TICK_SECONDS
 from cryvision.batch.job import Job
 from cryvision.batch.supervisor import Supervisor
@@ -28,18 +27,19 @@ from cryvision.batch.work import Shard, Work
 from cryvision.errors import CryvisionError, MissingDependencyError
 
 MAX_LOSSES = 10
-"""A shard whose actor was lost this often ends the run: a cluster that goes on losing machines."""
+"""A shard whose machine was lost more often ends the run."""
 
 START_LIMIT_SECONDS = 600.0
-"""How long a run waits while it has no worker at all; a machine of a cloud takes minutes."""
+"""How long a run waits for a cluster without any room for a worker; a machine of a cloud takes
+minutes."""
 
 CONNECT_SECONDS = 10.0
 """How long the head of a cluster has to answer."""
 
 _OWN = "cv-ray-"  # short: a socket's path may have 107 bytes
 
-STOP_SECONDS = 5.0
-"""How long actors have to end their workers."""
+# Of this process of Ray: the worker of the tasks before, and what it was made for.
+_supervisors: dict[tuple[str, ...], Supervisor] = {}
 
 
 def run_ray(
@@ -58,14 +58,14 @@ def run_ray(
     job : Job
     work : Work
     workers : int, optional
-        Actors, each with one CPU; by default as many as are worth their start and the cluster has
-        room for now.
+        Tasks at a time, each with one CPU; by default as many as are worth their start and the
+        cluster has room for now.
     time_limit_s : float
         For one clip; infinite for none.
     address : str, optional
         Of a running cluster; ``auto`` finds one on this machine.
     gpus_per_worker : float
-        GPUs, or the share of one, that each actor is given.
+        GPUs, or the share of one, that each task is given.
 
     Yields
     ------
@@ -77,154 +77,85 @@ def run_ray(
     MissingDependencyError
         Without Ray.
     CryvisionError
-        When the cluster is not there, gives no worker, or loses one too often.
+        When the cluster is not there, has no room at all, or loses a shard too often.
     """
     home = os.environ.get("HOME")
     with (
         _own_cluster(address) as settings,
         _connected(_import_ray(), address, settings) as ray,
     ):
-        actors = workers or work.workers(_room(ray, gpus_per_worker))
-        # Two calls at a time: one to score, one to stop that.
-        options = {"num_cpus": 1, "num_gpus": gpus_per_worker, "max_concurrency": 2}
-        make = ray.remote(**options)(_Actor).remote
-        crew = _Crew(
-            ray, lambda: make(job.to_json(), time_limit_s, home), actors, work.shards(actors)
-        )
+        n_tasks = workers or work.workers(_room(ray, gpus_per_worker))
+        # Without a number of calls, Ray would end the process after each task with a GPU.
+        options = {"num_cpus": 1, "num_gpus": gpus_per_worker, "max_calls": 0}
+        task = ray.remote(max_retries=MAX_LOSSES, **options)(_score).remote
+        shards = work.shards(n_tasks)
+        running = [task(job, time_limit_s, home, one) for one in itertools.islice(shards, n_tasks)]
+        started_s = time.monotonic()
         try:
-            yield from crew.rows()
+            while running:
+                done, running = ray.wait(running, timeout=TICK_SECONDS)
+                if not done:
+                    yield None
+                    if time.monotonic() - started_s > START_LIMIT_SECONDS:
+                        _check_room(ray, gpus_per_worker)
+                for reference in done:
+                    rows = _result(ray, reference)
+                    running += [
+                        task(job, time_limit_s, home, one) for one in itertools.islice(shards, 1)
+                    ]
+                    yield from rows
         finally:
-            crew.dismiss()
+            for reference in running:
+                ray.cancel(reference, force=True)
 
 
-class _Actor:
-    """What runs on the cluster: a supervisor, with its worker beside it."""
-
-    def __init__(self, job: dict[str, Any], time_limit_s: float, home: str | None) -> None:
+def _score(job: Job, time_limit_s: float, home: str | None, shard: Shard) -> list[bytes]:
+    """Score a shard in a process of Ray, which keeps its worker for the next one."""
+    made_for = (repr(job), str(time_limit_s), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    if made_for not in _supervisors:
         if home is not None and os.path.basename(os.environ.get("HOME", "")).startswith(_OWN):
             os.environ["HOME"] = home  # where weights are looked for
-        self._supervisor = Supervisor(Job.from_json(job), time_limit_s, threads=1)
-        guard = threading.Thread(target=self._end_with, args=(os.getppid(),), daemon=True)
-        guard.start()
-
-    def _end_with(self, parent: int) -> None:
-        """End with the machine's own Ray process, after which an actor may live on for nobody."""
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        self._supervisor.stop()
-        os._exit(1)
-
-    def ready(self) -> None:
-        """Return when there is an actor."""
-
-    def score(self, shard: Shard) -> list[bytes] | tuple[str, str]:
-        """Return the shard's rows, or the kind and the message of what ends the run."""
-        try:
-            return list(self._supervisor.score(shard))
-        except CryvisionError as error:
-            return type(error).__name__, str(error)
-
-    def stop(self) -> None:
-        """End the worker and what it holds."""
-        self._supervisor.stop()
-
-
-class _Crew:
-    """Actors at work. Each has one shard at a time; one that is lost is replaced."""
-
-    def __init__(self, ray: Any, make: Any, n_actors: int, shards: Iterator[Shard]) -> None:
-        self._ray = ray
-        self._make = make
-        self._n_actors = n_actors
-        self._shards = shards
-        self._again: deque[tuple[Shard, int]] = deque()  # with how often it was lost
-        self._starting: dict[Any, Any] = {}
-        self._busy: dict[Any, tuple[Any, Shard, int]] = {}
-        self._stopping: list[Any] = []
-        self._n_failed_starts = 0
-        self._idle_since_s = time.monotonic()
-
-    def rows(self) -> Iterator[bytes | None]:
-        while len(self._starting) < self._n_actors and (shard := self._next()) is not None:
-            self._again.append((shard, 0))
-            self._start()
-        while self._busy or self._again:
-            waited_for = [*self._starting, *self._busy]
-            done, _ = self._ray.wait(waited_for, num_returns=1, timeout=TICK_SECONDS)
-            if not done:
-                yield None
-            for reference in done:
-                yield from self._take(reference)
-            self._check_start()
-
-    def dismiss(self) -> None:
-        """End all actors, and let those that can put away their files."""
-        working = [actor for actor, _, _ in self._busy.values()]
-        stopping = self._stopping + [actor.stop.remote() for actor in working]
-        if stopping:
-            self._ray.wait(stopping, num_returns=len(stopping), timeout=STOP_SECONDS)
-        for actor in [*self._starting.values(), *working]:
-            self._ray.kill(actor)
-
-    def _next(self) -> Shard | None:
-        return next(self._shards, None)
-
-    def _start(self) -> None:
-        actor = self._make()
-        self._starting[actor.ready.remote()] = actor
-
-    def _take(self, reference: Any) -> Iterator[bytes]:
-        """Take what an actor has done, and give it more."""
-        actor, shard, losses = (
-            (self._starting.pop(reference), (), 0)
-            if reference in self._starting
-            else self._busy.pop(reference)
+        while _supervisors:
+            _supervisors.popitem()[1].stop()
+        _supervisors[made_for] = Supervisor(job, time_limit_s, threads=1)
+        guard = threading.Thread(
+            target=_end_with, args=(os.getppid(), _supervisors[made_for]), daemon=True
         )
-        try:
-            answer = self._ray.get(reference)
-        except self._ray.exceptions.RayTaskError:
-            raise  # a defect of ours, with its traceback
-        except self._ray.exceptions.RayError as error:
-            self._lost(shard, losses + 1, error)
-            return
-        self._n_failed_starts = 0
-        self._give(actor)
-        if isinstance(answer, tuple):
-            kind: type[CryvisionError] = getattr(errors, answer[0], CryvisionError)
-            raise kind(answer[1])
-        yield from answer or ()
+        guard.start()
+    return list(_supervisors[made_for].score(shard))
 
-    def _give(self, actor: Any) -> None:
-        shard, losses = self._again.popleft() if self._again else (self._next(), 0)
-        if shard is None:
-            self._stopping.append(actor.stop.remote())
-        else:
-            self._busy[actor.score.remote(shard)] = (actor, shard, losses)
 
-    def _lost(self, shard: Shard, losses: int, error: Exception) -> None:
-        """Put back the shard of an actor that is gone, and start another one."""
+def _end_with(parent: int, supervisor: Supervisor) -> None:
+    """End with the machine's own Ray process, after which a task may live on for nobody."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    supervisor.stop()
+    os._exit(1)
+
+
+def _result(ray: Any, reference: Any) -> list[bytes]:
+    try:
+        rows: list[bytes] = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, CryvisionError):
+            raise error.cause from None
+        raise  # a defect of ours, with its traceback
+    except ray.exceptions.RayError as error:
         reason = " ".join(str(error).split())[:300]
-        if not shard:
-            self._n_failed_starts += 1
-        if losses >= MAX_LOSSES or self._n_failed_starts >= MAX_LOSSES:
-            raise CryvisionError(
-                f"Ray must keep a worker until its shard is done; {MAX_LOSSES} were lost: {reason}"
-            )
-        if shard:
-            self._again.append((shard, losses))
-        self._start()
+        raise CryvisionError(
+            f"Ray must keep a worker until its shard is done; {MAX_LOSSES + 1} were lost: {reason}"
+        ) from error
+    return rows
 
-    def _check_start(self) -> None:
-        """Refuse to wait for ever for a cluster that has no room."""
-        now_s = time.monotonic()
-        if self._busy:
-            self._idle_since_s = now_s
-        elif now_s - self._idle_since_s > START_LIMIT_SECONDS:
-            room = self._ray.cluster_resources()
-            raise CryvisionError(
-                f"Ray must have room for a worker within {START_LIMIT_SECONDS:g} s; the cluster "
-                f"has {room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs"
-            )
+
+def _check_room(ray: Any, gpus_per_worker: float) -> None:
+    """Refuse to wait for ever for a cluster that has no room."""
+    room = ray.cluster_resources()
+    if room.get("CPU", 0) < 1 or room.get("GPU", 0) < gpus_per_worker:
+        raise CryvisionError(
+            f"Ray must have room for a worker within {START_LIMIT_SECONDS:g} s; the cluster "
+            f"has {room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs"
+        )
 
 
 def _import_ray() -> Any:
@@ -322,7 +253,7 @@ def _knock(address: str) -> None:
 
 
 def _room(ray: Any, gpus_per_worker: float) -> int:
-    """How many actors the cluster has room for now."""
+    """How many workers the cluster has room for now."""
     resources = ray.cluster_resources()
     room = int(resources.get("CPU", 0))
     if gpus_per_worker:

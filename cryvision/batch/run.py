@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import tempfile
@@ -13,16 +14,14 @@ from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from cryvision import __version__
 from cryvision.atomic import staged
 from cryvision.batch import engines, remote, tables
 from cryvision.batch.job import Job
 from cryvision.batch.options import BatchOptions
-from cryvision.batch.parts import FOLDER_SUFFIX, Index, Listing, Parts, remove_leftovers
 from cryvision.batch.rows import OK, ordered_columns, probability_column
 from cryvision.batch.sources import find_clips
+from cryvision.batch.store import STORE_SUFFIX, Store
 from cryvision.batch.summary import Progress, Summary, about_table
 from cryvision.batch.work import Work
 from cryvision.bundle import Bundle
@@ -51,8 +50,8 @@ def score(
 ) -> Summary:
     """Score many clips into one table, each exactly once.
 
-    What is scored is kept in the folder ``<out>.parts``. However a run ends, the same call goes on
-    where it stopped; clips that have changed since, or other settings, are scored anew.
+    What is scored is kept in the file ``<out>.rows.sqlite``. However a run ends, the same call goes
+    on where it stopped; clips that have changed since, or other settings, are scored anew.
 
     Parameters
     ----------
@@ -158,26 +157,24 @@ def run(
     started = time.monotonic()
     target = _Table(out)
     problems: list[str] = []
-    with Parts(target.beside(FOLDER_SUFFIX)) as parts:
+    with Store(target.beside(STORE_SUFFIX), retry_failed) as store:
         target.remove_leftovers()
         found = find_clips(sources, [job.formats_dir] if job.formats_dir else [], problems)
-        listing = parts.listing(found, sources, job.settings_sha256)
-        if not len(listing.keys):
+        store.list_clips(found, sources, job.settings_sha256)
+        n_clips, n_todo, n_bytes = store.count()
+        if not n_clips:
             where = ", ".join(sources)
             raise MediaError(f"there must be sound or video files to score; none in {where:.200}")
-        todo = _todo(listing, parts.index(job.settings_sha256), retry_failed)
-        n_todo = int(np.count_nonzero(todo))
-        counted = Progress(len(todo), len(todo) - n_todo)
+        counted = Progress(n_clips, n_clips - n_todo)
         try:
             if n_todo:
-                work = Work(lambda: listing.clips(todo), n_todo, listing.total_bytes)
+                work = Work(store.todo, n_todo, n_bytes)
                 with contextlib.closing(engine(job, work)) as rows:
-                    _collect(rows, parts, counted, progress)
+                    _collect(rows, store, counted, progress)
         finally:
             # However it ends, what was scored is kept and shown.
-            parts.flush()
-            index = parts.index(job.settings_sha256)
-            statuses = target.write(job, listing, index, bundle_facts or {})
+            store.commit()
+            statuses = target.write(job, store, bundle_facts or {})
     ok = statuses.pop(OK, 0)
     return Summary(
         out=out,
@@ -191,28 +188,20 @@ def run(
 
 
 def _collect(
-    rows: Iterator[bytes | None],
-    parts: Parts,
+    lines: Iterator[bytes | None],
+    store: Store,
     counted: Progress,
     progress: Callable[[Progress], None] | None,
 ) -> None:
     started = time.monotonic()
-    for row in rows:
+    for line in lines:
+        row = None if line is None else json.loads(line)
         if row is not None:
             counted.add(row)
-        parts.add(row)
+        store.add(row)
         counted.elapsed_s = time.monotonic() - started
         if progress is not None:
             progress(counted)
-
-
-def _todo(listing: Listing, index: Index, retry_failed: bool) -> np.ndarray:
-    """Which clips are to be scored; bool, one a clip of the listing."""
-    rows = index.find(listing.keys)
-    done = rows >= 0
-    if retry_failed:
-        done[done] = index.succeeded(rows[done])
-    return ~done
 
 
 class _Table:
@@ -224,11 +213,11 @@ class _Table:
         self._is_url = remote.is_url(out)
         # What goes beside a table elsewhere lies in the current folder.
         self._here = Path(PurePosixPath(out).name) if self._is_url else Path(out)
-        if self.beside(FOLDER_SUFFIX).exists():
+        if self.beside(STORE_SUFFIX).exists():
             return
         if remote.exists(out) if self._is_url else os.path.lexists(out):
             raise CryvisionError(
-                f"{out}: exists already, without the folder {self.beside(FOLDER_SUFFIX)} of the "
+                f"{out}: exists already, without the file {self.beside(STORE_SUFFIX)} of the "
                 "run that made it; nothing was written"
             )
 
@@ -236,24 +225,21 @@ class _Table:
         return self._here.with_name(self._here.name + suffix)
 
     def remove_leftovers(self) -> None:
-        remove_leftovers(self._here)
+        """Remove what killed runs have left of tables that were being written; see `staged`."""
+        for place in self._here.parent.glob(f".{glob.escape(self._here.name)}.*.partial"):
+            with contextlib.suppress(OSError):
+                place.unlink()
 
-    def write(
-        self, job: Job, listing: Listing, index: Index, bundle_facts: Mapping[str, Any]
-    ) -> Counter[str]:
-        """Write the rows that there are, in the order of the listing; give them by status."""
-        labels = map(probability_column, bundle_facts.get("labels", ()))
-        columns = ordered_columns([*labels, *(name for name in index.columns if name != "key")])
+    def write(self, job: Job, store: Store, bundle_facts: Mapping[str, Any]) -> Counter[str]:
+        """Write the rows that there are; give their number by status."""
         statuses: Counter[str] = Counter()
-
-        def rows() -> Iterator[dict[str, Any]]:
-            for number in index.find(listing.keys).tolist():
-                if number >= 0:
-                    row = index.read(number)
-                    statuses[row["status"]] += 1
-                    yield row
-
-        self._put(self._out, lambda place: self._write(place, columns, rows()))
+        names = dict.fromkeys(map(probability_column, bundle_facts.get("labels", ())))
+        for row in store.rows():
+            statuses[row["status"]] += 1
+            names.update(dict.fromkeys(row))
+        names.pop("key", None)
+        columns = ordered_columns(names)
+        self._put(self._out, lambda place: self._write(place, columns, store.rows()))
         about = about_table(job, columns, bundle_facts, statuses)
         text = json.dumps(about, indent=2, allow_nan=False) + "\n"
         self._put(self._out + _ABOUT_SUFFIX, lambda place: place.write_text(text, "ascii"))

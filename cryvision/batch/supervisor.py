@@ -15,11 +15,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from cryvision import errors
 from cryvision.batch.job import Job
-from cryvision.batch.locks import try_lock
 from cryvision.batch.rows import failed_row
 from cryvision.batch.sources import ListedClip
 from cryvision.errors import CryvisionError
@@ -150,24 +149,27 @@ class Supervisor:
             process.kill()
 
 
+def _lock(log: IO[bytes]) -> None:
+    """Lock the log of a worker until this process ends or closes it; the system ends it then."""
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _sweep(folder: Path) -> None:
     """Remove the files of workers that were killed together with who watched over them.
 
-    There may be copies of recordings among them. The log in each folder is locked as long as one
-    of the two lives.
+    There may be copies of recordings among them.
     """
-    if sys.platform == "win32":  # a locked file cannot be removed there, nor one that is in use
+    if sys.platform == "win32":  # nothing that is in use can be removed there
         return
     for scratch in folder.glob(_SCRATCH_PREFIX + "*"):
-        try:
-            is_new = time.time() - scratch.stat().st_mtime < _SWEPT_AFTER_SECONDS
-            with open(scratch / _LOG, "r+b") as log:
-                # A new one may not be locked yet.
-                is_left_over = not is_new and try_lock(log)
-        except OSError:  # another user's, or one that is being made or removed
-            continue
-        if is_left_over:
-            shutil.rmtree(scratch, ignore_errors=True)
+        # Another user's, one that is being made or removed, or one that is locked is left.
+        with contextlib.suppress(OSError), open(scratch / _LOG, "r+b") as log:
+            if time.time() - scratch.stat().st_mtime >= _SWEPT_AFTER_SECONDS:  # else not yet locked
+                _lock(log)
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
 class _WorkerProcess:
@@ -177,7 +179,7 @@ class _WorkerProcess:
         self._scratch = tempfile.mkdtemp(prefix=_SCRATCH_PREFIX)
         self._log = open(os.path.join(self._scratch, _LOG), "w+b")  # noqa: SIM115
         with contextlib.suppress(OSError):  # without locks here, nothing is swept either
-            try_lock(self._log)
+            _lock(self._log)
         own_group: dict[str, Any] = (
             {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
             if sys.platform == "win32"

@@ -22,7 +22,6 @@ __all__ = [
     "Interval",
     "Problem",
     "cry_intervals",
-    "donateacry_segments",
     "find_annotated_clips",
     "read_intervals",
     "window_labels",
@@ -49,8 +48,6 @@ DONATEACRY_CLIP = re.compile(
 )
 """How donateacry-corpus names a clip, without suffixes: the epoch is in seconds (iOS, once with a
 fraction) or in milliseconds (Android), and two clips carry a second id behind the version."""
-
-_DONATEACRY_SEGMENTS = re.compile(rf"(?P<phone>{_UUID})-(?P<epoch>\d{{10}})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -213,41 +210,6 @@ def find_annotated_clips(
     return sorted(clips, key=lambda clip: clip.path), problems
 
 
-def donateacry_segments(
-    wav_folder: str | os.PathLike[str], segment_folder: str | os.PathLike[str]
-) -> list[AnnotatedClip]:
-    """Pair the clips of donateacry-corpus with the TextGrids of when they cry.
-
-    A clip is named ``<phone id>-<epoch in s or ms>-<version>-<gender>-<age>-<reason>.wav``, its
-    TextGrid ``<phone id>-<first ten digits of the epoch>.TextGrid``.
-
-    Parameters
-    ----------
-    wav_folder, segment_folder : path
-        Each is searched with all folders in it.
-
-    Returns
-    -------
-    list of AnnotatedClip
-        Sorted by path; the subject is the phone id in lower case.
-
-    Raises
-    ------
-    AnnotationError
-        If a name is of another form, or a clip and a TextGrid do not pair one to one.
-    """
-    clips = _by_phone_and_epoch(Path(wav_folder), ".wav", DONATEACRY_CLIP)
-    segments = _by_phone_and_epoch(Path(segment_folder), ".textgrid", _DONATEACRY_SEGMENTS)
-    for key in sorted(clips.keys() ^ segments.keys()):
-        alone = clips.get(key) or segments[key]
-        raise AnnotationError(f"clips and TextGrids must pair one to one; alone is {alone}")
-    pairs = sorted((path, key) for key, path in clips.items())
-    return [
-        AnnotatedClip(path, key[0], tuple(read_intervals(segments[key])), "pattern")
-        for path, key in pairs
-    ]
-
-
 # A clip, its file of labels, and its subject where the source names one.
 _Pair = tuple[Path, Path, str]
 
@@ -371,20 +333,3 @@ def find_subject(
     if found is None or not found[1]:
         raise AnnotationError(f"{path}: the subject pattern {pattern.pattern!r} does not fit")
     return found[1], "pattern"
-
-
-def _by_phone_and_epoch(
-    folder: Path, suffix: str, form: re.Pattern[str]
-) -> dict[tuple[str, str], Path]:
-    found: dict[tuple[str, str], Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() != suffix:
-            continue
-        match = form.fullmatch(path.stem)
-        if match is None:
-            raise AnnotationError(f"{path}: the name must be as donateacry-corpus has it")
-        key = (match["phone"].lower(), match["epoch"])
-        if key in found:
-            raise AnnotationError(f"{path}: phone id and epoch must differ from {found[key]}")
-        found[key] = path
-    return found

@@ -120,7 +120,7 @@ def _fetch(file: _ListedFile, base_url: str, place: Path, by_hand: str) -> None:
 def corpus_digest(folder: Path) -> str:
     """Sum up a folder: SHA-256 over path, length and bytes of each file, sorted by path.
 
-    Hidden files and parts of downloads do not count.
+    Hidden files do not count.
     """
     digest = hashlib.sha256()
     for path in sorted(_files_of(folder), key=lambda path: path.relative_to(folder).as_posix()):

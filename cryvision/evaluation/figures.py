@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from cryvision.outputs.lettering import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +27,7 @@ _MOST_WRITTEN = 12
 """Cells of a confusion matrix with more classes than this are too small to be written in."""
 
 # Okabe & Ito's colours, told apart by colour-blind readers: https://jfly.uni-koeln.de/color/
-_BLUE, _ORANGE, _GREY, _PALE = "#0072B2", "#D55E00", "#666666", "#dddddd"
+BLUE, ORANGE, GREY, PALE = "#0072B2", "#D55E00", "#666666", "#dddddd"
 
 
 class Confusion(NamedTuple):
@@ -67,12 +69,12 @@ def draw_confusion(panels: Sequence[Confusion]) -> Figure:
     """Draw matrices side by side: counts, shaded by the share of their row."""
     n_rows, n_columns = _shape(len(panels))
     size_inches = ((_PANEL_INCHES + 0.3) * n_columns, _PANEL_INCHES * n_rows)
-    figure, axes = _grid(n_rows, n_columns, size_inches)
+    figure, axes = grid(n_rows, n_columns, size_inches)
     for ax, panel in zip(_used(axes, len(panels)), panels, strict=True):
         shares = panel.counts / np.maximum(panel.counts.sum(axis=1, keepdims=True), 1)
         ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        ax.set_xticks(range(len(panel.columns)), _shown(panel.columns), parse_math=False)
-        ax.set_yticks(range(len(panel.rows)), _shown(panel.rows), parse_math=False)
+        ax.set_xticks(range(len(panel.columns)), _short(panel.columns), parse_math=False)
+        ax.set_yticks(range(len(panel.rows)), _short(panel.rows), parse_math=False)
         for label in ax.get_xticklabels():
             label.set(rotation=30, ha="right", rotation_mode="anchor")
         ax.tick_params(length=0)
@@ -100,12 +102,12 @@ def draw_reliability(panels: Sequence[Reliability]) -> Figure:
 
     n_rows, n_columns = _shape(len(panels))
     size_inches = (_PANEL_INCHES * n_columns, 1.1 * _PANEL_INCHES * n_rows)
-    figure, axes = _grid(2 * n_rows, n_columns, size_inches, height_ratios=(3, 1) * n_rows)
+    figure, axes = grid(2 * n_rows, n_columns, size_inches, height_ratios=(3, 1) * n_rows)
     tops, counts = (_used(axes[start::2], len(panels)) for start in (0, 1))
     for top, below, panel in zip(tops, counts, panels, strict=True):
         middles = [(b["from"] + b["to"]) / 2 for b in panel.bins]
         widths = [0.94 * (b["to"] - b["from"]) for b in panel.bins]
-        top.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle="--", label="calibrated")
+        top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="calibrated")
         stated, true = ([b[name] for b in panel.bins] for name in ("stated", "true"))
         known = [b.get("interval") or (b["true"], b["true"]) for b in panel.bins]
         # The interval of a percentile bootstrap need not hold the value.
@@ -114,14 +116,14 @@ def draw_reliability(panels: Sequence[Reliability]) -> Figure:
             [max(0.0, high - value) for value, (_, high) in zip(true, known, strict=True)],
         ]
         top.errorbar(
-            stated, true, yerr=reach, color=_BLUE, marker="o", linewidth=1.5, capsize=3,
+            stated, true, yerr=reach, color=BLUE, marker="o", linewidth=1.5, capsize=3,
             label="with 95 % interval",
         )  # fmt: skip
         title = f"{panel.title} (n = {sum(b['n'] for b in panel.bins):,})"
         top.set(title=title, ylabel="how often it was so", xlim=_UNIT, ylim=_UNIT)
         top.tick_params(labelbottom=False)
         top.legend(loc="upper left", frameon=False, fontsize=8)
-        below.bar(middles, [b["n"] for b in panel.bins], widths, color=_BLUE)
+        below.bar(middles, [b["n"] for b in panel.bins], widths, color=BLUE)
         below.set(xlabel=f"stated probability of {panel.of}", ylabel="number", xlim=_UNIT)
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         for ax in (top, below):
@@ -142,19 +144,19 @@ def draw_learning_curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) ->
 
     models = dict(_models(curves))
     n_rows, n_columns = _shape(len(models))
-    figure, axes = _grid(n_rows, n_columns, (4.6 * n_columns, 3.0 * n_rows))
+    figure, axes = grid(n_rows, n_columns, (4.6 * n_columns, 3.0 * n_rows))
     used = _used(axes, len(models))
     for ax, (title, losses) in zip(used, models.items(), strict=True):
         for name, label, colour in (
-            ("loss", "training", _BLUE),
-            ("val_loss", "validation", _ORANGE),
+            ("loss", "training", BLUE),
+            ("val_loss", "validation", ORANGE),
         ):
             if name in losses:
                 epochs = range(1, 1 + len(losses[name]))
                 ax.plot(epochs, losses[name], color=colour, linewidth=1.5, label=label)
         if "val_loss" in losses:
             best = int(np.argmin(losses["val_loss"]))
-            ax.axvline(best + 1, color=_GREY, linewidth=1, linestyle=":", label="kept")
+            ax.axvline(best + 1, color=GREY, linewidth=1, linestyle=":", label="kept")
         ax.set_title(title, parse_math=False)
         ax.set(xlabel="epoch", ylabel="loss")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -163,15 +165,15 @@ def draw_learning_curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) ->
     return figure
 
 
-def write_png(figure: Figure, path: Path) -> None:
+def write_png(figure: Figure, path: Path | IO[bytes]) -> None:
     """Write a figure, the same bytes for the same figure."""
     figure.savefig(path, format="png", facecolor="white", metadata={"Software": None})
 
 
-def _grid(
+def grid(
     n_rows: int, n_columns: int, size_inches: tuple[float, float], **options: Any
 ) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes, shape (n_rows, n_columns)."""
+    """Make a figure and its axes, shape (n_rows, n_columns)."""
     # Never pyplot: it keeps figures and a backend for the whole process.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -207,16 +209,11 @@ def _models(
             yield (f"{branch}: {model}" if model else branch), losses
 
 
-def _shown(names: Sequence[str]) -> list[str]:
-    """Names of at most ``_LONGEST_LABEL`` characters, which keep their start and their end."""
-    half = _LONGEST_LABEL // 2
-    return [
-        name if len(name) <= _LONGEST_LABEL else f"{name[:half]}…{name[1 - half :]}"
-        for name in names
-    ]
+def _short(names: Sequence[str]) -> list[str]:
+    return [shortened(name, _LONGEST_LABEL) for name in names]
 
 
 def _lighten(ax: Axes) -> None:
-    ax.grid(axis="y", color=_PALE, linewidth=0.6)
+    ax.grid(axis="y", color=PALE, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)

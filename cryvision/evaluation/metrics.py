@@ -25,11 +25,9 @@ from cryvision.evaluation.event_metrics import (
     match_events,
     threshold_for_false_alarms,
 )
-from cryvision.evaluation.permutation import PermutationTest, subject_permutation_test
 
 __all__ = [
     "Estimate",
-    "PermutationTest",
     "PrecisionRecallF1",
     "ScoredClip",
     "Statistic",
@@ -49,7 +47,6 @@ __all__ = [
     "precision_recall_f1",
     "prior_log_loss",
     "subject_bootstrap",
-    "subject_permutation_test",
     "threshold_for_false_alarms",
 ]
 

@@ -217,8 +217,9 @@ class _Reads(HTMLParser):
         self.scripts = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.loads += [str(value) for name, value in attrs if name in ("src", "href")]
-        self.figures += tag == "svg"
+        loads = [str(value) for name, value in attrs if name in ("src", "href")]
+        self.loads += [url for url in loads if not url.startswith("data:image/png;base64,")]
+        self.figures += tag == "img"
         self.scripts += tag == "script"
 
 
@@ -237,12 +238,14 @@ def test_the_page_loads_nothing_and_shows_figures(found: Audit, tmp_path: Path) 
 
 def test_names_are_text_on_the_page(tmp_path: Path) -> None:
     lab.write_wav(tmp_path / "<script>alert(1)<" / "a.wav", babble(1))
+    odd = "![x](http:&#47;&#47;example.org) [y](b) $1 | *.wav"
+    lab.write_wav(tmp_path / "<script>alert(1)<" / odd, np.zeros(40_000, np.float32))
     lab.write_wav(tmp_path / "<script>alert(1)<" / "b\x1b[31m.wav", np.zeros(40_000, np.float32))
     found = audit(tmp_path)
     html = page(found)
     reads = _Reads()
     reads.feed(html)
-    assert reads.scripts == 0
+    assert (reads.scripts, reads.loads) == (0, [])
     assert "\x1b" not in html
     assert "\x1b" not in audit_text(found)
     assert finding(found, "malformed_names").count == 1

@@ -14,7 +14,6 @@ from cryvision.augmentation.effects import (
     CODECS,
     add_noise,
     available_codecs,
-    change_level,
     change_speed,
     code,
     equalise,
@@ -153,14 +152,6 @@ def test_a_room_keeps_the_direct_sound_and_rings_as_long_as_asked(rt60_seconds: 
     assert -60 / slope == pytest.approx(rt60_seconds, rel=0.15)
 
 
-def test_level_changes_by_the_gain_and_clips_only_when_asked() -> None:
-    assert np.allclose(change_level(tone(300), 6.0206), 2 * tone(300), rtol=1e-5)
-    assert np.abs(change_level(tone(300), 20)).max() > 4
-    clipped = change_level(tone(300), 20, clip=True)
-    assert np.abs(clipped).max() == 1
-    assert clipped.dtype == np.float32
-
-
 def test_the_same_seed_gives_the_same_copy_and_the_input_stays() -> None:
     sound = voice()
     for change in (
@@ -246,7 +237,6 @@ def test_what_is_not_mono_float_sound_is_refused(wrong: np.ndarray) -> None:
         lambda: add_noise(tone(100), wrong, 5, rng),
         lambda: equalise(wrong, rng),
         lambda: reverberate(wrong, rng, 0.3),
-        lambda: change_level(wrong, 3),
         lambda: code(wrong, "alaw"),
     ):
         with pytest.raises(ConfigError, match=r"must be (floating-point sound|finite)"):
@@ -265,5 +255,3 @@ def test_settings_out_of_range_are_refused() -> None:
         add_noise(sound, sound, float("nan"), rng)
     with pytest.raises(ConfigError, match="strength_db must be"):
         equalise(sound, rng, -1)
-    with pytest.raises(ConfigError, match="gain_db must be finite"):
-        change_level(sound, float("inf"))

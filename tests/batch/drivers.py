@@ -23,12 +23,12 @@ MARK = "CRYVISION_TEST_RUN"
 DRIVER = """
 import sys
 from pathlib import Path
-from cryvision.batch import parts
+from cryvision.batch import store
 from cryvision.batch.job import Job
 from cryvision.batch.options import BatchOptions
 from cryvision.batch.run import run
 engine, clips, out, workers = sys.argv[1:]
-parts.PART_SECONDS = 0.2  # so that a run of seconds is cut off between parts
+store.COMMIT_SECONDS = 0.2  # so that a run of seconds is cut off between commits
 job = Job(None, "null", "0" * 64, "0", str(Path.cwd()), scorer="scorers:NullScorer")
 options = BatchOptions(engine=engine, workers=int(workers), timeout_seconds=0)
 run(job, [clips], out, engine=options.bound_engine())
@@ -113,14 +113,14 @@ def kill_and_finish(
     """Kill one run after another, then let one finish: each clip is one row, nothing is left over.
 
     The kills come at random moments: of the whole run, its start included, and in turn of the time
-    after it has written another part.
+    after it has written more rows.
     """
     chance = random.Random(kills)
     for kill in range(kills):
         driver = start(engine, clips, out)
         if kill % 2 == 0:
-            before = n_parts(out)
-            wait_for(lambda before=before, driver=driver: n_parts(out) > before or driver.ended())
+            before = n_bytes(out)
+            wait_for(lambda before=before, driver=driver: n_bytes(out) > before or driver.ended())
             time.sleep(chance.uniform(0.0, 0.5))
         else:
             time.sleep(chance.uniform(0.1, 3.0))
@@ -133,8 +133,9 @@ def kill_and_finish(
     assert {row["status"] for row in read_table(out)} == {"ok"}
 
 
-def n_parts(out: Path) -> int:
-    return len(list(Path(f"{out}.parts").glob("part-*.jsonl")))
+def n_bytes(out: Path) -> int:
+    store = Path(f"{out}.rows.sqlite")
+    return store.stat().st_size if store.exists() else 0
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float = 240.0) -> None:

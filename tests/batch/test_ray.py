@@ -59,12 +59,12 @@ def test_rows_are_those_of_the_local_engine(mark, make_clips, run_null, tmp_path
     assert seen("table.csv") == seen("local.csv")
 
 
-def test_a_killed_worker_and_a_killed_actor_cost_no_clip(mark, make_clips, run_null, tmp_path):
+def test_a_killed_worker_and_a_killed_task_cost_no_clip(mark, make_clips, run_null, tmp_path):
     clips = make_clips(*(f"{i:03d}-slow.wav" for i in range(120)))
     killed: list[int] = []
 
     def kill(progress) -> None:
-        wanted = "cryvision.batch.worker" if not killed else "ray::_Actor"
+        wanted = "cryvision.batch.worker" if not killed else "ray::_score"
         if progress.n_scored >= 20 * (1 + len(killed)) and len(killed) < 2:
             pids = [pid for pid, words in marked(mark).items() if wanted in words]
             killed.append(pids[0])

@@ -65,7 +65,7 @@ def test_a_bucket_is_listed_scored_and_written_as_parquet(bucket, tmp_path):
     assert "s3://babies/night/c.wav" in rows[2]["error"]
     assert "/cryvision-" not in rows[2]["error"]
     assert bucket.exists("babies/out/t.parquet.about.json")
-    assert (tmp_path / "t.parquet.parts").is_dir()
+    assert (tmp_path / "t.parquet.rows.sqlite").is_file()
     assert score("s3://babies/night", out, bundle=BUNDLE_V1).n_scored == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
 from dataclasses import replace
@@ -15,7 +16,6 @@ from drivers import ORPHAN_SECONDS, kill_and_finish, names, read_table, wait_for
 
 from cryvision.batch import engines
 from cryvision.batch.job import Job
-from cryvision.batch.locks import try_lock
 from cryvision.batch.rows import COLUMNS
 from cryvision.batch.run import score
 from cryvision.batch.sources import ListedClip
@@ -166,9 +166,7 @@ class TestResume:
         assert (again.n_scored, again.n_failed) == (2, 2)
         assert names(tmp_path / "table.csv") == expected(clips)
 
-    def test_a_lost_or_deleted_table_comes_back_from_the_parts(
-        self, make_clips, run_null, tmp_path
-    ):
+    def test_a_lost_or_deleted_table_comes_back_from_the_rows(self, make_clips, run_null, tmp_path):
         clips = make_clips("a.wav", "b.wav")
         run_null(clips)
         before = (tmp_path / "table.csv").read_bytes()
@@ -176,14 +174,16 @@ class TestResume:
         assert run_null(clips).n_scored == 0
         assert (tmp_path / "table.csv").read_bytes() == before
 
-    def test_a_part_that_the_disk_has_spoilt_is_scored_again(self, make_clips, run_null, tmp_path):
+    def test_rows_that_the_disk_has_spoilt_are_one_line(self, make_clips, run_null, tmp_path):
         clips = make_clips("a.wav", "b.wav", "c.wav")
         run_null(clips)
-        (part,) = (tmp_path / "table.csv.parts").glob("part-*.jsonl")
-        first, second, third = part.read_bytes().splitlines(keepends=True)
-        part.write_bytes(first + b"\0" * len(second) + b"\n" + third[:-20])
-        assert run_null(clips).n_scored == 2
-        assert names(tmp_path / "table.csv") == expected(clips)
+        store = tmp_path / "table.csv.rows.sqlite"
+        store.write_bytes(store.read_bytes()[:100] + b"spoilt" * 1000)
+        with pytest.raises(CryvisionError, match=r"rows\.sqlite: rows must be kept in this file"):
+            run_null(clips)
+        store.unlink()
+        (tmp_path / "table.csv").unlink()
+        assert run_null(clips).n_scored == 3
 
     def test_ctrl_c_keeps_and_shows_what_is_scored(self, make_clips, run_null, tmp_path):
         clips = make_clips(*(f"{i:02d}-slow.wav" for i in range(40)))
@@ -252,11 +252,19 @@ class TestTarget:
             run_null(make_clips("a.wav"))
         assert (tmp_path / "table.csv").read_text() == "my notes"
 
-    def test_a_folder_that_is_not_of_a_run_is_left_alone(self, make_clips, run_null, tmp_path):
-        (tmp_path / "table.csv.parts").mkdir()
-        (tmp_path / "table.csv.parts" / "thesis.txt").touch()
-        with pytest.raises(CryvisionError, match="it holds other files"):
+    @pytest.mark.parametrize("other", ["text", "database"])
+    def test_a_file_that_is_not_of_a_run_is_left_alone(self, make_clips, run_null, tmp_path, other):
+        place = tmp_path / "table.csv.rows.sqlite"
+        if other == "text":
+            place.write_text("my thesis, which is longer than the header of a database" * 10)
+        else:
+            database = sqlite3.connect(place)
+            database.execute("CREATE TABLE thesis (chapter TEXT)")
+            database.close()
+        before = place.read_bytes()
+        with pytest.raises(CryvisionError, match="rows must be kept in this file"):
             run_null(make_clips("a.wav"))
+        assert place.read_bytes() == before
 
     def test_a_table_that_cannot_be_written_leaves_the_rows(
         self, make_clips, run_null, tmp_path, monkeypatch
@@ -275,14 +283,10 @@ class TestTarget:
     def test_leftovers_of_a_killed_run_go(self, make_clips, run_null, tmp_path):
         clips = make_clips("a.wav")
         run_null(clips)
-        left = [
-            tmp_path / ".table.csv.0a.partial",
-            tmp_path / "table.csv.parts/.part-1.jsonl.0a.partial",
-        ]
-        for path in left:
-            path.touch()
+        left = tmp_path / ".table.csv.0a.partial"
+        left.touch()
         run_null(clips)
-        assert not any(path.exists() for path in left)
+        assert not left.exists()
 
     def test_what_the_rows_rest_on_is_said_once(self, make_clips, run_null, null_job, tmp_path):
         run_null(make_clips("a.wav", "b-damaged.wav"))
@@ -354,7 +358,10 @@ class TestWork:
         assert given == [2, 2]
 
 
+@only_linux
 def test_files_of_workers_that_nobody_watches_any_more_are_removed(tmp_path, monkeypatch, null_job):
+    import fcntl
+
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     old, new, held = (tmp_path / f"cryvision-worker-{name}" for name in ("old", "new", "held"))
     for folder in (old, new, held):
@@ -364,7 +371,7 @@ def test_files_of_workers_that_nobody_watches_any_more_are_removed(tmp_path, mon
     for folder in (old, held):
         os.utime(folder, (1, 1))
     with open(held / "log", "r+b") as log:
-        assert try_lock(log)
+        fcntl.flock(log, fcntl.LOCK_EX)
         Supervisor(null_job, 1.0, 1)
         assert sorted(p.name for p in tmp_path.iterdir()) == [held.name, new.name]
 

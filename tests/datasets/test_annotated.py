@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recordings import donateacry_segments
 
 from cryvision.datasets.annotated import (
     AnnotatedClip,
     Interval,
     cry_intervals,
-    donateacry_segments,
     find_annotated_clips,
     read_intervals,
     window_labels,

@@ -98,7 +98,9 @@ def test_a_sound_shorter_than_a_frame_has_no_frames():
 
 @pytest.mark.corpus
 def test_on_real_crying_most_frames_have_an_f0_that_infants_cry_at(corpus):
-    from cryvision.datasets.annotated import cry_intervals, donateacry_segments
+    from recordings import donateacry_segments
+
+    from cryvision.datasets.annotated import cry_intervals
     from cryvision.inputs.media import read_sound
 
     folder = corpus / "donateacry-corpus" / "donateacry_corpus_cleaned_and_updated_data"

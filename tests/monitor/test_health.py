@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cryvision.monitor.alerts import Alert
 
 from cryvision.errors import CryvisionError
 from cryvision.inference.state import StreamState
+from cryvision.monitor.alerts import Alert
 from cryvision.monitor.health import Health, HealthServer
 from cryvision.monitor.observations import Piece, SourceFault
 from cryvision.monitor.session import Observation, TimedEvent

@@ -6,10 +6,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from permutation import move_between_subjects, subject_permutation_test
 
 from cryvision.errors import ConfigError
-from cryvision.evaluation.metrics import balanced_accuracy, subject_permutation_test
-from cryvision.evaluation.permutation import move_between_subjects
+from cryvision.evaluation.metrics import balanced_accuracy
 
 N_TESTS = 200
 LEVEL = 0.05

@@ -1,0 +1,164 @@
+"""The file beside a table that holds what is scored so far: a run goes on from there.
+
+It is an SQLite database. A row is known by its clip's key, a hash of path, size, version, bundle
+and settings: a clip that is scored again replaces its row, and rows of other settings stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cryvision.batch.rows import OK
+from cryvision.batch.sources import FoundClip, ListedClip, common_folder, identity, name_below
+from cryvision.errors import CryvisionError
+
+STORE_SUFFIX = ".rows.sqlite"
+
+COMMIT_SECONDS = 5.0
+"""The most work that a power cut can cost."""
+
+# Kept in the header of the file, so that no other database is taken for a store.
+_APPLICATION_ID = 0x43727953
+_SCHEMA = (
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, ok INT, row TEXT)",
+    # JSON, as the name of a file may hold bytes that are no UTF-8.
+    "CREATE TABLE IF NOT EXISTS clips"
+    " (n INTEGER PRIMARY KEY, key TEXT UNIQUE, bytes INT, clip TEXT)",
+    "DELETE FROM clips",
+)
+_PAGE_CLIPS = 1000
+
+
+class Store:
+    """The rows of one table, held by one run at a time. A context manager.
+
+    Parameters
+    ----------
+    path : Path
+        Made where it is missing, with its folder.
+    retry_failed : bool
+        Whether a clip that has failed is still to be scored.
+
+    Raises
+    ------
+    CryvisionError
+        Here and from each method: another run holds it, it is something else's file, or it cannot
+        be read or written.
+    """
+
+    def __init__(self, path: Path, retry_failed: bool) -> None:
+        self._path = path
+        self._todo = "FROM clips LEFT JOIN rows USING (key) WHERE " + (
+            "ok IS NOT 1" if retry_failed else "ok IS NULL"
+        )
+        with self._errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # The threads that give out clips read them, each a page at a time.
+            self._database = sqlite3.connect(path, timeout=0, check_same_thread=False)
+            execute = self._database.execute
+            execute("PRAGMA locking_mode = EXCLUSIVE")
+            execute("BEGIN EXCLUSIVE")  # the lock ends with this process, however that ends
+            (found,) = execute("PRAGMA application_id").fetchone()
+            if found != _APPLICATION_ID and execute("SELECT 1 FROM sqlite_master").fetchone():
+                raise sqlite3.DatabaseError("another program's database")
+            for statement in _SCHEMA:
+                execute(statement)
+            self.commit()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._database.close()
+
+    def list_clips(
+        self, clips: Iterable[FoundClip], sources: Sequence[str], settings_sha256: str
+    ) -> None:
+        """Write down the clips of a run, each once, so that they need not stay in memory.
+
+        Parameters
+        ----------
+        clips : iterable of FoundClip
+        sources : sequence of str
+            Where they come from; decides their names.
+        settings_sha256 : str
+            Of the run.
+        """
+        root = common_folder(sources)
+        with self._errors():
+            for clip in clips:
+                key = _key(clip, settings_sha256)
+                listed = ListedClip(key, clip.path, clip.size_bytes, name_below(clip.path, root))
+                self._database.execute(
+                    "INSERT OR IGNORE INTO clips (key, bytes, clip) VALUES (?, ?, ?)",
+                    (key, max(0, clip.size_bytes), json.dumps(listed)),
+                )
+            self.commit()
+
+    def count(self) -> tuple[int, int, int]:
+        """Return the number of clips, of those to be scored, and the size of these in bytes."""
+        with self._errors():
+            (n_clips,) = self._database.execute("SELECT count(*) FROM clips").fetchone()
+            select = f"SELECT count(*), total(bytes) {self._todo}"
+            n_todo, n_bytes = self._database.execute(select).fetchone()
+        return n_clips, n_todo, int(n_bytes)
+
+    def todo(self) -> Iterator[ListedClip]:
+        """Read the clips that are to be scored, in the order of the table."""
+        page = f"SELECT n, clip {self._todo} AND n > ? ORDER BY n LIMIT {_PAGE_CLIPS}"
+        n = -1
+        while True:
+            with self._errors():
+                found = self._database.execute(page, (n,)).fetchall()
+            if not found:
+                return
+            yield from (ListedClip(*json.loads(clip)) for _, clip in found)
+            n = found[-1][0]
+
+    def add(self, row: dict[str, Any] | None) -> None:
+        """Take a row, or the news that there is none, and bring them to the disk in time."""
+        with self._errors():
+            if row is not None:
+                self._database.execute(
+                    "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
+                    (row["key"], row["status"] == OK, json.dumps(row, allow_nan=False)),
+                )
+            if time.monotonic() - self._committed_s >= COMMIT_SECONDS:
+                self.commit()
+
+    def commit(self) -> None:
+        """Bring all rows to the disk."""
+        with self._errors():
+            self._database.commit()
+        self._committed_s = time.monotonic()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Read the rows of the run's clips, in order."""
+        with self._errors():
+            select = "SELECT row FROM clips JOIN rows USING (key) ORDER BY n"
+            for (row,) in self._database.execute(select):
+                yield json.loads(row)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if "is locked" in str(error):
+                message = f"{self._path}: another run is at work on this table"
+            else:
+                message = f"{self._path}: rows must be kept in this file: {error}"
+            raise CryvisionError(message) from error
+
+
+def _key(clip: FoundClip, settings_sha256: str) -> str:
+    facts = [identity(clip.path), clip.size_bytes, clip.version, settings_sha256]
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
