@@ -94,8 +94,8 @@ class LiveConfig:
     sinks : tuple of SinkSettings
     recording : RecordingSettings or None
     metrics_port : int or None
-    outbox : Path
-        File in which alerts wait.
+    outbox : Path or None
+        File in which alerts wait; None for memory.
     """
 
     sources: tuple[SourceSettings, ...]
@@ -104,7 +104,7 @@ class LiveConfig:
     sinks: tuple[SinkSettings, ...]
     recording: RecordingSettings | None
     metrics_port: int | None
-    outbox: Path
+    outbox: Path | None
 
 
 def load_config(path: Path) -> LiveConfig:

@@ -21,7 +21,7 @@ class Console:
     ----------
     name : str
     json : bool
-        One JSON object a line in place of text.
+        One JSON object a line in place of text, with the ``type`` alert.
     write : callable
         Takes the line.
     """
@@ -36,7 +36,7 @@ class Console:
 
         text = printable(f"{alert.time} {alert.state} {alert.message}")
         try:
-            self.write(alert.to_json() if self.json else text)
+            self.write(f'{{"type": "alert", {alert.to_json()[1:]}' if self.json else text)
         except (OSError, ValueError) as error:
             raise DeliveryError(f"stdout cannot be written: {error}") from error
 
