@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryvision.errors import ConfigError, MissingDependencyError
 from cryvision.layers import install_command
-from cryvision.monitor.alerts import DEFAULT_RULES, Rule, SourceFault
+from cryvision.monitor.alerts import DEFAULT_RULES, FaultRule, Rule
 from cryvision.monitor.config_table import Table
 from cryvision.monitor.crying_rules import SustainedCrying, TotalCrying
 from cryvision.monitor.quiet_hours import QuietHours
@@ -222,7 +222,7 @@ def _rule(table: Table, name: str) -> Rule:
     kind = table.choice("kind", ("crying", "total", "fault"))
     sinks = table.texts("sinks")
     if kind == "fault":
-        return SourceFault(name, table.number("after_s", 1, DAY_S, SourceFault.after_s), sinks)
+        return FaultRule(name, table.number("after_s", 1, DAY_S, FaultRule.after_s), sinks)
     calm = {
         "release_s": table.number("release_s", 1, DAY_S, SustainedCrying.release_s),
         "rearm_s": table.number("rearm_s", 0, DAY_S, SustainedCrying.rearm_s),

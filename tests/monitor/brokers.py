@@ -131,3 +131,43 @@ def watcher(port: int, **login: str) -> Iterator[Watcher]:
     finally:
         client.disconnect()
         client.loop_stop()
+
+
+class Relay:
+    """Passes a connection on to a broker; ``deaf`` drops what the broker says back."""
+
+    def __init__(self, port: int) -> None:
+        self.deaf = False
+        self._broker = port
+        self._ends: list[socket.socket] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """End all connections; new ones are taken."""
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._server.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                broker = socket.create_connection(("127.0.0.1", self._broker))
+                self._ends += [client, broker]
+                for ends in ((client, broker), (broker, client)):
+                    threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(4096):
+                if not (self.deaf and source.getpeername()[1] == self._broker):
+                    target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)

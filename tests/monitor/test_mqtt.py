@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brokers import Watcher, amqtt, free_port, mosquitto, until, watcher
+from brokers import Relay, Watcher, amqtt, free_port, mosquitto, until, watcher
 from pages import ROOT
 from receivers import make_alert
 
 from cryvision.errors import ConfigError
+from cryvision.monitor.alerts import Alert
 from cryvision.monitor.delivery import DeliveryError
 from cryvision.monitor.outbox import Outbox, Retries
 from cryvision.monitor.secrets import Secret
@@ -128,6 +129,33 @@ def test_alerts_wait_for_a_broker_and_come_once_and_in_order(broker: Broker, tmp
         until(lambda: home.last("cryvision/status") == "offline")
         assert home.last("cryvision/nursery/state")["crying"] == "ON"
         assert home.last(CONFIG)["device"]["name"] == "nursery"
+
+
+def test_an_alert_whose_acknowledgement_is_lost_is_sent_again_once(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("cryvision.monitor.sinks.mqtt._ACKNOWLEDGED_S", 0.3)
+    alert = make_alert()
+    with broker.run(), watcher(broker.port) as home, closing(Relay(broker.port)) as relay:
+        with connected(relay.port, broker.version) as sink:
+            relay.deaf = True
+            for _ in range(3):
+                with pytest.raises(DeliveryError, match="did not acknowledge"):
+                    sink.deliver(alert)
+            relay.deaf = False
+            relay.cut()
+            until(lambda: _delivered(sink, alert), "the acknowledgement")
+        until(lambda: len(home.payloads("cryvision/nursery/alert")) == 2)
+        # Whoever gets it twice knows it by its id.
+        assert {a["id"] for a in home.payloads("cryvision/nursery/alert")} == {alert.id}
+
+
+def _delivered(sink: Mqtt, alert: Alert) -> bool:
+    try:
+        sink.deliver(alert)
+    except DeliveryError:
+        return False
+    return True
 
 
 def test_a_monitor_that_is_killed_is_offline_by_its_last_will(broker: Broker):
