@@ -93,10 +93,6 @@ def audit(
     log : callable, optional
         Called with lines on the progress.
 
-    Returns
-    -------
-    Audit
-
     Raises
     ------
     AnnotationError
@@ -141,10 +137,6 @@ def judge(
     seed : int
     say : callable, optional
 
-    Returns
-    -------
-    Audit
-
     Raises
     ------
     MediaError
@@ -184,7 +176,6 @@ def _findings(
     counts: Mapping[str, Any],
     measured: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Finding, ...]:
-    """All that was found, the most serious first."""
     found = [
         *clip_findings.about_files(data, facts),
         *clip_findings.about_copies(facts, copies),
