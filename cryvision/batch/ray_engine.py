@@ -53,24 +53,15 @@ def run_ray(
 ) -> Generator[bytes | None, None, None]:
     """Score clips on a Ray cluster.
 
+    Parameters and rows are as of `cryvision.batch.engines.run_local`, with these besides. Workers
+    are tasks at a time, each with one CPU.
+
     Parameters
     ----------
-    job : Job
-    work : Work
-    workers : int, optional
-        Tasks at a time, each with one CPU; by default as many as are worth their start and the
-        cluster has room for now.
-    time_limit_s : float
-        For one clip; infinite for none.
     address : str, optional
         Of a running cluster; ``auto`` finds one on this machine.
     gpus_per_worker : float
         GPUs, or the share of one, that each task is given.
-
-    Yields
-    ------
-    bytes or None
-        As `cryvision.batch.engines.run_local`.
 
     Raises
     ------
@@ -149,7 +140,6 @@ def _result(ray: Any, reference: Any) -> list[bytes]:
 
 
 def _check_room(ray: Any, gpus_per_worker: float) -> None:
-    """Refuse to wait for ever for a cluster that has no room."""
     room = ray.cluster_resources()
     if room.get("CPU", 0) < 1 or room.get("GPU", 0) < gpus_per_worker:
         raise CryvisionError(
@@ -253,7 +243,6 @@ def _knock(address: str) -> None:
 
 
 def _room(ray: Any, gpus_per_worker: float) -> int:
-    """How many workers the cluster has room for now."""
     resources = ray.cluster_resources()
     room = int(resources.get("CPU", 0))
     if gpus_per_worker:

@@ -205,8 +205,6 @@ def _collect(
 
 
 class _Table:
-    """The table of a run, on this machine or at a URL, and the names beside it."""
-
     def __init__(self, out: str) -> None:
         self._write = tables.writer(out)
         self._out = out

@@ -1,7 +1,8 @@
 """Figures of skill from arrays of labels and scores, with intervals by subject.
 
 Labels are whole numbers from 0. Weights say how often each sample counts; they are what the
-bootstrap over subjects hands to a statistic.
+bootstrap over subjects hands to a statistic. Arrays that do not fit together, or hold something
+else, are a ConfigError.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ __all__ = [
     "Statistic",
     "auc",
     "balanced_accuracy",
-    "best_threshold",
     "cohen_kappa",
     "confusion",
     "event_f1",
@@ -74,11 +74,6 @@ def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) 
     -------
     float
         NaN where only one of the labels has weight.
-
-    Raises
-    ------
-    ConfigError
-        If the arrays do not fit or hold something else.
     """
     truth, (marks,), weight = _validated(labels, [scores], weights, n_classes=2)
     order = np.argsort(marks)
@@ -110,11 +105,6 @@ def confusion(
     -------
     ndarray of float64, shape (n_classes, n_classes)
         Rows are labels, columns predictions.
-
-    Raises
-    ------
-    ConfigError
-        If the arrays do not fit, or a class is out of range.
     """
     truth, _, weight = _validated(labels, [predicted], weights, n_classes)
     guess = _classes(predicted, "predicted", n_classes)
@@ -165,15 +155,7 @@ def balanced_accuracy(
 def macro_f1(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Compute the mean F1 of the classes among labels or predictions (Lewis, SIGIR 1991).
 
-    Parameters
-    ----------
-    labels, predicted : array_like of int, shape (n,)
-    weights : array_like, shape (n,), optional
-
-    Returns
-    -------
-    float
-        0 to 1; NaN where nothing has weight.
+    Parameters and returned number are as of `balanced_accuracy`.
     """
     counts = _square(labels, predicted, weights)
     either = counts.sum(axis=0) + counts.sum(axis=1)
@@ -184,15 +166,8 @@ def macro_f1(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None 
 def cohen_kappa(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Compute the agreement beyond chance, (p_o - p_e) / (1 - p_e) (Cohen, 1960).
 
-    Parameters
-    ----------
-    labels, predicted : array_like of int, shape (n,)
-    weights : array_like, shape (n,), optional
-
-    Returns
-    -------
-    float
-        1 for full agreement, 0 for chance; NaN where both know but one class.
+    Parameters are as of `balanced_accuracy`. 1 is full agreement, 0 is chance, and NaN comes where
+    both know but one class.
     """
     counts = _square(labels, predicted, weights)
     total = counts.sum()
@@ -282,45 +257,6 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / total) if total else float("nan")
 
 
-def best_threshold(labels: ArrayLike, scores: ArrayLike, criterion: str = "f1") -> float:
-    """Find the threshold that serves a criterion best; a score at or above it is called 1.
-
-    Parameters
-    ----------
-    labels : array_like of 0 and 1, shape (n,)
-    scores : array_like, shape (n,)
-    criterion : {"f1", "balanced_accuracy"}
-
-    Returns
-    -------
-    float
-        Halfway to the next lower score, or the lowest score itself. The highest of equals.
-
-    Raises
-    ------
-    ConfigError
-        If the labels are not both there, or the criterion is unknown.
-    """
-    truth, (marks,), _ = _validated(labels, [scores], None, n_classes=2)
-    n_positive = int(truth.sum())
-    n_negative = len(truth) - n_positive
-    if not n_positive or not n_negative:
-        raise ConfigError(
-            f"a threshold needs samples of both labels; got {n_positive} of 1, {n_negative} of 0"
-        )
-    levels, rank = np.unique(marks, return_inverse=True)
-    hits = np.cumsum(np.bincount(rank, weights=truth)[::-1])[::-1]
-    called = np.cumsum(np.bincount(rank)[::-1])[::-1]
-    if criterion == "f1":
-        merit = 2 * hits / (n_positive + called)
-    elif criterion == "balanced_accuracy":
-        merit = (hits / n_positive + 1 - (called - hits) / n_negative) / 2
-    else:
-        raise ConfigError(f"criterion must be f1 or balanced_accuracy; got {criterion!r}")
-    best = len(levels) - 1 - int(np.argmax(merit[::-1]))
-    return float(levels[best] if best == 0 else (levels[best - 1] + levels[best]) / 2)
-
-
 def _validated(
     labels: ArrayLike, others: list[ArrayLike], weights: ArrayLike | None, n_classes: int
 ) -> tuple[IntArray, list[FloatArray], FloatArray]:
@@ -373,7 +309,6 @@ def _probabilities(values: ArrayLike) -> FloatArray:
 
 
 def _square(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None) -> FloatArray:
-    """The confusion matrix of as many classes as occur."""
     highest = max(_classes(labels, "labels").max(), _classes(predicted, "predicted").max())
     return confusion(labels, predicted, int(highest) + 1, weights)
 

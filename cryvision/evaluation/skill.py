@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cryvision.evaluation import metrics
-from cryvision.evaluation.bootstrap import Statistic
+from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,7 @@ def figures(measured: OutOfFoldPredictions, n_draws: int = 1000) -> dict[str, di
         "ece": lambda w: metrics.expected_calibration_error(labels, table, weights=w),
         "auc": lambda w: fold_auc(measured, w),
     }
-    found = {}
-    for name, statistic in statistics.items():
-        draws = min(n_draws, 200) if name == "auc" else n_draws
-        estimate = metrics.subject_bootstrap(measured.subjects, statistic, draws)
-        entry: dict[str, Any] = {"value": estimate.value}
-        if np.isfinite(estimate.low):
-            entry["interval"] = [estimate.low, estimate.high]
-        if np.isfinite(estimate.value):
-            found[name] = entry
-    return found
+    return bootstrap_figures(measured.subjects, statistics, n_draws)
 
 
 def fold_auc(measured: OutOfFoldPredictions, weights: np.ndarray | None = None) -> float:

@@ -122,37 +122,19 @@ def write_json(
 
 
 def write_timeline_csv(classification: Classification, path: Path) -> None:
-    """Write one row a frame: ``time_s`` and every column, empty where nothing is known.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-    """
+    """Write one row a frame: ``time_s`` and every column, empty where nothing is known."""
     columns = dict(_ordered(classification.timeline))
     rows = zip(*(map(_cell, _listed(values)) for values in columns.values()), strict=True)
     _write_csv(path, list(columns), rows)
 
 
 def write_events_csv(classification: Classification, path: Path) -> None:
-    """Write one row an event; only the header where there is none.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-    """
+    """Write one row an event; only the header where there is none."""
     _write_records(path, EVENT_COLUMNS, map(_event_record, classification.events))
 
 
 def write_bouts_csv(classification: Classification, path: Path) -> None:
-    """Write one row a bout; only the header where there is none.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-    """
+    """Write one row a bout; only the header where there is none."""
     _write_records(path, BOUT_COLUMNS, map(_bout_record, classification.bouts))
 
 
@@ -206,7 +188,6 @@ def _scores(values: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _ordered(timeline: Mapping[str, NDArray[Any]]) -> list[tuple[str, NDArray[Any]]]:
-    """The columns with the time first."""
     return sorted(timeline.items(), key=lambda item: item[0] != "time_s")
 
 
