@@ -218,11 +218,11 @@ def _config(options: argparse.Namespace) -> LiveConfig:
         after_s = ALERT_AFTER_SECONDS if options.alert_after is None else options.alert_after
         if not 0 <= after_s <= 86_400:
             raise ConfigError(f"--alert-after must be 0 to 86400 s; got {after_s:g}")
-        from cryvision.monitor.alerts import SourceFault
+        from cryvision.monitor.alerts import FaultRule
 
         config = LiveConfig(
             sources=tuple(named) or (_source("microphone", ""),),
-            rules=(SustainedCrying(after_s=after_s), SourceFault()),
+            rules=(SustainedCrying(after_s=after_s), FaultRule()),
             quiet_hours=None,
             sinks=(Console(json=options.json),),
             recording=None,

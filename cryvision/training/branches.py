@@ -293,9 +293,7 @@ def fit_early_stopped(
             watch(stage, curves)
         if len(judge) and epoch - best_epoch >= PATIENCE_EPOCHS:
             break
-    epochs.copy_to(model)
-    if len(judge):
-        model.set_weights(best_weights)
+    epochs.copy_to(model, best_weights if len(judge) else None)
     return curves
 
 

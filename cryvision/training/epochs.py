@@ -72,10 +72,12 @@ class Epochs:
         """Return the mean loss of rows, and learn nothing from them."""
         return float(self._graphs.test(*examples.tensors, order, n_batch))
 
-    def copy_to(self, model: keras.Model) -> None:
-        """Give a model the newest weights, and the state of what draws dropout and noise."""
+    def copy_to(self, model: keras.Model, weights: list[np.ndarray] | None = None) -> None:
+        """Give a model the state of what draws dropout and noise, and weights (the newest)."""
         for variable, own in zip(model.variables, self._graphs.model.variables, strict=True):
             variable.assign(own)
+        if weights is not None:
+            model.set_weights(weights)
 
     def get_weights(self) -> list[np.ndarray]:
         """Return the weights so far, in the order of the model's."""

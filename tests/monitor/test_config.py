@@ -39,7 +39,7 @@ def test_the_example_has_every_setting():
     assert config.metrics_port == 9273
     assert config.sources == (
         SourceSettings("nursery", "microphone"),
-        SourceSettings("cot", "rtsp", "rtsp://127.0.0.1:8554/cot", transport="tcp"),
+        SourceSettings("cot", "rtsp", "rtsp://127.0.0.1:8554/cot"),
     )
     assert config.rules == (
         SustainedCrying("crying", 15, 5, 60, 60),
@@ -222,8 +222,8 @@ SECRETS = {
     "[[sink]]\nname = 's'\nkind = 'ntfy'\nurl = 'https://h'\ntopic = 'hunter2/'": (
         "sink 1.topic must be up to 64 letters, digits, - and _"
     ),
-    "[[source]]\nname = 'b'\nkind = 'rtsp'\nvalue = 'http://me:hunter2@h/'": (
-        "source 2.value must be a URL that begins with rtsp:// or rtsps://"
+    "[[source]]\nname = 'b'\nkind = 'rtsp'\nvalue = 'ftp://me:hunter2@h/'": (
+        "source 2.value must be the URL of an RTSP, HTTP or RTMP stream, with a host"
     ),
 }
 
