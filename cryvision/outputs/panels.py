@@ -41,12 +41,12 @@ EVENT_COLOUR = "#E69F00"
 CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 BOUT_COLOUR = "#8A5A00"
 GREY = "#666666"
+HATCH, HATCH_COLOUR = "////", "#bbbbbb"
 
 _SHOWN_RANGE_DB = 70.0
 _QUIETEST_TOP_DBFS = -30.0
 _LABEL_POINTS = 8.0
 _RAW, _SMOOTH = "#56B4E9", "#0072B2"
-_HATCH, _HATCH_COLOUR = "////", "#bbbbbb"
 _REJECTED_HATCH = "xxxx"
 _LINE_STYLES = ("-", "--", ":")
 _BOUT_AT, _NAME_AT, _TOP = (1.03, 0.04), 1.09, 1.2
@@ -70,7 +70,7 @@ def draw_spectrogram(
         interpolation="nearest",
     )
     # Shows where the sound ended before the clip.
-    axes.patch.set(facecolor="white", edgecolor=_HATCH_COLOUR, hatch=_HATCH, linewidth=0)
+    axes.patch.set(facecolor="white", edgecolor=HATCH_COLOUR, hatch=HATCH, linewidth=0)
     axes.set_ylabel("frequency (kHz)")
     _draw_colour_bar(figure, axes, image, "level (dB re full scale)")
 
@@ -366,8 +366,8 @@ def _draw_unknown(
             spans,
             (0, top),
             facecolor="none",
-            edgecolor=_HATCH_COLOUR,
-            hatch=_HATCH,
+            edgecolor=HATCH_COLOUR,
+            hatch=HATCH,
             linewidth=0,
             label="unknown",
         )

@@ -1,0 +1,82 @@
+"""A figure of days: the minutes of crying of each hour."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryvision.errors import CryvisionError, MissingDependencyError
+from cryvision.monitor.day_report import HOUR, Day, share_observed
+from cryvision.monitor.observed import MINUTE
+from cryvision.outputs import panels
+from cryvision.outputs.lettering import set_plain, shortened
+from cryvision.outputs.plots import DOTS_PER_INCH
+from cryvision.outputs.wording import length, printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_PANELS = 31
+"""Days in a figure: the latest ones."""
+
+_PANEL_INCHES = 1.9
+_TOPS = (2, 4, 10, 20, 30, 60)
+_LONGEST_NAME = 40
+
+
+def draw(days: list[Day], path: Path) -> None:
+    """Draw the minutes of crying of each hour into a PNG, a panel for each day and source.
+
+    Hours of which nothing was observed are hatched; of many days the latest are drawn.
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+    CryvisionError
+        If there is nothing to draw.
+    """
+    try:
+        # Never pyplot: it keeps figures and a backend for the whole process.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError(
+            "a figure needs matplotlib, which is not installed: pip install matplotlib"
+        ) from error
+    if not days:
+        raise CryvisionError("a figure needs a day that was recorded; there is none")
+    latest = sorted(sorted(days, key=lambda day: day.date)[-MOST_PANELS:], key=_panel_order)
+    height_inches = 0.5 + _PANEL_INCHES * len(latest)
+    figure = Figure((panels.WIDTH_INCHES, height_inches), DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    column = figure.subplots(len(latest), 1, squeeze=False)[:, 0]
+    for axes, day in zip(column, latest, strict=True):
+        _draw_day(axes, day)
+    column[-1].set_xlabel("local time (hatched: not observed)")
+    figure.savefig(path, format="png", facecolor="white")
+
+
+def _panel_order(day: Day) -> tuple[str, date]:
+    return day.source, day.date
+
+
+def _draw_day(axes: Axes, day: Day) -> None:
+    at = [(hour.start - day.hours[0].start) / HOUR for hour in day.hours]
+    minutes = [hour.crying_s / MINUTE for hour in day.hours]
+    axes.bar(at, minutes, 1.0, align="edge", color=panels.EVENT_COLOUR, linewidth=0)
+    top = next((top for top in _TOPS if top >= max(minutes)), 60)
+    unknown = [hours for hours, hour in zip(at, day.hours, strict=True) if hour.observed_s == 0]
+    look: dict[str, Any] = {"facecolor": "none", "edgecolor": panels.HATCH_COLOUR}
+    look |= {"hatch": panels.HATCH, "linewidth": 0}
+    axes.bar(unknown, [top] * len(unknown), 1.0, align="edge", **look)
+    axes.set(xlim=(0, day.day_s / HOUR), ylim=(0, top), ylabel="crying (min)")
+    axes.set_yticks([0, top / 2, top])
+    axes.set_xticks(at[::2], [hour.clock for hour in day.hours[::2]])
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    title = axes.set_title("", loc="left", fontsize=10, fontweight="bold")
+    summary = f"{day.date.isoformat()}: {length(day.crying_s, decimals=0)} of crying"
+    name = shortened(printable(day.source), _LONGEST_NAME)
+    set_plain(title, f"{name}, {summary}; {share_observed(day)}")

@@ -1,0 +1,317 @@
+"""Keeps the sound, and the pictures, of each bout of crying in files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from queue import Empty, Full, Queue
+from typing import NamedTuple
+
+import numpy as np
+
+from cryvision.bundle import Bundle
+from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.errors import ConfigError, CryvisionError
+from cryvision.monitor.observed import ObservedMinutes
+from cryvision.monitor.recording_files import (
+    PICTURE_RATE_HZ,
+    Recording,
+    RecordingWriter,
+    Span,
+    jpeg,
+)
+from cryvision.monitor.recording_folder import RecordingFolder
+from cryvision.monitor.recording_ring import Ring
+from cryvision.monitor.session import BREAKS, Observation, TimedEvent
+
+AFTER_SECONDS = 5.0
+"""So much sound is kept after an event; the next event within it belongs to the same file."""
+
+LONGEST_SECONDS = 300.0
+"""Crying that lasts longer goes on in the next file."""
+
+MOST_PICTURE_BYTES = 64_000_000
+"""Pictures of a recording, which wait in memory; with more of them the next file begins."""
+
+LATE_SECONDS = 15.0
+"""An event is reported at most so long after its onset; mostly it is a second or two."""
+
+MOST_WAITING = 1800
+"""Observations that wait while a file is written: three minutes, some 12 MB of sound."""
+
+TICK_SECONDS = 0.2
+CLOSE_SECONDS = 8.0
+"""How long `Recorder.close` waits for the last file before it ends ffmpeg."""
+
+PRUNE_SECONDS = 3600.0
+
+ADULT_SPEECH = "adult_speech"
+
+log = logging.getLogger(__name__)
+
+
+class _Item(NamedTuple):
+    """An observation without its frame, and the picture that was made of it."""
+
+    observation: Observation
+    picture: bytes | None
+    after_loss: bool
+
+
+@dataclass
+class _Bout:
+    """What will become a recording; places in samples of the ring."""
+
+    start: int
+    last_cry: int
+    continues: bool = False
+    events: dict[float, TimedEvent] = field(default_factory=dict)
+
+
+class Recorder:
+    """Records what is observed of one source, from some seconds before the onset of crying.
+
+    Each bout becomes ``FOLDER/SOURCE/2026-11-29/07-03-12.flac`` (local time of its first sample),
+    where there are pictures also ``.mp4`` and ``.jpg``, and ``.json`` beside them. Files are there
+    whole or not at all, for the owner alone. ``observed.jsonl`` says for each minute how much of it
+    was observed and how much was crying. All is written in a thread of its own; a disk that is full
+    costs recordings, with a line in the log for each, and nothing else.
+
+    Memory: the newest 25 s, and of a bout all until it is written: at most 5 minutes of sound
+    (10 MB) and 64 MB of pictures.
+
+    Parameters
+    ----------
+    folder : path-like
+        Of all sources.
+    source : str
+        Name of the source.
+    bundle : Bundle
+        What the session classifies with.
+    before_s : float
+        How much sound is kept before the onset.
+    max_bytes : int
+        The oldest recordings in ``folder`` are removed beyond it.
+    max_days : float
+        Older recordings in ``folder`` are removed.
+    mask_speech : bool
+        Whether to set the sound to zero where the tagger hears an adult speak and there is no
+        crying. Where both overlap the crying stays, and the speech with it; what the tagger does
+        not hear as speech stays too.
+
+    Raises
+    ------
+    ConfigError
+        If a number is out of range, or speech is to be masked that the bundle does not tell apart.
+    MissingDependencyError
+        If there is no ffmpeg.
+    CryvisionError
+        If the folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        source: str,
+        bundle: Bundle,
+        before_s: float = 10.0,
+        max_bytes: int,
+        max_days: float,
+        mask_speech: bool = False,
+    ) -> None:
+        for name, value, least, most in (
+            ("before_s", before_s, 0.0, 60.0),
+            ("max_bytes", max_bytes, 1, 2**60),
+            ("max_days", max_days, 0.001, 36_500),
+        ):
+            if not least <= value <= most:
+                raise ConfigError(f"{name} must be from {least:g} to {most:g}; got {value:g}")
+        self._source = source
+        self._before = round(before_s * SAMPLE_RATE_HZ)
+        self._speech_samples = _tagger_samples(bundle) if mask_speech else None
+        try:
+            self._folder = RecordingFolder(Path(folder), source, max_bytes, max_days)
+        except OSError as error:
+            raise CryvisionError(f"{folder}: recordings cannot be kept here: {error}") from error
+        facts = {"name": bundle.name, "sha256": bundle.sha256}
+        self._writer = RecordingWriter(self._folder, facts)
+        self._minutes = ObservedMinutes(self._folder.path, source)
+        self._ring = Ring()
+        self._piece_time = 0.0
+        self._bout: _Bout | None = None
+        self._recorded_until = 0
+        self._speech: list[Span] = []
+        self._pruned_at = 0.0
+        self._failing: set[str] = set()
+        self._queue: Queue[_Item] = Queue(MOST_WAITING)
+        self._lost = False
+        self._picture_in = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"recorder {source}", daemon=True)
+        self._thread.start()
+
+    def observe(self, observation: Observation) -> None:
+        """Take the next observation of the source; never waits for the disk."""
+        piece, picture = observation.piece, None
+        if piece is not None:
+            self._picture_in -= len(piece.samples)
+            if piece.frame is not None and self._picture_in <= 0:
+                picture = jpeg(piece.frame)
+                self._picture_in = SAMPLE_RATE_HZ // PICTURE_RATE_HZ
+            observation = replace(observation, piece=replace(piece, frame=None))
+        try:
+            self._queue.put_nowait(_Item(observation, picture, self._lost))
+            self._lost = False
+        except Full:
+            if not self._lost:
+                log.warning("%s: the disk is too slow: sound is not recorded", self._source)
+            self._lost = True
+
+    def close(self) -> None:
+        """Write what is open, and end within some seconds; may be called again."""
+        self._over.set()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            self._writer.stop()
+            self._thread.join(CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        self._attempt("what an earlier run left", self._folder.recover)
+        while True:
+            try:
+                item = self._queue.get(timeout=TICK_SECONDS)
+            except Empty:
+                if self._over.is_set():
+                    break
+                continue
+            self._take(item)
+        self._end_bout()
+        self._attempt("observed minutes", self._minutes.close)
+
+    def _take(self, item: _Item) -> None:
+        observation = item.observation
+        if item.after_loss:
+            self._break()
+        piece = observation.piece
+        if piece is not None:
+            self._ring.push(piece.samples, item.picture)
+            self._piece_time = piece.time
+            self._note_speech(observation)
+        self._follow(observation)
+        self._attempt("observed minutes", lambda: self._minutes.observe(observation))
+        fault = observation.fault
+        if fault is not None and (fault.restart or fault.kind in BREAKS):
+            self._break()
+        if abs(observation.time - self._pruned_at) > PRUNE_SECONDS:
+            self._pruned_at = observation.time
+            self._attempt("old recordings", self._folder.prune)
+
+    def _follow(self, observation: Observation) -> None:
+        """Begin a bout, carry it on, or end it."""
+        for timed in observation.events:
+            onset = self._place(timed.onset_time)
+            if self._bout is None:
+                start = max(onset - self._before, self._ring.start, self._recorded_until)
+                self._bout = _Bout(start, onset)
+            self._bout.events[timed.event.onset_s] = timed
+            end = onset if timed.offset_time is None else self._place(timed.offset_time)
+            self._bout.last_cry = max(self._bout.last_cry, end)
+        bout, now = self._bout, self._ring.end
+        if bout is not None:
+            if observation.crying:
+                bout.last_cry = now
+            if now - bout.last_cry >= AFTER_SECONDS * SAMPLE_RATE_HZ:
+                self._end_bout()
+            elif (
+                now - bout.start >= LONGEST_SECONDS * SAMPLE_RATE_HZ
+                or self._ring.picture_bytes >= MOST_PICTURE_BYTES
+            ):
+                self._end_bout()
+                still = {k: e for k, e in bout.events.items() if e.offset_time is None}
+                self._bout = _Bout(now, bout.last_cry, continues=True, events=still)
+        oldest = now - self._before - round(LATE_SECONDS * SAMPLE_RATE_HZ)
+        self._ring.forget(oldest if self._bout is None else min(oldest, self._bout.start))
+        self._speech = [span for span in self._speech if span[1] > self._ring.start]
+
+    def _end_bout(self) -> None:
+        """Write what is open into files."""
+        bout, self._bout = self._bout, None
+        if bout is None:
+            return
+        after = bout.last_cry + round(AFTER_SECONDS * SAMPLE_RATE_HZ)
+        end = min(self._ring.end, after)
+        if end <= bout.start:
+            return
+        samples, pictures = self._ring.cut(bout.start, end)
+        events = tuple(bout.events[onset_s] for onset_s in sorted(bout.events))
+        masked = None if self._speech_samples is None else self._masked(bout, end)
+        for first, last in masked or ():
+            samples[first:last] = 0
+        start_time = self._piece_time - (self._ring.end - bout.start) / SAMPLE_RATE_HZ
+        self._recorded_until = end
+        recording = Recording(
+            self._source, start_time, samples, pictures, events, bout.continues, masked
+        )
+        self._failing.discard("recording")  # each that fails has its line
+        self._attempt("recording", lambda: self._writer.write(recording))
+
+    def _break(self) -> None:
+        """What comes next does not belong to what was."""
+        self._end_bout()
+        self._recorded_until = self._ring.end
+        self._ring.forget(self._ring.end)
+        self._speech.clear()
+
+    def _note_speech(self, observation: Observation) -> None:
+        """Remember the sound of the tagger's newest window where an adult speaks in it."""
+        if self._speech_samples is None or ADULT_SPEECH not in observation.state.tags:
+            return
+        end = self._ring.end
+        start = end - self._speech_samples
+        if self._speech and self._speech[-1][1] >= start:
+            start = self._speech.pop()[0]
+        self._speech.append((start, end))
+
+    def _masked(self, bout: _Bout, end: int) -> list[Span]:
+        """Find where there is speech and no crying, in samples from the start of a recording."""
+        speaks = np.zeros(end - bout.start, bool)
+        for first, last in self._speech:
+            speaks[max(0, first - bout.start) : max(0, last - bout.start)] = True
+        for timed in bout.events.values():
+            offset = timed.offset_time
+            first = self._place(timed.onset_time) - bout.start
+            last = len(speaks) if offset is None else self._place(offset) - bout.start
+            speaks[max(0, first) : max(0, last)] = False
+        edges = np.flatnonzero(np.diff(speaks.astype(np.int8), prepend=0, append=0))
+        return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+    def _place(self, wall_time: float) -> int:
+        """Turn wall time into a place in the ring, seen from the newest piece."""
+        return self._ring.end - round((self._piece_time - wall_time) * SAMPLE_RATE_HZ)
+
+    def _attempt(self, what: str, action: Callable[[], None]) -> None:
+        """Call a function that writes; what it cannot write costs one line in the log."""
+        try:
+            action()
+            self._failing.discard(what)
+        except (OSError, CryvisionError) as error:
+            if what not in self._failing:
+                log.warning("%s: not written: %s: %s", self._source, what, error)
+            self._failing.add(what)
+
+
+def _tagger_samples(bundle: Bundle) -> int:
+    """Find how much sound a window of the tagger and the hop after it are about."""
+    tagger = bundle.tagger
+    if tagger is None or tagger.logmel is None or ADULT_SPEECH not in tagger.tags:
+        raise ConfigError(
+            f"masking speech needs a bundle whose tagger tells {ADULT_SPEECH} apart; "
+            f"{bundle.name!r} does not"
+        )
+    frames = tagger.logmel.window_frames + tagger.logmel.hop_frames
+    return int(frames * tagger.logmel.frame_samples)
