@@ -18,8 +18,8 @@ from cryvision.datasets.clip_stats import ClipFacts, read_facts
 from cryvision.datasets.labelled import Dataset, find_labelled_clips
 from cryvision.datasets.near_duplicates import CopyPair, copies_of
 from cryvision.errors import ConfigError, MediaError
-from cryvision.evaluation.report import plain
 from cryvision.layers import require
+from cryvision.outputs.tables import plain
 
 log = logging.getLogger(__name__)
 

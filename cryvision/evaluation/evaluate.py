@@ -32,7 +32,6 @@ from cryvision.evaluation.reference import (
 from cryvision.evaluation.report import (
     check_folder,
     draw,
-    plain,
     subject_records,
     unit_record,
     write_folder,
@@ -41,6 +40,7 @@ from cryvision.evaluation.skill import OutOfFoldPredictions, figures, skill_entr
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs.media import open_clip
 from cryvision.layers import require
+from cryvision.outputs.tables import plain
 from cryvision.result import Classification
 
 PROGRESS_EVERY = 50
