@@ -22,7 +22,7 @@ from cryvision.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryvision.monitor.config import LiveConfig
+    from cryvision.monitor.config import LiveConfig, RecordingSettings
     from cryvision.monitor.live import LiveMonitor
     from cryvision.monitor.screen import Screen
     from cryvision.monitor.session import LiveSession, Observation
@@ -88,7 +88,9 @@ def add(commands: Any) -> None:
         "report", description="Sum up a folder that 'cryvision live --record-events' wrote."
     )
     report.add_argument("folder", metavar="DIR")
-    report.add_argument("--json", action="store_true", help="print one JSON object")
+    report.add_argument(
+        "--json", action="store_true", help="print one JSON object a source and day"
+    )
     report.add_argument("--figure", metavar="FILE", help="draw the days, as PNG")
     report.set_defaults(run=run_report)
 
@@ -167,13 +169,9 @@ def _watch(
     names = [session.name for session in sessions]
     health = Health(names)
     stack.callback(screen.close)
-    takers: list[Callable[[Observation], object]] = [health.observe, screen.take]
+    observers: list[Callable[[Observation], object]] = [health.observe, screen.observe]
     if config.recording is not None:
-        from cryvision.monitor.recording import recorders
-
-        for recorder in recorders(config.recording, sessions):
-            stack.callback(recorder.close)
-            takers.append(recorder.take)
+        observers.append(_recording(config.recording, sessions, stack))
     if config.metrics_port is not None:
         server = HealthServer(health, config.metrics_port)
         stack.callback(server.close)
@@ -191,11 +189,31 @@ def _watch(
         outbox=config.outbox,
     )
     stack.callback(alerting.close)
-    takers.append(alerting.take)
+    observers.append(alerting.observe)
     for observation in monitor.observations():
         if observation is not None:
-            for take in takers:
-                take(observation)
+            for observe in observers:
+                observe(observation)
+
+
+def _recording(
+    settings: RecordingSettings, sessions: list[LiveSession], stack: ExitStack
+) -> Callable[[Observation], None]:
+    """Make a recorder for each session; give what passes an observation to its recorder."""
+    from cryvision.monitor.recording import Recorder
+
+    recorders = {}
+    for session in sessions:
+        recorder = recorders[session.name] = Recorder(
+            settings.folder,
+            source=session.name,
+            bundle=session.bundle,
+            max_bytes=round(settings.max_gb * 1e9),
+            max_days=settings.max_days,
+            mask_speech=settings.mask_speech,
+        )
+        stack.callback(recorder.close)
+    return lambda observation: recorders[observation.source].observe(observation)
 
 
 def _config(options: argparse.Namespace) -> LiveConfig:
@@ -262,14 +280,19 @@ def _source(kind: str, value: str) -> Any:
 
 def run_report(options: argparse.Namespace) -> int:
     """Run ``cryvision live report``."""
+    from pathlib import Path
+
     from cryvision.monitor import day_report
 
-    days = day_report.read(options.folder)
+    days = day_report.read(Path(options.folder))
     if options.json:
-        show_json(day_report.record(days))
+        for record in day_report.record(days):
+            show_json(record)
     else:
         show(day_report.text(days))
     if options.figure is not None:
-        day_report.draw(days, options.figure)
+        from cryvision.monitor.day_figure import draw
+
+        draw(days, Path(options.figure))
         log(f"wrote {options.figure}")
     return EXIT_DONE

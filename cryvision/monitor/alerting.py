@@ -57,7 +57,7 @@ class Alerting:
         self._brokers = [sink for sink in opened.values() if isinstance(sink, Mqtt)]
         self._outbox = Outbox(outbox, opened)
 
-    def take(self, observation: Observation) -> list[Alert]:
+    def observe(self, observation: Observation) -> list[Alert]:
         """Take the next observation of a source, and return the alerts of it, which are sent."""
         monitor = self._rules[observation.source]
         fault, state = observation.fault, observation.state

@@ -41,7 +41,7 @@ class Screen:
         self._lock = threading.Lock()
         self._live = not as_json and sys.stderr is not None and sys.stderr.isatty()
 
-    def take(self, observation: Observation) -> None:
+    def observe(self, observation: Observation) -> None:
         """Print what an observation says."""
         if self._json:
             self._write_records(observation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import phones
 import pytest
 from bundles import reasons_bundle, untrained_branch
+from toy_stack import untrained_ensemble
 
 from cryvision import cli
 from cryvision.bundle import Bundle
@@ -20,7 +22,7 @@ from cryvision.commands import evaluate, train_audio_only
 from cryvision.datasets import protocols
 from cryvision.errors import CryvisionError
 from cryvision.inference.label_policy import has_skill
-from cryvision.training import branches, cross_validation, systems
+from cryvision.training import branches, cross_validation, stacking, systems, train_stack
 from cryvision.training.branches import Branch, Curves, Rows
 
 N_PHONES = 4
@@ -56,13 +58,26 @@ def train(command: Command, gate: Bundle) -> Command:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Branches that are not fitted, and an ensemble that is, for a few epochs."""
+    """Branches that are not fitted, and an ensemble that is, a little and uncompiled."""
+    import keras
+
     system = systems.SYSTEMS["cha-bae"]
     recipe = tuple(_unfitted(branch.feature) for branch in system.recipe)
     monkeypatch.setattr(
         systems, "SYSTEMS", {**systems.SYSTEMS, "cha-bae": replace(system, recipe=recipe)}
     )
     monkeypatch.setattr(branches, "ENSEMBLE_EPOCHS", N_EPOCHS)
+    compiled = functools.partialmethod(keras.Model.compile, run_eagerly=True)
+    monkeypatch.setattr(keras.Model, "compile", compiled)
+    for module in (cross_validation, train_stack):
+        fit = functools.partial(stacking.fit_stack, n_folds=2)
+        monkeypatch.setattr(module, "fit_stack", fit)
+
+
+@pytest.fixture
+def unfitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ensemble that is not fitted, where it does not matter what it learns."""
+    monkeypatch.setattr(branches, "fit_ensemble", untrained_ensemble)
 
 
 def _unfitted(feature: str) -> Branch:
@@ -116,7 +131,7 @@ def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
     _check_evaluation(command("evaluate", out, corpus, "--json"))
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick", "unfitted")
 def test_copies_are_told_those_that_are_found_and_those_that_are_made(
     train: Command, tmp_path: Path
 ) -> None:
@@ -139,7 +154,7 @@ def test_copies_are_told_those_that_are_found_and_those_that_are_made(
     assert record["units"]["clip"]["n"] == 2 * N_PHONES  # what is judged stays as recorded
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick", "unfitted")
 def test_a_leaky_protocol_warns_wherever_its_figures_stand(
     train: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
