@@ -13,8 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from cryvision.auditing import confounds
-from cryvision.evaluation import bootstrap, clip_detection, frame_metrics, metrics
+from cryvision.evaluation import bootstrap, metrics
 from cryvision.inputs.media import find_ffmpeg
 
 MakeMedia = Callable[..., Path]
@@ -60,7 +59,7 @@ def few_draws() -> Iterator[None]:
         return exact(subjects, statistic, FEW_DRAWS if n_draws >= MANY_DRAWS else n_draws, seed)
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (bootstrap, metrics, frame_metrics, clip_detection, confounds):
+        for module in (bootstrap, metrics):
             patch.setattr(module, "subject_bootstrap", rough)
         yield
 

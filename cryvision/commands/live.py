@@ -83,6 +83,10 @@ def add(commands: Any) -> None:
     add_bundle_option(parser)
     add_event_options(parser)
     parser.set_defaults(run=run)
+    _add_report(parser)
+
+
+def _add_report(parser: Any) -> None:
     reports = parser.add_subparsers(metavar="report DIR", prog="cryvision live")
     report = reports.add_parser(
         "report", description="Sum up a folder that 'cryvision live --record-events' wrote."
