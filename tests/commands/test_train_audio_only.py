@@ -24,6 +24,8 @@ from cryvision.errors import CryvisionError
 from cryvision.inference.label_policy import has_skill
 from cryvision.training import branches, cross_validation, stacking, systems, train_stack
 from cryvision.training.branches import Branch, Curves, Rows
+from cryvision.training.options import SoundOptions
+from cryvision.training.saving import Trained
 
 N_PHONES = 4
 N_EPOCHS = 3
@@ -238,24 +240,24 @@ def test_wrong_usage_is_a_line_and_leaves_nothing(
 def test_a_system_may_be_changed_on_the_command_line(
     run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    given: dict[str, Any] = {}
+    given: list[SoundOptions] = []
 
-    def stop(*places: Any, **settings: Any) -> Bundle:
-        given.update(settings)
+    def stop(corpus: str, out: str, options: SoundOptions) -> Trained:
+        given.append(options)
         raise CryvisionError("seen enough")
 
-    monkeypatch.setattr("cryvision.training.audio_only.train_audio_only", stop)
+    monkeypatch.setattr("cryvision.training.audio_only.train_with", stop)
     monkeypatch.setattr(cli, "GROUPS", {"use": (train_audio_only,)})
     options = ("--width", "8", "--window", "0.975", "--learning-rate", "0.01", "--augment", "3")
     assert run("train-audio-only", tmp_path, "--arch", "deepinfant-v1", *options).code == 1
-    changed = given["arch"]
+    changed = given[0].system
     (sound,) = changed.settings.values()
     # A hop of 1.024 s would leave gaps; frames are 32 ms apart.
     assert (sound.window_seconds, sound.hop_seconds) == pytest.approx((0.975, 0.96))
     assert (changed.network.width, changed.network.highest_rate) == (8, 0.01)
     published = systems.system("deepinfant-v1").network
     assert changed.network.rate / 0.01 == pytest.approx(published.rate / published.highest_rate)
-    assert given["augment"] == 3
+    assert given[0].augment == 3
 
 
 def test_a_window_too_short_for_a_network_is_one_line(train: Command, tmp_path: Path) -> None:
