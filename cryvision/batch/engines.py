@@ -37,8 +37,7 @@ def run_local(
 
     Parameters
     ----------
-    job : Job
-    work : Work
+    job, work : Job, Work
     workers : int, optional
         As many as are worth their start by default, up to one a core.
     time_limit_s : float

@@ -99,13 +99,9 @@ def fetch_donateacry(
     files = _read_listing(listing, tree_url)
     n_done, n_bytes = 0, sum(file.n_bytes for file in files)
     for file in files:
-        download(
-            f"{base_url}/{urllib.parse.quote(file.path)}",
-            place / file.path,
-            git_blob_sha1=file.git_sha1,
-            size_bytes=file.n_bytes,
-            by_hand=by_hand,
-        )
+        url = f"{base_url}/{urllib.parse.quote(file.path)}"
+        target, n_file, sha1 = place / file.path, file.n_bytes, file.git_sha1
+        download(url, target, git_blob_sha1=sha1, size_bytes=n_file, by_hand=by_hand)
         n_done += file.n_bytes
         if progress is not None:
             progress(n_done, n_bytes)
