@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ class Parts:
         remove_leftovers(folder / "part-*.jsonl")
         numbers = [int(path.stem.rpartition("-")[2]) for path in self._paths()]
         self._next_number = max(numbers, default=-1) + 1
-        self._rows: list[bytes] = []
+        self._rows: list[tuple[bytes, dict[str, Any]]] = []
+        self._index = Index()
         self._written_s = time.monotonic()
 
     def __enter__(self) -> Parts:
@@ -84,10 +86,10 @@ class Parts:
     def __exit__(self, *error: object) -> None:
         self._lock.close()  # which lets go of it, as the end of the process would
 
-    def add(self, row: bytes | None) -> None:
-        """Take a row, or the news that there is none, and write a part when it is time."""
-        if row is not None:
-            self._rows.append(row)
+    def add(self, line: bytes | None, row: dict[str, Any] | None) -> None:
+        """Take a row and its line, or the news that there is none; write a part when it is time."""
+        if line is not None and row is not None:
+            self._rows.append((line, row))
         due = time.monotonic() - self._written_s >= PART_SECONDS
         if len(self._rows) >= PART_ROWS or (due and self._rows):
             self.flush()
@@ -101,20 +103,26 @@ class Parts:
             When they cannot be written.
         """
         if self._rows:
-            self._write(self._folder / f"part-{self._next_number:08d}.jsonl", self._rows)
+            path = self._folder / f"part-{self._next_number:08d}.jsonl"
+            self._write(path, [line for line, _ in self._rows])
+            starts = itertools.accumulate((len(line) for line, _ in self._rows), initial=0)
+            self._index.add(path, zip(starts, (row for _, row in self._rows), strict=False))
             self._next_number += 1
             self._rows = []
         self._written_s = time.monotonic()
 
     def index(self, settings_sha256: str) -> Index:
-        """Find the newest row of each clip.
+        """Find the newest row of each clip. Rows of parts that are written later come to it.
 
         Parameters
         ----------
         settings_sha256 : str
             Rows of other settings are passed over.
         """
-        return Index(self._paths(), settings_sha256)
+        self._index = Index()
+        for path in self._paths():
+            self._index.add(path, _rows_of(path, settings_sha256))
+        return self._index
 
     def listing(
         self, clips: Iterable[FoundClip], sources: Sequence[str], settings_sha256: str
@@ -166,32 +174,50 @@ class Index:
         Names of all that the rows hold, in the order of their first appearance.
     """
 
-    def __init__(self, paths: Sequence[Path], settings_sha256: str) -> None:
-        self._paths = paths
+    def __init__(self) -> None:
         self.columns: dict[str, None] = {}
-        keys, part, start, ok = bytearray(), array("i"), array("q"), bytearray()
-        for number, path in enumerate(paths):
-            for place, row in _rows_of(path, settings_sha256):
-                keys += bytes.fromhex(row["key"])
-                part.append(number)
-                start.append(place)
-                ok.append(row["status"] == OK)
-                if not row.keys() <= self.columns.keys():
-                    self.columns.update(dict.fromkeys(row))
-        self._keys = np.frombuffer(bytes(keys), f"S{KEY_BYTES}")
-        self._part, self._start = np.array(part, np.int32), np.array(start, np.int64)
-        self._ok = np.frombuffer(bytes(ok), np.bool_)
-        # Sorted by key; of rows with the same key the newest, which is the last one.
-        order = np.argsort(self._keys, kind="stable")
-        sorted_keys = self._keys[order]
-        newest = np.append(sorted_keys[1:] != sorted_keys[:-1], True)[: len(order)]
-        kept = order[newest]
-        self._keys = self._keys[kept]
-        self._part, self._start, self._ok = self._part[kept], self._start[kept], self._ok[kept]
+        self._paths: list[Path] = []
+        self._keys = np.empty(0, f"S{KEY_BYTES}")
+        self._part, self._start = np.empty(0, np.int32), np.empty(0, np.int64)
+        self._ok = np.empty(0, np.bool_)
+        self._added: list[tuple[bytes, np.ndarray, np.ndarray, bytes]] = []
         self._bytes_of = lru_cache(_PARTS_IN_MEMORY)(lambda part: self._paths[part].read_bytes())
 
+    def add(self, path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+        """Add the rows of a part, each with the byte at which it starts; newer than all before."""
+        keys, start, ok = bytearray(), array("q"), bytearray()
+        for place, row in rows:
+            keys += bytes.fromhex(row["key"])
+            start.append(place)
+            ok.append(row["status"] == OK)
+            if not row.keys() <= self.columns.keys():
+                self.columns.update(dict.fromkeys(row))
+        part = np.full(len(ok), len(self._paths), np.int32)
+        self._paths.append(path)
+        self._added.append((bytes(keys), part, np.array(start, np.int64), bytes(ok)))
+
+    def _sort(self) -> None:
+        """Sort by key; of rows with the same key the newest stays, which is the last one."""
+        if not self._added:
+            return
+        keys, part, start, ok = zip(*self._added, strict=True)
+        self._added = []
+        all_keys = np.concatenate([self._keys, np.frombuffer(b"".join(keys), f"S{KEY_BYTES}")])
+        order = np.argsort(all_keys, kind="stable")
+        sorted_keys = all_keys[order]
+        newest = np.append(sorted_keys[1:] != sorted_keys[:-1], True)[: len(order)]
+        kept = order[newest]
+        self._keys = all_keys[kept]
+        self._part = np.concatenate([self._part, *part])[kept]
+        self._start = np.concatenate([self._start, *start])[kept]
+        self._ok = np.concatenate([self._ok, np.frombuffer(b"".join(ok), np.bool_)])[kept]
+
     def find(self, keys: np.ndarray) -> np.ndarray:
-        """Number of each key's row, -1 where there is none; int64, shape (n,)."""
+        """Number of each key's row, -1 where there is none; int64, shape (n,).
+
+        The numbers hold until rows are added.
+        """
+        self._sort()
         if not len(self._keys):
             return np.full(len(keys), -1)
         at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)

@@ -188,7 +188,8 @@ def run(
         if not len(listing.keys):
             where = ", ".join(sources)
             raise MediaError(f"there must be sound or video files to score; none in {where:.200}")
-        todo = _todo(listing, parts.index(job.settings_sha256), retry_failed)
+        index = parts.index(job.settings_sha256)
+        todo = _todo(listing, index, retry_failed)
         n_todo = int(np.count_nonzero(todo))
         counted = Progress(len(todo), len(todo) - n_todo)
         try:
@@ -200,7 +201,6 @@ def run(
         finally:
             # However it ends, what was scored is kept and shown.
             parts.flush()
-            index = parts.index(job.settings_sha256)
             statuses = target.write(job, listing, index, bundle_facts or {})
     ok = statuses.pop(OK, 0)
     return Summary(
@@ -221,10 +221,11 @@ def _collect(
     progress: Callable[[Progress], None] | None,
 ) -> None:
     started = time.monotonic()
-    for row in rows:
+    for line in rows:
+        row = None if line is None else json.loads(line)
         if row is not None:
             counted.add(row)
-        parts.add(row)
+        parts.add(line, row)
         counted.elapsed_s = time.monotonic() - started
         if progress is not None:
             progress(counted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,9 +37,8 @@ class Progress:
     media_seconds: float = 0.0
     elapsed_s: float = 0.0
 
-    def add(self, line: bytes) -> None:
-        """Count one row, given as a line of JSON."""
-        row = json.loads(line)
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count one row."""
         self.n_scored += 1
         self.n_failed += row["status"] != OK
         self.media_seconds += row.get("duration_s") or 0.0
