@@ -26,6 +26,7 @@ from cryvision.evaluation.event_metrics import (
     match_events,
     threshold_for_false_alarms,
 )
+from cryvision.evaluation.ranking import RankedScores
 
 __all__ = [
     "Estimate",
@@ -53,6 +54,9 @@ __all__ = [
 SMALLEST_PROBABILITY = 1e-7
 """Where the log-loss clips: a certain and wrong answer costs 16.1, not infinity."""
 
+N_BINS = 10
+"""Of the calibration error."""
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -76,17 +80,7 @@ def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) 
         NaN where only one of the labels has weight.
     """
     truth, (marks,), weight = _validated(labels, [scores], weights, n_classes=2)
-    order = np.argsort(marks)
-    ranked = marks[order]
-    first_of_ties = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
-    positive = np.add.reduceat((weight * truth)[order], first_of_ties)
-    negative = np.add.reduceat((weight * (1 - truth))[order], first_of_ties)
-    n_pairs = positive.sum() * negative.sum()
-    if not n_pairs:
-        return float("nan")
-    below = np.cumsum(negative) - negative
-    # A sum, since a dot product of this size wakes the threads of BLAS: ten times slower.
-    return float(np.sum(positive * (below + negative / 2)) / n_pairs)
+    return RankedScores(truth, marks).auc(weight)
 
 
 def confusion(
@@ -224,7 +218,7 @@ def prior_log_loss(
 def expected_calibration_error(
     labels: ArrayLike,
     probabilities: ArrayLike,
-    n_bins: int = 10,
+    n_bins: int = N_BINS,
     weights: ArrayLike | None = None,
 ) -> float:
     """Compute the mean distance of stated from true probability over bins of equal width.
@@ -251,10 +245,14 @@ def expected_calibration_error(
         stated, right = table[:, 1], truth
     else:
         stated, right = table.max(axis=1), table.argmax(axis=1) == truth
-    bins = np.minimum((stated * n_bins).astype(np.int64), n_bins - 1)
     total = weight.sum()
-    gaps = np.bincount(bins, weights=weight * (stated - right))
+    gaps = np.bincount(calibration_bins(stated, n_bins), weights=weight * (stated - right))
     return float(np.abs(gaps).sum() / total) if total else float("nan")
+
+
+def calibration_bins(stated: FloatArray, n_bins: int = N_BINS) -> IntArray:
+    """Number the bin of equal width that each stated probability lies in."""
+    return np.minimum((stated * n_bins).astype(np.int64), n_bins - 1)
 
 
 def _validated(
