@@ -37,11 +37,16 @@ ABOVE_GATE_DBFS, BELOW_GATE_DBFS = -70.0, -85.0
 
 N_CLIPS, N_SUBJECTS = 40, 10
 N_ROWS, N_ROW_SUBJECTS, WIDTHS = 14_000, 140, (26, 88, 128)
-CLASSIFY, TRAIN, TRAIN_ARRAYS = 0.7, 0.6, 0.3
+AT_MOST = {
+    "classify above the gate": 0.7,
+    "classify below the gate": 0.7,
+    "train": 0.6,
+    "train_arrays": 0.3,
+}
 """What the new tree may cost of the old one."""
 
-SAME_AUC = 0.01
-"""A tenth of the width of the interval over subjects."""
+SAME_AUC = 0.001
+"""AUC of the ensemble, by modalities and units, on unseen subjects."""
 
 WORK = {
     "classify above the gate": "cryvision.classify('above.wav')",
@@ -70,6 +75,7 @@ def main() -> int:
     options.add_argument("trees", nargs=2, type=Path, metavar="TREE", help="the old, the new one")
     options.add_argument("--repeats", type=int, default=3, help="of classify (default: 3)")
     options.add_argument("--repeats-train", type=int, default=1, help="default: 1")
+    options.add_argument("--work", nargs="+", choices=list(WORK), default=list(WORK))
     chosen = options.parse_args()
     trees = dict(zip(("old", "new"), (tree.resolve() for tree in chosen.trees), strict=True))
     result: dict[str, Any] = {
@@ -80,20 +86,17 @@ def main() -> int:
     }
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder))
-        for name, code in WORK.items():
+        for name in chosen.work:
             rounds = chosen.repeats if name.startswith("classify") else chosen.repeats_train
-            result["work"][name] = compared(code, trees, Path(folder), rounds)
+            result["work"][name] = compared(WORK[name], trees, Path(folder), rounds)
             print(name, result["work"][name], file=sys.stderr, flush=True)
-    work = result["work"]
-    most = {name: CLASSIFY for name in WORK if name.startswith("classify")}
-    most |= {"train": TRAIN, "train_arrays": TRAIN_ARRAYS}
-    demands = [
-        Demand(f"CPU of {n}, new over old", work[n]["ratio"], limit) for n, limit in most.items()
-    ]
-    for name in ("train", "train_arrays"):
-        old, new = (work[name]["auc"][tree] for tree in ("old", "new"))
-        lost = max(abs(a - b) for a, b in zip(old, new, strict=True))
-        demands.append(Demand(f"difference in AUC of {name}", lost, SAME_AUC))
+    demands = []
+    for name, found in result["work"].items():
+        demands.append(Demand(f"CPU of {name}, new over old", found["ratio"], AT_MOST[name]))
+        if "auc" in found:
+            old, new = found["auc"]["old"], found["auc"]["new"]
+            lost = max(abs(a - b) for a, b in zip(old, new, strict=True))
+            demands.append(Demand(f"difference in AUC of {name}", lost, SAME_AUC))
     return finish("work_once", Bundle.load(), result, demands)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryvision.errors import ConfigError, CryvisionError
+
+_DIVISIONS_IN_MEMORY = 8
 
 
 def check_numbers(n_folds: int, seed: int) -> None:
@@ -66,19 +69,28 @@ def grouped_folds(
         raise ConfigError(
             f"a label must have a sample for each of {n_folds} folds; the commonest has {most}"
         )
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    splitter = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # That a rare label does not reach every fold is what whole subjects may ask for.
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        folds = [test for _, test in splitter.split(np.zeros(len(groups)), classes, groups)]
+    folds = [
+        fold.copy() for fold in _stratified(groups.tobytes(), classes.tobytes(), n_folds, seed)
+    ]
     if not all(len(fold) for fold in folds):
         raise ConfigError(
             f"{n_subjects} subjects of too unequal size leave one of {n_folds} folds empty; "
             "use fewer folds"
         )
     return folds
+
+
+@lru_cache(_DIVISIONS_IN_MEMORY)
+def _stratified(groups: bytes, classes: bytes, n_folds: int, seed: int) -> list[NDArray[np.intp]]:
+    """Divide numbers of subjects and labels; the branches of a stack ask for the same folds."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    subjects, labels = np.frombuffer(groups, np.intp), np.frombuffer(classes, np.intp)
+    splitter = StratifiedGroupKFold(n_splits=n_folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # That a rare label does not reach every fold is what whole subjects may ask for.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        return [test for _, test in splitter.split(np.zeros(len(subjects)), labels, subjects)]
 
 
 def check_disjoint(subjects_train: Iterable[Hashable], subjects_test: Iterable[Hashable]) -> None:

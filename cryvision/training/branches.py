@@ -274,18 +274,18 @@ def fit_early_stopped(
     validation = validation_rows(rows, seed)
     train, judge = np.flatnonzero(~validation), np.flatnonzero(validation)
     optimizer = fitting.optimizer or keras.optimizers.RMSprop(LEARNING_RATE)
-    epochs = Epochs(model, optimizer, fitting.loss)
     examples = Examples(_model_inputs(model, rows.inputs), targets, rows.weights)
+    epochs = Epochs(model, optimizer, fitting.loss, examples)
     curves: Curves = {"loss": [], **({"val_loss": []} if len(judge) else {})}
     best_weights, best_epoch = model.get_weights(), 0
     rng = np.random.default_rng(seed)
     n_batch, n_judged = fitting.n_batch or _usual_batch(train), fitting.n_batch or len(judge)
     for epoch in range(fitting.epochs):
-        curves["loss"].append(epochs.train(examples, rng.permutation(train), n_batch))
+        curves["loss"].append(epochs.train(rng.permutation(train), n_batch))
         if not np.isfinite(curves["loss"][-1]):
             raise CryvisionError(f"training must keep a finite loss; got {curves['loss'][-1]}")
         if len(judge):
-            told = epochs.test(examples, judge, n_judged)
+            told = epochs.test(judge, n_judged)
             curves["val_loss"].append(told)
             if told == min(curves["val_loss"]):
                 best_weights, best_epoch = epochs.get_weights(), epoch

@@ -43,6 +43,10 @@ class Examples:
                 tf.convert_to_tensor(targets),
                 tf.convert_to_tensor(weights.astype(np.float32)),
             )
+        # Any number of rows, or each fold would have a graph of its own.
+        self.signature = tf.nest.map_structure(
+            lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), self.tensors
+        )
 
 
 class Epochs:
@@ -55,22 +59,31 @@ class Epochs:
     optimizer : keras.optimizers.Optimizer
         One that has not taken any step.
     loss : str
+    examples : Examples
     """
 
     def __init__(
-        self, model: keras.Model, optimizer: keras.optimizers.Optimizer, loss: str
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        loss: str,
+        examples: Examples,
     ) -> None:
-        architecture = [model.get_config(), type(optimizer).__name__, optimizer.get_config(), loss]
+        architecture = [
+            *(model.get_config(), loss, type(optimizer).__name__, optimizer.get_config()),
+            repr(examples.signature),
+        ]
+        self._examples = examples
         self._graphs = _graphs(json.dumps(architecture, default=repr))
-        self._graphs.start(model, optimizer, loss)
+        self._graphs.start(model, optimizer, loss, examples.signature)
 
-    def train(self, examples: Examples, order: np.ndarray, n_batch: int) -> float:
+    def train(self, order: np.ndarray, n_batch: int) -> float:
         """Take a step on each batch of rows in their order; return the mean loss."""
-        return float(self._graphs.train(*examples.tensors, order, n_batch))
+        return float(self._graphs.train(*self._examples.tensors, order, n_batch))
 
-    def test(self, examples: Examples, order: np.ndarray, n_batch: int) -> float:
+    def test(self, order: np.ndarray, n_batch: int) -> float:
         """Return the mean loss of rows, and learn nothing from them."""
-        return float(self._graphs.test(*examples.tensors, order, n_batch))
+        return float(self._graphs.test(*self._examples.tensors, order, n_batch))
 
     def copy_to(self, model: keras.Model, weights: list[np.ndarray] | None = None) -> None:
         """Give a model the state of what draws dropout and noise, and weights (the newest)."""
@@ -89,17 +102,17 @@ class _Graphs:
 
     model: Any = None
 
-    def start(self, model: keras.Model, optimizer: Any, loss: str) -> None:
+    def start(self, model: keras.Model, optimizer: Any, loss: str, signature: Any) -> None:
         """Take over the state of a model, and forget the steps of the fit before."""
         if self.model is None:
-            self._build(model, optimizer, loss)
+            self._build(model, optimizer, loss, signature)
         # Variables are weights and the state of what draws dropout and noise.
         for own, other in zip(self.model.variables, model.variables, strict=True):
             own.assign(other)
         for own, first in zip(self._optimizer.variables, self._first_state, strict=True):
             own.assign(first)
 
-    def _build(self, model: keras.Model, optimizer: Any, loss: str) -> None:
+    def _build(self, model: keras.Model, optimizer: Any, loss: str, signature: Any) -> None:
         import keras
         import tensorflow as tf
 
@@ -112,7 +125,14 @@ class _Graphs:
         self._optimizer = optimizer
         self._first_state = [variable.numpy() for variable in optimizer.variables]
         self.train, self.test = (
-            tf.function(functools.partial(_epoch, copied, step), reduce_retracing=True)
+            tf.function(
+                functools.partial(_epoch, copied, step),
+                input_signature=[
+                    *signature,
+                    tf.TensorSpec((None,), tf.int64),
+                    tf.TensorSpec((), tf.int64),
+                ],
+            )
             for step in (copied.train_step, copied.test_step)
         )
         self.model = copied
@@ -126,7 +146,7 @@ def _epoch(
 
     model.reset_metrics()
     loss = tf.constant(0.0)
-    for first in tf.range(0, tf.size(order), n_batch):
+    for first in tf.range(0, tf.size(order, tf.int64), n_batch):
         batch = order[first : first + n_batch]
         rows = [tf.gather(array, batch) for array in inputs]
         examples = rows[0] if len(rows) == 1 else rows
