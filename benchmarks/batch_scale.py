@@ -91,7 +91,8 @@ def measure(n_clips: int, engine: str, workers: int) -> dict[str, dict[str, floa
         runs = {}
         for start in ("first start", "nothing left"):
             words = ["--drive", str(clips), str(out), "--engine", engine, "--workers", str(workers)]
-            env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+            path = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+            env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
             done = subprocess.run(
                 [sys.executable, __file__, *words], env=env, stdout=subprocess.PIPE, check=True
             )

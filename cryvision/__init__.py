@@ -67,13 +67,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from cryvision import export
     from cryvision.auditing.audit import Audit, audit
     from cryvision.batch import score
     from cryvision.bundle import Bundle
     from cryvision.detector_training.train import train_detector
     from cryvision.errors import CryvisionError
     from cryvision.evaluation.evaluate import evaluate
+    from cryvision.export.deploy import export
     from cryvision.inference.classifier import StreamClassifier
     from cryvision.inference.clip import classify
     from cryvision.result import Classification, Event

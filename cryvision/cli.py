@@ -17,6 +17,7 @@ from cryvision.commands import (
     features,
     fetch,
     info,
+    live,
     lr_find,
     reproduce,
     score,
@@ -28,7 +29,7 @@ from cryvision.commands.terminal import EXIT_DONE, EXIT_STOPPED, log, logging_to
 from cryvision.errors import CryvisionError
 
 GROUPS = {
-    "use": (classify, score, info, fetch),
+    "use": (classify, live, score, info, fetch),
     "train": (train, train_detector, train_audio_only, features, lr_find),
     "measure": (evaluate, audit, reproduce),
     "publish": (export,),

@@ -30,6 +30,7 @@ from record import say, write_result
 from rules import (
     STEP_S,
     Scored,
+    best_threshold,
     decode,
     edge_scores,
     live_tag,
@@ -165,7 +166,7 @@ def choose(clips: Sequence[Scored]) -> Rules:
                            for c, e in zip(phones, edges, strict=True)])  # fmt: skip
     return Rules(
         temperature, bias, enter, veto,
-        ev.best_threshold(truth, plain), ev.best_threshold(truth, both),
+        best_threshold(truth, plain), best_threshold(truth, both),
         esc_threshold(clips, rules),
     )  # fmt: skip
 
@@ -211,7 +212,7 @@ def esc(clips: Sequence[Scored]) -> list[Scored]:
 def esc_threshold(clips: Sequence[Scored], rules: Rules) -> float:
     own = esc(clips)
     cry = np.array([c.sound.source == "esc10-cry" for c in own])
-    return ev.best_threshold(cry, np.array([clip_score(c, rules) for c in own]))
+    return best_threshold(cry, np.array([clip_score(c, rules) for c in own]))
 
 
 def judge_fold(clips: Sequence[Scored], rules: Rules) -> dict[str, list[Any]]:

@@ -8,18 +8,31 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
+from cryvision.evaluation import bootstrap, metrics
 from cryvision.inputs.media import find_ffmpeg
 
 MakeMedia = Callable[..., Path]
 Start = Callable[..., "subprocess.Popen[str]"]
 
+FEW_DRAWS, MANY_DRAWS = 50, 500
+
 # How long one example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("cryvision", deadline=None)
 hypothesis.settings.load_profile("cryvision")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and those that share exports (loadgroup)."""
+    for item in items:
+        whole = item.path.parent if item.path.parent.name == "export" else item.path
+        item.add_marker(
+            pytest.mark.xdist_group(whole.relative_to(Path(__file__).parent).as_posix())
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,6 +43,25 @@ def interruptible() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_draws() -> Iterator[None]:
+    """Let intervals rest on 50 draws where the package takes 500 or more, for they take long.
+
+    What intervals are worth is tested with the bootstrap itself, whose tests state their draws.
+    """
+    exact = bootstrap.subject_bootstrap
+
+    def rough(
+        subjects: Any, statistic: bootstrap.Statistic, n_draws: int = 1000, seed: int = 0
+    ) -> bootstrap.Estimate:
+        return exact(subjects, statistic, FEW_DRAWS if n_draws >= MANY_DRAWS else n_draws, seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (bootstrap, metrics):
+            patch.setattr(module, "subject_bootstrap", rough)
+        yield
 
 
 @pytest.fixture(scope="session")

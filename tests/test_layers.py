@@ -13,7 +13,7 @@ import cryvision
 from cryvision import cli, layers
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"paho": "paho-mqtt", "sklearn": "scikit-learn"}
+PACKAGES = {"markdown_it": "markdown-it-py", "paho": "paho-mqtt", "sklearn": "scikit-learn"}
 """Modules whose package has another name."""
 
 COMMANDS = {

@@ -18,8 +18,8 @@ from cryvision.datasets.clip_stats import ClipFacts, read_facts
 from cryvision.datasets.labelled import Dataset, find_labelled_clips
 from cryvision.datasets.near_duplicates import CopyPair, copies_of
 from cryvision.errors import ConfigError, MediaError
-from cryvision.evaluation.report import plain
 from cryvision.layers import require
+from cryvision.outputs.tables import plain
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +93,6 @@ def audit(
     seed : int
         Of the folds with which is measured what gives the label or the device away.
 
-    Returns
-    -------
-    Audit
-
     Raises
     ------
     AnnotationError
@@ -138,10 +134,6 @@ def judge(
         Of all its clips, in order.
     seed : int
 
-    Returns
-    -------
-    Audit
-
     Raises
     ------
     MediaError
@@ -181,7 +173,6 @@ def _findings(
     counts: Mapping[str, Any],
     measured: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Finding, ...]:
-    """All that was found, the most serious first."""
     found = [
         *clip_findings.about_files(data, facts),
         *clip_findings.about_copies(facts, copies),

@@ -35,7 +35,6 @@ LEAST_GAIN = 0.05
 N_FOLDS = 5
 _N_DRAWS = 500
 _MOST_DEVICES = 6
-_BLOCK = 1024
 
 IntArray = NDArray[np.int64]
 
@@ -143,17 +142,14 @@ def _answers(
     weights: str | None,
     seed: int,
 ) -> IntArray:
-    """Answers of a shallow tree on the folds that it did not learn from."""
+    from sklearn.model_selection import cross_val_predict
     from sklearn.tree import DecisionTreeClassifier
 
-    answers = np.empty_like(labels)
-    for test in folds:
-        train = np.setdiff1d(np.arange(len(labels)), test)
-        tree = DecisionTreeClassifier(
-            max_depth=4, min_samples_leaf=5, class_weight=weights, random_state=seed
-        )
-        answers[test] = tree.fit(column[train], labels[train]).predict(column[test])
-    return answers
+    tree = DecisionTreeClassifier(
+        max_depth=4, min_samples_leaf=5, class_weight=weights, random_state=seed
+    )
+    splits = [(np.setdiff1d(np.arange(len(labels)), test), test) for test in folds]
+    return np.asarray(cross_val_predict(tree, column, labels, cv=splits))
 
 
 def _columns(facts: Sequence[ClipFacts]) -> dict[str, np.ndarray]:
@@ -263,6 +259,8 @@ def subject_from_sound(facts: Sequence[ClipFacts]) -> dict[str, Any]:
         among all clips, by timbre, is of their subject; ``chance`` is what a random neighbour
         gives. Both are None where there is no such clip.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     heard = [one for one in facts if one.timbre is not None]
     of_subject = Counter(one.clip.subject for one in heard)
     asked = np.array([of_subject[one.clip.subject] > 1 for one in heard], bool)
@@ -270,14 +268,9 @@ def subject_from_sound(facts: Sequence[ClipFacts]) -> dict[str, Any]:
         return {"n": 0, "share": None, "chance": None}
     timbres = np.stack([one.timbre for one in heard]).astype(np.float32)  # type: ignore[misc]
     timbres = (timbres - timbres.mean(axis=0)) / np.maximum(timbres.std(axis=0), 1e-6)
-    squares = np.sum(timbres**2, axis=1)
     codes = np.unique([one.clip.subject for one in heard], return_inverse=True)[1]
-    same = np.zeros(len(heard), bool)
-    for start in range(0, len(heard), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(heard)))
-        distance = squares - 2 * timbres[rows] @ timbres.T
-        distance[rows - start, rows] = np.inf
-        same[rows] = codes[distance.argmin(axis=1)] == codes[rows]
+    nearest = NearestNeighbors(n_neighbors=1).fit(timbres).kneighbors(return_distance=False)
+    same = codes[nearest[:, 0]] == codes
     siblings = np.array([of_subject[one.clip.subject] - 1 for one in heard])
     return {
         "n": int(asked.sum()),

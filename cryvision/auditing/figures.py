@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from cryvision.outputs.lettering import set_plain, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe & Ito's colours, told apart by colour-blind readers: https://jfly.uni-koeln.de/color/
 COLOURS = (BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", GREY)
@@ -84,7 +85,6 @@ def _axes(n_rows: int) -> Axes:
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
-    """Write the names of rows beside them, from top to bottom."""
     axes.set_yticks([])
     for place, name in enumerate(names):
         text = axes.annotate(
@@ -96,7 +96,7 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _picture(axes: Axes) -> str:
-    figure = axes.get_figure()
+    figure = cast("Figure", axes.get_figure())
     file = io.BytesIO()
     write_png(figure, file)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")

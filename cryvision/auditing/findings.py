@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 SEVERITIES = ERROR, WARNING, INFO = "error", "warning", "info"
@@ -39,3 +40,9 @@ class Finding:
 def present(*findings: Finding) -> list[Finding]:
     """Keep those that were found at all."""
     return [finding for finding in findings if finding.count]
+
+
+def interval(estimate: Sequence[float]) -> str:
+    """Write a share and the ends of its interval."""
+    value, low, high = estimate
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"

@@ -96,10 +96,6 @@ def write_page(audit: Audit, path: str | os.PathLike[str]) -> None:
 def page(audit: Audit) -> str:
     """Make the page of an audit.
 
-    Parameters
-    ----------
-    audit : Audit
-
     Returns
     -------
     str

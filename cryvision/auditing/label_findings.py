@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cryvision.auditing.findings import ERROR, INFO, WARNING, Finding, present
+from cryvision.auditing.findings import ERROR, INFO, WARNING, Finding, interval, present
 from cryvision.datasets.labelled import Dataset, LabelledClip
 
 FEW_SUBJECTS = 10
@@ -127,18 +127,18 @@ def about_shortcuts(told: Mapping[str, Any], device: Mapping[str, Any]) -> list[
             "see to it that each label comes from each kind of device. Report this figure beside "
             "any result.",
             tuple(
-                f"{name}: balanced accuracy {_interval(facts[name]['balanced_accuracy'])}, "
-                f"accuracy {_interval(facts[name]['accuracy'])}"
+                f"{name}: balanced accuracy {interval(facts[name]['balanced_accuracy'])}, "
+                f"accuracy {interval(facts[name]['accuracy'])}"
                 for name in telling
             ),
         ),
         Finding(
             "device_from_sound", WARNING, len(heard),
-            f"The sound tells the {device['of']}: AUC {'' if top is None else _interval(top)} on "
+            f"The sound tells the {device['of']}: AUC {'' if top is None else interval(top)} on "
             "subjects not heard before",
             f"Compare labels within one {device['of']}, or balance them over it. Where labels and "
             f"{device['of']} go together, a model may know the one from the other.",
-            tuple(f"{name}: AUC {_interval(estimate)}" for name, estimate in heard.items()),
+            tuple(f"{name}: AUC {interval(estimate)}" for name, estimate in heard.items()),
         ),
     )  # fmt: skip
 
@@ -156,8 +156,3 @@ def _several(
         for subject, counted in values.items()
         if len(counted) > 1
     }
-
-
-def _interval(estimate: Sequence[float]) -> str:
-    value, low, high = estimate
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"

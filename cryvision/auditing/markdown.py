@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cryvision.auditing.audit import Audit
-from cryvision.auditing.findings import ERROR, INFO, WARNING, Finding
+from cryvision.auditing.findings import ERROR, INFO, WARNING, Finding, interval
+from cryvision.evaluation import markdown
 from cryvision.inputs.ffmpeg import shown
 
 HEADINGS: Mapping[str, str] = {
@@ -63,20 +64,14 @@ def summary(audit: Audit) -> str:
     )
 
 
-def table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+def table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> list[str]:
     """Write a table, a line each; names from the corpus are text in it."""
-    for cells in (head, ["---"] * len(head), *rows):
-        yield f"| {' | '.join(shown(str(cell)).replace('|', chr(92) + '|') for cell in cells)} |"
+    texts = [[shown(str(cell)).replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    return markdown.table(texts[0], texts[1:])
 
 
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
-
-
-def _within(estimate: Sequence[float]) -> str:
-    """A share and its interval."""
-    value, low, high = estimate
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def not_measured(record: Mapping[str, Any]) -> str | None:
@@ -123,7 +118,7 @@ def _without_sound(told: Mapping[str, Any]) -> Iterator[str]:
     yield from table(
         ["fact", "accuracy", "more than the majority", "balanced accuracy", "tells"],
         (
-            [name, *(_within(figures[key]) for key in keys), "yes" if figures["tells"] else "no"]
+            [name, *(interval(figures[key]) for key in keys), "yes" if figures["tells"] else "no"]
             for name, figures in told["facts"].items()
         ),
     )
@@ -138,7 +133,7 @@ def _device(device: Mapping[str, Any]) -> Iterator[str]:
         return
     for name, figures in device["devices"].items():
         folds = ", ".join(f"{area:.2f}" for area in figures["fold_auc"])
-        yield f"{name} against the rest: AUC {_within(figures['auc'])}; by fold {folds}."
+        yield f"{name} against the rest: AUC {interval(figures['auc'])}; by fold {folds}."
 
 
 def _changes(changes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

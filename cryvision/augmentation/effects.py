@@ -2,13 +2,15 @@
 
 For training clips only: nothing here runs when a clip is classified. Everything takes and returns
 mono sound at 16 kHz, shape (n,), and leaves its input as it was. Only :func:`change_speed` moves
-anything in time; after every other function a label still fits.
+anything in time; after every other function a label still fits. What is not finite sound, and a
+setting out of its range, is a ConfigError.
 """
 
 from __future__ import annotations
 
 import functools
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +34,6 @@ _LARGEST_DELAY_SAMPLES = SAMPLE_RATE_HZ // 4
 
 @dataclass(frozen=True)
 class _Codec:
-    """How ffmpeg makes a stream that can be read back from a pipe."""
-
     encoder: str
     container: str
     rate_hz: int
@@ -72,12 +72,15 @@ def checked(samples: np.ndarray, name: str = "samples") -> np.ndarray:
     return samples
 
 
-def _fast_length(at_least: int) -> int:
-    """Return the smallest ``2**a * 3**b * 5**c`` that is not below: FFTs of it are quick."""
-    powers = range(at_least.bit_length())
-    odd = (3**b * 5**c for b in powers for c in powers)
-    best: int = min(one << ((at_least - 1) // one).bit_length() for one in odd)
-    return best
+def _filtered(samples: np.ndarray, gains: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Weight the spectrum by gains at frequencies in Hz, without moving anything in time."""
+    from scipy.fft import next_fast_len
+
+    # Silence behind the sound keeps its end from ringing into its start.
+    n_fft = next_fast_len(len(samples) + 1024, real=True)
+    weights = gains(np.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE_HZ))
+    filtered = np.fft.irfft(np.fft.rfft(samples, n_fft) * weights, n_fft)
+    return filtered[: len(samples)].astype(np.float32)
 
 
 def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
@@ -87,8 +90,7 @@ def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
 
     Parameters
     ----------
-    samples : ndarray
-        Sound, floating point, shape (n,), 16 kHz.
+    samples : ndarray of float, shape (n,)
     factor : float
         Speed, 0.25 to 4; 2 halves the length and raises the pitch by an octave.
 
@@ -97,19 +99,16 @@ def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
     ndarray
         float32, shape (round(n / factor),), 16 kHz. Nothing is aliased: what would rise above
         8 kHz is removed.
-
-    Raises
-    ------
-    ConfigError
-        On a factor outside its range, or samples that are not finite sound.
     """
+    from scipy.fft import next_fast_len
+
     samples = checked(samples)
     if not SPEED_FACTORS[0] <= factor <= SPEED_FACTORS[1]:
         raise ConfigError(
             f"factor must be {SPEED_FACTORS[0]:g} to {SPEED_FACTORS[1]:g}; got {factor:g}"
         )
     # Silence behind the sound keeps its end from ringing into its start.
-    n_in = _fast_length(len(samples) + 1024)
+    n_in: int = next_fast_len(len(samples) + 1024, real=True)
     n_out = round(n_in / factor)
     spectrum = np.fft.rfft(samples, n_in)[: n_out // 2 + 1]
     changed = np.fft.irfft(spectrum, n_out) * (n_out / n_in)
@@ -123,8 +122,7 @@ def add_noise(
 
     Parameters
     ----------
-    samples : ndarray
-        Sound, floating point, shape (n,), 16 kHz.
+    samples : ndarray of float, shape (n,)
     noise : ndarray
         Noise, floating point, shape (m,), 16 kHz, at any level.
     snr_db : float
@@ -134,14 +132,9 @@ def add_noise(
 
     Returns
     -------
-    ndarray
-        float32, shape (n,). It may go beyond full scale. Where either is silent there is no such
-        ratio, and the samples come back unchanged.
-
-    Raises
-    ------
-    ConfigError
-        When samples or noise are not finite sound, or the ratio is not finite.
+    ndarray of float32, shape (n,)
+        It may go beyond full scale. Where either is silent there is no such ratio, and the
+        samples come back unchanged.
     """
     samples, noise = checked(samples), checked(noise, "noise")
     if not np.isfinite(snr_db):
@@ -163,8 +156,7 @@ def equalise(samples: np.ndarray, rng: np.random.Generator, strength_db: float =
 
     Parameters
     ----------
-    samples : ndarray
-        Sound, floating point, shape (n,), 16 kHz.
+    samples : ndarray of float, shape (n,)
     rng : numpy.random.Generator
         Draws a gain an octave.
     strength_db : float
@@ -172,23 +164,19 @@ def equalise(samples: np.ndarray, rng: np.random.Generator, strength_db: float =
 
     Returns
     -------
-    ndarray
-        float32, shape (n,), not moved in time.
-
-    Raises
-    ------
-    ConfigError
-        On a strength that is negative or not finite, or samples that are not finite sound.
+    ndarray of float32, shape (n,)
+        Not moved in time.
     """
     samples = checked(samples)
     if not 0 <= strength_db < np.inf:
         raise ConfigError(f"strength_db must be 0 or more and finite; got {strength_db:g}")
-    n_fft = _fast_length(len(samples) + 1024)
-    frequency_hz = np.maximum(np.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE_HZ), 1.0)
     gains_db = rng.uniform(-strength_db, strength_db, len(_EQUALISER_HZ))
-    curve_db = np.interp(np.log(frequency_hz), np.log(_EQUALISER_HZ), gains_db)
-    shaped = np.fft.irfft(np.fft.rfft(samples, n_fft) * 10 ** (curve_db / 20), n_fft)
-    return shaped[: len(samples)].astype(np.float32)
+
+    def gains(frequency_hz: np.ndarray) -> np.ndarray:
+        octaves = np.log(np.maximum(frequency_hz, 1.0))
+        return np.asarray(10 ** (np.interp(octaves, np.log(_EQUALISER_HZ), gains_db) / 20))
+
+    return _filtered(samples, gains)
 
 
 def low_pass(samples: np.ndarray, cutoff_hz: float) -> np.ndarray:
@@ -196,21 +184,16 @@ def low_pass(samples: np.ndarray, cutoff_hz: float) -> np.ndarray:
 
     Parameters
     ----------
-    samples : ndarray
-        Sound, floating point, shape (n,), 16 kHz.
+    samples : ndarray of float, shape (n,)
     cutoff_hz : float
         Where 3 dB are taken away; above 0.
 
     Returns
     -------
-    ndarray
-        float32, shape (n,), not moved in time.
+    ndarray of float32, shape (n,)
+        Not moved in time.
     """
-    samples = checked(samples)
-    n_fft = _fast_length(len(samples) + 1024)
-    gains = 1 / np.sqrt(1 + (np.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE_HZ) / cutoff_hz) ** 40)
-    limited = np.fft.irfft(np.fft.rfft(samples, n_fft) * gains, n_fft)
-    return limited[: len(samples)].astype(np.float32)
+    return _filtered(checked(samples), lambda hz: 1 / np.sqrt(1 + (hz / cutoff_hz) ** 40))
 
 
 def reverberate(samples: np.ndarray, rng: np.random.Generator, rt60_seconds: float) -> np.ndarray:
@@ -218,8 +201,7 @@ def reverberate(samples: np.ndarray, rng: np.random.Generator, rt60_seconds: flo
 
     Parameters
     ----------
-    samples : ndarray
-        Sound, floating point, shape (n,), 16 kHz.
+    samples : ndarray of float, shape (n,)
     rng : numpy.random.Generator
         Draws the response, its first echo (2 to 12 ms) and its energy (-3 to 12 dB below the
         direct sound's).
@@ -228,14 +210,11 @@ def reverberate(samples: np.ndarray, rng: np.random.Generator, rt60_seconds: flo
 
     Returns
     -------
-    ndarray
-        float32, shape (n,): what rings on after the end is cut off. It may go beyond full scale.
-
-    Raises
-    ------
-    ConfigError
-        On a time that is not positive or above 5 s, or samples that are not finite sound.
+    ndarray of float32, shape (n,)
+        What rings on after the end is cut off. It may go beyond full scale.
     """
+    from scipy.signal import fftconvolve
+
     samples = checked(samples)
     if not 0 < rt60_seconds <= 5:
         raise ConfigError(f"rt60_seconds must be above 0 and at most 5; got {rt60_seconds:g}")
@@ -246,9 +225,8 @@ def reverberate(samples: np.ndarray, rng: np.random.Generator, rt60_seconds: flo
     first_echo = int(rng.uniform(*_FIRST_ECHO_SECONDS) * SAMPLE_RATE_HZ)
     response = np.concatenate([np.zeros(first_echo), decay])
     response[0] = 1.0
-    n_fft = _fast_length(len(samples) + len(response))
-    wet = np.fft.irfft(np.fft.rfft(samples, n_fft) * np.fft.rfft(response, n_fft), n_fft)
-    return wet[: len(samples)].astype(np.float32)
+    wet: np.ndarray = fftconvolve(samples, response)[: len(samples)]
+    return wet.astype(np.float32)
 
 
 def code(samples: np.ndarray, codec: str) -> np.ndarray:
@@ -264,9 +242,9 @@ def code(samples: np.ndarray, codec: str) -> np.ndarray:
 
     Returns
     -------
-    ndarray
-        float32, shape (n,), 16 kHz. The codec's delay is taken out: it is measured on a known
-        sound, once for each codec and ffmpeg.
+    ndarray of float32, shape (n,)
+        The codec's delay is taken out: it is measured on a known sound, once for each codec and
+        ffmpeg.
 
     Raises
     ------
@@ -317,14 +295,15 @@ def _encoders(program: str) -> frozenset[str]:
 @functools.lru_cache(maxsize=64)
 def _delay_samples(program: str, codec: str) -> int:
     """Measure by how much a codec makes sound late, by cross-correlation with noise in bursts."""
+    from scipy.signal import correlate
+
     rng = np.random.default_rng(0)
     times_s = np.arange(2 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     smoothing = np.hanning(9) / 4
     bursts = np.convolve(rng.standard_normal(len(times_s)), smoothing, mode="same")
     probe = 0.2 * bursts * (np.sin(2 * np.pi * 3 * times_s) > 0)
     heard = _coded(program, codec, probe)
-    n_fft = _fast_length(len(probe) + len(heard))
-    match = np.fft.irfft(np.fft.rfft(heard, n_fft) * np.conj(np.fft.rfft(probe, n_fft)), n_fft)
+    match = correlate(heard, probe, method="fft")[len(probe) - 1 :]
     return int(np.argmax(match[:_LARGEST_DELAY_SAMPLES]))
 
 

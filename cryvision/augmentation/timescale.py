@@ -1,7 +1,8 @@
 """Sound at another tempo, another pitch or another time, each without touching the other two.
 
 For training clips only, beside `cryvision.augmentation.effects`, whose ``change_speed`` changes
-tempo and pitch together. All sound is mono, 16 kHz, shape (n,).
+tempo and pitch together. All sound is mono, 16 kHz, shape (n,). What is not finite sound, and a
+setting out of its range, is a ConfigError.
 """
 
 from __future__ import annotations
@@ -32,11 +33,6 @@ def stretch_time(samples: np.ndarray, factor: float) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (round(n / factor),)
-
-    Raises
-    ------
-    ConfigError
-        On a factor outside its range, or samples that are not finite sound.
     """
     samples = checked(samples)
     if not STRETCH_FACTORS[0] <= factor <= STRETCH_FACTORS[1]:
@@ -64,11 +60,6 @@ def shift_pitch(samples: np.ndarray, semitones: float) -> np.ndarray:
     -------
     ndarray of float32, shape (n,)
         What would rise above 8 kHz is removed.
-
-    Raises
-    ------
-    ConfigError
-        On a shift outside its range, or samples that are not finite sound.
     """
     samples = checked(samples)
     if not abs(semitones) <= LARGEST_SEMITONES:
@@ -94,11 +85,6 @@ def shift_time(samples: np.ndarray, seconds: float) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (n,)
-
-    Raises
-    ------
-    ConfigError
-        On a time that is not finite, or samples that are not finite sound.
     """
     samples = checked(samples)
     if not np.isfinite(seconds):

@@ -11,11 +11,11 @@ import math
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 
 from cryvision.batch.job import Job
 from cryvision.batch.supervisor import Supervisor
-from cryvision.batch.work import Work
+from cryvision.batch.work import Shard, Work
 
 Engine = Callable[..., Generator[bytes | None, None, None]]
 
@@ -37,8 +37,7 @@ def run_local(
 
     Parameters
     ----------
-    job : Job
-    work : Work
+    job, work : Job, Work
     workers : int, optional
         As many as are worth their start by default, up to one a core.
     time_limit_s : float
@@ -58,11 +57,7 @@ def run_local(
 
     def serve(supervisor: Supervisor) -> None:
         try:
-            while True:
-                with lock:
-                    shard = next(shards, None)
-                if shard is None:
-                    break
+            while (shard := _next(shards, lock)) is not None:
                 for row in supervisor.score(shard):
                     results.put(row)
             results.put(None)
@@ -91,3 +86,8 @@ def run_local(
             supervisor.stop()
         for thread in pool:
             thread.join()
+
+
+def _next(shards: Iterator[Shard], lock: threading.Lock) -> Shard | None:
+    with lock:
+        return next(shards, None)

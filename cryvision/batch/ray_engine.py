@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,21 @@ CONNECT_SECONDS = 10.0
 
 _OWN = "cv-ray-"  # short: a socket's path may have 107 bytes
 
-# Of this process of Ray: the worker of the tasks before, and what it was made for.
-_supervisors: dict[tuple[str, ...], Supervisor] = {}
+IDLE_SECONDS = 10.0
+"""How long a process of Ray keeps its worker for another shard."""
+
+
+@dataclass(eq=False)
+class _Kept:
+    """What a process of Ray keeps from one task to the next."""
+
+    made_for: tuple[str, ...]
+    supervisor: Supervisor
+    used_s: float = 0.0
+
+
+_kept: list[_Kept] = []  # one at the most
+_busy = threading.Lock()
 
 
 def run_ray(
@@ -53,24 +67,15 @@ def run_ray(
 ) -> Generator[bytes | None, None, None]:
     """Score clips on a Ray cluster.
 
+    Parameters and rows are as of `cryvision.batch.engines.run_local`, with these besides. Workers
+    are tasks at a time, each with one CPU.
+
     Parameters
     ----------
-    job : Job
-    work : Work
-    workers : int, optional
-        Tasks at a time, each with one CPU; by default as many as are worth their start and the
-        cluster has room for now.
-    time_limit_s : float
-        For one clip; infinite for none.
     address : str, optional
         Of a running cluster; ``auto`` finds one on this machine.
     gpus_per_worker : float
         GPUs, or the share of one, that each task is given.
-
-    Yields
-    ------
-    bytes or None
-        As `cryvision.batch.engines.run_local`.
 
     Raises
     ------
@@ -112,24 +117,37 @@ def run_ray(
 def _score(job: Job, time_limit_s: float, home: str | None, shard: Shard) -> list[bytes]:
     """Score a shard in a process of Ray, which keeps its worker for the next one."""
     made_for = (repr(job), str(time_limit_s), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
-    if made_for not in _supervisors:
-        if home is not None and os.path.basename(os.environ.get("HOME", "")).startswith(_OWN):
-            os.environ["HOME"] = home  # where weights are looked for
-        while _supervisors:
-            _supervisors.popitem()[1].stop()
-        _supervisors[made_for] = Supervisor(job, time_limit_s, threads=1)
-        guard = threading.Thread(
-            target=_end_with, args=(os.getppid(), _supervisors[made_for]), daemon=True
-        )
-        guard.start()
-    return list(_supervisors[made_for].score(shard))
+    with _busy:
+        if not _kept or _kept[0].made_for != made_for:
+            if home is not None and os.path.basename(os.environ.get("HOME", "")).startswith(_OWN):
+                os.environ["HOME"] = home  # where weights are looked for
+            while _kept:
+                _kept.pop().supervisor.stop()
+            _kept.append(_Kept(made_for, Supervisor(job, time_limit_s, threads=1)))
+            guard = threading.Thread(target=_guard, args=(os.getppid(), _kept[0]), daemon=True)
+            guard.start()
+        rows = list(_kept[0].supervisor.score(shard))
+        _kept[0].used_s = time.monotonic()
+        return rows
 
 
-def _end_with(parent: int, supervisor: Supervisor) -> None:
-    """End with the machine's own Ray process, after which a task may live on for nobody."""
+def _guard(parent: int, kept: _Kept) -> None:
+    """End a worker that has no more to do, or whose machine has lost its own Ray process.
+
+    After the latter a task might live on for nobody.
+    """
     while os.getppid() == parent:
         time.sleep(1.0)
-    supervisor.stop()
+        if _busy.acquire(blocking=False):
+            try:
+                if kept in _kept and time.monotonic() - kept.used_s > IDLE_SECONDS:
+                    _kept.remove(kept)
+                    kept.supervisor.stop()
+                if kept not in _kept:
+                    return
+            finally:
+                _busy.release()
+    kept.supervisor.stop()
     os._exit(1)
 
 
@@ -149,7 +167,6 @@ def _result(ray: Any, reference: Any) -> list[bytes]:
 
 
 def _check_room(ray: Any, gpus_per_worker: float) -> None:
-    """Refuse to wait for ever for a cluster that has no room."""
     room = ray.cluster_resources()
     if room.get("CPU", 0) < 1 or room.get("GPU", 0) < gpus_per_worker:
         raise CryvisionError(
@@ -253,7 +270,6 @@ def _knock(address: str) -> None:
 
 
 def _room(ray: Any, gpus_per_worker: float) -> int:
-    """How many workers the cluster has room for now."""
     resources = ray.cluster_resources()
     room = int(resources.get("CPU", 0))
     if gpus_per_worker:

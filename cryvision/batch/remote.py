@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -87,7 +88,7 @@ def found(url: str, suffixes: frozenset[str]) -> Iterator[tuple[str, int, str]]:
         When there is nothing, or it cannot be listed.
     """
     store, path = file_system(url)
-    try:
+    with _media_errors(url, "there is no such object or folder", "cannot be listed"):
         store.invalidate_cache()
         if any(mark in path for mark in "*?["):
             listed = store.glob(path, detail=True)
@@ -97,10 +98,6 @@ def found(url: str, suffixes: frozenset[str]) -> Iterator[tuple[str, int, str]]:
                 yield (url, *_state(about))
                 return
             listed = store.find(path, detail=True)
-    except FileNotFoundError as error:
-        raise MediaError(f"{url}: there is no such object or folder") from error
-    except Exception as error:  # the errors of the stores share no base class but this
-        raise MediaError(f"{url}: cannot be listed: {_line(error)}") from error
     for name in sorted(listed):
         visible = not PurePosixPath(name).name.startswith(".")
         media = PurePosixPath(name).suffix.lower() in suffixes
@@ -145,12 +142,8 @@ def fetch(url: str, folder: Path) -> Path:
     name = PurePosixPath(path).name
     copy = folder / (name if name.isprintable() and len(os.fsencode(name)) < 200 else "clip")
     os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    try:
+    with _media_errors(url, "there is no such object"):
         store.get_file(path, str(copy))
-    except FileNotFoundError as error:
-        raise MediaError(f"{url}: there is no such object") from error
-    except Exception as error:  # as above
-        raise MediaError(f"{url}: cannot be read: {_line(error)}") from error
     return copy
 
 
@@ -163,10 +156,8 @@ def read_text(url: str) -> str:
         When it is not there, cannot be read or is not UTF-8.
     """
     store, path = file_system(url)
-    try:
+    with _media_errors(url, "there is no such object"):
         return str(store.cat_file(path).decode("utf-8-sig"))
-    except Exception as error:  # as above
-        raise MediaError(f"{url}: cannot be read: {_line(error)}") from error
 
 
 def exists(url: str) -> bool:
@@ -187,6 +178,16 @@ def put(copy: Path, url: str) -> None:
         store.put_file(str(copy), path)
     except Exception as error:  # as above
         raise CryvisionError(f"{url}: cannot be written: {_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _media_errors(url: str, missing: str, otherwise: str = "cannot be read") -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MediaError(f"{url}: {missing}") from error
+    except Exception as error:  # the errors of the stores share no base class but this
+        raise MediaError(f"{url}: {otherwise}: {_line(error)}") from error
 
 
 def _state(about: dict[str, Any]) -> tuple[int, str]:

@@ -205,8 +205,6 @@ def _collect(
 
 
 class _Table:
-    """The table of a run, on this machine or at a URL, and the names beside it."""
-
     def __init__(self, out: str) -> None:
         self._write = tables.writer(out)
         self._out = out
@@ -232,11 +230,9 @@ class _Table:
 
     def write(self, job: Job, store: Store, bundle_facts: Mapping[str, Any]) -> Counter[str]:
         """Write the rows that there are; give their number by status."""
-        statuses: Counter[str] = Counter()
+        statuses = store.statuses()
         names = dict.fromkeys(map(probability_column, bundle_facts.get("labels", ())))
-        for row in store.rows():
-            statuses[row["status"]] += 1
-            names.update(dict.fromkeys(row))
+        names.update(store.names())
         names.pop("key", None)
         columns = ordered_columns(names)
         self._put(self._out, lambda place: self._write(place, columns, store.rows()))

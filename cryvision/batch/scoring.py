@@ -28,10 +28,6 @@ _READS_THE_CLIP = ("png", "mp4", "mp4-blurred")
 class ClipScorer:
     """Scores clips with one bundle, whose models are loaded once.
 
-    Parameters
-    ----------
-    job : Job
-
     Raises
     ------
     BundleError
@@ -54,10 +50,6 @@ class ClipScorer:
 
     def __call__(self, clip: ListedClip) -> dict[str, Any]:
         """Score one clip.
-
-        Parameters
-        ----------
-        clip : ListedClip
 
         Returns
         -------

@@ -11,6 +11,7 @@ import hashlib
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ COMMIT_SECONDS = 5.0
 _APPLICATION_ID = 0x43727953
 _SCHEMA = (
     f"PRAGMA application_id = {_APPLICATION_ID}",
-    "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, ok INT, row TEXT)",
+    "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, status TEXT, names TEXT, row TEXT)",
     # JSON, as the name of a file may hold bytes that are no UTF-8.
     "CREATE TABLE IF NOT EXISTS clips"
     " (n INTEGER PRIMARY KEY, key TEXT UNIQUE, bytes INT, clip TEXT)",
@@ -57,7 +58,7 @@ class Store:
     def __init__(self, path: Path, retry_failed: bool) -> None:
         self._path = path
         self._todo = "FROM clips LEFT JOIN rows USING (key) WHERE " + (
-            "ok IS NOT 1" if retry_failed else "ok IS NULL"
+            f"status IS NOT '{OK}'" if retry_failed else "status IS NULL"
         )
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,9 +128,10 @@ class Store:
         """Take a row, or the news that there is none, and bring them to the disk in time."""
         with self._errors():
             if row is not None:
+                names, text = json.dumps(list(row)), json.dumps(row, allow_nan=False)
                 self._database.execute(
-                    "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)",
-                    (row["key"], row["status"] == OK, json.dumps(row, allow_nan=False)),
+                    "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)",
+                    (row["key"], row["status"], names, text),
                 )
             if time.monotonic() - self._committed_s >= COMMIT_SECONDS:
                 self.commit()
@@ -139,6 +141,19 @@ class Store:
         with self._errors():
             self._database.commit()
         self._committed_s = time.monotonic()
+
+    def statuses(self) -> Counter[str]:
+        """Count the rows of the run's clips by status."""
+        with self._errors():
+            select = "SELECT status, count(*) FROM clips JOIN rows USING (key) GROUP BY status"
+            return Counter(dict(self._database.execute(select).fetchall()))
+
+    def names(self) -> dict[str, None]:
+        """Name all that the rows of the run's clips hold, in the order of first appearance."""
+        with self._errors():
+            select = "SELECT names FROM clips JOIN rows USING (key) GROUP BY names ORDER BY min(n)"
+            found = self._database.execute(select).fetchall()
+        return dict.fromkeys(name for (names,) in found for name in json.loads(names))
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Read the rows of the run's clips, in order."""

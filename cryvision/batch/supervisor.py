@@ -259,7 +259,6 @@ class _WorkerProcess:
         self._answers.put(b"")
 
     def _ending(self) -> str:
-        """Say how the worker ended."""
         try:
             status = self._popen.wait(1.0)
         except subprocess.TimeoutExpired:

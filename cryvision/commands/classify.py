@@ -242,6 +242,13 @@ def chosen_options(options: argparse.Namespace) -> OptionValues:
         "smooth_seconds": options.smooth,
         "label_policy": options.label_policy,
         "require_face": options.require_face,
+        **event_options(options),
+    }
+
+
+def event_options(options: argparse.Namespace) -> OptionValues:
+    """Give the options of `add_event_options` as keyword arguments."""
+    return {
         "veto": options.veto,
         "bout_gap_s": options.bout_gap,
         "threshold": options.threshold,

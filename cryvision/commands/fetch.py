@@ -94,7 +94,6 @@ def _prepare_backbone() -> Path:
 
 @contextlib.contextmanager
 def _bar(name: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A bar of bytes on stderr, where that is a terminal."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return

@@ -57,12 +57,11 @@ def run(options: argparse.Namespace) -> int:
 
     scripts = _scripts(options)
     folder = Path(cryvision.__file__).resolve().parent.parent / "experiments"
-    for name in scripts:
-        if not (folder / name).is_file():
-            raise CryvisionError(
-                f"{folder / name}: the experiments are part of a source checkout; they are not "
-                "installed"
-            )
+    if missing := [name for name in scripts if not (folder / name).is_file()]:
+        raise CryvisionError(
+            f"reproduce runs scripts that are part of a source checkout; {folder / missing[0]} is "
+            "not there: get the source, and run it in that"
+        )
     failed = False
     for name in scripts:
         command = [sys.executable, str(folder / name), *shlex.split(options.arguments or "")]
@@ -76,7 +75,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _scripts(options: argparse.Namespace) -> list[str]:
-    """Names of the scripts that are asked for."""
     from cryvision.errors import ConfigError
 
     if options.arguments is not None and options.table is None:

@@ -139,7 +139,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _text(summary: Summary) -> str:
-    """Say what was done, in a line or two."""
     from cryvision.outputs.wording import printable
 
     n = summary.n_clips

@@ -99,22 +99,14 @@ def fetch_donateacry(
     files = _read_listing(listing, tree_url)
     n_done, n_bytes = 0, sum(file.n_bytes for file in files)
     for file in files:
-        _fetch(file, base_url, place, by_hand)
+        url = f"{base_url}/{urllib.parse.quote(file.path)}"
+        target, n_file, sha1 = place / file.path, file.n_bytes, file.git_sha1
+        download(url, target, git_blob_sha1=sha1, size_bytes=n_file, by_hand=by_hand)
         n_done += file.n_bytes
         if progress is not None:
             progress(n_done, n_bytes)
     _check_whole(corpus, {place / file.path for file in files}, listing, tree_url)
     return corpus
-
-
-def _fetch(file: _ListedFile, base_url: str, place: Path, by_hand: str) -> None:
-    download(
-        f"{base_url}/{urllib.parse.quote(file.path)}",
-        place / file.path,
-        git_blob_sha1=file.git_sha1,
-        size_bytes=file.n_bytes,
-        by_hand=by_hand,
-    )
 
 
 def corpus_digest(folder: Path) -> str:

@@ -266,8 +266,10 @@ def _correlate(first: FloatArray, second: FloatArray) -> tuple[float, int]:
     The products come from one correlation by FFT; the energies, over the overlap alone, from
     tables of sums.
     """
+    from scipy.fft import next_fast_len
+
     n_first, n_second = len(first), len(second)
-    shape = (_power_of_two(n_first + n_second), 2 * (N_BANDS - 1))
+    shape = (next_fast_len(n_first + n_second, real=True), 2 * (N_BANDS - 1))
     product = np.fft.irfft2(
         np.conj(np.fft.rfft2(first, shape)) * np.fft.rfft2(second, shape), shape
     )
@@ -294,18 +296,11 @@ def _overlap_energy(
     return np.asarray(rows[:, high] - rows[:, low])
 
 
-def _power_of_two(at_least: int) -> int:
-    return 1 << (at_least - 1).bit_length()
-
-
 def _local_mean(picture: np.ndarray, width: int, axis: int) -> np.ndarray:
     """Mean over an odd number of neighbours, the edges continued."""
-    margin = [(0, 0), (0, 0)]
-    margin[axis] = (width // 2 + 1, width // 2)
-    total = np.cumsum(np.pad(picture, margin, mode="edge"), axis=axis, dtype=np.float64)
-    n = picture.shape[axis]
-    upper = np.take(total, np.arange(width, n + width), axis)
-    return (upper - np.take(total, np.arange(n), axis)) / width
+    from scipy.ndimage import uniform_filter1d
+
+    return np.asarray(uniform_filter1d(picture.astype(np.float64), width, axis, mode="nearest"))
 
 
 @lru_cache(maxsize=1)

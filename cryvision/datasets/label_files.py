@@ -15,7 +15,7 @@ from typing import Any
 
 from cryvision.datasets import editor_files
 from cryvision.datasets.editor_files import BOUT_TIER, DamagedError, Entry
-from cryvision.errors import AnnotationError, MissingDependencyError
+from cryvision.errors import AnnotationError
 
 TIME_COLUMNS = (("start_s", "end_s"), ("onset_s", "offset_s"))
 """Columns of a CSV that hold the times: the first pair that is there."""
@@ -65,8 +65,6 @@ def read_intervals(path: str | os.PathLike[str]) -> list[Interval]:
     AnnotationError
         If the file cannot be read or is empty, or a time is not a number, not finite, negative or
         before its start; the message names file and line.
-    MissingDependencyError
-        If praatio is needed and not installed.
     """
     path = Path(path)
     readers: dict[str, Callable[[Path, str], list[Interval]]] = {
@@ -88,10 +86,6 @@ def read_intervals(path: str | os.PathLike[str]) -> list[Interval]:
 
 def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """Read a CSV file with a header.
-
-    Parameters
-    ----------
-    path : Path
 
     Returns
     -------
@@ -134,8 +128,6 @@ def _parse_rows(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[
 
 
 def _read_with(read: Callable[[str], Iterator[Entry]]) -> Callable[[Path, str], list[Interval]]:
-    """Make a reader of files from one of texts."""
-
     def reader(path: Path, text: str) -> list[Interval]:
         try:
             return [_interval(path, *entry) for entry in read(text)]
@@ -210,12 +202,8 @@ def _with_plain_times(path: Path, text: str) -> str:
 
 def _textgrid_tiers(path: Path, text: str) -> list[dict[str, Any]]:
     """Let praatio read the tiers; refuse a file that was cut off, which it would take as it is."""
-    try:
-        from praatio.utilities import errors, textgrid_io
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{path}: reading a TextGrid needs praatio, which is not installed: pip install praatio"
-        ) from error
+    from praatio.utilities import errors, textgrid_io
+
     last_line = _line_at(text, len(text.rstrip()))
     try:
         tiers: list[dict[str, Any]] = textgrid_io.parseTextgridStr(

@@ -293,7 +293,6 @@ def _columns(name: re.Match[str]) -> dict[str, str]:
 
 
 def _remarks(clips: Sequence[LabelledClip]) -> list[str]:
-    """Say what is odd about clips that are kept."""
     remarks = []
     moved: Counter[tuple[str, str, str]] = Counter()
     for clip in clips:

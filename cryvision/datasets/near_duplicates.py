@@ -91,8 +91,11 @@ def copies_of(facts: Sequence[ClipFacts]) -> list[CopyPair]:
     pairs = []
     taken: set[int] = set()
     for kind, keys in (
-        (SAME_FILE, [_file_key(one) for one in facts]),
-        (SAME_SOUND, [_sound_key(one) for one in facts]),
+        (SAME_FILE, [(one.file_sha256, one.clip.start_s, one.clip.end_s) for one in facts]),
+        (
+            SAME_SOUND,
+            [one.sound_sha256 if one.level_dbfs > LEVEL_FLOOR_DBFS else None for one in facts],
+        ),
     ):
         for first, again in _equal(keys, taken):
             pairs.append(_pair(facts[first], facts[again], kind))
@@ -112,14 +115,6 @@ def copies_of(facts: Sequence[ClipFacts]) -> list[CopyPair]:
 def has_generated_name(path: Path) -> bool:
     """Tell whether a file's name says that a tool made it from another file."""
     return _GENERATED_NAME.search(path.stem) is not None
-
-
-def _file_key(one: ClipFacts) -> Hashable:
-    return one.file_sha256, one.clip.start_s, one.clip.end_s
-
-
-def _sound_key(one: ClipFacts) -> Hashable:
-    return one.sound_sha256 if one.level_dbfs > LEVEL_FLOOR_DBFS else None
 
 
 def _equal(keys: Sequence[Hashable], taken: set[int]) -> Iterator[tuple[int, int]]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cryvision.evaluation import metrics
-from cryvision.evaluation.bootstrap import subject_bootstrap
+from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
 from cryvision.evaluation.report import reliability_bins
 
 _ANSWERS = ("no cry", "cry")
-_AUC_DRAWS, _DRAWS = 200, 1000
 
 
 class DetectedClip(NamedTuple):
@@ -57,26 +56,32 @@ def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
     scores = np.array([clip.score for clip in heard], float)
     subjects = np.array([clip.subject for clip in heard], object)
     scored = np.isfinite(scores)
-    statistics: dict[str, Callable[[np.ndarray], float]] = {
-        "sensitivity": lambda weights: _share(said == 1, weights * (cry == 1)),
-        "specificity": lambda weights: _share(said == 0, weights * (cry == 0)),
-        "balanced_accuracy": lambda weights: (
-            (_share(said == 1, weights * (cry == 1)) + _share(said == 0, weights * (cry == 0))) / 2
-        ),
-        "accuracy": lambda weights: _share(said == cry, weights),
-    }
-    figures = {name: _figure(subjects, of, _DRAWS) for name, of in statistics.items()}
-    figures["auc"] = _figure(
-        subjects[scored],
-        lambda weights: metrics.auc(cry[scored], scores[scored], weights),
-        _AUC_DRAWS,
-    )
+
+    def sensitivity(weights: np.ndarray) -> float:
+        return _share(said == 1, weights * (cry == 1))
+
+    def specificity(weights: np.ndarray) -> float:
+        return _share(said == 0, weights * (cry == 0))
+
+    figures: dict[str, Any] = {}
+    if heard:
+        statistics: dict[str, Statistic] = {
+            "sensitivity": sensitivity,
+            "specificity": specificity,
+            "balanced_accuracy": lambda w: (sensitivity(w) + specificity(w)) / 2,
+            "accuracy": lambda w: _share(said == cry, w),
+        }
+        figures = bootstrap_figures(subjects, statistics)
+    if scored.any():
+        told, true = scores[scored], cry[scored]
+        of_scores: dict[str, Statistic] = {"auc": lambda w: metrics.auc(true, told, w)}
+        figures |= bootstrap_figures(subjects[scored], of_scores)
     counts = metrics.confusion(cry, said, 2).astype(int) if heard else np.zeros((2, 2), int)
     return {
         "n": len(heard),
         "n_unheard": len(clips) - len(heard),
         "n_subjects": len({clip.subject for clip in heard}),
-        "figures": {name: found for name, found in figures.items() if found is not None},
+        "figures": figures,
         "confusion": {"labels": list(_ANSWERS), "answers": list(_ANSWERS), "counts": counts},
         "reliability": {
             "of": "crying",
@@ -88,16 +93,3 @@ def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
 def _share(right: np.ndarray, weights: np.ndarray) -> float:
     total = weights.sum()
     return float((right * weights).sum() / total) if total else float("nan")
-
-
-def _figure(
-    subjects: np.ndarray, statistic: Callable[[np.ndarray], float], n_draws: int
-) -> dict[str, Any] | None:
-    """A figure with its interval, as far as they are known."""
-    if not len(subjects):
-        return None
-    estimate = subject_bootstrap(subjects, statistic, n_draws)
-    if not np.isfinite(estimate.value):
-        return None
-    interval = {"interval": [estimate.low, estimate.high]} if np.isfinite(estimate.low) else {}
-    return {"value": estimate.value, **interval}

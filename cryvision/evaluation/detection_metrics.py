@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.datasets.annotated import AnnotatedClip, Interval, cry_intervals, window_labels
 from cryvision.evaluation import metrics
+from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
 from cryvision.evaluation.report import reliability_bins
 from cryvision.result import Classification
 
@@ -20,9 +21,8 @@ ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S = 0.25, 0.5
 WINDOW_SECONDS = 0.5
 """Length of the windows that are compared; each is what most of it is."""
 
-_DRAWS, _AUC_DRAWS = 1000, 200
 
-Statistics = dict[str, tuple[np.ndarray, Callable[[np.ndarray], float]]]
+Statistics = dict[str, tuple[np.ndarray, Statistic]]
 """Name of a figure to the subject of each sample, and the figure by how often each counts."""
 
 
@@ -157,40 +157,26 @@ def _event_statistics(clips: Sequence[ComparedClip]) -> Statistics:
 def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
     cry, called, scores, subjects = cry_windows(clips)
     known = np.isfinite(scores)
-    statistics: Statistics = {}
-    if len(cry):
-        statistics |= {
-            "window_kappa": (subjects, lambda w: metrics.cohen_kappa(cry, called, w)),
-            "window_f1": (subjects, lambda w: metrics.precision_recall_f1(cry, called, w).f1),
-            "window_balanced_accuracy": (
-                subjects,
-                lambda w: metrics.balanced_accuracy(cry, called, w),
-            ),
-            "window_accuracy": (subjects, lambda w: _ratio(w @ (cry == called), np.sum(w))),
-        }
-    if known.any():
-        told, true, of = scores[known], cry[known], subjects[known]
-        statistics |= {
-            "window_auc": (of, lambda w: metrics.auc(true, told, w)),
-            "window_log_loss": (of, lambda w: metrics.log_loss(true, told, w)),
-            "window_ece": (
-                of,
-                lambda w: metrics.expected_calibration_error(true, told, weights=w),
-            ),
-        }
-    return statistics
+    of_calls: dict[str, Statistic] = {
+        "window_kappa": lambda w: metrics.cohen_kappa(cry, called, w),
+        "window_f1": lambda w: metrics.precision_recall_f1(cry, called, w).f1,
+        "window_balanced_accuracy": lambda w: metrics.balanced_accuracy(cry, called, w),
+        "window_accuracy": lambda w: _ratio(float(w @ (cry == called)), float(np.sum(w))),
+    }
+    told, true, of = scores[known], cry[known], subjects[known]
+    of_scores: dict[str, Statistic] = {
+        "window_auc": lambda w: metrics.auc(true, told, w),
+        "window_log_loss": lambda w: metrics.log_loss(true, told, w),
+        "window_ece": lambda w: metrics.expected_calibration_error(true, told, weights=w),
+    }
+    statistics = {name: (subjects, statistic) for name, statistic in of_calls.items() if len(cry)}
+    return statistics | {name: (of, statistic) for name, statistic in of_scores.items() if len(of)}
 
 
 def _estimates(statistics: Statistics) -> dict[str, dict[str, Any]]:
-    """Each figure that is known, with its interval where there is one."""
     found: dict[str, dict[str, Any]] = {}
     for name, (subjects, statistic) in statistics.items():
-        n_draws = _AUC_DRAWS if name == "window_auc" else _DRAWS
-        estimate = metrics.subject_bootstrap(subjects, statistic, n_draws)
-        if np.isfinite(estimate.value):
-            found[name] = {"value": estimate.value}
-            if np.isfinite(estimate.low):
-                found[name]["interval"] = [estimate.low, estimate.high]
+        found |= bootstrap_figures(subjects, {name: statistic})
     return found
 
 

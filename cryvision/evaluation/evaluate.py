@@ -32,7 +32,6 @@ from cryvision.evaluation.reference import (
 from cryvision.evaluation.report import (
     check_folder,
     draw,
-    plain,
     subject_records,
     unit_record,
     write_folder,
@@ -41,6 +40,7 @@ from cryvision.evaluation.skill import OutOfFoldPredictions, figures, skill_entr
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs.media import open_clip
 from cryvision.layers import require
+from cryvision.outputs.tables import plain
 from cryvision.result import Classification
 
 PROGRESS_EVERY = 50
@@ -145,7 +145,6 @@ class EvaluationRun:
 def _record(
     heard: EvaluationRun, material: EvaluationSet, bundle: Bundle, source: str, runtime: str
 ) -> dict[str, Any]:
-    """What `evaluate` gives, with numpy's values in it."""
     prior = _prior(bundle, material)
     units = measured(heard.answers, prior)
     if not units and not heard.compared and not heard.detected:
@@ -232,7 +231,6 @@ def _detected(clip: LabelledClip, result: Classification) -> DetectedClip:
 def _add_answers(
     heard: EvaluationRun, bundle: Bundle, result: Classification, name: str, subject: str
 ) -> None:
-    """Take what was said of one clip, of its events, its windows and its frames."""
     answers = heard.answers
     label = bundle.labels.index(name)
     said = result.probabilities
@@ -254,7 +252,6 @@ def _add_answers(
 def _add_ablated(
     heard: EvaluationRun, label: int, subject: str, ablated: Mapping[str, np.ndarray]
 ) -> None:
-    """Take what would be said of one clip, and of its windows, without some of the branches."""
     for kept, table in ablated.items():
         answers = heard.ablated.setdefault(kept, {"clip": Predictions(), "window": Predictions()})
         known = table[np.isfinite(table).all(axis=1)].astype(np.float64)
@@ -288,7 +285,6 @@ def _columns(result: Classification, labels: Sequence[str], suffix: str = "") ->
 
 
 def _ablations(heard: EvaluationRun, prior: np.ndarray) -> dict[str, Any]:
-    """Figures by what was listened to and looked at, and by unit."""
     return {
         kept: {m.unit: {"n": len(m.labels), "figures": figures(m)} for m in measured(units, prior)}
         for kept, units in heard.ablated.items()
@@ -329,7 +325,6 @@ def _prior(bundle: Bundle, material: EvaluationSet) -> np.ndarray:
 
 
 def _drawn(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What is drawn, by title."""
     drawn = {f"by {unit}": found for unit, found in record.get("units", {}).items()}
     if "detection" in record:
         drawn["crying, by clip"] = record["detection"]

@@ -1,6 +1,6 @@
 """How well found events agree with the true ones, and the threshold for few false alarms.
 
-Events are arrays of shape (n, 2): onset and offset, in seconds.
+Events are arrays of shape (n, 2): onset and offset, in seconds. What is none is a ConfigError.
 """
 
 from __future__ import annotations
@@ -80,11 +80,6 @@ def match_events(
     -------
     n_matched, n_reference, n_estimated : int
 
-    Raises
-    ------
-    ConfigError
-        If an array is not of events, or a tolerance is negative.
-
     References
     ----------
     Raffel et al., "mir_eval: A transparent implementation of common MIR metrics", ISMIR 2014:
@@ -116,15 +111,6 @@ def event_f1(counts: ArrayLike, weights: ArrayLike | None = None) -> PrecisionRe
         What `match_events` gives for each clip.
     weights : array_like, shape (n_clips,), optional
         How often each clip counts.
-
-    Returns
-    -------
-    PrecisionRecallF1
-
-    Raises
-    ------
-    ConfigError
-        If the shapes do not fit.
     """
     table = np.asarray(counts, dtype=np.float64)
     if table.ndim != 2 or table.shape[1] != 3:
@@ -168,11 +154,6 @@ def intersection_over_union(reference: ArrayLike, estimated: ArrayLike) -> float
     -------
     float
         0 to 1; NaN where both are without length.
-
-    Raises
-    ------
-    ConfigError
-        If an array is not of events.
     """
     true, found = _events(reference, "reference"), _events(estimated, "estimated")
     union_s = _covered_seconds(np.concatenate([true, found]))
@@ -188,15 +169,6 @@ def false_alarms(reference: ArrayLike, estimated: ArrayLike) -> int:
     ----------
     reference, estimated : array_like, shapes (n, 2) and (m, 2)
         True and found events.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ConfigError
-        If an array is not of events.
     """
     true, found = _events(reference, "reference"), _events(estimated, "estimated")
     overlaps = (true[:, None, 0] < found[None, :, 1]) & (found[None, :, 0] < true[:, None, 1])

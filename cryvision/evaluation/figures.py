@@ -184,13 +184,11 @@ def grid(
 
 
 def _shape(n: int) -> tuple[int, int]:
-    """Rows and columns for n panels."""
     n_rows = math.ceil(n / _MOST_COLUMNS)
     return n_rows, math.ceil(n / n_rows)
 
 
 def _used(axes: np.ndarray, n: int) -> list[Axes]:
-    """The first n axes; the others go."""
     for unused in axes.flat[n:]:
         unused.remove()
     return list(axes.flat[:n])
@@ -199,7 +197,6 @@ def _used(axes: np.ndarray, n: int) -> list[Axes]:
 def _models(
     curves: Mapping[str, Mapping[str, Sequence[float]]],
 ) -> Iterator[tuple[str, dict[str, Sequence[float]]]]:
-    """Take apart what belongs to one model each."""
     for branch, lines in curves.items():
         models: dict[str, dict[str, Sequence[float]]] = {}
         for key, values in lines.items():

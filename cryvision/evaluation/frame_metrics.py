@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ
-from cryvision.evaluation.bootstrap import Statistic, subject_bootstrap
+from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
 
 FORMS = ("newest", "smoothed")
 """A frame's label is told by the newest window, and by the mean of the rolling deque."""
@@ -26,12 +26,7 @@ class _Counts:
 
 
 class FrameScores:
-    """Frames of clips whose class is known; of each clip only counts are kept.
-
-    Parameters
-    ----------
-    n_classes : int
-    """
+    """Frames of clips whose class is known; of each clip only counts are kept."""
 
     def __init__(self, n_classes: int) -> None:
         self._n_classes = n_classes
@@ -110,8 +105,4 @@ class FrameScores:
             "accuracy": accuracy,
             "label_changes_per_minute": changes_per_minute,
         }
-        figures = {}
-        for name, statistic in statistics.items():
-            found = subject_bootstrap(self._subjects, statistic)
-            figures[name] = {"value": found.value, "interval": [found.low, found.high]}
-        return figures
+        return bootstrap_figures(self._subjects, statistics)

@@ -145,13 +145,13 @@ def _unit_lines(unit: str, record: Mapping[str, Any]) -> list[str]:
         [_cell(label), *(_number(of[n]) for n in ("precision", "recall", "f1")), of["support"]]
         for label, of in record["per_class"].items()
     ]
-    lines += ["", *_table(["class", "precision", "recall", "F1", f"{unit}s"], rows)]
+    lines += ["", *table(["class", "precision", "recall", "F1", f"{unit}s"], rows)]
     confusion = record["confusion"]
     answers = [_cell(answer) for answer in confusion["answers"]]
     if len(answers) <= _MOST_COLUMNS:
         cells = zip(confusion["labels"], confusion["counts"], strict=True)
         rows = [[_cell(label), *counts] for label, counts in cells]
-        lines += ["", *_table(["label \\ answer", *answers], rows)]
+        lines += ["", *table(["label \\ answer", *answers], rows)]
     of_all = record.get("of_all")
     if of_all and of_all["n"] > record["n"]:
         lines += [
@@ -176,7 +176,6 @@ def _baselines(record: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
 
 
 def _frame_lines(record: Mapping[str, Any]) -> list[str]:
-    """Say how steady and how right the label is from frame to frame."""
     without = {
         "balanced_accuracy": f"{_number(record['chance'])} (chance)",
         "accuracy": f"{_number(record['majority']['accuracy'])} (majority)",
@@ -191,12 +190,11 @@ def _frame_lines(record: Mapping[str, Any]) -> list[str]:
         "",
         f"## By frame: {record['n']:,} of {record['n_subjects']:,} subjects",
         "",
-        *_table(["figure", "newest window", "smoothed", "without listening"], rows),
+        *table(["figure", "newest window", "smoothed", "without listening"], rows),
     ]
 
 
 def _modality_lines(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Say what is left without the sound, or without the face."""
     names = ("balanced_accuracy", "auc", "log_loss")
     rows = [
         [kept, unit, found["n"], *(_estimate(found["figures"].get(name)) for name in names)]
@@ -204,11 +202,10 @@ def _modality_lines(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for unit, found in units.items()
     ]
     header = ["decided from", "by", "n", *(_FIGURES[name] for name in names)]
-    return ["", "## By modality", "", *_table(header, rows)]
+    return ["", "## By modality", "", *table(header, rows)]
 
 
 def _detection_lines(record: Mapping[str, Any]) -> list[str]:
-    """Say how often crying is heard in clips with some, and in clips without."""
     baselines = {"balanced_accuracy": (0.5, "chance"), "auc": (0.5, "chance")}
     confusion = record["confusion"]
     cells = zip(confusion["labels"], confusion["counts"], strict=True)
@@ -219,7 +216,7 @@ def _detection_lines(record: Mapping[str, Any]) -> list[str]:
         "",
         *_figure_table(record["figures"], _DETECTION, baselines),
         "",
-        *_table(
+        *table(
             ["label \\ answer", *confusion["answers"]],
             [[label, *counts] for label, counts in cells],
         ),
@@ -289,10 +286,10 @@ def _figure_table(
                 f"{_number(baseline[0])} ({baseline[1]})" if baseline else "",
             ]
         )
-    return _table(["figure", "value", "95 % interval", "without listening"], rows)
+    return table(["figure", "value", "95 % interval", "without listening"], rows)
 
 
-def _table(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> list[str]:
+def table(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> list[str]:
     """Markdown, aligned: the first column to the left, the others to the right."""
     cells = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
@@ -305,12 +302,10 @@ def _table(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """A text that stays in its line and its cell."""
     return " ".join(str(text).split()).replace("|", "\\|")
 
 
 def _estimate(figure: Mapping[str, Any] | None) -> str:
-    """A figure with its interval."""
     if figure is None:
         return ""
     interval = figure.get("interval")

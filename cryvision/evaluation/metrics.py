@@ -1,7 +1,8 @@
 """Figures of skill from arrays of labels and scores, with intervals by subject.
 
 Labels are whole numbers from 0. Weights say how often each sample counts; they are what the
-bootstrap over subjects hands to a statistic.
+bootstrap over subjects hands to a statistic. Arrays that do not fit together, or hold something
+else, are a ConfigError.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from cryvision.evaluation.event_metrics import (
     match_events,
     threshold_for_false_alarms,
 )
+from cryvision.evaluation.ranking import RankedScores
 
 __all__ = [
     "Estimate",
@@ -33,7 +35,6 @@ __all__ = [
     "Statistic",
     "auc",
     "balanced_accuracy",
-    "best_threshold",
     "cohen_kappa",
     "confusion",
     "event_f1",
@@ -52,6 +53,9 @@ __all__ = [
 
 SMALLEST_PROBABILITY = 1e-7
 """Where the log-loss clips: a certain and wrong answer costs 16.1, not infinity."""
+
+N_BINS = 10
+"""Of the calibration error."""
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -74,24 +78,9 @@ def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) 
     -------
     float
         NaN where only one of the labels has weight.
-
-    Raises
-    ------
-    ConfigError
-        If the arrays do not fit or hold something else.
     """
     truth, (marks,), weight = _validated(labels, [scores], weights, n_classes=2)
-    order = np.argsort(marks)
-    ranked = marks[order]
-    first_of_ties = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
-    positive = np.add.reduceat((weight * truth)[order], first_of_ties)
-    negative = np.add.reduceat((weight * (1 - truth))[order], first_of_ties)
-    n_pairs = positive.sum() * negative.sum()
-    if not n_pairs:
-        return float("nan")
-    below = np.cumsum(negative) - negative
-    # A sum, since a dot product of this size wakes the threads of BLAS: ten times slower.
-    return float(np.sum(positive * (below + negative / 2)) / n_pairs)
+    return RankedScores(truth, marks).auc(weight)
 
 
 def confusion(
@@ -110,11 +99,6 @@ def confusion(
     -------
     ndarray of float64, shape (n_classes, n_classes)
         Rows are labels, columns predictions.
-
-    Raises
-    ------
-    ConfigError
-        If the arrays do not fit, or a class is out of range.
     """
     truth, _, weight = _validated(labels, [predicted], weights, n_classes)
     guess = _classes(predicted, "predicted", n_classes)
@@ -165,15 +149,7 @@ def balanced_accuracy(
 def macro_f1(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Compute the mean F1 of the classes among labels or predictions (Lewis, SIGIR 1991).
 
-    Parameters
-    ----------
-    labels, predicted : array_like of int, shape (n,)
-    weights : array_like, shape (n,), optional
-
-    Returns
-    -------
-    float
-        0 to 1; NaN where nothing has weight.
+    Parameters and returned number are as of `balanced_accuracy`.
     """
     counts = _square(labels, predicted, weights)
     either = counts.sum(axis=0) + counts.sum(axis=1)
@@ -184,15 +160,8 @@ def macro_f1(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None 
 def cohen_kappa(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Compute the agreement beyond chance, (p_o - p_e) / (1 - p_e) (Cohen, 1960).
 
-    Parameters
-    ----------
-    labels, predicted : array_like of int, shape (n,)
-    weights : array_like, shape (n,), optional
-
-    Returns
-    -------
-    float
-        1 for full agreement, 0 for chance; NaN where both know but one class.
+    Parameters are as of `balanced_accuracy`. 1 is full agreement, 0 is chance, and NaN comes where
+    both know but one class.
     """
     counts = _square(labels, predicted, weights)
     total = counts.sum()
@@ -249,7 +218,7 @@ def prior_log_loss(
 def expected_calibration_error(
     labels: ArrayLike,
     probabilities: ArrayLike,
-    n_bins: int = 10,
+    n_bins: int = N_BINS,
     weights: ArrayLike | None = None,
 ) -> float:
     """Compute the mean distance of stated from true probability over bins of equal width.
@@ -276,49 +245,14 @@ def expected_calibration_error(
         stated, right = table[:, 1], truth
     else:
         stated, right = table.max(axis=1), table.argmax(axis=1) == truth
-    bins = np.minimum((stated * n_bins).astype(np.int64), n_bins - 1)
     total = weight.sum()
-    gaps = np.bincount(bins, weights=weight * (stated - right))
+    gaps = np.bincount(calibration_bins(stated, n_bins), weights=weight * (stated - right))
     return float(np.abs(gaps).sum() / total) if total else float("nan")
 
 
-def best_threshold(labels: ArrayLike, scores: ArrayLike, criterion: str = "f1") -> float:
-    """Find the threshold that serves a criterion best; a score at or above it is called 1.
-
-    Parameters
-    ----------
-    labels : array_like of 0 and 1, shape (n,)
-    scores : array_like, shape (n,)
-    criterion : {"f1", "balanced_accuracy"}
-
-    Returns
-    -------
-    float
-        Halfway to the next lower score, or the lowest score itself. The highest of equals.
-
-    Raises
-    ------
-    ConfigError
-        If the labels are not both there, or the criterion is unknown.
-    """
-    truth, (marks,), _ = _validated(labels, [scores], None, n_classes=2)
-    n_positive = int(truth.sum())
-    n_negative = len(truth) - n_positive
-    if not n_positive or not n_negative:
-        raise ConfigError(
-            f"a threshold needs samples of both labels; got {n_positive} of 1, {n_negative} of 0"
-        )
-    levels, rank = np.unique(marks, return_inverse=True)
-    hits = np.cumsum(np.bincount(rank, weights=truth)[::-1])[::-1]
-    called = np.cumsum(np.bincount(rank)[::-1])[::-1]
-    if criterion == "f1":
-        merit = 2 * hits / (n_positive + called)
-    elif criterion == "balanced_accuracy":
-        merit = (hits / n_positive + 1 - (called - hits) / n_negative) / 2
-    else:
-        raise ConfigError(f"criterion must be f1 or balanced_accuracy; got {criterion!r}")
-    best = len(levels) - 1 - int(np.argmax(merit[::-1]))
-    return float(levels[best] if best == 0 else (levels[best - 1] + levels[best]) / 2)
+def calibration_bins(stated: FloatArray, n_bins: int = N_BINS) -> IntArray:
+    """Number the bin of equal width that each stated probability lies in."""
+    return np.minimum((stated * n_bins).astype(np.int64), n_bins - 1)
 
 
 def _validated(
@@ -373,7 +307,6 @@ def _probabilities(values: ArrayLike) -> FloatArray:
 
 
 def _square(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None) -> FloatArray:
-    """The confusion matrix of as many classes as occur."""
     highest = max(_classes(labels, "labels").max(), _classes(predicted, "predicted").max())
     return confusion(labels, predicted, int(highest) + 1, weights)
 

@@ -144,7 +144,6 @@ def find_evaluation_set(
 def _nothing(
     source: str | os.PathLike[str], bundle: Bundle, problems: Sequence[str]
 ) -> AnnotationError:
-    """Tell that there is nothing to judge a bundle on, and what would be."""
     wanted = "a class"
     if bundle.detector is not None:
         wanted = "classes such as cry and 'no cry', or annotations of when they cry"
@@ -196,7 +195,6 @@ def _clips_with_classes(
 def _classes_of(
     source: str | os.PathLike[str], subject_pattern: str | None, may_be_none: bool
 ) -> tuple[Dataset | None, list[str]]:
-    """Clips with classes, or why there are none."""
     try:
         return find_labelled_clips(source, subject_pattern), []
     except AnnotationError as error:

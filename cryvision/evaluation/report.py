@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from cryvision.evaluation.event_metrics import PrecisionRecallF1
 from cryvision.evaluation.figures import Confusion, Reliability
 from cryvision.evaluation.markdown import training_text
 from cryvision.evaluation.skill import OutOfFoldPredictions
+from cryvision.outputs.tables import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -276,13 +276,3 @@ def write_folder(
                 figures.write_png(figure, place / name)
     except OSError as error:
         raise CryvisionError(f"{target}: cannot be written: {error.strerror or error}") from error
-
-
-def plain(value: Any) -> Any:
-    """Turn numpy's values into JSON's own; what is not finite is None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value

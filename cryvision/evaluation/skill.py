@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cryvision.evaluation import metrics
-from cryvision.evaluation.bootstrap import Statistic
+from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
+from cryvision.evaluation.ranking import RankedScores
 
 
 @dataclass(frozen=True)
@@ -45,39 +46,58 @@ def figures(measured: OutOfFoldPredictions, n_draws: int = 1000) -> dict[str, di
         ``log_loss``, ``ece``, and ``auc``: one against the rest, the mean over classes and folds,
         never pooled over folds.
     """
+    return bootstrap_figures(measured.subjects, _statistics(measured), n_draws)
+
+
+def _statistics(measured: OutOfFoldPredictions) -> dict[str, Statistic]:
+    """Make the figures as functions of how often each row counts.
+
+    All rows of a subject count the same. But for the AUC, whose scores are sorted here, a draw adds
+    sums over subjects instead of looking at every row again.
+    """
     labels, table = measured.labels, measured.probabilities
-    called = table.argmax(axis=1)
-    statistics: Mapping[str, Statistic] = {
-        "balanced_accuracy": lambda w: metrics.balanced_accuracy(labels, called, w),
-        "accuracy": lambda w: float(np.sum(w * (labels == called)) / np.sum(w)),
-        "macro_f1": lambda w: metrics.macro_f1(labels, called, w),
-        "log_loss": lambda w: metrics.log_loss(labels, table, w),
-        "ece": lambda w: metrics.expected_calibration_error(labels, table, weights=w),
-        "auc": lambda w: fold_auc(measured, w),
+    metrics.log_loss(labels, table)  # refuses what are no labels or probabilities
+    _, first, subject = np.unique(measured.subjects, return_index=True, return_inverse=True)
+
+    def sums(bins: np.ndarray, n_bins: int, values: np.ndarray | None = None) -> np.ndarray:
+        """Sum ones or values by subject and bin; float64, shape (n_subjects, n_bins)."""
+        cells = np.bincount(subject * n_bins + bins, values, len(first) * n_bins)
+        return cells.reshape(-1, n_bins).astype(np.float64)
+
+    called, n_classes = table.argmax(axis=1), table.shape[1]
+    true, said = np.divmod(np.arange(n_classes**2), n_classes)
+    cells = sums(labels * n_classes + called, n_classes**2)
+    n_rows = cells.sum(axis=1)
+    p_true = np.maximum(table[np.arange(len(labels)), labels], metrics.SMALLEST_PROBABILITY)
+    losses = sums(np.zeros_like(labels), 1, -np.log(np.minimum(p_true, 1.0)))
+    stated = table.max(axis=1)
+    gaps = sums(metrics.calibration_bins(stated), metrics.N_BINS, stated - (called == labels))
+    folds = _ranked_folds(measured)
+
+    def auc(weights: np.ndarray) -> float:
+        areas = [ranked.auc(weights[rows].astype(np.float64)) for rows, ranked in folds]
+        known = [area for area in areas if np.isfinite(area)]
+        return float(np.mean(known)) if known else float("nan")
+
+    return {
+        "balanced_accuracy": lambda w: metrics.balanced_accuracy(true, said, w[first] @ cells),
+        "accuracy": lambda w: float(w[first] @ cells @ (true == said) / (w[first] @ n_rows)),
+        "macro_f1": lambda w: metrics.macro_f1(true, said, w[first] @ cells),
+        "log_loss": lambda w: float(w[first] @ losses[:, 0] / (w[first] @ n_rows)),
+        "ece": lambda w: float(np.abs(w[first] @ gaps).sum() / (w[first] @ n_rows)),
+        "auc": auc,
     }
-    found = {}
-    for name, statistic in statistics.items():
-        draws = min(n_draws, 200) if name == "auc" else n_draws
-        estimate = metrics.subject_bootstrap(measured.subjects, statistic, draws)
-        entry: dict[str, Any] = {"value": estimate.value}
-        if np.isfinite(estimate.low):
-            entry["interval"] = [estimate.low, estimate.high]
-        if np.isfinite(estimate.value):
-            found[name] = entry
-    return found
 
 
-def fold_auc(measured: OutOfFoldPredictions, weights: np.ndarray | None = None) -> float:
-    """Mean over folds, and over the classes that a fold holds, of one-against-the-rest AUC."""
-    weight = np.ones(len(measured.labels)) if weights is None else weights
-    values = []
+def _ranked_folds(measured: OutOfFoldPredictions) -> list[tuple[np.ndarray, RankedScores]]:
+    """Rank the rows of each fold by the probability of each class that the fold holds."""
+    ranked = []
     for fold in np.unique(measured.fold):
-        rows = measured.fold == fold
+        rows = np.flatnonzero(measured.fold == fold)
         for label in np.unique(measured.labels[rows]):
-            is_label = (measured.labels[rows] == label).astype(int)
-            values.append(metrics.auc(is_label, measured.probabilities[rows, label], weight[rows]))
-    known = [value for value in values if np.isfinite(value)]
-    return float(np.mean(known)) if known else float("nan")
+            is_label = (measured.labels[rows] == label).astype(np.int64)
+            ranked.append((rows, RankedScores(is_label, measured.probabilities[rows, label])))
+    return ranked
 
 
 def majority(labels: np.ndarray) -> dict[str, float]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cryvision.config import SoundConfig
 from cryvision.inference.detector import DetectorWindows
-from cryvision.inputs.features import SoundFeatureStream
+from cryvision.inputs.features import WindowFeatures
 
 MIN_CRY_SHARE = 0.5
 """A window of the reasons counts as crying if this share of the detector's windows in it does."""
@@ -122,7 +122,7 @@ class GatedSound:
     """Sound becomes the inputs of the branches, for the windows that the gate lets through.
 
     Training and classifying both take their windows from here. A window waits until the detector
-    has said all that counts for it.
+    has said all that counts for it; its features are computed then, if it passes.
 
     Parameters
     ----------
@@ -141,44 +141,36 @@ class GatedSound:
         gate: CryGate | None,
         times: tuple[int, int] | None = None,
     ) -> None:
-        self._streams = {name: SoundFeatureStream(config) for name, config in sounds.items()}
+        self._sound = WindowFeatures(sounds) if sounds else None
         self._gate = gate
         self._clock = WindowClock(*times) if times and not sounds else None
         self._n_samples = 0
         self._ends = np.empty(0, np.int64)
-        self._inputs: dict[str, np.ndarray] = {}
 
     def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> SoundBranchWindows:
         """Take the next samples, and what the detector said of them."""
         self._n_samples += len(samples)
-        if self._clock is not None:
-            self._wait(self._clock.until(self._n_samples), {})
-        else:
-            windows = {name: stream.push(samples) for name, stream in self._streams.items()}
-            ends = next(iter(windows.values())).end_samples
-            self._wait(ends, {name: found.inputs for name, found in windows.items()})
-        return self._gated(detected, ended=False)
+        ends = self._ends[:0]
+        if self._sound is not None:
+            ends = self._sound.push(samples)
+        elif self._clock is not None:
+            ends = self._clock.until(self._n_samples)
+        return self._gated(ends, detected, ended=False)
 
     def finish(self, detected: DetectorWindows | None) -> SoundBranchWindows:
         """End the stream."""
-        if self._clock is not None:
-            self._wait(self._clock.finish(self._n_samples), {})
-        else:
-            windows = {name: stream.finish() for name, stream in self._streams.items()}
-            ends = next(iter(windows.values())).end_samples
-            self._wait(ends, {name: found.inputs for name, found in windows.items()})
-        return self._gated(detected, ended=True)
+        ends = self._ends[:0]
+        if self._sound is not None:
+            ends = self._sound.finish()
+        elif self._clock is not None:
+            ends = self._clock.finish(self._n_samples)
+        return self._gated(ends, detected, ended=True)
 
-    def _wait(self, ends: np.ndarray, inputs: dict[str, np.ndarray]) -> None:
-        """Put windows behind those that wait already."""
-        if len(self._ends):
-            ends = np.concatenate([self._ends, ends])
-            inputs = {n: np.concatenate([self._inputs[n], more]) for n, more in inputs.items()}
-        self._ends, self._inputs = ends, inputs
-
-    def _gated(self, detected: DetectorWindows | None, ended: bool) -> SoundBranchWindows:
+    def _gated(
+        self, new_ends: np.ndarray, detected: DetectorWindows | None, ended: bool
+    ) -> SoundBranchWindows:
         """Give the windows of which it is known whether they are crying."""
-        ends, inputs = self._ends, self._inputs
+        ends = np.concatenate([self._ends, new_ends])
         n = len(ends)
         crying = np.ones(n, bool)
         if self._gate is not None:
@@ -186,12 +178,11 @@ class GatedSound:
                 self._gate.push(detected)
             n = n if ended else self._gate.n_ready(ends)
             crying = self._gate.crying(ends[:n])
-        # Copies, so that what waits keeps nothing else in memory.
-        self._ends = ends[n:].copy()
-        self._inputs = {name: values[n:].copy() for name, values in inputs.items()}
+        self._ends = ends[n:]
+        features = {} if self._sound is None else self._sound.take(crying)
         return SoundBranchWindows(
             ends[:n],
             crying,
             int(self._ends[0]) if len(self._ends) else self._n_samples,
-            {name: values[:n][crying] for name, values in inputs.items()},
+            {name: windows.inputs for name, windows in features.items()},
         )

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from cryvision.config import FRAME_RATE_HZ, MAX_SECONDS, GateConfig
 from cryvision.errors import ConfigError
@@ -52,6 +53,31 @@ class RollingPrediction:
         self._predictions.append(np.asarray(prediction, dtype=np.float64))
         mean: np.ndarray = np.mean(np.asarray(self._predictions), axis=0)
         return mean
+
+    def push_all(self, predictions: np.ndarray) -> np.ndarray:
+        """Add predictions one after another, at once.
+
+        Parameters
+        ----------
+        predictions : ndarray of float, shape (n, n_classes)
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+            What `push` would return for each.
+        """
+        if not len(predictions):
+            return np.empty(predictions.shape)
+        n, n_before = self.n, len(self)
+        before = np.array(self._predictions, np.float64).reshape(n_before, predictions.shape[1])
+        rows = np.concatenate([before, predictions])
+        # Each mean is of its own rows: a running sum would drift over hours.
+        growing = np.cumsum(rows[: n - 1], axis=0) / np.arange(1, len(rows[: n - 1]) + 1)[:, None]
+        full = rows[:0]
+        if len(rows) >= n:
+            full = sliding_window_view(rows, n, axis=0).mean(axis=-1)
+        self._predictions.extend(rows[n_before:][-n:].copy())
+        return np.concatenate([growing, full])[n_before:]
 
     def clear(self) -> None:
         """Forget everything, as after a gap longer than the deque."""

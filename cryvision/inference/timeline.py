@@ -54,8 +54,7 @@ class HeldPredictions:
         frames = np.arange(len(self), until, dtype=np.int64)
         newest = np.searchsorted(ends * FRAME_RATE_HZ, frames * SAMPLE_RATE_HZ, side="right")
         held = np.concatenate([self._held[None], predictions])
-        for row in held[newest]:
-            self._append(row)
+        self._append(held[newest])
         self._held = held[-1]
 
     def fill_last(self, n_frames: int) -> None:
@@ -100,15 +99,20 @@ class HeldPredictions:
                 found[f"{name}{suffix}"] = column
         return found
 
-    def _append(self, row: np.ndarray) -> None:
-        self._raw.extend(row.tolist())
+    def _append(self, rows: np.ndarray) -> None:
+        self._raw.frombytes(rows.astype(np.float32).tobytes())
         if self._rolling is None:
             return
-        if np.isnan(row).any():
-            self._n_unknown += 1
+        smooth = np.full(rows.shape, np.nan, np.float32)
+        known = ~np.isnan(rows).any(axis=1)
+        for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(known)) + 1):
+            if not len(run):
+                continue
+            if known[run[0]]:
+                self._n_unknown = 0
+                smooth[run] = self._rolling.push_all(rows[run])
+                continue
+            self._n_unknown += len(run)
             if self._n_unknown > self._rolling.n:
                 self._rolling.clear()
-            self._smooth.extend([np.nan] * len(row))
-        else:
-            self._n_unknown = 0
-            self._smooth.extend(self._rolling.push(row).tolist())
+        self._smooth.frombytes(smooth.tobytes())

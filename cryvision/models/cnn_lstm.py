@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cryvision.models.calibration import calibration_layer_class
-from cryvision.models.pictures import BATCH_NORM_MOMENTUM, picture_of_window
+from cryvision.models.pictures import BATCH_NORM_MOMENTUM, classes_of, picture_of_window
 
 if TYPE_CHECKING:
     import keras
@@ -46,24 +45,9 @@ def build_cnn_lstm(
     ``8 * width`` units, dropout, and the classes. As published: 64, 128 and 256 channels, 512
     units.
 
-    Parameters
-    ----------
-    scaling : keras.layers.Layer
-        Standardises the bands; see `cryvision.models.autoencoder.build_scaling`.
-    n_frames, n_bands : int
-        Shape of one window; at least 8 each.
-    n_classes : int
-    feature : str
-        Name of the input.
-    width : int
-
-    Returns
-    -------
-    keras.Model
-        From float32 (batch, n_frames, n_bands) to class probabilities (batch, n_classes). The
-        layer ``logits`` comes before the calibration.
+    Parameters and returned model are as of
+    `cryvision.models.mel_resnet.build_mel_resnet`; windows are at least 8 x 8.
     """
-    import keras
     from keras import layers
 
     window, x = picture_of_window(scaling, n_frames, n_bands, feature)
@@ -80,9 +64,7 @@ def build_cnn_lstm(
     x = layers.Bidirectional(layers.LSTM(n_units), name="upper_lstm")(x)
     x = layers.Dense(n_units, activation="relu", name="hidden")(x)
     x = layers.Dropout(DROPOUT)(x)
-    logits = layers.Dense(n_classes, name="logits")(x)
-    probabilities = calibration_layer_class()(name="calibration")(logits)
-    return keras.Model(window, probabilities, name="cnn_lstm")
+    return classes_of(window, x, n_classes, "cnn_lstm")
 
 
 def _gated(picture: Any) -> Any:

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryvision.models.calibration import calibration_layer_class
-from cryvision.models.pictures import BATCH_NORM_MOMENTUM, picture_of_window
+from cryvision.models.pictures import BATCH_NORM_MOMENTUM, classes_of, picture_of_window
 
 if TYPE_CHECKING:
     import keras
@@ -48,24 +47,10 @@ def build_hybrid_attention(
     four heads of ``width`` numbers over the frames that are left; an LSTM of ``4 * width`` units;
     the classes.
 
-    Parameters
-    ----------
-    scaling : keras.layers.Layer
-        Standardises the columns; see `cryvision.models.autoencoder.build_scaling`.
-    n_frames, n_columns : int
-        Shape of one window; at least 8 frames and 64 columns.
-    n_classes : int
-    feature : str
-        Name of the input.
-    width : int
-
-    Returns
-    -------
-    keras.Model
-        From float32 (batch, n_frames, n_columns) to class probabilities (batch, n_classes). The
-        layer ``logits`` comes before the calibration.
+    Parameters and returned model are as of
+    `cryvision.models.mel_resnet.build_mel_resnet`; windows have at least
+    8 frames and 64 columns.
     """
-    import keras
     from keras import layers
 
     window, x = picture_of_window(scaling, n_frames, n_columns, feature)
@@ -77,6 +62,4 @@ def build_hybrid_attention(
     x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
     x = layers.MultiHeadAttention(N_HEADS, width, name="attention")(x, x)
     x = layers.LSTM(LSTM_PER_WIDTH * width, name="lstm")(x)
-    logits = layers.Dense(n_classes, name="logits")(x)
-    probabilities = calibration_layer_class()(name="calibration")(logits)
-    return keras.Model(window, probabilities, name="hybrid_attention")
+    return classes_of(window, x, n_classes, "hybrid_attention")

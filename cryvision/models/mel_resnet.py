@@ -13,8 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cryvision.errors import ConfigError
-from cryvision.models.calibration import calibration_layer_class
-from cryvision.models.pictures import BATCH_NORM_MOMENTUM, picture_of_window
+from cryvision.models.pictures import BATCH_NORM_MOMENTUM, classes_of, picture_of_window
 
 if TYPE_CHECKING:
     import keras
@@ -85,7 +84,7 @@ def build_mel_resnet(
         for i in range(n_blocks):
             x = block(x, width * 2**stage, stride=2 if stage and i == 0 else 1)
     x = layers.GlobalAveragePooling2D(name="pooled")(x)
-    return _classified(window, x, n_classes, f"resnet{n_layers}")
+    return classes_of(window, layers.Dropout(DROPOUT)(x), n_classes, f"resnet{n_layers}")
 
 
 def build_vggish(
@@ -114,21 +113,10 @@ def build_vggish(
         x = layers.MaxPooling2D(2)(x)
     x = layers.GlobalAveragePooling2D(name="pooled")(x)
     x = layers.Dense(EMBEDDING_PER_WIDTH * width, activation="relu", name="embedding")(x)
-    return _classified(window, x, n_classes, "vggish")
-
-
-def _classified(window: Any, embedding: Any, n_classes: int, name: str) -> keras.Model:
-    import keras
-    from keras import layers
-
-    x = layers.Dropout(DROPOUT)(embedding)
-    logits = layers.Dense(n_classes, name="logits")(x)
-    probabilities = calibration_layer_class()(name="calibration")(logits)
-    return keras.Model(window, probabilities, name=name)
+    return classes_of(window, layers.Dropout(DROPOUT)(x), n_classes, "vggish")
 
 
 def _convolved(x: Any, n_channels: int, kernel: int, stride: int = 1) -> Any:
-    """A convolution with batch normalisation."""
     from keras import layers
 
     x = layers.Conv2D(n_channels, kernel, strides=stride, padding="same", use_bias=False)(x)
@@ -136,7 +124,6 @@ def _convolved(x: Any, n_channels: int, kernel: int, stride: int = 1) -> Any:
 
 
 def _basic_block(x: Any, n_channels: int, stride: int) -> Any:
-    """Two 3 x 3 convolutions beside a shortcut."""
     from keras import layers
 
     y = layers.ReLU()(_convolved(x, n_channels, 3, stride))
@@ -144,7 +131,6 @@ def _basic_block(x: Any, n_channels: int, stride: int) -> Any:
 
 
 def _bottleneck_block(x: Any, n_channels: int, stride: int) -> Any:
-    """1 x 1, 3 x 3 and 1 x 1 convolution beside a shortcut."""
     from keras import layers
 
     y = layers.ReLU()(_convolved(x, n_channels, 1))

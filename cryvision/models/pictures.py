@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from cryvision.models.calibration import calibration_layer_class
 
 if TYPE_CHECKING:
     import keras
@@ -27,3 +29,13 @@ def picture_of_window(
 
     window = keras.Input((n_frames, n_columns), name=feature)
     return window, layers.Reshape((n_frames, n_columns, 1))(scaling(window))
+
+
+def classes_of(window: Any, x: Any, n_classes: int, name: str) -> keras.Model:
+    """Put the classes and their calibration behind the last layer, and make the network."""
+    import keras
+    from keras import layers
+
+    logits = layers.Dense(n_classes, name="logits")(x)
+    probabilities = calibration_layer_class()(name="calibration")(logits)
+    return keras.Model(window, probabilities, name=name)

@@ -32,11 +32,6 @@ def build_tagger(config: LogMelConfig = CONTEXT, n_tags: int = len(TAGS)) -> ker
 
     Strided and residual convolutions over time and frequency; mean and maximum over time.
 
-    Parameters
-    ----------
-    config : LogMelConfig
-    n_tags : int
-
     Returns
     -------
     keras.Model

@@ -28,7 +28,7 @@ _US = 1_000_000
 
 
 @dataclass(frozen=True)
-class SourceFault:
+class FaultRule:
     """Raise an alert when a fault of the source has lasted ``after_s``.
 
     ``sinks`` names where its alerts go; empty means all.
@@ -39,9 +39,9 @@ class SourceFault:
     sinks: tuple[str, ...] = ()
 
 
-Rule = SustainedCrying | TotalCrying | SourceFault
+Rule = SustainedCrying | TotalCrying | FaultRule
 
-DEFAULT_RULES: tuple[Rule, ...] = (SustainedCrying(), SourceFault())
+DEFAULT_RULES: tuple[Rule, ...] = (SustainedCrying(), FaultRule())
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ class AlertMonitor:
 
     def __init__(self, source: str, rules: Sequence[Rule] = DEFAULT_RULES) -> None:
         self.source = source
-        self._crying = [(r, watch(r)) for r in rules if not isinstance(r, SourceFault)]
-        self._faults = [(r, _FaultWatch(r)) for r in rules if isinstance(r, SourceFault)]
+        self._crying = [(r, watch(r)) for r in rules if not isinstance(r, FaultRule)]
+        self._faults = [(r, _FaultWatch(r)) for r in rules if isinstance(r, FaultRule)]
         self._time: int | None = None
 
     @property
@@ -207,7 +207,7 @@ class AlertMonitor:
             text += f" (probability {probability:.2f})"
         return self._alert(rule.name, "crying", change, text)
 
-    def _fault_alert(self, rule: SourceFault, change: Change, fault: _FaultWatch) -> Alert:
+    def _fault_alert(self, rule: FaultRule, change: Change, fault: _FaultWatch) -> Alert:
         text = f"{fault.kind} for {_length(change.us)}"
         if change.state == "cleared":
             text = f"recovered after {_length(change.us)}"
@@ -232,7 +232,7 @@ class AlertMonitor:
 class _FaultWatch:
     """Whether a fault has lasted long enough; wall time counts, known or not."""
 
-    def __init__(self, rule: SourceFault) -> None:
+    def __init__(self, rule: FaultRule) -> None:
         self.raised = False
         self.kind = self.message = ""
         self._after = round(rule.after_s * _US)

@@ -36,7 +36,13 @@ class Camera(Pictures):
         """Read pictures as they come, and pass on `PICTURE_RATE_HZ` of them a second at most."""
         import cv2
 
-        camera = cv2.VideoCapture(self._index)
+        # Each of OpenCV's ways to open a camera prints why it failed.
+        before = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            camera = cv2.VideoCapture(self._index)
+        finally:
+            cv2.utils.logging.setLogLevel(before)
         try:
             if not camera.isOpened():
                 raise DisconnectedError("lost", "it cannot be opened")

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryvision.errors import ConfigError, MissingDependencyError
 from cryvision.layers import install_command
-from cryvision.monitor.alerts import DEFAULT_RULES, Rule, SourceFault
+from cryvision.monitor.alerts import DEFAULT_RULES, FaultRule, Rule
 from cryvision.monitor.config_table import Table
 from cryvision.monitor.crying_rules import SustainedCrying, TotalCrying
+from cryvision.monitor.network import Address
 from cryvision.monitor.quiet_hours import QuietHours
 from cryvision.monitor.sinks import SinkSettings
 from cryvision.monitor.sinks.apprise import Apprise
@@ -26,7 +27,6 @@ from cryvision.monitor.sinks.ntfy import PRIORITIES, Ntfy
 from cryvision.monitor.sinks.webhook import Webhook
 
 SOURCE_KINDS = ("microphone", "camera", "rtsp", "file")
-TRANSPORTS = ("tcp", "udp")
 
 DAY_S = 86_400
 
@@ -50,15 +50,12 @@ class SourceSettings:
         Device of a microphone (None: the default one), index of a camera, URL, or path of a file.
     microphone : str or None
         Of a camera: the device that its sound comes from.
-    transport : str
-        Of an RTSP stream, one of `TRANSPORTS`.
     """
 
     name: str
     kind: str
     value: str | None = field(default=None, repr=False)
     microphone: str | None = None
-    transport: str = "tcp"
 
 
 @dataclass(frozen=True)
@@ -94,8 +91,8 @@ class LiveConfig:
     sinks : tuple of SinkSettings
     recording : RecordingSettings or None
     metrics_port : int or None
-    outbox : Path
-        File in which alerts wait.
+    outbox : Path or None
+        File in which alerts wait; None for memory.
     """
 
     sources: tuple[SourceSettings, ...]
@@ -104,7 +101,7 @@ class LiveConfig:
     sinks: tuple[SinkSettings, ...]
     recording: RecordingSettings | None
     metrics_port: int | None
-    outbox: Path
+    outbox: Path | None
 
 
 def load_config(path: Path) -> LiveConfig:
@@ -205,11 +202,11 @@ def _source(table: Table, name: str) -> SourceSettings:
         key = next((k for k in ("value_file", "value_env") if table.has(k)), "value")
         secret = None if key == "value" else table.secret("value")
         value = str(table.text("value", ..., shown=False) if secret is None else secret.read())
-        if not value.startswith(("rtsp://", "rtsps://")):
-            table.refuse(key, "a URL that begins with rtsp:// or rtsps://", shown=False)
-        return SourceSettings(
-            name, kind, value, transport=table.choice("transport", TRANSPORTS, "tcp")
-        )
+        try:
+            Address.parse(value)
+        except ConfigError:
+            table.refuse(key, "the URL of an RTSP, HTTP or RTMP stream, with a host", shown=False)
+        return SourceSettings(name, kind, value)
     if kind == "camera":
         index = table.whole("value", 0, 99, 0)
         return SourceSettings(name, kind, str(index), microphone=table.text("microphone", None))
@@ -222,7 +219,7 @@ def _rule(table: Table, name: str) -> Rule:
     kind = table.choice("kind", ("crying", "total", "fault"))
     sinks = table.texts("sinks")
     if kind == "fault":
-        return SourceFault(name, table.number("after_s", 1, DAY_S, SourceFault.after_s), sinks)
+        return FaultRule(name, table.number("after_s", 1, DAY_S, FaultRule.after_s), sinks)
     calm = {
         "release_s": table.number("release_s", 1, DAY_S, SustainedCrying.release_s),
         "rearm_s": table.number("rearm_s", 0, DAY_S, SustainedCrying.rearm_s),

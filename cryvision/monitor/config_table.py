@@ -126,9 +126,12 @@ class Table:
         """Take a time of day, such as ``22:30``, as a text or as TOML has it."""
         value = self.get(key)
         try:
-            return value if isinstance(value, time) else time.fromisoformat(value)
+            clock = value if isinstance(value, time) else time.fromisoformat(value)
         except (TypeError, ValueError):
             self.refuse(key, "a time of day such as 22:30")
+        if clock.tzinfo is not None:
+            self.refuse(key, "a time of day without an offset, such as 22:30")
+        return clock
 
     def file(self, key: str, default: T) -> Path | T:
         """Take a path; it may begin with ~, and is relative to the folder of the file."""

@@ -9,7 +9,13 @@ from collections.abc import Iterator, Sequence
 from queue import Empty, Full, Queue
 
 from cryvision.errors import CryvisionError
+from cryvision.monitor.camera import Camera
+from cryvision.monitor.clip_file import ClipFile
+from cryvision.monitor.config import SourceSettings
+from cryvision.monitor.microphone import Microphone
+from cryvision.monitor.network import NetworkStream
 from cryvision.monitor.session import LiveSession, Observation
+from cryvision.monitor.sources import Source
 
 TICK_SECONDS = 0.5
 """Without anything new for so long, `LiveMonitor.observations` gives None: time goes on."""
@@ -107,3 +113,33 @@ class LiveMonitor:
             except Full:
                 if self._over.is_set():
                     return
+
+
+def open_source(settings: SourceSettings, *, pictures: bool, realtime: bool = True) -> Source:
+    """Make a source ready; a stream of the network is connected to when it is read.
+
+    Parameters
+    ----------
+    settings : SourceSettings
+    pictures : bool
+        Whether pictures are wanted too, where there are any.
+    realtime : bool
+        Whether a file waits until each piece is due.
+
+    Raises
+    ------
+    CryvisionError
+        If there is no such device or file, or a package is missing.
+    """
+    name, value = settings.name, settings.value
+    if settings.kind == "file":
+        source = ClipFile(str(value), realtime=realtime, frames=pictures)
+        source.name = name
+        return source
+    if settings.kind == "rtsp":
+        return NetworkStream(str(value), pictures=pictures, name=name)
+    camera = None
+    if settings.kind == "camera":
+        camera, value = Camera(int(value or 0)) if pictures else None, settings.microphone
+    device = int(value) if value is not None and value.isdecimal() else value
+    return Microphone(device, pictures=camera, name=name)

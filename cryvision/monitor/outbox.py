@@ -97,6 +97,8 @@ class Outbox:
             If there is no sink of a name.
         """
         deliveries = [Delivery(alert, name) for name in sinks]
+        if not deliveries:
+            return
         lanes = [self._lanes[delivery.sink] for delivery in deliveries]
         if self._file is not None:
             self._file.save(deliveries)

@@ -120,7 +120,7 @@ class OutboxFile:
                 return
             try:
                 self._write()
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, sqlite3.Error, CryvisionError) as error:
                 self._fail(error)
                 while len(self._unwritten) > _MAX_UNWRITTEN:
                     del self._unwritten[next(iter(self._unwritten))]

@@ -7,7 +7,6 @@ import time
 from datetime import datetime, timezone
 from typing import Any
 
-from cryvision.monitor.alerts import Alert
 from cryvision.monitor.session import Observation, TimedEvent
 from cryvision.outputs.shown import tag_words
 from cryvision.outputs.wording import clock
@@ -129,11 +128,6 @@ class Diary:
             f"{local(self._until)} no crying, after {clock(self._until - since, decimals=0)} "
             f"({self._n_events} event{plural})"
         ]
-
-
-def alert_line(alert: Alert) -> str:
-    """Say an alert on one line."""
-    return f"{local(datetime.fromisoformat(alert.time).timestamp())} ALERT {alert.message}"
 
 
 def local(wall_time: float) -> str:

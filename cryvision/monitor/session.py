@@ -93,6 +93,11 @@ class LiveSession:
         and reasons are for whole clips.
     **options
         The fields of `cryvision.inference.options.Options`.
+
+    Attributes
+    ----------
+    bundle : Bundle
+        Without its reasons.
     """
 
     def __init__(
@@ -100,7 +105,7 @@ class LiveSession:
     ) -> None:
         loaded = (bundle or Bundle.load()).keeping_models()
         detecting = tuple(part for part in loaded.parts if part.kind in ("detector", "tagger"))
-        self._bundle = replace(loaded, parts=detecting) if detecting else loaded
+        self.bundle = replace(loaded, parts=detecting) if detecting else loaded
         self._source = source
         self._options = options
         self._faults: set[str] = set()
@@ -132,7 +137,7 @@ class LiveSession:
 
     def _begin(self) -> None:
         self._stream = StreamClassifier(
-            self._bundle, path=self.name, keep_seconds=KEEP_SECONDS, **self._options
+            self.bundle, path=self.name, keep_seconds=KEEP_SECONDS, **self._options
         )
         self._newest_onset_s = -1.0
 

@@ -67,10 +67,6 @@ def describe_bundle(facts: Mapping[str, Any]) -> str:
 def rests_on(classification: Classification) -> str:
     """Say which bundle gave a result, and what was measured of it on unseen subjects.
 
-    Parameters
-    ----------
-    classification : Classification
-
     Returns
     -------
     str
@@ -116,13 +112,11 @@ def _skill_texts(classification: Classification) -> list[str]:
 
 
 def _is_ambiguous(entry: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a part was measured with several sets of modalities."""
     of_part = [other for other in entries if other.get("part") == entry.get("part")]
     return len({frozenset(other.get("modalities") or ()) for other in of_part}) > 1
 
 
 def _skill_text(entry: Mapping[str, Any], name_modalities: bool) -> str:
-    """One part's skill: figures with their intervals, chance and, always, the protocol."""
     figures = entry.get("figures") or {}
     known = [name for name in _FIGURE_NAMES if name in figures][:_MOST_FIGURES]
     shown = [_figure_text(name, figures[name]) for name in known]

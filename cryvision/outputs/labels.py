@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path, PurePath
 
-from cryvision.errors import MissingDependencyError
 from cryvision.outputs.shown import bouts_with_events, common_label
 from cryvision.outputs.wording import escaped
 from cryvision.result import Bout, Classification, Event
@@ -28,24 +27,12 @@ _SRT_MARKUP = str.maketrans("<>{}", "\u2039\u203a()")
 
 
 def write_audacity(classification: Classification, path: Path) -> None:
-    """Write an Audacity label track: onset, offset and label, separated by tabs.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-    """
+    """Write an Audacity label track: onset, offset and label, separated by tabs."""
     _write_track(path, [(event, event.label) for event in classification.events])
 
 
 def write_audacity_bouts(classification: Classification, path: Path) -> None:
-    """Write the bouts as an Audacity label track of their own.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-    """
+    """Write the bouts as an Audacity label track of their own."""
     _write_track(path, [(bout, BOUT_LABEL) for bout in classification.bouts])
 
 
@@ -61,11 +48,6 @@ def write_vtt(classification: Classification, path: Path) -> None:
     """Write WebVTT cues: each bout's label and confidence, to show over the video.
 
     Bouts, as single cries come and go faster than anybody reads.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
     """
     blocks = ["WEBVTT"]
     for onset_ms, offset_ms, text in _cues(classification):
@@ -76,13 +58,7 @@ def write_vtt(classification: Classification, path: Path) -> None:
 
 
 def write_srt(classification: Classification, path: Path) -> None:
-    """Write SubRip subtitles: the cues of `write_vtt`, for players that read no WebVTT.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-    """
+    """Write SubRip subtitles: the cues of `write_vtt`, for players that read no WebVTT."""
     blocks = [
         f"{number}\n{_clock(onset_ms, ',')} --> {_clock(offset_ms, ',')}\n"
         f"{text.translate(_SRT_MARKUP)}\n"
@@ -98,11 +74,6 @@ def write_rttm(classification: Classification, path: Path) -> None:
     length in seconds, the label as the speaker's name, and the confidence (NIST, "The 2009 Rich
     Transcription Meeting Recognition Evaluation Plan", appendix A). Fields are separated by blanks,
     so that those in names become ``_``.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
     """
     clip = _one_line(PurePath(classification.path).stem).replace(" ", "_") or "live"
     lines = []
@@ -119,24 +90,9 @@ def write_rttm(classification: Classification, path: Path) -> None:
 
 
 def write_textgrid(classification: Classification, path: Path) -> None:
-    """Write a Praat TextGrid: a tier of events and one of bouts, which span the clip without gaps.
+    """Write a Praat TextGrid: a tier of events and one of bouts, both without gaps."""
+    from praatio import textgrid
 
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-
-    Raises
-    ------
-    MissingDependencyError
-        If praatio is not installed.
-    """
-    try:
-        from praatio import textgrid
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the format textgrid needs praatio, which is not installed: pip install praatio"
-        ) from error
     end_s = max(round(float(classification.duration_s), _TEXTGRID_DECIMALS), _SHORTEST_SECONDS)
     grid = textgrid.Textgrid(0.0, end_s)
     for name, labelled in _tiers(classification).items():
@@ -149,23 +105,9 @@ def write_eaf(classification: Classification, path: Path) -> None:
     """Write an ELAN annotation file (EAF 2.8), linked to the clip on this machine.
 
     One tier holds the events, another one the bouts.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-
-    Raises
-    ------
-    MissingDependencyError
-        If pympi-ling is not installed.
     """
-    try:
-        from pympi import Eaf
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the format eaf needs pympi-ling, which is not installed: pip install pympi-ling"
-        ) from error
+    from pympi import Eaf
+
     eaf = Eaf(author="cryvision")
     # pympi writes the offset of a half-hour time zone in a form that is no XML date.
     eaf.adocument["DATE"] = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -183,7 +125,6 @@ def write_eaf(classification: Classification, path: Path) -> None:
 
 
 def _tiers(classification: Classification) -> dict[str, list[tuple[Event | Bout, str]]]:
-    """Both levels of what was found, each with the labels of its tier."""
     return {
         TIER_NAME: [(event, event.label) for event in classification.events],
         BOUT_TIER_NAME: [(bout, BOUT_LABEL) for bout in classification.bouts],

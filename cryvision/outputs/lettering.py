@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryvision.errors import MissingDependencyError
-
 if TYPE_CHECKING:
     from matplotlib.text import Text
 
@@ -51,14 +49,10 @@ def shortened(text: str, longest: int) -> str:
 @functools.lru_cache(maxsize=512)
 def lettering(content: str, size_px: int) -> NDArray[np.uint8]:
     """How opaque each pixel of a line of text is, 0 to 255; shape (height, width)."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.transforms import IdentityTransform
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the format mp4 needs matplotlib, which is not installed: pip install matplotlib"
-        ) from error
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import IdentityTransform
+
     figure = Figure(dpi=72)  # at which a point is a pixel
     canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
     figure.patch.set_visible(False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryvision.config import FRAME_RATE_HZ
-from cryvision.errors import MediaError, MissingDependencyError
+from cryvision.errors import MediaError
 from cryvision.inputs.media import open_clip
 from cryvision.outputs import panels
 from cryvision.outputs.lettering import set_plain, shortened
@@ -62,19 +62,13 @@ def write_png(
 
     Raises
     ------
-    MissingDependencyError
-        If matplotlib is not installed.
     MediaError
         If the clip can no longer be read.
     """
-    try:
-        # Never pyplot: it keeps figures and a backend for the whole process.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the format png needs matplotlib, which is not installed: pip install matplotlib"
-        ) from error
+    # Never pyplot: it keeps figures and a backend for the whole process.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     levels = _levels(classification)
     shown = as_shown(
         classification, show_rejected=show_rejected, show_experimental=show_experimental
@@ -106,7 +100,6 @@ def _levels(classification: Classification) -> NDArray[np.float32] | None:
 
 
 def _panel_heights(classification: Classification, has_sound: bool) -> dict[str, float]:
-    """What is drawn from top to bottom, and how high each is in inches."""
     heights = {"spectrogram": 2.7} if has_sound else {}
     classes = class_names(classification)
     cry = classification.timeline.get("cry", np.zeros(0))

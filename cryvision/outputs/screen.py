@@ -29,8 +29,6 @@ Box = tuple[float, float, float, float]
 
 
 class _Bar(NamedTuple):
-    """One smoothed probability over the frames."""
-
     name: str
     values: NDArray[np.float32]
     colour: tuple[int, ...]
@@ -173,7 +171,6 @@ def _write(panel: Frame, lettering: NDArray[np.uint8], x: int, y: int, grey: int
 
 
 def _outline(picture: Frame, box: Box, thickness_px: int) -> None:
-    """Draw the edge of a box, as far as it is in the picture."""
     left, top, width, height = box
     x, y, t = round(left), round(top), thickness_px
     right, bottom = round(left + width), round(top + height)

@@ -29,10 +29,6 @@ def as_shown(
     show_experimental : bool
         Keep reasons that the bundle was not measured to tell apart: where the label is
         ``not sure``, the columns of the classes, and what the branches said of the events.
-
-    Returns
-    -------
-    Classification
     """
     shown = classification if show_rejected else replace(classification, rejected=())
     if show_experimental or classification.label != "not sure":
@@ -51,10 +47,6 @@ def as_shown(
 
 def class_names(classification: Classification) -> list[str]:
     """Name the classes whose smoothed probability is known in any frame.
-
-    Parameters
-    ----------
-    classification : Classification
 
     Returns
     -------

@@ -41,6 +41,7 @@ _SECONDS_DECIMALS = 3
 _SCORE_DECIMALS = 4
 _LEVEL_DECIMALS = 1
 _TIMELINE_DECIMALS = 4
+_SKILL_DIGITS = 6
 
 
 def to_record(classification: Classification, *, show_experimental: bool = False) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def to_record(classification: Classification, *, show_experimental: bool = False
         "modalities": list(classification.modalities),
         **faces,
         "bundle": {key: classification.bundle.get(key) for key in ("name", "sha256")},
-        "skill": _plain(classification.skill),
+        "skill": plain(classification.skill, _SKILL_DIGITS),
         "warnings": list(classification.warnings),
     }
 
@@ -122,37 +123,19 @@ def write_json(
 
 
 def write_timeline_csv(classification: Classification, path: Path) -> None:
-    """Write one row a frame: ``time_s`` and every column, empty where nothing is known.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-    """
+    """Write one row a frame: ``time_s`` and every column, empty where nothing is known."""
     columns = dict(_ordered(classification.timeline))
     rows = zip(*(map(_cell, _listed(values)) for values in columns.values()), strict=True)
     _write_csv(path, list(columns), rows)
 
 
 def write_events_csv(classification: Classification, path: Path) -> None:
-    """Write one row an event; only the header where there is none.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-    """
+    """Write one row an event; only the header where there is none."""
     _write_records(path, EVENT_COLUMNS, map(_event_record, classification.events))
 
 
 def write_bouts_csv(classification: Classification, path: Path) -> None:
-    """Write one row a bout; only the header where there is none.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-    """
+    """Write one row a bout; only the header where there is none."""
     _write_records(path, BOUT_COLUMNS, map(_bout_record, classification.bouts))
 
 
@@ -206,7 +189,6 @@ def _scores(values: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _ordered(timeline: Mapping[str, NDArray[Any]]) -> list[tuple[str, NDArray[Any]]]:
-    """The columns with the time first."""
     return sorted(timeline.items(), key=lambda item: item[0] != "time_s")
 
 
@@ -228,16 +210,19 @@ def _rounded(value: float | None, decimals: int) -> float | None:
     return round(float(value), decimals) + 0.0  # no "-0.0"
 
 
-def _plain(value: Any) -> Any:
-    """Skill entries as JSON data: numbers to six digits, None for what is not finite."""
+def plain(value: Any, digits: int | None = None) -> Any:
+    """Turn numpy's values and paths into JSON's own, rounded to so many digits if any.
+
+    What is not finite is None.
+    """
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item, digits) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist(), digits)
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item, digits) for item in value]
     if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return value
+        if not math.isfinite(value):
+            return None
+        return value if digits is None else float(f"{value:.{digits}g}")
+    return os.fspath(value) if isinstance(value, os.PathLike) else value

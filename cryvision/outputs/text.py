@@ -102,16 +102,7 @@ def describe(
 
 
 def headline(classification: Classification) -> str:
-    """Say in a few words whether, how long and how often the baby cried, and how sure that is.
-
-    Parameters
-    ----------
-    classification : Classification
-
-    Returns
-    -------
-    str
-    """
+    """Say in a few words whether, how long and how often the baby cried, and how sure that is."""
     detector = classification.detector
     if detector.cry is None:
         scored = np.isfinite(classification.timeline.get("cry", np.zeros(0))).any()
@@ -210,7 +201,6 @@ def _cells(span: Event | Bout, label: str, cries: str, other_tag: str) -> tuple[
 
 
 def _branches_text(event: Event) -> str:
-    """The most probable class of each branch over an event."""
     said = []
     for branch, means in event.branches.items():
         likeliest = max(means, key=means.__getitem__)
@@ -243,7 +233,6 @@ def _label_lines(classification: Classification, show_experimental: bool) -> lis
 
 
 def _detail_lines(classification: Classification) -> list[str]:
-    """How long each tag was heard, what the veto did, and how often a face was seen."""
     lines = []
     heard = sorted(classification.heard_seconds.items(), key=lambda item: -item[1])
     shares = [

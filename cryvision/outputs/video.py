@@ -86,8 +86,8 @@ def write_video(
     MediaError
         If the clip can no longer be read, or has no pictures.
     MissingDependencyError
-        If matplotlib, or an ffmpeg that writes H.264, is not there; with ``blur_faces`` also if
-        the face detector is not.
+        If an ffmpeg that writes H.264 is not there; with ``blur_faces`` also if the face
+        detector is not.
     CryvisionError
         If the video cannot be written.
     """
@@ -157,7 +157,6 @@ def _face_finder() -> FaceFinder | None:
 
 
 def _face_regions(path: str) -> list[list[_Region]]:
-    """What is to be blurred in each frame of a clip."""
     detectors = face_detectors()
     regions: list[list[_Region]] = []
     with open_clip(path, sound=False) as clip:
@@ -180,7 +179,6 @@ def _region(box: NDArray[np.float64], shape: tuple[int, ...]) -> _Region:
 
 
 def _merged(regions: Iterable[_Region]) -> list[_Region]:
-    """Join regions that overlap, as those of one face do."""
     merged: list[_Region] = []
     for left, top, right, bottom in regions:
         apart = []

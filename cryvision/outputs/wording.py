@@ -32,10 +32,6 @@ def clock(seconds: float, *, long: bool = False, decimals: int = 1) -> str:
         Write the hours even where there are none.
     decimals : int
         Places after the seconds.
-
-    Returns
-    -------
-    str
     """
     unit = 10**decimals
     ticks = max(0, round(seconds * unit))
@@ -75,10 +71,6 @@ def row(heading: str, text: str) -> list[str]:
 def printable(text: str) -> str:
     """Make any text safe to show: odd spaces become plain ones, control characters escapes.
 
-    Parameters
-    ----------
-    text : str
-
     Returns
     -------
     str
@@ -97,10 +89,6 @@ def printable(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Make any text safe in a file, changed as little as may be: a name stays what it was.
-
-    Parameters
-    ----------
-    text : str
 
     Returns
     -------

@@ -38,8 +38,6 @@ class _Message(NamedTuple):
 
 
 class _File:
-    """The bytes, each of which is read by way of here."""
-
     def __init__(self, data: bytes) -> None:
         self._data = memoryview(data)
         self._n_objects = 0
@@ -140,7 +138,6 @@ def _object(
 
 
 def _messages(file: _File, header: int) -> Iterator[_Message]:
-    """The messages of an object header of version 1."""
     file.enter(header)
     version, _, n_messages, _, size = file.numbers("BBHII", header)
     if version != 1:
@@ -167,7 +164,6 @@ def _messages(file: _File, header: int) -> Iterator[_Message]:
 
 
 def _members(file: _File, tree: int, heap: int) -> Iterator[tuple[int, tuple[int, int] | None]]:
-    """What the group with these lists holds."""
     if file.name(heap) != b"HEAP":
         raise ValueError("a group without names")
     waiting = [tree]
@@ -220,7 +216,6 @@ def _check_attribute(attribute: memoryview) -> None:
 
 
 def _type_size(datatype: memoryview, classes: tuple[int, ...]) -> int:
-    """Bytes of one element."""
     first, size = struct.unpack_from("<B3xI", datatype)
     kind = first & 0xF
     most = 8 if kind in _NUMBERS else MAX_TEXT_BYTES

@@ -247,7 +247,6 @@ def _probabilities(found: list[np.ndarray], output: Dims, n: int, path: Path) ->
 
 
 def _nothing(output: Dims) -> np.ndarray:
-    """Outputs of no items."""
     return np.zeros((0, *(size or 0 for size in output)), np.float32)
 
 
@@ -261,7 +260,6 @@ def _dims(shape: Any) -> Dims:
 
 
 def _output(dims: Dims | None, path: Path) -> Dims:
-    """Check the shape of a model's only output."""
     if dims is None or dims[-1:] in ((), (None,)) or dims[:-1] not in ((), (None,)):
         raise BundleError(
             f"{path}: a model must have one output 'probabilities' of shape (n, k) or (n, any, k)"

@@ -259,7 +259,6 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _open_zip(source: Path | io.BytesIO, where: str) -> zipfile.ZipFile:
-    """Open a zip and refuse it before anything is unpacked."""
     try:
         _check_zip_directory(source, where)
         archive = zipfile.ZipFile(source)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cryvision.datasets.splits import grouped_folds
 from cryvision.errors import ConfigError, CryvisionError
+from cryvision.training.epochs import Epochs, Examples
 
 if TYPE_CHECKING:
     import keras
@@ -273,52 +274,31 @@ def fit_early_stopped(
     validation = validation_rows(rows, seed)
     train, judge = np.flatnonzero(~validation), np.flatnonzero(validation)
     optimizer = fitting.optimizer or keras.optimizers.RMSprop(LEARNING_RATE)
-    model.compile(optimizer=optimizer, loss=fitting.loss)
+    epochs = Epochs(model, optimizer, fitting.loss)
+    examples = Examples(_model_inputs(model, rows.inputs), targets, rows.weights)
     curves: Curves = {"loss": [], **({"val_loss": []} if len(judge) else {})}
     best_weights, best_epoch = model.get_weights(), 0
     rng = np.random.default_rng(seed)
     n_batch, n_judged = fitting.n_batch or _usual_batch(train), fitting.n_batch or len(judge)
     for epoch in range(fitting.epochs):
-        order = rng.permutation(train)
-        curves["loss"].append(_epoch(model, model.train_on_batch, rows, targets, order, n_batch))
+        curves["loss"].append(epochs.train(examples, rng.permutation(train), n_batch))
         if not np.isfinite(curves["loss"][-1]):
             raise CryvisionError(f"training must keep a finite loss; got {curves['loss'][-1]}")
         if len(judge):
-            told = _epoch(model, model.test_on_batch, rows, targets, judge, n_judged)
+            told = epochs.test(examples, judge, n_judged)
             curves["val_loss"].append(told)
             if told == min(curves["val_loss"]):
-                best_weights, best_epoch = model.get_weights(), epoch
+                best_weights, best_epoch = epochs.get_weights(), epoch
         if watch is not None:
             watch(stage, curves)
         if len(judge) and epoch - best_epoch >= PATIENCE_EPOCHS:
             break
-    if len(judge):
-        model.set_weights(best_weights)
+    epochs.copy_to(model, best_weights if len(judge) else None)
     return curves
 
 
 def _usual_batch(rows: np.ndarray) -> int:
     return BATCH_SIZE if len(rows) >= SMALL_SET_ROWS else SMALL_BATCH_SIZE
-
-
-def _epoch(
-    model: keras.Model,
-    step: Callable[..., Any],
-    rows: Rows,
-    targets: np.ndarray,
-    order: np.ndarray,
-    n_batch: int,
-) -> float:
-    """Take a step on each batch of the rows in their order; give the mean loss.
-
-    Not by model.fit: for so few rows most of its time goes into starting its pipelines.
-    """
-    model.reset_metrics()
-    for first in range(0, len(order), n_batch):
-        batch = order[first : first + n_batch]
-        inputs, weights = _model_inputs(model, rows.inputs[batch]), rows.weights[batch]
-        told = step(inputs, targets[batch], weights.astype(np.float32))
-    return float(told)
 
 
 def validation_rows(rows: Rows, seed: int) -> np.ndarray:
@@ -362,8 +342,17 @@ def clip_weights(clips: np.ndarray) -> np.ndarray:
 
 
 def predict(model: keras.Model, inputs: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
-    """Run a model with one output over many rows, in batches."""
-    return np.asarray(model.predict(inputs, batch_size=rows_at_once(model), verbose=0))
+    """Run a model with one output over many rows, in batches.
+
+    Not by model.predict: tracing a graph for each model takes longer than most runs.
+    """
+    tables = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    n_batch = rows_at_once(model)
+    outputs = []
+    for first in range(0, len(tables[0]), n_batch):
+        rows = [table[first : first + n_batch] for table in tables]
+        outputs.append(np.asarray(model(rows if len(rows) > 1 else rows[0], training=False)))
+    return np.concatenate(outputs)
 
 
 def rows_at_once(model: keras.Model) -> int:
@@ -392,8 +381,9 @@ def ensemble_logits(model: keras.Model, outputs: Mapping[str, np.ndarray]) -> np
     return predict(to_logits, _model_inputs(to_logits, stacked))
 
 
-def _model_inputs(model: keras.Model, inputs: np.ndarray) -> Any:
+def _model_inputs(model: keras.Model, inputs: np.ndarray) -> list[np.ndarray]:
     """Rows as the model takes them: an ensemble's stacked outputs one by one."""
     if len(model.inputs) == 1:
-        return inputs[:, 0] if inputs.ndim == 3 and len(model.inputs[0].shape) == 2 else inputs
+        flat = inputs.ndim == 3 and len(model.inputs[0].shape) == 2
+        return [inputs[:, 0] if flat else inputs]
     return [inputs[:, i] for i in range(len(model.inputs))]

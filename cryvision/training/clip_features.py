@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,7 @@ def crying_windows(
                 features[name].append(inputs[name])
             rows += [number] * len(inputs[names[0]])
         progress(number + 1, len(clips))
+    _sound.cache_clear()  # the file may be another by the next call
     if not rows:
         raise _nothing(list(unreadable.values()), gate)
     return _samples(clips, labels, features, rows), unreadable
@@ -170,9 +172,17 @@ def clip_windows(
 
 def _altered(clip: LabelledClip) -> np.ndarray:
     """Draw the sound of an altered copy of a clip, or of its labelled stretch: always the same."""
-    samples = media.read_sound(clip.path, clip.start_s, clip.end_s)
+    samples = _sound(clip.path, clip.start_s, clip.end_s)
     seed = [clip.copy, zlib.crc32(clip.path.name.encode("utf-8", "surrogateescape"))]
     return vary(samples, np.random.default_rng(seed))
+
+
+@lru_cache(maxsize=1)
+def _sound(path: Path, start_s: float | None, end_s: float | None) -> np.ndarray:
+    """Decode a clip once for all of its altered copies, which follow each other."""
+    samples = media.read_sound(path, start_s, end_s)
+    samples.setflags(write=False)
+    return samples
 
 
 def _gathered(

@@ -52,7 +52,7 @@ FLOORS = (
 
 KERAS_USERS = (
     *("models", "runtime/loading", "export", "inputs/backbone", "inputs/embedding"),
-    *("training/branches", "training/tensorboard"),
+    *("training/branches", "training/epochs", "training/tensorboard"),
     *("detector_training/pieces", "detector_training/hearing"),
 )
 """The only rooms and modules that may import Keras or TensorFlow."""

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from drivers import HERE, MARK, kill_and_finish, marked, names, read_table
+from drivers import HERE, MARK, kill_and_finish, marked, names, read_table, wait_for
 
-from cryvision.batch.ray_engine import run_ray
+from cryvision.batch.ray_engine import IDLE_SECONDS, run_ray
 from cryvision.batch.run import score
 from cryvision.errors import CryvisionError, MissingDependencyError
 
@@ -101,6 +101,17 @@ def test_one_of_two_machines_is_lost(ray, mark, make_clips, run_null, tmp_path):
     assert lost
     assert summary.failures == {}
     assert names(tmp_path / "table.csv") == sorted(path.name for path in clips.glob("*.wav"))
+
+
+def test_a_session_of_the_users_own_keeps_no_worker(ray, mark, make_clips, run_null):
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    assert run_null(make_clips("a.wav"), engine=run_ray).n_scored == 1
+
+    def workers() -> list[str]:
+        return [words for words in marked(mark).values() if "cryvision.batch.worker" in words]
+
+    assert workers()
+    wait_for(lambda: not workers(), IDLE_SECONDS + 60)
 
 
 def test_a_driver_killed_at_ten_random_moments(ray, make_clips, start_driver, tmp_path):

@@ -39,6 +39,24 @@ def test_each_clip_is_one_row_in_the_order_of_the_names(make_clips, run_null, tm
     assert summary.media_seconds == 250
 
 
+def test_a_row_is_parsed_when_it_comes_and_for_the_table(make_clips, run_null, monkeypatch):
+    parsed, loads = [], json.loads
+
+    def counted(text):
+        value = loads(text)
+        if isinstance(value, dict) and "settings_sha256" in value:
+            parsed.append(value["path"])
+        return value
+
+    monkeypatch.setattr(json, "loads", counted)
+    clips = make_clips(*(f"{i:03d}.wav" for i in range(10)))
+    run_null(clips)
+    assert len(parsed) == 2 * 10
+    parsed.clear()
+    assert run_null(clips).n_scored == 0
+    assert len(parsed) == 10
+
+
 def test_a_source_that_is_given_twice_is_scored_once(make_clips, run_null, tmp_path):
     clips = make_clips("a.wav", "b.wav")
     detour = clips / ".." / "clips" / "b.wav"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import phones
 import pytest
 from bundles import reasons_bundle, untrained_branch
+from toy_stack import untrained_ensemble
 
 from cryvision import cli
 from cryvision.bundle import Bundle
@@ -20,8 +22,10 @@ from cryvision.commands import evaluate, train_audio_only
 from cryvision.datasets import protocols
 from cryvision.errors import CryvisionError
 from cryvision.inference.label_policy import has_skill
-from cryvision.training import branches, cross_validation, systems
+from cryvision.training import branches, cross_validation, stacking, systems, train_stack
 from cryvision.training.branches import Branch, Curves, Rows
+from cryvision.training.options import SoundOptions
+from cryvision.training.saving import Trained
 
 N_PHONES = 4
 N_EPOCHS = 3
@@ -56,13 +60,26 @@ def train(command: Command, gate: Bundle) -> Command:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Branches that are not fitted, and an ensemble that is, for a few epochs."""
+    """Branches that are not fitted, and an ensemble that is, a little and uncompiled."""
+    import keras
+
     system = systems.SYSTEMS["cha-bae"]
     recipe = tuple(_unfitted(branch.feature) for branch in system.recipe)
     monkeypatch.setattr(
         systems, "SYSTEMS", {**systems.SYSTEMS, "cha-bae": replace(system, recipe=recipe)}
     )
     monkeypatch.setattr(branches, "ENSEMBLE_EPOCHS", N_EPOCHS)
+    compiled = functools.partialmethod(keras.Model.compile, run_eagerly=True)
+    monkeypatch.setattr(keras.Model, "compile", compiled)
+    for module in (cross_validation, train_stack):
+        fit = functools.partial(stacking.fit_stack, n_folds=2)
+        monkeypatch.setattr(module, "fit_stack", fit)
+
+
+@pytest.fixture
+def unfitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ensemble that is not fitted, where it does not matter what it learns."""
+    monkeypatch.setattr(branches, "fit_ensemble", untrained_ensemble)
 
 
 def _unfitted(feature: str) -> Branch:
@@ -116,7 +133,7 @@ def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
     _check_evaluation(command("evaluate", out, corpus, "--json"))
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick", "unfitted")
 def test_copies_are_told_those_that_are_found_and_those_that_are_made(
     train: Command, tmp_path: Path
 ) -> None:
@@ -139,7 +156,7 @@ def test_copies_are_told_those_that_are_found_and_those_that_are_made(
     assert record["units"]["clip"]["n"] == 2 * N_PHONES  # what is judged stays as recorded
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick", "unfitted")
 def test_a_leaky_protocol_warns_wherever_its_figures_stand(
     train: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -223,24 +240,24 @@ def test_wrong_usage_is_a_line_and_leaves_nothing(
 def test_a_system_may_be_changed_on_the_command_line(
     run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    given: dict[str, Any] = {}
+    given: list[SoundOptions] = []
 
-    def stop(*places: Any, **settings: Any) -> Bundle:
-        given.update(settings)
+    def stop(corpus: str, out: str, options: SoundOptions) -> Trained:
+        given.append(options)
         raise CryvisionError("seen enough")
 
-    monkeypatch.setattr("cryvision.training.audio_only.train_audio_only", stop)
+    monkeypatch.setattr("cryvision.training.audio_only.train_with", stop)
     monkeypatch.setattr(cli, "GROUPS", {"use": (train_audio_only,)})
     options = ("--width", "8", "--window", "0.975", "--learning-rate", "0.01", "--augment", "3")
     assert run("train-audio-only", tmp_path, "--arch", "deepinfant-v1", *options).code == 1
-    changed = given["arch"]
+    changed = given[0].system
     (sound,) = changed.settings.values()
     # A hop of 1.024 s would leave gaps; frames are 32 ms apart.
     assert (sound.window_seconds, sound.hop_seconds) == pytest.approx((0.975, 0.96))
     assert (changed.network.width, changed.network.highest_rate) == (8, 0.01)
     published = systems.system("deepinfant-v1").network
     assert changed.network.rate / 0.01 == pytest.approx(published.rate / published.highest_rate)
-    assert given["augment"] == 3
+    assert given[0].augment == 3
 
 
 def test_a_window_too_short_for_a_network_is_one_line(train: Command, tmp_path: Path) -> None:

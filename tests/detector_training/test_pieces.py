@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from cryvision.errors import CryvisionError
 from cryvision.evaluation import metrics
 from cryvision.inference.steps import StepScorer
 from cryvision.inputs.logmel import Frames
+from cryvision.models import frame_network
 from cryvision.models.frame_network import EDGES, build_frame_network
 
 if TYPE_CHECKING:
@@ -37,9 +40,23 @@ def toy(n: int, seed: int, weight: np.ndarray | None = None) -> Pieces:
     return Pieces(log_power.astype(np.float16), labels.astype(np.uint8), weight)
 
 
-@pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "BATCH_SIZE", 4)
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    """Small batches, and a narrow network."""
+    narrow = functools.partial(build_frame_network, width=16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "BATCH_SIZE", 4)
+        patch.setattr(frame_network, "build_frame_network", narrow)
+        yield
+
+
+def fit() -> keras.Model:
+    return fit_frame_network(toy(40, seed=0), 5, n_steps=N_STEPS)
+
+
+@pytest.fixture(scope="module")
+def fitted(small: None) -> keras.Model:
+    return fit()
 
 
 def logits_of(model: keras.Model, material: Pieces) -> np.ndarray:
@@ -48,15 +65,14 @@ def logits_of(model: keras.Model, material: Pieces) -> np.ndarray:
     )
 
 
-def test_a_fit_learns() -> None:
-    model, unseen = fit_frame_network(toy(40, seed=0), 5, n_steps=N_STEPS), toy(8, seed=1)
-    assert metrics.auc(unseen.labels.ravel(), logits_of(model, unseen)) > LEARNT_AUC
+def test_a_fit_learns(fitted: keras.Model) -> None:
+    unseen = toy(8, seed=1)
+    assert metrics.auc(unseen.labels.ravel(), logits_of(fitted, unseen)) > LEARNT_AUC
 
 
-def test_the_same_seed_gives_the_same_model_bit_for_bit() -> None:
-    material = toy(8, seed=0)
-    models = [fit_frame_network(material, 5, n_steps=3) for _ in range(2)]
-    assert np.array_equal(*(logits_of(model, material) for model in models))
+def test_the_same_seed_gives_the_same_model_bit_for_bit(fitted: keras.Model) -> None:
+    unseen = toy(8, seed=1)
+    assert np.array_equal(logits_of(fit(), unseen), logits_of(fitted, unseen))
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +157,8 @@ def test_weights_and_losses_that_are_not_finite_are_an_error(
 ) -> None:
     import keras
 
+    compiled = functools.partialmethod(keras.Model.compile, run_eagerly=True)
+    monkeypatch.setattr(keras.Model, "compile", compiled)
     material = toy(4, seed=0)
     nothing = Pieces(np.full_like(material.log_power, np.nan), material.labels, material.weight)
     with pytest.raises(CryvisionError, match="finite loss and weights"):

@@ -170,30 +170,6 @@ def test_calibration_error_by_hand() -> None:
     assert ev.expected_calibration_error([1, 0], [1.0, 0.0]) == 0
 
 
-@settings(max_examples=50, deadline=None)
-@given(BINARY, st.sampled_from(["f1", "balanced_accuracy"]))
-def test_no_threshold_is_better_than_the_best(sample: Any, criterion: str) -> None:
-    labels, scores, _ = sample
-    if len(set(labels)) < 2:
-        with pytest.raises(ConfigError, match="both labels"):
-            ev.best_threshold(labels, scores, criterion)
-        return
-
-    def merit(threshold: float) -> float:
-        called = scores >= threshold
-        if criterion == "f1":
-            return ev.precision_recall_f1(labels, called).f1
-        return ev.balanced_accuracy(labels, called)
-
-    best = merit(ev.best_threshold(labels, scores, criterion))
-    assert best >= max(merit(score) for score in scores) - FLOAT64_TOLERANCE
-
-
-def test_best_threshold_lies_between_the_scores() -> None:
-    assert ev.best_threshold([0, 0, 1, 1], [0.0, 0.25, 0.75, 1.0]) == 0.5
-    assert ev.best_threshold([1, 0, 1], [0.5, 0.5, 0.5]) == 0.5
-
-
 @pytest.mark.parametrize(
     "call",
     [
@@ -211,7 +187,6 @@ def test_best_threshold_lies_between_the_scores() -> None:
         lambda: ev.log_loss([0, 1], [[0.5, 0.4], [0.5, 0.5]]),
         lambda: ev.log_loss([0, 2], [[0.5, 0.5], [0.5, 0.5]]),
         lambda: ev.expected_calibration_error([0, 1], [0.5, 0.5], n_bins=0),
-        lambda: ev.best_threshold([0, 1], [0, 1], "accuracy"),
         lambda: ev.subject_bootstrap([], lambda weights: 0.0),
         lambda: ev.subject_bootstrap(["a"], lambda weights: 0.0, n_draws=0),
         lambda: ev.match_events([[1, 0]], []),

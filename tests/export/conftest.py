@@ -11,7 +11,7 @@ import soundfile
 import toys
 
 from cryvision.bundle import Bundle
-from cryvision.export import windows
+from cryvision.export import deploy, windows
 from cryvision.export.deploy import export
 from cryvision.export.options import SUFFIXES
 from cryvision.export.report import ExportReport
@@ -26,28 +26,36 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def _exports(bundle: Bundle, folder: Path) -> toys.Exported:
-    reports: dict[str, ExportReport] = {}
+    reports: dict[tuple[str, str], ExportReport] = {}
 
-    def give(kind: str) -> ExportReport:
-        if kind not in reports:
+    def give(kind: str, part: str = "all") -> ExportReport:
+        if (kind, part) not in reports:
             if kind == "coreml":
                 pytest.importorskip("coremltools", reason="coremltools has no wheel here")
-            reports[kind] = export(bundle, folder / f"toy{SUFFIXES[kind]}")
-        return reports[kind]
+            target = folder / part / f"toy{SUFFIXES[kind]}"
+            reports[kind, part] = export(bundle, target, part=part)
+        return reports[kind, part]
 
     return give
 
 
 @pytest.fixture(scope="session")
 def exported(toy: Bundle, tmp_path_factory: pytest.TempPathFactory) -> toys.Exported:
-    """Return ``exported(kind) -> ExportReport`` of the whole toy, in the precision by default."""
+    """Return ``exported(kind, part="all") -> ExportReport`` in the precision by default."""
     return _exports(toy, tmp_path_factory.mktemp("exported"))
 
 
 @pytest.fixture(scope="session")
 def frame_exported(frame_toy: Bundle, tmp_path_factory: pytest.TempPathFactory) -> toys.Exported:
-    """As ``exported``, of the whole toy of edges, tagger and branch."""
+    """As ``exported``, of the toy of edges, tagger and branch."""
     return _exports(frame_toy, tmp_path_factory.mktemp("frame_exported"))
+
+
+@pytest.fixture
+def few_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare on fewer windows: two of each synthetic kind, and a quarter of the real ones."""
+    monkeypatch.setattr(deploy, "N_SYNTHETIC", 18)
+    monkeypatch.setattr(deploy, "N_REAL", 64)
 
 
 @pytest.fixture(scope="session")

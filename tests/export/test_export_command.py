@@ -49,7 +49,7 @@ def test_what_goes_wrong_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("there", ["cry.onnx", "cry.onnx.json"])
+@pytest.mark.parametrize("there", ["cry.tflite", "cry.tflite.json"])
 def test_what_is_there_is_refused_by_name_of_the_option_that_replaces_it(
     toy: Bundle,
     tmp_path: Path,
@@ -58,7 +58,7 @@ def test_what_is_there_is_refused_by_name_of_the_option_that_replaces_it(
     there: str,
 ) -> None:
     (tmp_path / there).write_bytes(b"older")
-    words = ["export", str(toy.folder), "--out", str(tmp_path / "cry.onnx"), "--part", "detector"]
+    words = ["export", str(toy.folder), "--out", str(tmp_path / "cry.tflite"), "--part", "detector"]
     assert cli.main(words) == 1
     refused = capsys.readouterr().err.splitlines()[-1]
     assert f"{there}: exists already; --overwrite " in refused
@@ -73,5 +73,5 @@ def test_what_is_there_is_refused_by_name_of_the_option_that_replaces_it(
         assert cli.main([*words, "--overwrite"]) == 1
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"older"]
     assert cli.main([*words, "--overwrite"]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cry.onnx", "cry.onnx.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cry.tflite", "cry.tflite.json"]
     assert b"older" not in [path.read_bytes() for path in tmp_path.iterdir()]

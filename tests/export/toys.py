@@ -20,8 +20,8 @@ from cryvision.inputs.logmel import log_mel, model_input
 from cryvision.models.frame_network import EDGES
 from cryvision.models.tagger import CONTEXT, TAGS
 
-Exported = Callable[[str], ExportReport]
-"""From the kind of a file to the report of its export."""
+Exported = Callable[..., ExportReport]
+"""From the kind of a file, and the part that it holds, to the report of its export."""
 
 AGREEMENT: dict[str, Any] = {"max_difference": {}, "n_samples": 0, "tolerance": 0.0}
 

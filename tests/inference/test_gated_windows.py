@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,9 @@ from cryvision.inputs.features import sound_windows
 
 SCORE_TOLERANCE = 1e-5
 """What the design allows for pieces of other sizes."""
+
+PIECES_DB = 1e-4
+"""An FFT may sum in another order for another batch; one step of float32 at 600 is 6e-5."""
 
 WINDOW_SAMPLES = 16_000
 HOP_SAMPLES = 3_200
@@ -159,6 +163,51 @@ class TestGatedSound:
         for name, config in REASON_SOUNDS.items():
             ungated = sound_windows(samples, config).inputs
             np.testing.assert_array_equal(found.inputs[name], ungated[:3])
+
+    @settings(deadline=None, max_examples=20)
+    @given(
+        scores=st.lists(st.sampled_from([0.0, 1.0]), min_size=30, max_size=30),
+        cuts=st.lists(st.integers(1, 29), max_size=5, unique=True),
+    )
+    def test_wherever_the_crying_is_its_windows_are_as_without_a_gate(
+        self, scores: list[float], cuts: list[int]
+    ) -> None:
+        samples = glides(6.0)
+        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))
+        found, start = [], 0
+        for stop in [*sorted(cuts), 30]:
+            piece = samples[start * HOP_SAMPLES : stop * HOP_SAMPLES]
+            found.append(sound.push(piece, windows(scores[start:stop], (start + 1) * HOP_SAMPLES)))
+            start = stop
+        crying = np.concatenate([part.crying for part in found])
+        assert len(crying) == 26
+        for name, config in REASON_SOUNDS.items():
+            inputs = np.concatenate([part.inputs[name] for part in found])
+            np.testing.assert_allclose(
+                inputs, sound_windows(samples, config).inputs[crying], atol=PIECES_DB
+            )
+
+    def test_without_crying_no_spectrum_is_computed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def computed(*args: object, **kwargs: object) -> None:
+            raise AssertionError("nothing needs a spectrum")
+
+        monkeypatch.setattr(np.fft, "rfft", computed)
+        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))
+        found = sound.push(glides(3.0), windows([0.0] * 15))
+        assert len(found.end_samples) == 11
+        assert not found.crying.any()
+
+    def test_the_sound_that_windows_may_need_is_bounded(self) -> None:
+        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))
+        second = glides(1.0)
+        tracemalloc.start()
+        try:
+            for number in range(600):
+                sound.push(second, windows([0.0] * 5, (5 * number + 1) * HOP_SAMPLES))
+            left = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        assert left < 5 * second.nbytes
 
     def test_a_clip_shorter_than_a_window_is_one_window(self) -> None:
         sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))

@@ -42,6 +42,24 @@ class TestRollingPrediction:
             expected = np.mean(predictions[max(0, i + 1 - n) : i + 1], axis=0)
             assert mean == pytest.approx(expected, abs=EXACT)
 
+    @given(
+        st.lists(st.lists(st.floats(0, 1), min_size=2, max_size=2), min_size=1, max_size=60),
+        st.integers(1, 40),
+        st.lists(st.integers(0, 60), max_size=4),
+    )
+    def test_many_at_once_give_what_one_after_another_give(self, predictions, n, cuts):
+        table = np.array(predictions)
+        single, block = (RollingPrediction(smooth_seconds=n / 30) for _ in range(2))
+        expected = np.array([single.push(row) for row in table])
+        found = [block.push_all(part) for part in np.split(table, sorted(cuts))]
+        assert np.concatenate(found) == pytest.approx(expected, abs=EXACT)
+        assert len(block) == len(single)
+
+    def test_many_at_once_do_not_drift_over_hours(self):
+        table = np.random.default_rng(0).random((3 * 3600 * 30, 1))
+        found = RollingPrediction(1.0).push_all(table)
+        assert found[-1] == pytest.approx(table[-30:].mean(axis=0), abs=EXACT)
+
     def test_labels_are_those_of_the_papers_averaging(self):
         # As Cha and Bae put it: of the last 30 frames' predictions the mean, and its largest class.
         rng = np.random.default_rng(0)

@@ -18,7 +18,12 @@ import cryvision.config
 from cryvision.config import SAMPLE_RATE_HZ, SoundConfig
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.inputs.audio import LEVEL_FLOOR_DBFS, sound_feature
-from cryvision.inputs.features import SoundFeatureStream, SoundWindows, sound_windows
+from cryvision.inputs.features import (
+    SoundFeatureStream,
+    SoundWindows,
+    WindowFeatures,
+    sound_windows,
+)
 
 REFERENCE_DB = 1e-4  # one step of float32 at the largest cepstral coefficients (600) is 6e-5
 PIECES_DB = 1e-4  # the same: an FFT or a BLAS may sum in another order for another batch
@@ -307,6 +312,40 @@ def test_one_huge_push_is_computed_in_blocks_and_then_forgotten() -> None:
     copies, block = 3 * sound.nbytes, 40e6
     assert peak < size + copies + block
     assert left < 0.1 * sound.nbytes
+
+
+def test_features_of_one_spectrum_are_each_what_they_are_alone() -> None:
+    sounds = {
+        "mel": SoundConfig(),
+        "mfcc": SoundConfig(feature="mfcc"),
+        "stft": SoundConfig(feature="stft"),
+        "hybrid": SoundConfig(feature="hybrid"),
+        "few bands": SoundConfig(n_mels=20, n_mfcc=13),
+        "other band": SoundConfig(max_hz=2000.0),
+        "with context": SoundConfig(feature="mfcc", context_seconds=0.5),
+    }
+    sound = bouts(4)
+    together = WindowFeatures(sounds)
+    ends = together.push(sound)
+    found = together.take(np.ones(len(ends), bool))
+    for name, config in sounds.items():
+        wanted = sound_windows(sound, config)
+        np.testing.assert_array_equal(found[name].inputs, wanted.inputs, err_msg=name)
+        np.testing.assert_array_equal(found[name].level_dbfs, wanted.level_dbfs, err_msg=name)
+        np.testing.assert_array_equal(found[name].end_samples, wanted.end_samples)
+
+
+def test_features_of_one_spectrum_take_one_fft(monkeypatch: pytest.MonkeyPatch) -> None:
+    transformed, rfft = [], np.fft.rfft
+    monkeypatch.setattr(
+        np.fft, "rfft", lambda frames, axis: transformed.append(len(frames)) or rfft(frames)
+    )
+    names = ("mel", "mfcc", "stft")
+    windows = WindowFeatures({name: SoundConfig(feature=name) for name in names})
+    windows.take(np.ones(len(windows.push(bouts(2))), bool))
+    config = SoundConfig()
+    n_frames = 1 + (2 * SAMPLE_RATE_HZ - config.n_fft) // config.frame_hop_samples
+    assert sum(transformed) == n_frames
 
 
 def test_inference_path_loads_no_slow_library() -> None:

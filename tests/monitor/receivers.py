@@ -68,7 +68,10 @@ def web_receiver(port: int = 0) -> Iterator[WebReceiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:
+                return  # whoever sent it was killed meanwhile
             request = Request(self.path, self.headers, body)
             status, headers = receiver.answer(request)
             receiver.requests.append(request)

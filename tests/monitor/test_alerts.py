@@ -18,7 +18,7 @@ from cryvision.monitor.alerts import (
     MAX_STEP_S,
     Alert,
     AlertMonitor,
-    SourceFault,
+    FaultRule,
 )
 from cryvision.monitor.crying_rules import SustainedCrying, TotalCrying
 
@@ -212,7 +212,7 @@ def test_whatever_the_clock_does_alerts_alternate_and_need_crying(
 
 
 def test_a_fault_that_lasts_is_raised_once_and_cleared_when_it_ends():
-    monitor = AlertMonitor("nursery", [SourceFault(after_s=60)])
+    monitor = AlertMonitor("nursery", [FaultRule(after_s=60)])
     monitor.update(START, False)
     assert monitor.fault(START + 1, "stalled", "nothing for 5 s") == []
     assert monitor.fault(START + 10, "lost", "connection refused") == []
@@ -230,21 +230,21 @@ def test_a_fault_that_lasts_is_raised_once_and_cleared_when_it_ends():
 
 @pytest.mark.parametrize("kind", ["clock", "slow"])
 def test_faults_that_lose_no_sound_raise_nothing(kind: str):
-    monitor = AlertMonitor("nursery", [SourceFault(after_s=60)])
+    monitor = AlertMonitor("nursery", [FaultRule(after_s=60)])
     monitor.fault(START, kind, "")
     assert [a for i in range(1, 200) for a in monitor.update(START + i, False)] == []
 
 
 @pytest.mark.parametrize("kind", FAULT_KINDS)
 def test_a_short_fault_raises_nothing(kind: str):
-    monitor = AlertMonitor("nursery", [SourceFault(after_s=60)])
+    monitor = AlertMonitor("nursery", [FaultRule(after_s=60)])
     for i in range(0, 3000, 59):
         assert monitor.fault(START + i, kind, "") == []
         assert monitor.fault(START + i + 58, "recovered", "") == []
 
 
 def test_a_fault_of_an_unobserved_source_is_still_raised_at_its_time():
-    monitor = AlertMonitor("nursery", [SourceFault(after_s=60)])
+    monitor = AlertMonitor("nursery", [FaultRule(after_s=60)])
     monitor.fault(START, "lost", "")
     assert shown(monitor.update(START + 3600, None)) == [("source", "raised", 60)]
 

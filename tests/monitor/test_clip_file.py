@@ -40,7 +40,8 @@ def test_it_gives_the_events_of_classify() -> None:
     np.testing.assert_allclose(
         [e.confidence for e in found], [e.confidence for e in expected.events], atol=SCORE_TOLERANCE
     )
-    assert [e.onset_s for e in events] == [e.onset_s for e in found][: len(events)]
+    ended = [e.onset_s for e in events if e.offset_s is not None]
+    assert ended == [e.onset_s for e in found][: len(ended)]
 
 
 def test_in_real_time_it_lasts_as_long_as_the_clip(tone_wav: Path) -> None:

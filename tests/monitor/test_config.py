@@ -9,7 +9,7 @@ import pytest
 from pages import ROOT
 
 from cryvision.errors import ConfigError
-from cryvision.monitor.alerts import DEFAULT_RULES, SourceFault
+from cryvision.monitor.alerts import DEFAULT_RULES, FaultRule
 from cryvision.monitor.config import RecordingSettings, SourceSettings, load_config
 from cryvision.monitor.crying_rules import SustainedCrying, TotalCrying
 from cryvision.monitor.quiet_hours import QuietHours
@@ -39,12 +39,12 @@ def test_the_example_has_every_setting():
     assert config.metrics_port == 9273
     assert config.sources == (
         SourceSettings("nursery", "microphone"),
-        SourceSettings("cot", "rtsp", "rtsp://127.0.0.1:8554/cot", transport="tcp"),
+        SourceSettings("cot", "rtsp", "rtsp://127.0.0.1:8554/cot"),
     )
     assert config.rules == (
         SustainedCrying("crying", 15, 5, 60, 60),
         TotalCrying("restless", 5, 30, sinks=("log", "home")),
-        SourceFault("source", 60),
+        FaultRule("source", 60),
     )
     assert config.quiet_hours == QuietHours(time(9), time(17, 30), "Europe/Berlin", ("log", "home"))
     assert config.sinks == (
@@ -134,6 +134,10 @@ REFUSED = {
     SOURCE + "[quiet_hours]\nstart = '22:00'\nend = '24:30'\nzone = 'UTC'": (
         "quiet_hours.end must be a time of day such as 22:30; got '24:30'"
     ),
+    SOURCE + "[quiet_hours]\nstart = '22:00+02:00'\nend = '06:00'\nzone = 'UTC'": (
+        "quiet_hours.start must be a time of day without an offset, such as 22:30; "
+        "got '22:00+02:00'"
+    ),
     SOURCE + "[quiet_hours]\nstart = '22:00'\nend = '22:00'\nzone = 'UTC'": (
         "quiet_hours.end must be another time than start; got '22:00'"
     ),
@@ -218,8 +222,8 @@ SECRETS = {
     "[[sink]]\nname = 's'\nkind = 'ntfy'\nurl = 'https://h'\ntopic = 'hunter2/'": (
         "sink 1.topic must be up to 64 letters, digits, - and _"
     ),
-    "[[source]]\nname = 'b'\nkind = 'rtsp'\nvalue = 'http://me:hunter2@h/'": (
-        "source 2.value must be a URL that begins with rtsp:// or rtsps://"
+    "[[source]]\nname = 'b'\nkind = 'rtsp'\nvalue = 'ftp://me:hunter2@h/'": (
+        "source 2.value must be the URL of an RTSP, HTTP or RTMP stream, with a host"
     ),
 }
 

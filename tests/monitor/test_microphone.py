@@ -254,3 +254,14 @@ def test_a_camera_beside_a_microphone_gives_its_newest_picture(plug, monkeypatch
 
 def shown_in(items: list) -> list:
     return [i for i in items if getattr(i, "frame", None) is not None]
+
+
+def test_a_camera_that_is_not_there_is_one_line(capfd, caplog) -> None:
+    absent = camera.Camera(97, QUICK)
+    absent.start()
+    assert leftovers.comes_true(lambda: bool(caplog.records), 5)
+    absent.close()
+    assert [r.getMessage() for r in caplog.records] == [
+        "camera 97: there are no pictures: it cannot be opened"
+    ]
+    assert capfd.readouterr().err == ""

@@ -150,7 +150,7 @@ def test_reasons_are_not_computed(bundle: Bundle) -> None:
     default = LiveSession(Script(pieces(tones(1.0))))
     (*_, last) = default.observations(threading.Event())
     assert last.state.time_s == pytest.approx(1.0)
-    assert {part.kind for part in default._bundle.parts} == {"detector", "tagger"}
+    assert {part.kind for part in default.bundle.parts} == {"detector", "tagger"}
 
 
 def test_the_source_is_closed_whatever_happens(bundle: Bundle) -> None:

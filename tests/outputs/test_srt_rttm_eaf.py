@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -13,7 +12,6 @@ import pysubs2
 import pytest
 
 from cryvision.cli import build_parser
-from cryvision.errors import MissingDependencyError
 from cryvision.outputs import write
 from cryvision.result import Event
 
@@ -140,12 +138,6 @@ def test_an_eaf_date_is_an_xml_date_in_a_half_hour_time_zone(make, tmp_path, mon
         monkeypatch.undo()
         time.tzset()
     assert ElementTree.parse(path).getroot().attrib["DATE"].endswith("+05:30")
-
-
-def test_a_missing_pympi_is_one_line(make, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pympi", None)
-    with pytest.raises(MissingDependencyError, match="pip install pympi-ling"):
-        write(make(), tmp_path, ["eaf"])
 
 
 def test_classify_offers_them():

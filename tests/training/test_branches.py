@@ -248,3 +248,21 @@ class TestEnsemble:
             # Kept where both were drawn: 0.25 * (1 - 0.25).
             assert share == pytest.approx(0.1875, abs=0.03)
             np.testing.assert_array_equal(silenced[name][said[name]], outputs[name][said[name]])
+
+
+def test_losses_are_of_all_rows_however_many_batches_there_are() -> None:
+    import keras
+
+    data = rows()
+
+    def curves(n_batch: int) -> branches.Curves:
+        branches.begin(0)
+        window = keras.Input((8, 3))
+        outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(window))
+        how = branches.Fitting(2, optimizer=keras.optimizers.SGD(0.0), n_batch=n_batch)
+        model = keras.Model(window, outputs)
+        return branches.fit_early_stopped(model, data, data.labels, 0, how)
+
+    batches, together = curves(5), curves(len(data.labels))
+    assert batches["loss"] == pytest.approx(together["loss"], rel=FLOAT32)
+    assert batches["val_loss"] == pytest.approx(together["val_loss"], rel=FLOAT32)

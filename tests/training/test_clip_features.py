@@ -17,6 +17,7 @@ from cryvision.errors import CryvisionError
 from cryvision.inference.class_stream import ReasonStream
 from cryvision.inference.clip import classify
 from cryvision.inference.detector import CryDetector
+from cryvision.inputs import media
 from cryvision.inputs.features import sound_windows
 from cryvision.inputs.media import read_sound
 from cryvision.training.clip_features import crying_windows
@@ -218,3 +219,18 @@ def test_a_cache_gives_the_same_and_is_used_again(
             given["sounds"] = {"mfcc": replace(REASON_SOUNDS["mfcc"], n_mels=30)}
         with pytest.raises(AssertionError, match="was read again"):
             crying_windows(given["clips"], LABELS, given["sounds"], given["gate"], cache=cache)
+
+
+def test_all_altered_copies_of_a_clip_are_made_from_one_decoding(
+    clips: list[LabelledClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+
+    def counted(path: Path, *times: float | None) -> np.ndarray:
+        decoded.append(path)
+        return read_sound(path, *times)
+
+    monkeypatch.setattr(media, "read_sound", counted)
+    copies = [replace(clip, copy=number) for clip in clips[:2] for number in (1, 2, 3)]
+    crying_windows(copies, LABELS, REASON_SOUNDS, None)
+    assert decoded == [clip.path for clip in clips[:2]]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from cryvision.monitor.alerts import Alert
 from cryvision.monitor.delivery import DeliveryError
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 @dataclass(frozen=True)
@@ -16,11 +21,14 @@ class Console:
     ----------
     name : str
     json : bool
-        One JSON object a line in place of text.
+        One JSON object a line in place of text, with the ``type`` alert.
+    write : callable
+        Takes the line.
     """
 
     name: str = "console"
     json: bool = False
+    write: Callable[[str], None] = field(default=_print, repr=False, compare=False)
 
     def deliver(self, alert: Alert) -> None:
         """Print the alert."""
@@ -28,7 +36,7 @@ class Console:
 
         text = printable(f"{alert.time} {alert.state} {alert.message}")
         try:
-            print(alert.to_json() if self.json else text, flush=True)
+            self.write(f'{{"type": "alert", {alert.to_json()[1:]}' if self.json else text)
         except (OSError, ValueError) as error:
             raise DeliveryError(f"stdout cannot be written: {error}") from error
 

@@ -72,9 +72,9 @@ def _reason(error: object) -> str:
 
 def _retry_after(text: str) -> float:
     """Read a ``Retry-After``: seconds, or a date."""
-    if text.strip().isdigit():
-        return float(text)
     try:
+        if text.isascii() and text.isdigit():
+            return float(text)
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0

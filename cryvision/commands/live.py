@@ -1,0 +1,302 @@
+"""``cryvision live``: watch microphones, cameras and streams, and alert."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from cryvision.commands.classify import add_event_options, event_options
+from cryvision.commands.terminal import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_SOME_FAILED,
+    add_bundle_option,
+    log,
+    show,
+    show_json,
+)
+from cryvision.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryvision.monitor.config import LiveConfig, RecordingSettings
+    from cryvision.monitor.live import LiveMonitor
+    from cryvision.monitor.screen import Screen
+    from cryvision.monitor.session import LiveSession, Observation
+
+STATE_SECONDS = 1.0
+ALERT_AFTER_SECONDS = 10.0
+"""As in `cryvision.monitor`, which would take time to import."""
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser(
+        "live",
+        help="watch microphones, cameras and streams, and alert",
+        description="Classify sound as it comes: say when crying begins and ends, and alert when "
+        "it lasts. Without a source, the default microphone. 'cryvision live report DIR' sums up "
+        "what --record-events wrote. Never the only thing that watches over a child.",
+    )
+    _add_sources(parser)
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="a TOML file that names sources, rules, quiet hours and where alerts go",
+    )
+    parser.add_argument(
+        "--alert-after",
+        type=float,
+        metavar="SECONDS",
+        help="alert when crying has lasted so long, short pauses included "
+        f"(default: {ALERT_AFTER_SECONDS:g})",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON objects, each on a line, with a type"
+    )
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=STATE_SECONDS,
+        metavar="SECONDS",
+        help="show the state of each source so often (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--record-events",
+        metavar="DIR",
+        help="keep the sound of each bout, and pictures where there are any, with ten seconds "
+        "before it (default: nothing is kept)",
+    )
+    parser.add_argument(
+        "--mask-speech",
+        action="store_true",
+        help="in recordings, silence what is adult speech and no crying",
+    )
+    parser.add_argument(
+        "--metrics",
+        type=int,
+        metavar="PORT",
+        help="serve /healthz and /metrics (Prometheus) on 127.0.0.1",
+    )
+    add_bundle_option(parser)
+    add_event_options(parser)
+    parser.set_defaults(run=run)
+    _add_report(parser)
+
+
+def _add_report(parser: Any) -> None:
+    reports = parser.add_subparsers(metavar="report DIR", prog="cryvision live")
+    report = reports.add_parser(
+        "report", description="Sum up a folder that 'cryvision live --record-events' wrote."
+    )
+    report.add_argument("folder", metavar="DIR")
+    report.add_argument(
+        "--json", action="store_true", help="print one JSON object a source and day"
+    )
+    report.add_argument("--figure", metavar="FILE", help="draw the days, as PNG")
+    report.set_defaults(run=run_report)
+
+
+def _add_sources(parser: Any) -> None:
+    group = parser.add_argument_group("sources", "Each may be given more than once.")
+    group.add_argument(
+        "--microphone",
+        nargs="?",
+        const="",
+        action="append",
+        metavar="DEVICE",
+        help="number or part of the name of a device, as --list-devices shows them",
+    )
+    group.add_argument(
+        "--camera",
+        nargs="?",
+        const="0",
+        action="append",
+        metavar="INDEX",
+        help="a camera for the pictures of recordings; its sound comes from the default microphone",
+    )
+    group.add_argument("--rtsp", action="append", metavar="URL", help="a stream of the network")
+    group.add_argument("--file", action="append", metavar="CLIP", help="a clip, in real time")
+    group.add_argument(
+        "--no-wait", action="store_true", help="read --file as fast as this computer can"
+    )
+    group.add_argument(
+        "--list-devices", action="store_true", help="list microphones and cameras, and end"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run ``cryvision live``."""
+    if options.list_devices:
+        from cryvision.monitor.microphone import list_devices
+
+        show(list_devices())
+        return EXIT_DONE
+    if not options.every > 0:
+        raise ConfigError(f"--every must be above 0 s; got {options.every:g}")
+    config = _config(options)
+    from cryvision.bundle import Bundle
+    from cryvision.monitor.live import LiveMonitor, open_source
+    from cryvision.monitor.screen import Screen
+    from cryvision.monitor.session import LiveSession
+
+    bundle = Bundle.load(options.bundle).keeping_models()
+    sources = [
+        open_source(one, pictures=config.recording is not None, realtime=not options.no_wait)
+        for one in config.sources
+    ]
+    sessions = [LiveSession(source, bundle, **event_options(options)) for source in sources]
+    monitor = LiveMonitor(sessions)
+    with ExitStack() as stack:
+        _watch(monitor, sessions, config, Screen(show, options.json, options.every), stack)
+    if not monitor.failed:
+        return EXIT_DONE
+    return EXIT_FAILED if len(monitor.failed) == len(sessions) else EXIT_SOME_FAILED
+
+
+def _watch(
+    monitor: LiveMonitor,
+    sessions: list[LiveSession],
+    config: LiveConfig,
+    screen: Screen,
+    stack: ExitStack,
+) -> None:
+    """Pass on all that the sessions say."""
+    from dataclasses import replace
+
+    from cryvision.monitor.alerting import Alerting
+    from cryvision.monitor.health import Health, HealthServer
+    from cryvision.monitor.sinks.console import Console
+
+    names = [session.name for session in sessions]
+    health = Health(names)
+    stack.callback(screen.close)
+    observers: list[Callable[[Observation], object]] = [health.observe, screen.observe]
+    if config.recording is not None:
+        observers.append(_recording(config.recording, sessions, stack))
+    if config.metrics_port is not None:
+        server = HealthServer(health, config.metrics_port)
+        stack.callback(server.close)
+        log(f"metrics at http://127.0.0.1:{server.port}/metrics")
+    sinks = [
+        replace(sink, write=screen.write) if isinstance(sink, Console) else sink
+        for sink in config.sinks
+    ]
+    alerting = Alerting(
+        health,
+        names,
+        sinks,
+        rules=config.rules,
+        quiet_hours=config.quiet_hours,
+        outbox=config.outbox,
+    )
+    stack.callback(alerting.close)
+    observers.append(alerting.observe)
+    for observation in monitor.observations():
+        if observation is not None:
+            for observe in observers:
+                observe(observation)
+
+
+def _recording(
+    settings: RecordingSettings, sessions: list[LiveSession], stack: ExitStack
+) -> Callable[[Observation], None]:
+    """Make a recorder for each session; give what passes an observation to its recorder."""
+    from cryvision.monitor.recording import Recorder
+
+    recorders = {}
+    for session in sessions:
+        recorder = recorders[session.name] = Recorder(
+            settings.folder,
+            source=session.name,
+            bundle=session.bundle,
+            max_bytes=round(settings.max_gb * 1e9),
+            max_days=settings.max_days,
+            mask_speech=settings.mask_speech,
+        )
+        stack.callback(recorder.close)
+    return lambda observation: recorders[observation.source].observe(observation)
+
+
+def _config(options: argparse.Namespace) -> LiveConfig:
+    """Read the configuration, or make one of the options."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from cryvision.monitor.config import LiveConfig, RecordingSettings, load_config
+    from cryvision.monitor.crying_rules import SustainedCrying
+    from cryvision.monitor.sinks.console import Console
+
+    named = _sources(options)
+    if options.config is not None:
+        if named or options.alert_after is not None:
+            raise ConfigError(
+                "sources and rules come from --config or from options; got both of them"
+            )
+        config = load_config(Path(options.config))
+    else:
+        after_s = ALERT_AFTER_SECONDS if options.alert_after is None else options.alert_after
+        if not 0 <= after_s <= 86_400:
+            raise ConfigError(f"--alert-after must be 0 to 86400 s; got {after_s:g}")
+        from cryvision.monitor.alerts import FaultRule
+
+        config = LiveConfig(
+            sources=tuple(named) or (_source("microphone", ""),),
+            rules=(SustainedCrying(after_s=after_s), FaultRule()),
+            quiet_hours=None,
+            sinks=(Console(json=options.json),),
+            recording=None,
+            metrics_port=None,
+            outbox=None,
+        )
+    if options.record_events is not None:
+        recording = config.recording or RecordingSettings(Path(options.record_events))
+        config = replace(config, recording=replace(recording, folder=Path(options.record_events)))
+    if options.mask_speech:
+        if config.recording is None:
+            raise ConfigError("--mask-speech needs --record-events; it is not there")
+        config = replace(config, recording=replace(config.recording, mask_speech=True))
+    if options.metrics is not None:
+        config = replace(config, metrics_port=options.metrics)
+    return config
+
+
+def _sources(options: argparse.Namespace) -> list[Any]:
+    given = {kind: getattr(options, kind) for kind in ("microphone", "camera", "rtsp", "file")}
+    found = [_source(kind, value) for kind, values in given.items() for value in values or ()]
+    names = [source.name for source in found]
+    from dataclasses import replace
+
+    return [
+        source if names.count(source.name) == 1 else replace(source, name=f"{source.name}-{i}")
+        for i, source in enumerate(found, 1)
+    ]
+
+
+def _source(kind: str, value: str) -> Any:
+    from cryvision.monitor.config import SourceSettings
+
+    name = os.path.basename(value) if kind == "file" else kind
+    return SourceSettings(name, kind, value or None)
+
+
+def run_report(options: argparse.Namespace) -> int:
+    """Run ``cryvision live report``."""
+    from pathlib import Path
+
+    from cryvision.monitor import day_report
+
+    days = day_report.read(Path(options.folder))
+    if options.json:
+        for record in day_report.record(days):
+            show_json(record)
+    else:
+        show(day_report.text(days))
+    if options.figure is not None:
+        from cryvision.monitor.day_figure import draw
+
+        draw(days, Path(options.figure))
+        log(f"wrote {options.figure}")
+    return EXIT_DONE

@@ -1,0 +1,86 @@
+"""From observations to alerts on their way: rules, quiet hours, the outbox and the sinks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cryvision.monitor.alerts import DEFAULT_RULES, Alert, AlertMonitor, Rule
+from cryvision.monitor.health import Health
+from cryvision.monitor.outbox import Outbox
+from cryvision.monitor.quiet_hours import AlertRouter, QuietHours
+from cryvision.monitor.session import Observation
+from cryvision.monitor.sinks import SinkSettings, open_sinks
+from cryvision.monitor.sinks.mqtt import Mqtt, SourceState
+
+CLOSE_SECONDS = 5.0
+"""How long alerts that wait are still delivered when all is over; what is left stays on disk."""
+
+
+class Alerting:
+    """Watches the rules for every source, and sends alerts and states.
+
+    Parameters
+    ----------
+    health : Health
+        Counts the alerts; says how much crying there was today.
+    sources : sequence of str
+        Names of all of them.
+    sinks : sequence of SinkSettings
+    rules : sequence of Rule
+    quiet_hours : QuietHours, optional
+    outbox : Path, optional
+        File in which alerts wait; in memory by default.
+
+    Raises
+    ------
+    CryvisionError
+        If a sink or the outbox cannot be made ready.
+    """
+
+    def __init__(
+        self,
+        health: Health,
+        sources: Sequence[str],
+        sinks: Sequence[SinkSettings],
+        *,
+        rules: Sequence[Rule] = DEFAULT_RULES,
+        quiet_hours: QuietHours | None = None,
+        outbox: Path | None = None,
+    ) -> None:
+        self._health = health
+        self._rules = {name: AlertMonitor(name, rules) for name in sources}
+        own: Mapping[str, Sequence[str]] = {rule.name: rule.sinks for rule in rules}
+        self._router = AlertRouter([sink.name for sink in sinks], own, quiet_hours)
+        opened = open_sinks(sinks, sources)
+        self._brokers = [sink for sink in opened.values() if isinstance(sink, Mqtt)]
+        self._outbox = Outbox(outbox, opened)
+
+    def observe(self, observation: Observation) -> list[Alert]:
+        """Take the next observation of a source, and return the alerts of it, which are sent."""
+        monitor = self._rules[observation.source]
+        fault, state = observation.fault, observation.state
+        if fault is None:
+            alerts = monitor.update(observation.time, observation.crying, state.probability)
+        else:
+            alerts = monitor.fault(fault.time, fault.kind, fault.message)
+        for alert in alerts:
+            self._health.note(alert)
+            self._outbox.put(alert, self._router.sinks(alert))
+        if self._brokers:
+            now = SourceState(
+                crying=observation.crying,
+                alert=monitor.crying_raised,
+                problem=monitor.fault_raised,
+                probability=state.probability,
+                level_dbfs=state.level_dbfs if math.isfinite(state.level_dbfs) else None,
+                minutes_today=self._health.minutes_today(observation.source),
+            )
+            for broker in self._brokers:
+                broker.update(observation.source, now)
+        return alerts
+
+    def close(self) -> None:
+        """Deliver what waits, for some seconds, and close the sinks."""
+        self._outbox.close(CLOSE_SECONDS)
