@@ -101,7 +101,7 @@ class Recorder:
     mask_speech : bool
         Whether to set the sound to zero where the tagger hears an adult speak and there is no
         crying. Where both overlap the crying stays, and the speech with it; what the tagger does
-        not hear as speech stays too.
+        not hear as speech stays too. A recording then comes some seconds later.
 
     Raises
     ------
@@ -133,7 +133,8 @@ class Recorder:
                 raise ConfigError(f"{name} must be from {least:g} to {most:g}; got {value:g}")
         self._source = source
         self._before = round(before_s * SAMPLE_RATE_HZ)
-        self._speech_samples = _tagger_samples(bundle) if mask_speech else None
+        self._mask_speech = mask_speech
+        self._unsettled = _tagger_samples(bundle) if mask_speech else 0
         try:
             self._folder = RecordingFolder(Path(folder), source, max_bytes, max_days)
         except OSError as error:
@@ -225,7 +226,8 @@ class Recorder:
         if bout is not None:
             if observation.crying:
                 bout.last_cry = now
-            if now - bout.last_cry >= AFTER_SECONDS * SAMPLE_RATE_HZ:
+            # The tagger may still find speech in what it has not heard to the end.
+            if now - self._unsettled - bout.last_cry >= AFTER_SECONDS * SAMPLE_RATE_HZ:
                 self._end_bout()
             elif (
                 now - bout.start >= LONGEST_SECONDS * SAMPLE_RATE_HZ
@@ -233,7 +235,8 @@ class Recorder:
             ):
                 self._end_bout()
                 still = {k: e for k, e in bout.events.items() if e.offset_time is None}
-                self._bout = _Bout(now, bout.last_cry, continues=True, events=still)
+                start = self._recorded_until
+                self._bout = _Bout(start, bout.last_cry, continues=True, events=still)
         oldest = now - self._before - round(LATE_SECONDS * SAMPLE_RATE_HZ)
         self._ring.forget(oldest if self._bout is None else min(oldest, self._bout.start))
         self._speech = [span for span in self._speech if span[1] > self._ring.start]
@@ -249,7 +252,7 @@ class Recorder:
             return
         samples, pictures = self._ring.cut(bout.start, end)
         events = tuple(bout.events[onset_s] for onset_s in sorted(bout.events))
-        masked = None if self._speech_samples is None else self._masked(bout, end)
+        masked = self._masked(bout, end) if self._mask_speech else None
         for first, last in masked or ():
             samples[first:last] = 0
         start_time = self._piece_time - (self._ring.end - bout.start) / SAMPLE_RATE_HZ
@@ -269,17 +272,21 @@ class Recorder:
 
     def _note_speech(self, observation: Observation) -> None:
         """Remember the sound of the tagger's newest window where an adult speaks in it."""
-        if self._speech_samples is None or ADULT_SPEECH not in observation.state.tags:
+        if not self._mask_speech or ADULT_SPEECH not in observation.state.tags:
             return
         end = self._ring.end
-        start = end - self._speech_samples
+        start = end - self._unsettled
         if self._speech and self._speech[-1][1] >= start:
             start = self._speech.pop()[0]
         self._speech.append((start, end))
 
     def _masked(self, bout: _Bout, end: int) -> list[Span]:
-        """Find where there is speech and no crying, in samples from the start of a recording."""
+        """Find where there is no crying and there is, or may be, speech.
+
+        In samples from the start of the recording.
+        """
         speaks = np.zeros(end - bout.start, bool)
+        speaks[max(0, self._ring.end - self._unsettled - bout.start) :] = True
         for first, last in self._speech:
             speaks[max(0, first - bout.start) : max(0, last - bout.start)] = True
         for timed in bout.events.values():

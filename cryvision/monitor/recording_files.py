@@ -195,7 +195,7 @@ class RecordingWriter:
             "files": files,
             "masked_s": None
             if masked is None
-            else [[round(sample / SAMPLE_RATE_HZ, 3) for sample in span] for span in masked],
+            else [[round(sample / SAMPLE_RATE_HZ, 5) for sample in span] for span in masked],
             "level_dbfs": _levels(recording.samples),
             "events": [event_record(recording.source, timed) for timed in recording.events],
         }

@@ -46,7 +46,7 @@ class Stored:
     Attributes
     ----------
     time : datetime
-        When it began, local time.
+        When it began, or the end of the day; local time.
     files : tuple of Path
         The one that says what it is comes last.
     n_bytes : int
@@ -184,7 +184,8 @@ class RecordingFolder:
                 if not files:
                     continue
                 self._known[path] = files
-                time = path.stem[:8] if path.suffix == ".json" else "00-00-00"
+                # What was observed on a day goes after its recordings.
+                time = path.stem[:8] if path.suffix == ".json" else "23-59-59"
                 with contextlib.suppress(ValueError, FileNotFoundError):
                     moment = datetime.strptime(f"{day.name} {time}", "%Y-%m-%d %H-%M-%S")
                     sizes = [file.lstat().st_size for file in files if file.exists()]
