@@ -211,7 +211,9 @@ HOSTILE = {
     f"metrics_port = {'9' * 5000}": "must be TOML: ",
     f"[[source]]\nname = '{'x' * 100_000}'": "source 1.name must be up to 64 letters",
     f"outbox = '~no-such-user/outbox'\n{SOURCE}": "outbox must be a path below the home",
-    f"{SOURCE}[[sink]]\nname = 's'\nkind = 'webhook'\nurl = 'https://h/\u00f6'": "sink 1.url must be in ASCII",
+    f"{SOURCE}[[sink]]\nname = 's'\nkind = 'webhook'\nurl = 'https://h/\u00f6'": (
+        "sink 1.url must be in ASCII"
+    ),
 }
 
 
