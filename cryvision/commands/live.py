@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,12 @@ from cryvision.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryvision.monitor.config import LiveConfig, RecordingSettings
+    from cryvision.monitor.config import LiveConfig, RecordingSettings, SourceSettings
     from cryvision.monitor.live import LiveMonitor
     from cryvision.monitor.screen import Screen
     from cryvision.monitor.session import LiveSession, Observation
 
+_REPORT = "sum up a folder that 'cryvision live --record-events' wrote"
 STATE_SECONDS = 1.0
 ALERT_AFTER_SECONDS = 10.0
 """As in `cryvision.monitor`, which would take time to import."""
@@ -37,8 +39,8 @@ def add(commands: Any) -> None:
         "live",
         help="watch microphones, cameras and streams, and alert",
         description="Classify sound as it comes: say when crying begins and ends, and alert when "
-        "it lasts. Without a source, the default microphone. 'cryvision live report DIR' sums up "
-        "what --record-events wrote. Never the only thing that watches over a child.",
+        "it lasts. Without a source, the default microphone. Never the only thing that watches "
+        "over a child.",
     )
     _add_sources(parser)
     parser.add_argument(
@@ -87,10 +89,8 @@ def add(commands: Any) -> None:
 
 
 def _add_report(parser: Any) -> None:
-    reports = parser.add_subparsers(metavar="report DIR", prog="cryvision live")
-    report = reports.add_parser(
-        "report", description="Sum up a folder that 'cryvision live --record-events' wrote."
-    )
+    reports = parser.add_subparsers(metavar="report DIR", prog="cryvision live", help=_REPORT)
+    report = reports.add_parser("report", description=f"{_REPORT.capitalize()}.")
     report.add_argument("folder", metavar="DIR")
     report.add_argument(
         "--json", action="store_true", help="print one JSON object a source and day"
@@ -115,7 +115,8 @@ def _add_sources(parser: Any) -> None:
         const="0",
         action="append",
         metavar="INDEX",
-        help="a camera for the pictures of recordings; its sound comes from the default microphone",
+        help="a camera for the pictures of recordings; its sound comes from the --microphone in "
+        "the same place, without one from the default microphone",
     )
     group.add_argument("--rtsp", action="append", metavar="URL", help="a stream of the network")
     group.add_argument("--file", action="append", metavar="CLIP", help="a clip, in real time")
@@ -229,7 +230,7 @@ def _config(options: argparse.Namespace) -> LiveConfig:
     from cryvision.monitor.crying_rules import SustainedCrying
     from cryvision.monitor.sinks.console import Console
 
-    named = _sources(options)
+    named = sources(options)
     if options.config is not None:
         if named or options.alert_after is not None:
             raise ConfigError(
@@ -251,6 +252,8 @@ def _config(options: argparse.Namespace) -> LiveConfig:
             metrics_port=None,
             outbox=None,
         )
+    if options.record_events == "":
+        raise ConfigError("--record-events must name a folder; got nothing")
     if options.record_events is not None:
         recording = config.recording or RecordingSettings(Path(options.record_events))
         config = replace(config, recording=replace(recording, folder=Path(options.record_events)))
@@ -259,13 +262,23 @@ def _config(options: argparse.Namespace) -> LiveConfig:
             raise ConfigError("--mask-speech needs --record-events; it is not there")
         config = replace(config, recording=replace(config.recording, mask_speech=True))
     if options.metrics is not None:
+        if not 0 <= options.metrics <= 65_535:
+            raise ConfigError(f"--metrics must be a port from 0 to 65535; got {options.metrics}")
         config = replace(config, metrics_port=options.metrics)
     return config
 
 
-def _sources(options: argparse.Namespace) -> list[Any]:
-    given = {kind: getattr(options, kind) for kind in ("microphone", "camera", "rtsp", "file")}
-    found = [_source(kind, value) for kind, values in given.items() for value in values or ()]
+def sources(options: argparse.Namespace) -> list[SourceSettings]:
+    """Turn the options into sources with names that differ."""
+    cameras, microphones = options.camera or [], options.microphone or []
+    pairs = itertools.zip_longest(cameras, microphones[: len(cameras)])
+    found = [_source("camera", index, sound) for index, sound in pairs]
+    rest = {
+        "microphone": microphones[len(cameras) :],
+        "rtsp": options.rtsp or [],
+        "file": options.file or [],
+    }
+    found += [_source(kind, value) for kind, values in rest.items() for value in values]
     names = [source.name for source in found]
     from dataclasses import replace
 
@@ -275,11 +288,15 @@ def _sources(options: argparse.Namespace) -> list[Any]:
     ]
 
 
-def _source(kind: str, value: str) -> Any:
+def _source(kind: str, value: str, microphone: str | None = None) -> Any:
     from cryvision.monitor.config import SourceSettings
 
+    if kind == "camera" and not (value.isdecimal() and len(value) <= 2):
+        raise ConfigError(f"--camera must be a whole number from 0 to 99; got {value!r}")
+    if kind in ("rtsp", "file") and not value:
+        raise ConfigError(f"--{kind} must name something; got nothing")
     name = os.path.basename(value) if kind == "file" else kind
-    return SourceSettings(name, kind, value or None)
+    return SourceSettings(name, kind, value or None, microphone or None)
 
 
 def run_report(options: argparse.Namespace) -> int:

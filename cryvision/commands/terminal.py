@@ -51,8 +51,10 @@ def log(message: str) -> None:
         from cryvision.outputs.text import printable
 
         message = printable(message)
+    # On a terminal a line that is written over may stand there: a bar, or the states of `live`.
+    clear = "\r\x1b[2K" if sys.stderr.isatty() else ""
     try:
-        print(f"cryvision: {message}", file=sys.stderr, flush=True)
+        print(f"{clear}cryvision: {message}", file=sys.stderr, flush=True)
     except OSError:
         discard(sys.stderr)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -155,12 +156,15 @@ def _read(path: Path) -> dict[str, Any]:
                 f"{install_command('live')}"
             ) from error
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        # Some editors on Windows begin each file with a byte order mark.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: must be a readable file: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
+        # Beside errors of TOML and UTF-8: a number with thousands of digits.
         raise ConfigError(f"{path}: must be TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: must be TOML: it is nested too deeply") from error
 
 
 def _list(table: Table, key: str, read: Callable[[Table, str], T]) -> tuple[T, ...]:
@@ -350,6 +354,8 @@ def _url(table: Table) -> str:
         table.refuse(
             "url", "http:// or https://, a host and a path, without a password", shown=False
         )
+    if not url.isascii():
+        table.refuse("url", "in ASCII, other characters percent-encoded", shown=False)
     return url
 
 
@@ -368,5 +374,5 @@ def _check_sink_names(
             if sink not in names:
                 raise ConfigError(
                     f"{path}: {where}.sinks must name sinks of the file: {', '.join(names)}; "
-                    f"got {sink!r}"
+                    f"got {reprlib.repr(sink)}"
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterable, Mapping
 from datetime import time
 from pathlib import Path
@@ -53,7 +54,7 @@ class Table:
         name = f"{self._where}.{key}" if self._where else key
         if key not in self._values:
             raise ConfigError(f"{self.path}: {name} must be there: {allowed}")
-        received = f"; got {self._values[key]!r}" if shown else ""
+        received = f"; got {reprlib.repr(self._values[key])}" if shown else ""
         raise ConfigError(f"{self.path}: {name} must be {allowed}{received}")
 
     def get(self, key: str) -> Any:
@@ -136,11 +137,17 @@ class Table:
     def file(self, key: str, default: T) -> Path | T:
         """Take a path; it may begin with ~, and is relative to the folder of the file."""
         value = self.text(key, default)
-        return self.path.parent / Path(value).expanduser() if isinstance(value, str) else value
+        return self._path(key, value) if isinstance(value, str) else value
 
     def needed_file(self, key: str) -> Path:
         """Take a path that must be there."""
-        return self.path.parent / Path(str(self.text(key, ...))).expanduser()
+        return self._path(key, str(self.text(key, ...)))
+
+    def _path(self, key: str, value: str) -> Path:
+        try:
+            return self.path.parent / Path(value).expanduser()
+        except RuntimeError:
+            self.refuse(key, "a path below the home of a user of this machine")
 
     def secret(self, key: str, *, needed: bool = False) -> Secret | None:
         """Take the place of a secret: ``<key>_file`` or ``<key>_env``. Never the secret itself."""

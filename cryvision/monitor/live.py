@@ -99,7 +99,10 @@ class LiveMonitor:
                 self._put(observation)
         except CryvisionError as error:
             self.failed[session.name] = error
-            _logger.error("%s: %s", session.name, error)
+            message = str(error)
+            # A clip is often called as its file, which its errors name.
+            known = message.startswith(f"{session.name}: ")
+            _logger.error("%s", message if known else f"{session.name}: {message}")
         except BaseException as error:
             self._put(error)
         finally:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from cryvision.errors import CryvisionError
 from cryvision.monitor import records
 from cryvision.monitor.session import Observation
 from cryvision.outputs.wording import printable
@@ -39,10 +40,19 @@ class Screen:
         self._diaries: dict[str, records.Diary] = {}
         self._states: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._failure: Exception | None = None
         self._live = not as_json and sys.stderr is not None and sys.stderr.isatty()
 
     def observe(self, observation: Observation) -> None:
-        """Print what an observation says."""
+        """Print what an observation says.
+
+        Raises
+        ------
+        BrokenPipeError, CryvisionError
+            When stdout cannot be written, also where an alert found out.
+        """
+        if self._failure is not None:
+            raise self._failure
         if self._json:
             self._write_records(observation)
             return
@@ -51,21 +61,40 @@ class Screen:
         if self._live and self._due(observation):
             self._states[observation.source] = records.state_line(observation)
             with self._lock:
-                width = os.get_terminal_size(sys.stderr.fileno()).columns
-                text = printable(" | ".join(self._states.values()))[: max(1, width - 1)]
-                print(f"{_CLEAR_LINE}{text}", end="", file=sys.stderr, flush=True)
+                self._write_over(printable(" | ".join(self._states.values())))
 
     def write(self, line: str) -> None:
-        """Print a line on stdout, from any thread."""
+        """Print a line on stdout, from any thread; errors as `observe` has them."""
         with self._lock:
-            if self._live:
-                print(_CLEAR_LINE, end="", file=sys.stderr, flush=True)
-            self._print_line(line)
+            if self._failure is not None:
+                raise self._failure
+            self._write_over("")
+            try:
+                self._print_line(line)
+            except (OSError, CryvisionError) as error:
+                self._failure = error
+                raise
 
     def close(self) -> None:
-        """Print what is still open."""
+        """Take the states away; print what is still open, where stdout can still be written."""
+        with self._lock:
+            self._write_over("")
+        if self._failure is not None:
+            return
         for name, diary in self._diaries.items():
             self._write_diary(name, diary.close())
+
+    def _write_over(self, text: str) -> None:
+        """Put a text, as much of it as fits, in place of the line of states."""
+        if not self._live:
+            return
+        try:
+            width = os.get_terminal_size(sys.stderr.fileno()).columns
+            text = text[: max(1, width - 1)]
+            print(f"{_CLEAR_LINE}{text}", end="", file=sys.stderr, flush=True)
+        except OSError:
+            # The terminal has gone; that is no reason not to watch.
+            self._live = False
 
     def _write_diary(self, name: str, lines: Iterable[str]) -> None:
         for line in lines:

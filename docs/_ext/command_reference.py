@@ -31,12 +31,15 @@ def command_reference(parser: argparse.ArgumentParser) -> str:
 
 
 def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Give the parsers of the commands by name, in their order."""
+    """Give the parsers of the commands by name, in their order, and below each those it has."""
+    found = {}
     # argparse has no public way to ask a parser for what was added to it.
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    return {}
+            for name, command in action.choices.items():
+                found[name] = command
+                found |= {f"{name} {below}": p for below, p in commands(command).items()}
+    return found
 
 
 def _described(parser: argparse.ArgumentParser) -> list[str]:

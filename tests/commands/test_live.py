@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from cryvision.cli import main
+from cryvision.cli import build_parser, main
+from cryvision.commands import live as live_command
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo.mp4"
 
@@ -160,7 +161,12 @@ command = {json.dumps(command)}
         (["--mask-speech"], "--mask-speech needs --record-events"),
         (["--config", "no.toml"], "no.toml: must be a readable file"),
         (["--config", "no.toml", "--file", "a.wav"], "from --config or from options"),
-        (["--file", "no.wav"], "no.wav"),
+        (["--file", "no.wav"], "cryvision: no.wav: there is no such file"),
+        (["--file", ""], "--file must name something; got nothing"),
+        (["--rtsp", ""], "--rtsp must name something; got nothing"),
+        (["--camera", "x"], "--camera must be a whole number from 0 to 99; got 'x'"),
+        (["--record-events", ""], "--record-events must name a folder; got nothing"),
+        (["--metrics", "70000"], "--metrics must be a port from 0 to 65535; got 70000"),
         (["--rtsp", "file:///etc/passwd"], "must"),
         (["report", "no-folder"], "no-folder"),
     ],
@@ -196,3 +202,32 @@ def test_a_stop_ends_it_at_once_with_what_was_open(tmp_path: Path) -> None:
     _, err = running.communicate(timeout=20)
     assert running.returncode == 130
     assert err.splitlines() == ["cryvision: stopped"]
+
+
+def test_a_camera_takes_its_sound_from_the_microphone_beside_it() -> None:
+    def sources(*arguments: str) -> list[tuple[str, str | None, str | None]]:
+        options = build_parser().parse_args(["live", *arguments])
+        return [(one.kind, one.value, one.microphone) for one in live_command.sources(options)]
+
+    assert sources("--camera", "--microphone", "USB") == [("camera", "0", "USB")]
+    assert sources("--camera", "1", "--camera", "2", "--microphone", "USB") == [
+        ("camera", "1", "USB"),
+        ("camera", "2", None),
+    ]
+    assert sources("--camera", "--microphone", "--microphone", "USB") == [
+        ("camera", "0", None),
+        ("microphone", "USB", None),
+    ]
+
+
+def test_it_ends_where_nobody_reads_any_more_though_an_alert_notices_first() -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "cryvision", "live", "--file", DEMO, "--alert-after", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert running.stdout is not None
+    running.stdout.readline()
+    running.stdout.close()
+    # The clip goes on for more than ten seconds after the first alert.
+    assert running.wait(timeout=12) == 0

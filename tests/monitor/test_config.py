@@ -206,6 +206,32 @@ def test_a_file_that_is_missing_or_no_toml_is_one_line(tmp_path: Path):
         load_config(tmp_path / "live.toml")
 
 
+HOSTILE = {
+    "a = " + "[" * 5000 + "]" * 5000: "must be TOML: it is nested too deeply",
+    f"metrics_port = {'9' * 5000}": "must be TOML: ",
+    f"[[source]]\nname = '{'x' * 100_000}'": "source 1.name must be up to 64 letters",
+    f"outbox = '~no-such-user/outbox'\n{SOURCE}": "outbox must be a path below the home",
+    f"{SOURCE}[[sink]]\nname = 's'\nkind = 'webhook'\nurl = 'https://h/\u00f6'": (
+        "sink 1.url must be in ASCII"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_whatever_a_file_holds_the_refusal_is_one_short_line(tmp_path: Path, text: str):
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as raised:
+        load_config(path)
+    message = str(raised.value).removeprefix(f"{path}: ")
+    assert message.startswith(HOSTILE[text])
+    assert len(message) < 250
+    assert message.isprintable()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path):
+    assert load_config(write(tmp_path, f"\ufeff{SOURCE}")).sources[0].kind == "microphone"
+
+
 SECRETS = {
     "[[sink]]\nname = 's'\nkind = 'webhook'\nurl = 'https://h/'\nsecret = 'hunter2'": (
         "sink 1.secret must be in a file or the environment: secret_file or secret_env"

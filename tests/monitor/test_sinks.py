@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,23 @@ def genuine(request: Request, secret: bytes) -> bool:
     return bool(names["is_genuine"](request.headers, request.body, secret))
 
 
-def test_the_console_shows_a_line_each(capsys: pytest.CaptureFixture[str]):
+@pytest.fixture
+def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as zone:
+        zone.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone cannot be set here")
+@pytest.mark.usefixtures("in_berlin")
+def test_the_console_shows_a_line_each_in_local_time(capsys: pytest.CaptureFixture[str]):
     alert = make_alert(message="nursery: lost\nsee \x1b[31mlog")
     Console().deliver(alert)
     Console(json=True).deliver(alert)
     text, record = capsys.readouterr().out.splitlines()
-    assert text.startswith("2026-06-15T20:00:00.000+00:00 raised nursery: lost")
+    assert text.startswith("2026-06-15 22:00:00 raised nursery: lost")
     assert "\x1b" not in text + record
     fields = json.loads(record)
     assert fields.pop("type") == "alert"

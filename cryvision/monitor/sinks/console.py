@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from cryvision.monitor.alerts import Alert
 from cryvision.monitor.delivery import DeliveryError
@@ -15,7 +16,7 @@ def _print(line: str) -> None:
 
 @dataclass(frozen=True)
 class Console:
-    """Prints a line for each alert on stdout.
+    """Prints a line for each alert on stdout, in local time.
 
     Attributes
     ----------
@@ -34,7 +35,8 @@ class Console:
         """Print the alert."""
         from cryvision.outputs.wording import printable
 
-        text = printable(f"{alert.time} {alert.state} {alert.message}")
+        moment = datetime.fromisoformat(alert.time).astimezone()
+        text = printable(f"{moment:%Y-%m-%d %H:%M:%S} {alert.state} {alert.message}")
         try:
             self.write(f'{{"type": "alert", {alert.to_json()[1:]}' if self.json else text)
         except (OSError, ValueError) as error:

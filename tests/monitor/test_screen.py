@@ -1,0 +1,107 @@
+"""What people see on a terminal, however narrow, and when it or the reader of stdout goes away."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import math
+import os
+import pty
+import struct
+import termios
+from collections.abc import Iterator
+
+import pytest
+
+from cryvision.commands.terminal import log
+from cryvision.errors import CryvisionError
+from cryvision.inference.state import StreamState
+from cryvision.monitor.screen import Screen
+from cryvision.monitor.session import Observation
+
+NOW = 1_700_000_000.0
+
+
+def observation(time: float = NOW) -> Observation:
+    state = StreamState(1.0, False, None, 0.1, -50.0, math.nan)
+    return Observation("nursery", time, state, False, None)
+
+
+class Terminal:
+    """A terminal in place of stderr."""
+
+    def __init__(self) -> None:
+        self._ours, theirs = pty.openpty()
+        self.stream = os.fdopen(theirs, "w", encoding="utf-8")
+
+    def set_width(self, columns: int) -> None:
+        fcntl.ioctl(self.stream, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def shown(self) -> str:
+        return os.read(self._ours, 10_000).decode()
+
+    def vanish(self) -> None:
+        os.close(self._ours)
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[Terminal]:
+    # No fixture: pytest sets stderr anew between a fixture and its test.
+    found = Terminal()
+    try:
+        with contextlib.redirect_stderr(found.stream):
+            yield found
+    finally:
+        with contextlib.suppress(OSError):
+            found.stream.close()
+
+
+@pytest.mark.parametrize("columns", [0, 1, 2, 10, 500])
+def test_the_states_never_break_a_line(columns: int) -> None:
+    with terminal() as stderr:
+        stderr.set_width(columns)
+        screen = Screen(print, as_json=False, every_s=1.0)
+        screen.observe(observation())
+        text = stderr.shown().split("\x1b[2K")[-1]
+    assert text == "nursery: no crying, -50 dBFS"[: max(1, columns - 1)]
+
+
+def test_what_is_logged_stands_on_a_line_of_its_own() -> None:
+    with terminal() as stderr:
+        stderr.set_width(80)
+        screen = Screen(print, as_json=False, every_s=1.0)
+        screen.observe(observation())
+        log("nursery: it is lost")
+        assert stderr.shown().endswith("dBFS\r\x1b[2Kcryvision: nursery: it is lost\r\n")
+        screen.observe(observation(NOW + 1))
+        screen.close()
+        assert stderr.shown().endswith("\x1b[2K")
+
+
+def test_a_terminal_that_goes_away_does_not_end_the_watch() -> None:
+    printed: list[str] = []
+    with terminal() as stderr:
+        screen = Screen(printed.append, as_json=False, every_s=1.0)
+        stderr.vanish()
+        screen.observe(observation())
+        screen.write("an alert")
+    assert printed == ["an alert"]
+
+
+def test_once_stdout_cannot_be_written_the_watch_ends_whoever_noticed() -> None:
+    calls = io.StringIO()
+
+    def full(line: str) -> None:
+        calls.write("x")
+        raise CryvisionError("no space")
+
+    screen = Screen(full, as_json=True, every_s=1.0)
+    with pytest.raises(CryvisionError, match="no space"):
+        screen.write("an alert, from a thread of its own")
+    with pytest.raises(CryvisionError, match="no space"):
+        screen.observe(observation())
+    with pytest.raises(CryvisionError, match="no space"):
+        screen.write("the same alert once more")
+    assert calls.getvalue() == "x"
+    screen.close()
