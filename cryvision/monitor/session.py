@@ -109,7 +109,7 @@ class LiveSession:
         self._source = source
         self._options = options
         self._faults: set[str] = set()
-        self._time = 0.0
+        self._time = self._stream_start = 0.0
         self._begin()
 
     @property
@@ -165,6 +165,7 @@ class LiveSession:
 
     def _observation(self, events: list[Event]) -> Observation:
         state = self._stream.state
+        self._stream_start = self._time - state.time_s
         ended = [event.onset_s for event in events if event.offset_s is not None]
         self._newest_onset_s = max([self._newest_onset_s, *ended])
         crying = state.crying
@@ -183,4 +184,4 @@ class LiveSession:
 
     def _wall(self, stream_s: float) -> float:
         """Turn a time of the stream into wall time, seen from the newest piece."""
-        return self._time - (self._stream.state.time_s - stream_s)
+        return self._stream_start + stream_s
