@@ -172,6 +172,8 @@ class EventFollower:
         self._n_second = max(1, round(1 / hop_seconds))
         n_levels = max(1, round(BACKGROUND_SECONDS / hop_seconds))
         self._levels: deque[float] = deque(maxlen=n_levels)
+        self._newest_background_db = float("nan")
+        self._n_until_background = 0
 
     @property
     def crying(self) -> bool:
@@ -214,8 +216,14 @@ class EventFollower:
 
     @property
     def background_db(self) -> float:
-        """Low percentile of the levels of the past minute, in dBFS; NaN before the first window."""
-        return self._background() if self._levels else float("nan")
+        """Low percentile of the levels of the past minute, in dBFS; NaN before the first window.
+
+        It is found anew once a second: it changes slowly, and live each piece asks for it.
+        """
+        if self._levels and self._n_until_background <= 0:
+            self._n_until_background = self._n_second
+            self._newest_background_db = self._background()
+        return self._newest_background_db
 
     def push(self, end_s: float, score: float, level_dbfs: float) -> list[Event]:
         """Follow one more window and return the events that it completes.
@@ -230,6 +238,7 @@ class EventFollower:
             Level of the window.
         """
         self._levels.append(level_dbfs)
+        self._n_until_background -= 1
         self._newest_s = end_s - self._gate.latency_seconds
         finished: list[Event] = []
         bout = self._bout

@@ -71,7 +71,7 @@ class RecordingSettings:
     max_days : float
         Older recordings are deleted.
     mask_speech : bool
-        Keep no sound in which speech could be understood.
+        Silence adult speech outside events of crying.
     """
 
     folder: Path
