@@ -308,14 +308,13 @@ class TestFigures:
         return OutOfFoldPredictions(**{**facts, **changes})
 
     def test_auc_is_the_mean_over_folds_never_pooled(self) -> None:
-        assert skill.fold_auc(self.measured()) == 1
-        assert skill.fold_auc(self.measured(fold=np.zeros(40, int))) < 0.95
+        assert skill.figures(self.measured(), 20)["auc"]["value"] == 1
+        pooled = self.measured(fold=np.zeros(40, int))
+        assert skill.figures(pooled, 20)["auc"]["value"] < 0.95
 
     def test_a_fold_with_one_class_has_no_auc(self) -> None:
         fold = np.where(np.arange(40) % 2 == 0, 2, np.arange(40) // 20)
-        found = self.measured(fold=fold)
-        assert np.isnan(skill.fold_auc(found))
-        assert "auc" not in skill.figures(found, 20)
+        assert "auc" not in skill.figures(self.measured(fold=fold), 20)
 
     def test_every_figure_has_its_interval_over_subjects(self) -> None:
         found = skill.figures(self.measured(), 200)
