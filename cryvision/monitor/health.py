@@ -29,14 +29,22 @@ class Health:
     sources : sequence of str
         Names of all of them.
     clock : callable
-        Returns wall time, seconds since 1970.
+        Returns wall time, seconds since 1970; for days.
+    monotonic : callable
+        Returns seconds that no setting of the clock changes; for how long nothing came.
     """
 
-    def __init__(self, sources: list[str], clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        sources: list[str],
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
+        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._newest: dict[str, Observation | None] = dict.fromkeys(sources)
-        self._sound: dict[str, float] = dict.fromkeys(sources, clock())
+        self._sound: dict[str, float] = dict.fromkeys(sources, monotonic())
         self._day = dict.fromkeys(sources, "")
         self._cry_seconds = dict.fromkeys(sources, 0.0)
         self._counts: Counter[tuple[str, str, str]] = Counter()
@@ -49,7 +57,7 @@ class Health:
             self._newest[name] = observation
             piece = observation.piece
             if piece is not None and len(piece.samples):
-                self._sound[name] = self._clock()
+                self._sound[name] = self._monotonic()
             for timed in observation.events:
                 if timed.offset_time is None:
                     continue
@@ -80,23 +88,23 @@ class Health:
 
     def report(self) -> tuple[bool, dict[str, Any]]:
         """Say whether all sources are well, and for each since when nothing came and its faults."""
-        now = self._clock()
+        now = self._monotonic()
         with self._lock:
             sources = {
                 name: {
-                    "seconds_since_sound": round(now - heard, 1),
+                    "seconds_since_sound": round(now - newest, 1),
                     "faults": sorted(self._faults[name]),
                 }
-                for name, heard in self._sound.items()
+                for name, newest in self._sound.items()
             }
             well = not any(self._faults.values()) and all(
-                now - heard <= SILENT_SECONDS for heard in self._sound.values()
+                now - newest <= SILENT_SECONDS for newest in self._sound.values()
             )
         return well, {"status": "ok" if well else "failing", "sources": sources}
 
     def metrics(self) -> str:
         """Give the figures in the text format of Prometheus, version 0.0.4."""
-        now = self._clock()
+        now = self._monotonic()
         rows: dict[str, list[tuple[dict[str, str], float]]] = {name: [] for name in METRICS}
         with self._lock:
             for name, newest in self._newest.items():

@@ -112,7 +112,8 @@ class Diary:
             self._n_events += timed.offset_time is not None
         if observation.crying:
             self._until = observation.time
-        elif self._since is not None and observation.time - self._until >= PAUSE_SECONDS:
+        # The clock may also have been set back.
+        elif self._since is not None and abs(observation.time - self._until) >= PAUSE_SECONDS:
             lines += self.close()
         if observation.fault is not None:
             lines.append(f"{local(observation.fault.time)} {observation.fault.message}")

@@ -48,7 +48,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def health(clock: Clock) -> Health:
-    return Health([QUOTED, "quiet"], clock)
+    return Health([QUOTED, "quiet"], clock, clock)
 
 
 @pytest.fixture
@@ -131,3 +131,16 @@ def test_a_port_that_is_taken_is_one_line(health: Health, server: HealthServer) 
         CryvisionError, match=rf"must be free on 127\.0\.0\.1; {server.port} is not"
     ):
         HealthServer(health, server.port)
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_neither_hides_nor_makes_a_silence(jump_s: float) -> None:
+    wall, steady = Clock(), Clock()
+    health = Health([QUOTED], wall, steady)
+    health.observe(HEARD)
+    wall.now += jump_s
+    assert health.report()[0]
+    steady.now += 60
+    well, report = health.report()
+    assert not well
+    assert report["sources"][QUOTED]["seconds_since_sound"] == 60

@@ -17,15 +17,17 @@ import pytest
 from cryvision.commands.terminal import log
 from cryvision.errors import CryvisionError
 from cryvision.inference.state import StreamState
+from cryvision.monitor.records import Diary
 from cryvision.monitor.screen import Screen
-from cryvision.monitor.session import Observation
+from cryvision.monitor.session import Observation, TimedEvent
+from cryvision.result import Event
 
 NOW = 1_700_000_000.0
 
 
-def observation(time: float = NOW) -> Observation:
+def observation(time: float = NOW, *events: TimedEvent) -> Observation:
     state = StreamState(1.0, False, None, 0.1, -50.0, math.nan)
-    return Observation("nursery", time, state, False, None)
+    return Observation("nursery", time, state, False, None, events)
 
 
 class Terminal:
@@ -105,3 +107,11 @@ def test_once_stdout_cannot_be_written_the_watch_ends_whoever_noticed() -> None:
         screen.write("the same alert once more")
     assert calls.getvalue() == "x"
     screen.close()
+
+
+def test_crying_is_over_also_when_the_clock_was_set_back_by_an_hour() -> None:
+    diary = Diary()
+    event = Event(1.0, 3.0, "cry", 0.9, -30.0, 20.0)
+    diary.lines(observation(NOW, TimedEvent(event, NOW - 3, NOW - 1)))
+    (line,) = diary.lines(observation(NOW - 3600))
+    assert "no crying, after 0:02 (1 event)" in line
