@@ -26,15 +26,6 @@ hypothesis.settings.register_profile("cryvision", deadline=None)
 hypothesis.settings.load_profile("cryvision")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and those that share exports (loadgroup)."""
-    for item in items:
-        whole = item.path.parent if item.path.parent.name == "export" else item.path
-        item.add_marker(
-            pytest.mark.xdist_group(whole.relative_to(Path(__file__).parent).as_posix())
-        )
-
-
 @pytest.fixture(scope="session", autouse=True)
 def interruptible() -> None:
     """Let programs that tests start hear Ctrl-C, also where the tests run in the background.

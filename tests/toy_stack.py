@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,14 @@ def use_trusting_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let stacks be fitted in no time."""
     monkeypatch.setattr(branches, "fit_ensemble", trusting_ensemble)
     monkeypatch.setattr(branches, "ensemble_logits", trusting_logits)
+
+
+def fit_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let models be fitted without being compiled, which takes longer than a fit of a few steps."""
+    import keras
+
+    compiled = functools.partialmethod(keras.Model.compile, run_eagerly=True)
+    monkeypatch.setattr(keras.Model, "compile", compiled)
 
 
 def subject_samples(

@@ -14,7 +14,7 @@ import numpy as np
 import phones
 import pytest
 from bundles import reasons_bundle, untrained_branch
-from toy_stack import untrained_ensemble
+from toy_stack import fit_eagerly, untrained_ensemble
 
 from cryvision import cli
 from cryvision.bundle import Bundle
@@ -61,16 +61,13 @@ def train(command: Command, gate: Bundle) -> Command:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Branches that are not fitted, and an ensemble that is, a little and uncompiled."""
-    import keras
-
     system = systems.SYSTEMS["cha-bae"]
     recipe = tuple(_unfitted(branch.feature) for branch in system.recipe)
     monkeypatch.setattr(
         systems, "SYSTEMS", {**systems.SYSTEMS, "cha-bae": replace(system, recipe=recipe)}
     )
     monkeypatch.setattr(branches, "ENSEMBLE_EPOCHS", N_EPOCHS)
-    compiled = functools.partialmethod(keras.Model.compile, run_eagerly=True)
-    monkeypatch.setattr(keras.Model, "compile", compiled)
+    fit_eagerly(monkeypatch)
     for module in (cross_validation, train_stack):
         fit = functools.partial(stacking.fit_stack, n_folds=2)
         monkeypatch.setattr(module, "fit_stack", fit)

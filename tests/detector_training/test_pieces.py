@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from toy_stack import fit_eagerly
 
 from cryvision.detector_training import pieces
 from cryvision.detector_training.pieces import NOT_LABELLED, Pieces, fit_frame_network, step_logits
@@ -157,8 +158,7 @@ def test_weights_and_losses_that_are_not_finite_are_an_error(
 ) -> None:
     import keras
 
-    compiled = functools.partialmethod(keras.Model.compile, run_eagerly=True)
-    monkeypatch.setattr(keras.Model, "compile", compiled)
+    fit_eagerly(monkeypatch)
     material = toy(4, seed=0)
     nothing = Pieces(np.full_like(material.log_power, np.nan), material.labels, material.weight)
     with pytest.raises(CryvisionError, match="finite loss and weights"):

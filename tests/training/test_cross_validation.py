@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from logged import logged
-from toy_stack import Spy, nearest_row_branch, subject_samples, use_trusting_ensemble
+from toy_stack import (
+    Spy,
+    fit_eagerly,
+    nearest_row_branch,
+    subject_samples,
+    use_trusting_ensemble,
+)
 
 from cryvision.bundle import schema
 from cryvision.datasets.splits import grouped_folds
@@ -70,6 +76,9 @@ def as_windows(samples: Samples, feature: str = "mfcc") -> Samples:
 class TestLeaks:
     @pytest.mark.usefixtures("few_epochs")
     def test_nothing_is_fitted_on_what_is_judged(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("AUTOENCODER_EPOCHS", "CLASSIFIER_EPOCHS", "ENSEMBLE_EPOCHS"):
+            monkeypatch.setattr(branches, name, 1)
+        fit_eagerly(monkeypatch)
         # The rows that are judged have marked features and a class of their own.
         samples = as_windows(subject_samples(18, 2, 2, planted=True))
         folds = grouped_folds(samples.subjects.tolist(), samples.labels.tolist(), 3, seed=0)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from tones import LABELS, rows_of, samples_of, small, sound_of
+from toy_stack import fit_eagerly
 
 from cryvision.commands import lr_find
 from cryvision.config import SAMPLE_RATE_HZ
@@ -46,6 +47,11 @@ def test_the_rate_grows_and_the_suggestion_is_where_the_loss_falls(found: RangeT
     assert found.smoothed.min() < 0.9 * found.smoothed[0]
 
 
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit_eagerly(monkeypatch)
+
+
 def test_the_seed_repeats_it(network: Network, rows: Rows, found: RangeTest) -> None:
     again = find_learning_rate(network, rows, len(LABELS), seed=0, n_steps=60)
     np.testing.assert_array_equal(again.losses, found.losses)
@@ -72,6 +78,7 @@ def test_a_test_without_range_is_refused(network: Network, rows: Rows) -> None:
         find_learning_rate(network, rows, len(LABELS), 0, n_steps=5)
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_a_loss_that_is_lost_at_once_is_said(network: Network, rows: Rows) -> None:
     lost = Rows(rows.inputs, rows.labels, np.full(len(rows.labels), np.nan), rows.subjects)
     with pytest.raises(CryvisionError, match="must stay finite for 10 steps"):
@@ -112,6 +119,7 @@ class TestCommand:
         status: int = options.run(options)
         return status
 
+    @pytest.mark.usefixtures("uncompiled")
     def test_it_prints_and_draws(
         self, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from logged import logged
-from toy_stack import untrained_ensemble
+from toy_stack import fit_eagerly, untrained_ensemble
 from toy_videos import (
     SIGHTS,
     SOUNDS,
@@ -37,7 +37,6 @@ from cryvision.errors import (
     CryvisionError,
     MissingDependencyError,
 )
-from cryvision.evaluation import skill
 from cryvision.evaluation.evaluate import evaluate
 from cryvision.evaluation.markdown import evaluation_text
 from cryvision.evaluation.skill import OutOfFoldPredictions
@@ -60,26 +59,14 @@ LEARNT_ACCURACY = 0.9
 """On rows that are easily told apart; one in two is right by chance."""
 
 
-roughly = functools.partial(skill.figures, n_draws=20)
-"""Figures whose intervals rest on a few draws: most of the time of a small training goes there."""
-
-
 @contextlib.contextmanager
 def quick_fits(epochs: int) -> Iterator[None]:
     """Fit for a few epochs without compiling, in stacks of two inner folds."""
-    import keras
-
-    compile_model = keras.Model.compile
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AUTOENCODER_EPOCHS", "CLASSIFIER_EPOCHS", "ENSEMBLE_EPOCHS"):
             patch.setattr(branches, name, epochs)
         patch.setattr(branches, "LEARNING_RATE", 0.02)
-        patch.setattr(skill, "figures", roughly)
-        patch.setattr(
-            keras.Model,
-            "compile",
-            lambda self, *given, **named: compile_model(self, *given, **named, run_eagerly=True),
-        )
+        fit_eagerly(patch)
         fit_stacks_of_two_folds(patch)
         yield
 
@@ -107,7 +94,6 @@ def untrained_head(feature: str) -> Branch:
 def no_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make all of it but the fits: one untrained branch on the face, or on each array."""
     monkeypatch.setattr(branches, "fit_ensemble", untrained_ensemble)
-    monkeypatch.setattr(skill, "figures", roughly)
     fit_stacks_of_two_folds(monkeypatch)
     monkeypatch.setattr(fusion, "head_branch", untrained_head)
     monkeypatch.setattr(fusion, "recipe_for", lambda settings, watch: (untrained_head("face"),))
