@@ -290,6 +290,12 @@ def _mqtt(table: Table, name: str) -> MqttSettings:
     if password is not None and username is None:
         table.refuse("username", "the user whose password there is")
     tls = table.flag("tls")
+    files = {key: table.file(key, None) for key in ("ca_file", "certificate_file", "key_file")}
+    for key, file in files.items():
+        if file is not None and not tls:
+            table.refuse(key, "left out without tls = true")
+    if files["key_file"] is not None and files["certificate_file"] is None:
+        table.refuse("certificate_file", "the certificate whose key there is")
     topic = table.text("topic", MqttSettings.topic)
     if not _TOPIC.fullmatch(topic):
         table.refuse("topic", "letters, digits, -, _ and / between them")
@@ -306,9 +312,7 @@ def _mqtt(table: Table, name: str) -> MqttSettings:
         username=username,
         password=password,
         tls=tls,
-        ca_file=table.file("ca_file", None),
-        certificate_file=table.file("certificate_file", None),
-        key_file=table.file("key_file", None),
+        **files,
     )
 
 

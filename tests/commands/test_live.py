@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bundles import BUNDLE_V1
 
 from cryvision.cli import build_parser, main
 from cryvision.commands import live as live_command
@@ -95,6 +96,48 @@ def test_what_the_options_of_events_say_holds_here_too(demo: list[dict[str, Any]
     assert lengths
     assert min(lengths) >= 0.9
     assert len(lengths) < sum(record["type"] == "event" for record in demo)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "changed"),
+    [
+        ("--threshold", 0.95, "event"),
+        ("--min-gap", 3, "event"),
+        ("--bout-gap", 5, "state"),
+        ("--veto", "strict", "state"),
+    ],
+)
+def test_every_option_of_events_changes_what_is_found(
+    demo: list[dict[str, Any]], option: str, value: object, changed: str
+) -> None:
+    def summary(found: list[dict[str, Any]]) -> list[object]:
+        return [r.get("duration_s", r.get("crying")) for r in found if r["type"] == changed]
+
+    assert summary(records("--file", DEMO, option, value)) != summary(demo)
+
+
+def test_another_bundle_finds_what_it_was_trained_for() -> None:
+    assert {r["type"] for r in records("--file", DEMO, "--bundle", BUNDLE_V1)} == {"state"}
+
+
+def test_what_was_recorded_is_summed_up_by_day(tmp_path: Path) -> None:
+    folder, figure = tmp_path / "recordings", tmp_path / "days.png"
+    records("--file", DEMO, "--record-events", folder, "--mask-speech")
+    (recording,) = folder.glob("demo.mp4/*/??-??-??.json")
+    content = json.loads(recording.read_text())
+    assert content["masked_s"] is not None
+    assert {path.suffix for path in recording.parent.glob(f"{recording.stem}.*")} == {
+        *(".flac", ".mp4", ".jpg", ".json")
+    }
+    status, out, err = live("report", folder, "--json", "--figure", figure)
+    assert (status, err) == (0, f"cryvision: wrote {figure}\n")
+    days = [json.loads(line) for line in out.splitlines()]
+    assert {day["source"] for day in days} == {"demo.mp4"}
+    assert sum(day["crying_s"] for day in days) == pytest.approx(7.4, abs=0.5)
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    status, out, _ = live("report", folder)
+    assert status == 0
+    assert "1 recorded bout" in out
 
 
 def test_people_read_when_it_began_and_ended() -> None:

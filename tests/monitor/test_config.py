@@ -167,6 +167,12 @@ REFUSED = {
     SOURCE + "[[sink]]\nname = 's'\nkind = 'mqtt'\nhost = 'h'\npassword_env = 'P'": (
         "sink 1.username must be there: the user whose password there is"
     ),
+    SOURCE + "[[sink]]\nname = 's'\nkind = 'mqtt'\nhost = 'h'\nca_file = 'ca.pem'": (
+        "sink 1.ca_file must be left out without tls = true; got 'ca.pem'"
+    ),
+    SOURCE + "[[sink]]\nname = 's'\nkind = 'mqtt'\nhost = 'h'\ntls = true\nkey_file = 'k.pem'": (
+        "sink 1.certificate_file must be there: the certificate whose key there is"
+    ),
     SOURCE + "[[sink]]\nname = 's'\nkind = 'apprise'": (
         "sink 1.url_file must be there: the file that holds it, or url_env a variable"
     ),

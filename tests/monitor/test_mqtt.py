@@ -61,6 +61,13 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
     return Broker(request.param, tmp_path)
 
 
+def test_without_a_prefix_nothing_is_announced(broker: Broker):
+    with broker.run(), watcher(broker.port) as home:
+        with connected(broker.port, broker.version, discovery_prefix=""):
+            until(lambda: home.last("cryvision/nursery/state") is not None, "the state")
+        assert home.last(CONFIG) is None
+
+
 def test_home_assistant_gets_devices_states_and_availability(broker: Broker):
     with broker.run(), watcher(broker.port) as home:
         with connected(broker.port, broker.version) as sink:
@@ -242,6 +249,15 @@ def test_a_broker_with_a_certificate_of_its_own_is_spoken_to(tmp_path: Path):
             sink.deliver(make_alert())
     with pytest.raises(ConfigError, match="none: must be a readable certificate: No such file"):
         Mqtt(MqttSettings("home", "127.0.0.1", port, tls=True, ca_file=tmp_path / "none"), [])
+    with mosquitto(
+        port, tmp_path / "strict", *lines, f"cafile {certificate}", "require_certificate true"
+    ):
+        own = {"certificate_file": certificate, "key_file": key}
+        with connected(port, "5", tls=True, ca_file=certificate, **own) as sink:
+            sink.deliver(make_alert())
+        settings = MqttSettings("home", "127.0.0.1", port, tls=True, ca_file=certificate)
+        with closing(Mqtt(settings, [])) as sink, pytest.raises(DeliveryError, match="connected"):
+            sink.deliver(make_alert())
 
 
 # Keys that Home Assistant 2025.12 documents for MQTT device discovery, and for the two kinds of

@@ -8,6 +8,7 @@ import io
 import math
 import os
 import pty
+import select
 import struct
 import termios
 from collections.abc import Iterator
@@ -41,7 +42,11 @@ class Terminal:
         fcntl.ioctl(self.stream, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
     def shown(self) -> str:
-        return os.read(self._ours, 10_000).decode()
+        found = b""
+        # What is written arrives in pieces.
+        while select.select([self._ours], [], [], 0.1)[0]:
+            found += os.read(self._ours, 10_000)
+        return found.decode()
 
     def vanish(self) -> None:
         os.close(self._ours)
