@@ -9,10 +9,10 @@ import numpy as np
 
 from cryvision.config import VetoConfig
 from cryvision.detector_training.calibration import find_step_events
-from cryvision.detector_training.hearing import TagScores
 from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.detector_training.recordings import MIN_LEVEL_DBFS
-from cryvision.inference.veto import heard_lately
+from cryvision.detector_training.tag_scores import TagScores
+from cryvision.inference.veto import largest_tag_cry
 from cryvision.models.frame_network import EDGES
 from cryvision.models.tagger import CONTEXT
 
@@ -44,8 +44,8 @@ class Scored:
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def heard(self) -> TagScores:
-        """What the tagger heard of crying."""
+    def tag_scores(self) -> TagScores:
+        """The tagger's scores of crying."""
         n = len(self.tags)
         ends = CONTEXT.hop_samples * np.arange(1, n + 1)
         return TagScores(ends, self.tags[:, 0], np.ones(n, bool), np.empty((n, 0), np.float16))
@@ -88,5 +88,5 @@ def decode(scores: np.ndarray, enter: float) -> np.ndarray:
 def live_tag(clip: Scored, veto: VetoConfig) -> np.ndarray:
     """Give the tagger's largest cry score of the past second, at each step."""
     ends = EDGES.hop_samples * np.arange(1, len(clip.edges) + 1)
-    heard = clip.heard
-    return heard_lately(ends, heard.end_samples, heard.cry, EDGES.lookahead_samples, veto)
+    tags = clip.tag_scores
+    return largest_tag_cry(ends, tags.end_samples, tags.cry, EDGES.lookahead_samples, veto)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StackModels:
-    """All that a bundle needs to go from features to its classes.
+    """The branches and the ensemble of a bundle, from features to classes.
 
     Parameters
     ----------
@@ -58,17 +58,17 @@ class StackModels:
         Returns
         -------
         dict of str to ndarray of float32, shape (n, n_classes)
-            Zeros where a branch has nothing to say, which no softmax gives.
+            Zeros where a branch has no output, which no softmax gives.
         """
         return {part.name: self._branch(part, features, n) for part in self.branches}
 
     def fuse(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Let the ensemble decide; float32, shape (n, n_classes), NaN where no branch spoke."""
+        """Fuse the outputs; float32, shape (n, n_classes), NaN where no branch has an output."""
         if self._ensemble is None:
             fused: np.ndarray = outputs[self.decider.name].copy()
         else:
             fused = self._ensemble.predict({name: outputs[name] for name in self.decider.inputs})
-        fused[~np.stack([said(values) for values in outputs.values()]).any(axis=0)] = np.nan
+        fused[~np.stack([has_output(values) for values in outputs.values()]).any(axis=0)] = np.nan
         return fused
 
     def _branch(self, part: Part, features: Mapping[str, np.ndarray], n: int) -> np.ndarray:
@@ -76,12 +76,12 @@ class StackModels:
         name = part.inputs[0]
         if name not in features or not n:
             return outputs
-        there = ~np.isnan(features[name].reshape(n, -1)).any(axis=1)
-        if there.any():
-            outputs[there] = self._models[part.name].predict({name: features[name][there]})
+        present = ~np.isnan(features[name].reshape(n, -1)).any(axis=1)
+        if present.any():
+            outputs[present] = self._models[part.name].predict({name: features[name][present]})
         return outputs
 
 
-def said(outputs: np.ndarray) -> np.ndarray:
-    """Which rows of a branch's outputs say something; bool, shape (n,)."""
+def has_output(outputs: np.ndarray) -> np.ndarray:
+    """Return the rows where a branch has an output; bool, shape (n,)."""
     return np.asarray(outputs.any(axis=1))

@@ -14,9 +14,9 @@ def add(commands: Any) -> None:
         "export",
         help="write Core ML, ONNX or LiteRT, compared with the bundle",
         description="Write a bundle's models as one Core ML, ONNX or LiteRT file that takes "
-        "waveform and gives scores: of crying, of what else is heard, of the reasons. The file is "
+        "waveform and gives scores: of crying, of the other tags, of the reasons. The file is "
         "read back and compared with the models it was made of; one that does not agree is not "
-        "written. FILE.json beside it says what a stream needs to behave as classify does.",
+        "written. FILE.json beside it holds what a stream needs to behave as classify does.",
     )
     add_bundle_option(parser, also_first=True)
     parser.add_argument(
@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--to",
         choices=("coreml", "onnx", "litert"),
-        help="kind of file (default: what the name says)",
+        help="kind of file (default: by the ending of the name)",
     )
     parser.add_argument(
         "--precision",

@@ -21,7 +21,7 @@ from cryvision.evaluation.event_metrics import (
     match_events,
     threshold_for_false_alarms,
 )
-from cryvision.inference.veto import CERTAIN, fused, heard_lately
+from cryvision.inference.veto import CERTAIN, fused, largest_tag_cry
 from cryvision.models.frame_network import EDGES
 
 LEAVE_SHARE = 0.8
@@ -48,7 +48,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Decided:
-    """A recording, as edges and rules decide on it that know nothing of its subject.
+    """A recording with the decisions of edges and rules trained without its subject.
 
     Attributes
     ----------
@@ -168,8 +168,8 @@ def calibrate(
         Choose the lowest threshold that gives no more; by default that of the best F1 of events.
     """
     labels = np.concatenate([recording.labels for recording in recordings])
-    known = labels != NOT_LABELLED
-    temperature, bias = fit_calibration(np.concatenate(logits)[known], labels[known] == 1)
+    labelled = labels != NOT_LABELLED
+    temperature, bias = fit_calibration(np.concatenate(logits)[labelled], labels[labelled] == 1)
     scores = [calibrated(own, temperature, bias) for own in logits]
     if false_alarms_per_hour is None:
         return Calibration(temperature, bias, _best_threshold(recordings, scores))
@@ -190,7 +190,7 @@ def cross_fitted(
     folds: Sequence[Collection[str]],
     false_alarms_per_hour: float | None = None,
 ) -> list[Decided]:
-    """Calibrate and decide each fold by what the scores of the other folds say.
+    """Calibrate and decide each fold by the scores of the other folds.
 
     Returns
     -------
@@ -198,29 +198,29 @@ def cross_fitted(
         In the order of the recordings.
     """
     fold_of = {subject: number for number, fold in enumerate(folds) for subject in fold}
-    found = []
+    calibrations = []
     for number in range(len(folds)):
         others = [i for i, r in enumerate(recordings) if fold_of[r.subject] != number]
-        found.append(
+        calibrations.append(
             calibrate(
                 [recordings[i] for i in others], [logits[i] for i in others], false_alarms_per_hour
             )
         )
     return [
-        decide(recording, own, found[fold_of[recording.subject]])
+        decide(recording, own, calibrations[fold_of[recording.subject]])
         for recording, own in zip(recordings, logits, strict=True)
     ]
 
 
-def decide(recording: Recording, logits: np.ndarray, found: Calibration) -> Decided:
+def decide(recording: Recording, logits: np.ndarray, calibration: Calibration) -> Decided:
     """Decide on a recording by a calibration."""
-    probabilities = found.probabilities(logits)
-    events = find_step_events(probabilities, found.threshold, recording.seconds)
+    probabilities = calibration.probabilities(logits)
+    events = find_step_events(probabilities, calibration.threshold, recording.seconds)
     return Decided(recording, probabilities, events)
 
 
 def calibrate_fused(decided: Sequence[Decided], veto: VetoConfig) -> VetoConfig:
-    """Fit the calibration of the scores of the edges times what the tagger hears.
+    """Fit the calibration of the scores of the edges times the tagger's.
 
     Returns
     -------
@@ -230,33 +230,33 @@ def calibrate_fused(decided: Sequence[Decided], veto: VetoConfig) -> VetoConfig:
     Raises
     ------
     CryvisionError
-        If those scores do not tell crying from the rest.
+        If those scores do not separate crying from the rest.
     """
     products, cry = [], []
     for own in decided:
-        known = own.recording.scored & (own.recording.labels != NOT_LABELLED)
-        products.append(fused_scores(own, veto)[known])
-        cry.append(own.recording.labels[known] == 1)
+        labelled = own.recording.scored & (own.recording.labels != NOT_LABELLED)
+        products.append(fused_scores(own, veto)[labelled])
+        cry.append(own.recording.labels[labelled] == 1)
     inside = np.clip(np.concatenate(products), CERTAIN, 1 - CERTAIN)
     temperature, bias = fit_calibration(np.log(inside / (1 - inside)), np.concatenate(cry))
     return replace(veto, temperature=temperature, bias=bias)
 
 
 def fused_scores(decided: Decided, veto: VetoConfig) -> np.ndarray:
-    """Multiply the scores of a recording by how far the tagger heard crying, as the timeline does.
+    """Multiply the scores of a recording by the tagger's clipped cry score, as the timeline does.
 
     Returns
     -------
     ndarray of float64, shape (n_steps,)
         Not calibrated yet.
     """
-    recording, heard = decided.recording, decided.recording.heard
-    if heard is None:
+    recording, tags = decided.recording, decided.recording.tags
+    if tags is None:
         return decided.probabilities
     ends = EDGES.hop_samples * np.arange(1, len(decided.probabilities) + 1)
     ends = np.minimum(ends, round(recording.seconds * SAMPLE_RATE_HZ))
-    lately = heard_lately(ends, heard.end_samples, heard.cry, EDGES.lookahead_samples, veto)
-    return fused(decided.probabilities, lately, veto, "normal")
+    tag_cry = largest_tag_cry(ends, tags.end_samples, tags.cry, EDGES.lookahead_samples, veto)
+    return fused(decided.probabilities, tag_cry, veto, "normal")
 
 
 def _best_threshold(recordings: Sequence[Recording], scores: Sequence[np.ndarray]) -> float:

@@ -60,10 +60,10 @@ def export(
     out: str | os.PathLike[str],
     **options: Unpack[ExportValues],
 ) -> ExportReport:
-    """Write a bundle's models as one file for another runtime, once they were seen to agree.
+    """Write a bundle's models as one file for another runtime, once their outputs agree.
 
     The file takes a span of 16 kHz waveform and computes everything inside. Of a frame network and
-    a tagger, a call gives the newest steps and what is heard. Beside it, ``<file>.json`` says what
+    a tagger, a call gives the newest steps and the tags. Beside it, ``<file>.json`` holds what
     a stream needs to behave as `cryvision.classify` does.
 
     Parameters
@@ -98,7 +98,7 @@ def export(
     require("export", "an export")
     chosen = ExportOptions(**options)
     target, kind = _target(out, chosen.to)
-    _check_place(target, chosen.overwrite)
+    _refuse_existing(target, chosen.overwrite)
     if kind == "coreml":
         coreml.require()
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
@@ -106,7 +106,7 @@ def export(
     try:
         return _written(work, target, chosen.overwrite, chosen.force)
     except FileExistsError as error:
-        raise _already(target) from error
+        raise _exists_error(target) from error
     except OSError as error:
         raise CryvisionError(
             f"{target}: cannot be written: {error.strerror or error}; nothing was left"
@@ -136,9 +136,9 @@ def _target(out: str | os.PathLike[str], to: str | None) -> tuple[Path, str]:
     target = Path(os.path.realpath(out))
     kinds = {suffix: kind for kind, suffix in SUFFIXES.items()}
     kind = kinds.get(target.suffix.lower())
-    wanted = ", ".join(SUFFIXES.values()) if to is None else SUFFIXES[to]
+    endings = ", ".join(SUFFIXES.values()) if to is None else SUFFIXES[to]
     if kind is None or to not in (None, kind):
-        raise ConfigError(f"the name of the file must end in {wanted}; got {os.fspath(out)!r}")
+        raise ConfigError(f"the name of the file must end in {endings}; got {os.fspath(out)!r}")
     return target, kind
 
 
@@ -146,19 +146,19 @@ def _sidecar_path(target: Path) -> Path:
     return target.with_name(f"{target.name}.json")
 
 
-def _check_place(target: Path, overwrite: bool) -> None:
+def _refuse_existing(target: Path, overwrite: bool) -> None:
     """Refuse before any work to replace anything, or anything but an export."""
-    for place in (target, _sidecar_path(target)):
-        if os.path.lexists(place) and not overwrite:
-            raise _already(place)
+    for path in (target, _sidecar_path(target)):
+        if os.path.lexists(path) and not overwrite:
+            raise _exists_error(path)
     a_package = target.is_dir() and (target / "Manifest.json").is_file()
     if target.is_dir() and not (a_package and target.suffix.lower() == SUFFIXES["coreml"]):
         raise CryvisionError(f"{target}: only an export is overwritten; this is a folder")
 
 
-def _already(place: Path) -> CryvisionError:
+def _exists_error(path: Path) -> CryvisionError:
     return CryvisionError(
-        f"{place}: exists already; --overwrite (in Python overwrite=True) replaces it"
+        f"{path}: exists already; --overwrite (in Python overwrite=True) replaces it"
     )
 
 
@@ -181,19 +181,19 @@ def _cases(graph: Graph, representative: str | os.PathLike[str] | None) -> proof
     spans = np.zeros((n_synthetic, 0), np.float32)
     if graph.takes_sound:
         spans = windows.synthetic(n_samples, n_synthetic)
-    n_found = 0
+    n_recorded = 0
     if representative is not None and graph.takes_sound:
         real = windows.real(representative, n_samples, n_real)
-        spans, n_found = np.concatenate([real, spans]), len(real)
+        spans, n_recorded = np.concatenate([real, spans]), len(real)
     others = {
         tensor.name: _drawn(tensor, len(spans))
         for tensor in graph.network.inputs
         if tensor.name not in {**graph.sounds, **graph.logmels}
     }
     if graph.frames is not None:
-        silent = windows.silent_frames(graph.frames.n_frames, len(spans) - n_found)
-        others[SILENT_FRAMES] = np.concatenate([np.zeros((n_found, 2), np.float32), silent])
-    return proof.Cases(n_found, spans, others)
+        silent = windows.silent_frames(graph.frames.n_frames, len(spans) - n_recorded)
+        others[SILENT_FRAMES] = np.concatenate([np.zeros((n_recorded, 2), np.float32), silent])
+    return proof.Cases(n_recorded, spans, others)
 
 
 def _drawn(tensor: Any, n: int) -> np.ndarray:
@@ -209,32 +209,32 @@ def _drawn(tensor: Any, n: int) -> np.ndarray:
 def _written(work: _Work, target: Path, overwrite: bool, force: bool) -> ExportReport:
     """Convert, read back, compare, and only then put both files into their places."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    said = sidecar.describe(work.bundle, work.graph, kind=work.kind, precision=work.precision)
+    facts = sidecar.describe(work.bundle, work.graph, kind=work.kind, precision=work.precision)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         file = Path(folder, f"model{SUFFIXES[work.kind]}")
-        _convert(work, file, said)
+        _convert(work, file, facts)
         proofs = _proofs(work, file, target)
         _refuse_low_agreement(proofs, target, force)
-        found = _report(work, file, target, proofs)
-        said = {
-            **said,
+        report = _report(work, file, target, proofs)
+        facts = {
+            **facts,
             "file": target.name,
             "file_sha256": sidecar.file_sha256(file),
-            "parity": found.parity(),
+            "parity": report.parity(),
             "cryvision": __version__,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
-        text = json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        with staged(target, overwrite) as place, staged(found.sidecar, overwrite) as beside:
+        text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        with staged(target, overwrite) as path, staged(report.sidecar, overwrite) as beside:
             beside.write_text(text, encoding="utf-8")
-            shutil.move(file, place)
-    return found
+            shutil.move(file, path)
+    return report
 
 
-def _convert(work: _Work, file: Path, said: Mapping[str, Any]) -> None:
+def _convert(work: _Work, file: Path, values: Mapping[str, Any]) -> None:
     graph, names = work.graph, work.graph.output_names
     if work.kind == "coreml":
-        description = _description(work, said)
+        description = _description(work, values)
         coreml.write(work.whole, file, work.precision, names, graph.labels, description)
         return
     write = deploy.write if work.kind == "onnx" else litert.write
@@ -242,7 +242,7 @@ def _convert(work: _Work, file: Path, said: Mapping[str, Any]) -> None:
     write(graph.network, front_end, file, work.precision, names, work.representative())
 
 
-def _description(work: _Work, said: Mapping[str, Any]) -> coreml.Description:
+def _description(work: _Work, values: Mapping[str, Any]) -> coreml.Description:
     """The words of a Core ML package."""
     bundle = work.bundle
     parts = {"all": "cry detector and reasons", "detector": "cry detector"}
@@ -250,14 +250,14 @@ def _description(work: _Work, said: Mapping[str, Any]) -> coreml.Description:
     sources = "; ".join(f"{s['name']}: {s['licence']}" for s in bundle.sources)
     return coreml.Description(
         short=f"{parts.get(work.graph.choice, work.graph.choice)} of the bundle {bundle.name}. "
-        f"Label policy: {said['label_policy']['says']}, because "
-        f"{said['label_policy']['why']}. The JSON beside this package has the rest.",
+        f"Label policy: {values['label_policy']['says']}, because "
+        f"{values['label_policy']['why']}. The JSON beside this package has the rest.",
         author=f"cryvision {__version__}, bundle {bundle.name}",
         licence=f"Training data: {sources}" if sources else "Training data: not stated",
         version=f"{bundle.created} {bundle.sha256[:12]}",
-        inputs={name: value["what"] for name, value in said["inputs"].items()},
-        outputs={**label, **said["outputs"]},
-        more={"bundle_sha256": bundle.sha256, "labels": json.dumps(said["labels"])},
+        inputs={name: value["what"] for name, value in values["inputs"].items()},
+        outputs={**label, **values["outputs"]},
+        more={"bundle_sha256": bundle.sha256, "labels": json.dumps(values["labels"])},
     )
 
 
@@ -291,9 +291,9 @@ def _proofs(work: _Work, file: Path, target: Path) -> tuple[proof.Proof, ...]:
 
 
 def _refuse_low_agreement(proofs: tuple[proof.Proof, ...], target: Path, force: bool) -> None:
-    for found in proofs:
-        share = min(found.agreement.values())
-        if found.tolerance is None and share < proof.LEAST_AGREEMENT and not force:
+    for result in proofs:
+        share = min(result.agreement.values())
+        if result.tolerance is None and share < proof.LEAST_AGREEMENT and not force:
             raise CryvisionError(
                 f"{target}: in 8 bits the label must stay the same in at least "
                 f"{proof.LEAST_AGREEMENT:.0%} of windows; got {share:.1%}; force writes it all "

@@ -12,7 +12,7 @@ from cryvision.errors import ConfigError
 from cryvision.inputs import logmel
 
 CALL_SECONDS = 0.24
-"""From one call to the next, about, where no tagger says it."""
+"""From one call to the next, about, without a tagger."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class FrameSpan:
     """The frames of one call; the next call takes those ``call_frames`` later.
 
     A call gives the newest steps of the edges, as many as there are from one call to the next, so
-    that no step is missed and none is given twice; and what the tagger hears in the window that
+    that no step is missed and none is given twice; and the tagger's scores of the window that
     ends with the span.
 
     Attributes
@@ -126,10 +126,10 @@ def package_frames(spans: np.ndarray, silent_frames: np.ndarray, span: FrameSpan
     config, n = span.edges, span.n_frames
     # With so much silence before it, the span's first frame is the stream's second one.
     before = np.zeros(config.frame_samples - logmel.reach_samples(config), np.float32)
-    found = [logmel.log_mel(np.concatenate([before, item]), config) for item in spans]
-    log_power = np.stack([frames.log_power[1 : n + 1] for frames in found])
-    mean_square = np.stack([frames.mean_square[1 : n + 1] for frames in found])
-    place = np.arange(n)
-    outside = (place < silent_frames[:, :1]) | (place >= n - silent_frames[:, 1:])
+    frames_of_spans = [logmel.log_mel(np.concatenate([before, item]), config) for item in spans]
+    log_power = np.stack([frames.log_power[1 : n + 1] for frames in frames_of_spans])
+    mean_square = np.stack([frames.mean_square[1 : n + 1] for frames in frames_of_spans])
+    frame = np.arange(n)
+    outside = (frame < silent_frames[:, :1]) | (frame >= n - silent_frames[:, 1:])
     log_power[outside], mean_square[outside] = logmel.SILENCE, 0.0
     return logmel.Frames(log_power, mean_square)

@@ -50,18 +50,18 @@ class BandDft:
         Their product is ``n_fft``. Rows without samples need not be there.
     first : ndarray of float64, shape (2 * n_groups, rows)
         Applied to the rows: real and imaginary part of each group.
-    second : ndarray of float64, shape (n_groups, 2 * columns, 2 * n_places)
+    second : ndarray of float64, shape (n_groups, 2 * columns, 2 * n_slots)
         Applied to the columns of each group: real parts of its bins, then imaginary parts. A
-        group with fewer bins has zeros in the places left over.
-    places : ndarray of int, shape (n_bins_in_band,)
-        Where each bin of the band stands among the ``n_groups * n_places`` results.
+        group with fewer bins has zeros in the slots left over.
+    positions : ndarray of int, shape (n_bins_in_band,)
+        Where each bin of the band stands among the ``n_groups * n_slots`` results.
     """
 
     rows: int
     columns: int
     first: np.ndarray
     second: np.ndarray
-    places: np.ndarray
+    positions: np.ndarray
 
 
 def band_dft(n: int, bins: np.ndarray) -> BandDft:
@@ -69,21 +69,21 @@ def band_dft(n: int, bins: np.ndarray) -> BandDft:
     rows = max(d for d in range(1, math.isqrt(n) + 1) if n % d == 0)
     columns, n_groups = n // rows, rows // 2 + 1
     group = np.minimum(bins % rows, -bins % rows)
-    place = np.array([np.count_nonzero(group[:i] == g) for i, g in enumerate(group)])
-    n_places = int(place.max()) + 1
+    slot = np.array([np.count_nonzero(group[:i] == g) for i, g in enumerate(group)])
+    n_slots = int(slot.max()) + 1
 
     phase = 2.0 * np.pi * np.outer(np.arange(n_groups), np.arange(rows)) / rows
     first = np.stack([np.cos(phase), -np.sin(phase)], axis=1).reshape(2 * n_groups, rows)
 
     sign = np.where(bins % rows == group, 1.0, -1.0)  # -1: the conjugate of the first step's
     phase = 2.0 * np.pi * np.outer(bins, np.arange(columns)) / n
-    second = np.zeros((n_groups, 2, columns, 2, n_places))
-    second[group, 0, :, 0, place] = np.cos(phase)
-    second[group, 1, :, 0, place] = np.sin(phase) * sign[:, None]
-    second[group, 0, :, 1, place] = -np.sin(phase)
-    second[group, 1, :, 1, place] = np.cos(phase) * sign[:, None]
-    matrices = second.reshape(n_groups, 2 * columns, 2 * n_places)
-    return BandDft(rows, columns, first, matrices, group * n_places + place)
+    second = np.zeros((n_groups, 2, columns, 2, n_slots))
+    second[group, 0, :, 0, slot] = np.cos(phase)
+    second[group, 1, :, 0, slot] = np.sin(phase) * sign[:, None]
+    second[group, 0, :, 1, slot] = -np.sin(phase)
+    second[group, 1, :, 1, slot] = np.cos(phase) * sign[:, None]
+    matrices = second.reshape(n_groups, 2 * columns, 2 * n_slots)
+    return BandDft(rows, columns, first, matrices, group * n_slots + slot)
 
 
 def build_front_end(config: SoundConfig, name: str) -> keras.Model:
@@ -113,8 +113,8 @@ def build_front_end(config: SoundConfig, name: str) -> keras.Model:
     import keras
     from keras import ops
 
-    kept = audio.band_bins(config)
-    dft = band_dft(config.n_fft, np.arange(kept.start, kept.stop))
+    bins = audio.band_bins(config)
+    dft = band_dft(config.n_fft, np.arange(bins.start, bins.stop))
     waveform = keras.Input((config.span_samples,), name="waveform")
     above = waveform - ops.min(waveform, axis=-1, keepdims=True)
     width = ops.max(above, axis=-1, keepdims=True)
@@ -166,8 +166,8 @@ def build_log_mel_front_end(config: LogMelConfig, n_frames: int, name: str) -> k
     power = _power(ops.reshape(segments, (-1, 2 * n_frames, n_rows, dft.columns)), dft)
     power = ops.mean(ops.reshape(power, (-1, n_frames, 2, power.shape[-1])), axis=2)
 
-    place = np.arange(n_frames, dtype=np.float32)
-    inside = ops.logical_and(silent[:, :1] <= place, n_frames - silent[:, 1:] > place)
+    frame = np.arange(n_frames, dtype=np.float32)
+    inside = ops.logical_and(silent[:, :1] <= frame, n_frames - silent[:, 1:] > frame)
     power = power * ops.cast(inside, "float32")[:, :, None]
     bands = ops.matmul(power, _placed(filters[bins], dft))
     mean_square = ops.matmul(power, _placed(weights[bins, None], dft))[:, :, 0]
@@ -234,8 +234,8 @@ def _overlapping(span: Any, n_frames: int, length: int, hop: int) -> Any:
     n_used = (n_frames - 1) * hop + length
     pieces = ops.reshape(span[:, :n_used], (-1, n_used // step, step))
     starts = np.arange(n_frames) * (hop // step)
-    wanted = starts[:, None] + np.arange(length // step)
-    frames = ops.take(pieces, wanted.astype(np.int32), axis=1)
+    indices = starts[:, None] + np.arange(length // step)
+    frames = ops.take(pieces, indices.astype(np.int32), axis=1)
     return ops.reshape(frames, (-1, n_frames, length))
 
 
@@ -250,12 +250,12 @@ def _frames(span: Any, config: SoundConfig, dft: BandDft) -> Any:
 
 
 def _power(frames: Any, dft: BandDft) -> Any:
-    """``|X|**2`` of each frame, shape (n, n_frames, n_groups * n_places)."""
+    """``|X|**2`` of each frame, shape (n, n_frames, n_groups * n_slots)."""
     from keras import ops
 
     n_frames, n_rows = frames.shape[1:3]
-    n_groups, two_columns, two_places = dft.second.shape
-    n_places = two_places // 2
+    n_groups, two_columns, two_slots = dft.second.shape
+    n_slots = two_slots // 2
     groups = ops.matmul(_float32(dft.first[:, :n_rows]), frames)
     groups = ops.reshape(groups, (-1, n_frames, n_groups, two_columns))
     groups = ops.transpose(groups, (0, 2, 1, 3))
@@ -263,21 +263,21 @@ def _power(frames: Any, dft: BandDft) -> Any:
     # gives wrong products or crashes (its oneDNN kernel).
     second = _float32(dft.second[0] if n_groups == 1 else dft.second)
     squares = ops.square(ops.matmul(groups, second))
-    power = squares[..., :n_places] + squares[..., n_places:]
+    power = squares[..., :n_slots] + squares[..., n_slots:]
     power = ops.transpose(power, (0, 2, 1, 3))
-    return ops.reshape(power, (-1, n_frames, n_groups * n_places))
+    return ops.reshape(power, (-1, n_frames, n_groups * n_slots))
 
 
 def _spectra(power: Any, config: SoundConfig, dft: BandDft) -> list[Any]:
     """Power in bins, in mel bands, or in both: what is cut at a level of its own."""
     from keras import ops
 
-    found = []
+    spectra = []
     if config.feature in ("stft", "hybrid"):
-        found.append(ops.take(power, dft.places.astype(np.int32), axis=-1))
+        spectra.append(ops.take(power, dft.positions.astype(np.int32), axis=-1))
     if config.feature != "stft":
-        found.append(ops.matmul(power, _placed(audio.mel_filters(config).T, dft)))
-    return found
+        spectra.append(ops.matmul(power, _placed(audio.mel_filters(config).T, dft)))
+    return spectra
 
 
 def _feature(spectra: list[Any], config: SoundConfig) -> Any:
@@ -303,7 +303,7 @@ def _level(power: Any, width: Any, config: SoundConfig, dft: BandDft) -> Any:
     """Level of the frames after the context, before the scaling."""
     from keras import ops
 
-    weights = audio.band_mean_square(np.eye(len(dft.places)), config)[:, None]
+    weights = audio.band_mean_square(np.eye(len(dft.positions)), config)[:, None]
     first = -(-config.context_samples // config.frame_hop_samples)
     mean_square = ops.mean(ops.matmul(power[:, first:], _placed(weights, dft)), axis=1)
     floor = 10.0 ** (audio.LEVEL_FLOOR_DBFS / 10.0)
@@ -311,10 +311,10 @@ def _level(power: Any, width: Any, config: SoundConfig, dft: BandDft) -> Any:
 
 
 def _placed(by_bin: np.ndarray, dft: BandDft) -> np.ndarray:
-    """Rows by bin become rows by place; places left over are zero."""
-    n_groups, _, two_places = dft.second.shape
-    rows = np.zeros((n_groups * two_places // 2, by_bin.shape[1]), np.float32)
-    rows[dft.places] = by_bin
+    """Reorder rows by bin as rows by slot; slots left over are zero."""
+    n_groups, _, two_slots = dft.second.shape
+    rows = np.zeros((n_groups * two_slots // 2, by_bin.shape[1]), np.float32)
+    rows[dft.positions] = by_bin
     return rows
 
 

@@ -218,8 +218,8 @@ def _frame_features(graph: Graph, frames: FrameSpan, waveform: Any, silent: Any)
     }
     outputs[LEVEL] = frame_levels(mean_square[:, frames.step_frames], frames.edges.hop_frames)
     if frames.tagger is not None:
-        heard = mean_square[:, frames.frames_of(frames.tagger)]
-        outputs[TAGS_LEVEL] = frame_levels(heard, frames.tagger.window_frames)
+        of_tagger = mean_square[:, frames.frames_of(frames.tagger)]
+        outputs[TAGS_LEVEL] = frame_levels(of_tagger, frames.tagger.window_frames)
     return outputs
 
 
@@ -235,10 +235,10 @@ def build_whole(graph: Graph) -> keras.Model:
         for tensor in (*front_end.inputs, *graph.network.inputs)
         if tensor.name not in front_end.output
     }
-    found = front_end({tensor.name: inputs[tensor.name] for tensor in front_end.inputs})
-    known = {**inputs, **found}
-    network = graph.network({tensor.name: known[tensor.name] for tensor in graph.network.inputs})
-    levels = {name: found[name] for name in graph.level_names}
+    features = front_end({tensor.name: inputs[tensor.name] for tensor in front_end.inputs})
+    tensors = {**inputs, **features}
+    network = graph.network({tensor.name: tensors[tensor.name] for tensor in graph.network.inputs})
+    levels = {name: features[name] for name in graph.level_names}
     return keras.Model(inputs, {**network, **levels}, name="whole")
 
 
@@ -256,9 +256,9 @@ def _decider(bundle: Bundle, choice: str) -> Part | None:
     return ensemble or next(iter(branches), None)
 
 
-def _with_needed(bundle: Bundle, wanted: Sequence[Part]) -> tuple[Part, ...]:
-    """The wanted parts and those whose outputs they take, in the bundle's order."""
-    names = {part.name for part in wanted}
+def _with_needed(bundle: Bundle, parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The parts and those whose outputs they take, in the bundle's order."""
+    names = {part.name for part in parts}
     for part in reversed(bundle.parts):  # a part stands after those it takes its inputs from
         if part.name in names and part.kind == "ensemble":
             names.update(part.inputs)
@@ -284,7 +284,7 @@ def _join(
     import keras
 
     inputs: dict[str, Any] = {}
-    known: dict[str, Any] = {}  # what the parts take: inputs, and results of parts
+    tensors: dict[str, Any] = {}  # what the parts take: inputs, and results of parts
     outputs: dict[str, Any] = {}
     for part in parts:
         model = _with_logits(bundle, part)
@@ -293,17 +293,17 @@ def _join(
             name = tensor.name
             if part.kind != "ensemble":
                 name = _input_name(part, name, parts)
-                if name not in known:
+                if name not in tensors:
                     shape = _input_shape(part, tensor, frames)
-                    inputs[name], known[name] = _input(part, shape, name, features)
-            taken.append(known[name])
-        outputs[logits_name(part)], known[part.name] = model(taken)
+                    inputs[name], tensors[name] = _input(part, shape, name, features)
+            taken.append(tensors[name])
+        outputs[logits_name(part)], tensors[part.name] = model(taken)
         if part.face is not None and any(part.name in other.inputs for other in parts):
-            # An ensemble is told of a missing face by zeros, which no softmax gives.
+            # A missing face is zeros to an ensemble, which no softmax gives.
             if FACE_SEEN not in inputs:
                 inputs[FACE_SEEN] = keras.Input((1,), name=FACE_SEEN)
-            known[part.name] = known[part.name] * inputs[FACE_SEEN]
-        outputs.update(_results(part, known[part.name], parts))
+            tensors[part.name] = tensors[part.name] * inputs[FACE_SEEN]
+        outputs.update(_results(part, tensors[part.name], parts))
     return keras.Model(inputs, outputs, name="network")
 
 
@@ -338,8 +338,8 @@ def _input(part: Part, shape: tuple[int, ...], name: str, features: bool) -> tup
         front_end = build_face_front_end(part.face)
         crops = keras.Input(front_end.inputs[0].shape[1:], name=name)
         return crops, front_end(crops)
-    given = keras.Input(shape, name=name)
-    return given, given
+    tensor = keras.Input(shape, name=name)
+    return tensor, tensor
 
 
 def _with_logits(bundle: Bundle, part: Part) -> keras.Model:

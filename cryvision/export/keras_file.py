@@ -17,7 +17,7 @@ _CONFIG = "config.json"
 def save(model: keras.Model, path: Path) -> None:
     """Write a model without what only training needs.
 
-    Keras writes all arguments of a layer down, and a version that does not know one of them reads
+    Keras writes all arguments of a layer down, and a version without one of them reads
     none of the file. So arguments that are at their default are left out.
 
     Parameters
@@ -60,9 +60,9 @@ def _defaults(node: dict[str, Any]) -> dict[str, Any]:
     """Arguments with a default of the layer or initializer that a piece of JSON describes."""
     import keras
 
-    places = {"keras.layers": keras.layers, "keras.initializers": keras.initializers}
-    place = places.get(str(node.get("module")))
-    kind = getattr(place, str(node.get("class_name")), None)
+    modules = {"keras.layers": keras.layers, "keras.initializers": keras.initializers}
+    module = modules.get(str(node.get("module")))
+    kind = getattr(module, str(node.get("class_name")), None)
     if kind is None or not isinstance(node.get("config"), dict):
         return {}
     parameters = inspect.signature(kind.__init__).parameters

@@ -21,7 +21,7 @@ class ExportOptions:
     Attributes
     ----------
     to : {"coreml", "onnx", "litert"}, optional
-        By default what the name of the file says.
+        By default by the ending of the file's name.
     precision : {"fp32", "fp16", "int8"}, optional
         By default ``fp16`` for Core ML, else ``fp32``.
     part : {"all", "detector", "reason", "face"}

@@ -38,7 +38,7 @@ def check_outputs(
                 f"{where}: {name} must have shape {expected.shape} and hold something; "
                 f"got {got.shape}"
             )
-        # Looked at first: max() and <= say nothing about NaN.
+        # Checked first: max() and <= ignore NaN.
         if not (np.isfinite(expected).all() and np.isfinite(got).all()):
             raise CryvisionError(f"{where}: {name} holds values that are not finite")
 

@@ -99,9 +99,9 @@ class Proof:
         Of each output, from the Keras models behind the front end, and on the package's features.
     agreement : dict of str to float
         Share of windows with the same label, for ``cry`` or ``cry_edges`` (of steps), for ``tags``
-        (of tags, heard or not) and for ``probabilities``; of the real windows where there are any.
+        (of tags) and for ``probabilities``; of the real windows where there are any.
     labels_predicted : dict of str to int
-        How many labels the reference gives on the windows, or how many tags it hears.
+        How many labels the reference gives on the windows, or how many tags it detects.
     control : dict of str to float
         By how much the logits of each part differ in the control: at least twice what is allowed,
         so that a file with those weights would not have passed.
@@ -145,17 +145,17 @@ class Cases:
 
     def network_inputs(self, graph: Graph) -> dict[str, np.ndarray]:
         """Compute what the network takes, with the package's own features; float32."""
-        found = {name: values for name, values in self.others.items() if name != SILENT_FRAMES}
+        inputs = {name: values for name, values in self.others.items() if name != SILENT_FRAMES}
         for name, config in graph.sounds.items():
-            found[name] = np.stack(
+            inputs[name] = np.stack(
                 [audio.sound_feature(span, config) for span in self._newest(config.span_samples)]
             )
         if graph.frames is not None:
             log_power = self._frames(graph).log_power
             for name, settings in graph.logmels.items():
                 taken = log_power[:, graph.frames.frames_of(settings)]
-                found[name] = logmel.model_input(taken, settings)
-        return found
+                inputs[name] = logmel.model_input(taken, settings)
+        return inputs
 
     def levels(self, graph: Graph) -> dict[str, np.ndarray]:
         """Compute the levels that the file gives, with the package's own arithmetic."""
@@ -163,11 +163,11 @@ class Cases:
             frames, mean_square = graph.frames, self._frames(graph).mean_square
             by_step = (-1, frames.n_steps, frames.edges.hop_frames)
             steps = mean_square[:, frames.step_frames].reshape(by_step)
-            found = {LEVEL: audio.mean_square_dbfs(steps.mean(axis=2))}
+            levels = {LEVEL: audio.mean_square_dbfs(steps.mean(axis=2))}
             if frames.tagger is not None:
-                heard = mean_square[:, frames.frames_of(frames.tagger)]
-                found[TAGS_LEVEL] = audio.mean_square_dbfs(heard.mean(axis=1, keepdims=True))
-            return found
+                of_tagger = mean_square[:, frames.frames_of(frames.tagger)]
+                levels[TAGS_LEVEL] = audio.mean_square_dbfs(of_tagger.mean(axis=1, keepdims=True))
+            return levels
         if graph.detector is not None and graph.detector.sound is not None:
             return {LEVEL: _levels(graph.detector.sound, self.spans)}
         return {}
@@ -215,7 +215,7 @@ def references(graph: Graph, whole: Any, cases: Cases) -> References:
 def prove(
     graph: Graph,
     expected: References,
-    found: Outputs,
+    outputs: Outputs,
     *,
     precision: str,
     tolerance: float,
@@ -228,7 +228,7 @@ def prove(
     Parameters
     ----------
     graph, expected : Graph, and References
-    found : mapping of str to ndarray
+    outputs : mapping of str to ndarray
         What the file gave on the same windows.
     precision : {"fp32", "fp16", "int8"}
     tolerance : float
@@ -241,7 +241,7 @@ def prove(
     Returns
     -------
     Proof
-        Of ``int8``, to be judged by its agreement.
+        For ``int8``, its agreement is the measure.
 
     Raises
     ------
@@ -249,15 +249,15 @@ def prove(
         If outputs are missing, of another shape or not finite; and but for ``int8`` if they
         differ by more, a label differs that is no near-tie, or the control passes.
     """
-    check_outputs(expected.graph, found, where)
-    differences = scaled_differences(expected.graph, found)
-    from_package = scaled_differences(expected.package, found)
+    check_outputs(expected.graph, outputs, where)
+    differences = scaled_differences(expected.graph, outputs)
+    from_package = scaled_differences(expected.package, outputs)
     control = _control_differences(graph, expected)
-    labels = {name: _Labels.of(name, expected.graph, found, enter) for name in _decisions(graph)}
+    labels = {name: _Labels.of(name, expected.graph, outputs, enter) for name in _decisions(graph)}
     measured = Proof(
         runtime=runtime,
         n_real=expected.n_real,
-        n_synthetic=len(next(iter(found.values()))) - expected.n_real,
+        n_synthetic=len(next(iter(outputs.values()))) - expected.n_real,
         tolerance=tolerance,
         package_tolerance=max(tolerance, PACKAGE_TOLERANCE),
         max_difference=differences,
@@ -278,8 +278,8 @@ def _control_differences(graph: Graph, expected: References) -> dict[str, float]
     """By how much the logits of each part differ in the control."""
     logits = {part.name: logits_name(part) for part in graph.parts}
     right = {name: expected.package[name] for name in logits.values()}
-    found = scaled_differences(right, expected.wrong)
-    return {part: found[name] for part, name in logits.items()}
+    differences = scaled_differences(right, expected.wrong)
+    return {part: differences[name] for part, name in logits.items()}
 
 
 @dataclass(frozen=True)
@@ -287,31 +287,31 @@ class _Labels:
     """Labels of the reference and of the file, and how clear the reference is; (n, ...)."""
 
     expected: np.ndarray
-    found: np.ndarray
+    predicted: np.ndarray
     margin: np.ndarray
     n_predicted: int
 
     @classmethod
-    def of(cls, name: str, expected: Outputs, found: Outputs, enter: float) -> _Labels:
+    def of(cls, name: str, expected: Outputs, predicted: Outputs, enter: float) -> _Labels:
         if name != PROBABILITIES:
             threshold = HEARD if name == TAGS else enter
             above = expected[name] >= threshold
             n_predicted = np.unique(above).size if name != TAGS else int(above.any(axis=0).sum())
             margin = np.abs(expected[name] - threshold)
-            return cls(above, found[name] >= threshold, margin, n_predicted)
+            return cls(above, predicted[name] >= threshold, margin, n_predicted)
         probabilities = expected[PROBABILITIES]
         ordered = np.sort(probabilities, axis=1)
         best = probabilities.argmax(axis=1)
         margin = ordered[:, -1] - ordered[:, -2]
-        return cls(best, found[PROBABILITIES].argmax(axis=1), margin, np.unique(best).size)
+        return cls(best, predicted[PROBABILITIES].argmax(axis=1), margin, np.unique(best).size)
 
     def agreement(self, n_real: int) -> float:
         """Share of equal labels, of the real windows where there are any."""
-        same = self.expected == self.found
+        same = self.expected == self.predicted
         return float(np.mean(same[: n_real or None]))
 
     def refuse_changes(self, where: str) -> None:
-        changed = (self.expected != self.found) & (self.margin >= NEAR_TIE)
+        changed = (self.expected != self.predicted) & (self.margin >= NEAR_TIE)
         if changed.any():
             raise CryvisionError(
                 f"{where}: labels must be the same but for near-ties (margin {NEAR_TIE:g}); "
@@ -363,7 +363,7 @@ def _refuse_blind_control(control: Mapping[str, float], where: str) -> None:
             raise CryvisionError(
                 f"{where}: on these windows the check could not fail: with all weights x "
                 f"{CONTROL_CHANGE} the part {part!r} gives the same; give recordings on which it "
-                "says something"
+                "has an output"
             )
 
 
@@ -384,6 +384,6 @@ def _run(model: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     batches = []
     for start in range(0, n, BATCH):
         batch = {name: values[start : start + BATCH] for name, values in inputs.items()}
-        found = model(batch, training=False)
-        batches.append({name: keras.ops.convert_to_numpy(v) for name, v in found.items()})
+        outputs = model(batch, training=False)
+        batches.append({name: keras.ops.convert_to_numpy(v) for name, v in outputs.items()})
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}

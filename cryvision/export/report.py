@@ -55,7 +55,7 @@ class ExportReport:
     def lines(self) -> list[str]:
         """Say it all in lines of text."""
         head = f"{self.path}: {self.kind}, {self.precision}, {self.n_bytes / 1e6:.2f} MB"
-        lines = [head, f"{self.sidecar}: what a stream needs to know"]
+        lines = [head, f"{self.sidecar}: settings of a stream"]
         for proof in self.proofs:
             lines += _proof_lines(proof)
         lines += [f"proven: {sentence}" for sentence in self.proven]
@@ -98,7 +98,7 @@ def not_proven(kind: str, proofs: tuple[Proof, ...]) -> tuple[str, ...]:
 
 
 def warn(proof: Proof, n_labels: Mapping[str, int]) -> tuple[str, ...]:
-    """What a reader should know of the numbers.
+    """Return warnings about the numbers.
 
     Parameters
     ----------
@@ -110,18 +110,18 @@ def warn(proof: Proof, n_labels: Mapping[str, int]) -> tuple[str, ...]:
     for name, share in proof.agreement.items():
         if proof.tolerance is None and share < WARN_AGREEMENT:
             sentences.append(
-                f"{_said(name)}: only {share:.1%} of windows keep their label in 8 bits"
+                f"{_part(name)}: only {share:.1%} of windows keep their label in 8 bits"
             )
         if proof.labels_predicted[name] < min(MANY_LABELS, n_labels[name]):
             what = "tags" if name == TAGS else "labels"
             sentences.append(
-                f"{_said(name)}: the reference gives {proof.labels_predicted[name]} of "
+                f"{_part(name)}: the reference gives {proof.labels_predicted[name]} of "
                 f"{n_labels[name]} {what} on these windows, so that agreement of {what} says little"
             )
     return tuple(sentences)
 
 
-def _said(name: str) -> str:
+def _part(name: str) -> str:
     return {CRY: "detector", CRY_EDGES: "edges", TAGS: "tagger"}.get(name, "reason")
 
 
@@ -139,9 +139,9 @@ def _proof_lines(proof: Proof) -> list[str]:
         values = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
         lines.append(f"  largest difference from the {title}{limit}: {values}")
     for name, share in proof.agreement.items():
-        counted = "tags heard" if name == TAGS else "labels predicted"
+        counted = "tags detected" if name == TAGS else "labels predicted"
         lines.append(
-            f"  same label, {_said(name)}: {share:.1%} ({proof.labels_predicted[name]} {counted})"
+            f"  same label, {_part(name)}: {share:.1%} ({proof.labels_predicted[name]} {counted})"
         )
     if proof.control:
         values = ", ".join(f"{name} {value:.2g}" for name, value in proof.control.items())

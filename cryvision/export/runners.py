@@ -77,11 +77,11 @@ def run_coreml(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:
     package = coreml.require().models.MLModel(str(path))
 
     def run(item: dict[str, np.ndarray]) -> dict[str, Any]:
-        given = {
+        arrays = {
             name: Image.fromarray(value[0].astype(np.uint8)) if _is_image(value) else value
             for name, value in item.items()
         }
-        return _with_row(package.predict(given), labels)
+        return _with_row(package.predict(arrays), labels)
 
     return _collected(inputs, run)
 
@@ -109,9 +109,9 @@ def _collected(
 
 def _with_row(outputs: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
     """A classifier's dict of probabilities as a row in the order of the labels."""
-    found = {name: value for name, value in outputs.items() if name != coreml.LABEL}
-    if PROBABILITIES not in found:
-        return found
-    by_label = found[PROBABILITIES]
-    found[PROBABILITIES] = np.array([[by_label[label] for label in labels]], np.float32)
-    return found
+    arrays = {name: value for name, value in outputs.items() if name != coreml.LABEL}
+    if PROBABILITIES not in arrays:
+        return arrays
+    by_label = arrays[PROBABILITIES]
+    arrays[PROBABILITIES] = np.array([[by_label[label] for label in labels]], np.float32)
+    return arrays

@@ -79,20 +79,20 @@ def describe(bundle: Bundle, graph: Graph, *, kind: str, precision: str) -> dict
 
 
 def outputs(graph: Graph) -> dict[str, str]:
-    """Say what each output is, by name and in order."""
+    """Describe the outputs, by name and in order."""
     newest = "of each of the newest steps, oldest first"
-    said = {
+    texts = {
         PROBABILITIES: f"Probability of each of: {', '.join(graph.labels)}.",
         CRY: "Probability that the window is cry; the gate's thresholds apply to it.",
         CRY_EDGES: f"Cry score of the edges, {newest}; the gate's thresholds apply to it.",
-        TAGS: f"Scores of what is heard, each from 0 to 1: {', '.join(_tags(graph))}.",
+        TAGS: f"Scores of the tags, each from 0 to 1: {', '.join(_tags(graph))}.",
         LEVEL: "Level of the window in the model's band, dB relative to full scale."
         if graph.frames is None
         else f"Level in the model's band, dB relative to full scale, {newest}.",
-        TAGS_LEVEL: "Level of what the tags are about, dB relative to full scale.",
+        TAGS_LEVEL: "Level of the window of the tags, dB relative to full scale.",
     }
     return {
-        name: said.get(name, "Before the calibration: to compare files, not to decide from.")
+        name: texts.get(name, "Before the calibration: to compare files, not to decide from.")
         for name in graph.output_names
     }
 
@@ -102,9 +102,9 @@ def file_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     if path.is_file():
         digest.update(path.read_bytes())
-    for place in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(place.relative_to(path).as_posix().encode() + b"\0")
-        digest.update(place.read_bytes())
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
@@ -228,11 +228,11 @@ def _veto(bundle: Bundle, graph: Graph) -> dict[str, Any] | None:
         level: {"at": veto.at(level), "near": veto.near(level), "live": veto.live(level)}
         for level in VETO_LEVELS[1:]
     }
-    kept = ("after_seconds", "near_seconds", "live_seconds", "temperature", "bias")
+    names = ("after_seconds", "near_seconds", "live_seconds", "temperature", "bias")
     return {
         "default": DEFAULT_VETO,
         "levels": thresholds,
-        **{name: getattr(veto, name) for name in kept},
+        **{name: getattr(veto, name) for name in names},
         "events": "An event stands if the largest score of cry reaches `at` in a window that ends "
         "from its onset to after_seconds behind its offset, and `near` in one that ends from "
         "near_seconds before its onset to near_seconds behind its offset. What does not stand is "
@@ -269,7 +269,7 @@ def _reason(graph: Graph) -> dict[str, Any] | None:
 
 
 def _label_policy(bundle: Bundle, graph: Graph) -> dict[str, Any]:
-    """What may be said of a clip, by the measured skill of the part that decides."""
+    """Return the label policy, by the measured skill of the part that decides."""
     part = graph.reason or graph.detector
     # As classify has it: a reason is one for the clip, that its windows differ is not enough.
     unit = None if graph.reason is None else "clip"

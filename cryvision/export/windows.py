@@ -133,13 +133,13 @@ def _files(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
     hidden = {".json", ".txt", ".csv", ".md", ".textgrid", ".labels"}
-    found = sorted(
+    files = sorted(
         path
         for path in source.rglob("*")
         if path.is_file() and path.suffix.lower() not in hidden and path.name[0] != "."
     )
-    chosen = np.linspace(0, len(found) - 1, min(MAX_CLIPS, len(found))).round().astype(int)
-    return [found[i] for i in chosen]
+    chosen = np.linspace(0, len(files) - 1, min(MAX_CLIPS, len(files))).round().astype(int)
+    return [files[i] for i in chosen]
 
 
 def _spans_of(path: Path, span_samples: int, n: int) -> list[np.ndarray]:

@@ -63,10 +63,10 @@ class BranchInputs:
         # Pictures without sound have no gate: whether the baby cries was not looked for.
         self._picture_clock = WindowClock(window_samples, hop_samples)
         self._faces = faces
-        self._heard = False
+        self._has_sound = False
 
     def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> SoundBranchWindows:
-        """Take the next samples, and what the detector said of them.
+        """Take the next samples and the detector's outputs for them.
 
         Returns
         -------
@@ -74,7 +74,7 @@ class BranchInputs:
             A feature that is missing for a window is NaN throughout; one that is missing for all
             of them may be left out.
         """
-        self._heard = True
+        self._has_sound = True
         return self._with_faces(self._sound.push(samples, detected))
 
     def push_time(self, n_samples: int) -> SoundBranchWindows:
@@ -83,7 +83,7 @@ class BranchInputs:
 
     def finish(self, detected: DetectorWindows | None, n_samples: int) -> SoundBranchWindows:
         """End the stream at a time; a stream shorter than a window gives one window."""
-        if self._heard:
+        if self._has_sound:
             return self._with_faces(self._sound.finish(detected))
         return self._of_pictures(self._picture_clock.finish(n_samples), n_samples)
 

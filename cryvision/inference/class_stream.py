@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryvision.bundle import Bundle, Part
-from cryvision.bundle.ensemble import StackModels, said
+from cryvision.bundle.ensemble import StackModels, has_output
 from cryvision.config import SAMPLE_RATE_HZ, FaceConfig, SoundConfig
 from cryvision.errors import BundleError
 from cryvision.inference.branch_inputs import FACE, BranchInputs
@@ -21,15 +21,15 @@ SOUND = "sound"
 
 @dataclass(frozen=True)
 class ReasonWindows:
-    """What the branches said of windows of which it is known whether they are crying.
+    """The predictions for windows that the gate has decided on.
 
     Attributes
     ----------
     end_samples : ndarray of int64, shape (n,)
     predictions : ndarray of float32, shape (n, n_classes)
-        NaN where a window is not crying, or nothing is known of it.
+        NaN where a window is not crying, or has no input.
     branches : dict of str to ndarray of float32, shape (n, n_classes)
-        Each branch's own; NaN where it had nothing to say.
+        Each branch's own; NaN where it has no output.
     settled_samples : int
         No later window ends before this sample.
     """
@@ -54,7 +54,7 @@ class ReasonStream:
     Attributes
     ----------
     modalities : set of str
-        What any prediction so far was made from: ``sound``, ``face``.
+        The inputs of the predictions so far: ``sound``, ``face``.
     window_seconds : float
         Of all branches.
     """
@@ -84,31 +84,31 @@ class ReasonStream:
         return cls(bundle, runtime, faces) if has_branches else None
 
     def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> ReasonWindows:
-        """Take the next samples, and what the detector said of them."""
-        return self._told(self._inputs.push(samples, detected))
+        """Take the next samples and the detector's outputs for them."""
+        return self._predicted(self._inputs.push(samples, detected))
 
     def push_time(self, n_samples: int) -> ReasonWindows:
         """Take note that pictures without sound have come to a time, in samples of its clock."""
-        return self._told(self._inputs.push_time(n_samples))
+        return self._predicted(self._inputs.push_time(n_samples))
 
     def finish(self, detected: DetectorWindows | None, n_samples: int) -> ReasonWindows:
         """End the stream at a time; a stream shorter than a window gives one window."""
-        return self._told(self._inputs.finish(detected, n_samples))
+        return self._predicted(self._inputs.finish(detected, n_samples))
 
     def forget(self, before_s: float) -> None:
-        """Forget what the branches said of windows that ended before a time, in whole pieces."""
+        """Drop the outputs for windows that ended before a time, in whole pieces."""
         while self._ends and self._ends[0][-1] < before_s * SAMPLE_RATE_HZ:
             del self._ends[0]
             for pieces in self._outputs.values():
                 del pieces[0]
 
     def branch_means(self, onset_s: float, offset_s: float) -> dict[str, dict[str, float]]:
-        """Average what each branch said over the windows that end within a stretch of time.
+        """Average each branch's outputs over the windows that end within a stretch of time.
 
         Returns
         -------
         dict of str to dict of str to float
-            Name of a branch to label to probability; without branches that had nothing to say.
+            Name of a branch to label to probability; without branches that have no output.
         """
         if not self._ends:
             return {}
@@ -124,7 +124,7 @@ class ReasonStream:
         return means
 
     def ablated(self) -> dict[str, np.ndarray]:
-        """Ask what would have been said of the windows so far from one modality alone.
+        """Predict the windows so far from one modality alone.
 
         Returns
         -------
@@ -135,32 +135,32 @@ class ReasonStream:
         modality = {part.name: FACE if part.face else SOUND for part in self._models.branches}
         if len(set(modality.values())) < 2 or not self._ends:
             return {}
-        said_of = {name: np.nan_to_num(np.concatenate(t)) for name, t in self._outputs.items()}
-        kept_sets = {SOUND: {SOUND}, FACE: {FACE}, f"{SOUND} and {FACE}": {SOUND, FACE}}
+        outputs = {name: np.nan_to_num(np.concatenate(t)) for name, t in self._outputs.items()}
+        modalities = {SOUND: {SOUND}, FACE: {FACE}, f"{SOUND} and {FACE}": {SOUND, FACE}}
         return {
-            kept: self._models.fuse(
-                {name: table * (modality[name] in names) for name, table in said_of.items()}
+            name_of_set: self._models.fuse(
+                {name: table * (modality[name] in names) for name, table in outputs.items()}
             )
-            for kept, names in kept_sets.items()
+            for name_of_set, names in modalities.items()
         }
 
-    def _told(self, windows: SoundBranchWindows) -> ReasonWindows:
+    def _predicted(self, windows: SoundBranchWindows) -> ReasonWindows:
         """Run the models on the windows that passed the gate."""
         ends, passed = windows.end_samples, windows.crying
         n_passed = int(np.count_nonzero(passed))
         outputs = self._models.outputs(windows.inputs, n_passed)
         if n_passed:
             self._note(ends[passed], outputs)
-        found = ReasonWindows(
+        predicted = ReasonWindows(
             ends,
             self._spread(self._models.fuse(outputs), passed),
             {
-                name: self._spread(np.where(said(values)[:, None], values, np.nan), passed)
+                name: self._spread(np.where(has_output(values)[:, None], values, np.nan), passed)
                 for name, values in outputs.items()
             },
             windows.settled_samples,
         )
-        return found
+        return predicted
 
     def _spread(self, rows: np.ndarray, passed: np.ndarray) -> np.ndarray:
         """Put rows back among the windows that did not pass, which are NaN."""
@@ -169,13 +169,13 @@ class ReasonStream:
         return table
 
     def _note(self, ends: np.ndarray, outputs: Mapping[str, np.ndarray]) -> None:
-        """Remember what each branch said, for the events, and from which modality."""
+        """Store each branch's outputs and its modality for the events."""
         self._ends.append(ends)
         for part in self._models.branches:
             values = outputs[part.name]
-            spoke = said(values)
-            self._outputs[part.name].append(np.where(spoke[:, None], values, np.nan))
-            if spoke.any():
+            present = has_output(values)
+            self._outputs[part.name].append(np.where(present[:, None], values, np.nan))
+            if present.any():
                 self.modalities.add(FACE if part.face else SOUND)
 
 

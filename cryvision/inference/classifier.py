@@ -100,24 +100,24 @@ class StreamClassifier:
         self._classes = (
             None if self._reasons is None else HeldPredictions(bundle.labels, bundle.smooth_seconds)
         )
-        self._face_seen = array("f")
+        self._face_shown = array("f")
         self._shows_face = False
         self._n_samples = 0
         self._picture_end_s = 0.0
 
     @property
     def takes_frames(self) -> bool:
-        """Whether frames have a say, beyond how long the clip is."""
+        """Whether a branch uses the frames."""
         return self._faces is not None
 
     @property
     def reasons(self) -> ReasonStream | None:
-        """What the branches said of the windows so far; None for a detector alone."""
+        """The branches' outputs for the windows so far; None for a detector alone."""
         return self._reasons
 
     @property
     def state(self) -> StreamState:
-        """What is known of the newest sound and picture."""
+        """The state at the newest sound and picture."""
         if self._crying is None:
             time_s = max(self._n_samples / SAMPLE_RATE_HZ, self._picture_end_s)
             state = StreamState.unknown(time_s, "the bundle does not detect crying")
@@ -136,7 +136,7 @@ class StreamClassifier:
         """Take the next piece of the stream and return the events that began or ended.
 
         An event that stands is returned without an offset (``offset_s`` None) as soon as it is
-        certain, and again when it has ended. With a veto it is certain once the tagger has heard
+        certain, and again when it has ended. With a veto it is certain once the tagger has found
         enough of crying near it. That may be some seconds after its end: then it is returned only
         once. Those that never are go to the result as rejected.
 
@@ -158,7 +158,7 @@ class StreamClassifier:
         """
         finished: list[Event] = []
         if samples is not None:
-            finished = self._hear(self._resampler.push(samples))
+            finished = self._push_samples(self._resampler.push(samples))
         if frame is not None:
             if frame_time_s is None:
                 raise ConfigError("a frame needs its frame_time_s; got none")
@@ -174,12 +174,12 @@ class StreamClassifier:
         Parameters
         ----------
         info : MediaInfo, optional
-            What the file says of itself: goes into the result, and stretches the timeline to the
+            Metadata of the file: goes into the result, and stretches the timeline to the
             end of pictures that were not decoded.
         warnings : tuple of str
             More to warn of, from whoever read the media.
         """
-        self._hear(self._resampler.finish())
+        self._push_samples(self._resampler.finish())
         self._finish_windows()
         self._forget(keep=1)
         sound_end_s = self._n_samples / SAMPLE_RATE_HZ
@@ -234,10 +234,10 @@ class StreamClassifier:
 
     @property
     def _gated(self) -> bool:
-        """Whether anything was heard in which there could be crying."""
+        """Whether any sound was loud enough to be scored."""
         return self._crying is not None and self._crying.n_scored > 0
 
-    def _hear(self, samples: np.ndarray) -> list[Event]:
+    def _push_samples(self, samples: np.ndarray) -> list[Event]:
         if not len(samples):
             return []
         self._n_samples += len(samples)
@@ -255,7 +255,7 @@ class StreamClassifier:
         if n_frames - self._first_frame <= keep * self._keep_frames:
             return
         first = n_frames - self._keep_frames
-        del self._face_seen[: first - self._first_frame]
+        del self._face_shown[: first - self._first_frame]
         self._first_frame = first
         if self._crying is not None:
             self._crying.forget(first)
@@ -271,16 +271,16 @@ class StreamClassifier:
             n_samples = round(frame_time_s * SAMPLE_RATE_HZ)
             self._write_reasons(self._reasons.push_time(n_samples))
         if self._faces is not None:
-            seen = self._faces.push(frame, frame_time_s) is not None
-            n_seen = self._first_frame + len(self._face_seen)
-            missed = round(frame_time_s * FRAME_RATE_HZ) - n_seen
-            self._face_seen.extend([np.nan] * max(0, missed))
-            self._face_seen.append(float(seen) if self._faces.looks else np.nan)
-            self._shows_face = seen
+            shown = self._faces.push(frame, frame_time_s) is not None
+            n_shown = self._first_frame + len(self._face_shown)
+            missed = round(frame_time_s * FRAME_RATE_HZ) - n_shown
+            self._face_shown.extend([np.nan] * max(0, missed))
+            self._face_shown.append(float(shown) if self._faces.looks else np.nan)
+            self._shows_face = shown
 
-    def _write_reasons(self, told: ReasonWindows) -> None:
+    def _write_reasons(self, windows: ReasonWindows) -> None:
         if self._classes is not None:
-            self._classes.write(told.end_samples, told.predictions, told.settled_samples)
+            self._classes.write(windows.end_samples, windows.predictions, windows.settled_samples)
 
     def _finish_windows(self) -> None:
         """Score what is left at the end."""
@@ -288,10 +288,10 @@ class StreamClassifier:
         if self._reasons is None or self._classes is None:
             return
         end = self._n_samples or round(self._picture_end_s * SAMPLE_RATE_HZ)
-        told = self._reasons.finish(windows, end)
-        self._write_reasons(told)
+        last = self._reasons.finish(windows, end)
+        self._write_reasons(last)
         seconds = self._reasons.window_seconds
-        if len(told.end_samples) and end < round(seconds * SAMPLE_RATE_HZ):
+        if len(last.end_samples) and end < round(seconds * SAMPLE_RATE_HZ):
             # No frame lies behind the end of a clip's only window, so the last one carries it.
             self._classes.fill_last(round(end / SAMPLE_RATE_HZ * FRAME_RATE_HZ))
             self._warnings.append(
@@ -306,9 +306,9 @@ class StreamClassifier:
         if self._classes is not None:
             timeline.update(self._classes.columns(n_frames, first))
         if self._faces is not None:
-            seen = np.frombuffer(self._face_seen, np.float32)[: n_frames - first]
+            shown = np.frombuffer(self._face_shown, np.float32)[: n_frames - first]
             timeline[FACE] = np.full(n_frames - first, np.nan, np.float32)
-            timeline[FACE][: len(seen)] = seen
+            timeline[FACE][: len(shown)] = shown
         return timeline
 
     def _modalities(self) -> tuple[str, ...]:
@@ -331,7 +331,7 @@ class StreamClassifier:
         if not probabilities:
             return NOT_SURE
         decider = self._bundle.detector if self._reasons is None else self._reasons.decider
-        # A reason is one for the clip: that its windows were told apart is not enough.
+        # A reason is one for the clip, so predictions of single windows are not enough.
         unit = None if self._reasons is None else "clip"
         if self._options.label_policy != "always" and not (
             decider and has_skill(self._bundle.skill, decider.name, modalities, unit)
@@ -340,12 +340,12 @@ class StreamClassifier:
         return CRY if self._reasons is None else max(probabilities, key=probabilities.__getitem__)
 
     def _described(self, event: Event, label: str) -> Event:
-        """Give an event the clip's reason where there is one, and what each branch said of it."""
+        """Return an event with the clip's reason, where it has one, and the branches' outputs."""
         if self._reasons is None:
             return event
-        known = label if label != NOT_SURE else event.label
+        named = label if label != NOT_SURE else event.label
         branches = self._reasons.branch_means(*event.span_s)
-        return replace(event, label=known, branches=branches)
+        return replace(event, label=named, branches=branches)
 
     def _notes(
         self, info: MediaInfo | None, probabilities: dict[str, float], label: str

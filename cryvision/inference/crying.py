@@ -1,4 +1,4 @@
-"""When a stream of sound holds crying, and what else is heard: scores, columns and events."""
+"""Crying and other tags in a stream of sound: scores, columns and events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEARD_COLUMN = "heard_{}"
 SOUND = "sound"
 
 WORTH_SAYING = 0.1
-"""Share of a clip that is too quiet to be judged from which on the result warns of it."""
+"""Share of a clip too quiet to be scored from which on the result has a warning."""
 
 
 class CryStream:
@@ -57,12 +57,12 @@ class CryStream:
         self._newest_tags = np.zeros(len(self._detector.tags), np.float32)
         self._following = EventStream(self._detector)
         self._cry = HeldPredictions((CRY,), smooth_seconds)
-        self._heard: HeldPredictions | None = None
+        self._tag_columns: HeldPredictions | None = None
         if self._detector.tags:
-            self._heard = HeldPredictions(
+            self._tag_columns = HeldPredictions(
                 [HEARD_COLUMN.format(tag) for tag in self._detector.tags], None
             )
-        self._heard_samples = np.zeros(len(self._detector.tags), np.int64)
+        self._tag_samples = np.zeros(len(self._detector.tags), np.int64)
         self._n_tagged = self._tagged_until = 0
         self._n_samples = 0
         self._score_sum = 0.0
@@ -78,7 +78,7 @@ class CryStream:
 
     @property
     def veto(self) -> str:
-        """How much the tagger must hear of crying; ``off`` where nothing is vetoed."""
+        """Level of the veto; ``off`` where nothing is vetoed."""
         return self._detector.veto_level
 
     @property
@@ -88,8 +88,8 @@ class CryStream:
 
     @property
     def heard_seconds(self) -> dict[str, float]:
-        """Seconds so far in which each tag was heard."""
-        seconds = (self._heard_samples / SAMPLE_RATE_HZ).tolist()
+        """Seconds so far in which each tag was detected."""
+        seconds = (self._tag_samples / SAMPLE_RATE_HZ).tolist()
         return dict(zip(self._detector.tags, seconds, strict=True))
 
     def push(self, samples: np.ndarray) -> tuple[DetectorWindows, list[Event]]:
@@ -97,13 +97,13 @@ class CryStream:
         self._n_samples += len(samples)
         windows = self._detector.push(samples)
         self._note(windows)
-        found = self._following.push(windows)
-        for event in found:
+        events = self._following.push(windows)
+        for event in events:
             self._note_event(event)
-        return windows, found
+        return windows, events
 
     def state(self) -> StreamState:
-        """Give what is known of the newest sound."""
+        """Return the state at the newest sound."""
         time_s = self._n_samples / SAMPLE_RATE_HZ
         level_db = self._following.level_db
         scored = self._newest_probability is not None
@@ -111,7 +111,7 @@ class CryStream:
             bool(self.events) and time_s - self.events[-1].span_s[1] < self._bout_gap_s
         )
         tags = zip(self._detector.tags[1:], self._newest_tags[1:].tolist(), strict=True)
-        heard = {tag: score for tag, score in tags if score >= HEARD and tag != SILENCE_TAG}
+        detected = {tag: score for tag, score in tags if score >= HEARD and tag != SILENCE_TAG}
         quiet = f"quieter than {self._detector.gate.min_level_dbfs:g} dBFS"
         return StreamState(
             time_s=time_s,
@@ -120,12 +120,12 @@ class CryStream:
             probability=self._newest_probability,
             level_dbfs=level_db,
             above_background_db=level_db - self._following.background_db,
-            tags=dict(sorted(heard.items(), key=lambda item: -item[1])),
+            tags=dict(sorted(detected.items(), key=lambda item: -item[1])),
             not_scored={} if scored else {SOUND: quiet if self._n_samples else "no sound yet"},
         )
 
     def finish(self) -> DetectorWindows:
-        """End the stream; give what the detector said last."""
+        """End the stream and return the detector's last windows."""
         windows = self._detector.finish()
         self._note(windows)
         for event in self._following.finish(windows, self._n_samples / SAMPLE_RATE_HZ):
@@ -135,26 +135,26 @@ class CryStream:
         self._padded = windows.padded
         if windows.padded:
             self._cry.fill_last(n_frames)
-        if self._heard is not None and self._n_tagged == 1:
-            self._heard.fill_last(n_frames)
+        if self._tag_columns is not None and self._n_tagged == 1:
+            self._tag_columns.fill_last(n_frames)
         return windows
 
     def columns(self, n_frames: int, first: int = 0) -> dict[str, np.ndarray]:
         """Give the columns of the timeline from a frame on: crying, and each tag."""
-        tags = {} if self._heard is None else self._heard.columns(n_frames, first)
+        tags = {} if self._tag_columns is None else self._tag_columns.columns(n_frames, first)
         return {**self._cry.columns(n_frames, first), **tags}
 
     def forget(self, first: int) -> None:
         """Forget the frames before this one, and the events that ended before it."""
         self._cry.forget(first)
-        if self._heard is not None:
-            self._heard.forget(first)
+        if self._tag_columns is not None:
+            self._tag_columns.forget(first)
         for events in (self.events, self.rejected):
             n_past = sum(event.span_s[1] < first / FRAME_RATE_HZ for event in events[:-1])
             del events[:n_past]
 
     def notes(self) -> list[str]:
-        """What to warn of."""
+        """Return the warnings."""
         notes: list[str] = []
         level = self._detector.gate.min_level_dbfs
         if self._n_samples and not self.n_scored:
@@ -162,7 +162,7 @@ class CryStream:
         elif self._n_quiet > WORTH_SAYING * (self._n_quiet + self.n_scored):
             share = self._n_quiet / (self._n_quiet + self.n_scored)
             notes.append(
-                f"{share:.0%} of the sound is below {level:g} dBFS, too quiet to be judged"
+                f"{share:.0%} of the sound is below {level:g} dBFS, too quiet to be scored"
             )
         if self._padded:
             seconds = self._detector.span_samples / SAMPLE_RATE_HZ
@@ -192,13 +192,13 @@ class CryStream:
         self._n_quiet += len(windows.probabilities) - len(scored)
         probabilities = windows.probabilities[:, None]
         self._cry.write(windows.shown_samples, probabilities, windows.settled_samples)
-        if self._heard is not None:
-            self._note_tags(self._heard, windows.tags)
+        if self._tag_columns is not None:
+            self._note_tags(self._tag_columns, windows.tags)
 
     def _note_tags(self, columns: HeldPredictions, tags: TagWindows) -> None:
         columns.write(tags.end_samples, tags.scores, min(tags.settled_samples, self._n_samples))
         hops = np.diff(tags.end_samples, prepend=self._tagged_until)
-        self._heard_samples += hops @ (tags.scores >= HEARD)
+        self._tag_samples += hops @ (tags.scores >= HEARD)
         self._n_tagged += len(tags)
         if len(tags):
             self._tagged_until = int(tags.end_samples[-1])

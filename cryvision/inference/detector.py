@@ -1,4 +1,4 @@
-"""The cry detector of a bundle over a stream of sound, with what its tagger hears beside it."""
+"""The cry detector and the tagger of a bundle over a stream of sound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryvision.config import SAMPLE_RATE_HZ, GateConfig, LogMelConfig, SoundConf
 from cryvision.errors import BundleError
 from cryvision.inference.steps import Steps, StepScorer
 from cryvision.inference.tags import NO_TAGS, TagScorer, TagWindows
-from cryvision.inference.veto import calibrated, check_veto, fused, heard_lately
+from cryvision.inference.veto import calibrated, check_veto, fused, largest_tag_cry
 from cryvision.inputs.features import SoundFeatureStream, SoundWindows
 from cryvision.inputs.logmel import LogMelStream
 from cryvision.runtime.loading import Model
@@ -20,29 +20,29 @@ from cryvision.runtime.loading import Model
 
 @dataclass(frozen=True)
 class DetectorWindows:
-    """What the detector says of a stretch of sound, by window or by step.
+    """The outputs of the detector over a stretch of sound, by window or by step.
 
     Attributes
     ----------
     start_samples, end_samples : ndarray of int64, shape (n,)
-        What each score is about; the end of the sound may cut the last one short.
+        The span of each score; the end of the sound may cut the last one short.
     scores : ndarray of float32, shape (n,)
         Cry scores; 0 where it is too quiet to be scored.
     level_dbfs : ndarray of float32, shape (n,)
     scored : ndarray of bool, shape (n,)
         What passed the energy gate.
     fused : ndarray of float32, shape (n,)
-        The scores times what the tagger heard of crying; the scores themselves without a veto.
+        The scores times the tagger's cry score; the scores themselves without a veto.
     probabilities : ndarray of float32, shape (n,)
         The fused scores, calibrated.
     shown_samples : ndarray of int64, shape (n,)
         From where on the timeline shows each: the end of a window, the start of a step.
-    known_samples : int
+    scored_samples : int
         All that ends by this sample has been given.
     settled_samples : int
         All that is shown from before this sample on has been given.
     tags : TagWindows
-        What else was heard; nothing without a tagger.
+        Scores of the other tags; empty without a tagger.
     padded : bool
         The sound was shorter than one window.
     """
@@ -55,7 +55,7 @@ class DetectorWindows:
     fused: np.ndarray
     probabilities: np.ndarray
     shown_samples: np.ndarray
-    known_samples: int
+    scored_samples: int
     settled_samples: int
     tags: TagWindows = NO_TAGS
     padded: bool = False
@@ -70,14 +70,14 @@ class CryDetector:
         It must have a detector of sound.
     runtime : {"onnx", "keras"}
     veto : {"normal", "strict", "off"}
-        How much the tagger must hear of crying; without a tagger nothing is vetoed.
+        How much crying the tagger must detect; without a tagger nothing is vetoed.
 
     Attributes
     ----------
     part : Part
     gate : GateConfig
     tags : tuple of str
-        What the tagger tells apart; nothing without one.
+        Tags of the tagger; empty without one.
     veto : VetoConfig or None
     veto_level : str
         ``off`` where nothing is vetoed.
@@ -168,7 +168,7 @@ class _WindowSource:
             fused=scores,
             probabilities=scores,
             shown_samples=windows.end_samples,
-            known_samples=self._n_samples,
+            scored_samples=self._n_samples,
             settled_samples=self._n_samples,
             padded=windows.padded,
         )
@@ -204,14 +204,14 @@ class _StepSource:
         frames = self._sound.push(samples)
         steps = Steps.joined(self._waiting, self._steps.push(frames))
         if self._tagger is None:
-            return self._given(steps, NO_TAGS, self._steps.n_steps)
+            return self._fused(steps, NO_TAGS, self._steps.n_steps)
         shared = self._tag_sound is self._sound
         tags = self._tagger.push(frames if shared else self._tag_sound.push(samples))
-        # A step waits until all windows are known that have a say in it.
+        # A step waits for all the windows that count for it.
         needed = steps.end_samples + self._lookahead
         n_ready = int(np.searchsorted(needed, tags.settled_samples, side="left"))
         self._waiting = steps[n_ready:]
-        return self._given(steps[:n_ready], tags, self._steps.n_steps - len(self._waiting))
+        return self._fused(steps[:n_ready], tags, self._steps.n_steps - len(self._waiting))
 
     def finish(self) -> DetectorWindows:
         n_samples = self._sound.n_samples
@@ -222,15 +222,15 @@ class _StepSource:
             shared = self._tag_sound is self._sound
             tag_frames = frames if shared else self._tag_sound.finish()
             tags = self._tagger.finish(tag_frames, n_samples)
-        return self._given(steps, tags, None)
+        return self._fused(steps, tags, None)
 
-    def _given(self, steps: Steps, tags: TagWindows, n_given: int | None) -> DetectorWindows:
-        """Fuse steps with what was heard; ``n_given`` so far in all, or None at the end."""
+    def _fused(self, steps: Steps, tags: TagWindows, n_fused: int | None) -> DetectorWindows:
+        """Fuse steps with the tags; ``n_fused`` so far in all, or None at the end."""
         loud = steps.level_dbfs >= self._min_level_dbfs
         product = probabilities = steps.scores
         if self._veto is not None and self._level != "off":
-            heard = self._heard_lately(steps, tags, self._veto)
-            product = fused(steps.scores, heard, self._veto, self._level)
+            largest = self._largest_tag_cry(steps, tags, self._veto)
+            product = fused(steps.scores, largest, self._veto, self._level)
             probabilities = np.where(loud, calibrated(product, self._veto), 0.0)
         n_samples, hop = self._sound.n_samples, self.hop_samples
         return DetectorWindows(
@@ -242,17 +242,17 @@ class _StepSource:
             fused=np.asarray(product, np.float32),
             probabilities=np.asarray(probabilities, np.float32),
             shown_samples=steps.start_samples,
-            known_samples=n_samples if n_given is None else (n_given + 1) * hop - 1,
-            settled_samples=n_samples if n_given is None else n_given * hop,
+            scored_samples=n_samples if n_fused is None else (n_fused + 1) * hop - 1,
+            settled_samples=n_samples if n_fused is None else n_fused * hop,
             tags=tags,
         )
 
-    def _heard_lately(self, steps: Steps, tags: TagWindows, veto: VetoConfig) -> np.ndarray:
+    def _largest_tag_cry(self, steps: Steps, tags: TagWindows, veto: VetoConfig) -> np.ndarray:
         """Largest cry score of the tagger in the past of each step, and in its look-ahead."""
         ends = np.concatenate([self._tag_ends, tags.end_samples])
         cry = np.concatenate([self._tag_cry, tags.scores[:, 0]])
-        heard = heard_lately(steps.end_samples, ends, cry, self._lookahead, veto)
+        largest = largest_tag_cry(steps.end_samples, ends, cry, self._lookahead, veto)
         last_past = steps.end_samples[-1:] - round(veto.live_seconds * SAMPLE_RATE_HZ)
         n_past = int(np.searchsorted(ends, last_past, side="right").sum())
         self._tag_ends, self._tag_cry = ends[n_past:], cry[n_past:]
-        return heard
+        return largest

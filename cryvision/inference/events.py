@@ -68,7 +68,7 @@ class EventStream:
             zip(windows.tags.end_samples.tolist(), windows.tags.scores, strict=True)
         )
         lookahead, span = self._detector.part.lookahead_samples, self._detector.span_samples
-        found: list[Event] = []
+        events: list[Event] = []
         rows = zip(
             windows.start_samples.tolist(),
             windows.end_samples.tolist(),
@@ -77,33 +77,33 @@ class EventStream:
             strict=True,
         )
         for start, end, score, level in rows:
-            found += self._take_tags(end + lookahead)
+            events += self._push_tags(end + lookahead)
             # A last step that the end of the sound cuts short starts where any other would.
             closed = self._follower.push((start + span) / SAMPLE_RATE_HZ, score, level)
-            found += self._add(closed)
-            found += self._watch()
+            events += self._add(closed)
+            events += self._watch()
             self._filter.forget(start, none_open=self._follower.open_span_s is None)
-        return found
+        return events
 
     def finish(self, windows: DetectorWindows, end_s: float) -> list[Event]:
         """Follow the last scores of a sound that ends at a time, and decide on what is left."""
-        found = self.push(windows)
+        events = self.push(windows)
         while self._tagged:
-            found += self._filter.take(*self._tagged.popleft())
-        found += self._add(self._follower.finish(end_s))
-        return found + self._filter.finish()
+            events += self._filter.add_tags(*self._tagged.popleft())
+        events += self._add(self._follower.finish(end_s))
+        return events + self._filter.finish()
 
     def _add(self, closed: list[Event]) -> list[Event]:
-        found: list[Event] = []
+        events: list[Event] = []
         for event in closed:
             onset, offset = map(_to_sample, event.span_s)
             exact = replace(event, onset_s=onset / SAMPLE_RATE_HZ, offset_s=offset / SAMPLE_RATE_HZ)
-            found += self._filter.add(exact)
+            events += self._filter.add(exact)
             self.open = None
-        return found
+        return events
 
     def _watch(self) -> list[Event]:
-        """Give the open event once it is long enough and the tagger hears enough crying at it."""
+        """Return the open event once it is long enough and passes the veto."""
         span_s = self._follower.open_span_s
         if span_s is None:
             return []
@@ -115,11 +115,11 @@ class EventStream:
         self.open = self._filter.describe_open(exact)
         return [self.open]
 
-    def _take_tags(self, until: int) -> list[Event]:
-        found: list[Event] = []
+    def _push_tags(self, until: int) -> list[Event]:
+        events: list[Event] = []
         while self._tagged and self._tagged[0][0] <= until:
-            found += self._filter.take(*self._tagged.popleft())
-        return found
+            events += self._filter.add_tags(*self._tagged.popleft())
+        return events
 
 
 def _to_sample(time_s: float) -> int:

@@ -45,7 +45,7 @@ class FaceStream:
         self.n_frames = self.n_faces = 0
         self._n_until_embedding = 0
         self._waiting: list[tuple[float, np.ndarray]] = []
-        self._known: deque[tuple[float, np.ndarray]] = deque()
+        self._embedded: deque[tuple[float, np.ndarray]] = deque()
 
     @property
     def share(self) -> float | None:
@@ -97,9 +97,9 @@ class FaceStream:
         end_s = end_samples / SAMPLE_RATE_HZ
         start_s = (end_samples - self._config.window_samples) / SAMPLE_RATE_HZ
         # A window's first frame may start a little before the window does.
-        while self._known and self._known[0][0] <= start_s - 0.5 / FRAME_RATE_HZ:
-            self._known.popleft()
-        inside = [embedding for time_s, embedding in self._known if time_s < end_s]
+        while self._embedded and self._embedded[0][0] <= start_s - 0.5 / FRAME_RATE_HZ:
+            self._embedded.popleft()
+        inside = [embedding for time_s, embedding in self._embedded if time_s < end_s]
         if not inside:
             return np.full(self._embedder.width, np.nan, np.float32)
         mean: np.ndarray = np.stack(inside).mean(axis=0, dtype=np.float64)
@@ -109,14 +109,14 @@ class FaceStream:
         if self._waiting:
             times, crops = zip(*self._waiting, strict=True)
             embeddings = self._embedder.embed(np.stack(crops))
-            self._known.extend(zip(times, embeddings, strict=True))
+            self._embedded.extend(zip(times, embeddings, strict=True))
             self._waiting.clear()
 
 
 def face_stream(
     config: FaceConfig | None, require_face: bool, where: str
 ) -> tuple[FaceStream | None, list[str]]:
-    """Make the stream of faces that a bundle looks at, and say what to warn of.
+    """Make the stream of faces for a bundle, and list the warnings.
 
     Parameters
     ----------

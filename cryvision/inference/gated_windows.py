@@ -17,7 +17,7 @@ MIN_CRY_SHARE = 0.5
 
 
 class CryGate:
-    """Tells which windows of the reasons lie in crying, by what the detector said within them.
+    """Selects the windows of the reasons in crying by the detector's scores within them.
 
     Of a detector that looks ahead, only what is known by the end of the window counts.
 
@@ -26,7 +26,7 @@ class CryGate:
     enter : float
         Fused score from which a window or step of the detector is crying.
     window_samples : int
-        Length of the windows asked about.
+        Length of the windows.
     lookahead_samples : int
         Of the detector.
     """
@@ -35,22 +35,22 @@ class CryGate:
         self._enter = enter
         self._window_samples = window_samples
         self._lookahead_samples = lookahead_samples
-        self._known: deque[tuple[int, bool]] = deque()
-        self._known_samples = 0
+        self._steps: deque[tuple[int, bool]] = deque()
+        self._scored_samples = 0
 
     def push(self, windows: DetectorWindows) -> None:
         """Take the detector's next windows."""
         crying = windows.fused >= self._enter
-        self._known.extend(zip(windows.end_samples.tolist(), crying.tolist(), strict=True))
-        self._known_samples = windows.known_samples
+        self._steps.extend(zip(windows.end_samples.tolist(), crying.tolist(), strict=True))
+        self._scored_samples = windows.scored_samples
 
     def n_ready(self, end_samples: np.ndarray) -> int:
-        """Say how many of these windows, in order of their ends, can be asked about by now."""
-        until = self._known_samples + self._lookahead_samples
+        """Count the windows, in order of their ends, that the scores so far cover."""
+        until = self._scored_samples + self._lookahead_samples
         return int(np.searchsorted(end_samples, until, side="right"))
 
     def crying(self, end_samples: np.ndarray) -> np.ndarray:
-        """Say which windows are crying; they must be ready, or the stream at its end.
+        """Return which windows are crying; they must be ready, or the stream at its end.
 
         Parameters
         ----------
@@ -64,10 +64,10 @@ class CryGate:
         return np.array([self._is_crying(int(end)) for end in end_samples], bool)
 
     def _is_crying(self, end: int) -> bool:
-        while self._known and self._known[0][0] <= end - self._window_samples:
-            self._known.popleft()
+        while self._steps and self._steps[0][0] <= end - self._window_samples:
+            self._steps.popleft()
         until = end - self._lookahead_samples
-        inside = [crying for _, crying in takewhile(lambda step: step[0] <= until, self._known)]
+        inside = [crying for _, crying in takewhile(lambda step: step[0] <= until, self._steps)]
         return bool(inside) and sum(inside) >= MIN_CRY_SHARE * len(inside)
 
 
@@ -92,7 +92,7 @@ class SoundBranchWindows:
 
 
 class WindowClock:
-    """Tells where windows end on a stream that brings none of its own, as pictures do.
+    """Computes where windows end on a stream without its own, such as pictures.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class GatedSound:
     """Sound becomes the inputs of the branches, for the windows that the gate lets through.
 
     Training and classifying both take their windows from here. A window waits until the detector
-    has said all that counts for it; its features are computed then, if it passes.
+    has scored all that counts for it; its features are computed then, if it passes.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class GatedSound:
         self._ends = np.empty(0, np.int64)
 
     def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> SoundBranchWindows:
-        """Take the next samples, and what the detector said of them."""
+        """Take the next samples and the detector's outputs for them."""
         self._n_samples += len(samples)
         ends = self._ends[:0]
         if self._sound is not None:

@@ -91,14 +91,14 @@ def mean_probabilities(
         Empty where no frame carries a prediction.
     """
     table = np.array([timeline[f"{label}_smooth"] for label in labels])
-    known = ~np.isnan(table).any(axis=0)
+    has_output = ~np.isnan(table).any(axis=0)
     if spans_s is not None:
         time_s = timeline["time_s"]
         inside = np.zeros(len(time_s), bool)
         for onset_s, offset_s in spans_s:
             inside |= (time_s >= onset_s) & (time_s < offset_s)
-        known = known & inside if (known & inside).any() else known
-    if not known.any():
+        has_output = has_output & inside if (has_output & inside).any() else has_output
+    if not has_output.any():
         return {}
-    means = table[:, known].mean(axis=1, dtype=np.float64)
+    means = table[:, has_output].mean(axis=1, dtype=np.float64)
     return dict(zip(labels, means.tolist(), strict=True))

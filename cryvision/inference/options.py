@@ -16,7 +16,7 @@ from cryvision.result import BOUT_GAP_SECONDS
 
 @dataclass(frozen=True)
 class Options:
-    """How a clip is classified.
+    """Options of classifying a clip.
 
     Attributes
     ----------
@@ -25,19 +25,19 @@ class Options:
     smooth_seconds : float, optional
         Length of the rolling prediction deque; the bundle's own by default.
     label_policy : {"skill", "always"}
-        ``skill`` names a label only where the bundle has measured skill for it and says
+        ``skill`` names a label only where the bundle has measured skill for it and gives
         ``not sure`` elsewhere; ``always`` names the most probable one.
     require_face : bool
         Whether it is an error that faces cannot be looked at on this machine; by default the
-        face branch is dropped, and the result says so.
+        face branch is dropped, with a warning.
     veto : {"normal", "strict", "off"}
-        How much the bundle's tagger must hear of crying for an event to stand; without a tagger
+        How much crying the bundle's tagger must detect for an event to stand; without a tagger
         every event does.
     bout_gap_s : float
         Events less than this far apart make one bout.
     threshold : float, optional
         Score of the detector at which an event opens, above 0 and below 1; how far it may fall
-        before the event closes keeps its ratio to that. What the tagger must hear stays as it is.
+        before the event closes keeps its ratio to that. The veto stays as it is.
         The bundle's own by default.
     min_duration_s : float, optional
         Shorter events are dropped; the bundle's own by default.

@@ -1,4 +1,4 @@
-"""What a stream knows at this moment."""
+"""The state of a stream at this moment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StreamState:
     above_background_db : float
         The same above the background: a low percentile of the past minute's levels.
     tags : dict of str to float
-        Scores of the tagger's newest window beside crying, the highest first, of what is heard;
+        Scores of the other tags detected in the tagger's newest window, the highest first;
         empty without a tagger.
     not_scored : dict of str to str
         ``sound`` or ``face`` to why nothing is known of it now.

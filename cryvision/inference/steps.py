@@ -17,12 +17,12 @@ BLOCK_STEPS = 1024
 
 @dataclass(frozen=True)
 class Steps:
-    """What a frame network says of a stretch of sound.
+    """The scores of a frame network over a stretch of sound.
 
     Attributes
     ----------
     start_samples, end_samples : ndarray of int64, shape (n,)
-        What each score is about; the last step ends with the sound.
+        The span of each score; the last step ends with the sound.
     scores : ndarray of float32, shape (n,)
         Cry scores; 0 where a step is too quiet to be scored.
     level_dbfs : ndarray of float32, shape (n,)
@@ -105,9 +105,9 @@ class StepScorer:
         missing = max(0, n_needed - len(self._log_power))
         silence = np.full((missing, config.n_mels), SILENCE, np.float32)
         self._take(silence, np.zeros(missing, np.float32))
-        found = self._scored(n_left)
-        ends = np.minimum(found.end_samples, n_samples)
-        return Steps(found.start_samples, ends, found.scores, found.level_dbfs)
+        steps = self._scored(n_left)
+        ends = np.minimum(steps.end_samples, n_samples)
+        return Steps(steps.start_samples, ends, steps.scores, steps.level_dbfs)
 
     def _take(self, log_power: np.ndarray, mean_square: np.ndarray) -> None:
         self._log_power = np.concatenate([self._log_power, log_power])

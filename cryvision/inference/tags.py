@@ -1,4 +1,4 @@
-"""What is heard in a stream of log-mel frames: a tagger over a stream."""
+"""Tags in a stream of log-mel frames: a tagger over a stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryvision.inputs.logmel import SILENCE, Frames, model_input
 from cryvision.runtime.loading import Model
 
 HEARD = 0.5
-"""Score from which on a tag counts as heard."""
+"""Score from which on a tag counts as detected."""
 
 SILENCE_TAG = "silence"
 """What a window is that is too quiet to be scored."""
@@ -25,7 +25,7 @@ BLOCK_VALUES = 1 << 19
 
 @dataclass(frozen=True)
 class TagWindows:
-    """What the tagger heard.
+    """The scores of the tagger.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class TagWindows:
 
 
 NO_TAGS = TagWindows(np.empty(0, np.int64), np.empty((0, 0), np.float32), 0)
-"""What is heard without a tagger."""
+"""The windows without a tagger."""
 
 
 class TagScorer:
@@ -96,13 +96,13 @@ class TagScorer:
 
         Its end is the end of one more window, if none ends there already.
         """
-        found = self.push(frames)
-        ends = np.minimum(found.end_samples, n_samples)
+        windows = self.push(frames)
+        ends = np.minimum(windows.end_samples, n_samples)
         n_frames = self._config.window_frames
         if n_samples <= self._n_windows * self._config.hop_samples:
-            return TagWindows(ends, found.scores, n_samples)
+            return TagWindows(ends, windows.scores, n_samples)
         last = self._scored(self._log_power[-n_frames:], self._mean_square[-n_frames:], 1)
-        scores = np.concatenate([found.scores, last])
+        scores = np.concatenate([windows.scores, last])
         return TagWindows(np.append(ends, n_samples), scores, n_samples)
 
     def _scored(self, log_power: np.ndarray, mean_square: np.ndarray, n: int) -> np.ndarray:

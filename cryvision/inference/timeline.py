@@ -46,7 +46,7 @@ class HeldPredictions:
         ends : ndarray of int, shape (n,)
             Sample from which on each new prediction is held, growing.
         predictions : ndarray of float, shape (n, n_names)
-            NaN where a window says nothing.
+            NaN where a window has no prediction.
         n_samples : int
             No later prediction may be held from before this sample.
         """
@@ -88,27 +88,27 @@ class HeldPredictions:
         dict of str to ndarray of float32, shape (n_frames - first,)
             First the raw columns, then the smoothed ones.
         """
-        found = {}
+        columns = {}
         both = ((self._raw, ""), (self._smooth, "_smooth"))
         for values, suffix in both[: 1 if self._rolling is None else 2]:
-            known = np.frombuffer(values, np.float32).reshape(-1, len(self.names))
-            known = known[max(0, first - self._first) : max(0, n_frames - self._first)]
+            rows = np.frombuffer(values, np.float32).reshape(-1, len(self.names))
+            rows = rows[max(0, first - self._first) : max(0, n_frames - self._first)]
             for index, name in enumerate(self.names):
                 column = np.full(max(0, n_frames - first), np.nan, np.float32)
-                column[: len(known)] = known[:, index]
-                found[f"{name}{suffix}"] = column
-        return found
+                column[: len(rows)] = rows[:, index]
+                columns[f"{name}{suffix}"] = column
+        return columns
 
     def _append(self, rows: np.ndarray) -> None:
         self._raw.frombytes(rows.astype(np.float32).tobytes())
         if self._rolling is None:
             return
         smooth = np.full(rows.shape, np.nan, np.float32)
-        known = ~np.isnan(rows).any(axis=1)
-        for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(known)) + 1):
+        has_values = ~np.isnan(rows).any(axis=1)
+        for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(has_values)) + 1):
             if not len(run):
                 continue
-            if known[run[0]]:
+            if has_values[run[0]]:
                 self._n_unknown = 0
                 smooth[run] = self._rolling.push_all(rows[run])
                 continue

@@ -1,4 +1,4 @@
-"""The veto: an event of the edges stands only where the tagger hears crying."""
+"""The veto: an event of the edges stands only where the tagger detects crying."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cryvision.inference.tags import HEARD, SILENCE_TAG
 from cryvision.result import Event
 
 NOT_CRYING = "not crying"
-"""Why a candidate was rejected at which nothing else was heard either."""
+"""The reason for rejecting a candidate where no other tag was detected either."""
 
 NAMED_REJECTED = 0.25
-"""Score from which on the strongest other tag names what was heard in place of crying."""
+"""Score from which on the strongest other tag names the reason for a rejection."""
 
 CERTAIN = 1e-4
 """Products are kept this far from 0 and 1, where a logit would make much of their rounding."""
@@ -33,23 +33,23 @@ def check_veto(level: str) -> str:
     return level
 
 
-def fused(scores: Numbers, heard: Numbers, veto: VetoConfig, level: str) -> Numbers:
-    """Multiply scores of the edges by how far the tagger hears crying.
+def fused(scores: Numbers, tag_cry: Numbers, veto: VetoConfig, level: str) -> Numbers:
+    """Multiply scores of the edges by the clipped cry score of the tagger.
 
     Parameters
     ----------
     scores : float or ndarray
         Of the edges, 0 to 1.
-    heard : float or ndarray
+    tag_cry : float or ndarray
         The tagger's largest score of crying beside each.
     veto : VetoConfig
     level : {"normal", "strict"}
     """
-    product: Numbers = scores * np.minimum(1.0, heard / veto.live(level))
+    product: Numbers = scores * np.minimum(1.0, tag_cry / veto.live(level))
     return product
 
 
-def heard_lately(
+def largest_tag_cry(
     step_ends: np.ndarray,
     tag_ends: np.ndarray,
     tag_cry: np.ndarray,
@@ -74,8 +74,8 @@ def heard_lately(
     past = step_ends - round(veto.live_seconds * SAMPLE_RATE_HZ)
     first = np.searchsorted(tag_ends, past, side="right")
     last = np.searchsorted(tag_ends, step_ends + lookahead_samples, side="right")
-    heard = [tag_cry[a:b].max(initial=0.0) for a, b in zip(first, last, strict=True)]
-    return np.array(heard, np.float32)
+    largest = [tag_cry[a:b].max(initial=0.0) for a, b in zip(first, last, strict=True)]
+    return np.array(largest, np.float32)
 
 
 def calibrated(product: Numbers, veto: VetoConfig) -> Numbers:
@@ -88,7 +88,7 @@ def calibrated(product: Numbers, veto: VetoConfig) -> Numbers:
 
 @dataclass
 class _Candidate:
-    """An event of the edges and what the tagger makes of it; times in samples."""
+    """An event of the edges and the tagger's scores near it; times in samples."""
 
     onset: int
     near_from: int
@@ -96,13 +96,13 @@ class _Candidate:
     at_until: int = 0
     near_until: int = 0
     near: float = 0.0
-    taken: int = -1
+    last_end: int = -1
     event: Event | None = None
     stands: bool | None = None
 
-    def take(self, end: int, scores: np.ndarray) -> None:
-        """Take a window of the tagger that ends at a sample, later than those before."""
-        self.taken = end
+    def update(self, end: int, scores: np.ndarray) -> None:
+        """Add a window of the tagger that ends at a sample, later than those before."""
+        self.last_end = end
         if self.onset <= end <= self.at_until:
             self.largest_at = np.maximum(self.largest_at, scores)
         if self.near_from <= end <= self.near_until:
@@ -120,7 +120,7 @@ class EventFilter:
     Parameters
     ----------
     tags : sequence of str
-        What the tagger tells apart, crying first; none without a tagger.
+        Tags of the tagger, crying first; none without a tagger.
     veto : VetoConfig or None
     level : {"off", "normal", "strict"}
         With ``off``, and without a veto, every candidate stands.
@@ -141,17 +141,17 @@ class EventFilter:
         self._open: _Candidate | None = None
         self.rejected: list[Event] = []
 
-    def take(self, end: int, scores: np.ndarray) -> list[Event]:
-        """Take the tagger's next window, which ends at a sample; give what stands because of it."""
+    def add_tags(self, end: int, scores: np.ndarray) -> list[Event]:
+        """Add the tagger's next window, which ends at a sample; return events that now stand."""
         self._windows.append((end, scores))
         for candidate in self._waiting:
             if candidate.stands is None:
-                candidate.take(end, scores)
+                candidate.update(end, scores)
                 self._decide(candidate, end)
         return self._decided()
 
     def watch(self, onset: int, until: int) -> bool:
-        """Follow a candidate that has not ended, and say whether it stands already.
+        """Follow a candidate that has not ended; return whether it stands already.
 
         What stands once stands for good: the windows that count for it only become more.
 
@@ -165,12 +165,12 @@ class EventFilter:
             candidate = self._open = self._candidate(onset)
         self._extend(candidate, until)
         for end, scores in self._windows:
-            if candidate.taken < end <= min(candidate.at_until, candidate.near_until):
-                candidate.take(end, scores)
+            if candidate.last_end < end <= min(candidate.at_until, candidate.near_until):
+                candidate.update(end, scores)
         return self._enough(candidate)
 
     def describe_open(self, event: Event) -> Event:
-        """Give the event that is watched its confidence, and what is heard beside crying."""
+        """Return the watched event with its confidence and its strongest other tag."""
         return event if self._open is None else self._described(event, self._open, stands=True)
 
     def add(self, event: Event) -> list[Event]:
@@ -182,8 +182,8 @@ class EventFilter:
         candidate.event = event
         self._extend(candidate, offset)
         for end, scores in self._windows:
-            if end > candidate.taken:
-                candidate.take(end, scores)
+            if end > candidate.last_end:
+                candidate.update(end, scores)
         self._decide(candidate, self._windows[-1][0] if self._windows else 0)
         self._waiting.append(candidate)
         return self._decided()
@@ -201,7 +201,7 @@ class EventFilter:
             self._open = None
         first = before - self._near_samples
         if self._open is not None:
-            first = min(first, self._open.taken + 1)
+            first = min(first, self._open.last_end + 1)
         while self._windows and self._windows[0][0] < first:
             self._windows.popleft()
 
@@ -251,7 +251,7 @@ class EventFilter:
         return standing
 
     def _described(self, event: Event, candidate: _Candidate, *, stands: bool) -> Event:
-        """Give an event its confidence, and what was heard at it beside crying."""
+        """Return an event with its confidence and its strongest other tag."""
         if self._level != VETO_LEVELS[0]:
             product = fused(event.confidence, candidate.at, self._veto, self._level)
             event = replace(event, confidence=float(calibrated(product, self._veto)))

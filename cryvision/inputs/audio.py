@@ -57,14 +57,14 @@ def as_sound(samples: np.ndarray) -> tuple[np.ndarray, int]:
     CryvisionError
         If they are not one row of floating-point numbers.
     """
-    given = np.asarray(samples)
-    if given.ndim != 1 or given.dtype.kind != "f":
+    values = np.asarray(samples)
+    if values.ndim != 1 or values.dtype.kind != "f":
         raise CryvisionError(
             "samples must be one row of floating-point numbers, full scale 1; "
-            f"got {given.dtype} of shape {given.shape}"
+            f"got {values.dtype} of shape {values.shape}"
         )
     with np.errstate(over="ignore"):  # too large for float32: infinite, and counted as such
-        piece = given.astype(np.float32)
+        piece = values.astype(np.float32)
     finite = np.isfinite(piece)
     if finite.all():
         return piece, 0
@@ -126,8 +126,8 @@ def mel_filters(config: SoundConfig) -> np.ndarray:
     ndarray of float64, shape (n_mels, n_bins_in_band)
         Read-only.
     """
-    kept = band_bins(config)
-    hz = np.arange(kept.start, kept.stop) * (config.sample_rate_hz / config.n_fft)
+    bins = band_bins(config)
+    hz = np.arange(bins.start, bins.stop) * (config.sample_rate_hz / config.n_fft)
     triangles, edges = mel_triangles(hz, config.n_mels, config.min_hz, config.max_hz)
     area = 2.0 / (edges[2:] - edges[:-2])
     return _read_only(triangles * area[:, None])
@@ -203,8 +203,8 @@ def spectra(config: SoundConfig) -> tuple[slice, ...]:
     tuple of slice
         One, but for ``hybrid``, which has its bins and its mel bands.
     """
-    kept = band_bins(config)
-    n_bins = kept.stop - kept.start
+    bins = band_bins(config)
+    n_bins = bins.stop - bins.start
     if config.feature == "hybrid":
         return slice(0, n_bins), slice(n_bins, n_bins + config.n_mels)
     return (slice(0, n_bins if config.feature == "stft" else config.n_mels),)

@@ -59,12 +59,12 @@ def is_named(weights: str) -> bool:
     return weights in NAMED_WEIGHTS or _HASH.fullmatch(weights) is not None
 
 
-def kept_path(weights: str, suffix: str) -> Path:
-    """Where the file of weights with a hash is kept, there or not."""
+def cached_path(weights: str, suffix: str) -> Path:
+    """Return where the cache holds the weights with a hash, there or not."""
     return cache_folder() / "backbones" / f"{weights.replace(':', '-')}{suffix}"
 
 
-def keep_weights(config: FaceConfig) -> FaceConfig:
+def cache_weights(config: FaceConfig) -> FaceConfig:
     """Name weights as a bundle may: a file of the user's own is kept in the cache under its hash.
 
     Parameters
@@ -88,14 +88,14 @@ def keep_weights(config: FaceConfig) -> FaceConfig:
     name, path = find_weights(config)
     if path is None:
         return config
-    kept = kept_path(name, path.suffix)
+    cached = cached_path(name, path.suffix)
     try:
-        if not kept.exists():
-            with contextlib.suppress(FileExistsError), staged(kept) as place:
-                shutil.copyfile(path, place)
+        if not cached.exists():
+            with contextlib.suppress(FileExistsError), staged(cached) as temporary:
+                shutil.copyfile(path, temporary)
     except OSError as error:
         raise CryvisionError(
-            f"{kept}: the backbone's weights cannot be kept: {error.strerror or error}"
+            f"{cached}: the backbone's weights cannot be kept: {error.strerror or error}"
         ) from error
     return dataclasses.replace(config, backbone_weights=name)
 
@@ -122,7 +122,7 @@ def find_weights(config: FaceConfig) -> tuple[str, Path | None]:
     if config.backbone_weights == "random":
         return f"random:{config.backbone_seed}", None
     if _HASH.fullmatch(config.backbone_weights):
-        return config.backbone_weights, _find_kept(config.backbone_weights)
+        return config.backbone_weights, _find_cached(config.backbone_weights)
     imagenet = config.backbone_weights == "imagenet"
     path = imagenet_path() if imagenet else Path(config.backbone_weights)
     if path.suffix not in _SUFFIXES:
@@ -141,15 +141,15 @@ def find_weights(config: FaceConfig) -> tuple[str, Path | None]:
         ) from error
 
 
-def _find_kept(weights: str) -> Path:
+def _find_cached(weights: str) -> Path:
     """Find the file with a hash in the cache."""
-    places = [kept_path(weights, suffix) for suffix in _SUFFIXES]
-    for place in places:
-        if place.is_file() and f"sha256:{_digest(place, 'sha256')}" == weights:
-            return place
+    paths = [cached_path(weights, suffix) for suffix in _SUFFIXES]
+    for path in paths:
+        if path.is_file() and f"sha256:{_digest(path, 'sha256')}" == weights:
+            return path
     raise MissingDependencyError(
         f"the backbone's weights with {weights} are not on this machine; copy their file to "
-        f"{places[-1].with_suffix('')} with its own ending ({', '.join(_SUFFIXES)})"
+        f"{paths[-1].with_suffix('')} with its own ending ({', '.join(_SUFFIXES)})"
     )
 
 

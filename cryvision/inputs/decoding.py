@@ -30,7 +30,7 @@ MOST_CHANNELS = 256
 """Channels of sound that are read."""
 
 ALONE_SHARE = 0.05
-"""That one channel was taken instead of the mix is said where it was for more than this share."""
+"""A warning says that one channel replaced the mix where it did for more than this share."""
 
 # These containers state one start for all streams; the others (mpegts, ogg, ...) have
 # timestamps that may jump, which ffmpeg mends from the streams in use alone.
@@ -78,11 +78,11 @@ class Decoder:
                 f"{ffmpeg.shown(self._path)}: ffmpeg must read a clip to its end; after "
                 f"{self.taken / self.rate_hz:.2f} s of {self.name}, {end}"
             )
-        said = ffmpeg.last_words(self._process.log(), self._path)
-        return said or (f"ended with status {status}" if status else "")
+        last_words = ffmpeg.last_words(self._process.log(), self._path)
+        return last_words or (f"ended with status {status}" if status else "")
 
     def warnings(self) -> list[str]:
-        """Say what was odd about what was read so far."""
+        """Return warnings about what was read so far."""
         return []
 
     def __enter__(self) -> Self:
@@ -139,27 +139,27 @@ class Sound(Decoder):
         return samples if len(samples) else None
 
     def warnings(self) -> list[str]:
-        """Say what was odd about the channels and the samples so far."""
-        mixer, found = self._mixer, []
+        """Return warnings about the channels and the samples so far."""
+        mixer, texts = self._mixer, []
         if mixer.n_alone > ALONE_SHARE * mixer.n_blocks:
             seconds = mixer.n_alone * mixing.BLOCK_SAMPLES / SAMPLE_RATE_HZ
-            found.append(
+            texts.append(
                 f"the mix of the {self._n_channels} channels is far below the loudest of them: "
-                f"that one alone was heard for {seconds:.1f} s"
+                f"that one alone was used for {seconds:.1f} s"
             )
         if mixer.n_not_finite:
-            found.append("samples that were not finite numbers are read as zero")
+            texts.append("samples that were not finite numbers are read as zero")
         if mixer.n_too_large:
-            found.append(
+            texts.append(
                 f"samples beyond {mixing.LARGEST_SAMPLE:g} times full scale are no sound, and "
                 f"are read as zero: {mixer.n_too_large} of them"
             )
         if mixer.peak > mixing.OVER_SCALE:
-            found.append(
+            texts.append(
                 f"the sound goes beyond full scale, up to {mixer.peak:.1f} times: levels are "
                 "higher than they should be"
             )
-        return found
+        return texts
 
     def _next_block(self) -> np.ndarray:
         block = np.empty((mixing.BLOCK_SAMPLES, self._n_channels), np.dtype("<f4"))

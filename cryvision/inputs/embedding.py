@@ -45,7 +45,7 @@ COPY_VERSION = 1
 """Raised when what a copy holds changes; part of its name, so that older copies stay unused."""
 
 _newest: dict[int, tuple[tuple[Any, ...], Any]] = {}
-"""What tells a backbone from others, and its session, by process: the threads of a session are
+"""The key of a backbone, and its session, by process: the threads of a session are
 not there in a fork, which needs one of its own."""
 
 
@@ -90,11 +90,11 @@ class Embedder:
             )
         self._crop_shape = (config.crop_size_px, config.crop_size_px, 3)
         ready = path if path is not None and path.suffix == ".onnx" else None
-        place = ready or _copy(config, self.weights, path)
-        key = (place, place.stat().st_mtime_ns, self.weights, self._crop_shape, self.width)
+        model = ready or _copy(config, self.weights, path)
+        key = (model, model.stat().st_mtime_ns, self.weights, self._crop_shape, self.width)
         process = os.getpid()
         if process not in _newest or _newest[process][0] != key:
-            session = _open_given(ready, *key[-2:]) if ready else _open_copy(place)
+            session = _open_onnx(ready, *key[-2:]) if ready else _open_copy(model)
             _newest[process] = key, session
         self._session = _newest[process][1]
 
@@ -261,7 +261,7 @@ def _open_copy(path: Path) -> Session:
         ) from error
 
 
-def _open_given(path: Path, crop_shape: tuple[int, ...], width: int) -> Session:
+def _open_onnx(path: Path, crop_shape: tuple[int, ...], width: int) -> Session:
     """A session of a user's own file, which may have come from anywhere."""
     model = path.read_bytes()
     check_onnx(model, str(path))
@@ -284,9 +284,9 @@ def _open_given(path: Path, crop_shape: tuple[int, ...], width: int) -> Session:
 
 def _fits(shape: list[Any], item: tuple[int, ...]) -> bool:
     """Whether a batch of items has this shape; an axis that is open has a name or none."""
-    wanted = (None, *item)
-    return len(shape) == len(wanted) and all(
-        size == want or not isinstance(size, int) for size, want in zip(shape, wanted, strict=True)
+    target = (None, *item)
+    return len(shape) == len(target) and all(
+        size == want or not isinstance(size, int) for size, want in zip(shape, target, strict=True)
     )
 
 
@@ -295,11 +295,11 @@ def _run(session: Session, crops: np.ndarray, width: int) -> np.ndarray:
     embeddings = np.empty((len(crops), width), np.float32)
     for start in range(0, len(crops), BATCH_CROPS):
         batch = np.ascontiguousarray(crops[start : start + BATCH_CROPS])
-        found = session.run(None, {name: batch})[0]
-        if found.shape != (len(batch), width) or not np.isfinite(found).all():
+        outputs = session.run(None, {name: batch})[0]
+        if outputs.shape != (len(batch), width) or not np.isfinite(outputs).all():
             raise CryvisionError(
                 f"{session.path}: a backbone must give {width} finite numbers for each crop; it "
-                f"gave the shape {found.shape}, or what is no number"
+                f"gave the shape {outputs.shape}, or what is no number"
             )
-        embeddings[start : start + BATCH_CROPS] = found
+        embeddings[start : start + BATCH_CROPS] = outputs
     return embeddings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-_STOPPED = 255  # of an ffmpeg that was told to end, and did so in order
+_STOPPED = 255  # of an ffmpeg that was stopped, and ended in order
 _NO_MEMORY = 256 - 12
 _FATAL_SIGNALS = (4, 6, 7, 8, 9, 10, 11, 15)
 
@@ -25,7 +25,7 @@ def violent_end(status: int) -> str | None:
         except ValueError:
             return f"it was ended by signal {number}"
     if status == _STOPPED:
-        return "it was told to end"
+        return "it was stopped"
     if status == _NO_MEMORY:
         return "it found no more memory"
     return f"it crashed with status {status:#x}" if status > _STOPPED else None

@@ -192,7 +192,7 @@ class FaceFinder:
         if frame_time_s - self._detected_s > due_s:
             self._detect(frame, frame_time_s)
         track = self._track
-        if track is None or frame_time_s - track.found_s > self.config.hold_seconds:
+        if track is None or frame_time_s - track.detected_s > self.config.hold_seconds:
             self._track = None
             return None
         track.remember(frame)
@@ -219,16 +219,16 @@ class FaceFinder:
         since_s = time_s - self._detected_s
         self._detected_s = time_s
         track = self._track
-        found: list[Detection] = []
+        detections: list[Detection] = []
         turns = list(TURNS_DEGREES)
         if track is not None and time_s - self._all_turns_s < ALL_TURNS_SECONDS:
             turns.remove(track.rotation_degrees)
-            found = self._detector.faces(frame, [track.rotation_degrees])
-        own = _own(track, found)
+            detections = self._detector.faces(frame, [track.rotation_degrees])
+        own = _own(track, detections)
         if own is None or own.score < SURE_SCORE:
-            found += self._detector.faces(frame, turns)
+            detections += self._detector.faces(frame, turns)
             self._all_turns_s = time_s
-        chosen = self._choose(_distinct(found, track))
+        chosen = self._choose(_distinct(detections, track))
         if chosen is None:
             return
         if track is None or not track.is_of(chosen):
@@ -236,13 +236,13 @@ class FaceFinder:
         else:
             track.correct(chosen, time_s, since_s, self.config.smoothing_seconds)
 
-    def _choose(self, found: list[Detection]) -> Detection | None:
+    def _choose(self, detections: list[Detection]) -> Detection | None:
         """Whose face: the track's own, unless there is none or another one is larger."""
         track = self._track
-        own = _own(track, found)
-        best_score = max((face.score for face in found), default=0.0)
+        own = _own(track, detections)
+        best_score = max((face.score for face in detections), default=0.0)
         bar = max(self.config.min_score, best_score - DOUBTFUL_MARGIN)
-        certain = [face for face in found if face.score >= bar]
+        certain = [face for face in detections if face.score >= bar]
         if not certain or (track is not None and self.config.mode == "tracked"):
             return own
         largest = max(certain, key=lambda face: _area(face.box))
@@ -256,16 +256,16 @@ class FaceFinder:
 class _Track:
     """The face that is followed; its box is centre x and y, width and height."""
 
-    def __init__(self, found: Detection, time_s: float) -> None:
-        self.box = found.box.copy()
-        self.rotation_degrees = found.rotation_degrees
-        self.score = found.score
-        self.found_s = time_s
+    def __init__(self, detection: Detection, time_s: float) -> None:
+        self.box = detection.box.copy()
+        self.rotation_degrees = detection.rotation_degrees
+        self.score = detection.score
+        self.detected_s = time_s
         self._patch: np.ndarray | None = None
         self._patch_corner = (0, 0)
 
-    def is_of(self, found: Detection) -> bool:
-        return overlap(self.box, found.box) >= SAME_FACE_OVERLAP
+    def is_of(self, detection: Detection) -> bool:
+        return overlap(self.box, detection.box) >= SAME_FACE_OVERLAP
 
     def remember(self, frame: np.ndarray) -> None:
         """Keep the picture under the box, and as far around it as the face may move."""
@@ -287,17 +287,17 @@ class _Track:
             self.box[:2] += _shift(self._patch, now, self.box - (left, top, 0, 0))
 
     def correct(
-        self, found: Detection, time_s: float, since_s: float, smoothing_seconds: float
+        self, detection: Detection, time_s: float, since_s: float, smoothing_seconds: float
     ) -> None:
         """Take in a detection of this face."""
-        self.score = found.score
-        self.found_s = time_s
-        if found.rotation_degrees != self.rotation_degrees:
-            self.rotation_degrees = found.rotation_degrees
-            self.box = found.box.copy()
+        self.score = detection.score
+        self.detected_s = time_s
+        if detection.rotation_degrees != self.rotation_degrees:
+            self.rotation_degrees = detection.rotation_degrees
+            self.box = detection.box.copy()
             return
         play = FREE_PLAY * self.box[2:].max()
-        off = found.box - self.box
+        off = detection.box - self.box
         gain = 1.0 if smoothing_seconds == 0 else 1 - math.exp(-since_s / smoothing_seconds)
         self.box += gain * (off - np.clip(off, -play, play))
 
@@ -307,30 +307,30 @@ class _Track:
             box=(x - width / 2, y - height / 2, width, height),
             rotation_degrees=self.rotation_degrees,
             score=self.score,
-            age_s=time_s - self.found_s,
+            age_s=time_s - self.detected_s,
             crop_side_px=(1 + 2 * margin) * max(width, height),
         )
 
 
 def _central(frame: np.ndarray) -> Face:
-    """The largest square in the middle of a frame, said to be a face."""
+    """The largest square in the middle of a frame, taken as a face."""
     height, width = frame.shape[:2]
     side = float(min(height, width))
     return Face(((width - side) / 2, (height - side) / 2, side, side), 0, math.nan, 0.0, side)
 
 
-def _own(track: _Track | None, found: list[Detection]) -> Detection | None:
+def _own(track: _Track | None, detections: list[Detection]) -> Detection | None:
     """The detection that is the face of the track."""
     if track is None:
         return None
-    return max(filter(track.is_of, found), key=lambda face: face.score, default=None)
+    return max(filter(track.is_of, detections), key=lambda face: face.score, default=None)
 
 
-def _distinct(found: list[Detection], track: _Track | None) -> list[Detection]:
+def _distinct(faces: list[Detection], track: _Track | None) -> list[Detection]:
     """Each face once: in the turn in which it scores best."""
-    kept_turn = None if track is None else track.rotation_degrees
+    track_turn = None if track is None else track.rotation_degrees
     ranked = sorted(
-        found, key=lambda face: face.score + TURN_MARGIN * (face.rotation_degrees == kept_turn)
+        faces, key=lambda face: face.score + TURN_MARGIN * (face.rotation_degrees == track_turn)
     )
     distinct: list[Detection] = []
     for face in reversed(ranked):
@@ -351,17 +351,17 @@ def _gray(picture: np.ndarray) -> np.ndarray | None:
 
 
 def _shift(before: np.ndarray, after: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """How far the picture moved inside a box, in pixels; nothing where that cannot be told."""
+    """How far the picture moved inside a box, in pixels; nothing where that is unclear."""
     cv2 = load_cv2()
     # Not up to the edge of the box: its corners show what is behind the face.
     along = np.linspace(-0.4, 0.4, FLOW_POINTS)
     grid = np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 1, 2)
     points = (box[:2] + grid * box[2:]).astype(np.float32)
     search = {"winSize": (FLOW_WINDOW_PX, FLOW_WINDOW_PX), "maxLevel": FLOW_LEVELS}
-    ahead, seen, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, **search)
-    back, seen_back, _ = cv2.calcOpticalFlowPyrLK(after, before, ahead, None, **search)
+    ahead, tracked, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, **search)
+    back, tracked_back, _ = cv2.calcOpticalFlowPyrLK(after, before, ahead, None, **search)
     returned = np.linalg.norm(back - points, axis=-1) < FLOW_BACK_PX
-    good = (returned & (seen == 1) & (seen_back == 1)).ravel()
+    good = (returned & (tracked == 1) & (tracked_back == 1)).ravel()
     if good.mean() < LEAST_FLOW_SHARE:
         return np.zeros(2)
     return np.asarray(np.median((ahead - points)[good, 0], axis=0), np.float64)

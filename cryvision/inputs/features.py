@@ -77,7 +77,7 @@ class WindowFeatures:
         self._finished = self._padded = False
         # What is kept starts with the context of the next window to be taken.
         self._pieces = [np.zeros(self._context_samples, np.float32)]
-        self._kept = self._context_samples
+        self._n_buffered = self._context_samples
         self._to_skip = 0
 
     def push(self, samples: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ class WindowFeatures:
         self._to_skip -= skipped
         if len(piece) > skipped:
             self._pieces.append(piece[skipped:])
-            self._kept += len(piece) - skipped
+            self._n_buffered += len(piece) - skipped
         window, hop = self._times.window_samples, self._times.hop_samples
         first = self._n_windows
         self._n_windows = max(first, 1 + (self._received - window) // hop)
@@ -126,27 +126,27 @@ class WindowFeatures:
         if ended or self._n_windows or not self._received:
             return np.empty(0, np.int64)
         self._n_windows, self._padded = 1, True
-        padding = self._context_samples + self._times.window_samples - self._kept
+        padding = self._context_samples + self._times.window_samples - self._n_buffered
         self._pieces.insert(0, np.zeros(padding, np.float32))
-        self._kept += padding
+        self._n_buffered += padding
         return np.array([self._received], np.int64)
 
-    def take(self, wanted: np.ndarray) -> dict[str, SoundWindows]:
-        """Compute the wanted ones of the next windows, and forget the sound of all of them.
+    def take(self, selected: np.ndarray) -> dict[str, SoundWindows]:
+        """Compute the selected ones of the next windows, and forget the sound of all of them.
 
         Parameters
         ----------
-        wanted : ndarray of bool, shape (n,)
+        selected : ndarray of bool, shape (n,)
             Of the next ``n`` windows in order; they must be complete.
 
         Returns
         -------
         dict of str to SoundWindows
-            By feature; of the wanted windows.
+            By feature; of the selected windows.
         """
         hop = self._times.hop_samples
-        numbers = np.flatnonzero(wanted)
-        found = {name: value for group in self._spectra for name, value in group.none(len(numbers))}
+        numbers = np.flatnonzero(selected)
+        out = {name: value for group in self._spectra for name, value in group.none(len(numbers))}
         if len(numbers):
             buffer = np.concatenate(self._pieces)
             runs = np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) > 1) + 1)
@@ -155,16 +155,16 @@ class WindowFeatures:
                 for run in runs:
                     first = int(numbers[run[0]])
                     rows = slice(int(run[0]), int(run[-1]) + 1)
-                    group.compute(buffer[start + first * hop :], self._n_taken + first, found, rows)
+                    group.compute(buffer[start + first * hop :], self._n_taken + first, out, rows)
         ends = self._times.window_samples + (self._n_taken + numbers) * hop
         if self._padded:
             ends = np.full(len(numbers), self._received)
-        self._forget(len(wanted))
+        self._forget(len(selected))
         return {
             name: SoundWindows(
                 ends.astype(np.int64), inputs, levels, self._padded and len(ends) > 0
             )
-            for name, (inputs, levels) in found.items()
+            for name, (inputs, levels) in out.items()
         }
 
     def _forget(self, n_windows: int) -> None:
@@ -174,8 +174,8 @@ class WindowFeatures:
         if not start or self._padded:
             return
         rest = np.concatenate(self._pieces)[start:].copy()  # a view would hold all in memory
-        self._to_skip = max(0, start - self._kept)
-        self._pieces, self._kept = [rest], len(rest)
+        self._to_skip = max(0, start - self._n_buffered)
+        self._pieces, self._n_buffered = [rest], len(rest)
 
 
 class SoundFeatureStream:

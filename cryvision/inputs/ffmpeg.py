@@ -73,9 +73,9 @@ def find_ffmpeg() -> str:
         Where there is none, or ``CRYVISION_FFMPEG`` names something that cannot be run.
     """
     named = os.environ.get(FFMPEG_VARIABLE)
-    found = shutil.which(named or "ffmpeg")
-    if found is not None:
-        return os.path.abspath(found)
+    path = shutil.which(named or "ffmpeg")
+    if path is not None:
+        return os.path.abspath(path)
     if named:
         raise MissingDependencyError(
             f"{FFMPEG_VARIABLE} must name an ffmpeg binary that can be run; got {named!r}"
@@ -206,13 +206,13 @@ def printed(
     source = ("-i", url or file_url(path))
     command = [find_ffmpeg(), "-nostdin", "-nostats", *limits(), *source, *output]
     until = time.monotonic() + PROBE_TIMEOUT_SECONDS
-    seen = False
+    enough_seen = False
     with Process(command, _PROBE_LINES) as process:
         while not process.ended(_POLL_SECONDS):
-            if not seen and enough is not None and enough in process.log():
+            if not enough_seen and enough is not None and enough in process.log():
                 # What belongs to it follows at once, or a little later on a busy machine.
-                seen, until = True, time.monotonic() + _REST_SECONDS
-            if seen and time.monotonic() > until:
+                enough_seen, until = True, time.monotonic() + _REST_SECONDS
+            if enough_seen and time.monotonic() > until:
                 return process.log()
             if time.monotonic() > until:
                 raise MediaError(
@@ -235,7 +235,7 @@ class Process:
     ----------
     command : list of str
         The binary and its arguments.
-    kept_lines : int
+    max_lines : int
         How many of the last lines of standard error to keep.
     stall_seconds : float
         It is killed after it has given nothing for so long to who waits for its output.
@@ -258,7 +258,7 @@ class Process:
     def __init__(
         self,
         command: list[str],
-        kept_lines: int = 40,
+        max_lines: int = 40,
         stall_seconds: float | None = None,
         script: bytes = b"",
     ) -> None:
@@ -268,7 +268,7 @@ class Process:
         self._over = threading.Event()
         # A worker of a batch leads a session, and its group is killed as a whole: ffmpeg stays in.
         self._leads = os.name == "posix" and os.getsid(0) != os.getpid()
-        self._lines: collections.deque[bytes] = collections.deque(maxlen=kept_lines)
+        self._lines: collections.deque[bytes] = collections.deque(maxlen=max_lines)
         try:
             self._popen = subprocess.Popen(
                 command,

@@ -1,4 +1,4 @@
-"""What ffprobe says a file holds, where there is one beside ffmpeg: data, not prose."""
+"""The contents of a file by ffprobe, where there is one beside ffmpeg: data, not prose."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def find_ffprobe(binary: str) -> str | None:
     return path if os.access(path, os.X_OK) and os.path.isfile(path) else None
 
 
-def ask(binary: str, path: str | os.PathLike[str]) -> Contents | None:
+def probe(binary: str, path: str | os.PathLike[str]) -> Contents | None:
     """Ask ffprobe what a file holds.
 
     Parameters
@@ -49,7 +49,7 @@ def ask(binary: str, path: str | os.PathLike[str]) -> Contents | None:
     Returns
     -------
     Contents or None
-        None where it gives no answer that can be read: ffmpeg may, or will say why not.
+        None where it gives no answer that can be read: ffmpeg may, or gives the reason.
     """
     command = [
         *(binary, "-loglevel", "warning", *ffmpeg.limits(), "-print_format", "json"),

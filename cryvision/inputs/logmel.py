@@ -91,13 +91,13 @@ class LogMelStream:
     def finish(self) -> Frames:
         """End the stream: the frames that its last samples belong to, silence behind them."""
         config = self.config
-        n_wanted = -(-self.n_samples // config.frame_samples)
-        n_given = max(0, self.n_samples - reach_samples(config)) // config.frame_samples
-        missing = (n_wanted - n_given) * config.frame_samples + 2 * reach_samples(config)
+        n_total = -(-self.n_samples // config.frame_samples)
+        n_returned = max(0, self.n_samples - reach_samples(config)) // config.frame_samples
+        missing = (n_total - n_returned) * config.frame_samples + 2 * reach_samples(config)
         padding = np.zeros(max(0, missing - len(self._rest)), np.float32)
-        found = self._frames(np.concatenate([self._rest, padding]))
-        n_left = n_wanted - n_given
-        return Frames(found.log_power[:n_left], found.mean_square[:n_left])
+        frames = self._frames(np.concatenate([self._rest, padding]))
+        n_left = n_total - n_returned
+        return Frames(frames.log_power[:n_left], frames.mean_square[:n_left])
 
     def _frames(self, buffer: np.ndarray) -> Frames:
         config = self.config

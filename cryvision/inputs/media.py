@@ -88,7 +88,7 @@ def open_clip(
     chunk_seconds : float
         Length of a piece of sound where there are no frames to go with it.
     audio_track : int, optional
-        Number of the track of sound to hear, from 1 on. By default the one that the file marks, or
+        Number of the track of sound to read, from 1 on. By default the one that the file marks, or
         if that is silent, the first that is not.
     start_s, end_s : float, optional
         The segment to read, in seconds of the clip's clock; by default the whole clip. It is read
@@ -153,14 +153,14 @@ def read_sound(
     MissingDependencyError
         When there is no ffmpeg.
     """
-    kept = [np.zeros(0, np.float32)]
+    pieces = [np.zeros(0, np.float32)]
     with open_clip(path, frames=False, start_s=start_s, end_s=end_s) as clip:
         if not clip.info.has_sound:
             raise MediaError(f"{ffmpeg.shown(path)}: a clip must have sound here; it has none")
-        kept += [piece.samples for piece in clip.pieces() if piece.samples is not None]
+        pieces += [piece.samples for piece in clip.pieces() if piece.samples is not None]
         for warning in clip.warnings:
             log.warning("%s: %s", ffmpeg.shown(path), warning)
-    return np.concatenate(kept)
+    return np.concatenate(pieces)
 
 
 class Clip:
@@ -246,30 +246,30 @@ class Clip:
             self._conclude([part for part in (sound, frames) if part])
 
     def _conclude(self, parts: list[Sound | Frames]) -> None:
-        """Judge a clip that was read to its end."""
+        """Check a clip that was read to its end."""
         words = {part.name: part.trouble() for part in parts}
-        said = "; ".join(dict.fromkeys(filter(None, words.values())))
+        log = "; ".join(dict.fromkeys(filter(None, words.values())))
         if not any(part.taken for part in parts):
             raise MediaError(
                 f"{ffmpeg.shown(self.info.path)}: a clip must hold {' or '.join(words)} that "
-                f"ffmpeg can decode; ffmpeg: {said or 'nothing to decode'}"
+                f"ffmpeg can decode; ffmpeg: {log or 'nothing to decode'}"
             )
         for part in parts:
             if not part.taken:
                 self._warn(f"no {part.name} could be decoded; ffmpeg: {words[part.name] or 'none'}")
-        found_s = self._found_seconds(max(part.taken / part.rate_hz for part in parts))
+        decoded_s = self._decoded_seconds(max(part.taken / part.rate_hz for part in parts))
         stated_s = self.info.duration_s
-        if stated_s is not None and found_s < stated_s - EARLY_END_SECONDS:
-            early = f"ends early: {found_s:.2f} s of {stated_s:.2f} s could be decoded"
-            self._warn(f"{early}; ffmpeg: {said}" if said else early)
-            self.info = dataclasses.replace(self.info, duration_s=found_s)
-        elif said:
-            self._warn(f"damaged; ffmpeg: {said}")
+        if stated_s is not None and decoded_s < stated_s - EARLY_END_SECONDS:
+            early = f"ends early: {decoded_s:.2f} s of {stated_s:.2f} s could be decoded"
+            self._warn(f"{early}; ffmpeg: {log}" if log else early)
+            self.info = dataclasses.replace(self.info, duration_s=decoded_s)
+        elif log:
+            self._warn(f"damaged; ffmpeg: {log}")
         for part in parts:
             for warning in part.warnings():
                 self._warn(warning)
 
-    def _found_seconds(self, read_s: float) -> float:
+    def _decoded_seconds(self, read_s: float) -> float:
         """How long the clip is: what was read, or the pictures or the sound that were not.
 
         What is stated of those is believed where it is near, and looked at where it is not.
@@ -282,7 +282,7 @@ class Clip:
         return stated_s if self.info.has_sound and not self._sound else read_s
 
     def _go_on_with_wav(self) -> bool:
-        """Tell whether a WAV file is to be read beyond its stated end, and say what is there."""
+        """Return whether a WAV file is to be read beyond its stated end; warn of what is there."""
         if self.info.container != "wav":
             return False
         behind = riff.goes_on(self._path)

@@ -150,7 +150,7 @@ class Downmix:
 
 
 def low_channel(codec: str | None, layout: str | None) -> int | None:
-    """Tell which channel is for low frequencies, where a file can know; as ``5.1``: the fourth."""
+    """Return the channel for low frequencies, where a layout has one; of ``5.1`` the fourth."""
     if codec not in _LAID_OUT_CODECS or layout is None or not _KNOWN_LAYOUT.fullmatch(layout):
         return None
     return 2 if layout.startswith("2.1") else 3

@@ -1,4 +1,4 @@
-"""What a media file says it holds, and what is refused before anything is decoded."""
+"""The stated contents of a media file, and what is refused before anything is decoded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cryvision.inputs.streams import PIXEL_SHAPES, Contents, SoundTrack
 __all__ = ["OLDEST", "PIXEL_SHAPES", "MediaInfo", "probe", "with_track"]
 
 OLDEST = (4, 2)
-"""The oldest version of ffmpeg that is known to do all that is asked of it here."""
+"""The oldest version of ffmpeg that was tested to do all that is needed here."""
 
 _VERSION = re.compile(r"ffmpeg version n?(\d+)\.(\d+)")
 _NOT_LISTED = "Format not on whitelist"
@@ -27,7 +27,7 @@ _SNIFFED_BYTES = 512
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a media file says it holds; None where it does not say.
+    """The stated contents of a media file; None where it states none.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class MediaInfo:
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
     """Find out what a media file holds, without decoding it.
 
-    An ffprobe beside ffmpeg is asked, where there is one, else ffmpeg.
+    An ffprobe beside ffmpeg reads it, where there is one, else ffmpeg.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
     """
     _check_file(path)
     beside = ffprobe.find_ffprobe(ffmpeg.find_ffmpeg())
-    contents = None if beside is None else ffprobe.ask(beside, path)
+    contents = None if beside is None else ffprobe.probe(beside, path)
     if contents is None:
         contents = _printed(path)
     if not (contents.sound or contents.pictures):
@@ -174,7 +174,7 @@ def _is_plain_wav(contents: Contents) -> bool:
 
 
 def _printed(path: str | os.PathLike[str]) -> Contents:
-    """Let ffmpeg say what a file holds, or why it is refused."""
+    """Read a file's contents with ffmpeg, or raise the reason of a refusal."""
     printed = Print(path)
     _check_version(printed.banner)
     contents = printed.contents()
@@ -189,16 +189,16 @@ def _printed(path: str | os.PathLike[str]) -> Contents:
 
 def _check_version(banner: str) -> None:
     """Check ffmpeg's first line, which names its version; a build without a number may pass."""
-    found = _VERSION.match(banner)
-    if found is not None and (int(found[1]), int(found[2])) < OLDEST:
+    match = _VERSION.match(banner)
+    if match is not None and (int(match[1]), int(match[2])) < OLDEST:
         raise MissingDependencyError(
             f"ffmpeg must be version {OLDEST[0]}.{OLDEST[1]} or newer; {ffmpeg.find_ffmpeg()} is "
-            f"{found[1]}.{found[2]}"
+            f"{match[1]}.{match[2]}"
         )
 
 
 def _kind(path: str | os.PathLike[str]) -> str:
-    """Say what a file is that ffmpeg knows as something else than a clip."""
+    """Name the kind of a file that ffmpeg reads as something else than a clip."""
     with open(path, "rb") as file:
         start = file.read(_SNIFFED_BYTES)
     if start.startswith(_PICTURE_STARTS) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):

@@ -39,7 +39,7 @@ class Header:
     file_bytes: int
 
     @property
-    def knows_its_size(self) -> bool:
+    def states_size(self) -> bool:
         """Whether the header states a size at all."""
         return 0 < self.data_bytes < LARGEST_STATED_BYTES
 
@@ -51,7 +51,7 @@ class Header:
 def stated_seconds(path: str | os.PathLike[str]) -> float | None:
     """Return the length of a WAV file: what it states, or what is there, where that is more."""
     header = read_header(path)
-    if header is None or not header.knows_its_size:
+    if header is None or not header.states_size:
         return None
     if goes_on(path) == "sound":
         return header.seconds(header.file_bytes - header.data_start)
@@ -75,8 +75,8 @@ def goes_on(path: str | os.PathLike[str]) -> str | None:
         return None
     with open(path, "rb") as file:
         # Some writers forget the byte that makes a size even.
-        found = [_behind(file, start, header.file_bytes) for start in {end, end + end % 2}]
-    return next((kind for kind in found if kind != "sound"), "sound")
+        kinds = [_behind(file, start, header.file_bytes) for start in {end, end + end % 2}]
+    return next((kind for kind in kinds if kind != "sound"), "sound")
 
 
 def behind_seconds(path: str | os.PathLike[str]) -> float:

@@ -82,7 +82,7 @@ class SharedSpectrum:
         self,
         buffer: np.ndarray,
         number: int,
-        found: Mapping[str, tuple[np.ndarray, np.ndarray]],
+        outputs: Mapping[str, tuple[np.ndarray, np.ndarray]],
         rows: slice,
     ) -> None:
         """Write inputs and levels of windows that follow each other, block by block.
@@ -93,7 +93,7 @@ class SharedSpectrum:
             Sound from the start of the first window's span on.
         number : int
             Of the first window.
-        found : mapping of str to tuple of ndarray
+        outputs : mapping of str to tuple of ndarray
             From `none`.
         rows : slice
             Where to write the windows.
@@ -108,16 +108,16 @@ class SharedSpectrum:
             mean_square = sliding_window_view(self._mean_square, self._config.n_frames)
             levels = level_dbfs(mean_square[:: self._step, self._context_frames :])
             for name, config in self._sounds.items():
-                found[name][1][block] = levels
-                _fill(found[name][0][block], self._decibels[name], width, self._step, config)
+                outputs[name][1][block] = levels
+                _fill(outputs[name][0][block], self._decibels[name], width, self._step, config)
 
     def _add_frames(self, sound: np.ndarray, number: int, n_windows: int) -> None:
         """Have the frames of some windows; those of the windows before are still there."""
         config = self._config
         first = number * self._step
-        known = slice(first - self._first_frame, None)
+        overlap = slice(first - self._first_frame, None)
         self._first_frame = first
-        self._mean_square = self._mean_square[known]
+        self._mean_square = self._mean_square[overlap]
         start = len(self._mean_square) * config.frame_hop_samples
         n_frames = (n_windows - 1) * self._step + config.n_frames
         stop = (n_frames - 1) * config.frame_hop_samples + config.n_fft
@@ -130,7 +130,7 @@ class SharedSpectrum:
             if alike not in bands:
                 of_bands = np.maximum(band_power(power, sound_config), _SMALLEST_POWER)
                 bands[alike] = 10.0 * np.log10(of_bands)
-            self._decibels[name] = np.concatenate([self._decibels[name][known], bands[alike]])
+            self._decibels[name] = np.concatenate([self._decibels[name][overlap], bands[alike]])
 
 
 def spectrum_of(config: SoundConfig) -> tuple[float, ...]:

@@ -1,7 +1,7 @@
 """What ffmpeg prints about a file's streams, read so that nothing in the file can pose as it.
 
 ffmpeg prints texts of the file (titles, names of tracks, the kind of a Matroska file) among its own
-words, line breaks included. Two names that no file can know tell what is ffmpeg's own: the clip is
+words, line breaks included. Two names that no file can contain mark ffmpeg's part: the clip is
 opened by a path with separators in it that are drawn at random, and an output that is never written
 has a random name. For that output ffmpeg prints all streams once more, without a word of the file.
 """
@@ -25,7 +25,7 @@ from cryvision.inputs.streams import (
 
 _SEPARATORS = 24
 _MOST_RETRIED = 8
-"""Streams that are asked for one by one where ffmpeg cannot copy all of them."""
+"""Streams that are tried one by one where ffmpeg cannot copy all of them."""
 
 _COPIES = (
     *("-copy_unknown", "-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1"),
@@ -83,12 +83,12 @@ class Print:
     @property
     def trouble(self) -> str:
         """ffmpeg's last words, without the file's name."""
-        said = [
+        messages = [
             line
             for line in self._log.split(b"\n")
             if not line.startswith((b"ffmpeg version", b"  built", b"  config", b"  lib"))
         ]
-        return ffmpeg.last_words(b"\n".join(said), self._path, self._url)
+        return ffmpeg.last_words(b"\n".join(messages), self._path, self._url)
 
     def contents(self) -> Contents | None:
         """Return what the file holds; None where ffmpeg could not open it."""
@@ -108,14 +108,14 @@ class Print:
         return self._one_by_one(container, duration_s, about)
 
     def _one_by_one(self, container: str, duration_s: float | None, about: list[str]) -> Contents:
-        """Ask for each stream alone: one that ffmpeg knows too little of spoils it for all.
+        """Try each stream alone: one that ffmpeg cannot copy spoils it for all.
 
         Which there may be is read from lines that the file may have written too; what they are is
         not.
         """
-        found = [_STREAM.match(line) for line in about]
+        matches = [_STREAM.match(line) for line in about]
         indices = {
-            int(match["index"]): None for match in found if match and _HAS_SHAPE.search(match[0])
+            int(match["index"]): None for match in matches if match and _HAS_SHAPE.search(match[0])
         }
         sound: list[SoundTrack] = []
         pictures: list[PictureTrack] = []
@@ -146,44 +146,44 @@ def _read(
     sound, pictures = [], []
     number = 0
     for i, line in enumerate(lines):
-        found = _STREAM.fullmatch(line)
-        if found is None or int(found["index"]) != number:
+        match = _STREAM.fullmatch(line)
+        if match is None or int(match["index"]) != number:
             continue
         index = number if indices is None else indices[number]
         number += 1
-        if found["codec"] in NO_DECODER:
+        if match["codec"] in NO_DECODER:
             continue
-        if found["kind"] == "Audio":
-            sound.append(_sound_track(index, found))
-        elif found["kind"] == "Video" and not any(word in line for word in _NOT_MOVING):
+        if match["kind"] == "Audio":
+            sound.append(_sound_track(index, match))
+        elif match["kind"] == "Video" and not any(word in line for word in _NOT_MOVING):
             ends = (j for j in range(i + 1, len(lines)) if _STREAM.fullmatch(lines[j]))
-            pictures.append(_picture_track(index, found, lines[i + 1 : next(ends, len(lines))]))
+            pictures.append(_picture_track(index, match, lines[i + 1 : next(ends, len(lines))]))
     return Contents(container, duration_s, tuple(sound), tuple(pictures))
 
 
-def _sound_track(index: int, found: re.Match[str]) -> SoundTrack:
-    rate = re.search(r", (\d+) Hz(?:, ([^,]+))?", found["rest"])
+def _sound_track(index: int, match: re.Match[str]) -> SoundTrack:
+    rate = re.search(r", (\d+) Hz(?:, ([^,]+))?", match["rest"])
     layout = (rate[2] or None) if rate else None
     return SoundTrack(
         index,
-        found["codec"],
+        match["codec"],
         rate_hz=int(rate[1]) if rate else None,
         channels=n_channels(layout) if layout else None,
         layout=layout,
-        default="(default)" in found["rest"],
+        default="(default)" in match["rest"],
     )
 
 
-def _picture_track(index: int, found: re.Match[str], below: list[str]) -> PictureTrack:
-    size = re.search(r", (\d+)x(\d+)(?=[ ,\[]|$)", found["rest"])
+def _picture_track(index: int, fields: re.Match[str], below: list[str]) -> PictureTrack:
+    size = re.search(r", (\d+)x(\d+)(?=[ ,\[]|$)", fields["rest"])
     width = height = None
     if size:
         # The container's pixel shape is printed after the codec's, and holds.
-        shapes = re.findall(r"SAR (\d+):(\d+)", found["rest"])
+        shapes = re.findall(r"SAR (\d+):(\d+)", fields["rest"])
         across, down = (int(n) for n in shapes[-1]) if shapes else (1, 1)
         turned = next((match for line in below if (match := _TURNED.match(line))), None)
         degrees = float(turned[1]) if turned else 0.0
         width, height = shown_size(int(size[1]), int(size[2]), across, down, degrees)
-    rate = re.search(r", ([\d.]+)(k?) fps", found["rest"])
+    rate = re.search(r", ([\d.]+)(k?) fps", fields["rest"])
     fps = float(rate[1]) * (1000 if rate[2] else 1) if rate else None
-    return PictureTrack(index, found["codec"], width, height, fps)
+    return PictureTrack(index, fields["codec"], width, height, fps)

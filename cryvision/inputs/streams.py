@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 PIXEL_SHAPES = (0.25, 4.0)
 """Pixel width over height that is believed. Real video lies within 0.5 and 2.2; a damaged header
-may say anything, and would ask for enormous pictures."""
+may hold anything, and would make enormous pictures."""
 
 NO_DECODER = ("none", "unknown", "")
-"""Names for a codec that ffmpeg does not know."""
+"""Names for a codec that ffmpeg does not have."""
 
 _LAYOUT_CHANNELS = {"mono": 1, "stereo": 2, "downmix": 2, "binaural": 2, "quad": 4}
 
 
 @dataclass(frozen=True)
 class SoundTrack:
-    """One stream of sound; None is what the file does not say.
+    """One stream of sound; None is what the file does not state.
 
     Attributes
     ----------

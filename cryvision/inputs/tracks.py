@@ -1,4 +1,4 @@
-"""Which of a clip's tracks of sound is heard."""
+"""The choice among a clip's tracks of sound."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SILENT_DBFS = -70.0
 """A track with no tenth of a second above this level is silent: 10 dB below what is scored."""
 
 
-def choose_track(info: MediaInfo, wanted: int | None) -> tuple[MediaInfo, list[str]]:
-    """Choose the track of sound to hear.
+def choose_track(info: MediaInfo, number: int | None) -> tuple[MediaInfo, list[str]]:
+    """Choose the track of sound to read.
 
     The track that the file marks as its default comes first, then the others in their order; of
     these, the first that is not silent is taken.
@@ -26,7 +26,7 @@ def choose_track(info: MediaInfo, wanted: int | None) -> tuple[MediaInfo, list[s
     Parameters
     ----------
     info : MediaInfo
-    wanted : int, optional
+    number : int, optional
         Number of the track to take, from 1 on, whatever is on it.
 
     Returns
@@ -34,7 +34,7 @@ def choose_track(info: MediaInfo, wanted: int | None) -> tuple[MediaInfo, list[s
     info : MediaInfo
         With the track that was chosen.
     warnings : list of str
-        Which tracks are not heard.
+        The tracks that are not used.
 
     Raises
     ------
@@ -43,29 +43,29 @@ def choose_track(info: MediaInfo, wanted: int | None) -> tuple[MediaInfo, list[s
     """
     tracks = info.sound_tracks
     silent: list[SoundTrack] = []
-    if wanted is not None:
-        if not 1 <= wanted <= len(tracks):
+    if number is not None:
+        if not 1 <= number <= len(tracks):
             there = f"{len(tracks)} tracks" if len(tracks) != 1 else "1 track"
             raise ConfigError(
                 f"{ffmpeg.shown(info.path)}: the sound track must be one of the file's, which has "
-                f"{there} of sound; got {wanted}"
+                f"{there} of sound; got {number}"
             )
-        chosen = tracks[wanted - 1]
+        chosen = tracks[number - 1]
     elif len(tracks) < 2:
         return info, []
     else:
-        chosen, silent = _first_heard(info)
-    unheard = [track for track in tracks if track is not chosen]
+        chosen, silent = _first_sounding(info)
+    unused = [track for track in tracks if track is not chosen]
     warnings = []
-    if unheard:
-        named = "; ".join(_named(info, track, silent) for track in unheard)
+    if unused:
+        named = "; ".join(_named(info, track, silent) for track in unused)
         warnings.append(
-            f"sound track {tracks.index(chosen) + 1} of {len(tracks)} was heard; not heard: {named}"
+            f"sound track {tracks.index(chosen) + 1} of {len(tracks)} was used; not used: {named}"
         )
     return with_track(info, chosen), warnings
 
 
-def _first_heard(info: MediaInfo) -> tuple[SoundTrack, list[SoundTrack]]:
+def _first_sounding(info: MediaInfo) -> tuple[SoundTrack, list[SoundTrack]]:
     """Return the first track that is not silent, and those before it that are."""
     tracks = sorted(info.sound_tracks, key=lambda track: not track.default)
     silent: list[SoundTrack] = []

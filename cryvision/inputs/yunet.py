@@ -1,7 +1,7 @@
 """YuNet, the face detector: the faces in one picture, whichever way they are turned.
 
 Wu, Peng and Yu, "YuNet: a tiny millisecond-level face detector", Machine Intelligence Research 20,
-2023. It also finds lying and upside-down faces, but takes them for upright ones. Its score tells:
+2023. It also finds lying and upside-down faces, but takes them for upright ones. Its score shows:
 of the four quarter turns of a picture the one with the upright face scores best.
 """
 
@@ -123,14 +123,14 @@ class YuNet:
         self._yunet.setInputSize(size.tolist())
         rows = self._yunet.detect(turned)[1]
         turn = turning(turn_degrees)
-        found = []
+        detections = []
         for x, y, width, height, score in [] if rows is None else rows[:, [0, 1, 2, 3, -1]]:
             if width > 0 and height > 0:
                 from_middle = np.array([x + width / 2, y + height / 2]) - size / 2
                 center = turn @ from_middle + np.abs(turn) @ size / 2
                 box = np.concatenate([center, np.abs(turn) @ (width, height)])
-                found.append((box, float(score)))
-        return found
+                detections.append((box, float(score)))
+        return detections
 
 
 def turning(rotation_degrees: int) -> np.ndarray:
@@ -181,16 +181,16 @@ def load_cv2() -> Any:
 def _read_model(path: str | os.PathLike[str] | None) -> tuple[Path, bytes]:
     """The detector's file and its bytes: as named, or the one that was fetched."""
     named = path or os.environ.get(MODEL_VARIABLE)
-    place = Path(named) if named else fetched_model()
+    file = Path(named) if named else fetched_model()
     try:
-        model = place.read_bytes()
+        model = file.read_bytes()
     except OSError as error:
         raise MissingDependencyError(
-            f"{place}: the face detector's file cannot be read ({error.strerror}); run 'cryvision "
+            f"{file}: the face detector's file cannot be read ({error.strerror}); run 'cryvision "
             f"fetch face-detector', or name a YuNet file in {MODEL_VARIABLE}"
         ) from error
     if not named and hashlib.sha256(model).hexdigest() != MODEL_SHA256:
         raise MissingDependencyError(
-            f"{place}: the face detector's file is damaged; run 'cryvision fetch face-detector'"
+            f"{file}: the face detector's file is damaged; run 'cryvision fetch face-detector'"
         )
-    return place, model
+    return file, model

@@ -11,7 +11,7 @@ from cryvision.result import Classification
 
 _HASH_DIGITS = 12
 
-# What is said of a part's skill, in this order, and how it is written.
+# The figures of a part's skill that are shown, in this order, and how they are written.
 _FIGURE_NAMES = {
     "balanced_accuracy": "balanced accuracy",
     "auc": "AUC",
@@ -52,10 +52,10 @@ def describe_bundle(facts: Mapping[str, Any]) -> str:
     for heading, entry in _headed("skill", facts["skill"]):
         lines += row(heading, _skill_text(entry, _is_ambiguous(entry, facts["skill"])))
     if not facts["skill"]:
-        lines += row("skill", "none was measured: take what it says as a guess")
+        lines += row("skill", "none was measured: take its output as a guess")
     for heading, source in _headed("sources", facts["sources"]):
-        said = [source[key] for key in ("name", "licence", "url", "changes") if source[key]]
-        lines += row(heading, printable("; ".join(said)))
+        values = [source[key] for key in ("name", "licence", "url", "changes") if source[key]]
+        lines += row(heading, printable("; ".join(values)))
     lines += row("made", printable(f"{facts['created']} by {facts['command']}"))
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     lines += row("", printable(f"seed {facts['seed']}; {versions}"))
@@ -118,8 +118,8 @@ def _is_ambiguous(entry: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
 
 def _skill_text(entry: Mapping[str, Any], name_modalities: bool) -> str:
     figures = entry.get("figures") or {}
-    known = [name for name in _FIGURE_NAMES if name in figures][:_MOST_FIGURES]
-    shown = [_figure_text(name, figures[name]) for name in known]
+    names = [name for name in _FIGURE_NAMES if name in figures][:_MOST_FIGURES]
+    shown = [_figure_text(name, figures[name]) for name in names]
     chance = entry.get("chance")
     if shown and isinstance(chance, float | int):  # chance is that of the first figure
         shown[0] += f" (chance {score(chance)})"
@@ -154,7 +154,7 @@ def _part_text(part: Mapping[str, Any]) -> str:
     if sound := part["sound"]:
         text += f"; {sound['window_seconds']:g} s every {sound['hop_seconds']:g} s"
         if sound["context_seconds"]:
-            text += f", hears {sound['context_seconds']:g} s more before"
+            text += f", with {sound['context_seconds']:g} s more before"
         text += f", {sound['min_hz']:g} to {sound['max_hz']:g} Hz"
     if logmel := part.get("logmel"):
         frame_s = logmel["frame_samples"] / SAMPLE_RATE_HZ
@@ -164,7 +164,7 @@ def _part_text(part: Mapping[str, Any]) -> str:
             text += f", {logmel['lookahead_frames'] * frame_s:g} s of it ahead"
         text += f", {logmel['min_hz']:g} to {logmel['max_hz']:g} Hz"
     if tags := part.get("tags"):
-        text += f"; tells apart {', '.join(tags)}"
+        text += f"; tags {', '.join(tags)}"
     if face := part["face"]:
         text += f"; {face['window_seconds']:g} s every {face['hop_seconds']:g} s"
         text += f", {face['mode']}, {face['backbone']} with weights {face['backbone_weights']}"

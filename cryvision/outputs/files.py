@@ -104,7 +104,7 @@ def write(
     show_rejected : bool
         Draw the candidates that the tagger rejected into the figure; they are in the JSON anyway.
     show_experimental : bool
-        Show the reasons of a bundle that was not measured to tell them apart in figure, video and
+        Show the reasons of a bundle that was not measured to distinguish them in figure, video and
         the events of the JSON.
 
     Returns
@@ -124,9 +124,9 @@ def write(
     formats = clip_formats(classification, formats)
     folder = Path(out_dir)
     name = _portable(PurePath(classification.path).stem if stem is None else stem)
-    asked = {"show_rejected": show_rejected, "show_experimental": show_experimental}
+    shown = {"show_rejected": show_rejected, "show_experimental": show_experimental}
     writers = {
-        folder / f"{name}{suffix}": partial(writer, **{k: asked[k] for k in _TAKES.get(form, ())})
+        folder / f"{name}{suffix}": partial(writer, **{k: shown[k] for k in _TAKES.get(form, ())})
         for form in formats
         for suffix, writer in FORMATS[form].items()
     }
@@ -162,10 +162,10 @@ def _write_all(
 
 def check_formats(formats: Iterable[str]) -> None:
     """Refuse with ConfigError what is no format."""
-    known = (*FORMATS, ALL)
+    allowed = (*FORMATS, ALL)
     for name in formats:
-        if name not in known:
-            raise ConfigError(f"formats must be among {', '.join(known)}; got {name!r}")
+        if name not in allowed:
+            raise ConfigError(f"formats must be among {', '.join(allowed)}; got {name!r}")
 
 
 def clip_formats(classification: Classification, formats: Sequence[str]) -> list[str]:
@@ -209,11 +209,11 @@ def stems(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
     taken: set[str] = set()
     chosen = []
     for name, stem in zip(names, plain, strict=True):
-        wanted = stem if count[_folded(stem)] == 1 else _portable(name.name)
-        candidate, number = wanted, 1
+        base = stem if count[_folded(stem)] == 1 else _portable(name.name)
+        candidate, number = base, 1
         while not taken.isdisjoint(_claimed(candidate)):
             number += 1
-            candidate = f"{wanted}-{number}"
+            candidate = f"{base}-{number}"
         taken |= _claimed(candidate)
         chosen.append(candidate)
     return chosen

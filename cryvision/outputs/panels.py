@@ -22,7 +22,7 @@ from cryvision.outputs.shown import (
     HEARD,
     bouts_with_events,
     common_label,
-    heard_tags,
+    detected_tags,
     likeliest_classes,
     tag_words,
 )
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 WIDTH_INCHES = 10.0
 LONGEST_LABEL = 30
 
-# Okabe & Ito's colours, told apart by colour-blind readers: https://jfly.uni-koeln.de/color/
+# Okabe & Ito's colours, distinct to colour-blind readers: https://jfly.uni-koeln.de/color/
 EVENT_COLOUR = "#E69F00"
 CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 BOUT_COLOUR = "#8A5A00"
@@ -76,11 +76,11 @@ def draw_spectrogram(
 
 
 def draw_band(axes: Axes, band_hz: tuple[float, float]) -> None:
-    """Mark in the spectrogram which frequencies the detector hears."""
+    """Mark the detector's band of frequencies in the spectrogram."""
     for edge_hz in band_hz:
         axes.axhline(edge_hz / 1000, color="white", linewidth=0.8, linestyle=(0, (4, 4)), alpha=0.6)
     axes.annotate(
-        f"{band_hz[0]:.0f} to {band_hz[1]:,.0f} Hz: what the detector hears",
+        f"{band_hz[0]:.0f} to {band_hz[1]:,.0f} Hz: the detector's band",
         (1, band_hz[1] / 1000),
         xycoords=("axes fraction", "data"),
         xytext=(-6, 5),
@@ -153,8 +153,8 @@ def draw_minutes(axes: Axes, classification: Classification, span_s: float) -> N
 
 
 def draw_tags(figure: Figure, axes: Axes, classification: Classification, span_s: float) -> None:
-    """A row for each tag, the darker the more it was heard."""
-    tags = heard_tags(classification)
+    """A row for each tag, the darker the higher its score."""
+    tags = detected_tags(classification)
     columns = [classification.timeline[f"{HEARD}{tag}"] for tag in tags]
     rows = np.stack([pooled_mean(values) for values in columns])
     end_s = len(columns[0]) / FRAME_RATE_HZ
@@ -189,7 +189,7 @@ def draw_classes(axes: Axes, classification: Classification, span_s: float, *, n
     """Each class's smoothed probability, where it is known; with ``named``, events are named."""
     timeline = classification.timeline
     time_s = timeline["time_s"]
-    known = np.zeros(len(time_s), dtype=bool)
+    has_scores = np.zeros(len(time_s), dtype=bool)
     for number, name in enumerate(likeliest_classes(classification)):
         again, colour = divmod(number, len(CLASS_COLOURS))
         _draw_line(
@@ -200,10 +200,10 @@ def draw_classes(axes: Axes, classification: Classification, span_s: float, *, n
             linestyle=_LINE_STYLES[again % len(_LINE_STYLES)],
             label=shortened(printable(name), LONGEST_LABEL),
         )
-        known |= np.isfinite(timeline[f"{name}_smooth"])
+        has_scores |= np.isfinite(timeline[f"{name}_smooth"])
     if named:
         _draw_events(axes, classification, span_s)
-        _draw_unknown(axes, time_s, known, span_s)
+        _draw_unknown(axes, time_s, has_scores, span_s)
     elif classification.events:
         _draw_boxes(axes, classification.events)
     remark = "\n(experimental)" if classification.label == "not sure" else ""
@@ -271,12 +271,12 @@ def _draw_events(
     axes: Axes, classification: Classification, span_s: float, *, labelled: bool = False
 ) -> None:
     """Boxes of the events, a bar above those of a bout, and names where there is room."""
-    found = bouts_with_events(classification)
-    if found:
+    bout_events = bouts_with_events(classification)
+    if bout_events:
         _draw_boxes(axes, classification.events, label="event" if labelled else None)
-        bouts = [bout for bout, _ in found]
+        bouts = [bout for bout, _ in bout_events]
         _draw_bouts(axes, bouts, _BOUT_AT, 0.6, label="bout" if labelled else None)
-    for bout, events in found:
+    for bout, events in bout_events:
         label = printable(common_label(events))
         _name(axes, bout, (f"{label} {bout.confidence:.2f}", label), span_s)
     if classification.rejected:
@@ -322,8 +322,8 @@ def _draw_bouts(
     )
 
 
-def _spans(found: Sequence[Event | Bout]) -> list[tuple[float, float]]:
-    return [(span.onset_s, span.duration_s) for span in found]
+def _spans(spans: Sequence[Event | Bout]) -> list[tuple[float, float]]:
+    return [(item.onset_s, item.duration_s) for item in spans]
 
 
 def _name(
@@ -341,16 +341,16 @@ def _name(
 
 
 def _draw_unknown(
-    axes: Axes, time_s: NDArray[Any], known: NDArray[np.bool_], span_s: float, top: float = 1.0
+    axes: Axes, time_s: NDArray[Any], has_scores: NDArray[np.bool_], span_s: float, top: float = 1.0
 ) -> None:
     """Hatch the stretches that no score is known for."""
-    edges = np.diff(known.astype(np.int8), prepend=1, append=1)
+    edges = np.diff(has_scores.astype(np.int8), prepend=1, append=1)
     frame_s = 1 / FRAME_RATE_HZ
     spans = [
         (float(time_s[first]), float(time_s[last - 1]) + frame_s - float(time_s[first]))
         for first, last in zip(np.flatnonzero(edges < 0), np.flatnonzero(edges > 0), strict=True)
     ]
-    if not known.any():
+    if not has_scores.any():
         spans = [(0.0, span_s)]
         axes.text(
             0.5,

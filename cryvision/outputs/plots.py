@@ -1,4 +1,4 @@
-"""A figure of one clip: its spectrogram, when the baby cried, and what else was heard."""
+"""A figure of one clip: its spectrogram, the crying and the other tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryvision.errors import MediaError
 from cryvision.inputs.media import open_clip
 from cryvision.outputs import panels
 from cryvision.outputs.lettering import set_plain, shortened
-from cryvision.outputs.shown import as_shown, class_names, heard_tags
+from cryvision.outputs.shown import as_shown, class_names, detected_tags
 from cryvision.outputs.spectrogram import pooled_spectrogram
 from cryvision.outputs.text import headline
 from cryvision.outputs.wording import clock, printable
@@ -29,7 +29,7 @@ LONG_CLIP_SECONDS = 1200.0
 """From here on single cries would run into a block: the crying per minute is drawn instead."""
 
 _WHOLE_BAND_HZ = 7500.0
-"""A detector that hears this far hears all that the spectrogram shows: nothing is marked."""
+"""A detector with a band up to this frequency covers the spectrogram: nothing is marked."""
 
 _TITLE_INCHES = 0.47
 _LONGEST_TITLE = 70
@@ -56,9 +56,9 @@ def write_png(
     path : Path
         The file to write.
     show_rejected : bool
-        Draw the candidates too that the tagger did not hear as crying.
+        Draw the rejected candidates too.
     show_experimental : bool
-        Draw the classes also of a bundle that was not measured to tell them apart.
+        Draw the classes also of a bundle that was not measured to distinguish them.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def _panel_heights(classification: Classification, has_sound: bool) -> dict[str,
     cry = classification.timeline.get("cry", np.zeros(0))
     if not classes or ("cry" not in classes and np.isfinite(cry).any()):
         heights["cry"] = 2.3
-    if tags := heard_tags(classification):
+    if tags := detected_tags(classification):
         heights["tags"] = 0.2 + _TAG_INCHES * len(tags)
     if classes:
         heights["classes"] = 2.3
@@ -122,22 +122,22 @@ def _draw(
     column = figure.subplots(
         len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights.values())
     )[:, 0]
-    places = dict(zip(heights, column, strict=True))
+    axes_of = dict(zip(heights, column, strict=True))
     long = span_s >= LONG_CLIP_SECONDS
     if levels is not None:
-        panels.draw_spectrogram(figure, places["spectrogram"], levels, span_s)
-        panels.draw_strip(places["spectrogram"], classification.events, long=long)
+        panels.draw_spectrogram(figure, axes_of["spectrogram"], levels, span_s)
+        panels.draw_strip(axes_of["spectrogram"], classification.events, long=long)
         band_hz = classification.bundle.get("band_hz")
         if band_hz is not None and band_hz[1] < _WHOLE_BAND_HZ:
-            panels.draw_band(places["spectrogram"], band_hz)
-    if "cry" in places:
+            panels.draw_band(axes_of["spectrogram"], band_hz)
+    if "cry" in axes_of:
         draw = panels.draw_minutes if long else panels.draw_cry
-        draw(places["cry"], classification, span_s)
-    if "tags" in places:
-        panels.draw_tags(figure, places["tags"], classification, span_s)
-    if "classes" in places:
-        named = "cry" not in places
-        panels.draw_classes(places["classes"], classification, span_s, named=named)
+        draw(axes_of["cry"], classification, span_s)
+    if "tags" in axes_of:
+        panels.draw_tags(figure, axes_of["tags"], classification, span_s)
+    if "classes" in axes_of:
+        named = "cry" not in axes_of
+        panels.draw_classes(axes_of["classes"], classification, span_s, named=named)
     _draw_title(column[0], classification)
     _draw_time_axis(column[-1], span_s)
 

@@ -31,13 +31,13 @@ def seconds_within(
 def centred_mean(values: NDArray[Any]) -> NDArray[np.float64]:
     """The mean of what is known around each value that is."""
     half = round(SMOOTHING_SECONDS * FRAME_RATE_HZ / 2)
-    known = np.isfinite(values)
+    finite = np.isfinite(values)
     kernel = np.ones(2 * half + 1)
     sums, counts = (
         np.convolve(column, kernel)[half : half + len(values)]
-        for column in (np.where(known, values, 0.0), known.astype(float))
+        for column in (np.where(finite, values, 0.0), finite.astype(float))
     )
-    return np.where(known, sums / np.maximum(counts, 1), np.nan)
+    return np.where(finite, sums / np.maximum(counts, 1), np.nan)
 
 
 def _starts(n: int) -> NDArray[np.intp]:
@@ -54,7 +54,7 @@ def pooled_mean(values: NDArray[Any]) -> NDArray[np.float64]:
     """The same by the mean of what is known."""
     if not len(values):
         return np.full(1, np.nan)
-    known = np.isfinite(values)
-    counts = np.add.reduceat(known.astype(np.intp), _starts(len(values)))
-    sums = np.add.reduceat(np.where(known, values, 0.0), _starts(len(values)))
+    finite = np.isfinite(values)
+    counts = np.add.reduceat(finite.astype(np.intp), _starts(len(values)))
+    sums = np.add.reduceat(np.where(finite, values, 0.0), _starts(len(values)))
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

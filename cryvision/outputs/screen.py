@@ -46,11 +46,11 @@ class Screen:
     Attributes
     ----------
     canvas : ndarray of uint8, shape (height, width, 3)
-        What was drawn last. Both sides are even, as H.264 wants them.
+        The last picture. Both sides are even, as H.264 wants them.
     """
 
     def __init__(self, classification: Classification, frame_shape: tuple[int, ...]) -> None:
-        self._found = classification
+        self._classification = classification
         self._classes = class_names(classification)
         self._bars = _bars(classification)
         self._height, self._width = frame_shape[:2]
@@ -93,11 +93,11 @@ class Screen:
         first_x, last_x = self._bars_x
         for line, bar in enumerate(self._bars, start=1):
             value = bar.values[k] if k < len(bar.values) else np.nan
-            known = np.isfinite(value)
-            if known:
+            finite = np.isfinite(value)
+            if finite:
                 to_x = first_x + round(float(value) * (last_x - first_x))
                 panel[self._bar_rows(line), first_x:to_x] = bar.colour
-            shown = lettering(f"{value:.2f}" if known else "-", text_px)
+            shown = lettering(f"{value:.2f}" if finite else "-", text_px)
             _write(panel, shown, self._values_x, self._text_y(line))
         now_x = self._at_x(k / FRAME_RATE_HZ)
         strip = self._bar_rows(len(self._bars) + 1)
@@ -110,8 +110,8 @@ class Screen:
             _write(panel, name, self._text_px, self._text_y(line))
             panel[self._bar_rows(line), slice(*self._bars_x)] = _TRACK
         strip = self._bar_rows(len(names) + 1)
-        panel[strip, self._at_x(0.0) : self._at_x(self._found.duration_s)] = _TRACK
-        for event in self._found.events:
+        panel[strip, self._at_x(0.0) : self._at_x(self._classification.duration_s)] = _TRACK
+        for event in self._classification.events:
             first_x, last_x = map(self._at_x, event.span_s)
             panel[strip, first_x : max(last_x, first_x + 1)] = _ORANGE
         return panel
@@ -126,25 +126,25 @@ class Screen:
 
     def _at_x(self, time_s: float) -> int:
         """Where a time is in the strip that shows the events of the whole clip."""
-        share = min(1.0, max(0.0, time_s / max(self._found.duration_s, 1 / FRAME_RATE_HZ)))
+        share = min(1.0, max(0.0, time_s / max(self._classification.duration_s, 1 / FRAME_RATE_HZ)))
         return self._text_px + round(share * (self.canvas.shape[1] - 2 * self._text_px))
 
     def _caption(self, k: int) -> str:
         """The smoothed label of a frame; a reason only where the clip has one."""
-        found, timeline = self._found, self._found.timeline
+        result, timeline = self._classification, self._classification.timeline
         number = self._event_at[k] if k < len(self._event_at) else -1
-        if number < 0 and found.detector.cry is not None:
+        if number < 0 and result.detector.cry is not None:
             cry = timeline.get("cry", ())
             return "no cry" if k < len(cry) and np.isfinite(cry[k]) else ""
-        unsure = found.label == "not sure"
+        unsure = result.label == "not sure"
         if self._classes and not unsure and k < len(self._event_at):
             now = [timeline[f"{name}_smooth"][k] for name in self._classes]
             if np.isfinite(now).all():
                 return self._classes[int(np.argmax(now))]
         if number < 0:
-            return found.label if unsure else ""
+            return result.label if unsure else ""
         if not self._classes:
-            label = found.events[number].label
+            label = result.events[number].label
             return f"{label}, not sure" if unsure else label
         return "cry, reason not sure" if unsure else "cry"
 
@@ -152,7 +152,7 @@ class Screen:
 def _bars(classification: Classification) -> list[_Bar]:
     """What bars there are: crying, where it was looked for, and the classes.
 
-    Those of classes are grey where the bundle is not known to tell them apart.
+    Those of classes are grey where the bundle was not measured to distinguish them.
     """
     timeline = classification.timeline
     colour = (_DIM,) * 3 if classification.label == "not sure" else _BLUE
@@ -165,9 +165,9 @@ def _bars(classification: Classification) -> list[_Bar]:
 
 def _write(panel: Frame, lettering: NDArray[np.uint8], x: int, y: int, grey: int = _TEXT) -> None:
     """Put lettering on a panel; what does not fit is cut off."""
-    place = panel[y : y + lettering.shape[0], x : x + lettering.shape[1]]
-    opacity = lettering[: place.shape[0], : place.shape[1], None] / 255
-    place[:] = place + (grey - place.astype(np.float32)) * opacity
+    region = panel[y : y + lettering.shape[0], x : x + lettering.shape[1]]
+    opacity = lettering[: region.shape[0], : region.shape[1], None] / 255
+    region[:] = region + (grey - region.astype(np.float32)) * opacity
 
 
 def _outline(picture: Frame, box: Box, thickness_px: int) -> None:

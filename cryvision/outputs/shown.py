@@ -19,7 +19,7 @@ MAX_CLASSES = 12
 def as_shown(
     classification: Classification, *, show_rejected: bool = False, show_experimental: bool = False
 ) -> Classification:
-    """Leave out what is not shown unless it is asked for.
+    """Leave out what is hidden by default.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def as_shown(
     show_rejected : bool
         Keep the candidates that the tagger rejected.
     show_experimental : bool
-        Keep reasons that the bundle was not measured to tell apart: where the label is
-        ``not sure``, the columns of the classes, and what the branches said of the events.
+        Keep reasons that the bundle was not measured to distinguish: where the label is
+        ``not sure``, the columns of the classes, and the branches' scores of the events.
     """
     shown = classification if show_rejected else replace(classification, rejected=())
     if show_experimental or classification.label != "not sure":
@@ -53,24 +53,24 @@ def class_names(classification: Classification) -> list[str]:
     list of str
         In the order of the timeline; without the detector's ``cry``, which is no class.
     """
-    known = [
+    names = [
         name.removesuffix("_smooth")
         for name, values in classification.timeline.items()
         if name.endswith("_smooth") and np.isfinite(values).any()
     ]
     detected = classification.detector.cry is not None or "cry" not in classification.probabilities
-    return [name for name in known if not (detected and name == "cry")]
+    return [name for name in names if not (detected and name == "cry")]
 
 
 def likeliest_classes(classification: Classification) -> list[str]:
     """Name the classes to show: those of `class_names`, at most `MAX_CLASSES` of highest peak."""
     names = class_names(classification)
     peaks = [np.nanmax(classification.timeline[f"{name}_smooth"]) for name in names]
-    kept = np.argsort(np.negative(peaks), kind="stable")[:MAX_CLASSES]
-    return [names[number] for number in sorted(kept)]
+    likeliest = np.argsort(np.negative(peaks), kind="stable")[:MAX_CLASSES]
+    return [names[number] for number in sorted(likeliest)]
 
 
-def heard_tags(classification: Classification) -> list[str]:
+def detected_tags(classification: Classification) -> list[str]:
     """Name the tags that the timeline has a column of."""
     return [name.removeprefix(HEARD) for name in classification.timeline if name.startswith(HEARD)]
 
@@ -87,9 +87,9 @@ def common_label(events: list[Event]) -> str:
 
 
 def strongest_other(events: list[Event]) -> str:
-    """What was heard most beside crying at some events; empty where it was nothing."""
-    heard = [event for event in events if event.other_tag]
-    return max(heard, key=lambda event: event.other_tag_score).other_tag if heard else ""
+    """Return the strongest other tag of some events; empty without any."""
+    tagged = [event for event in events if event.other_tag]
+    return max(tagged, key=lambda event: event.other_tag_score).other_tag if tagged else ""
 
 
 def tag_words(tag: str) -> str:

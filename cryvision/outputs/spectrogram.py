@@ -78,9 +78,9 @@ def _powers(
 
 
 def _then_silence(pieces: Iterable[NDArray[np.float32]]) -> Iterable[NDArray[np.float32]]:
-    heard = False
+    has_sound = False
     for samples in pieces:
-        heard = heard or len(samples) > 0
+        has_sound = has_sound or len(samples) > 0
         yield samples
-    if heard:
+    if has_sound:
         yield np.zeros(N_FFT // 2, dtype=np.float32)

@@ -51,8 +51,8 @@ def to_record(classification: Classification, *, show_experimental: bool = False
     ----------
     classification : Classification
     show_experimental : bool
-        Say what the branches said of each event also where the bundle was not measured to tell
-        the reasons apart.
+        Add the branches' scores of each event also where the bundle was not measured to
+        distinguish the reasons.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def to_record(classification: Classification, *, show_experimental: bool = False
         for), ``bundle``, ``skill`` and ``warnings``.
         Seconds to the millisecond, scores and shares to four places, levels to 0.1 dB; what is
         not known or not finite is None, so ``json.dumps(..., allow_nan=False)`` takes it. An
-        event has ``branches`` where any branch said something of it that may be shown, and one
+        event has ``branches`` where any branch has an output for it that may be shown, and one
         of ``rejected`` the reason, under that name.
     """
     with_branches = show_experimental or classification.label != "not sure"
@@ -155,7 +155,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
 def _event_record(event: Event, with_branches: bool = True) -> dict[str, Any]:
     onset_s, offset_s = event.span_s
     branches = event.branches if with_branches else {}
-    said = {name: _scores(means) for name, means in branches.items()}
+    shown_branches = {name: _scores(means) for name, means in branches.items()}
     return {
         "onset_s": _rounded(onset_s, _SECONDS_DECIMALS),
         "offset_s": _rounded(offset_s, _SECONDS_DECIMALS),
@@ -168,7 +168,7 @@ def _event_record(event: Event, with_branches: bool = True) -> dict[str, Any]:
             _rounded(event.other_tag_score, _SCORE_DECIMALS) if event.other_tag else None
         ),
         **({"rejected": event.rejected} if event.rejected else {}),
-        **({"branches": said} if said else {}),
+        **({"branches": shown_branches} if shown_branches else {}),
     }
 
 

@@ -23,18 +23,18 @@ from cryvision.result import Bout, Classification, Event, find_bouts
 __all__ = ["LINE_WIDTH", "clock", "describe", "describe_bundle", "headline", "printable"]
 
 MAX_LISTED = 20
-"""Bouts that are listed unless all are asked for."""
+"""Bouts that are listed by default."""
 
 _NO_REASONS = {"no cry", "cry"}
 _UNSKILLED = (
-    "on unseen subjects, this bundle was not measured to tell its labels better than "
+    "on unseen subjects, this bundle was not measured to predict its labels better than "
     "their shares in the training data do"
 )
 _EVENT_DECIMALS = 2
 
 
 class _Line(NamedTuple):
-    """A line of the list: when, cells that stand below each other, and what is said below it."""
+    """A line of the list: when, cells that stand below each other, and the lines below it."""
 
     indent: str
     span: Event | Bout
@@ -52,7 +52,7 @@ def describe(
     show_experimental: bool = False,
     with_skill: bool = True,
 ) -> str:
-    """Say what was found in a clip, for a person to read.
+    """Describe the result of a clip as text.
 
     Parameters
     ----------
@@ -60,23 +60,23 @@ def describe(
     all_events : bool
         List every bout, not only the first `MAX_LISTED`, and below it the events it is made of.
     verbose : bool
-        Say more: the label, how long each tag was heard, how often a face was seen, and what the
+        Add the label, how long each tag was detected, how often a face was, and what the
         result rests on, each number beside the protocol that it was measured under.
     quiet : bool
         Give the first line alone.
     show_rejected : bool
-        List the candidates that the tagger did not hear as crying, and what it heard.
+        List the rejected candidates, and their strongest other tag.
     show_experimental : bool
-        Show reasons also of a bundle that was not measured to tell them apart.
+        Show reasons also of a bundle that was not measured to distinguish them.
     with_skill : bool
-        Whether ``verbose`` tells what the result rests on; once in a run is enough.
+        Whether ``verbose`` shows what the result rests on; once in a run is enough.
 
     Returns
     -------
     str
         Lines without a final newline: how long and how often the baby cried, and how sure that is;
         the warnings; then each bout, when, how long, how sure and how loud it was, and what else
-        was heard. What comes from file names or bundles is made printable, so it cannot steer a
+        was detected. Text from file names or bundles is made printable, so it cannot steer a
         terminal.
     """
     shown = as_shown(
@@ -90,7 +90,7 @@ def describe(
     lines = [first]
     if n:
         lines += row("warning" if n == 1 else "warnings", printable("; ".join(shown.warnings)))
-    bouts = [_bout_lines(*found, all_events) for found in bouts_with_events(shown)]
+    bouts = [_bout_lines(*bout, all_events) for bout in bouts_with_events(shown)]
     rejected = [[_event_line(event)] for event in shown.rejected]
     if bouts or rejected:
         lines += _listed(bouts, rejected, None if all_events else MAX_LISTED)
@@ -108,8 +108,8 @@ def headline(classification: Classification) -> str:
         scored = np.isfinite(classification.timeline.get("cry", np.zeros(0))).any()
         if scored and "cry" not in class_names(classification):
             return "nothing was loud enough to find crying in"
-        heard = "sound" in classification.modalities
-        return "crying was not looked for" if heard else "no sound to find crying in"
+        has_sound = "sound" in classification.modalities
+        return "crying was not looked for" if has_sound else "no sound to find crying in"
     if not detector.cry:
         return "no crying found"
     bouts = classification.bouts
@@ -121,7 +121,7 @@ def headline(classification: Classification) -> str:
 
 
 def _reason(classification: Classification) -> str:
-    """The label, where it says more than that there was crying or not."""
+    """The label, where it is more than crying or not."""
     label = classification.label
     if label in _NO_REASONS or label == "not sure":
         return ""
@@ -174,7 +174,7 @@ def _justified(cells: Iterable[str], right: bool = False) -> list[str]:
 
 
 def _bout_lines(bout: Bout, events: list[Event], all_events: bool) -> list[_Line]:
-    """A bout, and below it its events where they are asked for and are not the bout itself."""
+    """A bout, and below it its events where they are listed and are not the bout itself."""
     if len(events) == 1:
         return [_event_line(events[0])]
     cells = _cells(bout, common_label(events), f"{len(events)} cries", strongest_other(events))
@@ -201,11 +201,11 @@ def _cells(span: Event | Bout, label: str, cries: str, other_tag: str) -> tuple[
 
 
 def _branches_text(event: Event) -> str:
-    said = []
+    texts = []
     for branch, means in event.branches.items():
         likeliest = max(means, key=means.__getitem__)
-        said.append(f"{printable(branch)}: {printable(likeliest)} {score(means[likeliest])}")
-    return ", ".join(text.replace(" ", NO_BREAK) for text in said)
+        texts.append(f"{printable(branch)}: {printable(likeliest)} {score(means[likeliest])}")
+    return ", ".join(text.replace(" ", NO_BREAK) for text in texts)
 
 
 def _loudness(span: Event | Bout) -> str:
@@ -234,18 +234,18 @@ def _label_lines(classification: Classification, show_experimental: bool) -> lis
 
 def _detail_lines(classification: Classification) -> list[str]:
     lines = []
-    heard = sorted(classification.heard_seconds.items(), key=lambda item: -item[1])
+    tag_seconds = sorted(classification.heard_seconds.items(), key=lambda item: -item[1])
     shares = [
         f"{printable(tag_words(tag))} {length(seconds)}".replace(" ", NO_BREAK)
-        for tag, seconds in heard
+        for tag, seconds in tag_seconds
         if seconds > 0
     ]
     if shares:
         lines += row("heard", ", ".join(shares))
     if classification.veto != "off":
         n = len(classification.rejected)
-        found = f"{n} candidate{'s' if n != 1 else ''} rejected (--show-rejected)"
-        lines += row("veto", f"{classification.veto}: {found}")
+        rejected = f"{n} candidate{'s' if n != 1 else ''} rejected (--show-rejected)"
+        lines += row("veto", f"{classification.veto}: {rejected}")
     if classification.face_share is not None:
         share = 100 * classification.face_share
         lines += row("face", f"seen in {share:.1f} % of the frames" if share else "none was seen")
@@ -254,10 +254,10 @@ def _detail_lines(classification: Classification) -> list[str]:
 
 def _probabilities_text(classification: Classification) -> str:
     """Each label's probability, beside its prior where the bundle states one."""
-    known = priors(classification.skill, classification.probabilities)
+    prior = priors(classification.skill, classification.probabilities)
     shares = (
         f"{printable(label)} {score(value)}"
-        + (f" (prior {score(known[label])})" if label in known else "")
+        + (f" (prior {score(prior[label])})" if label in prior else "")
         for label, value in classification.probabilities.items()
     )
     shown = ", ".join(share.replace(" ", NO_BREAK) for share in shares)

@@ -79,7 +79,7 @@ def write_video(
         Whether to blur every face that can be found, not only the one that was classified. The
         clip is then read twice. A face that is missed for longer than a second stays visible.
     show_experimental : bool
-        Whether to show reasons that the bundle was not measured to tell apart.
+        Whether to show reasons that the bundle was not measured to distinguish.
 
     Raises
     ------
@@ -163,8 +163,8 @@ def _face_regions(path: str) -> list[list[_Region]]:
         for k, piece in enumerate(clip.pieces()):
             frame = cast(Frame, piece.frame)
             looking = detectors if k % BLUR_EVERY_FRAMES == 0 else []
-            found = chain.from_iterable(d.faces(frame, TURNS_DEGREES) for d in looking)
-            regions.append(_merged(_region(face.box, frame.shape) for face in found))
+            faces = chain.from_iterable(d.faces(frame, TURNS_DEGREES) for d in looking)
+            regions.append(_merged(_region(face.box, frame.shape) for face in faces))
     if not any(regions):
         log.warning("%s: no face was found that could be blurred", ffmpeg.shown(path))
     return regions
@@ -181,14 +181,14 @@ def _region(box: NDArray[np.float64], shape: tuple[int, ...]) -> _Region:
 def _merged(regions: Iterable[_Region]) -> list[_Region]:
     merged: list[_Region] = []
     for left, top, right, bottom in regions:
-        apart = []
+        separate = []
         for other in merged:
             if other[0] < right and left < other[2] and other[1] < bottom and top < other[3]:
                 left, top = min(left, other[0]), min(top, other[1])
                 right, bottom = max(right, other[2]), max(bottom, other[3])
             else:
-                apart.append(other)
-        merged = [*apart, (left, top, right, bottom)]
+                separate.append(other)
+        merged = [*separate, (left, top, right, bottom)]
     return merged
 
 
@@ -203,7 +203,7 @@ def _blur(frame: Frame, regions: Iterable[_Region]) -> None:
 
 
 def _command(info: MediaInfo, duration_s: float, shape: tuple[int, ...], path: Path) -> list[str]:
-    """What to tell ffmpeg: frames come by its standard input, the sound from the clip."""
+    """Arguments of ffmpeg: frames come by its standard input, the sound from the clip."""
     builder = ffmpeg.command_builder()
     size = shape[1], shape[0]
     frames = builder.input(
@@ -249,7 +249,7 @@ class _Encoder:
 
     def __init__(self, command: list[str], clip: str, path: Path) -> None:
         self._binary, self._clip, self._path = command[0], clip, path
-        # A file takes all that ffmpeg says; a pipe would need a thread to read it.
+        # A file takes all of ffmpeg's messages; a pipe would need a thread to read it.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the encoder)
         try:
             self._popen = subprocess.Popen(
@@ -284,10 +284,10 @@ class _Encoder:
     def _failure(self) -> CryvisionError:
         status = self._popen.wait()
         self._log.seek(0)
-        # The video is still named as its writer chose, which tells a user nothing.
-        said = ffmpeg.without_name(self._log.read(), self._path)
-        words = ffmpeg.last_words(said, self._clip) or f"ended with status {status}"
-        if b"Unknown encoder" in said:
+        # The video still has its temporary name, which means nothing to a user.
+        log = ffmpeg.without_name(self._log.read(), self._path)
+        words = ffmpeg.last_words(log, self._clip) or f"ended with status {status}"
+        if b"Unknown encoder" in log:
             return MissingDependencyError(
                 f"the format mp4 needs an ffmpeg with libx264; {self._binary} has none, that of "
                 "the package imageio-ffmpeg does"

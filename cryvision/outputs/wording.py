@@ -43,7 +43,7 @@ def clock(seconds: float, *, long: bool = False, decimals: int = 1) -> str:
 
 
 def length(seconds: float, decimals: int = 1) -> str:
-    """Write a length of time, to tell from a point in time: 5.2 s, 8 min 14 s, 3 h 0 min 5 s."""
+    """Write a length of time, distinct from a point in time: 5.2 s, 8 min 14 s, 3 h 0 min 5 s."""
     if seconds < 120:
         return f"{seconds:.{decimals}f} s"
     minutes, seconds = divmod(round(seconds), 60)
@@ -96,12 +96,12 @@ def escaped(text: str) -> str:
         Valid UTF-8 in one line. Control characters, those that turn the direction of the text
         around, and undecodable bytes are escapes; all else stays.
     """
-    return _UNSAFE.sub(lambda found: _escape(found[0]), text)
+    return _UNSAFE.sub(lambda match: _escape(match[0]), text)
 
 
 def escaped_json(text: str) -> str:
     """Do as `escaped` in a text that is JSON, and leave it JSON."""
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def spreadsheet_cell(text: str) -> str:

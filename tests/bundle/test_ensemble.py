@@ -9,7 +9,7 @@ import pytest
 from bundles import BUNDLE_V1, REASON_SOUNDS, glides, reasons_bundle
 
 from cryvision.bundle import Bundle
-from cryvision.bundle.ensemble import StackModels, said
+from cryvision.bundle.ensemble import StackModels, has_output
 from cryvision.errors import BundleError
 from cryvision.inputs.features import sound_windows
 
@@ -37,12 +37,12 @@ def test_a_branch_says_nothing_of_rows_that_lack_its_feature(
     bundle: Bundle, features: dict[str, np.ndarray]
 ) -> None:
     outputs = StackModels(bundle).outputs(features, 6)
-    assert {name: said(values).tolist() for name, values in outputs.items()} == {
+    assert {name: has_output(values).tolist() for name, values in outputs.items()} == {
         "branch_mfcc": [True, False, True, False, True, True],
         "branch_stft": [True, True, False, False, True, True],
     }
     for values in outputs.values():
-        assert values[said(values)].sum(axis=1) == pytest.approx(1, abs=FLOAT32)
+        assert values[has_output(values)].sum(axis=1) == pytest.approx(1, abs=FLOAT32)
 
 
 def test_the_other_rows_are_as_if_nothing_was_missing(
@@ -89,9 +89,9 @@ def test_the_only_branch_decides(bundle: Bundle, features: dict[str, np.ndarray]
     outputs = models.outputs(features, 6)
     fused = models.fuse(outputs)
     assert models.decider.name == "branch_mfcc"
-    spoke = said(outputs["branch_mfcc"])
-    np.testing.assert_array_equal(fused[spoke], outputs["branch_mfcc"][spoke])
-    assert np.isnan(fused[~spoke]).all()
+    present = has_output(outputs["branch_mfcc"])
+    np.testing.assert_array_equal(fused[present], outputs["branch_mfcc"][present])
+    assert np.isnan(fused[~present]).all()
 
 
 def test_a_detector_alone_is_refused() -> None:

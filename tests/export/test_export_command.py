@@ -16,12 +16,12 @@ def test_it_writes_a_file_and_says_what_was_proven(
     target = tmp_path / "cry.tflite"
     command = ["export", str(toy.folder), "--out", str(target), "--part", "detector"]
     assert cli.main(command) == 0
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert target.is_file()
     assert (tmp_path / "cry.tflite.json").is_file()
-    assert "control, weights x 1.02: would fail" in said.out
-    assert "proven: the file, run by the LiteRT interpreter, agrees" in said.out
-    assert "not proven: anything on real recordings" in said.out
+    assert "control, weights x 1.02: would fail" in output.out
+    assert "proven: the file, run by the LiteRT interpreter, agrees" in output.out
+    assert "not proven: anything on real recordings" in output.out
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_what_goes_wrong_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["export", str(toy.folder), *more]) == status
-    said = capsys.readouterr()
-    assert named in said.err.splitlines()[-1]
-    assert said.out == ""
+    output = capsys.readouterr()
+    assert named in output.err.splitlines()[-1]
+    assert output.out == ""
     assert list(tmp_path.iterdir()) == []
 
 

@@ -172,5 +172,5 @@ class TestTransform:
         picture = (frame * hann).reshape(dft.rows, dft.columns)
         groups = (dft.first @ picture).reshape(len(dft.second), 1, -1)
         real, imaginary = np.split((groups @ dft.second)[:, 0], 2, axis=-1)
-        power = (real**2 + imaginary**2).ravel()[dft.places]
+        power = (real**2 + imaginary**2).ravel()[dft.positions]
         np.testing.assert_allclose(power, audio.spectrum_power(frame, config)[0], rtol=1e-9)

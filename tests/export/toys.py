@@ -208,7 +208,7 @@ def build_edges() -> Any:
     model = frame_network.build_frame_network(width=16)
     samples = frames(EDGES)
     _settle(model, samples)
-    frame_network.hear_loudness(model)
+    frame_network.enable_loudness(model)
     head = model.get_layer(frame_network.SCORE_LAYER)
     model.get_layer("calibration").set_calibration(1.2, np.array([0.1]))
     return _spread(model, head, samples, 3.0)

@@ -32,7 +32,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def outputs(bundle: Bundle, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """What each branch says of each window, without any gate."""
+    """The outputs of each branch for each window, without any gate."""
     return {
         f"branch_{feature}": bundle.model(f"branch_{feature}").predict(
             {feature: sound_windows(samples, config).inputs}
@@ -52,7 +52,7 @@ def predictions(bundle: Bundle, samples: np.ndarray) -> np.ndarray:
 
 
 class TestWhoDecides:
-    """Without a gate, every window is asked about."""
+    """Without a gate, every window is predicted."""
 
     def test_the_ensemble_decides_from_all_branches(self, bundle: Bundle) -> None:
         free, samples = replace(bundle, gate=None), glides(3.0)
@@ -67,8 +67,8 @@ class TestWhoDecides:
         self, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, missing: str
     ) -> None:
         free, samples = replace(bundle, gate=None), glides(3.0)
-        said = outputs(bundle, samples)
-        lost = np.arange(len(said["branch_mfcc"])) % 2 == 0
+        full = outputs(bundle, samples)
+        lost = np.arange(len(full["branch_mfcc"])) % 2 == 0
         if missing == "left out":
             lost[:] = True
         push = BranchInputs.push
@@ -83,12 +83,12 @@ class TestWhoDecides:
 
         monkeypatch.setattr(BranchInputs, "push", without)
         found = reasons(free).push(samples, None)
-        silent = {**said, "branch_mfcc": np.where(lost[:, None], 0, said["branch_mfcc"])}
+        silent = {**full, "branch_mfcc": np.where(lost[:, None], 0, full["branch_mfcc"])}
         expected = bundle.model("ensemble").predict(silent)
         assert found.predictions == pytest.approx(expected, abs=FLOAT32)
         np.testing.assert_array_equal(np.isnan(found.branches["branch_mfcc"]).all(axis=1), lost)
         assert np.isfinite(found.branches["branch_stft"]).all()
-        assert expected != pytest.approx(bundle.model("ensemble").predict(said), abs=0.01)
+        assert expected != pytest.approx(bundle.model("ensemble").predict(full), abs=0.01)
 
     def test_a_single_branch_decides_alone(self, bundle: Bundle) -> None:
         parts = tuple(part for part in bundle.parts if part.name in ("detector", "branch_mfcc"))
@@ -111,8 +111,8 @@ class TestGate:
     def test_only_windows_in_crying_are_predicted(self, bundle: Bundle) -> None:
         samples = glides(5.0)
         detected = CryDetector(bundle).push(samples)
-        told = reasons(bundle).push(samples, detected)
-        ends, found = told.end_samples, told.predictions
+        windows = reasons(bundle).push(samples, detected)
+        ends, found = windows.end_samples, windows.predictions
         free = predictions(replace(bundle, gate=None), samples)
         crying = []
         for end in ends:
@@ -130,13 +130,13 @@ class TestGate:
         stream, detected = reasons(bundle), CryDetector(bundle).push(silence)
 
         def refuse(model: OnnxModel, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-            assert not any(map(len, inputs.values())), "a model was asked about silence"
+            assert not any(map(len, inputs.values())), "a model ran on silence"
             return np.zeros((0, model.n_outputs), np.float32)
 
         monkeypatch.setattr(OnnxModel, "predict", refuse)
-        told = stream.push(silence, detected)
-        assert len(told.end_samples) == 11
-        assert np.isnan(told.predictions).all()
+        windows = stream.push(silence, detected)
+        assert len(windows.end_samples) == 11
+        assert np.isnan(windows.predictions).all()
 
 
 def test_both_runtimes_agree(bundle: Bundle) -> None:

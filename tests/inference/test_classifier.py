@@ -135,10 +135,10 @@ def test_where_nothing_was_heard_nothing_is_said_of_crying(bundle):
 
 def test_how_much_was_too_quiet_to_be_judged_is_said(bundle):
     loud, quiet = sound(6.0), np.zeros(6 * RATE_HZ, np.float32)
-    (said,) = (w for w in run(bundle, [loud, quiet]).warnings if "too quiet" in w)
-    found = re.fullmatch(r"(\d+)% of the sound is below -60 dBFS, too quiet to be judged", said)
-    assert found is not None
-    assert 45 <= int(found[1]) <= 55
+    (warning,) = (w for w in run(bundle, [loud, quiet]).warnings if "too quiet" in w)
+    match = re.fullmatch(r"(\d+)% of the sound is below -60 dBFS, too quiet to be scored", warning)
+    assert match is not None
+    assert 45 <= int(match[1]) <= 55
     assert not any("too quiet" in w for w in run(bundle, [loud]).warnings)
 
 

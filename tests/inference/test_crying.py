@@ -289,9 +289,9 @@ class TestTimeline:
         timeline = run(bundle, self.SAMPLES).timeline
         detector = CryDetector(bundle)
         pieces = [detector.push(self.SAMPLES), detector.finish()]
-        said = np.concatenate([piece.probabilities for piece in pieces])
+        probabilities = np.concatenate([piece.probabilities for piece in pieces])
         step = np.floor(np.arange(120) / 30 / STEP_S + 1e-9).astype(int)
-        np.testing.assert_allclose(timeline["cry"], said[step], atol=TOLERANCE)
+        np.testing.assert_allclose(timeline["cry"], probabilities[step], atol=TOLERANCE)
         assert timeline["cry"].max() > 0.99
 
     def test_a_frame_shows_what_was_heard_in_the_newest_window_that_has_ended(

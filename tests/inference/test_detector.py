@@ -45,7 +45,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def joined(pieces: list[DetectorWindows]) -> DetectorWindows:
-    """What was said in pieces as if it had been said at once."""
+    """The outputs of the pieces joined."""
     columns = {}
     for field in dataclasses.fields(DetectorWindows):
         values = [getattr(piece, field.name) for piece in pieces]
@@ -60,14 +60,14 @@ def joined(pieces: list[DetectorWindows]) -> DetectorWindows:
     return DetectorWindows(**columns)
 
 
-def heard(bundle: Bundle, *pieces: np.ndarray, **options: str) -> DetectorWindows:
+def detect(bundle: Bundle, *pieces: np.ndarray, **options: str) -> DetectorWindows:
     detector = CryDetector(bundle, **options)
     return joined([*[detector.push(piece) for piece in pieces], detector.finish()])
 
 
 class TestSteps:
     def test_a_step_is_scored_by_the_sound_that_it_is_about(self, bundle: Bundle) -> None:
-        found = heard(bundle, tones(2.0, edges=[(0.0, 0.2), (0.8, 1.2), (1.6, 2.0)]))
+        found = detect(bundle, tones(2.0, edges=[(0.0, 0.2), (0.8, 1.2), (1.6, 2.0)]))
         np.testing.assert_array_equal(found.start_samples, STEP_SAMPLES * np.arange(50))
         np.testing.assert_array_equal(found.end_samples, STEP_SAMPLES * np.arange(1, 51))
         crying = np.zeros(50, bool)
@@ -83,7 +83,7 @@ class TestSteps:
     def test_the_last_step_ends_with_the_sound(
         self, bundle: Bundle, n_samples: int, ends: list[int]
     ) -> None:
-        found = heard(bundle, np.full(n_samples, 0.1, np.float32))
+        found = detect(bundle, np.full(n_samples, 0.1, np.float32))
         assert found.end_samples.tolist() == ends
 
     def test_a_step_is_known_once_its_look_ahead_is_and_no_later(self, bundle: Bundle) -> None:
@@ -92,12 +92,12 @@ class TestSteps:
         assert len(detector.push(samples[: needed - 1]).scores) == 0
         first = detector.push(samples[needed - 1 : needed])
         assert first.end_samples.tolist() == [STEP_SAMPLES]
-        assert first.known_samples == 2 * STEP_SAMPLES - 1
+        assert first.scored_samples == 2 * STEP_SAMPLES - 1
         assert first.settled_samples == STEP_SAMPLES
 
     def test_steps_below_the_energy_gate_are_not_scored(self, bundle: Bundle) -> None:
         quiet = tones(1.0, {"edges": 1e-3 * AMPLITUDE}, edges=[(0.4, 0.8)])
-        found = heard(bundle, quiet + tones(1.0, edges=[(0.0, 0.2)]))
+        found = detect(bundle, quiet + tones(1.0, edges=[(0.0, 0.2)]))
         np.testing.assert_array_equal(np.flatnonzero(found.scored), np.arange(6))
         assert not found.scores[~found.scored].any()
         assert not found.probabilities[~found.scored].any()
@@ -107,10 +107,10 @@ class TestSteps:
     ) -> None:
         class Refusing:
             def predict(self, inputs: object) -> np.ndarray:
-                raise AssertionError("a model was asked about silence")
+                raise AssertionError("a model ran on silence")
 
         monkeypatch.setattr(Bundle, "model", lambda *given: Refusing())
-        found = heard(bundle, np.zeros(3 * RATE_HZ, np.float32))
+        found = detect(bundle, np.zeros(3 * RATE_HZ, np.float32))
         assert len(found.scores) == 75
         assert not found.scores.any()
 
@@ -122,46 +122,46 @@ class TestSteps:
         detector = CryDetector(bundle)
         found = joined([detector.push(damaged), detector.finish()])
         assert detector.non_finite == 100
-        np.testing.assert_array_equal(found.scores, heard(bundle, silenced).scores)
+        np.testing.assert_array_equal(found.scores, detect(bundle, silenced).scores)
 
     def test_long_sound_is_scored_block_by_block(
         self, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         samples = tones(3.0, edges=[(0.5, 1.0), (2.0, 2.2)], cry=[(0.4, 1.4)])
-        whole = heard(bundle, samples)
+        whole = detect(bundle, samples)
         monkeypatch.setattr("cryvision.inference.steps.BLOCK_STEPS", 7)
         monkeypatch.setattr("cryvision.inference.tags.BLOCK_VALUES", 2 * CONTEXT.window_frames * 64)
-        blocks = heard(bundle, samples)
+        blocks = detect(bundle, samples)
         np.testing.assert_allclose(blocks.scores, whole.scores, atol=SCORE_TOLERANCE)
         np.testing.assert_allclose(blocks.tags.scores, whole.tags.scores, atol=SCORE_TOLERANCE)
 
 
 class TestTags:
     def test_a_window_ends_each_hop_and_the_last_one_with_the_sound(self, bundle: Bundle) -> None:
-        tags = heard(bundle, tones(1.0, cry=[(0.48, 0.72)], music=[(0.96, 1.0)])).tags
+        tags = detect(bundle, tones(1.0, cry=[(0.48, 0.72)], music=[(0.96, 1.0)])).tags
         assert tags.end_samples.tolist() == [3840, 7680, 11520, 15360, 16000]
         np.testing.assert_array_equal(tags.scores[:, 0] > 0.5, [False, False, True, False, False])
 
     def test_a_whole_number_of_windows_has_none_beside_them(self, bundle: Bundle) -> None:
-        tags = heard(bundle, tones(0.48, cry=[(0, 0.48)])).tags
+        tags = detect(bundle, tones(0.48, cry=[(0, 0.48)])).tags
         assert tags.end_samples.tolist() == [3840, 7680]
         assert (tags.scores[:, 0] > 0.5).all()
 
     def test_the_last_window_has_the_last_sound(self, bundle: Bundle) -> None:
         # 0.2 s are not one hop; with the silence before them they are one window.
-        tags = heard(bundle, tones(0.2, cry=[(0, 0.2)])).tags
+        tags = detect(bundle, tones(0.2, cry=[(0, 0.2)])).tags
         assert tags.end_samples.tolist() == [3200]
         assert tags.scores[0, 0] > 0.5
 
     def test_windows_below_the_energy_gate_are_silence(self, bundle: Bundle) -> None:
-        tags = heard(bundle, np.zeros(RATE_HZ, np.float32)).tags
+        tags = detect(bundle, np.zeros(RATE_HZ, np.float32)).tags
         assert len(tags) == 5
         assert (tags.scores == [tag == "silence" for tag in TAGS]).all()
 
     def test_without_a_tagger_there_are_none(self, bundle: Bundle) -> None:
         edges = replace(bundle, parts=bundle.parts[:1], veto=None)
         samples = tones(1.0, edges=[(0.4, 0.8)])
-        found, with_tags = heard(edges, samples), heard(bundle, samples)
+        found, with_tags = detect(edges, samples), detect(bundle, samples)
         assert CryDetector(edges).tags == ()
         assert CryDetector(edges).veto_level == "off"
         assert len(found.tags) == 0
@@ -178,7 +178,7 @@ class TestFusion:
     def test_a_score_is_multiplied_by_what_the_tagger_heard_lately(
         self, bundle: Bundle, level: str
     ) -> None:
-        found = heard(bundle, self.SAMPLES, veto=level)
+        found = detect(bundle, self.SAMPLES, veto=level)
         ends, cry = found.tags.end_samples, found.tags.scores[:, 0]
         shares = []
         for end in found.end_samples:
@@ -189,14 +189,14 @@ class TestFusion:
         np.testing.assert_allclose(found.fused, found.scores * shares, atol=SCORE_TOLERANCE)
 
     def test_without_a_veto_the_edges_are_left_as_they_are(self, bundle: Bundle) -> None:
-        found = heard(bundle, self.SAMPLES, veto="off")
+        found = detect(bundle, self.SAMPLES, veto="off")
         np.testing.assert_array_equal(found.fused, found.scores)
         np.testing.assert_array_equal(found.probabilities, found.scores)
         assert len(found.tags) == 17
 
     def test_the_probability_is_calibrated_by_temperature_and_bias(self, bundle: Bundle) -> None:
         veto = replace(VETO, temperature=2.0, bias=-0.5)
-        found = heard(replace(bundle, veto=veto), self.SAMPLES)
+        found = detect(replace(bundle, veto=veto), self.SAMPLES)
         expected = np.where(found.scored, calibrated(found.fused, veto), 0)
         np.testing.assert_allclose(found.probabilities, expected, atol=SCORE_TOLERANCE)
         assert calibrated(0.5, veto) == pytest.approx(1 / (1 + np.exp(0.5)))
@@ -218,13 +218,13 @@ def other_spectra(bundle: Bundle) -> Bundle:
 def test_pieces_of_any_size_say_the_same(bundle: Bundle, changed) -> None:  # type: ignore[no-untyped-def]
     tried = changed(bundle).keeping_models()
     samples = tones(2.5, edges=[(0.3, 0.9), (1.2, 2.5)], cry=[(0.5, 0.6), (1.9, 2.2)])
-    whole = heard(tried, samples)
+    whole = detect(tried, samples)
     assert np.ptp(whole.fused) > 0.9
 
     @settings(max_examples=20, deadline=None)
     @given(cuts=st.lists(st.integers(0, len(samples)), max_size=12))
     def holds(cuts: list[int]) -> None:
-        pieces = heard(tried, *np.split(samples, sorted(cuts)))
+        pieces = detect(tried, *np.split(samples, sorted(cuts)))
         for name in ("start_samples", "end_samples", "scored"):
             np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))
         for name in ("scores", "fused", "probabilities", "level_dbfs"):
@@ -239,7 +239,7 @@ def test_pieces_of_any_size_say_the_same(bundle: Bundle, changed) -> None:  # ty
 
 def test_both_runtimes_agree(bundle: Bundle) -> None:
     samples = tones(2.0, edges=[(0.3, 0.9)], cry=[(0.5, 0.6)], music=[(1.0, 1.5)])
-    onnx, keras = (heard(bundle, samples, runtime=runtime) for runtime in ("onnx", "keras"))
+    onnx, keras = (detect(bundle, samples, runtime=runtime) for runtime in ("onnx", "keras"))
     np.testing.assert_allclose(keras.scores, onnx.scores, atol=RUNTIME_TOLERANCE)
     np.testing.assert_allclose(keras.tags.scores, onnx.tags.scores, atol=RUNTIME_TOLERANCE)
 

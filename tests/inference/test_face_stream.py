@@ -114,7 +114,7 @@ def test_a_long_stream_is_not_kept(tmp_path: Path) -> None:
     for second in range(1, 6):
         push(faces, 30 * (second - 1), 30 * second)
         faces.window(RATE_HZ * second)
-        assert len(faces._known) <= 31
+        assert len(faces._embedded) <= 31
         assert not faces._waiting
 
 

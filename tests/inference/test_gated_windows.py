@@ -35,13 +35,13 @@ def windows(scores: list[float], first_end: int = HOP_SAMPLES) -> DetectorWindow
     return DetectorWindows(
         start_samples=ends - HOP_SAMPLES,
         end_samples=ends,
-        scores=np.zeros_like(marks),  # the gate asks what the tagger left of them
+        scores=np.zeros_like(marks),  # the gate uses the scores after the veto
         level_dbfs=np.full(len(marks), -20.0),
         scored=np.ones(len(marks), bool),
         fused=marks,
         probabilities=np.zeros_like(marks),
         shown_samples=ends,
-        known_samples=known,
+        scored_samples=known,
         settled_samples=known,
     )
 
@@ -97,13 +97,13 @@ class TestGate:
         at_once.push(windows(scores))
         bit_by_bit = CryGate(0.5, WINDOW_SAMPLES)
         cut = min(cut, len(scores))
-        said = []
+        in_pieces = []
         for first, part in ((0, scores[:cut]), (cut, scores[cut:])):
             bit_by_bit.push(windows(part, HOP_SAMPLES * (first + 1)))
             known = HOP_SAMPLES * (first + len(part))
             due = ends[(ends <= known) & (ends > HOP_SAMPLES * first)]
-            said += bit_by_bit.crying(due).tolist()
-        assert said == at_once.crying(ends).tolist()
+            in_pieces += bit_by_bit.crying(due).tolist()
+        assert in_pieces == at_once.crying(ends).tolist()
 
 
 class TestLookahead:

@@ -1,4 +1,4 @@
-"""The judge of candidates: when they stand, why they do not, and when that is said."""
+"""The veto: when candidates stand, why they do not, and when that is decided."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ def event(onset_s: float, offset_s: float) -> Event:
     return Event(onset_s, offset_s, "cry", 0.8, -20.0, 30.0)
 
 
-def hear(judge: EventFilter, end_s: float, cry: float = 0.0, **others: float) -> list[Event]:
-    """Let the judge hear a window in which there is crying, and other tags by name."""
+def push(veto: EventFilter, end_s: float, cry: float = 0.0, **others: float) -> list[Event]:
+    """Push a window of the tagger in which there is crying, and other tags by name."""
     scores = np.array([cry, *(others.get(tag, 0.0) for tag in TAGS[1:])], np.float32)
-    return judge.take(round(end_s * RATE_HZ), scores)
+    return veto.add_tags(round(end_s * RATE_HZ), scores)
 
 
-def judge_of(level: str = "normal") -> EventFilter:
+def filter_of(level: str = "normal") -> EventFilter:
     return EventFilter(TAGS, VETO, level)
 
 
-def standing(level: str, *heard: tuple[float, float]) -> bool:
-    """Whether a candidate from 10 to 11 s stands where crying is heard so: end, score."""
-    judge = judge_of(level)
-    given = []
-    for end_s, cry in [window for window in heard if window[0] <= 11]:
-        given += hear(judge, end_s, cry)
-    given += judge.add(event(10.0, 11.0))
-    for end_s, cry in [window for window in heard if window[0] > 11]:
-        given += hear(judge, end_s, cry)
-    given += judge.finish()
-    assert len(given) + len(judge.rejected) == 1
-    return bool(given)
+def standing(level: str, *windows: tuple[float, float]) -> bool:
+    """Whether a candidate from 10 to 11 s stands with these windows: end, cry score."""
+    veto = filter_of(level)
+    events = []
+    for end_s, cry in [window for window in windows if window[0] <= 11]:
+        events += push(veto, end_s, cry)
+    events += veto.add(event(10.0, 11.0))
+    for end_s, cry in [window for window in windows if window[0] > 11]:
+        events += push(veto, end_s, cry)
+    events += veto.finish()
+    assert len(events) + len(veto.rejected) == 1
+    return bool(events)
 
 
 class TestWhatStands:
     """At the event .3, and within five seconds of it .5; strictly .5 and .7."""
 
     @pytest.mark.parametrize(
-        ("heard", "stands"),
+        ("windows", "stands"),
         [
             ([(10.5, 0.6)], True),
             ([(10.5, 0.29)], False),
@@ -60,9 +60,9 @@ class TestWhatStands:
         ],
     )
     def test_crying_must_be_heard_at_it_and_more_strongly_near_it(
-        self, heard: list[tuple[float, float]], stands: bool
+        self, windows: list[tuple[float, float]], stands: bool
     ) -> None:
-        assert standing("normal", *heard) == stands
+        assert standing("normal", *windows) == stands
 
     @pytest.mark.parametrize(
         ("end_s", "counts"), [(9.9999, False), (10.0, True), (12.0, True), (12.0001, False)]
@@ -77,8 +77,8 @@ class TestWhatStands:
         ("end_s", "counts"), [(4.9999, False), (5.0, True), (16.0, True), (16.0001, False)]
     )
     def test_near_it_is_five_seconds_to_both_sides(self, end_s: float, counts: bool) -> None:
-        heard = sorted([(end_s, 0.9), (11.0, 0.4)])
-        assert standing("normal", *heard) == counts
+        windows = sorted([(end_s, 0.9), (11.0, 0.4)])
+        assert standing("normal", *windows) == counts
 
     def test_strict_asks_for_more(self) -> None:
         assert standing("strict", (10.5, 0.75))
@@ -87,71 +87,71 @@ class TestWhatStands:
 
     def test_without_a_veto_everything_stands(self) -> None:
         assert standing("off")
-        judge = EventFilter(TAGS, None, "normal")
-        assert judge.add(event(1, 2))
-        judge = EventFilter((), None, "normal")
-        assert judge.add(event(1, 2)) == [event(1, 2)]
+        veto = EventFilter(TAGS, None, "normal")
+        assert veto.add(event(1, 2))
+        veto = EventFilter((), None, "normal")
+        assert veto.add(event(1, 2)) == [event(1, 2)]
 
 
 class TestWhen:
     """As soon as it can be known."""
 
     def test_what_was_heard_before_its_end_is_enough(self) -> None:
-        judge = judge_of()
-        assert not hear(judge, 1.5, cry=0.9)
-        assert [e.onset_s for e in judge.add(event(1.0, 2.0))] == [1.0]
+        veto = filter_of()
+        assert not push(veto, 1.5, cry=0.9)
+        assert [e.onset_s for e in veto.add(event(1.0, 2.0))] == [1.0]
 
     def test_a_candidate_waits_for_the_window_that_makes_it_stand(self) -> None:
-        judge = judge_of()
-        hear(judge, 1.5, cry=0.4)
-        assert not judge.add(event(1.0, 2.0))
+        veto = filter_of()
+        push(veto, 1.5, cry=0.4)
+        assert not veto.add(event(1.0, 2.0))
         for end_s in (2.4, 3.4, 4.4):
-            assert not hear(judge, end_s)
-        assert [e.onset_s for e in hear(judge, 5.4, cry=0.6)] == [1.0]
+            assert not push(veto, end_s)
+        assert [e.onset_s for e in push(veto, 5.4, cry=0.6)] == [1.0]
 
     def test_it_is_rejected_once_the_time_is_over_in_which_crying_could_be_heard_at_it(
         self,
     ) -> None:
-        judge = judge_of()
-        hear(judge, 1.5, music=0.9)
-        judge.add(event(1.0, 2.0))
-        hear(judge, 3.0)
-        assert not judge.rejected
-        hear(judge, 3.24)
-        assert [e.rejected for e in judge.rejected] == ["music"]
+        veto = filter_of()
+        push(veto, 1.5, music=0.9)
+        veto.add(event(1.0, 2.0))
+        push(veto, 3.0)
+        assert not veto.rejected
+        push(veto, 3.24)
+        assert [e.rejected for e in veto.rejected] == ["music"]
 
     def test_it_is_rejected_once_the_time_is_over_in_which_crying_could_be_heard_near_it(
         self,
     ) -> None:
-        judge = judge_of()
-        hear(judge, 1.5, cry=0.4)
-        judge.add(event(1.0, 2.0))
-        hear(judge, 7.0)
-        assert not judge.rejected
-        hear(judge, 7.24, cry=0.9)
-        assert len(judge.rejected) == 1
+        veto = filter_of()
+        push(veto, 1.5, cry=0.4)
+        veto.add(event(1.0, 2.0))
+        push(veto, 7.0)
+        assert not veto.rejected
+        push(veto, 7.24, cry=0.9)
+        assert len(veto.rejected) == 1
 
     def test_a_later_one_waits_for_an_earlier_one(self) -> None:
-        judge = judge_of()
-        hear(judge, 1.5, cry=0.4)
-        assert not judge.add(event(1.0, 1.4))
-        assert not judge.add(event(2.0, 2.4))
-        assert not judge.add(event(2.6, 2.9))
+        veto = filter_of()
+        push(veto, 1.5, cry=0.4)
+        assert not veto.add(event(1.0, 1.4))
+        assert not veto.add(event(2.0, 2.4))
+        assert not veto.add(event(2.6, 2.9))
         # The second is sure to fall now: nothing was heard at it, and none but the first waits.
-        assert not hear(judge, 3.6)
-        given = hear(judge, 3.8, cry=0.6)
+        assert not push(veto, 3.6)
+        given = push(veto, 3.8, cry=0.6)
         assert [e.onset_s for e in given] == [1.0, 2.6]
-        assert [e.onset_s for e in judge.rejected] == [2.0]
+        assert [e.onset_s for e in veto.rejected] == [2.0]
 
     def test_what_is_forgotten_is_not_asked_for_any_more(self) -> None:
-        judge, forgetful = judge_of(), judge_of()
+        veto, forgetful = filter_of(), filter_of()
         given = []
-        for tried in (judge, forgetful):
-            hear(tried, 4.9, cry=0.9)
-            hear(tried, 5.1, cry=0.9)
+        for tried in (veto, forgetful):
+            push(tried, 4.9, cry=0.9)
+            push(tried, 5.1, cry=0.9)
             if tried is forgetful:
                 tried.forget(10 * RATE_HZ, none_open=True)
-            hear(tried, 10.4, cry=0.4)
+            push(tried, 10.4, cry=0.4)
             given.append(tried.add(event(10.0, 11.0)))
         assert given[0] == given[1] != []
         forgetful.forget(11 * RATE_HZ, none_open=True)
@@ -160,25 +160,25 @@ class TestWhen:
 
 class TestWhatIsSaidOfIt:
     def test_the_confidence_is_what_the_tagger_leaves_of_the_edges(self) -> None:
-        judge = judge_of()
-        hear(judge, 0.5, cry=0.9)
-        hear(judge, 1.5, cry=0.4)
-        (given,) = judge.add(event(1.0, 2.0))
+        veto = filter_of()
+        push(veto, 0.5, cry=0.9)
+        push(veto, 1.5, cry=0.4)
+        (given,) = veto.add(event(1.0, 2.0))
         assert given.confidence == pytest.approx(0.8 * 0.4 / 0.5)
-        hear(judge, 3.5, cry=0.6)
-        (given,) = judge.add(event(3.0, 4.0))
+        push(veto, 3.5, cry=0.6)
+        (given,) = veto.add(event(3.0, 4.0))
         assert given.confidence == pytest.approx(0.8)
 
     def test_the_confidence_is_calibrated(self) -> None:
-        judge = EventFilter(TAGS, replace(VETO, temperature=2.0, bias=0.3), "normal")
-        hear(judge, 1.5, cry=0.6)
-        (given,) = judge.add(event(1.0, 2.0))
+        veto = EventFilter(TAGS, replace(VETO, temperature=2.0, bias=0.3), "normal")
+        push(veto, 1.5, cry=0.6)
+        (given,) = veto.add(event(1.0, 2.0))
         assert given.confidence == pytest.approx(1 / (1 + np.exp(-np.log(4) / 2 - 0.3)))
 
     def test_without_a_veto_it_is_that_of_the_edges(self) -> None:
-        judge = EventFilter(TAGS, replace(VETO, bias=3.0), "off")
-        hear(judge, 1.5, cry=0.1, music=0.9)
-        (given,) = judge.add(event(1.0, 2.0))
+        veto = EventFilter(TAGS, replace(VETO, bias=3.0), "off")
+        push(veto, 1.5, cry=0.1, music=0.9)
+        (given,) = veto.add(event(1.0, 2.0))
         assert given.confidence == 0.8
         assert (given.other_tag, given.rejected) == ("music", "")
 
@@ -194,10 +194,10 @@ class TestWhatIsSaidOfIt:
     def test_the_strongest_other_tag_is_named_if_it_was_heard(
         self, others: dict[str, float], named: str
     ) -> None:
-        judge = judge_of()
-        hear(judge, 0.9, music=1.0)
-        hear(judge, 1.5, cry=0.9, **others)
-        (given,) = judge.add(event(1.0, 2.0))
+        veto = filter_of()
+        push(veto, 0.9, music=1.0)
+        push(veto, 1.5, cry=0.9, **others)
+        (given,) = veto.add(event(1.0, 2.0))
         assert given.other_tag == named
         assert given.other_tag_score == pytest.approx(others.get(named, 0.0))
 
@@ -213,16 +213,16 @@ class TestWhatIsSaidOfIt:
     def test_a_rejected_one_says_what_was_heard_in_place_of_crying(
         self, others: dict[str, float], reason: str
     ) -> None:
-        judge = judge_of()
-        hear(judge, 1.5, **others)
-        assert not judge.add(event(1.0, 2.0))
-        assert not judge.finish()
-        (rejected,) = judge.rejected
+        veto = filter_of()
+        push(veto, 1.5, **others)
+        assert not veto.add(event(1.0, 2.0))
+        assert not veto.finish()
+        (rejected,) = veto.rejected
         assert rejected.rejected == reason
         assert rejected.other_tag == ("" if reason == "not crying" else reason)
         assert rejected.other_tag_score == pytest.approx(others.get(rejected.other_tag, 0.0))
 
 
 def test_a_tagger_that_hears_crying_leaves_the_edges_as_they_are() -> None:
-    scores, heard = np.array([0.9, 0.9, 0.9, 0.2]), np.array([0.0, 0.25, 0.6, 1.0])
-    assert fused(scores, heard, VETO, "normal") == pytest.approx([0.0, 0.45, 0.9, 0.2])
+    scores, windows = np.array([0.9, 0.9, 0.9, 0.2]), np.array([0.0, 0.25, 0.6, 1.0])
+    assert fused(scores, windows, VETO, "normal") == pytest.approx([0.0, 0.45, 0.9, 0.2])

@@ -115,8 +115,8 @@ def test_every_microphone_of_an_array_is_heard(tmp_path: Path, n_channels: int) 
     for i in range(n_channels):
         samples = np.zeros((len(tone), n_channels))
         samples[:, i] = 32767 * tone
-        heard, _ = read(wav(tmp_path / f"only-{i}.wav", samples))
-        assert level_db(heard) == pytest.approx(TONE_DB, abs=0.1), f"microphone {i}"
+        sound, _ = read(wav(tmp_path / f"only-{i}.wav", samples))
+        assert level_db(sound) == pytest.approx(TONE_DB, abs=0.1), f"microphone {i}"
 
 
 def test_a_near_microphone_is_not_lost_among_noisy_ones(tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_a_near_microphone_is_not_lost_among_noisy_ones(tmp_path: Path) -> None:
     tone = 0.2 * np.sin(2 * np.pi * 440 * np.arange(2 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ)
     samples = 0.001 * rng.standard_normal((len(tone), 8))
     samples[:, 3] += tone
-    heard, _ = read(wav(tmp_path / "near.wav", 32767 * samples))
-    assert level_db(heard) == pytest.approx(TONE_DB, abs=1)
+    sound, _ = read(wav(tmp_path / "near.wav", 32767 * samples))
+    assert level_db(sound) == pytest.approx(TONE_DB, abs=1)
 
 
 @pytest.mark.parametrize("where", ["FC", "FL and FR", "all"])
@@ -154,8 +154,8 @@ def tracks(*kinds: str) -> tuple[str, ...]:
 
 def marked(number: int, n_tracks: int) -> tuple[str, ...]:
     """Mark one track as the default, or with 0 none."""
-    said = [(f"-disposition:a:{i}", "default" if i + 1 == number else "0") for i in range(n_tracks)]
-    return tuple(word for words in said for word in words)
+    args = [(f"-disposition:a:{i}", "default" if i + 1 == number else "0") for i in range(n_tracks)]
+    return tuple(word for words in args for word in words)
 
 
 @pytest.mark.parametrize("name", ["silent-first.mp4", "silent-first.mkv", "silent-first.mov"])
@@ -163,22 +163,22 @@ def marked(number: int, n_tracks: int) -> tuple[str, ...]:
 def test_a_silent_first_track_does_not_hide_the_second(
     make_media: MakeMedia, name: str, default: int
 ) -> None:
-    said = marked(default, 2)
-    path = make_media(f"{default}-{name}", *tracks("silent", "late"), "-c:a", "aac", *said)
+    arguments = marked(default, 2)
+    path = make_media(f"{default}-{name}", *tracks("silent", "late"), "-c:a", "aac", *arguments)
     samples, warnings = read(path)
     assert level_db(samples[-8000:]) == pytest.approx(TONE_DB, abs=LEVEL_TOLERANCE_DB)
     assert len(warnings) == 1
-    assert warnings[0].startswith("sound track 2 of 2 was heard; not heard: track 1 (aac, 16000 Hz")
+    assert warnings[0].startswith("sound track 2 of 2 was used; not used: track 1 (aac, 16000 Hz")
 
 
 def test_the_track_that_the_file_marks_is_heard(make_media: MakeMedia) -> None:
-    said = marked(2, 3)
+    arguments = marked(2, 3)
     quiet = lavfi(f"0.1*{TONE}")
     sources = (*lavfi(TONE), *quiet, *lavfi(TONE), "-map", "0", "-map", "1", "-map", "2")
-    path = make_media("marked.mkv", *sources, "-c:a", "pcm_s16le", *said)
+    path = make_media("marked.mkv", *sources, "-c:a", "pcm_s16le", *arguments)
     samples, warnings = read(path)
     assert level_db(samples) == pytest.approx(TONE_DB - 20, abs=0.1)
-    assert "sound track 2 of 3 was heard; not heard: track 1 (" in warnings[0]
+    assert "sound track 2 of 3 was used; not used: track 1 (" in warnings[0]
     assert "track 3 (" in warnings[0]
 
 
@@ -187,7 +187,7 @@ def test_a_track_may_be_named(make_media: MakeMedia) -> None:
     assert level_db(read(path)[0]) == pytest.approx(TONE_DB, abs=0.1)
     samples, warnings = read(path, audio_track=2)
     assert not samples.any()
-    assert "sound track 2 of 2 was heard" in warnings[0]
+    assert "sound track 2 of 2 was used" in warnings[0]
     for number in (0, 3, -1):
         with pytest.raises(ConfigError, match="which has 2 tracks of sound"):
             media.open_clip(path, audio_track=number)
@@ -197,7 +197,7 @@ def test_where_all_tracks_are_silent_the_marked_one_is_read(make_media: MakeMedi
     path = make_media("all-silent.mkv", *tracks("silent", "silent"), "-c:a", "pcm_s16le")
     samples, warnings = read(path)
     assert len(samples) == 2 * SAMPLE_RATE_HZ
-    assert "not heard: track 2 (pcm_s16le, 16000 Hz, mono, silent)" in warnings[0]
+    assert "not used: track 2 (pcm_s16le, 16000 Hz, mono, silent)" in warnings[0]
 
 
 # Samples that are no sound
@@ -210,10 +210,10 @@ def test_one_wild_sample_hides_nothing(tmp_path: Path, rate_hz: int, value: floa
     samples = (0.2 * np.sin(2 * np.pi * 440 * time_s)).astype("<f4")[:, None]
     tame = media.read_sound(wav(tmp_path / "tame.wav", samples, rate_hz, 3))
     samples[rate_hz + 7] = value
-    heard, warnings = read(wav(tmp_path / "wild.wav", samples, rate_hz, 3))
-    assert np.abs(heard).max() <= 1
+    sound, warnings = read(wav(tmp_path / "wild.wav", samples, rate_hz, 3))
+    assert np.abs(sound).max() <= 1
     # Nothing but the sample and its neighbours is touched.
-    assert np.count_nonzero(np.abs(heard - tame) > 1e-3) < 0.02 * SAMPLE_RATE_HZ
+    assert np.count_nonzero(np.abs(sound - tame) > 1e-3) < 0.02 * SAMPLE_RATE_HZ
     (warning,) = warnings
     assert "zero" in warning
 
@@ -221,6 +221,6 @@ def test_one_wild_sample_hides_nothing(tmp_path: Path, rate_hz: int, value: floa
 def test_sound_beyond_full_scale_is_kept_and_said(tmp_path: Path) -> None:
     time_s = np.arange(2 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     samples = (4 * np.sin(2 * np.pi * 440 * time_s)).astype("<f4")[:, None]
-    heard, (warning,) = read(wav(tmp_path / "over.wav", samples, kind=3))
-    assert level_db(heard) == pytest.approx(TONE_DB + 20 * np.log10(20), abs=0.1)
+    sound, (warning,) = read(wav(tmp_path / "over.wav", samples, kind=3))
+    assert level_db(sound) == pytest.approx(TONE_DB + 20 * np.log10(20), abs=0.1)
     assert warning.startswith("the sound goes beyond full scale, up to 4.0 times")

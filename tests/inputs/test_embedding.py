@@ -17,7 +17,7 @@ import pytest
 from cryvision.config import FaceConfig
 from cryvision.errors import BundleError, ConfigError, CryvisionError, MissingDependencyError
 from cryvision.inputs import embedding
-from cryvision.inputs.backbone import imagenet_path, keep_weights
+from cryvision.inputs.backbone import cache_weights, imagenet_path
 from cryvision.inputs.embedding import Embedder, prepare
 
 AGREES = 1e-3  # what is promised: the largest difference from Keras in any number
@@ -418,7 +418,7 @@ def test_resnet50_embeddings_are_those_of_keras(tmp_path: Path):
 
 def test_weights_of_ones_own_are_kept_under_their_hash(tmp_path: Path, cache: Path):
     path = write_means(tmp_path / "means.onnx")
-    named = keep_weights(means(path))
+    named = cache_weights(means(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert named == means(path, backbone_weights=f"sha256:{digest}")
     expected = Embedder(means(path)).embed(crops(2))
@@ -426,12 +426,12 @@ def test_weights_of_ones_own_are_kept_under_their_hash(tmp_path: Path, cache: Pa
     embedder = Embedder(named)
     assert embedder.weights == f"sha256:{digest}"
     np.testing.assert_array_equal(embedder.embed(crops(2)), expected)
-    assert keep_weights(named) == named
+    assert cache_weights(named) == named
 
 
 def test_a_hash_that_is_not_on_this_machine_says_where_its_file_goes(tmp_path: Path, cache: Path):
     path = write_means(tmp_path / "means.onnx")
-    named = keep_weights(means(path))
+    named = cache_weights(means(path))
     kept = files_in(cache)[0]
     kept.unlink()
     with pytest.raises(MissingDependencyError, match="not on this machine; copy") as caught:
@@ -442,7 +442,7 @@ def test_a_hash_that_is_not_on_this_machine_says_where_its_file_goes(tmp_path: P
 
 
 def test_a_kept_file_that_has_changed_is_not_used(tmp_path: Path, cache: Path):
-    named = keep_weights(means(write_means(tmp_path / "means.onnx")))
+    named = cache_weights(means(write_means(tmp_path / "means.onnx")))
     with files_in(cache)[0].open("ab") as file:
         file.write(b"\0")
     with pytest.raises(MissingDependencyError, match="not on this machine"):

@@ -72,14 +72,14 @@ def test_a_crop_beyond_the_frame_repeats_its_edge():
 # --- whose face, with a detector that says what it is told ----------------------------------------
 
 
-class Told:
-    """Stands in for YuNet: ``seen(turn, look)`` says what is there; counts the looks."""
+class Stub:
+    """Stands in for YuNet: ``seen(turn, look)`` gives the faces; counts the looks."""
 
     def __init__(self, seen: Callable[[int, int], Iterable[Detection]]) -> None:
         self.seen = seen
         self.turns: list[list[int]] = []
 
-    def __call__(self, *arguments: object) -> Told:
+    def __call__(self, *arguments: object) -> Stub:
         return self
 
     def faces(self, frame: np.ndarray, turns_degrees: Iterable[int]) -> list[Detection]:
@@ -93,8 +93,8 @@ def detection(x: float, side: float, score: float = 0.95, turn: int = 0) -> Dete
 
 @pytest.fixture
 def finder(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FaceFinder]:
-    def make(told: Told, **settings: object) -> FaceFinder:
-        monkeypatch.setattr(faces, "YuNet", told)
+    def make(stub: Stub, **settings: object) -> FaceFinder:
+        monkeypatch.setattr(faces, "YuNet", stub)
         return FaceFinder(FaceConfig(**settings))
 
     return make
@@ -114,19 +114,19 @@ def centers(finder: FaceFinder, n_frames: int, first: int = 0) -> list[float | N
 
 
 def test_faces_are_looked_for_in_every_nth_frame_of_the_clock(finder):
-    told = Told(upright(detection(300, 80)))
-    every = finder(told, detect_every_frames=5)
+    stub = Stub(upright(detection(300, 80)))
+    every = finder(stub, detect_every_frames=5)
     assert centers(every, 20) == [300.0] * 20
-    assert len(told.turns) == 4
-    told.turns.clear()
+    assert len(stub.turns) == 4
+    stub.turns.clear()
     for k in (21, 24, 27, 30, 33):  # a caller that takes every third frame
         every.find(plain_frame(), k * FRAME_S)
-    assert 2 <= len(told.turns) <= 3
+    assert 2 <= len(stub.turns) <= 3
 
 
 def test_the_largest_face_is_taken_and_two_alike_do_not_alternate(finder):
     sizes = {1: (80, 78), 2: (77, 80), 3: (80, 78), 4: (76, 80)}
-    told = Told(
+    stub = Stub(
         lambda turn, look: (
             [
                 detection(150, sizes.get(look, (80, 78))[0]),
@@ -136,7 +136,7 @@ def test_the_largest_face_is_taken_and_two_alike_do_not_alternate(finder):
             else []
         )
     )
-    assert set(centers(finder(told, mode="largest"), 30)) == {150.0}
+    assert set(centers(finder(stub, mode="largest"), 30)) == {150.0}
 
 
 def later_larger(turn: int, look: int) -> list[Detection]:
@@ -144,13 +144,13 @@ def later_larger(turn: int, look: int) -> list[Detection]:
 
 
 def test_largest_changes_to_a_larger_face_and_tracked_does_not(finder):
-    assert centers(finder(Told(later_larger), mode="largest"), 40)[-1] == 450.0
-    assert set(centers(finder(Told(later_larger), mode="tracked"), 40)) == {150.0}
+    assert centers(finder(Stub(later_larger), mode="largest"), 40)[-1] == 450.0
+    assert set(centers(finder(Stub(later_larger), mode="tracked"), 40)) == {150.0}
 
 
 def test_a_larger_thing_that_is_less_like_a_face_is_not_taken(finder):
-    told = Told(upright(detection(150, 80, 0.92), detection(450, 140, 0.8)))
-    assert set(centers(finder(told, mode="largest"), 30)) == {150.0}
+    stub = Stub(upright(detection(150, 80, 0.92), detection(450, 140, 0.8)))
+    assert set(centers(finder(stub, mode="largest"), 30)) == {150.0}
 
 
 def test_a_doubtful_face_is_left_for_a_sure_one_unless_it_is_tracked(finder):
@@ -158,13 +158,13 @@ def test_a_doubtful_face_is_left_for_a_sure_one_unless_it_is_tracked(finder):
         thing = detection(450, 140, 0.75 if look == 1 else 0.52)
         return [thing, *([detection(150, 80, 0.93)] if look > 4 else [])] if turn == 0 else []
 
-    largest = centers(finder(Told(seen), mode="largest"), 60)
+    largest = centers(finder(Stub(seen), mode="largest"), 60)
     assert (largest[0], largest[-1]) == (450.0, 150.0)
-    assert set(centers(finder(Told(seen), mode="tracked"), 60)) == {450.0}
+    assert set(centers(finder(Stub(seen), mode="tracked"), 60)) == {450.0}
 
 
 def test_a_face_that_is_gone_is_held_for_a_while_and_then_is_none(finder):
-    held = finder(Told(lambda turn, look: [detection(300, 80)] if (turn, look) == (0, 1) else []))
+    held = finder(Stub(lambda turn, look: [detection(300, 80)] if (turn, look) == (0, 1) else []))
     ages = []
     for k in range(30):
         face = held.find(plain_frame(), k * FRAME_S)
@@ -178,33 +178,33 @@ def test_a_face_that_is_gone_is_held_for_a_while_and_then_is_none(finder):
 
 
 def test_nothing_is_found_where_nothing_is(finder):
-    assert centers(finder(Told(lambda turn, look: [])), 12) == [None] * 12
+    assert centers(finder(Stub(lambda turn, look: [])), 12) == [None] * 12
     doubtful = upright(detection(300, 80, score=0.6))
-    assert centers(finder(Told(doubtful), min_score=0.7), 12) == [None] * 12
+    assert centers(finder(Stub(doubtful), min_score=0.7), 12) == [None] * 12
 
 
 def test_a_face_once_found_is_kept_at_a_lower_score(finder):
-    told = Told(
+    stub = Stub(
         lambda turn, look: [detection(300, 80, 0.9 if look == 1 else 0.55)] if turn == 0 else []
     )
-    assert centers(finder(told, min_score=0.7), 60) == [300.0] * 60
+    assert centers(finder(stub, min_score=0.7), 60) == [300.0] * 60
 
 
 def test_the_turn_that_scores_best_is_the_faces_own(finder):
     lying = upright(*(detection(300, 80, s, t) for t, s in ((0, 0.75), (90, 0.93), (180, 0.7))))
-    found = finder(Told(lying)).find(plain_frame(), 0.0)
+    found = finder(Stub(lying)).find(plain_frame(), 0.0)
     assert found is not None
     assert found.rotation_degrees == 90
 
 
 def test_a_wrong_turn_of_a_face_is_not_another_larger_face(finder):
     whole = Detection(np.array([310.0, 200.0, 170.0, 230.0]), 90, 0.85)
-    told = Told(upright(detection(300, 100, 0.93), whole))
-    assert set(centers(finder(told, mode="largest"), 40)) == {300.0}
+    stub = Stub(upright(detection(300, 100, 0.93), whole))
+    assert set(centers(finder(stub, mode="largest"), 40)) == {300.0}
 
 
 def test_other_turns_are_tried_only_while_the_face_is_unsure(finder):
-    sure, unsure = Told(upright(detection(300, 80, 0.95))), Told(upright(detection(300, 80, 0.8)))
+    sure, unsure = (Stub(upright(detection(300, 80, 0.95))), Stub(upright(detection(300, 80, 0.8))))
     centers(finder(sure), 30)
     centers(finder(unsure), 30)
     assert sum(len(turns) for turns in sure.turns) == 4 + 5  # all at first, then one each
@@ -218,7 +218,7 @@ def test_a_turn_is_kept_until_another_one_is_clearly_better(finder):
             score = None
         return [] if score is None else [detection(300, 80, score, turn)]
 
-    tilted = finder(Told(tilting))
+    tilted = finder(Stub(tilting))
     turns = [tilted.find(plain_frame(), k * FRAME_S).rotation_degrees for k in range(60)]
     assert turns[:20] == [0] * 20
     assert turns[-1] == 90
@@ -227,7 +227,7 @@ def test_a_turn_is_kept_until_another_one_is_clearly_better(finder):
 def test_a_box_moves_with_the_picture_between_detections(finder):
     random = np.random.default_rng(0)
     cloth = cv2.GaussianBlur(random.integers(0, 256, (HEIGHT, 2 * WIDTH, 3), np.uint8), (0, 0), 3)
-    once = finder(Told(lambda turn, look: [detection(200, 90)] if (turn, look) == (0, 1) else []))
+    once = finder(Stub(lambda turn, look: [detection(200, 90)] if (turn, look) == (0, 1) else []))
     for k in range(15):
         face = once.find(np.ascontiguousarray(cloth[:, 3 * k : 3 * k + WIDTH]), k * FRAME_S)
         assert face is not None
@@ -237,19 +237,19 @@ def test_a_box_moves_with_the_picture_between_detections(finder):
 
 def test_a_box_does_not_tremble_with_its_detections(finder):
     random = np.random.default_rng(0)
-    told = Told(
+    stub = Stub(
         lambda turn, look: (
             [detection(300 + random.uniform(-6, 6), 80 + random.uniform(-6, 6))]
             if turn == 0
             else []
         )
     )
-    assert np.std(centers(finder(told), 150)) < STEADY_PX
+    assert np.std(centers(finder(stub), 150)) < STEADY_PX
 
 
 def test_a_box_that_is_far_off_goes_to_the_face_by_and_by(finder):
-    told = Told(lambda turn, look: [detection(300 if look < 3 else 330, 80)] if turn == 0 else [])
-    path = centers(finder(told, smoothing_seconds=0.5), 90)
+    stub = Stub(lambda turn, look: [detection(300 if look < 3 else 330, 80)] if turn == 0 else [])
+    path = centers(finder(stub, smoothing_seconds=0.5), 90)
     steps = np.diff(path)
     assert 0 < steps.max() < 10
     # What is left is the free play.
@@ -257,8 +257,8 @@ def test_a_box_that_is_far_off_goes_to_the_face_by_and_by(finder):
 
 
 def test_a_picture_of_another_size_starts_anew(finder):
-    told = Told(lambda turn, look: [detection(300, 80)] if (turn, look) == (0, 1) else [])
-    changed = finder(told)
+    stub = Stub(lambda turn, look: [detection(300, 80)] if (turn, look) == (0, 1) else [])
+    changed = finder(stub)
     assert changed.find(plain_frame(), 0.0) is not None
     assert changed.find(plain_frame()[:200], FRAME_S) is None
 

@@ -92,9 +92,9 @@ def test_every_window_is_the_reference_feature_of_its_span(config: SoundConfig) 
     assert windows.inputs.dtype == windows.level_dbfs.dtype == np.float32
     assert not windows.padded
 
-    heard = np.concatenate([np.zeros(config.context_samples, np.float32), sound])
+    with_context = np.concatenate([np.zeros(config.context_samples, np.float32), sound])
     for end, inputs in zip(windows.end_samples, windows.inputs, strict=True):
-        span = heard[end - config.window_samples :][: config.span_samples]
+        span = with_context[end - config.window_samples :][: config.span_samples]
         np.testing.assert_allclose(
             inputs, sound_feature(span, config), rtol=0, atol=REFERENCE_DB, err_msg=f"end {end}"
         )
@@ -169,9 +169,9 @@ def test_inputs_do_not_depend_on_gain_but_levels_do(config: SoundConfig) -> None
     sound = bouts(4)
     loud, quiet = sound_windows(sound, config), sound_windows(sound / 64, config)
     np.testing.assert_allclose(quiet.inputs, loud.inputs, rtol=0, atol=REFERENCE_DB)
-    heard = loud.level_dbfs > LEVEL_FLOOR_DBFS + 40
+    loud_enough = loud.level_dbfs > LEVEL_FLOOR_DBFS + 40
     lowered = loud.level_dbfs - quiet.level_dbfs
-    np.testing.assert_allclose(lowered[heard], 20 * np.log10(64), atol=1e-3)
+    np.testing.assert_allclose(lowered[loud_enough], 20 * np.log10(64), atol=1e-3)
 
 
 def test_quiet_sound_on_a_large_offset_keeps_its_feature() -> None:

@@ -199,22 +199,22 @@ def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
 
 @posix
 @pytest.mark.parametrize(
-    ("end", "said"),
+    ("end", "message"),
     [
         ("kill -KILL $$", "SIGKILL"),
         ("kill -SEGV $$", "SIGSEGV"),
         ("exit 139", "SIGSEGV"),
         ("exit 137", "SIGKILL"),
-        ("exit 255", "told to end"),
+        ("exit 255", "it was stopped"),
         ("exit 244", "no more memory"),
     ],
 )
 def test_an_ffmpeg_that_is_killed_or_crashes_is_an_error(
-    make_media: MakeMedia, crashing: Callable[[str], None], end: str, said: str
+    make_media: MakeMedia, crashing: Callable[[str], None], end: str, message: str
 ) -> None:
     path = make_media("whole.wav", "-f", "lavfi", "-i", "sine=440:r=16000:d=2")
     crashing(end)
-    with pytest.raises(MediaError, match=rf"after 1\.25 s of sound, .*{said}"):
+    with pytest.raises(MediaError, match=rf"after 1\.25 s of sound, .*{message}"):
         media.read_sound(path)
 
 

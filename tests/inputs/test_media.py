@@ -299,12 +299,12 @@ def test_a_damaged_timestamp_does_not_ask_for_days_of_silence(make_media: MakeMe
 
 
 def test_sound_comes_before_the_frame_it_leads_to(small_video: Path) -> None:
-    heard = 0
+    n_read = 0
     with media.open_clip(small_video) as clip:
         for k, piece in enumerate(clip.pieces()):
-            heard += 0 if piece.samples is None else len(piece.samples)
+            n_read += 0 if piece.samples is None else len(piece.samples)
             if piece.frame is not None:
-                assert heard == k * SAMPLE_RATE_HZ // 30
+                assert n_read == k * SAMPLE_RATE_HZ // 30
 
 
 def test_sound_alone_comes_in_chunks_of_the_wanted_length(tone_wav: Path) -> None:

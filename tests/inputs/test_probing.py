@@ -72,14 +72,14 @@ def test_line_feeds_in_a_doctype_forge_nothing(plain_mkv: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize("place", ["title", "language", "filename", "tag"])
 def test_texts_in_a_file_forge_no_streams(make_media: MakeMedia, place: str) -> None:
-    said = {
+    options = {
         "title": ("-metadata", f"title=x{FORGED}"),
         "language": ("-metadata:s:a:0", f"language=x{FORGED}"),
         "filename": ("-metadata:s:a:0", f"title=x{FORGED}", "-metadata", f"artist=x\r{FORGED}"),
         "tag": ("-metadata", FORGED.replace("=", "") + "=x"),
     }
     source = ("-f", "lavfi", "-i", "sine=440:r=16000:d=2")
-    path = make_media(f"texts-{place}.mkv", *source, "-c:a", "pcm_s16le", *said[place])
+    path = make_media(f"texts-{place}.mkv", *source, "-c:a", "pcm_s16le", *options[place])
     check_plain(path)
 
 

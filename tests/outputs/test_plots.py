@@ -76,9 +76,9 @@ def test_no_events_leave_no_bars(make, make_wav, noise, tmp_path):
 
 def test_a_live_stream_gets_the_scores_without_a_spectrogram(make, make_wav, noise, tmp_path):
     wav = make_wav(noise)
-    heard = _pixels(write(make(path=str(wav), duration_s=2.0), tmp_path / "a", ["png"])[0])
+    from_file = _pixels(write(make(path=str(wav), duration_s=2.0), tmp_path / "a", ["png"])[0])
     live = _pixels(write(make(path="", duration_s=2.0), tmp_path / "b", ["png"])[0])
-    assert live.shape[0] < heard.shape[0]
+    assert live.shape[0] < from_file.shape[0]
 
 
 @pytest.mark.parametrize("duration_s", [0.0, 0.01, 0.2, 59.9, 90.0, 40_000.0])
@@ -135,14 +135,14 @@ def test_class_scores_are_drawn_where_no_cry_score_is_known(make, tmp_path):
 
 def test_classes_have_a_panel_of_their_own_below_the_cry_score(make, tmp_path):
     plain = make(path="")
-    told = make(path="")
-    n_frames = len(told.timeline["time_s"])
+    result = make(path="")
+    n_frames = len(result.timeline["time_s"])
     for number, value in enumerate((0.2, 0.5, 0.8)):
         values = np.full(n_frames, value, np.float32)
         values[: n_frames // 2] = np.nan  # as where nobody cries
-        told.timeline[f"reason {number}_smooth"] = values
+        result.timeline[f"reason {number}_smooth"] = values
     before = _pixels(write(plain, tmp_path, ["png"], stem="plain")[0])
-    after = _pixels(write(told, tmp_path, ["png"], stem="told")[0])
+    after = _pixels(write(result, tmp_path, ["png"], stem="told")[0])
     assert len(after) > 1.5 * len(before)
     lines = {}
     for colour in (CLASS_COLOURS[1], CLASS_COLOURS[2]):

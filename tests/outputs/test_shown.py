@@ -14,7 +14,7 @@ REJECTED = Event(9.0, 9.5, "cry", 0.2, -30, 9, SAID, rejected="music")
 
 
 @pytest.fixture
-def told(make):
+def clip(make):
     """A clip whose bundle told two reasons, under any label."""
 
     def build(label: str):
@@ -32,33 +32,33 @@ def told(make):
     return build
 
 
-def test_reasons_without_skill_leave_no_trace(told):
-    shown = as_shown(told("not sure"), show_rejected=True)
+def test_reasons_without_skill_leave_no_trace(clip):
+    shown = as_shown(clip("not sure"), show_rejected=True)
     assert set(shown.timeline) == {"time_s", "cry", "cry_smooth", "heard_music"}
     assert shown.events[0].branches == shown.rejected[0].branches == {}
     assert shown.label == "cry"
 
 
-def test_reasons_are_kept_where_they_are_known_or_asked_for(told):
-    for shown in (as_shown(told("hungry")), as_shown(told("not sure"), show_experimental=True)):
+def test_reasons_are_kept_where_they_are_known_or_asked_for(clip):
+    for shown in (as_shown(clip("hungry")), as_shown(clip("not sure"), show_experimental=True)):
         assert {"hungry", "hungry_smooth", "tired"} < set(shown.timeline)
         assert shown.events[0].branches == SAID
     assert shown.label == "not sure"
 
 
-def test_rejected_candidates_are_kept_only_when_asked_for(told):
-    assert as_shown(told("hungry")).rejected == ()
-    assert as_shown(told("hungry"), show_rejected=True).rejected == (REJECTED,)
+def test_rejected_candidates_are_kept_only_when_asked_for(clip):
+    assert as_shown(clip("hungry")).rejected == ()
+    assert as_shown(clip("hungry"), show_rejected=True).rejected == (REJECTED,)
 
 
-def test_the_video_shows_no_bars_of_reasons_without_skill(told, make):
+def test_the_video_shows_no_bars_of_reasons_without_skill(clip, make):
     frame = (48, 64, 3)
     plain, hidden, asked = (
         Screen(as_shown(found, show_experimental=experimental), frame).canvas.shape
         for found, experimental in (
             (make(), False),
-            (told("not sure"), False),
-            (told("not sure"), True),
+            (clip("not sure"), False),
+            (clip("not sure"), True),
         )
     )
     assert hidden == plain

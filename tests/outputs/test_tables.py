@@ -93,11 +93,11 @@ def test_the_record_has_both_levels_and_the_strongest_other_tag_of_an_event(make
 
 def test_the_record_keeps_what_was_rejected_with_the_reason_and_what_was_heard(make):
     rejected = (Event(8.0, 8.5, "cry", 0.2, -30, 9, other_tag="music", rejected="music"),)
-    heard = {"cry": np.float32(0.24), "music": 7.2}
-    found = make(rejected=rejected, veto="strict", heard_seconds=heard)
+    seconds = {"cry": np.float32(0.24), "music": 7.2}
+    found = make(rejected=rejected, veto="strict", heard_seconds=seconds)
     record = _strict(json.dumps(to_record(found), allow_nan=False))
-    (told,) = record["rejected"]
-    assert (told["onset_s"], told["offset_s"], told["rejected"]) == (8.0, 8.5, "music")
+    (reject,) = record["rejected"]
+    assert (reject["onset_s"], reject["offset_s"], reject["rejected"]) == (8.0, 8.5, "music")
     assert all("rejected" not in event for event in record["events"])
     assert (record["veto"], record["heard_seconds"]) == ("strict", {"cry": 0.24, "music": 7.2})
 
@@ -111,8 +111,8 @@ def test_the_share_of_frames_with_a_face_is_told_where_faces_were_looked_for(mak
 
 
 def test_an_event_tells_what_each_branch_said_of_it(make):
-    said = {"mfcc": {"hungry": 1 / 3, "tired": 2 / 3}, "face": {"hungry": np.float32(0.9)}}
-    events = (Event(0, 1, "cry", 0.9, -20, 20, said), Event(2, 3, "cry", 0.9, -20, 20))
+    branches = {"mfcc": {"hungry": 1 / 3, "tired": 2 / 3}, "face": {"hungry": np.float32(0.9)}}
+    events = (Event(0, 1, "cry", 0.9, -20, 20, branches), Event(2, 3, "cry", 0.9, -20, 20))
     first, second = _strict(json.dumps(to_record(make(events=events)), allow_nan=False))["events"]
     assert first["branches"] == {
         "mfcc": {"hungry": 0.3333, "tired": 0.6667},
@@ -122,10 +122,10 @@ def test_an_event_tells_what_each_branch_said_of_it(make):
 
 
 def test_what_branches_without_skill_said_is_told_only_when_asked_for(make, tmp_path):
-    said = {"mfcc": {"hungry": 0.6, "tired": 0.4}}
-    found = make(label="not sure", events=(Event(0, 1, "cry", 0.9, -20, 20, said),))
+    branches = {"mfcc": {"hungry": 0.6, "tired": 0.4}}
+    found = make(label="not sure", events=(Event(0, 1, "cry", 0.9, -20, 20, branches),))
     assert "branches" not in to_record(found)["events"][0]
-    assert to_record(found, show_experimental=True)["events"][0]["branches"] == said
+    assert to_record(found, show_experimental=True)["events"][0]["branches"] == branches
     for asked in (False, True):
         (path,) = write(found, tmp_path, ["json"], show_experimental=asked)
         assert ("branches" in _strict(path.read_text())["events"][0]) == asked

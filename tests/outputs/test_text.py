@@ -37,7 +37,7 @@ REASON_SKILL = {
     "chance": 0.2,
     "prior": {"hungry": 0.84, "tired": 0.16},
 }
-SAID = {"mfcc": {"hungry": 0.62, "tired": 0.38}, "face": {"hungry": 0.25, "tired": 0.75}}
+BRANCHES = {"mfcc": {"hungry": 0.62, "tired": 0.38}, "face": {"hungry": 0.25, "tired": 0.75}}
 
 
 def test_the_crying_comes_first_with_when_how_long_how_sure_how_loud(make):
@@ -89,7 +89,7 @@ def test_reasons_without_skill_are_shown_only_when_asked_for_and_marked(make, ve
     unsure = make(
         label="not sure",
         probabilities={"hungry": 0.41, "tired": 0.59},
-        events=(Event(1, 3, "cry", 0.9, -20, 20, SAID),),
+        events=(Event(1, 3, "cry", 0.9, -20, 20, BRANCHES),),
         skill=[DETECTOR_SKILL],
     )
     plain = describe(unsure, verbose=verbose)
@@ -97,7 +97,7 @@ def test_reasons_without_skill_are_shown_only_when_asked_for_and_marked(make, ve
     unsure = replace(unsure, skill=[DETECTOR_SKILL, REASON_SKILL])
     text = describe(unsure, verbose=verbose, show_experimental=True)
     assert "experimental: hungry 0.41 (prior 0.84), tired 0.59 (prior 0.16)" in text
-    assert "was not measured to tell its labels better" in " ".join(text.split())
+    assert "was not measured to predict its labels better" in " ".join(text.split())
     assert "mfcc: hungry 0.62, face: tired 0.75" in text
 
 
@@ -111,8 +111,8 @@ def test_every_figure_stands_beside_its_chance_interval_and_protocol(make):
 
 
 def test_below_an_event_stands_what_each_of_several_branches_said_of_it(make):
-    both = Event(1, 3, "hungry", 0.9, -20, 20, SAID)
-    alone = Event(5, 7, "hungry", 0.9, -20, 20, {"mfcc": SAID["mfcc"]})
+    both = Event(1, 3, "hungry", 0.9, -20, 20, BRANCHES)
+    alone = Event(5, 7, "hungry", 0.9, -20, 20, {"mfcc": BRANCHES["mfcc"]})
     lines = describe(make(label="hungry", events=(both, alone))).split("\n")
     assert lines[1].startswith("  0:01.00")
     assert lines[2].strip() == "mfcc: hungry 0.62, face: tired 0.75"
@@ -189,9 +189,9 @@ def test_quiet_is_one_line_that_counts_the_warnings(make):
 
 
 def test_verbose_tells_how_long_each_tag_was_heard(make):
-    heard = {"cry": 4.8, "adult_speech": 7.2, "alarm": 0.0}
+    seconds = {"cry": 4.8, "adult_speech": 7.2, "alarm": 0.0}
     assert "  heard     adult speech 7.2 s, cry 4.8 s" in describe(
-        make(heard_seconds=heard), verbose=True
+        make(heard_seconds=seconds), verbose=True
     )
     assert "  heard " not in describe(make(), verbose=True)
 
@@ -204,17 +204,17 @@ def test_what_a_result_rests_on_is_told_once_in_a_run(make):
 
 
 def test_very_many_branches_still_fit_a_terminal(make):
-    said = {f"branch {number}": SAID["mfcc"] for number in range(20)}
-    lines = describe(make(events=(Event(1, 3, "cry", 0.9, -20, 20, said),))).split("\n")
+    branches = {f"branch {number}": BRANCHES["mfcc"] for number in range(20)}
+    lines = describe(make(events=(Event(1, 3, "cry", 0.9, -20, 20, branches),))).split("\n")
     assert max(map(len, lines)) <= LINE_WIDTH
 
 
 @pytest.mark.parametrize(
-    ("share", "said"),
+    ("share", "shares"),
     [(0.846, "seen in 84.6 % of the frames"), (0.0, "none was seen"), (1.0, "seen in 100.0 %")],
 )
-def test_how_often_a_face_was_seen_is_a_line_of_its_own(make, share, said):
-    assert f"  face      {said}" in describe(make(face_share=share), verbose=True)
+def test_how_often_a_face_was_seen_is_a_line_of_its_own(make, share, shares):
+    assert f"  face      {shares}" in describe(make(face_share=share), verbose=True)
     assert "  face  " not in describe(make(), verbose=True)
 
 
@@ -238,8 +238,8 @@ def test_of_each_part_the_skill_with_all_that_decided_is_shown(make):
     ]
     both = describe(make(skill=skill, modalities=("sound", "face")), verbose=True)
     assert [figure in both for figure in ("0.91", "0.81", "0.71", "0.61")] == [1, 1, 0, 0]
-    heard = describe(make(skill=skill, modalities=("sound",)), verbose=True)
-    assert [figure in heard for figure in ("0.91", "0.81", "0.71", "0.61")] == [1, 0, 1, 0]
+    of_sound = describe(make(skill=skill, modalities=("sound",)), verbose=True)
+    assert [figure in of_sound for figure in ("0.91", "0.81", "0.71", "0.61")] == [1, 0, 1, 0]
 
 
 def test_the_description_of_a_bundle_tells_modalities_and_faces_apart():

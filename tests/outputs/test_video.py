@@ -71,9 +71,9 @@ def test_the_video_plays_with_the_frames_and_the_sound_of_the_clip(
     assert abs(len(shown) - len(original)) <= 1
     for ours, theirs in zip(shown, original, strict=False):
         assert differs(ours, theirs) < LOSSY
-    heard = read_sound(out)
-    assert len(heard) == pytest.approx(2 * RATE_HZ, abs=ONSET_S * RATE_HZ)
-    assert np.abs(np.fft.rfft(heard[:RATE_HZ])).argmax() == 440
+    samples = read_sound(out)
+    assert len(samples) == pytest.approx(2 * RATE_HZ, abs=ONSET_S * RATE_HZ)
+    assert np.abs(np.fft.rfft(samples[:RATE_HZ])).argmax() == 440
 
 
 @pytest.mark.parametrize("size", [(65, 49), (401, 33)])
@@ -207,14 +207,14 @@ def test_classes_have_bars_in_grey_where_the_bundle_is_not_known_to_tell_them(ma
 
 
 @pytest.mark.parametrize(
-    ("label", "said"),
+    ("label", "captions"),
     [
         ("hungry", ["", "no cry", "cry", "hungry"]),
         ("not sure", ["", "no cry", "cry, reason not sure", "cry, reason not sure"]),
     ],
 )
 def test_a_reason_is_named_frame_by_frame_only_where_the_clip_has_one(
-    make: Any, monkeypatch: pytest.MonkeyPatch, label: str, said: list[str]
+    make: Any, monkeypatch: pytest.MonkeyPatch, label: str, captions: list[str]
 ) -> None:
     texts: list[str] = []
     letters = screen.lettering
@@ -222,7 +222,7 @@ def test_a_reason_is_named_frame_by_frame_only_where_the_clip_has_one(
         screen, "lettering", lambda text, px: texts.append(text) or letters(text, px)
     )
     drawn = Screen(with_classes(make, label), GREY_FRAME.shape)
-    for k, caption in zip((3, 20, 35, 55), said, strict=True):
+    for k, caption in zip((3, 20, 35, 55), captions, strict=True):
         texts.clear()
         drawn.draw(k, GREY_FRAME, None)
         assert caption in texts
@@ -437,10 +437,10 @@ def test_a_video_that_cannot_be_written_is_one_line_and_leaves_no_ffmpeg(
 ) -> None:
     with pytest.raises(CryvisionError) as caught:
         write_video(found_in(make, small_video, 2.0), tmp_path / "nowhere" / "out.mp4")
-    said = str(caught.value)
-    assert said.startswith(f"{small_video}: the video could not be written; ffmpeg: ")
-    assert "No such file or directory" in said
-    assert "\n" not in said
+    message = str(caught.value)
+    assert message.startswith(f"{small_video}: the video could not be written; ffmpeg: ")
+    assert "No such file or directory" in message
+    assert "\n" not in message
     assert not running(own_ffmpeg)
 
 

@@ -81,7 +81,7 @@ def _block_lstm(layer: Any) -> Any:
             if layer.go_backwards:
                 steps = tf.reverse(steps, [0])
             state = tf.zeros((1, n_units))
-            found = tf.raw_ops.BlockLSTM(
+            result = tf.raw_ops.BlockLSTM(
                 seq_len_max=tf.constant(x.shape[1], tf.int64),
                 x=steps,
                 cs_prev=state,
@@ -96,8 +96,8 @@ def _block_lstm(layer: Any) -> Any:
                 use_peephole=False,
             )
             if not layer.return_sequences:
-                return found.h[-1]
-            return tf.transpose(found.h, [1, 0, 2])
+                return result.h[-1]
+            return tf.transpose(result.h, [1, 0, 2])
 
         def compute_output_spec(self, x: Any, mask: Any = None) -> Any:
             shape = (x.shape[0], x.shape[1]) if layer.return_sequences else (x.shape[0],)

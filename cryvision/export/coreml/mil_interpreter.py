@@ -41,7 +41,7 @@ class SavedProgram:
     Raises
     ------
     CryvisionError
-        If the program holds an operation that this interpreter does not know.
+        If the program holds an operation that this interpreter does not have.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,13 +103,13 @@ class SavedProgram:
 def _run(op: Any, values: dict[Any, Any]) -> None:
     """Compute one operation and keep its results."""
     arguments = {}
-    for name, given in op.inputs.items():
-        if given is None:
+    for name, argument in op.inputs.items():
+        if argument is None:
             continue
-        if isinstance(given, (list, tuple)):
-            arguments[name] = [values[variable] for variable in given]
+        if isinstance(argument, (list, tuple)):
+            arguments[name] = [values[variable] for variable in argument]
         else:
-            arguments[name] = values[given]
+            arguments[name] = values[argument]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         results = OPERATIONS[op.op_type](**{n: _wide(value) for n, value in arguments.items()})
         for variable, result in zip(

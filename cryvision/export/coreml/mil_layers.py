@@ -46,8 +46,8 @@ def _conv(
     spread = [1] * n_space if dilations is None else [int(d) for d in dilations]
     reach = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], spread, strict=True)]
     windows = _windows(x, reach, steps, _padding(x, reach, steps, pad_type, pad), 0.0)
-    kept: list[Any] = [Ellipsis, *(slice(None, None, d) for d in spread)]
-    windows = windows[tuple(kept)]
+    steps_of_axes: list[Any] = [Ellipsis, *(slice(None, None, d) for d in spread)]
+    windows = windows[tuple(steps_of_axes)]
     outputs = []
     for part, filters in zip(
         np.split(windows, int(groups), axis=1), np.split(weight, int(groups)), strict=True
@@ -117,12 +117,12 @@ def _padding(
     if pad_type == "custom":
         pairs = np.reshape(np.zeros(2 * len(reach)) if pad is None else pad, (-1, 2))
         return [(int(before), int(after)) for before, after in pairs]
-    found = []
+    pads = []
     for size, width, step in zip(x.shape[2:], reach, steps, strict=True):
         missing = max(0, (-(-size // step) - 1) * step + width - size)
         less, more = missing // 2, missing - missing // 2
-        found.append((more, less) if pad_type == "same_lower" else (less, more))
-    return found
+        pads.append((more, less) if pad_type == "same_lower" else (less, more))
+    return pads
 
 
 def _windows(

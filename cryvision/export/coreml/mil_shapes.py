@@ -15,8 +15,8 @@ Array = np.ndarray
 
 def _reshape(x: Array, shape: Array) -> Array:
     # Unlike in numpy, 0 keeps the size of that axis.
-    wanted = [x.shape[i] if size == 0 else int(size) for i, size in enumerate(shape)]
-    return np.reshape(x, wanted)
+    sizes = [x.shape[i] if size == 0 else int(size) for i, size in enumerate(shape)]
+    return np.reshape(x, sizes)
 
 
 def _expand_dims(x: Array, axes: Array) -> Array:
@@ -102,8 +102,8 @@ def _topk(
 ) -> tuple[Array, Array]:
     """Largest or smallest values along an axis, best first, and where they stand."""
     order = np.argsort(x if ascending else -x, axis=int(axis), kind="stable")
-    places = np.take(order, np.arange(int(k)), axis=int(axis)).astype(np.int32)
-    return np.take_along_axis(x, places, axis=int(axis)), places
+    indices = np.take(order, np.arange(int(k)), axis=int(axis)).astype(np.int32)
+    return np.take_along_axis(x, indices, axis=int(axis)), indices
 
 
 def _reverse(x: Array, axes: Array | None = None) -> Array:

@@ -32,7 +32,7 @@ QUANTIZED_FROM_WEIGHTS = 512
 
 @dataclass(frozen=True)
 class Description:
-    """What a package says of itself in Xcode.
+    """The description of a package in Xcode.
 
     Attributes
     ----------
@@ -137,8 +137,8 @@ def _convert(
         for tensor in model.inputs
     ]
 
-    def ordered(*given: Any) -> list[Any]:
-        outputs = model(dict(zip(names, given, strict=True)), training=False)
+    def ordered(*tensors: Any) -> list[Any]:
+        outputs = model(dict(zip(names, tensors, strict=True)), training=False)
         return [outputs[name] for name in output_names]
 
     function = tf.function(ordered, input_signature=specs).get_concrete_function()
@@ -176,27 +176,27 @@ def _input_type(coremltools: Any, spec: Any) -> Any:
 
 
 class _Float16Operations:
-    """Says of each operation whether it is computed in float16: from the first learned one on."""
+    """Decides which operations are computed in float16: from the first learned one on."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, bool] = {}
+        self._in_float16: dict[Any, bool] = {}
 
     def __call__(self, op: Any) -> bool:
-        if op not in self._known:
+        if op not in self._in_float16:
             learned = op.op_type in LEARNED and FRONT_END not in op.name
-            self._known[op] = learned or any(
-                self(variable.op) for variable in _given(op) if variable.op is not None
+            self._in_float16[op] = learned or any(
+                self(variable.op) for variable in _input_values(op) if variable.op is not None
             )
-        return self._known[op]
+        return self._in_float16[op]
 
 
-def _given(op: Any) -> Iterator[Any]:
+def _input_values(op: Any) -> Iterator[Any]:
     for value in op.inputs.values():
         yield from value if isinstance(value, (list, tuple)) else [] if value is None else [value]
 
 
 def _as_package(coremltools: Any, program: Any, **options: Any) -> Any:
-    program.functions["main"].set_output_types(None)  # they are what the program says
+    program.functions["main"].set_output_types(None)  # they are those of the program
     return coremltools.convert(
         program,
         convert_to="mlprogram",
@@ -216,16 +216,16 @@ def _quantize(coremltools: Any, program: Any) -> Any:
 
     package = _as_package(coremltools, program)
     optimize = coremltools.optimize.coreml
-    found = optimize.get_weights_metadata(package, weight_threshold=QUANTIZED_FROM_WEIGHTS)
-    kept = {
+    weights = optimize.get_weights_metadata(package, weight_threshold=QUANTIZED_FROM_WEIGHTS)
+    in_float = {
         name: None
-        for name, weight in found.items()
+        for name, weight in weights.items()
         if any(FRONT_END in child.name for child in weight.child_ops)
     }
     linear = optimize.OpLinearQuantizerConfig(
         mode="linear_symmetric", weight_threshold=QUANTIZED_FROM_WEIGHTS
     )
-    config = optimize.OptimizationConfig(global_config=linear, op_name_configs=kept)
+    config = optimize.OptimizationConfig(global_config=linear, op_name_configs=in_float)
     package = optimize.linear_quantize_weights(package, config)
     spec = package.get_spec()
     return load(spec, spec.specificationVersion, package.weights_dir)

@@ -1,4 +1,4 @@
-"""Takes LiteRT files apart and joins two of them, so that each part keeps its own precision."""
+"""Parses LiteRT files and joins two of them, so that each part keeps its own precision."""
 
 from __future__ import annotations
 
@@ -96,21 +96,21 @@ def joined(before: File, after: File) -> File:
     whole.buffers.extend(first.buffers)
 
     graph = whole.subgraphs[0]
-    place = {before.outputs[n]: i for n, i in after.inputs.items() if n in before.outputs}
+    indices = {before.outputs[n]: i for n, i in after.inputs.items() if n in before.outputs}
     for index, tensor in enumerate(first.subgraphs[0].tensors):
-        if index not in place:
-            place[index] = len(graph.tensors)
+        if index not in indices:
+            indices[index] = len(graph.tensors)
             tensor.buffer += n_buffers
             graph.tensors.append(tensor)
     for operator in first.subgraphs[0].operators:
         operator.opcodeIndex += n_codes
-        operator.inputs = [place.get(int(i), -1) for i in operator.inputs]  # -1: left out
-        operator.outputs = [place[int(i)] for i in operator.outputs]
+        operator.inputs = [indices.get(int(i), -1) for i in operator.inputs]  # -1: left out
+        operator.outputs = [indices[int(i)] for i in operator.outputs]
     graph.operators = [*first.subgraphs[0].operators, *graph.operators]
 
-    further = {name: place[i] for name, i in before.outputs.items() if name not in after.inputs}
+    further = {name: indices[i] for name, i in before.outputs.items() if name not in after.inputs}
     others = {name: index for name, index in after.inputs.items() if name not in before.outputs}
-    after.inputs = {**{name: place[index] for name, index in before.inputs.items()}, **others}
+    after.inputs = {**{name: indices[index] for name, index in before.inputs.items()}, **others}
     after.outputs = {**after.outputs, **further}
     return after
 

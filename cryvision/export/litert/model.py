@@ -62,7 +62,7 @@ def write(
     try:
         after = _frozen(network)
         if precision == "int8":
-            file = File(_converted_apart(after, representative), after.inputs, after.outputs)
+            file = File(_converted_in_child(after, representative), after.inputs, after.outputs)
         else:
             data = _converted(after.function, float16=precision == "fp16")
             file = File(data, after.inputs, after.outputs)
@@ -99,9 +99,9 @@ def _frozen(model: keras.Model) -> _Frozen:
         for tensor in model.inputs
     ]
 
-    def ordered(*given: Any) -> list[Any]:
-        found = model(dict(zip(inputs, given, strict=True)), training=False)
-        return [found[name] for name in outputs]
+    def ordered(*tensors: Any) -> list[Any]:
+        results = model(dict(zip(inputs, tensors, strict=True)), training=False)
+        return [results[name] for name in outputs]
 
     function = tf.function(ordered, input_signature=specs).get_concrete_function()
     return _Frozen(convert_variables_to_constants_v2(function), inputs, outputs)
@@ -134,7 +134,7 @@ def _quantized(function: Any, examples: Callable[[], Iterator[list[np.ndarray]]]
     """Put the learned operators into 8 bits and leave all others in float32.
 
     Squares of decibels, as in a normalisation, would be lost in 8 bits. Which operators to leave
-    out can be said to the converter through its debugger only.
+    out can be set through the converter's debugger only.
     """
     import tensorflow as tf
 
@@ -150,19 +150,19 @@ def _quantized(function: Any, examples: Callable[[], Iterator[list[np.ndarray]]]
     return bytes(debugger.get_nondebug_quantized_model())
 
 
-def _converted_apart(frozen: _Frozen, representative: Mapping[str, np.ndarray]) -> bytes:
+def _converted_in_child(frozen: _Frozen, representative: Mapping[str, np.ndarray]) -> bytes:
     """Convert to 8 bits in a process of its own: on some models the converter crashes there."""
     with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
-        place = Path(folder)
+        path = Path(folder)
         graph = frozen.function.graph.as_graph_def()
-        place.joinpath("graph.pb").write_bytes(graph.SerializeToString())
+        path.joinpath("graph.pb").write_bytes(graph.SerializeToString())
         tensors = {
             "inputs": [tensor.name for tensor in frozen.function.inputs],
             "outputs": [tensor.name for tensor in frozen.function.outputs],
         }
-        place.joinpath("tensors.json").write_text(json.dumps(tensors))
+        path.joinpath("tensors.json").write_text(json.dumps(tensors))
         for i, name in enumerate(frozen.inputs):
-            np.save(place / f"input_{i}.npy", representative[name])
+            np.save(path / f"input_{i}.npy", representative[name])
         command = [sys.executable, "-m", __name__, folder]
         try:
             done = subprocess.run(command, capture_output=True, timeout=CONVERSION_SECONDS)
@@ -172,7 +172,7 @@ def _converted_apart(frozen: _Frozen, representative: Mapping[str, np.ndarray]) 
                 f"{error.timeout:g} s"
             ) from error
         if done.returncode == 0:
-            return place.joinpath("model.tflite").read_bytes()
+            return path.joinpath("model.tflite").read_bytes()
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines and done.returncode == 1 else f"exit {done.returncode}"
         if done.returncode < 0:
@@ -183,20 +183,20 @@ def _converted_apart(frozen: _Frozen, representative: Mapping[str, np.ndarray]) 
         )
 
 
-def _convert_here(place: Path) -> None:
-    """What the process of `_converted_apart` does: convert, and run the result once."""
+def _convert_here(folder: Path) -> None:
+    """Convert in the process of `_converted_in_child`, and run the result once."""
     import tensorflow as tf
 
     graph = tf.compat.v1.GraphDef()
-    graph.ParseFromString(place.joinpath("graph.pb").read_bytes())
-    tensors = json.loads(place.joinpath("tensors.json").read_text())
+    graph.ParseFromString(folder.joinpath("graph.pb").read_bytes())
+    tensors = json.loads(folder.joinpath("tensors.json").read_text())
     wrapped = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
-    found = {
+    tensors_by_role = {
         kind: [wrapped.graph.get_tensor_by_name(name) for name in names]
         for kind, names in tensors.items()
     }
-    function = wrapped.prune(found["inputs"], found["outputs"])
-    examples = [np.load(place / f"input_{i}.npy") for i in range(len(tensors["inputs"]))]
+    function = wrapped.prune(tensors_by_role["inputs"], tensors_by_role["outputs"])
+    examples = [np.load(folder / f"input_{i}.npy") for i in range(len(tensors["inputs"]))]
 
     def items() -> Iterator[list[np.ndarray]]:
         for row in zip(*examples, strict=True):
@@ -208,7 +208,7 @@ def _convert_here(place: Path) -> None:
     for details, value in zip(interpreter.get_input_details(), next(items()), strict=True):
         interpreter.set_tensor(details["index"], value)
     interpreter.invoke()
-    place.joinpath("model.tflite").write_bytes(data)
+    folder.joinpath("model.tflite").write_bytes(data)
 
 
 def _reason(error: Exception) -> str:

@@ -55,17 +55,17 @@ def write(
     import onnx
 
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        place = Path(folder, "network.onnx")
-        _export(network, place)
+        file = Path(folder, "network.onnx")
+        _export(network, file)
         try:
             if precision == "fp16":
-                _to_float16(place)
+                _to_float16(file)
             elif precision == "int8":
-                _to_int8(place, representative)
-            model = onnx.load(place)
+                _to_int8(file, representative)
+            model = onnx.load(file)
             if front_end is not None:
-                _export(front_end, place)
-                model = _joined(onnx.load(place), model)
+                _export(front_end, file)
+                model = _joined(onnx.load(file), model)
             _tidy(model, output_names)
             onnx.checker.check_model(model, full_check=True)
             onnx.save(model, path)
@@ -76,18 +76,18 @@ def write(
             raise CryvisionError(f"the model cannot be written as ONNX: {reason}") from error
 
 
-def _export(model: keras.Model, place: Path) -> None:
-    # The exporter wants a model that has been called once.
+def _export(model: keras.Model, path: Path) -> None:
+    # The exporter needs a model that has been called once.
     model({t.name: np.zeros((1, *t.shape[1:]), np.float32) for t in model.inputs}, training=False)
-    export_model(model, place)
+    export_model(model, path)
 
 
 def _joined(front_end: Any, network: Any) -> Any:
     """Feed the front end's features into the network; its other outputs stay outputs."""
     from onnx import compose
 
-    known = {value.name for value in front_end.graph.output}
-    features = [value.name for value in network.graph.input if value.name in known]
+    names = {value.name for value in front_end.graph.output}
+    features = [value.name for value in network.graph.input if value.name in names]
     before, after = (
         compose.add_prefix(model, prefix, rename_inputs=False, rename_outputs=False)
         for model, prefix in ((front_end, "front_end/"), (network, "network/"))

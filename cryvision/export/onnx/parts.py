@@ -146,7 +146,7 @@ def _with_logits(model: keras.Model, path: Path) -> keras.Model:
 def _keras_outputs(model: keras.Model, samples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     import keras
 
-    # Called eagerly: the exporter wants a model that has been called once.
+    # Called eagerly: the exporter needs a model that has been called once.
     missing = [i.name for i in model.inputs if i.name not in samples]
     if missing:
         raise CryvisionError(
