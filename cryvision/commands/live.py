@@ -1,4 +1,4 @@
-"""``cryvision live``: watch microphones, cameras and streams, and alert."""
+"""``cryvision live``: watch microphones, cameras and streams, and raise alerts."""
 
 from __future__ import annotations
 
@@ -37,33 +37,33 @@ ALERT_AFTER_SECONDS = 10.0
 def add(commands: Any) -> None:
     parser = commands.add_parser(
         "live",
-        help="watch microphones, cameras and streams, and alert",
-        description="Classify sound as it comes: say when crying begins and ends, and alert when "
-        "it lasts. Without a source, the default microphone. Never the only thing that watches "
-        "over a child.",
+        help="watch microphones, cameras and streams, and raise alerts",
+        description="Listen all the time: report when crying begins and ends, and raise an alert "
+        "when it lasts. Without a source, the default microphone is used. Never rely on it alone "
+        "to look after a child.",
     )
     _add_sources(parser)
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="a TOML file that names sources, rules, quiet hours and where alerts go",
+        help="a TOML file with sources, rules, quiet hours and receivers of alerts",
     )
     parser.add_argument(
         "--alert-after",
         type=float,
         metavar="SECONDS",
-        help="alert when crying has lasted so long, short pauses included "
+        help="raise an alert when crying has lasted this long, short pauses included "
         f"(default: {ALERT_AFTER_SECONDS:g})",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print JSON objects, each on a line, with a type"
+        "--json", action="store_true", help="print one JSON object per line, each with a type"
     )
     parser.add_argument(
         "--every",
         type=float,
         default=STATE_SECONDS,
         metavar="SECONDS",
-        help="show the state of each source so often (default: %(default)g)",
+        help="how often to show the state of each source (default: %(default)g)",
     )
     parser.add_argument(
         "--record-events",
@@ -74,7 +74,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--mask-speech",
         action="store_true",
-        help="in recordings, silence what is adult speech and no crying",
+        help="in recordings, silence adult speech where nobody cries",
     )
     parser.add_argument(
         "--metrics",
@@ -93,9 +93,9 @@ def _add_report(parser: Any) -> None:
     report = reports.add_parser("report", description=f"{_REPORT.capitalize()}.")
     report.add_argument("folder", metavar="DIR")
     report.add_argument(
-        "--json", action="store_true", help="print one JSON object a source and day"
+        "--json", action="store_true", help="print one JSON object per source and day"
     )
-    report.add_argument("--figure", metavar="FILE", help="draw the days, as PNG")
+    report.add_argument("--figure", metavar="FILE", help="draw the days into a PNG file")
     report.set_defaults(run=run_report)
 
 
@@ -118,13 +118,15 @@ def _add_sources(parser: Any) -> None:
         help="a camera for the pictures of recordings; its sound comes from the --microphone in "
         "the same place, without one from the default microphone",
     )
-    group.add_argument("--rtsp", action="append", metavar="URL", help="a stream of the network")
-    group.add_argument("--file", action="append", metavar="CLIP", help="a clip, in real time")
     group.add_argument(
-        "--no-wait", action="store_true", help="read --file as fast as this computer can"
+        "--rtsp", action="append", metavar="URL", help="a network stream: RTSP, HTTP or RTMP"
+    )
+    group.add_argument("--file", action="append", metavar="CLIP", help="play a clip in real time")
+    group.add_argument(
+        "--no-wait", action="store_true", help="play --file as fast as this computer can"
     )
     group.add_argument(
-        "--list-devices", action="store_true", help="list microphones and cameras, and end"
+        "--list-devices", action="store_true", help="list microphones and cameras, and exit"
     )
 
 
@@ -164,7 +166,7 @@ def _watch(
     screen: Screen,
     stack: ExitStack,
 ) -> None:
-    """Pass on all that the sessions say."""
+    """Pass each observation on to all observers."""
     from dataclasses import replace
 
     from cryvision.monitor.alerting import Alerting
@@ -233,9 +235,7 @@ def _config(options: argparse.Namespace) -> LiveConfig:
     named = sources(options)
     if options.config is not None:
         if named or options.alert_after is not None:
-            raise ConfigError(
-                "sources and rules come from --config or from options; got both of them"
-            )
+            raise ConfigError("sources and rules must come from --config or from options; got both")
         config = load_config(Path(options.config))
     else:
         after_s = ALERT_AFTER_SECONDS if options.alert_after is None else options.alert_after
@@ -259,7 +259,7 @@ def _config(options: argparse.Namespace) -> LiveConfig:
         config = replace(config, recording=replace(recording, folder=Path(options.record_events)))
     if options.mask_speech:
         if config.recording is None:
-            raise ConfigError("--mask-speech needs --record-events; it is not there")
+            raise ConfigError("--mask-speech needs --record-events; got none")
         config = replace(config, recording=replace(config.recording, mask_speech=True))
     if options.metrics is not None:
         if not 0 <= options.metrics <= 65_535:

@@ -168,7 +168,10 @@ class CryStream:
             seconds = self._detector.span_samples / SAMPLE_RATE_HZ
             notes.append(f"shorter than one window ({seconds:g} s): padded with silence")
         if self._detector.non_finite:
-            notes.append(f"{self._detector.non_finite} samples were not finite and count as zero")
+            notes.append(
+                f"{self._detector.non_finite} samples were not finite, or far beyond full scale, "
+                "and count as zero"
+            )
         return notes
 
     def _note_event(self, event: Event) -> None:

@@ -22,6 +22,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from cryvision.config import SoundConfig
 from cryvision.errors import ConfigError, CryvisionError
+from cryvision.inputs.mixing import LARGEST_SAMPLE
 
 AMIN_POWER = 1e-10
 """Power below which decibels stop, at -100 dB (librosa: ``amin`` 1e-10, or 1e-5 of amplitude)."""
@@ -40,7 +41,7 @@ FIRST_FREE_BIN = 2
 
 
 def as_sound(samples: np.ndarray) -> tuple[np.ndarray, int]:
-    """Copy samples as float32 (the caller may reuse its array), non-finite ones as zeros.
+    """Copy samples as float32 (the caller may reuse its array), those that are no sound as zeros.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def as_sound(samples: np.ndarray) -> tuple[np.ndarray, int]:
     -------
     samples : ndarray of float32, shape (n,)
     n_non_finite : int
-        How many were NaN or infinite, or too large for float32.
+        How many were NaN, infinite, or beyond `LARGEST_SAMPLE`: their spectra would overflow.
 
     Raises
     ------
@@ -65,7 +66,7 @@ def as_sound(samples: np.ndarray) -> tuple[np.ndarray, int]:
         )
     with np.errstate(over="ignore"):  # too large for float32: infinite, and counted as such
         piece = values.astype(np.float32)
-    finite = np.isfinite(piece)
+    finite = np.abs(piece) <= LARGEST_SAMPLE  # nor is NaN
     if finite.all():
         return piece, 0
     piece[~finite] = 0.0

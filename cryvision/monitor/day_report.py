@@ -138,14 +138,14 @@ def read(folder: Path) -> list[Day]:
                 else:
                     continue
                 if not usable:
-                    log.warning("%s: not a whole file of a recorder, left out", shown(path))
+                    log.warning("%s: not a complete file of a recorder; skipped", shown(path))
     except OSError as error:
         raise CryvisionError(
             f"{shown(folder)}: a folder of recordings must be readable: {error.strerror}"
         ) from error
     days = [day for name in sorted(sources) for day in _days(name, sources[name])]
     if not days:
-        log.warning("%s: no recordings of a monitor are here", shown(folder))
+        log.warning("%s: there are no recordings of a monitor", shown(folder))
     return days
 
 
@@ -170,7 +170,7 @@ def text(days: list[Day]) -> str:
 def share_observed(day: Day) -> str:
     """Say how much of a day was observed."""
     if day.observed_s is None:
-        return "it is not known how much was observed"
+        return "observed time unknown"
     return f"{min(1.0, day.observed_s / day.day_s):.0%} of {day.day_s / HOUR:g} h observed"
 
 

@@ -18,7 +18,7 @@ from cryvision.monitor.session import Observation
 HOST = "127.0.0.1"
 
 SILENT_SECONDS = 15.0
-"""A source that has given nothing for so long is not well."""
+"""A source that has given nothing for so long is failing."""
 
 
 class Health:
@@ -132,7 +132,7 @@ class Health:
 
 
 METRICS = {
-    "crying": ("gauge", "Whether there is crying now; missing where nothing is known."),
+    "crying": ("gauge", "Whether there is crying now; missing where that is unknown."),
     "probability": ("gauge", "Cry score of the newest step."),
     "level_dbfs": ("gauge", "Level of the past second in the detector's band."),
     "seconds_since_sound": ("gauge", "Seconds since sound last came."),

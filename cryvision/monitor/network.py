@@ -251,4 +251,4 @@ def _why_down(process: ffmpeg.Process, address: Address) -> DisconnectedError:
     log = address.without_secrets(process.log().decode("utf-8", "replace"))
     words = ffmpeg.last_words(log.encode(), "", address.shown)
     words = words.removeprefix("Impossible to open ''; ") or f"it ended with status {status}"
-    return DisconnectedError("lost", f"ffmpeg can read no more of the stream: {words}")
+    return DisconnectedError("lost", f"the stream cannot be read: {words}")

@@ -34,7 +34,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class SourceFault:
-    """Something is wrong with a source, or well again.
+    """A fault of a source, or its end.
 
     Each kind alternates between the fault and its recovery.
 

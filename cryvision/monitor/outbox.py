@@ -81,7 +81,7 @@ class Outbox:
         }
         orphans = [delivery for delivery in waiting if delivery.sink not in self._lanes]
         for delivery in orphans:
-            delivery.state, delivery.error = "dead", "there is no such sink any more"
+            delivery.state, delivery.error = "dead", "the sink no longer exists"
             _log.warning("alert %s is given up: no sink %s", delivery.alert.id, delivery.sink)
         if self._file is not None and orphans:
             self._file.save(orphans)

@@ -100,7 +100,7 @@ class OutboxFile:
         if self._connection is not None:
             self._connection.close()
         aside = f"{self._path}.damaged"
-        _log.error("%s: is damaged; it is kept as %s, and a new one is begun", self._path, aside)
+        _log.error("%s: is damaged; it is kept as %s, and a new one is started", self._path, aside)
         os.replace(self._path, aside)
         # A journal that stays would be taken for that of the new file.
         with contextlib.suppress(FileNotFoundError):

@@ -79,7 +79,7 @@ class Pictures(ABC):
                 with contextlib.closing(self.frames(over)) as frames:
                     for frame in frames:
                         if down:
-                            log.info("%s: pictures come again", self.name)
+                            log.info("%s: pictures are back", self.name)
                         down = False
                         backoff.reset()
                         with self._lock:

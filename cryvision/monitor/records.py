@@ -138,7 +138,7 @@ def local(wall_time: float) -> str:
 
 def _crying(observation: Observation) -> str:
     if observation.crying is None:
-        return "not known"
+        return "unknown"
     if not observation.crying:
         return "no crying"
     words = ["crying"]

@@ -206,7 +206,7 @@ class LiveSource(ABC):
                 yield SourceFault("slow", self._slowness(waiting_s), time.time())
             elif slow and waiting_s < self._timing.slow_s / 4:
                 slow = False
-                message = f"the sound is classified as it comes again; {self._dropped()}"
+                message = f"this computer keeps up again; {self._dropped()}"
                 yield SourceFault("recovered", message, time.time(), ended="slow")
                 self._n_pictures = self._n_dropped = 0
             yield Piece(np.zeros(0, np.float32), None, None, time.time()) if item is None else item
@@ -234,7 +234,7 @@ class LiveSource(ABC):
             try:
                 for piece in self._connected(queue, over):
                     if down:
-                        message = "sound comes again"
+                        message = "sound is back"
                         queue.put(SourceFault("recovered", message, piece.time, True, down), over)
                         down = ""
                     queue.put(piece, over)

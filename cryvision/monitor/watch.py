@@ -77,7 +77,7 @@ class Watch:
             return self._begin("stalled", message, item.time, restart=True)
         self._last_sound_s = self._clock()
         self._n_samples += len(item.samples)
-        found = self._end("stalled", "sound comes again", item.time, restart=True)
+        found = self._end("stalled", "sound is back", item.time, restart=True)
         if found:
             self._restart_clock()
         return [*found, *self._silence(item), *self._frozen(item), *self._jump(item)]
@@ -102,12 +102,12 @@ class Watch:
             self._value_since_s = self._position_s - len(piece.samples) / SAMPLE_RATE_HZ
         if self._value is None:
             self._value_since_s = self._position_s
-            return self._end("silent", "there is sound again", piece.time)
+            return self._end("silent", "sound is back", piece.time)
         if self._position_s - self._value_since_s < UNCHANGED_SECONDS:
             return []
         message = (
             f"all samples have been {self._value:g} for {UNCHANGED_SECONDS:g} s: the microphone is "
-            "muted, or a cable is off"
+            "muted, or a cable is unplugged"
         )
         return self._begin("silent", message, piece.time)
 
@@ -138,7 +138,7 @@ class Watch:
             self._steady_s += seconds
             if self._steady_s < SETTLE_SECONDS:
                 return []
-            return self._end("clock", "wall time and sound keep step again", piece.time)
+            return self._end("clock", "wall time and sound agree again", piece.time)
         self._off_s += seconds
         self._steady_s = 0.0
         if self._off_s < LATE_SECONDS:

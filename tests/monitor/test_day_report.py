@@ -107,7 +107,7 @@ def test_without_a_log_of_minutes_the_recordings_say_it(tmp_path: Path, zone: Se
     (day,) = day_report.read(tmp_path)
     assert day.observed_s is None
     assert [hour.crying_s for hour in day.hours[11:13]] == [30, 90]
-    assert "not known how much was observed" in day_report.text([day])
+    assert "observed time unknown" in day_report.text([day])
 
 
 def test_crying_that_goes_on_in_the_next_file_counts_once(tmp_path: Path, zone: SetZone) -> None:

@@ -75,8 +75,8 @@ def test_other_rates_and_channels_become_16_khz_mono(http: Server) -> None:
     ("mode", "kind", "words"),
     [
         ("refuse", "lost", "401 Unauthorized"),
-        ("rubbish", "lost", "ffmpeg can read no more"),
-        ("drop", "lost", "ffmpeg can read no more"),
+        ("rubbish", "lost", "the stream cannot be read"),
+        ("drop", "lost", "the stream cannot be read"),
         ("stall", "stalled", "no data has come for 1 s"),
     ],
 )

@@ -210,7 +210,7 @@ def test_what_waits_for_a_sink_that_is_gone_is_given_up(
     outbox.put(make_alert(), ["old"])
     outbox.close()
     Outbox(tmp_path / "outbox", {"new": Receiver()}, QUICK).close()
-    assert rows(tmp_path / "outbox") == [("old", "dead", "there is no such sink any more")]
+    assert rows(tmp_path / "outbox") == [("old", "dead", "the sink no longer exists")]
     assert "no sink old" in caplog.text
 
 

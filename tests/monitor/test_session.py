@@ -159,3 +159,15 @@ def test_the_source_is_closed_whatever_happens(bundle: Bundle) -> None:
     next(running)
     running.close()
     assert source.closed
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e20, 1e38, 17.0])
+def test_a_stream_of_numbers_that_are_no_sound_does_not_end_the_watch(
+    bundle: Bundle, value: float
+) -> None:
+    rubbish = np.full(2 * RATE_HZ, value, np.float32)
+    sound = tones(5.0, edges=[(1.0, 3.0)], cry=[(1.0, 3.0)])
+    plain = observe(bundle, pieces(np.concatenate([np.zeros_like(rubbish), sound])))
+    found = observe(bundle, pieces(np.concatenate([rubbish, sound])))
+    assert ended(found) == ended(plain)
+    assert ended(found)
