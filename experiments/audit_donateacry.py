@@ -22,7 +22,7 @@ import numpy as np
 import recordings
 from record import say, write_result
 
-from cryvision.auditing.audit import Audit, judge
+from cryvision.auditing.audit import Audit, audit_facts
 from cryvision.augmentation.effects import (
     add_noise,
     available_codecs,
@@ -173,8 +173,8 @@ def main() -> None:
             (Path(folder) / bucket).symlink_to(corpus / bucket, target_is_directory=True)
         raw = read(Path(folder))
         audits = {
-            "cleaned": summary(judge("cleaned", *cleaned, seed=SEED)),
-            "uploads": summary(judge("uploads", *raw, seed=SEED)),
+            "cleaned": summary(audit_facts("cleaned", *cleaned, seed=SEED)),
+            "uploads": summary(audit_facts("uploads", *raw, seed=SEED)),
         }
     for name, record in audits.items():
         say(f"{name}: {record['findings']}")

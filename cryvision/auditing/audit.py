@@ -53,7 +53,7 @@ class Audit:
     label_changes, label_without_sound, device_from_sound, subject_from_sound : mapping
         See the functions of these names in `cryvision.auditing.confounds`.
     problems : tuple of str
-        What the reader of the source said: files left out, odd names.
+        Messages of the reader of the source: files left out, odd names.
     """
 
     source: str
@@ -109,7 +109,7 @@ def audit(
         raise ConfigError(f"the seed must be from 0 to 2**32 - 1; got {seed}")
     data = find_labelled_clips(source, subject_pattern)
     log.info("%d clips to read, %d left out", len(data.clips), len(data.left_out))
-    return judge(source, data, read_facts(data.clips, _progress), seed)
+    return audit_facts(source, data, read_facts(data.clips, _progress), seed)
 
 
 def _progress(done: int, total: int) -> None:
@@ -117,13 +117,13 @@ def _progress(done: int, total: int) -> None:
         log.info("%d of %d clips read", done, total)
 
 
-def judge(
+def audit_facts(
     source: str | os.PathLike[str],
     data: Dataset,
     facts: Sequence[ClipFacts],
     seed: int = 0,
 ) -> Audit:
-    """Do what `audit` does with clips that were read already.
+    """Audit clips that were read already.
 
     Parameters
     ----------
@@ -142,12 +142,12 @@ def judge(
     readable = [one for one in facts if one.problem is None]
     if not readable:
         raise MediaError(
-            f"{os.fspath(source)}: nothing could be judged, none of {len(facts)} clips can be "
+            f"{os.fspath(source)}: nothing could be audited, none of {len(facts)} clips can be "
             f"read; the first: {facts[0].problem}"
         )
     log.info("looking for copies")
     copies = copies_of(readable)
-    log.info("measuring what tells the label without the sound, and the device with it")
+    log.info("measuring the label without the sound, and the device with it")
     counts = _counts(data, facts, readable)
     measured = {
         "label_changes": confounds.label_changes(facts),
@@ -173,7 +173,7 @@ def _findings(
     counts: Mapping[str, Any],
     measured: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Finding, ...]:
-    found = [
+    findings = [
         *clip_findings.about_files(data, facts),
         *clip_findings.about_copies(facts, copies),
         *clip_findings.about_names(data),
@@ -183,7 +183,7 @@ def _findings(
             measured["label_without_sound"], measured["device_from_sound"]
         ),
     ]
-    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def _counts(
@@ -217,12 +217,12 @@ def _counts(
 
 def _by_value(facts: Sequence[ClipFacts], name: str) -> dict[str, dict[str, int]]:
     """Clips of each label, by the value of a fact; empty where it is known of no clip."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for one in facts:
-        found[confounds.header_facts(one)[name] or "not known"][one.clip.label] += 1
-    if set(found) == {"not known"}:
+        counts[confounds.header_facts(one)[name] or "not known"][one.clip.label] += 1
+    if set(counts) == {"not known"}:
         return {}
-    return {value: dict(sorted(found[value].items())) for value in sorted(found)}
+    return {value: dict(sorted(counts[value].items())) for value in sorted(counts)}
 
 
 def _sound(facts: Sequence[ClipFacts]) -> dict[str, Any]:

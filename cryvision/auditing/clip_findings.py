@@ -40,7 +40,7 @@ def about_files(data: Dataset, facts: Sequence[ClipFacts]) -> list[Finding]:
     broken = [one.problem for one in facts if one.problem is not None]
     stubs = [str(path) for path in data.left_out if _is_stub(path)]
     stubs += [_with_length(one) for one in readable if one.duration_s < STUB_SECONDS]
-    cut = [f"{one.name}: {said}" for one in readable for said in one.warnings]
+    cut = [f"{one.name}: {warning}" for one in readable for warning in one.warnings]
     n_cut = sum(bool(one.warnings) for one in readable)
     short = [_with_length(one) for one in _shorter_than_usual(readable)]
     silent = [f"{one.name}: {one.level_dbfs:.0f} dBFS" for one in readable if _is_silent(one)]
@@ -67,7 +67,7 @@ def about_files(data: Dataset, facts: Sequence[ClipFacts]) -> list[Finding]:
         Finding(
             "short", WARNING, len(short),
             f"Clips cut off, under half as long as most of this corpus: {len(short)}",
-            "Listen to them. Where a label has many of them, length alone tells the label.",
+            "Listen to them. Where a label has many of them, length alone predicts the label.",
             tuple(short),
         ),
         Finding(
@@ -134,7 +134,7 @@ def about_names(data: Dataset) -> list[Finding]:
     odd = [str(path) for path in files if _has_odd_name(path)]
     stubs = {path for path in data.left_out if _is_stub(path)}
     others = [
-        next((said for said in data.problems if f"{path}: " in said), str(path))
+        next((problem for problem in data.problems if f"{path}: " in problem), str(path))
         for path in data.left_out
         if path not in stubs
     ]

@@ -1,4 +1,4 @@
-"""What gives a label away without the crying, and what else the sound tells: device and subject.
+"""Confounds: the label without the sound, and device and subject from the sound.
 
 A model that is right for such a reason is of no use on other recordings. Everything is measured
 on subjects that the measuring model had not seen.
@@ -40,7 +40,7 @@ IntArray = NDArray[np.int64]
 
 
 def header_facts(facts: ClipFacts) -> dict[str, str]:
-    """What is known of a clip before it is heard, by name; unknown is an empty text."""
+    """Facts of a clip without its sound, by name; unknown is an empty text."""
     info, columns = facts.info, facts.clip.columns
     return {
         "sample rate": "" if info is None else f"{info.sound_rate_hz} Hz",
@@ -53,7 +53,7 @@ def header_facts(facts: ClipFacts) -> dict[str, str]:
 
 
 def label_without_sound(facts: Sequence[ClipFacts], seed: int = 0) -> dict[str, Any]:
-    """Measure how well the label is told from header, length, device, age and gender.
+    """Measure how well header, length, device, age and gender predict the label.
 
     A decision tree learns each of them, and all together, in folds that keep subjects apart.
 
@@ -68,11 +68,11 @@ def label_without_sound(facts: Sequence[ClipFacts], seed: int = 0) -> dict[str, 
     -------
     dict
         ``majority`` (the share of the commonest label), ``chance`` (balanced accuracy of any
-        answer that knows nothing), and by name in ``facts`` the ``accuracy`` of a plain tree, its
+        answer without input), and by name in ``facts`` the ``accuracy`` of a plain tree, its
         ``gain`` over the majority and the ``balanced_accuracy`` of a tree that weighs all labels
         alike, each as value, low and high end of a 95 % interval over subjects; and ``tells``,
         whether either is above chance by more than `LEAST_GAIN` and the interval. A fact that is
-        the same for all is in ``constant``. ``reason`` says why nothing was measured, else None.
+            the same for all is in ``constant``. ``reason`` is why nothing was measured, else None.
     """
     names = sorted({one.clip.label for one in facts})
     labels = np.array([names.index(one.clip.label) for one in facts])
@@ -99,11 +99,11 @@ def label_without_sound(facts: Sequence[ClipFacts], seed: int = 0) -> dict[str, 
     if len(varying) > 1:
         varying["all together"] = np.concatenate(list(varying.values()), axis=1)
     for name, column in varying.items():
-        record["facts"][name] = _told_by(column, labels, subjects, folds, len(names), seed)
+        record["facts"][name] = _predicted_from(column, labels, subjects, folds, len(names), seed)
     return record
 
 
-def _told_by(
+def _predicted_from(
     column: np.ndarray,
     labels: IntArray,
     subjects: Sequence[str],
@@ -164,7 +164,7 @@ def _columns(facts: Sequence[ClipFacts]) -> dict[str, np.ndarray]:
 
 
 def device_from_sound(facts: Sequence[ClipFacts], seed: int = 0) -> dict[str, Any]:
-    """Measure how well the sound from 50 to 3,400 Hz tells the device, subjects kept apart.
+    """Measure how well the sound from 50 to 3,400 Hz predicts the device, grouped by subject.
 
     Parameters
     ----------
@@ -178,20 +178,20 @@ def device_from_sound(facts: Sequence[ClipFacts], seed: int = 0) -> dict[str, An
     dict
         ``of``: ``device`` where devices are known, else ``file format`` (codec and sample rate).
         ``devices``: by name, each against the others, ``auc`` (mean over folds, with its 95 %
-        interval over subjects) and ``fold_auc``. Of two devices one is given. ``reason`` says why
+        interval over subjects) and ``fold_auc``. Of two devices one is given. ``reason`` is why
         nothing was measured, else None.
     """
     of, devices = _devices(facts)
-    heard = [i for i, one in enumerate(facts) if one.timbre is not None and devices[i]]
-    counts = Counter(devices[i] for i in heard)
+    rows = [i for i, one in enumerate(facts) if one.timbre is not None and devices[i]]
+    counts = Counter(devices[i] for i in rows)
     record: dict[str, Any] = {"of": of, "counts": dict(counts), "devices": {}, "reason": None}
     if len(counts) < 2:
         return {**record, "reason": f"all clips are of one {of}, or it is not known"}
-    timbres = np.stack([facts[i].timbre for i in heard])  # type: ignore[misc]
-    subjects = [facts[i].clip.subject for i in heard]
-    asked = [name for name, _ in counts.most_common(_MOST_DEVICES)]
-    for name in asked[-1:] if len(counts) == 2 else asked:
-        truth = np.array([devices[i] == name for i in heard]).astype(np.int64)
+    timbres = np.stack([facts[i].timbre for i in rows])  # type: ignore[misc]
+    subjects = [facts[i].clip.subject for i in rows]
+    names = [name for name, _ in counts.most_common(_MOST_DEVICES)]
+    for name in names[-1:] if len(counts) == 2 else names:
+        truth = np.array([devices[i] == name for i in rows]).astype(np.int64)
         try:
             folds = grouped_folds(subjects, truth.tolist(), _n_folds(subjects, truth), seed)
         except ConfigError as error:
@@ -222,7 +222,7 @@ def _fold_auc(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    judged = []
+    of_folds = []
     for test in folds:
         train = np.setdiff1d(np.arange(len(truth)), test)
         if len(set(truth[train])) < 2 or len(set(truth[test])) < 2:
@@ -231,16 +231,16 @@ def _fold_auc(
             StandardScaler(), LogisticRegression(C=0.3, class_weight="balanced", max_iter=1000)
         )
         model.fit(timbres[train], truth[train])
-        judged.append((test, model.decision_function(timbres[test])))
+        of_folds.append((test, model.decision_function(timbres[test])))
 
     def mean_auc(weights: IntArray) -> float:
-        areas = [auc(truth[test], scores, weights[test]) for test, scores in judged]
-        known = [area for area in areas if not np.isnan(area)]
-        return float(np.mean(known)) if known else float("nan")
+        areas = [auc(truth[test], scores, weights[test]) for test, scores in of_folds]
+        finite = [area for area in areas if not np.isnan(area)]
+        return float(np.mean(finite)) if finite else float("nan")
 
     return {
         "auc": list(subject_bootstrap(subjects, mean_auc, _N_DRAWS, seed)),
-        "fold_auc": [auc(truth[test], scores) for test, scores in judged],
+        "fold_auc": [auc(truth[test], scores) for test, scores in of_folds],
     }
 
 
@@ -261,21 +261,21 @@ def subject_from_sound(facts: Sequence[ClipFacts]) -> dict[str, Any]:
     """
     from sklearn.neighbors import NearestNeighbors
 
-    heard = [one for one in facts if one.timbre is not None]
-    of_subject = Counter(one.clip.subject for one in heard)
-    asked = np.array([of_subject[one.clip.subject] > 1 for one in heard], bool)
-    if not asked.any():
+    audible = [one for one in facts if one.timbre is not None]
+    of_subject = Counter(one.clip.subject for one in audible)
+    repeated = np.array([of_subject[one.clip.subject] > 1 for one in audible], bool)
+    if not repeated.any():
         return {"n": 0, "share": None, "chance": None}
-    timbres = np.stack([one.timbre for one in heard]).astype(np.float32)  # type: ignore[misc]
+    timbres = np.stack([one.timbre for one in audible]).astype(np.float32)  # type: ignore[misc]
     timbres = (timbres - timbres.mean(axis=0)) / np.maximum(timbres.std(axis=0), 1e-6)
-    codes = np.unique([one.clip.subject for one in heard], return_inverse=True)[1]
+    codes = np.unique([one.clip.subject for one in audible], return_inverse=True)[1]
     nearest = NearestNeighbors(n_neighbors=1).fit(timbres).kneighbors(return_distance=False)
     same = codes[nearest[:, 0]] == codes
-    siblings = np.array([of_subject[one.clip.subject] - 1 for one in heard])
+    siblings = np.array([of_subject[one.clip.subject] - 1 for one in audible])
     return {
-        "n": int(asked.sum()),
-        "share": float(same[asked].mean()),
-        "chance": float(siblings[asked].mean() / (len(heard) - 1)),
+        "n": int(repeated.sum()),
+        "share": float(same[repeated].mean()),
+        "chance": float(siblings[repeated].mean() / (len(audible) - 1)),
     }
 
 
@@ -298,7 +298,7 @@ def label_changes(facts: Sequence[ClipFacts]) -> dict[str, dict[str, Any]]:
         for number, one in enumerate(facts)
         if one.clip.columns.get("epoch_s")
     )
-    found: dict[str, dict[str, Any]] = {name: {"pairs": 0, "changed": []} for name in GAPS_S}
+    changes: dict[str, dict[str, Any]] = {name: {"pairs": 0, "changed": []} for name in GAPS_S}
     for (subject, start_s, _, before), (other, end_s, _, after) in pairwise(timed):
         if subject != other:
             continue
@@ -306,10 +306,10 @@ def label_changes(facts: Sequence[ClipFacts]) -> dict[str, dict[str, Any]]:
         name = next((name for name, most_s in GAPS_S.items() if gap_s < most_s), None)
         if name is None:
             continue
-        found[name]["pairs"] += 1
+        changes[name]["pairs"] += 1
         first, second = facts[before].clip, facts[after].clip
         if first.label != second.label:
-            found[name]["changed"].append(
+            changes[name]["changed"].append(
                 {
                     "subject": subject,
                     "gap_s": gap_s,
@@ -318,7 +318,7 @@ def label_changes(facts: Sequence[ClipFacts]) -> dict[str, dict[str, Any]]:
                     "labels": [first.label, second.label],
                 }
             )
-    return found
+    return changes
 
 
 def _n_folds(subjects: Sequence[str], labels: IntArray) -> int:

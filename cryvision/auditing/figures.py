@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito's colours, told apart by colour-blind readers: https://jfly.uni-koeln.de/color/
+# Okabe & Ito's colours, distinct to colour-blind readers: https://jfly.uni-koeln.de/color/
 COLOURS = (BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", GREY)
 
 _LONGEST = 26
@@ -67,10 +67,10 @@ def intervals(rows: Mapping[str, Sequence[float]], chance: float) -> str:
     """Draw shares with their intervals, ``(value, low, high)``, against a line for chance."""
     axes = _axes(len(rows))
     axes.axvline(chance, color=COLOURS[5], linestyle="--", label="chance")
-    for place, (value, low, high) in enumerate(rows.values()):
-        axes.plot([low, high], [place, place], color=BLUE, linewidth=2)
-        axes.plot(value, place, "o", color=BLUE)
-        axes.annotate(f"{value:.2f}", (1.02, place), fontsize=8, va="center", annotation_clip=False)
+    for row, (value, low, high) in enumerate(rows.values()):
+        axes.plot([low, high], [row, row], color=BLUE, linewidth=2)
+        axes.plot(value, row, "o", color=BLUE)
+        axes.annotate(f"{value:.2f}", (1.02, row), fontsize=8, va="center", annotation_clip=False)
     axes.set_xlim(0, 1)
     axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1))
     _name_rows(axes, list(rows))
@@ -86,9 +86,9 @@ def _axes(n_rows: int) -> Axes:
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.set_yticks([])
-    for place, name in enumerate(names):
+    for row, name in enumerate(names):
         text = axes.annotate(
-            "", (0, place), (-6, 0), ("axes fraction", "data"), "offset points", fontsize=8
+            "", (0, row), (-6, 0), ("axes fraction", "data"), "offset points", fontsize=8
         )
         text.set(horizontalalignment="right", verticalalignment="center")
         set_plain(text, shortened(name, _LONGEST))

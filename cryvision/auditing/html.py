@@ -40,7 +40,7 @@ th, td {{ padding: .2rem .6rem; border-bottom: 1px solid #ddd; }}
 </style>
 </head>
 <body>
-<p>This page names your files; give it to nobody who may not know them.</p>
+<p>This page names your files; give it to nobody who may not see them.</p>
 """
 
 
@@ -85,8 +85,8 @@ def write_page(audit: Audit, path: str | os.PathLike[str]) -> None:
     """
     target = check_page(path)
     try:
-        with staged(target, overwrite=True) as place:
-            place.write_text(page(audit), encoding="utf-8", newline="\n")
+        with staged(target, overwrite=True) as file:
+            file.write_text(page(audit), encoding="utf-8", newline="\n")
     except OSError as error:
         raise CryvisionError(
             f"{shown(target)}: cannot be written: {error.strerror or error}"
@@ -121,7 +121,7 @@ def page(audit: Audit) -> str:
 
 
 def _figures(audit: Audit) -> Iterator[tuple[str, str]]:
-    """Titles and pictures; the text above them says what could not be measured."""
+    """Titles and pictures; the text above them lists what could not be measured."""
     facts = {name: values for name, values in audit.counts["facts"].items() if len(values) > 1}
     by = "device" if "device" in facts else next(iter(facts), None)
     rows = {
@@ -136,11 +136,11 @@ def _figures(audit: Audit) -> Iterator[tuple[str, str]]:
         ("Level of the clips", "level_dbfs", "RMS level, dBFS"),
     ):
         yield title, histogram(audit.sound[name]["edges"], audit.sound[name]["clips"], unit)
-    told, device = audit.label_without_sound, audit.device_from_sound
-    if told["reason"] is None:
-        shares = {name: figures["balanced_accuracy"] for name, figures in told["facts"].items()}
+    shortcut, device = audit.label_without_sound, audit.device_from_sound
+    if shortcut["reason"] is None:
+        shares = {name: figures["balanced_accuracy"] for name, figures in shortcut["facts"].items()}
         title = "Balanced accuracy of the label without the sound, subjects kept apart"
-        yield title, intervals(_plain(shares), told["chance"])
+        yield title, intervals(_plain(shares), shortcut["chance"])
     if device["reason"] is None:
         areas = {name: figures["auc"] for name, figures in device["devices"].items()}
         title = f"AUC of the {device['of']} from the sound, subjects kept apart"

@@ -13,7 +13,7 @@ FEW_SUBJECTS = 10
 """A label that fewer subjects have cannot be measured: a fold would hold one or two of them."""
 
 HEARD_AUC = 0.6
-"""AUC of the device from which on the sound is said to tell it, if its interval is above 0.5."""
+"""AUC of the device from which on the sound predicts it, if its interval is above 0.5."""
 
 
 def about_labels(
@@ -35,7 +35,7 @@ def about_labels(
             "label_changes", WARNING, len(hasty),
             f"The label changes within a minute of one subject: {len(hasty)} times of "
             f"{minute['pairs']} (and {later} more within five)",
-            "Such labels are likely to be guesses, and no model is better than what it is judged "
+            "Such labels are likely to be guesses, and no model is better than its test labels "
             "by. Have a part labelled twice to learn how far the labels can be trusted.",
             tuple(hasty),
         ),
@@ -51,8 +51,8 @@ def about_labels(
         ),
         Finding(
             "majority", WARNING if share > 0.6 else INFO, labels[common]["clips"],
-            f"{share:.1%} of the clips are {common}: always saying so is right as often",
-            "Never judge by accuracy. Use balanced accuracy or macro F1, beside chance "
+            f"{share:.1%} of the clips are {common}: always predicting it is right as often",
+            "Never compare by accuracy. Use balanced accuracy or macro F1, beside chance "
             f"({1 / len(labels):.2f} for {len(labels)} labels).",
         ),
     )  # fmt: skip
@@ -66,7 +66,7 @@ def about_subjects(data: Dataset, nearest: Mapping[str, Any]) -> list[Finding]:
     gender = _several(data.clips, lambda clip: clip.columns.get("gender", ""))
     age = _several(data.clips, lambda clip: clip.columns.get("age", ""))
     mixed = {**age, **gender}
-    heard = nearest["share"] is not None and nearest["share"] > 2 * nearest["chance"]
+    predictable = nearest["share"] is not None and nearest["share"] > 2 * nearest["chance"]
     return present(
         Finding(
             "subjects_unknown", ERROR, guessed,
@@ -75,10 +75,10 @@ def about_subjects(data: Dataset, nearest: Mapping[str, Any]) -> list[Finding]:
             "nothing that is measured here or elsewhere holds for new babies.",
         ),
         Finding(
-            "subject_from_sound", WARNING, nearest["n"] if heard else 0,
+            "subject_from_sound", WARNING, nearest["n"] if predictable else 0,
             f"For {nearest['share'] or 0:.0%} of the clips the one most alike is of the same "
-            f"subject (by chance {nearest['chance'] or 0:.1%}): the sound tells who or where it is",
-            "Never split at random: a model would know the subject, and so the label. Keep "
+            f"subject (by chance {nearest['chance'] or 0:.1%}): the sound gives away who it is",
+            "Never split at random: a model would learn the subject, and so the label. Keep "
             "subjects apart.",
         ),
         Finding(
@@ -101,28 +101,28 @@ def about_subjects(data: Dataset, nearest: Mapping[str, Any]) -> list[Finding]:
     )  # fmt: skip
 
 
-def about_shortcuts(told: Mapping[str, Any], device: Mapping[str, Any]) -> list[Finding]:
-    facts = told["facts"]
+def about_shortcuts(label: Mapping[str, Any], device: Mapping[str, Any]) -> list[Finding]:
+    facts = label["facts"]
     telling = [name for name, figures in facts.items() if figures["tells"]]
     best = max(telling, key=lambda name: facts[name]["balanced_accuracy"][0], default=None)
-    said = ""
+    figure_text = ""
     if best is not None:
         figures = facts[best]
-        said = (
+        figure_text = (
             f": {best} alone gives accuracy {figures['accuracy'][0]:.1%} (majority "
-            f"{told['majority']:.1%}) and balanced accuracy {figures['balanced_accuracy'][0]:.1%} "
-            f"(chance {told['chance']:.1%})"
+            f"{label['majority']:.1%}) and balanced accuracy {figures['balanced_accuracy'][0]:.1%} "
+            f"(chance {label['chance']:.1%})"
         )
-    heard = {
+    predictable = {
         name: figures["auc"]
         for name, figures in device["devices"].items()
         if figures["auc"][1] > 0.5 and figures["auc"][0] > HEARD_AUC
     }
-    top = max(heard.values(), key=lambda estimate: estimate[0], default=None)
+    top = max(predictable.values(), key=lambda estimate: estimate[0], default=None)
     return present(
         Finding(
             "label_without_sound", ERROR, len(telling),
-            f"The label is told without the sound{said}",
+            f"The label is predictable without the sound{figure_text}",
             "Bring all clips to one sample rate, codec and length before anything is learned, and "
             "see to it that each label comes from each kind of device. Report this figure beside "
             "any result.",
@@ -133,12 +133,12 @@ def about_shortcuts(told: Mapping[str, Any], device: Mapping[str, Any]) -> list[
             ),
         ),
         Finding(
-            "device_from_sound", WARNING, len(heard),
-            f"The sound tells the {device['of']}: AUC {'' if top is None else interval(top)} on "
-            "subjects not heard before",
+            "device_from_sound", WARNING, len(predictable),
+            f"The sound predicts the {device['of']}: AUC {'' if top is None else interval(top)} on "
+            "held-out subjects",
             f"Compare labels within one {device['of']}, or balance them over it. Where labels and "
-            f"{device['of']} go together, a model may know the one from the other.",
-            tuple(f"{name}: AUC {interval(estimate)}" for name, estimate in heard.items()),
+            f"{device['of']} go together, a model may learn the one from the other.",
+            tuple(f"{name}: AUC {interval(estimate)}" for name, estimate in predictable.items()),
         ),
     )  # fmt: skip
 

@@ -54,9 +54,9 @@ def summary(audit: Audit) -> str:
     """One sentence on how much there is, and one on how many errors are among it."""
     counts = audit.counts
     n_errors = sum(finding.severity == ERROR for finding in audit.findings)
-    known = ", ".join(counts["subjects_known_from"])
+    sources = ", ".join(counts["subjects_known_from"])
     return (
-        f"{counts['clips']:,} clips of {counts['subjects']:,} subjects (known from: {known}), "
+        f"{counts['clips']:,} clips of {counts['subjects']:,} subjects (known from: {sources}), "
         f"{len(counts['labels'])} labels, {counts['seconds'] / 60:,.1f} minutes; "
         f"{counts['unreadable']} cannot be read, {counts['left_out']} were left out. "
         f"{n_errors or 'No'} {'error' if n_errors == 1 else 'errors'}, "
@@ -91,40 +91,40 @@ def _finding(finding: Finding, most_examples: int) -> Iterator[str]:
 
 
 def _labels(counts: Mapping[str, Any]) -> Iterator[str]:
-    known = {
+    counts_of = {
         name: values for name, values in counts["facts"].items() if 1 < len(values) <= _MOST_VALUES
     }
-    columns = [(name, value) for name, values in known.items() for value in values]
+    columns = [(name, value) for name, values in counts_of.items() for value in values]
     head = ["label", "clips", "share", "subjects", "minutes", *map(" ".join, columns)]
     yield from table(
         head,
         (
             [label, figures["clips"], _percent(figures["clips"] / counts["clips"]),
              figures["subjects"], f"{figures['seconds'] / 60:.1f}",
-             *(known[name][value].get(label, 0) for name, value in columns)]
+             *(counts_of[name][value].get(label, 0) for name, value in columns)]
             for label, figures in counts["labels"].items()
         ),
     )  # fmt: skip
 
 
-def _without_sound(told: Mapping[str, Any]) -> Iterator[str]:
-    if reason := not_measured(told):
+def _without_sound(result: Mapping[str, Any]) -> Iterator[str]:
+    if reason := not_measured(result):
         yield reason
         return
-    yield f"Always the commonest label: accuracy {_percent(told['majority'])}, balanced "
-    yield f"accuracy {told['chance']:.2f}. A tree that knows one fact, on subjects it had not seen:"
+    yield f"Always the commonest label: accuracy {_percent(result['majority'])}, balanced "
+    yield f"accuracy {result['chance']:.2f}. A tree on one fact, on held-out subjects:"
     yield ""
     keys = ("accuracy", "gain", "balanced_accuracy")
     yield from table(
         ["fact", "accuracy", "more than the majority", "balanced accuracy", "tells"],
         (
             [name, *(interval(figures[key]) for key in keys), "yes" if figures["tells"] else "no"]
-            for name, figures in told["facts"].items()
+            for name, figures in result["facts"].items()
         ),
     )
-    if told["constant"]:
+    if result["constant"]:
         yield ""
-        yield f"The same for all clips, or not known of any: {', '.join(told['constant'])}."
+        yield f"The same for all clips, or not known of any: {', '.join(result['constant'])}."
 
 
 def _device(device: Mapping[str, Any]) -> Iterator[str]:

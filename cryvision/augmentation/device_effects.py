@@ -1,4 +1,4 @@
-"""What a sound goes through before a microphone hears it: cheap electronics, and a room."""
+"""Effects on a sound before a microphone records it: cheap electronics, and a room."""
 
 from __future__ import annotations
 

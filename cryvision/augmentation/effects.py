@@ -146,8 +146,8 @@ def add_noise(
     power = np.mean(np.square(added))
     if power == 0:
         return samples.astype(np.float32)
-    wanted = np.mean(np.square(samples, dtype=np.float64)) * 10 ** (-snr_db / 10)
-    mixed = samples + added * np.sqrt(wanted / power)
+    target = np.mean(np.square(samples, dtype=np.float64)) * 10 ** (-snr_db / 10)
+    mixed = samples + added * np.sqrt(target / power)
     return np.asarray(mixed, dtype=np.float32)
 
 
@@ -237,7 +237,7 @@ def code(samples: np.ndarray, codec: str) -> np.ndarray:
     samples : ndarray
         Sound, floating point, shape (n,), 16 kHz; what lies beyond full scale is clipped.
     codec : str
-        One of :data:`CODECS`; which of them this ffmpeg can encode says
+        One of :data:`CODECS`; those that this ffmpeg can encode lists
         :func:`available_codecs`.
 
     Returns
@@ -302,8 +302,8 @@ def _delay_samples(program: str, codec: str) -> int:
     smoothing = np.hanning(9) / 4
     bursts = np.convolve(rng.standard_normal(len(times_s)), smoothing, mode="same")
     probe = 0.2 * bursts * (np.sin(2 * np.pi * 3 * times_s) > 0)
-    heard = _coded(program, codec, probe)
-    match = correlate(heard, probe, method="fft")[len(probe) - 1 :]
+    decoded = _coded(program, codec, probe)
+    match = correlate(decoded, probe, method="fft")[len(probe) - 1 :]
     return int(np.argmax(match[:_LARGEST_DELAY_SAMPLES]))
 
 
@@ -322,12 +322,12 @@ def _coded(program: str, codec: str, samples: np.ndarray) -> np.ndarray:
     return np.frombuffer(decoded, dtype="<f4").astype(np.float32)
 
 
-def _run(command: list[str], given: bytes, doing: str) -> bytes:
+def _run(command: list[str], data: bytes, doing: str) -> bytes:
     """Run ffmpeg on bytes and return its bytes; it is killed where it does not come to an end."""
     try:
         done = subprocess.run(
             command,
-            input=given,
+            input=data,
             capture_output=True,
             timeout=CODING_TIMEOUT_SECONDS,
             check=False,
@@ -342,6 +342,6 @@ def _run(command: list[str], given: bytes, doing: str) -> bytes:
             f"ffmpeg must be a program that can be run; {command[0]}: {error.strerror}"
         ) from error
     if done.returncode != 0 or not done.stdout:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["nothing said"]
-        raise MediaError(f"{doing} failed: ffmpeg ended with {done.returncode}: {said[0]}")
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
+        raise MediaError(f"{doing} failed: ffmpeg ended with {done.returncode}: {last[0]}")
     return done.stdout

@@ -1,6 +1,6 @@
 """Synthetic sounds that are not crying: negatives that a cry detector is trained against.
 
-Recorded negatives cover few of the sounds of a home, and a detector that has never met a steady
+Recorded negatives cover few of the sounds of a home, and a detector trained without a steady
 tone takes it for a cry. Each family here draws new parameters at every call, so that what is learnt
 is the kind of sound. A test of generalisation needs generators that share nothing with these: the
 voices that sing and swing here are pulses through resonances, those of the tests sums of sines;
@@ -102,11 +102,11 @@ def laughter(rng: np.random.Generator, n_samples: int) -> np.ndarray:
             ]
             at_s += max(1 / rate_hz, length_s + 0.075)
         at_s += rng.uniform(0.3, 1.5)
-    places_s, voiced, breathed, pitch = np.array(knots).T
+    knots_s, voiced, breathed, pitch = np.array(knots).T
     times_s = np.arange(n_samples) / SAMPLE_RATE_HZ
-    line = np.interp(times_s, places_s, pitch)
-    source = vocal_folds(rng, line) * np.interp(times_s, places_s, voiced)
-    puffs = rng.standard_normal(n_samples) * np.interp(times_s, places_s, breathed)
+    line = np.interp(times_s, knots_s, pitch)
+    source = vocal_folds(rng, line) * np.interp(times_s, knots_s, voiced)
+    puffs = rng.standard_normal(n_samples) * np.interp(times_s, knots_s, breathed)
     tract = np.clip((f0_hz / 150) ** 0.3, 0.95, 1.5)
     formants = np.append(VOWELS_HZ[rng.choice([2, 3, 4, 6, 8])], 3400)[None, :] * tract
     return vocal_tract(rng, source + puffs * breathiness, np.zeros(1), formants)
@@ -136,7 +136,7 @@ def singing(rng: np.random.Generator, n_samples: int) -> np.ndarray:
 
 
 def babble(rng: np.random.Generator, n_samples: int) -> np.ndarray:
-    """Several people talking at once: two voices, each also heard from another moment on."""
+    """Several people talking at once: two voices, each also from another moment on."""
     voices = [unit_level(synthetic_speech(rng, n_samples)) for _ in range(2)]
     voices += [np.roll(voice, rng.integers(n_samples)) for voice in voices]
     return np.asarray(sum(voice * log_uniform(rng, 0.2, 1) for voice in voices))
@@ -167,7 +167,7 @@ _KINDS = {
 }
 
 KINDS = {family.__name__: kind for kind, families in _KINDS.items() for family in families}
-"""What kind of sound each family is. Crying may be heard under noise, and be taken for music."""
+"""The kind of sound of each family. Crying may be under noise, and be taken for music."""
 
 NEGATIVES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     family.__name__: family for families in _KINDS.values() for family in families

@@ -38,11 +38,11 @@ def vocal_folds(rng: np.random.Generator, f0_hz: np.ndarray) -> np.ndarray:
     ndarray of float64, shape (n,)
     """
     cycles = np.cumsum(f0_hz) / SAMPLE_RATE_HZ
-    wanted = np.arange(1, int(cycles[-1]) + 1) + rng.normal(0, 0.01, int(cycles[-1]))
-    places = np.interp(wanted, cycles, np.arange(len(cycles), dtype=np.float64))
-    whole = places.astype(np.int64)
-    sizes = rng.normal(1, 0.06, len(places)) * np.sqrt(SAMPLE_RATE_HZ / f0_hz[whole])
-    late = places - whole
+    pulses = np.arange(1, int(cycles[-1]) + 1) + rng.normal(0, 0.01, int(cycles[-1]))
+    samples_at = np.interp(pulses, cycles, np.arange(len(cycles), dtype=np.float64))
+    whole = samples_at.astype(np.int64)
+    sizes = rng.normal(1, 0.06, len(samples_at)) * np.sqrt(SAMPLE_RATE_HZ / f0_hz[whole])
+    late = samples_at - whole
     early = np.bincount(whole, sizes * (1 - late), minlength=len(f0_hz) + 1)
     return np.asarray((early + np.bincount(whole + 1, sizes * late, len(f0_hz) + 1))[: len(f0_hz)])
 
@@ -89,7 +89,7 @@ def _gains(
     gains = 1 / np.sqrt(1 + (frequency_hz / roll_off_hz) ** 2)
     bandwidths_hz = float(rng.uniform(0.8, 1.6)) * np.array([70, 100, 160, 250], dtype=np.float32)
     for formant, bandwidth_hz in zip(formants_hz.T, bandwidths_hz, strict=True):
-        place = np.interp(times_s, knots_s, formant).astype(np.float32)[:, None]
-        away = np.square(place * place - np.square(frequency_hz))
-        gains = gains * (place * place / np.sqrt(away + np.square(bandwidth_hz * frequency_hz)))
+        centre = np.interp(times_s, knots_s, formant).astype(np.float32)[:, None]
+        away = np.square(centre * centre - np.square(frequency_hz))
+        gains = gains * (centre * centre / np.sqrt(away + np.square(bandwidth_hz * frequency_hz)))
     return np.asarray(gains)

@@ -157,12 +157,12 @@ def clicks(rng: np.random.Generator, n_samples: int) -> np.ndarray:
             kernel += ring * np.exp(-times_s / log_uniform(rng, 0.002, 0.04)) * rng.uniform(0.3, 4)
         rate_hz = log_uniform(rng, 0.7, 40)
         count = 1 + rng.poisson(rate_hz * n_samples / SAMPLE_RATE_HZ)
-        places = rng.integers(0, n_samples, count)
+        onsets = rng.integers(0, n_samples, count)
         if rng.random() < 0.5:
-            places = places[0] % int(SAMPLE_RATE_HZ / rate_hz)
-            places = places + np.arange(count) * int(SAMPLE_RATE_HZ / rate_hz)
+            onsets = onsets[0] % int(SAMPLE_RATE_HZ / rate_hz)
+            onsets = onsets + np.arange(count) * int(SAMPLE_RATE_HZ / rate_hz)
         hits = np.zeros(n_samples + length)
-        hits[places % n_samples] = np.exp(rng.normal(0, rng.uniform(0.05, 0.8), count))
+        hits[onsets % n_samples] = np.exp(rng.normal(0, rng.uniform(0.05, 0.8), count))
         spectrum = spectrum + np.fft.rfft(hits) * np.fft.rfft(kernel, len(hits))
     return np.asarray(np.fft.irfft(spectrum, n_samples + length)[:n_samples])
 

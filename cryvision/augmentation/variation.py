@@ -16,8 +16,8 @@ from cryvision.errors import ConfigError
 class Variation:
     """How much a training clip is changed; each is drawn evenly within its bounds.
 
-    Only clips that are trained on are varied, and only after they were set apart from those that
-    are judged: a varied copy on the other side of a split is a leak.
+    Only training clips are varied, and only after the split from those that
+    are tested: a varied copy on the other side of a split is a leak.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ from cryvision.batch.work import Shard, Work
 Engine = Callable[..., Generator[bytes | None, None, None]]
 
 TICK_SECONDS = 1.0
-"""How long an engine waits for a row before it says that there is none."""
+"""How long an engine waits for a row before it yields None."""
 
 
 def available_cpus() -> int:

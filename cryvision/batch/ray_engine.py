@@ -44,7 +44,7 @@ IDLE_SECONDS = 10.0
 
 
 @dataclass(eq=False)
-class _Kept:
+class _Scorer:
     """What a process of Ray keeps from one task to the next."""
 
     made_for: tuple[str, ...]
@@ -52,7 +52,7 @@ class _Kept:
     used_s: float = 0.0
 
 
-_kept: list[_Kept] = []  # one at the most
+_scorers: list[_Scorer] = []  # one at the most
 _busy = threading.Lock()
 
 
@@ -118,20 +118,20 @@ def _score(job: Job, time_limit_s: float, home: str | None, shard: Shard) -> lis
     """Score a shard in a process of Ray, which keeps its worker for the next one."""
     made_for = (repr(job), str(time_limit_s), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
     with _busy:
-        if not _kept or _kept[0].made_for != made_for:
+        if not _scorers or _scorers[0].made_for != made_for:
             if home is not None and os.path.basename(os.environ.get("HOME", "")).startswith(_OWN):
                 os.environ["HOME"] = home  # where weights are looked for
-            while _kept:
-                _kept.pop().supervisor.stop()
-            _kept.append(_Kept(made_for, Supervisor(job, time_limit_s, threads=1)))
-            guard = threading.Thread(target=_guard, args=(os.getppid(), _kept[0]), daemon=True)
+            while _scorers:
+                _scorers.pop().supervisor.stop()
+            _scorers.append(_Scorer(made_for, Supervisor(job, time_limit_s, threads=1)))
+            guard = threading.Thread(target=_guard, args=(os.getppid(), _scorers[0]), daemon=True)
             guard.start()
-        rows = list(_kept[0].supervisor.score(shard))
-        _kept[0].used_s = time.monotonic()
+        rows = list(_scorers[0].supervisor.score(shard))
+        _scorers[0].used_s = time.monotonic()
         return rows
 
 
-def _guard(parent: int, kept: _Kept) -> None:
+def _guard(parent: int, idle: _Scorer) -> None:
     """End a worker that has no more to do, or whose machine has lost its own Ray process.
 
     After the latter a task might live on for nobody.
@@ -140,14 +140,14 @@ def _guard(parent: int, kept: _Kept) -> None:
         time.sleep(1.0)
         if _busy.acquire(blocking=False):
             try:
-                if kept in _kept and time.monotonic() - kept.used_s > IDLE_SECONDS:
-                    _kept.remove(kept)
-                    kept.supervisor.stop()
-                if kept not in _kept:
+                if idle in _scorers and time.monotonic() - idle.used_s > IDLE_SECONDS:
+                    _scorers.remove(idle)
+                    idle.supervisor.stop()
+                if idle not in _scorers:
                     return
             finally:
                 _busy.release()
-    kept.supervisor.stop()
+    idle.supervisor.stop()
     os._exit(1)
 
 
@@ -191,11 +191,11 @@ def _import_ray() -> Any:
 
 @contextlib.contextmanager
 def _own_cluster(address: str | None) -> Iterator[dict[str, Any]]:
-    """Give the options for a cluster on this machine that asks nobody and leaves nothing.
+    """Return the options for a cluster on this machine that contacts nobody and leaves nothing.
 
     There are none for a cluster that runs already.
 
-    By itself Ray looks up the hosts that tell a machine its cloud, unless there is a file about the
+    By itself Ray looks up the hosts that name a machine's cloud, unless there is a file about the
     cluster in the user's home; keeps its logs and a key; and listens on all networks.
     """
     if address is not None:

@@ -11,9 +11,9 @@ from typing import Any
 from cryvision.errors import ConfigError, CryvisionError, MediaError, MissingDependencyError
 
 SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
-"""Stores that are read. fsspec knows many more, which reach hosts and files that nobody meant."""
+"""Stores that are read. fsspec has many more, which reach hosts and files that nobody meant."""
 
-# What tells one state of an object from the next, by the names that the stores give it.
+# The version of an object, by the names that the stores give it.
 _VERSIONS = (
     *("ETag", "etag", "md5Hash", "content_md5", "generation"),
     *("LastModified", "last_modified", "updated", "mtime", "created"),
@@ -44,7 +44,7 @@ def file_system(url: str) -> tuple[Any, str]:
     MissingDependencyError
         Without fsspec, or without the package that it needs for this protocol.
     ConfigError
-        When the protocol or the URL is none that fsspec knows.
+        When the protocol or the URL is none that fsspec supports.
     """
     try:
         from fsspec.core import url_to_fs
@@ -56,8 +56,8 @@ def file_system(url: str) -> tuple[Any, str]:
     if "::" in url:
         raise ConfigError(f"{url}: must name one store; chained URLs are not read")
     if protocol(url) not in SCHEMES or not url.partition("://")[2].strip("/"):
-        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise ConfigError(f"{url}: must be a path on this machine or a URL of {known}")
+        schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise ConfigError(f"{url}: must be a path on this machine or a URL of {schemes}")
     try:
         store, path = url_to_fs(url)
     except ImportError as error:
@@ -67,7 +67,7 @@ def file_system(url: str) -> tuple[Any, str]:
     return store, path
 
 
-def found(url: str, suffixes: frozenset[str]) -> Iterator[tuple[str, int, str]]:
+def objects_of(url: str, suffixes: frozenset[str]) -> Iterator[tuple[str, int, str]]:
     """List the objects of a URL.
 
     Parameters
@@ -111,7 +111,7 @@ def state(url: str) -> tuple[int, str]:
     Raises
     ------
     MediaError
-        When the store cannot say.
+        When the store does not state it.
     """
     store, path = file_system(url)
     try:

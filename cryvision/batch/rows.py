@@ -67,7 +67,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
 """Each column's kind and meaning, in order; the probabilities stand after the label, and what a
 later version of the record or another bundle's tagger brings besides, at the end."""
 
-# One for all rows: it is said once, in the file about the table.
+# One for all rows: it stands once, in the file about the table.
 _LEFT_OUT = ("skill",)
 _RENAMED = {"detector_seconds": "cry_seconds"}
 _BLANK = str.maketrans(dict.fromkeys(" \t\n", "_"))
@@ -93,8 +93,8 @@ def scored_row(
         Plain JSON data: columns by name, less those that are empty.
     """
     record = {key: value for key, value in to_record(result).items() if key not in _LEFT_OUT}
-    heard = record.pop("heard_seconds")
-    record |= {heard_column(tag): seconds for tag, seconds in heard.items()}
+    tag_seconds = record.pop("heard_seconds")
+    record |= {tag_column(tag): seconds for tag, seconds in tag_seconds.items()}
     share = result.face_share
     row = {**_head(clip, OK), "face_share": None if share is None else round(share, 4)}
     return {**row, **_flat(record), **_measures(result, pitch), **_tail(job, seconds_spent)}
@@ -123,8 +123,8 @@ def probability_column(label: str) -> str:
     return PROBABILITY + label.translate(_BLANK)
 
 
-def heard_column(tag: str) -> str:
-    """Name the column of the seconds in which a tag was heard: blanks become ``_``."""
+def tag_column(tag: str) -> str:
+    """Name the column of the seconds with a tag: blanks become ``_``."""
     return f"{HEARD}{tag.translate(_BLANK)}{HEARD_SUFFIX}"
 
 
@@ -147,8 +147,8 @@ def kind_of(column: str) -> str:
     """Kind of a column's values: text, real, whole, truth or json."""
     if column in COLUMNS:
         return COLUMNS[column][0]
-    heard = column.startswith(HEARD) and column.endswith(HEARD_SUFFIX)
-    return "real" if heard or column.startswith(PROBABILITY) else "json"
+    is_tag = column.startswith(HEARD) and column.endswith(HEARD_SUFFIX)
+    return "real" if is_tag or column.startswith(PROBABILITY) else "json"
 
 
 def _head(clip: ListedClip, status: str) -> dict[str, Any]:

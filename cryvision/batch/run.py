@@ -93,9 +93,9 @@ def score(
     chosen, how = _divided(options)
     listed = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     job, facts = _job(os.fspath(out), bundle, chosen, how)
-    places = [os.fspath(source) for source in listed]
+    paths = [os.fspath(source) for source in listed]
     return run(
-        job, places, os.fspath(out), engine=how.bound_engine(),
+        job, paths, os.fspath(out), engine=how.bound_engine(),
         retry_failed=how.retry_failed, progress=progress, bundle_facts=facts,
     )  # fmt: skip
 
@@ -112,7 +112,7 @@ def _divided(options: Mapping[str, Any]) -> tuple[Options, BatchOptions]:
 def _job(
     table: str, bundle: AnyPath | None, options: Options, how: BatchOptions
 ) -> tuple[Job, dict[str, Any]]:
-    """Give what is done with each clip, and what is said of the bundle beside the table."""
+    """Return the job for each clip, and the description of the bundle beside the table."""
     loaded = Bundle.load(bundle)
     options.applied(loaded)  # refused before any work
     job = Job(
@@ -152,15 +152,15 @@ def run(
     retry_failed, progress
         As in `score`.
     bundle_facts : mapping, optional
-        What is said of the bundle beside the table.
+        The description of the bundle beside the table.
     """
     started = time.monotonic()
     target = _Table(out)
     problems: list[str] = []
     with Store(target.beside(STORE_SUFFIX), retry_failed) as store:
         target.remove_leftovers()
-        found = find_clips(sources, [job.formats_dir] if job.formats_dir else [], problems)
-        store.list_clips(found, sources, job.settings_sha256)
+        clips = find_clips(sources, [job.formats_dir] if job.formats_dir else [], problems)
+        store.list_clips(clips, sources, job.settings_sha256)
         n_clips, n_todo, n_bytes = store.count()
         if not n_clips:
             where = ", ".join(sources)
@@ -224,9 +224,9 @@ class _Table:
 
     def remove_leftovers(self) -> None:
         """Remove what killed runs have left of tables that were being written; see `staged`."""
-        for place in self._here.parent.glob(f".{glob.escape(self._here.name)}.*.partial"):
+        for path in self._here.parent.glob(f".{glob.escape(self._here.name)}.*.partial"):
             with contextlib.suppress(OSError):
-                place.unlink()
+                path.unlink()
 
     def write(self, job: Job, store: Store, bundle_facts: Mapping[str, Any]) -> Counter[str]:
         """Write the rows that there are; give their number by status."""
@@ -235,10 +235,10 @@ class _Table:
         names.update(store.names())
         names.pop("key", None)
         columns = ordered_columns(names)
-        self._put(self._out, lambda place: self._write(place, columns, store.rows()))
+        self._put(self._out, lambda path: self._write(path, columns, store.rows()))
         about = about_table(job, columns, bundle_facts, statuses)
         text = json.dumps(about, indent=2, allow_nan=False) + "\n"
-        self._put(self._out + _ABOUT_SUFFIX, lambda place: place.write_text(text, "ascii"))
+        self._put(self._out + _ABOUT_SUFFIX, lambda path: path.write_text(text, "ascii"))
         return statuses
 
     def _put(self, target: str, write: Callable[[Path], object]) -> None:
@@ -246,9 +246,9 @@ class _Table:
             with contextlib.ExitStack() as stack:
                 if self._is_url:
                     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cryvision-"))
-                    place = Path(folder, PurePosixPath(target).name)
-                    write(place)
-                    remote.put(place, target)
+                    path = Path(folder, PurePosixPath(target).name)
+                    write(path)
+                    remote.put(path, target)
                 else:
                     write(stack.enter_context(staged(Path(target), overwrite=True)))
         except OSError as error:

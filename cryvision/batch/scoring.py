@@ -71,7 +71,7 @@ class ClipScorer:
                 self._write_files(clip, result, local)
                 return scored_row(clip, self._job, result, pitch, time.monotonic() - started)
         except MediaError as error:
-            # The name of a copy tells nobody anything.
+            # The name of a copy means nothing to a user.
             status, reason = type(error).__name__, str(error).replace(local, clip.path)
         except CryvisionError:
             raise
@@ -99,11 +99,11 @@ class ClipScorer:
         """Write what is wanted beside the table, in the folders that the clips lie in."""
         if not self._job.formats:
             return
-        place = PurePosixPath(clip.name)
-        folder = os.path.join(self._job.formats_dir, *place.parent.parts)
+        name = PurePosixPath(clip.name)
+        folder = os.path.join(self._job.formats_dir, *name.parent.parts)
         by_path: dict[str, list[str]] = {}
         for form in files.clip_formats(result, self._job.formats):
             by_path.setdefault(local if form in _READS_THE_CLIP else clip.path, []).append(form)
         for path, formats in by_path.items():
             named = dataclasses.replace(result, path=path)
-            files.write(named, folder, formats, place.name)
+            files.write(named, folder, formats, name.name)

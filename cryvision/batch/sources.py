@@ -138,12 +138,12 @@ def name_below(path: str, folder: str) -> str:
         except ValueError:  # on another drive
             path = os.path.splitdrive(path)[1]
         parts = path.replace(os.sep, "/").split("/")
-    kept = (part for part in parts if part not in ("", "."))
-    return "/".join("__" if part == ".." else part for part in kept)
+    names = (part for part in parts if part not in ("", "."))
+    return "/".join("__" if part == ".." else part for part in names)
 
 
 def _folder(folder: str, excluded: Sequence[str], problems: list[str]) -> Iterator[FoundClip]:
-    passed_over = {os.path.realpath(place) for place in excluded}
+    passed_over = {os.path.realpath(path) for path in excluded}
 
     def unreadable(error: OSError) -> None:
         problems.append(f"{shown(error.filename)}: the folder cannot be read: {error.strerror}")
@@ -184,7 +184,7 @@ def _manifest(manifest: str, problems: list[str]) -> Iterator[FoundClip]:
 
 def _remote(url: str, problems: list[str]) -> Iterator[FoundClip]:
     if not url.lower().endswith(MANIFEST_SUFFIX):
-        for clip in remote.found(url, MEDIA_SUFFIXES):
+        for clip in remote.objects_of(url, MEDIA_SUFFIXES):
             yield FoundClip(*clip)
         return
     folder = url.rsplit("/", 1)[0]
@@ -196,7 +196,7 @@ def _remote(url: str, problems: list[str]) -> Iterator[FoundClip]:
 def _elsewhere(url: str) -> FoundClip:
     try:
         return FoundClip(url, *remote.state(url))
-    except CryvisionError:  # its row will say why
+    except CryvisionError:  # its row has the reason
         return FoundClip(url, -1, "unreadable")
 
 
@@ -245,6 +245,6 @@ def _is_media(name: str) -> bool:
 def _local(path: str) -> FoundClip:
     try:
         status = os.stat(path)
-    except (OSError, ValueError):  # its row will say why
+    except (OSError, ValueError):  # its row has the reason
         return FoundClip(path, -1, "missing")
     return FoundClip(path, status.st_size, str(status.st_mtime_ns))

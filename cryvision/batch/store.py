@@ -67,8 +67,8 @@ class Store:
             execute = self._database.execute
             execute("PRAGMA locking_mode = EXCLUSIVE")
             execute("BEGIN EXCLUSIVE")  # the lock ends with this process, however that ends
-            (found,) = execute("PRAGMA application_id").fetchone()
-            if found != _APPLICATION_ID and execute("SELECT 1 FROM sqlite_master").fetchone():
+            (number,) = execute("PRAGMA application_id").fetchone()
+            if number != _APPLICATION_ID and execute("SELECT 1 FROM sqlite_master").fetchone():
                 raise sqlite3.DatabaseError("another program's database")
             for statement in _SCHEMA:
                 execute(statement)
@@ -118,11 +118,11 @@ class Store:
         n = -1
         while True:
             with self._errors():
-                found = self._database.execute(page, (n,)).fetchall()
-            if not found:
+                rows = self._database.execute(page, (n,)).fetchall()
+            if not rows:
                 return
-            yield from (ListedClip(*json.loads(clip)) for _, clip in found)
-            n = found[-1][0]
+            yield from (ListedClip(*json.loads(clip)) for _, clip in rows)
+            n = rows[-1][0]
 
     def add(self, row: dict[str, Any] | None) -> None:
         """Take a row, or the news that there is none, and bring them to the disk in time."""
@@ -152,8 +152,8 @@ class Store:
         """Name all that the rows of the run's clips hold, in the order of first appearance."""
         with self._errors():
             select = "SELECT names FROM clips JOIN rows USING (key) GROUP BY names ORDER BY min(n)"
-            found = self._database.execute(select).fetchall()
-        return dict.fromkeys(name for (names,) in found for name in json.loads(names))
+            rows = self._database.execute(select).fetchall()
+        return dict.fromkeys(name for (names,) in rows for name in json.loads(names))
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Read the rows of the run's clips, in order."""

@@ -1,4 +1,4 @@
-"""What a run says of itself: while it goes on, when it ends, and in a file beside the table."""
+"""The messages of a run: while it goes on, when it ends, and in a file beside the table."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def about_table(
     columns : sequence of str
         Of the table.
     bundle : mapping
-        What there is to know of the bundle, its measured skill above all.
+        The description of the bundle, its measured skill above all.
     statuses : mapping of str to int
         Number of rows by status.
 

@@ -87,7 +87,7 @@ class Supervisor:
         Raises
         ------
         CryvisionError
-            When no worker can be started, or one has met what would befall every clip.
+            When no worker can be started, or one failed in a way that every clip would.
         """
         position = tries = 0
         while position < len(clips) and not self._stopped:
@@ -224,9 +224,9 @@ class _WorkerProcess:
         if not line.endswith(b"\n"):
             raise _ClipError(WORKER_CRASH, self._ending())
         if line.startswith(b'{"fatal"'):
-            told = json.loads(line)
-            kind: type[CryvisionError] = getattr(errors, told["fatal"], CryvisionError)
-            raise kind(told["message"])
+            reply = json.loads(line)
+            kind: type[CryvisionError] = getattr(errors, reply["fatal"], CryvisionError)
+            raise kind(reply["message"])
         return line
 
     def kill(self) -> None:

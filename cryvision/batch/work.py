@@ -41,8 +41,8 @@ class Work:
 
     def workers(self, room: int) -> int:
         """How many workers are worth their start, at most as many as there is room for."""
-        wanted = max(self.n_clips // CLIPS_PER_WORKER, self.n_bytes // BYTES_PER_WORKER)
-        return max(1, min(wanted, self.n_clips, room))
+        useful = max(self.n_clips // CLIPS_PER_WORKER, self.n_bytes // BYTES_PER_WORKER)
+        return max(1, min(useful, self.n_clips, room))
 
     def shards(self, workers: int) -> Iterator[Shard]:
         """Cut the clips into shards for a number of workers."""

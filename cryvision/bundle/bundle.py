@@ -1,4 +1,4 @@
-"""A bundle: the saved models of a classifier with all that is needed to use and to judge them.
+"""A bundle: the saved models of a classifier with all that is needed to use and to assess them.
 
 A bundle is a folder or a zip with ``bundle.json`` and, per part, a ``.keras`` original and an ONNX
 copy. Reading one runs no code from it and loads neither Keras nor onnx. `Bundle.load` checks
@@ -103,8 +103,8 @@ class Bundle:
         BundleError
             If there is none, or anything in it is damaged, unknown or unsafe to read.
         """
-        place = SHIPPED / "default" if path is None else Path(path)
-        return read(safe_load.Files(place))
+        folder = SHIPPED / "default" if path is None else Path(path)
+        return read(safe_load.Files(folder))
 
     @property
     def detector(self) -> Part | None:
@@ -113,7 +113,7 @@ class Bundle:
 
     @property
     def tagger(self) -> Part | None:
-        """The part that names what is heard, if there is one."""
+        """The part that scores the tags, if there is one."""
         return next((part for part in self.parts if part.kind == "tagger"), None)
 
     def part(self, name: str) -> Part:
@@ -152,14 +152,14 @@ class Bundle:
 
     def keeping_models(self) -> Bundle:
         """Give the same bundle, which loads each model once: for many clips in one process."""
-        kept: dict[tuple[str, str], runtimes.Model] = {}
+        models: dict[tuple[str, str], runtimes.Model] = {}
 
         class KeepingBundle(Bundle):
             def model(self, part: Part | str, runtime: str = "onnx") -> runtimes.Model:
                 key = (part if isinstance(part, str) else part.name, runtime)
-                if key not in kept:
-                    kept[key] = super().model(part, runtime)
-                return kept[key]
+                if key not in models:
+                    models[key] = super().model(part, runtime)
+                return models[key]
 
         return KeepingBundle(**vars(self))
 
@@ -192,11 +192,11 @@ class Bundle:
         from cryvision.bundle.ensemble import StackModels
 
         models = StackModels(self, runtime)
-        known = [part.inputs[0] for part in models.branches]
+        names = [part.inputs[0] for part in models.branches]
         tables = {name: np.asarray(values, np.float32) for name, values in features.items()}
-        if not tables or not set(tables) <= set(known):
+        if not tables or not set(tables) <= set(names):
             raise ConfigError(
-                f"the bundle's features are {', '.join(known)}; got {', '.join(tables) or 'none'}"
+                f"the bundle's features are {', '.join(names)}; got {', '.join(tables) or 'none'}"
             )
         lengths = {len(table) if table.ndim > 1 else -1 for table in tables.values()}
         if len(lengths) != 1 or -1 in lengths:
@@ -219,7 +219,7 @@ class Bundle:
         return copies
 
     def describe(self) -> dict[str, Any]:
-        """Everything there is to know about the bundle, as plain JSON data."""
+        """The full description of the bundle, as plain JSON data."""
         facts = dataclasses.asdict(self)
         version = facts.pop("format_version")
         return {"path": str(facts.pop("folder")), "format_version": version, **facts}
@@ -238,14 +238,14 @@ def read(files: safe_load.Files) -> Bundle:
 
 def _read_model(files: safe_load.Files, part: Part, runtime: str) -> bytes:
     """Bytes of one model file: of the right hash, and safe to give to its runtime."""
-    path, wanted = part.files[runtime]["path"], part.files[runtime]["sha256"]
+    path, stated = part.files[runtime]["path"], part.files[runtime]["sha256"]
     where = str(files.shown / path)
     data = files.read(path)
-    found = hashlib.sha256(data).hexdigest()
-    if found != wanted:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != stated:
         raise BundleError(
-            f"{where}: the file is not the one that was saved: sha256 must be {wanted[:12]}...; "
-            f"got {found[:12]}..."
+            f"{where}: the file is not the one that was saved: sha256 must be {stated[:12]}...; "
+            f"got {digest[:12]}..."
         )
     check = safe_load.check_keras if runtime == "keras" else safe_load.check_onnx
     check(data, where)

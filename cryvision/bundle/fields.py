@@ -111,10 +111,10 @@ def from_json(kind: type[T], data: Any, where: str) -> T:
     if unknown:
         raise ConfigError(f"{where}: {kind.__name__} has no field {unknown[0]!r}")
     for name, value in data.items():
-        wanted = {"int": int, "float": (int, float), "str": str, "bool": bool}[
+        types = {"int": int, "float": (int, float), "str": str, "bool": bool}[
             str(fields[name].type)
         ]
-        if (isinstance(value, bool) and wanted is not bool) or not isinstance(value, wanted):  # type: ignore[arg-type]
+        if (isinstance(value, bool) and types is not bool) or not isinstance(value, types):  # type: ignore[arg-type]
             raise ConfigError(
                 f"{where}: {kind.__name__}.{name} must be {fields[name].type}; got {value!r:.80}"
             )

@@ -32,7 +32,7 @@ MAX_SPAN_SECONDS = 60.0
 """A model input is computed from at most this much sound: more would fill a machine's memory."""
 
 MIN_HOP_SAMPLES, MIN_FRAME_HOP_SAMPLES, MAX_BANDS = 160, 16, 512
-"""Windows 10 ms apart and frames 1 ms apart are far more than any model here hears."""
+"""Windows 10 ms apart and frames 1 ms apart are far more than any model here uses."""
 
 _PART_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _TAG_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
@@ -87,8 +87,8 @@ class Part:
     @property
     def band_hz(self) -> tuple[float, float] | None:
         """Lowest and highest frequency of the sound that it takes; None where it takes none."""
-        heard = self.sound or self.logmel
-        return None if heard is None else (heard.min_hz, heard.max_hz)
+        config = self.sound or self.logmel
+        return None if config is None else (config.min_hz, config.max_hz)
 
 
 def parse_part(entry: Any, earlier: Mapping[str, Part], version: int, where: str) -> Part:
@@ -156,7 +156,7 @@ def _check_inputs(
     kind, inputs = part["kind"], part["inputs"]
     if kind == "branch":
         wrong = [name for name in inputs if name in earlier or not _PART_NAME.fullmatch(name)]
-        known = "features, not parts"
+        rule = "features, not parts"
     else:
         of_sound = FEATURES if version == 1 else (*FEATURES, LOGMEL)
         allowed = {"ensemble": tuple(earlier), "tagger": (LOGMEL,)}.get(kind, of_sound)
@@ -164,16 +164,16 @@ def _check_inputs(
         if LOGMEL in inputs and len(inputs) > 1:
             wrong = [name for name in inputs if name != LOGMEL]
         what = "parts before it" if kind == "ensemble" else "features"
-        known = f"{what} ({', '.join(allowed) or 'none'})"
+        rule = f"{what} ({', '.join(allowed) or 'none'})"
     if wrong:
-        raise BundleError(f"{where}: inputs of a {kind} are {known}; got {wrong[0]!r:.80}")
+        raise BundleError(f"{where}: inputs of a {kind} are {rule}; got {wrong[0]!r:.80}")
 
 
 def _logmel(part: Mapping[str, Any], where: str) -> LogMelConfig | None:
     """Settings of the input of a frame network or a tagger."""
     kind, data = part["kind"], part["logmel"]
-    wanted = kind in ("detector", "tagger") and LOGMEL in part["inputs"]
-    if (data is not None) != wanted:
+    needed = kind in ("detector", "tagger") and LOGMEL in part["inputs"]
+    if (data is not None) != needed:
         raise BundleError(
             f"{where}: logmel must describe the input {LOGMEL!r} of a detector or tagger, where "
             "there is one"
@@ -212,12 +212,12 @@ def _tags(part: Mapping[str, Any], where: str) -> tuple[str, ...]:
 
 def _sound(data: Any, inputs: tuple[str, ...], where: str) -> SoundConfig | None:
     """Settings of the one sound feature among the inputs."""
-    wanted = [name for name in inputs if name in SOUND_FEATURES]
+    features = [name for name in inputs if name in SOUND_FEATURES]
     sound = None if data is None else checking.settings(SoundConfig, data, f"{where}: sound")
-    if wanted != ([] if sound is None else [sound.feature]):
+    if features != ([] if sound is None else [sound.feature]):
         raise BundleError(
             f"{where}: sound must describe the sound feature among the inputs "
-            f"({', '.join(wanted) or 'none'}); got {sound and sound.feature}"
+            f"({', '.join(features) or 'none'}); got {sound and sound.feature}"
         )
     if sound is not None and sound.context_seconds + sound.window_seconds > MAX_SPAN_SECONDS:
         raise BundleError(f"{where}: context and window must span at most {MAX_SPAN_SECONDS:g} s")
@@ -268,7 +268,7 @@ def _check_files(data: dict[str, Any], where: str) -> None:
 
 
 def check_model(part: Part, model: Model, n_labels: int, where: str) -> None:
-    """Refuse a model that takes or gives something else than its part says.
+    """Refuse a model with other inputs or outputs than its part states.
 
     Parameters
     ----------
@@ -292,8 +292,8 @@ def check_model(part: Part, model: Model, n_labels: int, where: str) -> None:
         raise BundleError(f"{where}: must have {n_outputs} outputs; got {model.n_outputs}")
     steps = part.kind == "detector" and part.logmel is not None
     if len(model.output) != 1 + steps:
-        wanted = "(n, any, 1)" if steps else f"(n, {n_outputs})"
-        raise BundleError(f"{where}: the output must have shape {wanted}; got more or less")
+        shape = "(n, any, 1)" if steps else f"(n, {n_outputs})"
+        raise BundleError(f"{where}: the output must have shape {shape}; got more or less")
     for name, dims in _input_dims(part, n_labels, where).items():
         got = model.inputs[name]
         if len(got) != len(dims) or any(g not in (None, d) for g, d in zip(got, dims, strict=True)):

@@ -20,7 +20,7 @@ from cryvision.bundle.parts import Part
 from cryvision.bundle.schema import FORMAT_VERSION, library_versions
 from cryvision.config import GateConfig, VetoConfig, to_json
 from cryvision.errors import BundleError
-from cryvision.inputs.backbone import keep_weights
+from cryvision.inputs.backbone import cache_weights
 from cryvision.runtime import loading as runtimes
 from cryvision.runtime import safe_load
 
@@ -29,7 +29,7 @@ _TEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.md|\.txt)?")
 
 @dataclass(frozen=True)
 class Description:
-    """What a bundle that is to be saved says of itself.
+    """The description of a bundle to save.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Description:
     texts: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self, placed: Sequence[Part]) -> str:
-        """Write ``bundle.json``, with parts that know their files."""
+        """Write ``bundle.json``, with parts that name their files."""
         content = {
             "format_version": FORMAT_VERSION,
             "name": self.name,
@@ -110,7 +110,7 @@ def save(
     """
     target = check_target(out, overwrite)
     contents: dict[str, bytes] = {}
-    placed = [_place_files(p, models.get(p.name, {}), contents) for p in description.parts]
+    placed = [_with_files(p, models.get(p.name, {}), contents) for p in description.parts]
     for text_name, text in description.texts.items():
         if not _TEXT_NAME.fullmatch(text_name):
             raise BundleError(f"{target}: a text must end in .md or .txt; got {text_name!r}")
@@ -119,9 +119,9 @@ def save(
         contents[DESCRIPTION] = description.to_json(placed).encode()
     except (TypeError, ValueError) as error:
         raise BundleError(f"{target}: not plain JSON data: {error}") from error
-    with _system_errors(target), staged(target, overwrite) as place:
-        _write(place, contents, zipped=_is_zip_name(target))
-        bundle = read(safe_load.Files(place, shown=target))
+    with _system_errors(target), staged(target, overwrite) as path:
+        _write(path, contents, zipped=_is_zip_name(target))
+        bundle = read(safe_load.Files(path, shown=target))
     return bundle
 
 
@@ -174,7 +174,7 @@ def _is_zip_name(path: Path) -> bool:
     return path.suffix.lower() == ".zip"
 
 
-def _place_files(part: Part, ready: Mapping[str, Path], contents: dict[str, bytes]) -> Part:
+def _with_files(part: Part, ready: Mapping[str, Path], contents: dict[str, bytes]) -> Part:
     """Take in the ready files of a part; give the part with their names and hashes.
 
     Weights of a backbone that a path names are kept in the user's cache, and named by hash too.
@@ -190,16 +190,16 @@ def _place_files(part: Part, ready: Mapping[str, Path], contents: dict[str, byte
         path = f"{part.name}.{runtime}"
         contents[path] = data
         files[runtime] = {"path": path, "sha256": hashlib.sha256(data).hexdigest()}
-    face = None if part.face is None else keep_weights(part.face)
+    face = None if part.face is None else cache_weights(part.face)
     return replace(part, files=files, face=face)
 
 
-def _write(place: Path, contents: Mapping[str, bytes], zipped: bool) -> None:
+def _write(path: Path, contents: Mapping[str, bytes], zipped: bool) -> None:
     if zipped:
-        with zipfile.ZipFile(place, "x", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as archive:
             for name, data in contents.items():
                 archive.writestr(name, data)
         return
-    place.mkdir()
+    path.mkdir()
     for name, data in contents.items():
-        (place / name).write_bytes(data)
+        (path / name).write_bytes(data)

@@ -1,4 +1,4 @@
-"""``bundle.json``: what a bundle says of itself, in a format that is fixed and checked strictly."""
+"""``bundle.json``: the description of a bundle, in a format that is fixed and checked strictly."""
 
 from __future__ import annotations
 

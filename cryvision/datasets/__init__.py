@@ -1,1 +1,1 @@
-"""Labelled recordings: where they are, what their labels say, how they are divided."""
+"""Labelled recordings: their files, their labels and their splits."""

@@ -94,12 +94,12 @@ def cry_intervals(
     Returns
     -------
     list of Interval
-        Sorted and apart, each with the first of ``cry_labels``; points without length are gone.
+        Sorted and disjoint, each with the first of ``cry_labels``; points without length are gone.
     """
-    wanted = {label.strip().casefold() for label in cry_labels}
+    names = {label.strip().casefold() for label in cry_labels}
     merged: list[Interval] = []
     for interval in sorted(intervals):
-        if interval.label.strip().casefold() not in wanted or interval.start_s >= interval.end_s:
+        if interval.label.strip().casefold() not in names or interval.start_s >= interval.end_s:
             continue
         start_s, end_s = interval.start_s, interval.end_s
         if merged and start_s <= merged[-1].end_s:
@@ -120,7 +120,7 @@ def window_labels(
     Parameters
     ----------
     intervals : sequence of Interval
-        The crying, as `cry_intervals` gives it: sorted and apart. Labels are not looked at.
+        The crying, as `cry_intervals` gives it: sorted and disjoint. Labels are not looked at.
     end_samples : array_like of int, shape (n,)
         Where the windows end: window i is ``[end_samples[i] - window_samples, end_samples[i])``.
     window_samples : int
@@ -149,11 +149,11 @@ def window_labels(
     if not edges.size:
         return np.zeros(ends.shape, dtype=np.float32)
     edges *= sample_rate_hz
-    # Crying heard up to each edge: it grows inside the intervals and stands still between them.
-    heard = np.concatenate(
+    # Crying up to each edge: it grows inside the intervals and stands still between them.
+    total = np.concatenate(
         [[0.0], np.cumsum(np.diff(edges) * (np.arange(edges.size - 1) % 2 == 0))]
     )
-    cry = np.interp(ends, edges, heard) - np.interp(ends - window_samples, edges, heard)
+    cry = np.interp(ends, edges, total) - np.interp(ends - window_samples, edges, total)
     share: NDArray[np.float64] = np.clip(cry / window_samples, 0.0, 1.0)
     return share.astype(np.float32)
 
@@ -233,8 +233,8 @@ def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[Problem]]:
                 problems.append(f"{clip}: a clip without labels")
                 unlabelled.append(problems[-1])
             elif len(labels) > 1:
-                names_found = ", ".join(path.name for path in labels)
-                problems.append(f"{clip}: a clip must have one file of labels; got {names_found}")
+                names = ", ".join(path.name for path in labels)
+                problems.append(f"{clip}: a clip must have one file of labels; got {names}")
             elif len(owners[labels[0]]) > 1:
                 problems.append(f"{clip}: {labels[0].name} fits more than this clip")
             else:
@@ -329,7 +329,7 @@ def find_subject(
         return named, "manifest"
     if pattern is None:
         return relative, "file"
-    found = pattern.search(relative)
-    if found is None or not found[1]:
+    match = pattern.search(relative)
+    if match is None or not match[1]:
         raise AnnotationError(f"{path}: the subject pattern {pattern.pattern!r} does not fit")
-    return found[1], "pattern"
+    return match[1], "pattern"

@@ -1,4 +1,4 @@
-"""What a file's header and its sound say of a clip, whatever its label."""
+"""Facts of a clip from its file's header and its sound, whatever its label."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUIETEST_DBFS = -70.0
 """Below it there is nothing but what the recorder and its codec add, the same to every silence."""
 
 _TIMBRE = SoundConfig(feature="stft", frame_hop_samples=512)
-"""From 50 to 3,400 Hz, which is what cryvision's models hear."""
+"""From 50 to 3,400 Hz, the band of cryvision's models."""
 
 _READERS = 4
 """Clips read at a time: most of the time is waiting for their decoders."""
@@ -45,9 +45,9 @@ class ClipFacts:
     file_sha256 : str
         Of the file's bytes.
     info : MediaInfo or None
-        What the header says; None where the file could not be read.
+        The header's contents; None where the file could not be read.
     problem : str or None
-        Why there is no sound to judge.
+        Why there is no sound.
     warnings : tuple of str
         What was odd when it was decoded: damage, an early end.
     duration_s : float
@@ -99,7 +99,7 @@ def read_facts(
     Returns
     -------
     list of ClipFacts
-        In the order of the clips. A clip that cannot be read says why in ``problem``.
+        In the order of the clips. A clip that cannot be read has the reason in ``problem``.
 
     Raises
     ------
@@ -109,8 +109,8 @@ def read_facts(
     facts = []
     with ThreadPoolExecutor(_READERS) as pool:
         try:
-            for found in pool.map(clip_facts, clips):
-                facts.append(found)
+            for one in pool.map(clip_facts, clips):
+                facts.append(one)
                 if progress is not None:
                     progress(len(facts), len(clips))
         except BaseException:
@@ -124,19 +124,19 @@ def clip_facts(clip: LabelledClip) -> ClipFacts:
     n_bytes, file_sha256 = 0, ""
     try:
         n_bytes, file_sha256 = _file_sha256(clip)
-        return _heard(clip, n_bytes, file_sha256)
+        return _with_sound(clip, n_bytes, file_sha256)
     except MediaError as error:
         return ClipFacts(clip, n_bytes, file_sha256, problem=str(error))
     except OSError as error:
-        said = f"{clip.path}: the clip could not be read: {error.strerror}"
-        return ClipFacts(clip, n_bytes, file_sha256, problem=said)
+        text = f"{clip.path}: the clip could not be read: {error.strerror}"
+        return ClipFacts(clip, n_bytes, file_sha256, problem=text)
 
 
-def _heard(clip: LabelledClip, n_bytes: int, file_sha256: str) -> ClipFacts:
+def _with_sound(clip: LabelledClip, n_bytes: int, file_sha256: str) -> ClipFacts:
     digest = hashlib.sha256()
     head: list[np.ndarray] = []
-    n_wanted = round(FINGERPRINT_SECONDS * SAMPLE_RATE_HZ)
-    n_samples = n_kept = n_full = 0
+    n_max = round(FINGERPRINT_SECONDS * SAMPLE_RATE_HZ)
+    n_samples = n_head = n_full = 0
     energy = 0.0
     with open_clip(clip.path, frames=False, start_s=clip.start_s, end_s=clip.end_s) as opened:
         if not opened.info.has_sound:
@@ -146,11 +146,11 @@ def _heard(clip: LabelledClip, n_bytes: int, file_sha256: str) -> ClipFacts:
             n_samples += len(piece)
             n_full += int(np.count_nonzero(np.abs(piece) >= FULL_SCALE))
             energy += float(np.sum(np.square(piece, dtype=np.float64)))
-            if n_kept < n_wanted:
+            if n_head < n_max:
                 head.append(piece)
-                n_kept += len(piece)
+                n_head += len(piece)
         info, warnings = opened.info, tuple(opened.warnings)
-    heard = np.concatenate([np.zeros(0, np.float32), *head])[:n_wanted]
+    sound = np.concatenate([np.zeros(0, np.float32), *head])[:n_max]
     mean_square = max(energy / max(n_samples, 1), 10 ** (LEVEL_FLOOR_DBFS / 10))
     level_dbfs = 10 * float(np.log10(mean_square))
     return ClipFacts(
@@ -164,8 +164,8 @@ def _heard(clip: LabelledClip, n_bytes: int, file_sha256: str) -> ClipFacts:
         level_dbfs,
         n_full / max(n_samples, 1),
         digest.hexdigest(),
-        fingerprint(band_levels(heard)) if level_dbfs > QUIETEST_DBFS else None,
-        _timbre(heard),
+        fingerprint(band_levels(sound)) if level_dbfs > QUIETEST_DBFS else None,
+        _timbre(sound),
     )
 
 

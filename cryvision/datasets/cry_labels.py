@@ -1,4 +1,4 @@
-"""Which labels mean crying, said before anything rests on it, and which lie outside their clip."""
+"""Labels that mean crying, logged before anything rests on them, and labels outside their clip."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WORDS = ("cry", "cries", "cried", "crying")
 def count_as_crying(
     clips: Sequence[AnnotatedClip], cry_labels: Sequence[str] = ()
 ) -> tuple[list[AnnotatedClip], list[str], list[str]]:
-    """Let more labels than ``cry`` and ``crying`` mean crying, and tell what counts as what.
+    """Let more labels than ``cry`` and ``crying`` mean crying, and list what counts as what.
 
     Parameters
     ----------
@@ -32,38 +32,38 @@ def count_as_crying(
     -------
     clips : list of AnnotatedClip
         Where all these labels read ``cry``.
-    told : list of str
+    lines : list of str
         A line on the labels that count as crying, and one on those that do not, with counts.
     warnings : list of str
-        Labels that seem to say crying and do not count; wanted ones that no clip has.
+        Labels that seem to mean crying and do not count; given ones that no clip has.
     """
-    wanted = {_plain(label) for label in (*CRY_LABELS, *cry_labels)}
+    counted = {_plain(label) for label in (*CRY_LABELS, *cry_labels)}
     counts: Counter[str] = Counter()
     shown: dict[str, str] = {}
     for interval in (interval for clip in clips for interval in clip.intervals):
         key = _plain(interval.label)
         counts[key] += 1
         shown.setdefault(key, interval.label.strip() or "(blank)")
-    crying = {shown[key]: n for key, n in counts.most_common() if key in wanted}
-    others = {shown[key]: n for key, n in counts.most_common() if key not in wanted}
+    crying = {shown[key]: n for key, n in counts.most_common() if key in counted}
+    others = {shown[key]: n for key, n in counts.most_common() if key not in counted}
     warnings = [
         f"the label {shown[key]!r} ({n} times) does not count as crying: is it? "
         f"--cry-label {shown[key]!r} would count it"
         for key, n in counts.most_common()
-        if key not in wanted and meant(key)
+        if key not in counted and meant(key)
     ]
     warnings += [
         f"no annotation reads {label!r}" for label in cry_labels if not counts[_plain(label)]
     ]
     renamed = [
-        replace(clip, intervals=tuple(_renamed(interval, wanted) for interval in clip.intervals))
+        replace(clip, intervals=tuple(_renamed(interval, counted) for interval in clip.intervals))
         for clip in clips
     ]
-    return renamed, told(crying, others, "labels") if counts else [], warnings
+    return renamed, count_lines(crying, others, "labels") if counts else [], warnings
 
 
-def told(crying: dict[str, int], others: dict[str, int], what: str) -> list[str]:
-    """Say in two lines what counts as crying and what does not."""
+def count_lines(crying: dict[str, int], others: dict[str, int], what: str) -> list[str]:
+    """List in two lines what counts as crying and what does not."""
     return [
         f"{what} that count as crying: {_listed(crying)}",
         f"{what} that count as no crying: {_listed(others)}",
@@ -71,7 +71,7 @@ def told(crying: dict[str, int], others: dict[str, int], what: str) -> list[str]
 
 
 def meant(label: str) -> bool | None:
-    """Tell whether a text speaks of crying, of no crying, or with None of neither."""
+    """Return whether a text means crying or no crying; None for neither."""
     words = "".join(c if c.isalnum() else " " for c in label.casefold()).split()
     if {"nocry", "notcry", "noncry", "nocrying", "notcrying", "noncrying"} & set(words):
         return False
@@ -96,29 +96,29 @@ def inside(clip: AnnotatedClip, duration_s: float) -> tuple[AnnotatedClip, list[
         One line on labels that were cut by more than `END_TOLERANCE_SECONDS`, one on those that
         were left out.
     """
-    kept, cut, left_out = [], [], []
+    within, cut, left_out = [], [], []
     for interval in clip.intervals:
         if interval.start_s >= duration_s:
             left_out.append(interval)
             continue
         if interval.end_s > duration_s + END_TOLERANCE_SECONDS:
             cut.append(interval)
-        kept.append(replace(interval, end_s=min(interval.end_s, duration_s)))
+        within.append(replace(interval, end_s=min(interval.end_s, duration_s)))
     rule = f"labels must lie inside the clip, which is {duration_s:.2f} s long"
     remarks = [
-        f"{clip.path}: {rule}; {what}: {_times(found)}"
-        for what, found in (("cut there", cut), ("left out", left_out))
-        if found
+        f"{clip.path}: {rule}; {what}: {_times(those)}"
+        for what, those in (("cut there", cut), ("left out", left_out))
+        if those
     ]
-    return replace(clip, intervals=tuple(kept)), remarks
+    return replace(clip, intervals=tuple(within)), remarks
 
 
 def _plain(label: str) -> str:
     return label.strip().casefold()
 
 
-def _renamed(interval: Interval, wanted: set[str]) -> Interval:
-    return replace(interval, label=_CRY) if _plain(interval.label) in wanted else interval
+def _renamed(interval: Interval, counted: set[str]) -> Interval:
+    return replace(interval, label=_CRY) if _plain(interval.label) in counted else interval
 
 
 def _listed(counts: dict[str, int]) -> str:
@@ -128,6 +128,6 @@ def _listed(counts: dict[str, int]) -> str:
 
 
 def _times(intervals: Iterable[Interval]) -> str:
-    found = [f"{i.label or '(blank)'} from {i.start_s:.2f} to {i.end_s:.2f} s" for i in intervals]
-    more = f" and {len(found) - _INTERVALS_SHOWN} more" if len(found) > _INTERVALS_SHOWN else ""
-    return ", ".join(found[:_INTERVALS_SHOWN]) + more
+    times = [f"{i.label or '(blank)'} from {i.start_s:.2f} to {i.end_s:.2f} s" for i in intervals]
+    more = f" and {len(times) - _INTERVALS_SHOWN} more" if len(times) > _INTERVALS_SHOWN else ""
+    return ", ".join(times[:_INTERVALS_SHOWN]) + more

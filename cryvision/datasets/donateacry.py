@@ -86,26 +86,26 @@ def fetch_donateacry(
     DownloadError
         If the corpus cannot be fetched or is not the pinned one.
     """
-    place = cache_folder() / f"donateacry-{COMMIT[:7]}" if folder is None else Path(folder)
-    corpus = place / CLEANED_FOLDER
+    base = cache_folder() / f"donateacry-{COMMIT[:7]}" if folder is None else Path(folder)
+    corpus = base / CLEANED_FOLDER
     by_hand = (
         f"run it again to go on, or put {CLEANED_FOLDER} of github.com/gveres/donateacry-corpus at "
-        f"{COMMIT[:7]} by hand into {place}"
+        f"{COMMIT[:7]} by hand into {base}"
     )
     if corpus_digest(corpus) == CORPUS_SHA256:
         return corpus
     log.info(LICENCE)
-    listing = download(tree_url, place / _LISTING, by_hand=by_hand)
+    listing = download(tree_url, base / _LISTING, by_hand=by_hand)
     files = _read_listing(listing, tree_url)
     n_done, n_bytes = 0, sum(file.n_bytes for file in files)
     for file in files:
         url = f"{base_url}/{urllib.parse.quote(file.path)}"
-        target, n_file, sha1 = place / file.path, file.n_bytes, file.git_sha1
+        target, n_file, sha1 = base / file.path, file.n_bytes, file.git_sha1
         download(url, target, git_blob_sha1=sha1, size_bytes=n_file, by_hand=by_hand)
         n_done += file.n_bytes
         if progress is not None:
             progress(n_done, n_bytes)
-    _check_whole(corpus, {place / file.path for file in files}, listing, tree_url)
+    _check_whole(corpus, {base / file.path for file in files}, listing, tree_url)
     return corpus
 
 

@@ -114,16 +114,16 @@ def read_vtt(text: str) -> Iterator[Entry]:
     at = 0
     while at < len(lines):
         if "-->" in lines[at]:
-            found = _CUE.match(lines[at].strip())
-            if found is None:
+            cue = _CUE.match(lines[at].strip())
+            if cue is None:
                 raise DamagedError(at + 1, f"a cue must be start --> end; got {lines[at]!r:.80}")
             number = at + 1
-            said = []
+            lines_of_cue = []
             while at + 1 < len(lines) and lines[at + 1].strip():
                 at += 1
-                said.append(lines[at].strip())
-            label = html.unescape(_MARKUP.sub("", " ".join(said)))
-            times = (_seconds(*found.groups()[:3]), _seconds(*found.groups()[3:]))
+                lines_of_cue.append(lines[at].strip())
+            label = html.unescape(_MARKUP.sub("", " ".join(lines_of_cue)))
+            times = (_seconds(*cue.groups()[:3]), _seconds(*cue.groups()[3:]))
             yield Entry(number, *times, _CONFIDENCE.sub("", label))
         at += 1
 

@@ -30,7 +30,7 @@ FINGERPRINT_SECONDS = 10.0
 """Of a longer sound, so much from its start counts."""
 
 SHORTEST_SECONDS = 1.5
-"""Below this there is too little to tell one sound from another."""
+"""Below this there is too little to distinguish sounds."""
 
 SIMILAR = 0.55
 """Similarity from which two sounds are called copies. What it misses and what it takes for copies
@@ -38,7 +38,7 @@ is measured by ``experiments/audit_donateacry.py``."""
 
 LONG_SECONDS = 4.0
 """Sounds that are shorter resemble each other more by chance, as the square root of their length
-says; so much more is asked of them."""
+says; so much more is required of them."""
 
 N_BANDS = 97
 """Bands of a fingerprint: from 200 Hz on, a quarter tone each, to 3,200 Hz. Telephone coding leaves
@@ -174,7 +174,7 @@ def find_copies(
     list of Copy
         By their places. Of more than 20 copies of one sound, not every pair is listed.
     """
-    known = [number for number, mark in enumerate(fingerprints) if mark is not None]
+    audible = [number for number, mark in enumerate(fingerprints) if mark is not None]
     marks = [mark for mark in fingerprints if mark is not None]
     best: dict[tuple[int, int], Copy] = {}
     for slower, faster, speed, agreement in _candidates(marks):
@@ -183,7 +183,7 @@ def find_copies(
         shorter_s = min(len(marks[slower]), len(marks[faster])) / _FRAMES_PER_SECOND
         if similarity < similar * np.sqrt(max(1.0, LONG_SECONDS / shorter_s)):
             continue
-        copy = Copy(known[slower], known[faster], similarity, speed, semitones)
+        copy = Copy(audible[slower], audible[faster], similarity, speed, semitones)
         if copy.first > copy.second:
             copy = Copy(copy.second, copy.first, similarity, 1 / speed, -semitones)
         pair = copy.first, copy.second
@@ -207,12 +207,12 @@ def _candidates(marks: Sequence[NDArray[np.int8]]) -> Iterator[tuple[int, int, f
             better = product > agreement
             agreement[better] = product[better]
             speed[better] = factor
-        for place, row in enumerate(rows):
-            agreement[place, row] = -1.0
-            likely = np.flatnonzero(agreement[place] > _CANDIDATE)
-            likely = likely[np.argsort(-agreement[place, likely], kind="stable")]
+        for at, row in enumerate(rows):
+            agreement[at, row] = -1.0
+            likely = np.flatnonzero(agreement[at] > _CANDIDATE)
+            likely = likely[np.argsort(-agreement[at, likely], kind="stable")]
             for column in likely[:_MOST_CANDIDATES]:
-                yield int(column), row, float(speed[place, column]), float(agreement[place, column])
+                yield int(column), row, float(speed[at, column]), float(agreement[at, column])
 
 
 def _descriptor(mark: NDArray[np.int8], speed: float) -> FloatArray:
@@ -253,9 +253,9 @@ def _lay_over(
 
 def _slowed(mark: NDArray[np.int8], speed: float) -> FloatArray:
     n_frames = max(2, round(len(mark) * speed))
-    place = np.minimum(np.arange(n_frames) / speed, len(mark) - 1.0)
-    before = np.minimum(place.astype(np.intp), len(mark) - 2)
-    share = (place - before)[:, None].astype(np.float32)
+    time = np.minimum(np.arange(n_frames) / speed, len(mark) - 1.0)
+    before = np.minimum(time.astype(np.intp), len(mark) - 2)
+    share = (time - before)[:, None].astype(np.float32)
     slowed: FloatArray = mark[before] * (1 - share) + mark[before + 1] * share
     return slowed
 
@@ -306,9 +306,9 @@ def _local_mean(picture: np.ndarray, width: int, axis: int) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _filters() -> NDArray[np.float64]:
     """Triangular bands, none narrower than a bin of the spectrum; each sums to 1."""
-    kept = band_bins(_SPECTRUM)
+    bins = band_bins(_SPECTRUM)
     bin_hz = _SPECTRUM.sample_rate_hz / _SPECTRUM.n_fft
-    hz = np.arange(kept.start, kept.stop) * bin_hz
+    hz = np.arange(bins.start, bins.stop) * bin_hz
     centre = (_LOWEST_HZ * 2 ** (np.arange(N_BANDS) / _BANDS_PER_OCTAVE))[:, None]
     half = np.maximum(centre * (2 ** (1 / _BANDS_PER_OCTAVE) - 1), bin_hz)
     weights = np.maximum(0.0, 1.0 - np.abs(hz - centre) / half)

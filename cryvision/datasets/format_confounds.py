@@ -21,9 +21,9 @@ _VALUES_SHOWN = 3
 
 
 def format_warnings(clips: Sequence[LabelledClip]) -> list[str]:
-    """Find classes that can be told apart by the format of their files alone.
+    """Find classes that the format of their files alone separates.
 
-    In one public collection of infant cries, the sample rate in the header alone tells most of the
+    In one public collection of infant cries, the sample rate in the header predicts most of the
     labels: whole classes came from one kind of recorder.
 
     Parameters
@@ -40,9 +40,9 @@ def format_warnings(clips: Sequence[LabelledClip]) -> list[str]:
     lines = []
     for name, shown in PROPERTIES.items():
         values = {label: {getattr(info, name) for info in found} for label, found in infos.items()}
-        apart = next((p for p in combinations(values, 2) if not values[p[0]] & values[p[1]]), None)
-        if apart:
-            first, second = (f"{_listed(values[label])} in {label!r}" for label in apart)
+        pair = next((p for p in combinations(values, 2) if not values[p[0]] & values[p[1]]), None)
+        if pair:
+            first, second = (f"{_listed(values[label])} in {label!r}" for label in pair)
             lines.append(
                 f"classes must not differ by how files were written: the {shown} is {first} and "
                 f"{second}; a model may learn that instead of what was recorded"
@@ -52,15 +52,15 @@ def format_warnings(clips: Sequence[LabelledClip]) -> list[str]:
 
 def _by_class(clips: Sequence[LabelledClip]) -> dict[str, list[MediaInfo]]:
     infos: dict[str, list[MediaInfo]] = {}
-    known: dict[str, MediaInfo] = {}
+    probed: dict[str, MediaInfo] = {}
     for clip in clips:
         path = str(clip.path)
         try:
-            if path not in known:
-                known[path] = probe(path)
+            if path not in probed:
+                probed[path] = probe(path)
         except MediaError:
             continue  # it is reported where its features are computed
-        infos.setdefault(clip.label, []).append(known[path])
+        infos.setdefault(clip.label, []).append(probed[path])
     return infos
 
 

@@ -191,11 +191,11 @@ def _with_plain_times(path: Path, text: str) -> str:
     praatio drops the sign of a time and cannot read ``1e-05``.
     """
 
-    def plain(found: re.Match[str]) -> str:
+    def plain(match: re.Match[str]) -> str:
         try:
-            return f"{found[1]}{read_seconds(found[2]):.9f}"
+            return f"{match[1]}{read_seconds(match[2]):.9f}"
         except ValueError as error:
-            raise refused(path, _line_at(text, found.start()), str(error)) from error
+            raise refused(path, _line_at(text, match.start()), str(error)) from error
 
     return _TEXTGRID_TIME.sub(plain, text)
 
@@ -214,11 +214,11 @@ def _textgrid_tiers(path: Path, text: str) -> list[dict[str, Any]]:
         raise refused(path, last_line, rule) from error
     n_tiers = _TEXTGRID_N_TIERS.search(text)
     promised = [int(number) for number in _TEXTGRID_N_ENTRIES.findall(text)]
-    found = [len(tier["entries"]) for tier in tiers]
-    if n_tiers is None or int(n_tiers[1]) != len(found) or promised != found:
+    counts = [len(tier["entries"]) for tier in tiers]
+    if n_tiers is None or int(n_tiers[1]) != len(counts) or promised != counts:
         rule = (
             "the TextGrid is cut off or damaged: entries of its tiers are counted as "
-            f"{promised} and found as {found}, for {n_tiers[1] if n_tiers else 'no'} tiers"
+            f"{promised} and found as {counts}, for {n_tiers[1] if n_tiers else 'no'} tiers"
         )
         raise refused(path, last_line, rule)
     return tiers
@@ -236,7 +236,7 @@ def _read_text(path: Path) -> str:
         text = raw.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
         if marked:
-            raise refused(path, 1, "the text must be UTF-16, as its first bytes say") from error
+            raise refused(path, 1, "the text must be UTF-16, as its first bytes state") from error
         text = raw.decode("latin-1")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     odd = _NOT_TEXT.search(text)

@@ -100,30 +100,30 @@ def copies_of(facts: Sequence[ClipFacts]) -> list[CopyPair]:
         for first, again in _equal(keys, taken):
             pairs.append(_pair(facts[first], facts[again], kind))
             taken.add(again)
-    kept = [number for number in range(len(facts)) if number not in taken]
-    near = find_copies([facts[number].fingerprint for number in kept])
+    rest = [number for number in range(len(facts)) if number not in taken]
+    near = find_copies([facts[number].fingerprint for number in rest])
     for copy in sorted(near, key=lambda copy: -copy.similarity):
         changed = (
             abs(copy.speed - 1) > _UNCHANGED_SPEED or abs(copy.semitones) > _UNCHANGED_SEMITONES
         )
-        one, other = facts[kept[copy.first]], facts[kept[copy.second]]
+        one, other = facts[rest[copy.first]], facts[rest[copy.second]]
         kind = ALTERED if changed else NEAR
         pairs.append(_pair(one, other, kind, copy.similarity, copy.speed, copy.semitones))
     return pairs
 
 
 def has_generated_name(path: Path) -> bool:
-    """Tell whether a file's name says that a tool made it from another file."""
+    """Return whether a file's name shows that a tool made it from another file."""
     return _GENERATED_NAME.search(path.stem) is not None
 
 
 def _equal(keys: Sequence[Hashable], taken: set[int]) -> Iterator[tuple[int, int]]:
     """The first of each key with each other one, less those that are copies already."""
-    places: dict[Hashable, list[int]] = defaultdict(list)
+    numbers: dict[Hashable, list[int]] = defaultdict(list)
     for number, key in enumerate(keys):
         if key is not None and number not in taken:
-            places[key].append(number)
-    for first, *others in places.values():
+            numbers[key].append(number)
+    for first, *others in numbers.values():
         for other in others:
             yield first, other
 

@@ -1,4 +1,4 @@
-"""Protocols by name: how clips are divided into those that are learnt from and those judged.
+"""Protocols by name: how clips are divided into training and test.
 
 A figure means nothing without its protocol. The clean ones keep each subject on one side. The
 others are here because published figures were made with them, and so that anybody can see what
@@ -37,15 +37,15 @@ class Protocol:
     summary : str
         What it does, in a few words that stand beside every figure.
     warning : str
-        Why its figures tell nothing about new subjects; empty for the clean ones.
+        Why its figures are no measure for new subjects; empty for the clean ones.
     n_folds : int or None
-        Folds; None for as many as are asked for.
+        Folds; None for the number given.
     holdout : bool
-        Whether only the first fold is judged.
+        Whether only the first fold is tested.
     copies : {"", "same", "altered"}
         What brings the classes to the same size before the clips are divided.
     stops_on_test : bool
-        Whether the clips that are judged also tell when to stop.
+        Whether the test clips also decide when to stop.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Protocol:
 
     @property
     def is_clean(self) -> bool:
-        """Whether subjects are kept apart, so that figures may be called skill."""
+        """Whether folds are grouped by subject, so that figures may be called skill."""
         return not self.warning
 
 
@@ -95,7 +95,7 @@ PROTOCOLS = {
         Protocol(
             "leak-early-stopping",
             "a random fifth held out, and the epochs chosen on it",
-            f"{_SHARED}, and the epochs were those that the judged clips liked best",
+            f"{_SHARED}, and the epochs were the best ones on the test clips",
             HOLDOUT_FOLDS,
             holdout=True,
             stops_on_test=True,
@@ -141,8 +141,8 @@ def with_copies(by: Protocol, data: Dataset, seed: int, n_per_class: int | None 
     for label in sorted({clip.label for clip in data.clips}):
         of_label = rng.permutation([i for i, c in enumerate(data.clips) if c.label == label])
         rounds, rest = divmod(n_per_class or CLIPS_PER_CLASS, len(of_label))
-        for place, number in enumerate(of_label.tolist()):
-            numbers += [(number, copy) for copy in range(rounds + (place < rest))]
+        for turn, number in enumerate(of_label.tolist()):
+            numbers += [(number, copy) for copy in range(rounds + (turn < rest))]
     altered = by.copies == "altered"
     clips = (
         replace(data.clips[number], copy=copy if altered else 0) for number, copy in sorted(numbers)
@@ -156,7 +156,7 @@ def divide(by: Protocol, data: Dataset, n_folds: int, seed: int) -> list[np.ndar
     Returns
     -------
     list of ndarray of int
-        Numbers of the clips that are judged together, by a model of all the others.
+        Numbers of the test clips of each fold; its model is trained on all the others.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def divide(by: Protocol, data: Dataset, n_folds: int, seed: int) -> list[np.ndar
         If the clips do not go into so many folds.
     """
     folds = grouped_folds(
-        kept_apart(by, data.clips),
+        clip_groups(by, data.clips),
         [clip.label for clip in data.clips],
         by.n_folds or n_folds,
         seed,
@@ -172,10 +172,10 @@ def divide(by: Protocol, data: Dataset, n_folds: int, seed: int) -> list[np.ndar
     return folds[:1] if by.holdout else folds
 
 
-def kept_apart(by: Protocol, clips: Sequence[LabelledClip]) -> list[str]:
-    """Say what no two folds share: the subject of each clip or, in protocols that leak, the clip.
+def clip_groups(by: Protocol, clips: Sequence[LabelledClip]) -> list[str]:
+    """Return the group of each clip: its subject or, in protocols that leak, the clip.
 
-    Those who look for subjects to set aside, inside a training, find these too: a leak of the
+    The validation split inside a training uses these groups too: a leak of the
     published kind goes through to the last epoch.
     """
     if by.is_clean:
@@ -199,11 +199,11 @@ def overlap(
     Returns
     -------
     dict of str to int
-        ``subjects``: of clips that are judged, and of some that are learnt from at the same time.
-        The others count clips that are judged, each as the closest of them: ``same_files``, of
-        whose file or an altered copy of it a model has learnt (stretches of one file are not the
-        same); ``duplicates``, whose sound is in another file, sample for sample, that it has learnt
-        from; ``near_duplicates``, whose sound is in one that is coded, cut or altered differently.
+        ``subjects``: those with clips both in training and in test.
+        The others count test clips, each as the closest of them: ``same_files``, of
+        whose file or an altered copy of it is in training (stretches of one file are not the
+        same); ``duplicates``, whose sound is in another file of training, sample for sample;
+        ``near_duplicates``, whose sound is in one that is coded, cut or altered differently.
     """
     names = [clip.name for clip in clips]
     exact = _joined(names, [copy for copy in copies if copy.is_exact])
@@ -212,14 +212,14 @@ def overlap(
     counts = dict.fromkeys(("same_files", "duplicates", "near_duplicates"), 0)
     for fold in folds:
         rest = np.setdiff1d(np.arange(len(clips)), fold)
-        known = {clips[number].subject for number in rest}
-        shared_subjects |= known & {clips[number].subject for number in fold}
+        train_subjects = {clips[number].subject for number in rest}
+        shared_subjects |= train_subjects & {clips[number].subject for number in fold}
         sounds = {
             kind: (sound_of, {sound_of[number] for number in rest})
             for kind, sound_of in zip(counts, (names, exact, alike), strict=True)
         }
         for number in fold:
-            shared = [kind for kind, (of, learnt) in sounds.items() if of[number] in learnt]
+            shared = [kind for kind, (of, train_keys) in sounds.items() if of[number] in train_keys]
             if shared:
                 counts[shared[0]] += 1
     return {"subjects": len(shared_subjects), **counts}

@@ -45,7 +45,7 @@ def subject_bootstrap(
     Returns
     -------
     Estimate
-        Draws in which the figure is NaN (a class is missing, say) are left out of the interval.
+        Draws in which the figure is NaN (as without a class) are left out of the interval.
 
     Raises
     ------
@@ -76,15 +76,15 @@ def bootstrap_figures(
 
     Areas under a curve, which take longest, have a fifth of the draws.
     """
-    found: dict[str, dict[str, Any]] = {}
+    figures: dict[str, dict[str, Any]] = {}
     for name, statistic in statistics.items():
         draws = max(1, n_draws // 5) if name.endswith("auc") else n_draws
         estimate = subject_bootstrap(subjects, statistic, draws)
         if np.isfinite(estimate.value):
-            found[name] = {"value": estimate.value}
+            figures[name] = {"value": estimate.value}
             if np.isfinite(estimate.low):
-                found[name]["interval"] = [estimate.low, estimate.high]
-    return found
+                figures[name]["interval"] = [estimate.low, estimate.high]
+    return figures
 
 
 def paired_subject_bootstrap(
@@ -101,7 +101,7 @@ def paired_subject_bootstrap(
     Returns
     -------
     Estimate
-        ``statistic_a`` less ``statistic_b``; an interval above 0 says that the first is larger.
+        ``statistic_a`` less ``statistic_b``; an interval above 0 means that the first is larger.
     """
     return subject_bootstrap(
         subjects, lambda weights: statistic_a(weights) - statistic_b(weights), n_draws, seed

@@ -1,4 +1,4 @@
-"""How often a detector hears crying in clips that are known to have some, or none."""
+"""The detection of crying in clips that are labelled as with or without it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _ANSWERS = ("no cry", "cry")
 
 
 class DetectedClip(NamedTuple):
-    """What is known of a clip, and what the detector says of it.
+    """The label of a clip, and the detector's output.
 
     Attributes
     ----------
     cry : bool
-    said : bool or None
-        None where nothing was heard.
+    predicted : bool or None
+        None without sound.
     score : float
-        Mean cry score; NaN where nothing was heard.
+        Mean cry score; NaN where nothing was scored.
     subject : str
     """
 
     cry: bool
-    said: bool | None
+    predicted: bool | None
     score: float
     subject: str
 
@@ -45,42 +45,42 @@ def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
     -------
     dict
         ``figures``, each with ``value`` and a 95 % ``interval`` over subjects: sensitivity (the
-        share of clips with crying in which some was heard), specificity, accuracy and balanced
+        share of clips with crying in which some was detected), specificity, accuracy and balanced
         accuracy, and the AUC of the mean score. ``confusion`` and ``reliability`` as of a unit,
-        and the numbers of clips: ``n``, and ``n_unheard``, of which nothing was heard and which
-        have no part in the figures.
+        and the numbers of clips: ``n``, and ``n_unheard``, which have no sound and
+        do not count in the figures.
     """
-    heard = [clip for clip in clips if clip.said is not None]
-    cry = np.array([clip.cry for clip in heard], int)
-    said = np.array([bool(clip.said) for clip in heard], int)
-    scores = np.array([clip.score for clip in heard], float)
-    subjects = np.array([clip.subject for clip in heard], object)
+    usable = [clip for clip in clips if clip.predicted is not None]
+    cry = np.array([clip.cry for clip in usable], int)
+    predicted = np.array([bool(clip.predicted) for clip in usable], int)
+    scores = np.array([clip.score for clip in usable], float)
+    subjects = np.array([clip.subject for clip in usable], object)
     scored = np.isfinite(scores)
 
     def sensitivity(weights: np.ndarray) -> float:
-        return _share(said == 1, weights * (cry == 1))
+        return _share(predicted == 1, weights * (cry == 1))
 
     def specificity(weights: np.ndarray) -> float:
-        return _share(said == 0, weights * (cry == 0))
+        return _share(predicted == 0, weights * (cry == 0))
 
     figures: dict[str, Any] = {}
-    if heard:
+    if usable:
         statistics: dict[str, Statistic] = {
             "sensitivity": sensitivity,
             "specificity": specificity,
             "balanced_accuracy": lambda w: (sensitivity(w) + specificity(w)) / 2,
-            "accuracy": lambda w: _share(said == cry, w),
+            "accuracy": lambda w: _share(predicted == cry, w),
         }
         figures = bootstrap_figures(subjects, statistics)
     if scored.any():
-        told, true = scores[scored], cry[scored]
-        of_scores: dict[str, Statistic] = {"auc": lambda w: metrics.auc(true, told, w)}
+        stated, true = scores[scored], cry[scored]
+        of_scores: dict[str, Statistic] = {"auc": lambda w: metrics.auc(true, stated, w)}
         figures |= bootstrap_figures(subjects[scored], of_scores)
-    counts = metrics.confusion(cry, said, 2).astype(int) if heard else np.zeros((2, 2), int)
+    counts = metrics.confusion(cry, predicted, 2).astype(int) if usable else np.zeros((2, 2), int)
     return {
-        "n": len(heard),
-        "n_unheard": len(clips) - len(heard),
-        "n_subjects": len({clip.subject for clip in heard}),
+        "n": len(usable),
+        "n_unheard": len(clips) - len(usable),
+        "n_subjects": len({clip.subject for clip in usable}),
         "figures": figures,
         "confusion": {"labels": list(_ANSWERS), "answers": list(_ANSWERS), "counts": counts},
         "reliability": {

@@ -28,13 +28,13 @@ Statistics = dict[str, tuple[np.ndarray, Statistic]]
 
 @dataclass(frozen=True)
 class ComparedClip:
-    """What annotators and the detector say of one clip.
+    """The annotated and the detected events of one clip.
 
     Attributes
     ----------
     subject : str
-    annotated, found : ndarray of float64, shapes (n, 2) and (m, 2)
-        Onset and offset of events in seconds, sorted and apart.
+    annotated, detected : ndarray of float64, shapes (n, 2) and (m, 2)
+        Onset and offset of events in seconds, sorted and disjoint.
     scores : ndarray of float64, shape (n_windows,)
         The detector's score where each window ends; NaN where there is none.
     duration_s : float
@@ -42,7 +42,7 @@ class ComparedClip:
 
     subject: str
     annotated: np.ndarray
-    found: np.ndarray
+    detected: np.ndarray
     scores: np.ndarray
     duration_s: float
 
@@ -52,7 +52,7 @@ def compare(clip: AnnotatedClip, result: Classification) -> ComparedClip:
     annotated = [(i.start_s, i.end_s) for i in cry_intervals(clip.intervals)]
     ends_s = WINDOW_SECONDS * (1 + np.arange(int(result.duration_s / WINDOW_SECONDS)))
     scores = result.timeline["cry"].astype(np.float64)
-    # The frame at which a window has ended, or the last one, knows its score.
+    # The frame at which a window has ended, or the last one, has its score.
     frames = np.minimum(np.ceil(ends_s * FRAME_RATE_HZ).astype(int), len(scores) - 1)
     return ComparedClip(
         clip.subject,
@@ -82,14 +82,14 @@ def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
         `cryvision.evaluation.report.draw`. Beside these, how much was compared, and figures of each
         subject.
     """
-    whole = [replace(c, found=np.array([[0.0, c.duration_s]])) for c in clips]
+    whole = [replace(c, detected=np.array([[0.0, c.duration_s]])) for c in clips]
     counts = _match_counts(clips).sum(axis=0)
     return {
         "n_clips": len(clips),
         "n_subjects": len({clip.subject for clip in clips}),
         "hours": sum(clip.duration_s for clip in clips) / 3600,
         "annotated_seconds": float(sum(_seconds(clip.annotated) for clip in clips)),
-        "found_seconds": float(sum(_seconds(clip.found) for clip in clips)),
+        "found_seconds": float(sum(_seconds(clip.detected) for clip in clips)),
         "tolerance_s": {"onset": ONSET_TOLERANCE_S, "offset": OFFSET_TOLERANCE_S},
         "window_seconds": WINDOW_SECONDS,
         "events": dict(zip(("matched", "annotated", "found"), counts.tolist(), strict=True)),
@@ -105,7 +105,7 @@ def cry_windows(clips: Sequence[ComparedClip]) -> tuple[np.ndarray, ...]:
 
     Returns
     -------
-    annotated, found : ndarray of int, shape (n,)
+    annotated, detected : ndarray of int, shape (n,)
         1 where at least half of the window is crying.
     scores : ndarray of float64, shape (n,)
     subjects : ndarray of str, shape (n,)
@@ -113,7 +113,7 @@ def cry_windows(clips: Sequence[ComparedClip]) -> tuple[np.ndarray, ...]:
     columns = [
         (
             _majority(clip.annotated, len(clip.scores)),
-            _majority(clip.found, len(clip.scores)),
+            _majority(clip.detected, len(clip.scores)),
             clip.scores,
             np.full(len(clip.scores), clip.subject, object),
         )
@@ -133,7 +133,7 @@ def _match_counts(clips: Sequence[ComparedClip]) -> np.ndarray:
     """Events matched, annotated and found; int, shape (n_clips, 3)."""
     return np.array(
         [
-            metrics.match_events(c.annotated, c.found, ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S)
+            metrics.match_events(c.annotated, c.detected, ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S)
             for c in clips
         ]
     )
@@ -143,7 +143,7 @@ def _event_statistics(clips: Sequence[ComparedClip]) -> Statistics:
     subjects = np.array([clip.subject for clip in clips], object)
     counts = _match_counts(clips)
     both_s, either_s = np.array([_shared_seconds(clip) for clip in clips]).T
-    alarms = np.array([metrics.false_alarms(c.annotated, c.found) for c in clips])
+    alarms = np.array([metrics.false_alarms(c.annotated, c.detected) for c in clips])
     hours = np.array([clip.duration_s for clip in clips]) / 3600
     return {
         "event_f1": (subjects, lambda w: metrics.event_f1(counts, w).f1),
@@ -156,33 +156,33 @@ def _event_statistics(clips: Sequence[ComparedClip]) -> Statistics:
 
 def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
     cry, called, scores, subjects = cry_windows(clips)
-    known = np.isfinite(scores)
+    finite = np.isfinite(scores)
     of_calls: dict[str, Statistic] = {
         "window_kappa": lambda w: metrics.cohen_kappa(cry, called, w),
         "window_f1": lambda w: metrics.precision_recall_f1(cry, called, w).f1,
         "window_balanced_accuracy": lambda w: metrics.balanced_accuracy(cry, called, w),
         "window_accuracy": lambda w: _ratio(float(w @ (cry == called)), float(np.sum(w))),
     }
-    told, true, of = scores[known], cry[known], subjects[known]
+    stated, true, of = scores[finite], cry[finite], subjects[finite]
     of_scores: dict[str, Statistic] = {
-        "window_auc": lambda w: metrics.auc(true, told, w),
-        "window_log_loss": lambda w: metrics.log_loss(true, told, w),
-        "window_ece": lambda w: metrics.expected_calibration_error(true, told, weights=w),
+        "window_auc": lambda w: metrics.auc(true, stated, w),
+        "window_log_loss": lambda w: metrics.log_loss(true, stated, w),
+        "window_ece": lambda w: metrics.expected_calibration_error(true, stated, weights=w),
     }
     statistics = {name: (subjects, statistic) for name, statistic in of_calls.items() if len(cry)}
     return statistics | {name: (of, statistic) for name, statistic in of_scores.items() if len(of)}
 
 
 def _estimates(statistics: Statistics) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    estimates: dict[str, dict[str, Any]] = {}
     for name, (subjects, statistic) in statistics.items():
-        found |= bootstrap_figures(subjects, {name: statistic})
-    return found
+        estimates |= bootstrap_figures(subjects, {name: statistic})
+    return estimates
 
 
 def _window_record(clips: Sequence[ComparedClip]) -> dict[str, Any]:
     cry, called, scores, subjects = cry_windows(clips)
-    known = np.isfinite(scores)
+    finite = np.isfinite(scores)
     answers = ["no cry", "cry"]
     counts = metrics.confusion(cry, called, 2).astype(int) if len(cry) else np.zeros((2, 2), int)
     return {
@@ -190,7 +190,7 @@ def _window_record(clips: Sequence[ComparedClip]) -> dict[str, Any]:
         "confusion": {"labels": answers, "answers": answers, "counts": counts},
         "reliability": {
             "of": "crying",
-            "bins": reliability_bins(scores[known], cry[known], subjects[known]),
+            "bins": reliability_bins(scores[finite], cry[finite], subjects[finite]),
         },
     }
 
@@ -210,12 +210,12 @@ def _per_subject(clips: Sequence[ComparedClip]) -> dict[str, Any]:
     for subject in sorted({clip.subject for clip in clips}):
         own = [clip for clip in clips if clip.subject == subject]
         figures = {**_event_statistics(own), **_window_statistics(own)}
-        kept = ("event_f1", "iou", "false_alarms_per_hour", "window_kappa")
+        names = ("event_f1", "iou", "false_alarms_per_hour", "window_kappa")
         records[subject] = {
             "clips": len(own),
             **{
                 name: float(figures[name][1](np.ones(len(figures[name][0]), int)))
-                for name in kept
+                for name in names
                 if name in figures
             },
         }
@@ -224,10 +224,10 @@ def _per_subject(clips: Sequence[ComparedClip]) -> dict[str, Any]:
 
 def _shared_seconds(clip: ComparedClip) -> tuple[float, float]:
     """Time in both, and in either; their ratio is the intersection over union."""
-    ratio = metrics.intersection_over_union(clip.annotated, clip.found)
+    ratio = metrics.intersection_over_union(clip.annotated, clip.detected)
     if np.isnan(ratio):
         return 0.0, 0.0
-    either_s = (_seconds(clip.annotated) + _seconds(clip.found)) / (1 + ratio)
+    either_s = (_seconds(clip.annotated) + _seconds(clip.detected)) / (1 + ratio)
     return ratio * either_s, either_s
 
 

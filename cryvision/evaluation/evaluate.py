@@ -46,7 +46,7 @@ from cryvision.result import Classification
 PROGRESS_EVERY = 50
 
 TOO_SHORT = "too short"
-"""What is said of an event in which no window of the reasons ends."""
+"""The answer for an event in which no window of the reasons ends."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def evaluate(
     cry_labels: Sequence[str] = (),
     runtime: str = "onnx",
 ) -> dict[str, Any]:
-    """Classify labelled recordings and measure what was said of them.
+    """Classify labelled recordings and measure the predictions.
 
     Parameters
     ----------
@@ -92,17 +92,17 @@ def evaluate(
     AnnotationError, BundleError, ConfigError
         If nothing in the source fits the bundle, or the bundle or an argument is refused.
     CryvisionError
-        If nothing could be judged, or the report cannot be written.
+        If nothing could be evaluated, or the report cannot be written.
     """
     require("evaluate", "evaluation")
     if out is not None:
         check_folder(out)
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     material = find_evaluation_set(source, loaded, subject_pattern, cry_labels)
-    for line in (*material.told, *material.cautions):
+    for line in (*material.notes, *material.cautions):
         log.info("%s", line)
-    heard = _hear(material, loaded, runtime)
-    record: dict[str, Any] = plain(_record(heard, material, loaded, os.fspath(source), runtime))
+    run = _run(material, loaded, runtime)
+    record: dict[str, Any] = plain(_record(run, material, loaded, os.fspath(source), runtime))
     if out is not None:
         write_folder(out, record, evaluation_text(record), draw(_drawn(record)))
     return record
@@ -110,7 +110,7 @@ def evaluate(
 
 @dataclass
 class EvaluationRun:
-    """What a bundle said of all material.
+    """The predictions of a bundle for an evaluation set.
 
     Attributes
     ----------
@@ -118,15 +118,15 @@ class EvaluationRun:
     answers : dict of str to Predictions
         By unit.
     ablated : dict of str to dict of str to Predictions
-        By what was listened to and looked at, and by unit.
+        By modality, and by unit.
     modalities : set of str
-        What answers were made from.
+        The inputs of the predictions.
     given_labels : Counter of str
         Labels of the clips by the bundle's own policy.
     compared : list of ComparedClip
     detected : list of DetectedClip
     failed, problems : list of str
-        A line for each clip that could not be read, or could not be judged.
+        A line for each clip that could not be read, or could not be evaluated.
     """
 
     frames: FrameScores
@@ -143,41 +143,41 @@ class EvaluationRun:
 
 
 def _record(
-    heard: EvaluationRun, material: EvaluationSet, bundle: Bundle, source: str, runtime: str
+    run: EvaluationRun, material: EvaluationSet, bundle: Bundle, source: str, runtime: str
 ) -> dict[str, Any]:
     prior = _prior(bundle, material)
-    units = measured(heard.answers, prior)
-    if not units and not heard.compared and not heard.detected:
-        reasons = [*heard.failed, *heard.problems, "no clip was answered"]
-        raise CryvisionError(f"{source}: nothing could be judged: {reasons[0]}")
+    units = measured(run.answers, prior)
+    if not units and not run.compared and not run.detected:
+        reasons = [*run.failed, *run.problems, "no clip was answered"]
+        raise CryvisionError(f"{source}: nothing could be evaluated: {reasons[0]}")
     record: dict[str, Any] = {
         "bundle": {"name": bundle.name, "sha256": bundle.sha256},
         "source": source,
         "runtime": runtime,
         "labels": list(bundle.labels),
-        "n_clips": len(material.stretches) - len(heard.failed),
+        "n_clips": len(material.stretches) - len(run.failed),
         "subjects": {"n": len(material.subjects), "known_from": material.subject_source},
         "trained_on": [entry["name"] for entry in bundle.sources],
         "warnings": warnings_on(material, bundle, source),
-        "failed": heard.failed,
-        "problems": [*material.problems, *heard.problems],
+        "failed": run.failed,
+        "problems": [*material.problems, *run.problems],
     }
     if units:
-        record["units"] = {m.unit: _unit(m, heard, bundle, material.subject_source) for m in units}
-        record["frames"] = heard.frames.record()
-        record["modalities"] = _ablations(heard, prior)
-        record["given_labels"] = dict(heard.given_labels.most_common())
+        record["units"] = {m.unit: _unit(m, run, bundle, material.subject_source) for m in units}
+        record["frames"] = run.frames.record()
+        record["modalities"] = _ablations(run, prior)
+        record["given_labels"] = dict(run.given_labels.most_common())
         record["per_subject"] = subject_records(units, bundle.labels)
-    if heard.detected:
-        record["detection"] = detection_record(heard.detected)
-    if heard.compared:
-        record["agreement"] = agreement(heard.compared)
+    if run.detected:
+        record["detection"] = detection_record(run.detected)
+    if run.compared:
+        record["agreement"] = agreement(run.compared)
     return record
 
 
-def _hear(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRun:
+def _run(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRun:
     """Classify every clip once; only what is measured of it is kept."""
-    heard = EvaluationRun(FrameScores(len(bundle.labels)))
+    run = EvaluationRun(FrameScores(len(bundle.labels)))
     bundle = bundle.keeping_models()
     stretches = material.stretches
     log.info("%d clips to classify", len(stretches))
@@ -187,25 +187,25 @@ def _hear(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRu
         try:
             result, ablated = _classified(stretch, bundle, runtime)
         except MediaError as error:
-            heard.failed.append(str(error))
+            run.failed.append(str(error))
             log.warning("%s", error)
             continue
         if stretch in material.labelled:
             clip = material.labelled[stretch]
-            heard.modalities.update(result.modalities)
-            heard.given_labels[result.label] += 1
-            _add_answers(heard, bundle, result, clip.label, clip.subject)
-            _add_ablated(heard, bundle.labels.index(clip.label), clip.subject, ablated)
+            run.modalities.update(result.modalities)
+            run.given_labels[result.label] += 1
+            _add_answers(run, bundle, result, clip.label, clip.subject)
+            _add_ablated(run, bundle.labels.index(clip.label), clip.subject, ablated)
         if stretch in material.annotated:
             if result.detector.cry is None:
-                heard.problems.append(f"{stretch.path}: no sound to find crying in")
+                run.problems.append(f"{stretch.path}: no sound to find crying in")
             else:
                 annotated, remarks = inside(material.annotated[stretch], result.duration_s)
-                heard.problems += remarks
-                heard.compared.append(compare(annotated, result))
+                run.problems += remarks
+                run.compared.append(compare(annotated, result))
         if stretch in material.detected:
-            heard.detected.append(_detected(material.detected[stretch], result))
-    return heard
+            run.detected.append(_detected(material.detected[stretch], result))
+    return run
 
 
 def _classified(
@@ -224,39 +224,39 @@ def _classified(
 
 def _detected(clip: LabelledClip, result: Classification) -> DetectedClip:
     score = result.detector.probability
-    known = math.nan if score is None else score
-    return DetectedClip(clip.label == CRY, result.detector.cry, known, clip.subject)
+    value = math.nan if score is None else score
+    return DetectedClip(clip.label == CRY, result.detector.cry, value, clip.subject)
 
 
 def _add_answers(
-    heard: EvaluationRun, bundle: Bundle, result: Classification, name: str, subject: str
+    run: EvaluationRun, bundle: Bundle, result: Classification, name: str, subject: str
 ) -> None:
-    answers = heard.answers
+    answers = run.answers
     label = bundle.labels.index(name)
-    said = result.probabilities
-    whole = np.array([said[name] for name in bundle.labels]) if said else None
+    means = result.probabilities
+    whole = np.array([means[name] for name in bundle.labels]) if means else None
     answers["clip"].add(label, subject, whole, instead=result.label)
     smooth = _columns(result, bundle.labels, "_smooth")
     time_s = result.timeline["time_s"]
     for event in result.events:
         onset_s, offset_s = event.span_s
         inside = (time_s >= onset_s) & (time_s < offset_s)
-        known = inside & np.isfinite(smooth).all(axis=1)
-        mean = smooth[known].mean(axis=0) if known.any() else None
+        has_scores = inside & np.isfinite(smooth).all(axis=1)
+        mean = smooth[has_scores].mean(axis=0) if has_scores.any() else None
         answers["event"].add(label, subject, mean, instead=TOO_SHORT)
     for row in _window_rows(result, bundle):
         answers["window"].add(label, subject, row)
-    heard.frames.add(label, subject, _columns(result, bundle.labels), smooth)
+    run.frames.add(label, subject, _columns(result, bundle.labels), smooth)
 
 
 def _add_ablated(
-    heard: EvaluationRun, label: int, subject: str, ablated: Mapping[str, np.ndarray]
+    run: EvaluationRun, label: int, subject: str, ablated: Mapping[str, np.ndarray]
 ) -> None:
-    for kept, table in ablated.items():
-        answers = heard.ablated.setdefault(kept, {"clip": Predictions(), "window": Predictions()})
-        known = table[np.isfinite(table).all(axis=1)].astype(np.float64)
-        answers["clip"].add(label, subject, known.mean(axis=0) if len(known) else None)
-        for row in known:
+    for modality, table in ablated.items():
+        answers = run.ablated.setdefault(modality, {"clip": Predictions(), "window": Predictions()})
+        rows = table[np.isfinite(table).all(axis=1)].astype(np.float64)
+        answers["clip"].add(label, subject, rows.mean(axis=0) if len(rows) else None)
+        for row in rows:
             answers["window"].add(label, subject, row)
 
 
@@ -275,8 +275,8 @@ def _window_rows(result: Classification, bundle: Bundle) -> np.ndarray:
     ends = np.arange(first, max(n_samples, first) + 1, hop, dtype=np.int64)
     frames = -(-ends * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
     rows = table[frames[frames < len(table)]] if n_samples >= first else table[-1:]
-    known: np.ndarray = rows[np.isfinite(rows).all(axis=1)]
-    return known
+    predictions: np.ndarray = rows[np.isfinite(rows).all(axis=1)]
+    return predictions
 
 
 def _columns(result: Classification, labels: Sequence[str], suffix: str = "") -> np.ndarray:
@@ -284,28 +284,28 @@ def _columns(result: Classification, labels: Sequence[str], suffix: str = "") ->
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-def _ablations(heard: EvaluationRun, prior: np.ndarray) -> dict[str, Any]:
+def _ablations(run: EvaluationRun, prior: np.ndarray) -> dict[str, Any]:
     return {
-        kept: {m.unit: {"n": len(m.labels), "figures": figures(m)} for m in measured(units, prior)}
-        for kept, units in heard.ablated.items()
+        name: {m.unit: {"n": len(m.labels), "figures": figures(m)} for m in measured(units, prior)}
+        for name, units in run.ablated.items()
     }
 
 
 def _unit(
-    unit: OutOfFoldPredictions, heard: EvaluationRun, bundle: Bundle, subjects: str
+    unit: OutOfFoldPredictions, run: EvaluationRun, bundle: Bundle, subjects: str
 ) -> dict[str, Any]:
     classes = bundle.labels
     entry = skill_entry(
         unit,
         classes,
         part=next(p.name for p in reversed(bundle.parts) if p.kind in ("branch", "ensemble")),
-        modalities=sorted(heard.modalities),
+        modalities=sorted(run.modalities),
         protocol="one bundle, all clips",
         subjects=subjects,
     )
     unanswered = {
-        said: [counts[i] for i in range(len(classes))]
-        for said, counts in heard.answers[unit.unit].unanswered.items()
+        answer: [counts[i] for i in range(len(classes))]
+        for answer, counts in run.answers[unit.unit].unanswered.items()
     }
     record = unit_record(unit, classes, entry, unanswered)
     right = np.sum(unit.probabilities.argmax(axis=1) == unit.labels)
@@ -325,7 +325,7 @@ def _prior(bundle: Bundle, material: EvaluationSet) -> np.ndarray:
 
 
 def _drawn(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    drawn = {f"by {unit}": found for unit, found in record.get("units", {}).items()}
+    drawn = {f"by {unit}": entry for unit, entry in record.get("units", {}).items()}
     if "detection" in record:
         drawn["crying, by clip"] = record["detection"]
     if "agreement" in record:

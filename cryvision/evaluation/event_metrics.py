@@ -85,21 +85,21 @@ def match_events(
     Raffel et al., "mir_eval: A transparent implementation of common MIR metrics", ISMIR 2014:
     note transcription.
     """
-    true, found = _events(reference, "reference"), _events(estimated, "estimated")
+    truth, events = _events(reference, "reference"), _events(estimated, "estimated")
     if not (onset_tolerance_s >= 0 and offset_tolerance_s >= 0):
         raise ConfigError(
             "tolerances must not be negative; got "
             f"{onset_tolerance_s:g} s and {offset_tolerance_s:g} s"
         )
-    if not len(true) or not len(found):
-        return 0, len(true), len(found)
+    if not len(truth) or not len(events):
+        return 0, len(truth), len(events)
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import maximum_bipartite_matching
 
-    distance_s = np.round(np.abs(true[:, None] - found[None]), _DECIMALS)
+    distance_s = np.round(np.abs(truth[:, None] - events[None]), _DECIMALS)
     near = np.all(distance_s <= (onset_tolerance_s, offset_tolerance_s), axis=-1)
     partners = maximum_bipartite_matching(csr_matrix(near))
-    return int(np.sum(partners >= 0)), len(true), len(found)
+    return int(np.sum(partners >= 0)), len(truth), len(events)
 
 
 def event_f1(counts: ArrayLike, weights: ArrayLike | None = None) -> PrecisionRecallF1:
@@ -127,7 +127,7 @@ def merged(events: ArrayLike, gap_s: float) -> FloatArray:
     Parameters
     ----------
     events : array_like, shape (n, 2)
-        In order of time, and apart.
+        In order of time, and disjoint.
     gap_s : float
 
     Returns
@@ -155,11 +155,11 @@ def intersection_over_union(reference: ArrayLike, estimated: ArrayLike) -> float
     float
         0 to 1; NaN where both are without length.
     """
-    true, found = _events(reference, "reference"), _events(estimated, "estimated")
-    union_s = _covered_seconds(np.concatenate([true, found]))
+    true, predicted = _events(reference, "reference"), _events(estimated, "estimated")
+    union_s = _covered_seconds(np.concatenate([true, predicted]))
     if not union_s:
         return float("nan")
-    return max(0.0, (_covered_seconds(true) + _covered_seconds(found) - union_s) / union_s)
+    return max(0.0, (_covered_seconds(true) + _covered_seconds(predicted) - union_s) / union_s)
 
 
 def false_alarms(reference: ArrayLike, estimated: ArrayLike) -> int:
@@ -170,8 +170,8 @@ def false_alarms(reference: ArrayLike, estimated: ArrayLike) -> int:
     reference, estimated : array_like, shapes (n, 2) and (m, 2)
         True and found events.
     """
-    true, found = _events(reference, "reference"), _events(estimated, "estimated")
-    overlaps = (true[:, None, 0] < found[None, :, 1]) & (found[None, :, 0] < true[:, None, 1])
+    true, events = _events(reference, "reference"), _events(estimated, "estimated")
+    overlaps = (true[:, None, 0] < events[None, :, 1]) & (events[None, :, 0] < true[:, None, 1])
     return int(np.sum(~overlaps.any(axis=0)))
 
 
@@ -209,18 +209,18 @@ def threshold_for_false_alarms(
     CryvisionError
         If even the highest threshold gives more.
     """
-    heard = list(clips)
-    if not heard or not len(thresholds):
+    every = list(clips)
+    if not every or not len(thresholds):
         raise ConfigError("choosing a threshold needs at least one clip and one threshold")
     if not per_hour >= 0:
         raise ConfigError(f"false alarms per hour must not be negative; got {per_hour}")
-    if not all(clip.duration_s > 0 for clip in heard):
+    if not all(clip.duration_s > 0 for clip in every):
         raise ConfigError("each clip's duration_s must be positive")
-    hours = sum(clip.duration_s for clip in heard) / 3600
+    hours = sum(clip.duration_s for clip in every) / 3600
     chosen: float | None = None
     for threshold in sorted(map(float, thresholds), reverse=True):
         n_alarms = sum(
-            false_alarms(clip.reference, find_events(clip.scores, threshold)) for clip in heard
+            false_alarms(clip.reference, find_events(clip.scores, threshold)) for clip in every
         )
         if n_alarms > per_hour * hours:
             break

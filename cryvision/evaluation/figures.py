@@ -26,7 +26,7 @@ _LONGEST_LABEL = 24
 _MOST_WRITTEN = 12
 """Cells of a confusion matrix with more classes than this are too small to be written in."""
 
-# Okabe & Ito's colours, told apart by colour-blind readers: https://jfly.uni-koeln.de/color/
+# Okabe & Ito's colours, distinct to colour-blind readers: https://jfly.uni-koeln.de/color/
 BLUE, ORANGE, GREY, PALE = "#0072B2", "#D55E00", "#666666", "#dddddd"
 
 
@@ -109,11 +109,11 @@ def draw_reliability(panels: Sequence[Reliability]) -> Figure:
         widths = [0.94 * (b["to"] - b["from"]) for b in panel.bins]
         top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="calibrated")
         stated, true = ([b[name] for b in panel.bins] for name in ("stated", "true"))
-        known = [b.get("interval") or (b["true"], b["true"]) for b in panel.bins]
+        intervals = [b.get("interval") or (b["true"], b["true"]) for b in panel.bins]
         # The interval of a percentile bootstrap need not hold the value.
         reach = [
-            [max(0.0, value - low) for value, (low, _) in zip(true, known, strict=True)],
-            [max(0.0, high - value) for value, (_, high) in zip(true, known, strict=True)],
+            [max(0.0, value - low) for value, (low, _) in zip(true, intervals, strict=True)],
+            [max(0.0, high - value) for value, (_, high) in zip(true, intervals, strict=True)],
         ]
         top.errorbar(
             stated, true, yerr=reach, color=BLUE, marker="o", linewidth=1.5, capsize=3,

@@ -1,4 +1,4 @@
-"""What is said of each frame of a clip: how often it is right, and how often it changes."""
+"""The predicted label of each frame of a clip: its accuracy and its changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryvision.config import FRAME_RATE_HZ
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
 
 FORMS = ("newest", "smoothed")
-"""A frame's label is told by the newest window, and by the mean of the rolling deque."""
+"""A frame's label comes from the newest window, and from the mean of the rolling deque."""
 
 FRAMES_PER_MINUTE = 60 * FRAME_RATE_HZ
 
@@ -21,7 +21,7 @@ FRAMES_PER_MINUTE = 60 * FRAME_RATE_HZ
 class _Counts:
     """Of one form of label, a row for each clip."""
 
-    said: list[np.ndarray] = field(default_factory=list)
+    predicted: list[np.ndarray] = field(default_factory=list)
     changes: list[int] = field(default_factory=list)
 
 
@@ -42,36 +42,36 @@ class FrameScores:
         label : int
         subject : str
         newest, smoothed : ndarray of float, shape (n_frames, n_classes)
-            Probabilities of each frame; NaN where nothing is known.
+            Probabilities of each frame; NaN without a prediction.
         """
         if not np.isfinite(smoothed).all(axis=1).any():
             return
         self._labels.append(label)
         self._subjects.append(subject)
         for form, table in zip(FORMS, (newest, smoothed), strict=True):
-            known = np.isfinite(table).all(axis=1)
+            finite = np.isfinite(table).all(axis=1)
             label_of_frame = np.full(len(table), -1)
-            label_of_frame[known] = table[known].argmax(axis=1)
-            neighbours = known[1:] & known[:-1]
+            label_of_frame[finite] = table[finite].argmax(axis=1)
+            neighbours = finite[1:] & finite[:-1]
             changed = neighbours & (label_of_frame[1:] != label_of_frame[:-1])
             counts = self._counts[form]
-            counts.said.append(np.bincount(label_of_frame[known], minlength=self._n_classes))
+            counts.predicted.append(np.bincount(label_of_frame[finite], minlength=self._n_classes))
             counts.changes.append(int(np.count_nonzero(changed)))
 
     def record(self) -> dict[str, Any] | None:
-        """Describe what was said, each figure with its 95 % interval over subjects.
+        """Return the figures, each with its 95 % interval over subjects.
 
         Returns
         -------
         dict or None
             ``n`` (frames), ``n_subjects``, ``chance``, ``majority``, and for each of `FORMS`
             ``balanced_accuracy``, ``accuracy`` and ``label_changes_per_minute``. None where
-            nothing was said of any frame.
+            no frame has a prediction.
         """
         if not self._labels:
             return None
         labels = np.array(self._labels)
-        frames = np.array([said.sum() for said in self._counts["smoothed"].said])
+        frames = np.array([row.sum() for row in self._counts["smoothed"].predicted])
         shares = np.bincount(labels, weights=frames, minlength=self._n_classes) / frames.sum()
         return {
             "n": int(frames.sum()),
@@ -82,11 +82,11 @@ class FrameScores:
         }
 
     def _figures(self, counts: _Counts, labels: np.ndarray) -> dict[str, dict[str, Any]]:
-        said, changes = np.stack(counts.said), np.array(counts.changes)
+        predicted, changes = np.stack(counts.predicted), np.array(counts.changes)
         classes = np.eye(self._n_classes)[labels]
 
         def confusion(weights: np.ndarray) -> np.ndarray:
-            return np.asarray(classes.T @ (weights[:, None] * said))
+            return np.asarray(classes.T @ (weights[:, None] * predicted))
 
         def balanced_accuracy(weights: np.ndarray) -> float:
             table = confusion(weights)
@@ -98,7 +98,7 @@ class FrameScores:
             return float(np.trace(table) / table.sum())
 
         def changes_per_minute(weights: np.ndarray) -> float:
-            return float(weights @ changes / (weights @ said).sum() * FRAMES_PER_MINUTE)
+            return float(weights @ changes / (weights @ predicted).sum() * FRAMES_PER_MINUTE)
 
         statistics: Mapping[str, Statistic] = {
             "balanced_accuracy": balanced_accuracy,

@@ -14,8 +14,8 @@ _FIGURES = {
     "auc": "AUC",
 }
 _DETECTION = {
-    "sensitivity": "crying is heard where there is some",
-    "specificity": "none is heard where there is none",
+    "sensitivity": "crying is detected where there is some",
+    "specificity": "none is detected where there is none",
     "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy",
     "auc": "AUC of the mean score",
@@ -64,11 +64,11 @@ def training_text(title: str, record: Mapping[str, Any]) -> str:
         _protocol_line(record),
         *(["", _GUESSED_SUBJECTS] if subjects["known_from"] == "file" else []),
         "",
-        "A figure says something only where it is better than the one that needs no listening. "
+        "A figure counts only where it is better than the one without listening. "
         "Intervals are 95 %, over subjects.",
     ]
-    for unit, found in record["units"].items():
-        lines += _unit_lines(unit, found)
+    for unit, of_unit in record["units"].items():
+        lines += _unit_lines(unit, of_unit)
     lines += _subject_lines(record["per_subject"])
     return "\n".join(lines + _list_lines("Remarks on the data", record["problems"]))
 
@@ -77,7 +77,7 @@ def _protocol_line(record: Mapping[str, Any]) -> str:
     subjects = record["subjects"]
     shared = record["on_both_sides"]
     both_sides = (
-        f"On both sides were {shared['subjects']} subjects and, of the judged clips, the files of "
+        f"On both sides were {shared['subjects']} subjects and, of the test clips, the files of "
         f"{shared['same_files']}, {shared['duplicates']} duplicates and "
         f"{shared['near_duplicates']} near-duplicates."
     )
@@ -86,7 +86,7 @@ def _protocol_line(record: Mapping[str, Any]) -> str:
             f"**No measure of skill.** {record['protocol']}. Here {record['warning']}. {both_sides}"
         )
     return (
-        f"Measured on subjects that training had not heard: {record['protocol']}, "
+        f"Measured on held-out subjects: {record['protocol']}, "
         f"{subjects['n']} subjects (known from: {subjects['known_from']}). {both_sides}"
     )
 
@@ -114,20 +114,20 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
         f"{'; '.join(map(_cell, record['trained_on']))}.",
         *(f"\nWarning: {_cell(warning)}." for warning in record["warnings"]),
         "",
-        "A figure says something only where it is better than the one that needs no listening. "
+        "A figure counts only where it is better than the one without listening. "
         "Intervals are 95 %, over subjects.",
     ]
-    for unit, found in record.get("units", {}).items():
-        lines += _unit_lines(unit, found)
+    for unit, of_unit in record.get("units", {}).items():
+        lines += _unit_lines(unit, of_unit)
     if record.get("frames"):
         lines += _frame_lines(record["frames"])
     if record.get("modalities"):
         lines += _modality_lines(record["modalities"])
     if "given_labels" in record:
-        given = (f"{_cell(label)} {n}" for label, n in record["given_labels"].items())
+        label_counts = (f"{_cell(label)} {n}" for label, n in record["given_labels"].items())
         lines += [
             "",
-            f"Labels that the bundle gives by its own policy, by clip: {', '.join(given)}.",
+            f"Labels that the bundle gives by its own policy, by clip: {', '.join(label_counts)}.",
         ]
         lines += _subject_lines(record["per_subject"])
     if "detection" in record:
@@ -197,9 +197,9 @@ def _frame_lines(record: Mapping[str, Any]) -> list[str]:
 def _modality_lines(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
     names = ("balanced_accuracy", "auc", "log_loss")
     rows = [
-        [kept, unit, found["n"], *(_estimate(found["figures"].get(name)) for name in names)]
-        for kept, units in record.items()
-        for unit, found in units.items()
+        [modality, unit, of_unit["n"], *(_estimate(of_unit["figures"].get(name)) for name in names)]
+        for modality, units in record.items()
+        for unit, of_unit in units.items()
     ]
     header = ["decided from", "by", "n", *(_FIGURES[name] for name in names)]
     return ["", "## By modality", "", *table(header, rows)]
@@ -209,7 +209,7 @@ def _detection_lines(record: Mapping[str, Any]) -> list[str]:
     baselines = {"balanced_accuracy": (0.5, "chance"), "auc": (0.5, "chance")}
     confusion = record["confusion"]
     cells = zip(confusion["labels"], confusion["counts"], strict=True)
-    unheard = record["n_unheard"]
+    n_silent = record["n_unheard"]
     return [
         "",
         f"## Crying or not, by clip: {record['n']:,} of {record['n_subjects']:,} subjects",
@@ -220,7 +220,7 @@ def _detection_lines(record: Mapping[str, Any]) -> list[str]:
             ["label \\ answer", *confusion["answers"]],
             [[label, *counts] for label, counts in cells],
         ),
-        *(["", f"In {unheard} more clips nothing was heard."] if unheard else []),
+        *(["", f"In {n_silent} more clips there was no sound."] if n_silent else []),
     ]
 
 
@@ -229,7 +229,7 @@ def _agreement_lines(record: Mapping[str, Any]) -> list[str]:
     baselines = {
         name: (value, _CONSTANT_SCORES.get(name, "always crying"))
         for name, value in record["without_listening"].items()
-        if name != "window_ece"  # a constant share is calibrated, and says nothing
+        if name != "window_ece"  # a constant share is calibrated, and means nothing
     }
     return [
         "",

@@ -1,6 +1,6 @@
 """Figures of skill from arrays of labels and scores, with intervals by subject.
 
-Labels are whole numbers from 0. Weights say how often each sample counts; they are what the
+Labels are whole numbers from 0. Weights are how often each sample counts; they are what the
 bootstrap over subjects hands to a statistic. Arrays that do not fit together, or hold something
 else, are a ConfigError.
 """
@@ -161,7 +161,7 @@ def cohen_kappa(labels: ArrayLike, predicted: ArrayLike, weights: ArrayLike | No
     """Compute the agreement beyond chance, (p_o - p_e) / (1 - p_e) (Cohen, 1960).
 
     Parameters are as of `balanced_accuracy`. 1 is full agreement, 0 is chance, and NaN comes where
-    both know but one class.
+    both have but one class.
     """
     counts = _square(labels, predicted, weights)
     total = counts.sum()
@@ -208,7 +208,7 @@ def prior_log_loss(
     Returns
     -------
     float
-        In nats. What a classifier must stay below to know anything.
+        In nats. The loss of a classifier without input.
     """
     train, test = _classes(labels_train, "labels_train"), _classes(labels_test, "labels_test")
     prior = np.bincount(train, minlength=int(test.max()) + 1) / len(train)

@@ -1,4 +1,4 @@
-"""What a bundle says of samples whose class is known, gathered to be measured."""
+"""Predictions of a bundle for labelled samples, gathered to be measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryvision.evaluation.skill import OutOfFoldPredictions
 
 @dataclass
 class Predictions:
-    """What a bundle says of samples of one unit whose class is known.
+    """Predictions of a bundle for labelled samples of one unit.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Predictions:
     subjects : list of str
     probabilities : list of ndarray, each of shape (n_classes,)
     unanswered : dict of str to Counter of int
-        What was said instead of a class, and of how many samples of each class.
+        The answer instead of a class, and the number of samples of each class.
     """
 
     labels: list[int] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Predictions:
     def add(
         self, label: int, subject: str, probabilities: np.ndarray | None, instead: str = ""
     ) -> None:
-        """Take one sample; without probabilities, what was said instead of a class."""
+        """Add one sample; without probabilities, the answer instead of a class."""
         if probabilities is None:
             self.unanswered.setdefault(instead, Counter())[label] += 1
             return
@@ -42,7 +42,7 @@ class Predictions:
 
 
 def measured(answers: Mapping[str, Predictions], prior: np.ndarray) -> list[OutOfFoldPredictions]:
-    """Give each unit of which something was answered; one bundle answered, so one fold.
+    """Return the predictions of each unit that has any; one bundle, so one fold.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def measured(answers: Mapping[str, Predictions], prior: np.ndarray) -> list[OutO
     return [
         OutOfFoldPredictions(
             unit,
-            np.array(given.labels),
-            np.stack(given.probabilities),
-            np.tile(prior, (len(given.labels), 1)),
-            np.array(given.subjects, object),
-            np.zeros(len(given.labels), int),
+            np.array(predictions.labels),
+            np.stack(predictions.probabilities),
+            np.tile(prior, (len(predictions.labels), 1)),
+            np.array(predictions.subjects, object),
+            np.zeros(len(predictions.labels), int),
         )
-        for unit, given in answers.items()
-        if given.labels
+        for unit, predictions in answers.items()
+        if predictions.labels
     ]

@@ -1,4 +1,4 @@
-"""What of a source a bundle can be judged on: clips with classes, and clips with annotations."""
+"""The clips of a source to evaluate a bundle on: with classes, and with annotations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cryvision.datasets.annotated import (
     cry_intervals,
     find_annotated_clips,
 )
-from cryvision.datasets.cry_labels import count_as_crying, meant, told
+from cryvision.datasets.cry_labels import count_as_crying, count_lines, meant
 from cryvision.datasets.label_files import read_rows
 from cryvision.datasets.labelled import REASONS, Dataset, LabelledClip, find_labelled_clips
 from cryvision.errors import AnnotationError
@@ -40,7 +40,7 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """What a bundle is judged on.
+    """The clips that a bundle is evaluated on.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class EvaluationSet:
     detected : mapping of Segment to LabelledClip
         Clips of which it is known whether there is crying in them: their label is ``cry`` or
         ``no cry``.
-    told : tuple of str
+    notes : tuple of str
         Lines on which labels count as crying and which do not.
     cautions : tuple of str
         What is odd about that.
@@ -63,7 +63,7 @@ class EvaluationSet:
     annotated: Mapping[Segment, AnnotatedClip]
     problems: tuple[str, ...]
     detected: Mapping[Segment, LabelledClip]
-    told: tuple[str, ...]
+    notes: tuple[str, ...]
     cautions: tuple[str, ...]
 
     @property
@@ -92,19 +92,19 @@ def find_evaluation_set(
     subject_pattern: str | None = None,
     cry_labels: Sequence[str] = (),
 ) -> EvaluationSet:
-    """Find what there is in a source to judge a bundle on.
+    """Find the clips in a source to evaluate a bundle on.
 
     Parameters
     ----------
     source : path
-        A folder; or a manifest, whose column ``labels`` or ``label`` says what it lists.
+        A folder; or a manifest, whose column ``labels`` or ``label`` shows what it lists.
     bundle : Bundle
         Classes are there for one with branches, annotations for one with a detector, and for that
         also clips whose classes are crying and no crying.
     subject_pattern : str, optional
         As for `find_labelled_clips` and `find_annotated_clips`.
     cry_labels : sequence of str
-        Labels that mean crying, beside those that say so.
+        Labels that mean crying, beside ``cry`` and ``crying``.
 
     Raises
     ------
@@ -130,10 +130,10 @@ def find_evaluation_set(
     if labelled or detected:
         # That a clip with a class has no annotations is no problem.
         problems = [problem for problem in problems if not problem.lacks_labels]
-    known = {clip.path: clip for clip in (*labelled, *detected)}
+    by_path = {clip.path: clip for clip in (*labelled, *detected)}
     return EvaluationSet(
         {Segment(clip.path, clip.start_s, clip.end_s): clip for clip in labelled},
-        {Segment(clip.path): _with_subject(clip, known.get(clip.path)) for clip in annotated},
+        {Segment(clip.path): _with_subject(clip, by_path.get(clip.path)) for clip in annotated},
         (*left_out, *(problem.line for problem in problems)),
         {Segment(clip.path, clip.start_s, clip.end_s): clip for clip in detected},
         tuple(lines),
@@ -144,12 +144,12 @@ def find_evaluation_set(
 def _nothing(
     source: str | os.PathLike[str], bundle: Bundle, problems: Sequence[str]
 ) -> AnnotationError:
-    wanted = "a class"
+    needed = "a class"
     if bundle.detector is not None:
-        wanted = "classes such as cry and 'no cry', or annotations of when they cry"
+        needed = "classes such as cry and 'no cry', or annotations of when they cry"
     first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
     return AnnotationError(
-        f"{source}: bundle {bundle.name!r} is judged on clips with {wanted}; there are none{first}"
+        f"{source}: bundle {bundle.name!r} needs clips with {needed}; there are none{first}"
     )
 
 
@@ -168,13 +168,13 @@ def _clips_with_classes(
     cry_labels: Sequence[str],
     annotated: Sequence[AnnotatedClip],
 ) -> tuple[list[LabelledClip], list[LabelledClip], list[str], list[str]]:
-    """Clips with classes that a bundle can be judged on, beside those that are annotated.
+    """Clips with classes that a bundle can be evaluated on, beside those that are annotated.
 
     Returns
     -------
     labelled, detected : list of LabelledClip
         As in `EvaluationSet`; one of the two is empty.
-    told, left_out : list of str
+    notes, left_out : list of str
         Which classes count as crying; what was left out.
     """
     has_branches = any(part.kind == "branch" for part in bundle.parts)
@@ -200,7 +200,7 @@ def _classes_of(
     except AnnotationError as error:
         if not may_be_none:
             raise
-        return None, [f"only when crying is was judged: {error}"]
+        return None, [f"only the times of crying were evaluated: {error}"]
 
 
 def _of_classes(
@@ -222,19 +222,19 @@ def _of_classes(
 def _cry_or_not(
     data: Dataset, classes: Sequence[str], cry_labels: Sequence[str]
 ) -> tuple[list[LabelledClip], list[str]]:
-    """Clips whose classes say whether there is crying in them, and lines on which class says what.
+    """Clips whose classes mean crying or no crying, and lines on what each class means.
 
-    Beside a class that says crying, or none, all others count as none, unless one is a reason.
+    Beside a class that means crying, or none, all others count as none, unless one is a reason.
     """
     counts = Counter(clip.label for clip in data.clips)
-    wanted = {label.strip().casefold() for label in cry_labels}
+    names = {label.strip().casefold() for label in cry_labels}
     crying = {
-        label for label in counts if label.strip().casefold() in wanted or meant(label) is True
+        label for label in counts if label.strip().casefold() in names or meant(label) is True
     }
-    says = crying or any(meant(label) is False for label in counts)
-    if not says or set(counts) & ({*classes, *REASONS.values()} - crying):
+    has_classes = crying or any(meant(label) is False for label in counts)
+    if not has_classes or set(counts) & ({*classes, *REASONS.values()} - crying):
         return [], []
-    lines = told(
+    lines = count_lines(
         {label: n for label, n in counts.items() if label in crying},
         {label: n for label, n in counts.items() if label not in crying},
         "classes of clips",
@@ -252,24 +252,24 @@ def _with_subject(clip: AnnotatedClip, labelled: LabelledClip | None) -> Annotat
 def warnings_on(
     material: EvaluationSet, bundle: Bundle, source: str | os.PathLike[str]
 ) -> list[str]:
-    """Say what the figures of a bundle on this material must not be taken for."""
-    found = list(material.cautions)
+    """List what the figures of a bundle on this evaluation set do not show."""
+    warnings = list(material.cautions)
     shared = _shared_source(material, bundle, Path(source))
     if shared:
-        found.append(
+        warnings.append(
             f"subjects may have been in the bundle's training, which names {shared!r}: the "
             "figures may be too good, and are no skill on new babies"
         )
     if material.subject_source == "file":
-        found.append(
+        warnings.append(
             "subjects are not known, so each file counts as one: intervals are too narrow, and "
             "nothing here is skill on new babies"
         )
     intervals = [i for clip in material.annotated.values() for i in clip.intervals]
     if intervals and not cry_intervals(intervals):
         labels = sorted({interval.label for interval in intervals})[:_LABELS_SHOWN]
-        found.append(f"no annotation reads cry or crying; there are {', '.join(labels)}")
-    return found
+        warnings.append(f"no annotation reads cry or crying; there are {', '.join(labels)}")
+    return warnings
 
 
 def _shared_source(material: EvaluationSet, bundle: Bundle, source: Path) -> str | None:
@@ -278,13 +278,13 @@ def _shared_source(material: EvaluationSet, bundle: Bundle, source: Path) -> str
     Names are compared, not sounds: a bundle does not hold what it was trained on.
     """
     paths = [source, *{stretch.path for stretch in material.stretches}]
-    places = {_letters(part) for path in paths for part in Path(os.path.realpath(path)).parts}
+    folders = {_letters(part) for path in paths for part in Path(os.path.realpath(path)).parts}
     donated = any(DONATEACRY_CLIP.fullmatch(path.stem) for path in paths)
     for entry in bundle.sources:
-        # A name may be a path or a URL, and say more behind a comma.
+        # A name may be a path or a URL, and have more behind a comma.
         name = entry["name"].partition(",")[0].replace("\\", "/").rstrip("/")
         last = _letters(name.rpartition("/")[2])
-        if (last and last in places) or (donated and DONATEACRY in name.casefold()):
+        if (last and last in folders) or (donated and DONATEACRY in name.casefold()):
             return entry["name"]
     return None
 

@@ -50,7 +50,7 @@ def write_report(
     folder : Path
         Made, or replaced if it holds an older report; see `check_folder`.
     units : sequence of OutOfFoldPredictions
-        What was said of subjects that training had not seen: of clips, of windows.
+        Predictions for held-out subjects: of clips, of windows.
     labels : sequence of str
         Names of the classes.
     skill : sequence of dict
@@ -62,7 +62,7 @@ def write_report(
     shared : mapping of str to int
         What was on both sides; see `cryvision.datasets.protocols.overlap`.
     warning : str
-        Why the figures say nothing about new subjects, if so.
+        Why the figures do not hold for new subjects, if so.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def unit_record(
     entry : mapping
         Its skill entry, from `cryvision.evaluation.skill.skill_entry`.
     unanswered : mapping of str to sequence of int, optional
-        What was said instead of a class, and of how many samples of each class.
+        The answer instead of a class, and the number of samples of each class.
 
     Returns
     -------
@@ -118,8 +118,8 @@ def unit_record(
         and, for `draw`, ``confusion`` (``labels`` of its rows, ``answers`` of its columns,
         ``counts``) and ``reliability`` (``bins``, and what the stated probability is ``of``).
     """
-    said = measured.probabilities.argmax(axis=1)
-    counts = metrics.confusion(measured.labels, said, len(labels)).astype(int)
+    predicted = measured.probabilities.argmax(axis=1)
+    counts = metrics.confusion(measured.labels, predicted, len(labels)).astype(int)
     others = unanswered or {}
     per_class = {
         label: {
@@ -145,7 +145,7 @@ def unit_record(
         "reliability": {
             "of": "the answer",
             "bins": reliability_bins(
-                measured.probabilities.max(axis=1), said == measured.labels, measured.subjects
+                measured.probabilities.max(axis=1), predicted == measured.labels, measured.subjects
             ),
         },
     }
@@ -171,10 +171,10 @@ def reliability_bins(
         For each bin that holds any: ``from``, ``to``, ``n``, the means ``stated`` and ``true``,
         and the 95 % ``interval`` of the latter over subjects, where there are several.
     """
-    place = np.minimum((stated * n_bins).astype(int), n_bins - 1)
+    bin_of_row = np.minimum((stated * n_bins).astype(int), n_bins - 1)
     bins = []
-    for number in np.unique(place):
-        rows = place == number
+    for number in np.unique(bin_of_row):
+        rows = bin_of_row == number
         edges = {"from": number / n_bins, "to": (number + 1) / n_bins}
         bins.append(edges | _bin(stated[rows], true[rows], subjects[rows]))
     return bins
@@ -184,10 +184,10 @@ def _bin(stated: np.ndarray, true: np.ndarray, subjects: np.ndarray) -> dict[str
     share = metrics.subject_bootstrap(
         subjects, lambda weights: float(np.average(true, weights=weights)), _BIN_DRAWS
     )
-    found: dict[str, Any] = {"n": len(true), "stated": float(stated.mean()), "true": share.value}
+    entry: dict[str, Any] = {"n": len(true), "stated": float(stated.mean()), "true": share.value}
     if len(set(subjects.tolist())) > 1:
-        found["interval"] = [share.low, share.high]
-    return found
+        entry["interval"] = [share.low, share.high]
+    return entry
 
 
 def subject_records(units: Sequence[OutOfFoldPredictions], labels: Sequence[str]) -> dict[str, Any]:
@@ -267,12 +267,12 @@ def write_folder(
     """
     target = check_folder(folder)
     try:
-        with staged(target, overwrite=True) as place:
-            place.mkdir()
+        with staged(target, overwrite=True) as staging:
+            staging.mkdir()
             content = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
-            (place / JSON).write_text(content + "\n", encoding="utf-8")
-            (place / TEXT).write_text(text + "\n", encoding="utf-8")
+            (staging / JSON).write_text(content + "\n", encoding="utf-8")
+            (staging / TEXT).write_text(text + "\n", encoding="utf-8")
             for name, figure in drawings.items():
-                figures.write_png(figure, place / name)
+                figures.write_png(figure, staging / name)
     except OSError as error:
         raise CryvisionError(f"{target}: cannot be written: {error.strerror or error}") from error

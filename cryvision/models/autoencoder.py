@@ -3,7 +3,7 @@
 Each branch first takes the mean and the standard deviation of its feature over the frames of the
 window, standardised by the training data. The autoencoder learns to give that back from a noisy
 copy (P. Vincent et al., "Extracting and composing robust features with denoising autoencoders",
-ICML 2008); then its decoder is dropped, and dense layers on the code tell the classes.
+ICML 2008); then its decoder is dropped, and dense layers on the code predict the classes.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def build_autoencoder(n_inputs: int) -> tuple[keras.Model, keras.Model]:
 
 
 def build_classifier(encoder: keras.Model, n_classes: int) -> keras.Model:
-    """Put the dense layers that tell the classes behind an encoder.
+    """Put the dense layers that predict the classes behind an encoder.
 
     Returns
     -------

@@ -5,7 +5,7 @@ mean and the standard deviation of a feature over the frames. Written out in sta
 are saved, checked, calibrated and exported as every other branch is, and a bundle needs neither
 scikit-learn nor a pickle to classify. The class they name is scikit-learn's.
 
-The paper states neither kernels nor sizes; scikit-learn's defaults stand where nothing is said.
+The paper states neither kernels nor sizes; scikit-learn's defaults stand where nothing is stated.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ def build_baseline(
         shares = _of_neighbors(x, classifier, inputs, labels)
     else:
         shares = _of_trees(x, getattr(classifier, "estimators_", [classifier]))
-    places = np.eye(n_classes)[classifier.classes_]
-    every = _dense(shares, places)
+    one_hot = np.eye(n_classes)[classifier.classes_]
+    every = _dense(shares, one_hot)
     logits = layers.Identity(name="logits")(ops.log(every + SMALLEST_SHARE))
     probabilities = calibration_layer_class()(name="calibration")(logits)
     return keras.Model(summary.input, probabilities)
@@ -159,9 +159,9 @@ def _dense(x: Any, kernel: np.ndarray, bias: np.ndarray | None = None) -> Any:
     from keras import layers
 
     layer = layers.Dense(kernel.shape[1], use_bias=bias is not None, trainable=False)
-    found = layer(x)
+    outputs = layer(x)
     layer.set_weights([kernel] if bias is None else [kernel, bias])
-    return found
+    return outputs
 
 
 def _of_support_vectors(x: Any, classifier: Any) -> Any:
@@ -200,7 +200,7 @@ def _pair_weights(classifier: Any, pairs: np.ndarray) -> np.ndarray:
 def _of_densities(x: Any, classifier: Any) -> Any:
     """Softmax of the mean over the inputs of their log-likelihood, not of its sum.
 
-    The sum takes inputs that tell the same for independent ones and is sure of everything; the
+    The sum takes redundant inputs for independent ones and is sure of everything; the
     class is the same.
     """
     from keras import ops
@@ -247,8 +247,8 @@ def _of_trees(x: Any, trees: list[Any]) -> Any:
         features[i, nodes], thresholds[i, nodes] = table.features, table.thresholds
         signs[i, nodes, leaves], shares[i, leaves] = table.signs, table.shares
         n_right[i, leaves] = np.sum(table.signs > 0, axis=0)
-    asked = ops.take(x, features.ravel(), axis=1)
-    right = ops.relu(ops.sign(asked - thresholds.ravel()))
+    values = ops.take(x, features.ravel(), axis=1)
+    right = ops.relu(ops.sign(values - thresholds.ravel()))
     if len(trees) == 1:
         reached = ops.relu(_dense(right, signs[0], 1.0 - n_right[0]))
     else:
@@ -267,7 +267,7 @@ class _Paths:
     Attributes
     ----------
     features : ndarray of int, shape (n_nodes,)
-        Which input each inner node asks for.
+        The input of each inner node.
     thresholds : ndarray of float32, shape (n_nodes,)
         Above them the way leads to the right.
     signs : ndarray of float, shape (n_nodes, n_leaves)
@@ -282,14 +282,14 @@ class _Paths:
         self.features = tree.feature[inner]
         self.thresholds = _rounded_down(tree.threshold[inner])
         column = {int(node): i for i, node in enumerate(inner)}
-        place = {int(leaf): i for i, leaf in enumerate(leaves)}
+        column_of = {int(leaf): i for i, leaf in enumerate(leaves)}
         self.signs = np.zeros((len(inner), len(leaves)), np.float32)
         waiting: list[tuple[int, list[tuple[int, float]]]] = [(0, [])]
         while waiting:
             node, way = waiting.pop()
-            if node in place:
+            if node in column_of:
                 for at, sign in way:
-                    self.signs[at, place[node]] = sign
+                    self.signs[at, column_of[node]] = sign
                 continue
             for children, sign in ((tree.children_left, -1.0), (tree.children_right, 1.0)):
                 waiting.append((int(children[node]), [*way, (column[node], sign)]))

@@ -1,4 +1,4 @@
-"""How large a saved Keras model would become, told from its configuration alone."""
+"""The size that a saved Keras model would have, from its configuration alone."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def build_ensemble(branches: Sequence[str], n_classes: int) -> keras.Model:
     -------
     keras.Model
         From the branches' probabilities, each (batch, n_classes), to probabilities of the same
-        shape. A branch that has nothing to say gives zeros, which no softmax does. The layer
+        shape. A branch without an output gives zeros, which no softmax does. The layer
         ``logits`` comes before the calibration.
     """
     import keras

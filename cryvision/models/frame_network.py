@@ -83,8 +83,8 @@ def build_frame_network(
     return keras.Model(frames, probability, name="frame_network")
 
 
-def hear_loudness(network: keras.Model) -> None:
-    """Let a trained network hear how loud a step is: until then that path gives nothing."""
+def enable_loudness(network: keras.Model) -> None:
+    """Enable a trained network's path for the level of a step; until then it gives nothing."""
     network.get_layer(LOUDNESS_LAYER).set_weights([np.full((1, 1, 1), LOUDNESS, np.float32)])
     kernel, bias = network.get_layer(SCORE_LAYER).get_weights()
     kernel[:, -1] = 1.0

@@ -1,4 +1,4 @@
-"""What is heard: a small convolutional network over two seconds of log-mel frames."""
+"""The tagger: a small convolutional network over two seconds of log-mel frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TAGS = (
     "alarm",
     "silence",
 )
-"""What the tagger tells apart; several may be heard at once."""
+"""The tags; several may be detected at once."""
 
 CONTEXT = LogMelConfig(window_frames=100, hop_frames=12, relative=True)
 """What the tagger takes: 2 s of sound, each 0.24 s (a whole number of the edges' steps)."""

@@ -41,7 +41,7 @@ class _File:
     def __init__(self, data: bytes) -> None:
         self._data = memoryview(data)
         self._n_objects = 0
-        self._seen: set[int] = set()
+        self._entered: set[int] = set()
         self.stored_bytes = 0
 
     def __len__(self) -> int:
@@ -62,9 +62,9 @@ class _File:
     def enter(self, at: int) -> None:
         """Take note of an object or a block; each is reached in one way, or there were rings."""
         self._n_objects += 1
-        if at in self._seen or self._n_objects > MAX_OBJECTS:
+        if at in self._entered or self._n_objects > MAX_OBJECTS:
             raise ValueError("an object in two places, or too many of them")
-        self._seen.add(at)
+        self._entered.add(at)
 
 
 def check_hdf5(data: bytes, where: str) -> None:
@@ -153,9 +153,9 @@ def _messages(file: _File, header: int) -> Iterator[_Message]:
                 raise ValueError("a message that is shared or cut short")
             data = file.part(at + 8, length)
             if kind == _CONTINUATION:
-                place, room = struct.unpack_from("<QQ", data)
-                file.enter(place)
-                blocks.append((place, room))
+                address, room = struct.unpack_from("<QQ", data)
+                file.enter(address)
+                blocks.append((address, room))
             yield _Message(kind, data)
             n_read += 1
             at += 8 + length
@@ -167,12 +167,12 @@ def _members(file: _File, tree: int, heap: int) -> Iterator[tuple[int, tuple[int
     if file.name(heap) != b"HEAP":
         raise ValueError("a group without names")
     waiting = [tree]
-    seen: set[int] = {_UNDEFINED}
+    nodes: set[int] = {_UNDEFINED}
     neighbours: set[int] = set()
     while waiting:
         at = waiting.pop()
         file.enter(at)
-        seen.add(at)
+        nodes.add(at)
         if file.name(at) == b"SNOD":
             for i in range(file.numbers("H", at + 6)[0]):
                 yield _entry(file, at + 8 + 40 * i)
@@ -182,7 +182,7 @@ def _members(file: _File, tree: int, heap: int) -> Iterator[tuple[int, tuple[int
             raise ValueError("a group without a list of its members")
         waiting.extend(file.numbers("Q", at + 32 + 16 * i)[0] for i in range(n_children))
         neighbours.update((left, right))
-    if not neighbours <= seen:
+    if not neighbours <= nodes:
         raise ValueError("a list that goes on elsewhere")
 
 
@@ -206,12 +206,12 @@ def _check_attribute(attribute: memoryview) -> None:
     version, _, *sizes = struct.unpack_from("<BBHHH", attribute)
     if version != 1:
         raise ValueError("an attribute of another version")
-    places = [8]
+    starts = [8]
     for size in sizes:
-        places.append(places[-1] + -(-size // 8) * 8)
-    datatype, space = attribute[places[1] : places[2]], attribute[places[2] : places[3]]
+        starts.append(starts[-1] + -(-size // 8) * 8)
+    datatype, space = attribute[starts[1] : starts[2]], attribute[starts[2] : starts[3]]
     size = _type_size(datatype, _NUMBERS + _TEXTS) * math.prod(_shape(space))
-    if places[3] + size > len(attribute):
+    if starts[3] + size > len(attribute):
         raise ValueError("an attribute that is cut short")
 
 

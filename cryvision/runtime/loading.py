@@ -1,4 +1,4 @@
-"""Runs one saved model: ONNX by default, Keras where it is asked for; nothing else at inference."""
+"""Runs one saved model: ONNX by default, Keras by choice; nothing else at inference."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ class OnnxModel:
     def __init__(self, data: bytes, path: Path) -> None:
         self._path = path
         self._session = Session(data, path)
-        for given in (*self._session.inputs, *self._session.outputs):
-            if given.type != "tensor(float)":
-                raise BundleError(f"{path}: {given.name!r:.80} must be float32; got {given.type}")
+        for tensor in (*self._session.inputs, *self._session.outputs):
+            if tensor.type != "tensor(float)":
+                raise BundleError(f"{path}: {tensor.name!r:.80} must be float32; got {tensor.type}")
         self.inputs = {i.name: _dims(i.shape) for i in self._session.inputs}
         self.output_shapes = {o.name: _dims(o.shape) for o in self._session.outputs}
         self.output = _output(self.output_shapes.get("probabilities"), path)
@@ -118,10 +118,10 @@ class OnnxModel:
         batch = _batch(inputs, self.inputs)
         if _length(batch) == 0:
             return _nothing(self.output)
-        found = [
+        outputs = [
             self._session.run(["probabilities"], some)[0] for some in _pieces(batch, MAX_ITEMS)
         ]
-        return _probabilities(found, self.output, _length(batch), self._path)
+        return _probabilities(outputs, self.output, _length(batch), self._path)
 
     def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every output of a batch by name, also those that inference does not need."""
@@ -172,14 +172,14 @@ class KerasModel:
         batch = _batch(inputs, self.inputs)
         if _length(batch) == 0:
             return _nothing(self.output)
-        given = [[some[name] for name in self.inputs] for some in _pieces(batch, MAX_ITEMS)]
+        pieces = [[some[name] for name in self.inputs] for some in _pieces(batch, MAX_ITEMS)]
         try:
-            found = [
-                keras.ops.convert_to_numpy(self.model(inputs, training=False)) for inputs in given
+            outputs = [
+                keras.ops.convert_to_numpy(self.model(inputs, training=False)) for inputs in pieces
             ]
         except Exception as error:  # Keras and its backends raise any kind
             raise BundleError(f"{self._path}: the model cannot be run: {line(error)}") from error
-        return _probabilities(found, self.output, _length(batch), self._path)
+        return _probabilities(outputs, self.output, _length(batch), self._path)
 
 
 def _check_declared(data: bytes, path: Path) -> None:
@@ -192,15 +192,15 @@ def _check_declared(data: bytes, path: Path) -> None:
         raise BundleError(f"{path}: a model must hold and compute at most {MAX_NUMBERS} numbers")
 
 
-def _batch(inputs: Mapping[str, np.ndarray], wanted: dict[str, Dims]) -> dict[str, np.ndarray]:
+def _batch(inputs: Mapping[str, np.ndarray], shapes: dict[str, Dims]) -> dict[str, np.ndarray]:
     """Check a batch against the model's inputs; give it as contiguous float32 arrays."""
-    if set(inputs) != set(wanted):
+    if set(inputs) != set(shapes):
         raise ConfigError(
-            f"the model's inputs are {', '.join(wanted)}; got {', '.join(inputs) or 'none'}"
+            f"the model's inputs are {', '.join(shapes)}; got {', '.join(inputs) or 'none'}"
         )
-    batch = {name: np.ascontiguousarray(inputs[name], np.float32) for name in wanted}
+    batch = {name: np.ascontiguousarray(inputs[name], np.float32) for name in shapes}
     for name, array in batch.items():
-        dims = wanted[name]
+        dims = shapes[name]
         fits = len(array.shape) == 1 + len(dims) and all(
             want in (None, size) for want, size in zip(dims, array.shape[1:], strict=True)
         )
@@ -218,7 +218,7 @@ def _pieces(batch: dict[str, np.ndarray], n: int) -> Iterator[dict[str, np.ndarr
         yield {name: array[start : start + n] for name, array in batch.items()}
 
 
-def _probabilities(found: list[np.ndarray], output: Dims, n: int, path: Path) -> np.ndarray:
+def _probabilities(pieces: list[np.ndarray], output: Dims, n: int, path: Path) -> np.ndarray:
     """Join what a model gave for the pieces of a batch, once it is of the kind that was promised.
 
     Raises
@@ -226,13 +226,13 @@ def _probabilities(found: list[np.ndarray], output: Dims, n: int, path: Path) ->
     BundleError
         If it is not: of another shape or type, or not from 0 to 1 throughout.
     """
-    if {values.dtype for values in found} != {np.dtype(np.float32)}:
-        kinds = ", ".join(sorted(str(values.dtype) for values in found))
+    if {values.dtype for values in pieces} != {np.dtype(np.float32)}:
+        kinds = ", ".join(sorted(str(values.dtype) for values in pieces))
         raise BundleError(f"{path}: the probabilities must be float32; the model gave {kinds:.80}")
     try:
-        values = np.concatenate(found)
+        values = np.concatenate(pieces)
     except ValueError:
-        values = found[0]
+        values = pieces[0]
     fits = values.ndim == 1 + len(output) and len(values) == n and values.shape[-1] == output[-1]
     if not fits:
         raise BundleError(

@@ -2,7 +2,7 @@
 
 A file is refused unless each byte of it means to this reader what it means to every other one:
 fields of the lists below alone, each tag and integer in its one shortest form. What is not on a
-list need not be known as dangerous. ``onnx`` itself is not needed to classify, and not asked.
+list need not be known as dangerous. ``onnx`` itself is not needed to classify, and not used.
 """
 
 from __future__ import annotations
@@ -99,28 +99,28 @@ def check_onnx(data: bytes, where: str) -> None:
 
 def _check(model: memoryview, where: str) -> None:
     """Walk the messages without recursion, so that no depth of nesting matters."""
-    seen = dict.fromkeys(FIELDS, 0)
+    counts = dict.fromkeys(FIELDS, 0)
     n_fields = 0
     waiting = [("ModelProto", model)]
     while waiting:
         kind, message = waiting.pop()
-        seen[kind] += 1
+        counts[kind] += 1
         values: dict[int, list[Any]] = {}
         for number, wire, value in _fields(message):
             n_fields += 1
-            if n_fields > MAX_FIELDS or seen["NodeProto"] > MAX_NODES:
+            if n_fields > MAX_FIELDS or counts["NodeProto"] > MAX_NODES:
                 raise ValueError(f"more than {MAX_FIELDS} fields or {MAX_NODES} nodes")
             if (kind, number) in _REFUSED:
                 raise BundleError(f"{where}: {_REFUSED[kind, number]}")
             values.setdefault(number, []).append(_value(kind, number, wire, value))
-        for number, found in values.items():
+        for number, items in values.items():
             what = FIELDS[kind][number]
-            if len(found) > 1 and not what.endswith("*"):
+            if len(items) > 1 and not what.endswith("*"):
                 raise ValueError(f"{kind} has field {number} twice")
             if what.rstrip("*") in FIELDS:
-                waiting.extend((what.rstrip("*"), value) for value in found)
+                waiting.extend((what.rstrip("*"), value) for value in items)
         _check_meaning(kind, values, len(message), where)
-    if not (seen["GraphProto"] and seen["OperatorSetIdProto"]):
+    if not (counts["GraphProto"] and counts["OperatorSetIdProto"]):
         raise ValueError("it has no graph")
 
 
@@ -156,9 +156,9 @@ def _check_meaning(kind: str, values: dict[int, list[Any]], size: int, where: st
             raise BundleError(f"{where}: a tensor must not claim more than the data it holds")
 
 
-def _numbers(found: list[int | memoryview]) -> Iterator[int]:
+def _numbers(items: list[int | memoryview]) -> Iterator[int]:
     """The integers of a repeated field, each by itself or packed."""
-    for value in found:
+    for value in items:
         if isinstance(value, int):
             yield value
             continue

@@ -2,7 +2,7 @@
 
 A bundle may have been mailed or downloaded. Reading one must not run code, must not touch a file
 outside it and must not unpack without end. Everything here works on the stored bytes alone: neither
-Keras, h5py nor onnx is imported, so nothing of theirs acts on a file before it was judged.
+Keras, h5py nor onnx is imported, so nothing of theirs acts on a file before it was checked.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ class Files:
         if not self._is_folder:
             with _open_zip(self.path, str(self.shown)) as archive:
                 return _read_member(archive, name, str(self.shown))
-        place = self.path / name
-        real = Path(os.path.realpath(place))
+        path = self.path / name
+        real = Path(os.path.realpath(path))
         if not real.is_relative_to(os.path.realpath(self.path)):
             raise BundleError(f"{self.shown}: {name!r} leads out of the folder")
         if not real.is_file():
@@ -167,7 +167,7 @@ def check_name(name: str, where: str) -> None:
 
 
 def check_not_pickle(name: str, where: str) -> None:
-    """Refuse a file whose name says that it is a pickle or may hold one."""
+    """Refuse a file whose name shows that it is a pickle or may hold one."""
     if os.path.splitext(name)[1].lower() in PICKLE_SUFFIXES:
         raise BundleError(f"{where}: a bundle must not hold pickles or raw arrays; got {name!r}")
 
@@ -253,9 +253,9 @@ def _walk(folder: Path) -> Iterator[tuple[str, int]]:
     """Relative name and size in bytes of every file under a folder."""
     for parent, _, names in os.walk(folder):
         for name in names:
-            place = os.path.join(parent, name)
-            size = os.lstat(place).st_size
-            yield os.path.relpath(place, folder), size
+            path = os.path.join(parent, name)
+            size = os.lstat(path).st_size
+            yield os.path.relpath(path, folder), size
 
 
 def _open_zip(source: Path | io.BytesIO, where: str) -> zipfile.ZipFile:
@@ -291,7 +291,7 @@ def _check_zip_directory(source: Path | io.BytesIO, where: str) -> None:
 
 
 def _check_zip_members(archive: zipfile.ZipFile, where: str) -> None:
-    total, seen = 0, set()
+    total, names = 0, set()
     if len(archive.infolist()) > MAX_MEMBERS:
         raise BundleError(f"{where}: must hold at most {MAX_MEMBERS} members")
     for info in archive.infolist():
@@ -305,9 +305,9 @@ def _check_zip_members(archive: zipfile.ZipFile, where: str) -> None:
             raise BundleError(f"{where}: the zip member {name!r} is encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise BundleError(f"{where}: the zip member {name!r} must be stored or deflated")
-        if name in seen:
+        if name in names:
             raise BundleError(f"{where}: the zip holds {name!r} twice")
-        seen.add(name)
+        names.add(name)
         total += info.file_size
     if total > MAX_UNPACKED_BYTES:
         raise BundleError(_too_large(where, total))

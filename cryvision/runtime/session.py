@@ -69,7 +69,7 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what fails is said in our own words
+        options.log_severity_level = 4  # errors have our own words
         # It saves time with small models only; large ones take a sixth more memory with it.
         options.enable_mem_pattern = threads == 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -104,7 +104,7 @@ class Session:
         Raises
         ------
         BundleError
-            If the model fails, or wants more memory or time than there is for it.
+            If the model fails, or needs more memory or time than there is for it.
         """
         options = self._new_options()
         options.log_severity_level = 4
@@ -124,7 +124,7 @@ def _reason(error: Exception) -> str:
     """Say why a run failed, without the places in onnxruntime's own source."""
     text = str(error).partition("Status Message: ")[2] or str(error)
     if "bfc_arena" in text or "bad_alloc" in text:
-        return f"it wants more than {MEMORY_BYTES / 1e9:g} GB of memory"
+        return f"it needs more than {MEMORY_BYTES / 1e9:g} GB of memory"
     return line(text)
 
 
@@ -147,9 +147,9 @@ def _bound_memory() -> bool:
         }
     )
     kind = ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR
-    place = ort.OrtMemoryInfo("Cpu", kind, 0, ort.OrtMemType.DEFAULT)
+    memory = ort.OrtMemoryInfo("Cpu", kind, 0, ort.OrtMemType.DEFAULT)
     try:
-        ort.create_and_register_allocator(place, arena)
+        ort.create_and_register_allocator(memory, arena)
     except Exception:  # the user's own program has one already
         return False
     return True

@@ -37,9 +37,9 @@ def test_a_click_in_the_tract_rings_at_the_first_two_formants(vowel: int) -> Non
     formants_hz = np.append(VOWELS_HZ[vowel], 3400.0)[None]
     click = np.zeros(SAMPLE_RATE_HZ)
     click[SAMPLE_RATE_HZ // 2] = 1.0
-    heard = vocal_tract(np.random.default_rng(0), click, np.zeros(1), formants_hz)
-    assert heard.shape == click.shape
-    gains = np.abs(np.fft.rfft(heard))
+    filtered = vocal_tract(np.random.default_rng(0), click, np.zeros(1), formants_hz)
+    assert filtered.shape == click.shape
+    gains = np.abs(np.fft.rfft(filtered))
     for place_hz in formants_hz[0, :2]:
         lowest, highest = int(place_hz) - 120, int(place_hz) + 120
         loudest_hz = lowest + np.argmax(gains[lowest:highest])
@@ -51,10 +51,10 @@ def test_the_tract_moves_nothing_in_time_and_its_formants_glide() -> None:
     places = [SAMPLE_RATE_HZ // 4, 7 * SAMPLE_RATE_HZ // 4]
     clicks[places] = 1.0
     formants_hz = np.array([[300.0, 900, 2300, 3400], [700.0, 1700, 2300, 3400]])
-    heard = vocal_tract(np.random.default_rng(0), clicks, np.array([0.25, 1.75]), formants_hz)
+    filtered = vocal_tract(np.random.default_rng(0), clicks, np.array([0.25, 1.75]), formants_hz)
     loudest_hz = []
     for place in places:
-        near = heard[place - 4000 : place + 4000]
+        near = filtered[place - 4000 : place + 4000]
         assert abs(int(np.argmax(np.abs(near))) - 4000) <= 2
         loudest_hz.append(2 * np.argmax(np.abs(np.fft.rfft(near))[:450]))
     assert loudest_hz == pytest.approx([300, 700], abs=FORMANT_TOLERANCE_HZ)

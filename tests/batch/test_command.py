@@ -85,11 +85,11 @@ def test_a_run_that_is_stopped_shows_what_it_has_and_goes_on_from_there(recordin
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: files.exists() and len(os.listdir(files)) >= 5)
     process.send_signal(stop)
-    printed, said = process.communicate(timeout=60)
+    printed, output = process.communicate(timeout=60)
     assert (process.returncode, printed) == (130, "")
     shown = len(read_table(out))
     assert 4 <= shown < 40
-    assert f"{shown} of 40 clips are in {out}; the same command goes on from there" in said
+    assert f"{shown} of 40 clips are in {out}; the same command goes on from there" in output
 
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -117,14 +117,14 @@ def test_a_terminal_shows_clips_rates_failures_and_time_left(recordings, tmp_pat
         stderr=terminal,
     )
     os.close(terminal)
-    said = b""
+    output = b""
     while True:
         try:
-            said += os.read(controller, 65536)
+            output += os.read(controller, 65536)
         except OSError:  # how a pseudo-terminal says that the other end has closed
             break
     os.close(controller)
     assert process.wait() == 3
-    lines = [line for line in said.decode().split("\r") if "/13 clips" in line]
+    lines = [line for line in output.decode().split("\r") if "/13 clips" in line]
     assert any("clips/s" in line and "h of media an hour" in line for line in lines)
     assert any("1 failed" in line and "left" in line for line in lines)

@@ -176,8 +176,8 @@ class TestMeasures:
 
     def test_of_what_was_heard_and_rejected(self):
         rejected = (Event(4.0, 5.0, "cry", 0.2, -30.0, 9.0, rejected="music"),) * 2
-        heard = {"music": 7.2, "adult_speech": 0.24, "a tag": 1.0}
-        row = _row([], 60.0, [], rejected=rejected, heard_seconds=heard, veto="strict")
+        tag_seconds = {"music": 7.2, "adult_speech": 0.24, "a tag": 1.0}
+        row = _row([], 60.0, [], rejected=rejected, heard_seconds=tag_seconds, veto="strict")
         assert (row["n_rejected"], row["veto"], row["n_events"]) == (2, "strict", 0)
         assert (row["heard_music_s"], row["heard_adult_speech_s"]) == (7.2, 0.24)
         assert [event["rejected"] for event in row["rejected"]] == ["music"] * 2

@@ -21,7 +21,7 @@ from cryvision import cli
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, to_json
 from cryvision.errors import BundleError, ConfigError
-from cryvision.inputs.backbone import keep_weights
+from cryvision.inputs.backbone import cache_weights
 
 
 @pytest.fixture
@@ -142,11 +142,11 @@ class TestKeras:
             Bundle.load(folder).model("detector", "keras").predict({"mel": mel_samples(3) * np.inf})
         arguments = ["--bundle", str(folder), "--runtime", "keras"]
         status = cli.main(["classify", str(tone_wav), *arguments])
-        printed, said = capfd.readouterr()
+        printed, errors = capfd.readouterr()
         if np.isnan(value):
             assert (status, printed) == (1, "")
-            assert said.splitlines()[-1].endswith("not from 0 to 1")
-        assert "Traceback" not in said
+            assert errors.splitlines()[-1].endswith("not from 0 to 1")
+        assert "Traceback" not in errors
 
     def test_layers_that_fail_at_run_time(self, folder: Path) -> None:
         def change(config: dict[str, Any]) -> None:
@@ -200,6 +200,6 @@ def test_weights_that_a_path_names_are_saved_by_their_hash(
     monkeypatch.setenv("CRYVISION_CACHE", str(tmp_path / "cache"))
     config = toy_videos.face_config(tmp_path)
     Path(config.backbone_weights).chmod(0o400)
-    named = keep_weights(config)
+    named = cache_weights(config)
     assert named.backbone_weights.startswith("sha256:")
     assert str(tmp_path) not in json.dumps(to_json(named))

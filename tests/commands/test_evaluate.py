@@ -75,7 +75,7 @@ def test_clips_that_fail_give_exit_status_3_and_only_failures_1(
     (annotated / "ben" / "bout.wav").write_text("this is no sound")
     done = evaluate(BUNDLE_V1, annotated)
     assert (done.code, done.out) == (1, "")
-    assert "nothing could be judged" in done.err.splitlines()[-1]
+    assert "nothing could be evaluated" in done.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,13 @@ def test_labels_are_told_before_any_clip_is_classified(
     text = "1\t2\tBaby cry\n2.5\t2.8\tcry\n5\t6\tcry\n2.9\t4\tcry\n"
     (annotated / "ben" / "more.txt").write_text(text)
     done = evaluate(BUNDLE_V1, annotated, "--json")
-    said = [line.removeprefix("cryvision: ") for line in done.err.splitlines()]
-    assert said[:2] == [
+    lines = [line.removeprefix("cryvision: ") for line in done.err.splitlines()]
+    assert lines[:2] == [
         "labels that count as crying: cry (5)",
         "labels that count as no crying: Baby cry (1)",
     ]
-    assert "--cry-label 'Baby cry' would count it" in said[2]
-    assert said[3] == "3 clips to classify"
+    assert "--cry-label 'Baby cry' would count it" in lines[2]
+    assert lines[3] == "3 clips to classify"
     (record,) = done.objects
     assert any("'Baby cry' (1 times)" in warning for warning in record["warnings"])
     # Behind the end, nobody can hear anything.
@@ -211,7 +211,7 @@ def test_the_shipped_bundle_is_measured_on_folders_too(
     done = evaluate("default", sorted_clips, "--out", tmp_path / "report")
     assert done.code == 0
     assert "## Crying or not, by clip: " in done.out
-    assert "| crying is heard where there is some" in done.out
+    assert "| crying is detected where there is some" in done.out
     assert (tmp_path / "report" / "confusion.png").exists()
 
 

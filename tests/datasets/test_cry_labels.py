@@ -18,8 +18,8 @@ BABY = clip((0, 1, "cry"), (2, 3, "Baby Cry"), (4, 5, "baby cry "), (6, 7, "spee
 
 
 def test_labels_are_told_with_counts_and_doubtful_ones_are_warned_of() -> None:
-    clips, told, warnings = count_as_crying([BABY])
-    assert told == [
+    clips, lines, warnings = count_as_crying([BABY])
+    assert lines == [
         "labels that count as crying: cry (1)",
         "labels that count as no crying: Baby Cry (2), speech (1), (blank) (1)",
     ]
@@ -30,22 +30,22 @@ def test_labels_are_told_with_counts_and_doubtful_ones_are_warned_of() -> None:
 
 
 def test_a_label_that_is_named_counts_beside_the_usual_ones() -> None:
-    clips, told, warnings = count_as_crying([BABY], ["BABY CRY", "wail"])
-    assert told[0] == "labels that count as crying: Baby Cry (2), cry (1)"
+    clips, lines, warnings = count_as_crying([BABY], ["BABY CRY", "wail"])
+    assert lines[0] == "labels that count as crying: Baby Cry (2), cry (1)"
     assert [i.start_s for i in cry_intervals(clips[0].intervals)] == [0, 2, 4]
     assert warnings == ["no annotation reads 'wail'"]
 
 
 @pytest.mark.parametrize(
-    ("label", "said"),
+    ("label", "expected"),
     [
         *((text, True) for text in ("cry", "Crying", "baby_cry", "babycry", "infant-crying")),
         *((text, False) for text in ("no cry", "no_cry", "not crying", "NoCry", "non-cry")),
         *((text, None) for text in ("speech", "hungry", "crystal", "", "laugh")),
     ],
 )
-def test_what_a_text_means(label: str, said: bool | None) -> None:
-    assert meant(label) is said
+def test_what_a_text_means(label: str, expected: bool | None) -> None:
+    assert meant(label) is expected
 
 
 def test_labels_outside_a_clip_are_cut_or_left_out_and_named() -> None:

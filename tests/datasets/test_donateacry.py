@@ -157,11 +157,11 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(server: Server, fetch: Fe
     server.n_answers = 3  # the listing, the README and a clip
     with pytest.raises(DownloadError) as refusal:
         fetch()
-    said = str(refusal.value)
-    assert Path(CLIPS[1]).name in said
-    assert "ended after 1000 of 4200 bytes" in said
-    assert "run it again" in said
-    assert "\n" not in said
+    message = str(refusal.value)
+    assert Path(CLIPS[1]).name in message
+    assert "ended after 1000 of 4200 bytes" in message
+    assert "run it again" in message
+    assert "\n" not in message
     server.n_answers = None
     server.asked.clear()
     fetch()
@@ -265,10 +265,10 @@ def test_two_fetches_at_once_both_end_well(fetch: Fetch) -> None:
 def test_offline_the_message_says_what_to_put_where(tmp_path: Path) -> None:
     with pytest.raises(DownloadError) as refusal:
         fetch_donateacry(tmp_path, tree_url="http://127.0.0.1:1/tree.json")
-    said = str(refusal.value)
-    assert said.startswith("http://127.0.0.1:1/tree.json could not be fetched: ")
-    assert f"put {CLEANED_FOLDER} of github.com/gveres/donateacry-corpus at 6baf5ac" in said
-    assert said.endswith(str(tmp_path))
+    message = str(refusal.value)
+    assert message.startswith("http://127.0.0.1:1/tree.json could not be fetched: ")
+    assert f"put {CLEANED_FOLDER} of github.com/gveres/donateacry-corpus at 6baf5ac" in message
+    assert message.endswith(str(tmp_path))
 
 
 def test_the_digest_sees_names_bytes_and_borders(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ WRITERS = {
 }
 
 
-def said(path: Path) -> Classification:
+def with_label(path: Path) -> Classification:
     """A classification with some events."""
     events = [
         Event(*span, confidence=0.9, intensity_db=-20.0, above_background_db=20.0) for span in SPANS
@@ -52,7 +52,7 @@ def write(path: Path, text: str) -> Path:
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
     clip = write(tmp_path / "night 1.wav", "sound")
-    WRITERS[suffix](said(clip), clip.with_suffix(suffix))
+    WRITERS[suffix](with_label(clip), clip.with_suffix(suffix))
     clips, problems = find_annotated_clips(tmp_path)
     assert problems == []
     assert clips[0].intervals == tuple(Interval(*span) for span in SPANS)
@@ -60,7 +60,7 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
 
 def test_a_correction_made_in_elan_comes_back(tmp_path: Path) -> None:
     clip = write(tmp_path / "a.wav", "sound")
-    labels.write_eaf(said(clip), clip.with_suffix(".eaf"))
+    labels.write_eaf(with_label(clip), clip.with_suffix(".eaf"))
     text = clip.with_suffix(".eaf").read_text(encoding="utf-8")
     assert 'TIME_VALUE="1250"' in text
     # Dragged to the right; a second tier with an annotation that was left blank; a linked one.

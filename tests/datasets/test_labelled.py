@@ -369,11 +369,11 @@ class TestManifest:
         manifest = write(lab / "m.csv", "\n".join(rows))
         with pytest.raises(AnnotationError) as refusal:
             find_labelled_clips(manifest)
-        said = str(refusal.value)
-        assert said.startswith(f"{manifest}: ")
-        assert [int(n) for n in re.findall(r"line (\d+)", said)] == [3, 4, 5, 6, 7]
-        assert "'gone0.wav'" in said
-        assert said.endswith("and 3 more")
+        message = str(refusal.value)
+        assert message.startswith(f"{manifest}: ")
+        assert [int(n) for n in re.findall(r"line (\d+)", message)] == [3, 4, 5, 6, 7]
+        assert "'gone0.wav'" in message
+        assert message.endswith("and 3 more")
 
 
 def test_sources_without_a_clip_are_refused(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from cryvision.datasets.near_duplicates import NEAR, SAME_SOUND, CopyPair
 from cryvision.datasets.protocols import (
     CLIPS_PER_CLASS,
     PROTOCOLS,
+    clip_groups,
     divide,
-    kept_apart,
     overlap,
     protocol,
     with_copies,
@@ -68,9 +68,9 @@ def test_leaky_protocols_share_what_they_say(data: Dataset, name: str) -> None:
     if by.copies:
         # Of a hundred clips of forty originals nearly each judged one was learnt.
         assert shared["same_files"] > 0.25 * len(folds[0])
-    n_judged = sum(len(fold) for fold in folds)
-    assert n_judged == pytest.approx(len(grown.clips) * (1 if name == "kfold-10" else 0.2), abs=2)
-    assert len(set(kept_apart(by, grown.clips))) == len(grown.clips)
+    n_tested = sum(len(fold) for fold in folds)
+    assert n_tested == pytest.approx(len(grown.clips) * (1 if name == "kfold-10" else 0.2), abs=2)
+    assert len(set(clip_groups(by, grown.clips))) == len(grown.clips)
 
 
 def test_copies_bring_classes_to_one_size_and_are_spread_evenly(data: Dataset) -> None:

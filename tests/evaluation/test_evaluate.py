@@ -132,11 +132,11 @@ def test_a_cry_shorter_than_a_window_of_the_reasons_is_answered_from_it_padded(
 def test_clips_that_fail_are_listed_and_the_rest_goes_on(bundle: Bundle, corpus: Path) -> None:
     broken = corpus / name_of(2, 8, "tired")
     broken.write_text("this is no sound")
-    with logged() as said:
+    with logged() as lines:
         record = evaluate(bundle, corpus)
     (failure,) = record["failed"]
     assert failure.startswith(str(broken))
-    assert failure in said
+    assert failure in lines
     assert record["n_clips"] == 2 * N_PHONES
     assert f"- {failure}" in evaluation_text(record)
 
@@ -144,7 +144,7 @@ def test_clips_that_fail_are_listed_and_the_rest_goes_on(bundle: Bundle, corpus:
 def test_a_source_in_which_every_clip_fails_is_an_error(bundle: Bundle, corpus: Path) -> None:
     for path in corpus.rglob("*.wav"):
         path.write_text("this is no sound")
-    with pytest.raises(CryvisionError, match=r"nothing could be judged: .*hu\.wav: a clip must"):
+    with pytest.raises(CryvisionError, match=r"nothing could be evaluated: .*hu\.wav: a clip must"):
         evaluate(bundle, corpus)
 
 
@@ -273,10 +273,10 @@ def test_a_folder_that_is_no_report_is_refused_before_any_work(
     (tmp_path / "out" / "thesis.md").write_text("mine")
     with (
         pytest.raises(CryvisionError, match="only an older report is replaced"),
-        logged() as said,
+        logged() as lines,
     ):
         evaluate(bundle, corpus, out=tmp_path / "out")
-    assert said == []
+    assert lines == []
 
 
 # Agreement with people on when a baby cries.

@@ -118,14 +118,14 @@ def test_figures_by_class_are_those_of_scikit_learn(tmp_path: Path) -> None:
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     windows = measured("window", rows=4, seed=1)
-    said = windows.probabilities.argmax(axis=1)
+    predicted = windows.probabilities.argmax(axis=1)
     found = report(tmp_path / "report")["units"]["window"]
-    expected = precision_recall_fscore_support(windows.labels, said)
+    expected = precision_recall_fscore_support(windows.labels, predicted)
     for index, label in enumerate(LABELS):
         by_class = found["per_class"][label]
         ours = [by_class[name] for name in ("precision", "recall", "f1", "support")]
         assert ours == pytest.approx([column[index] for column in expected])
-    assert found["confusion"]["counts"] == confusion_matrix(windows.labels, said).tolist()
+    assert found["confusion"]["counts"] == confusion_matrix(windows.labels, predicted).tolist()
 
 
 def test_a_class_that_is_never_named_or_never_there_is_reported_with_zeros(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_subjects_are_counted_and_so_are_those_on_both_sides(tmp_path: Path) -> 
     text = (tmp_path / "b" / "report.md").read_text()
     assert "No measure of skill" in text
     assert warning in text
-    assert "On both sides were 1 subjects and, of the judged clips, the files of 4" in text
+    assert "On both sides were 1 subjects and, of the test clips, the files of 4" in text
     assert "0 duplicates and 2 near-duplicates" in text
 
 

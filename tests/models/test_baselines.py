@@ -53,14 +53,14 @@ def with_absent_class(shares: np.ndarray) -> np.ndarray:
 def test_it_names_the_class_that_scikit_learn_names(name: str, n_classes: int) -> None:
     model, fitted, prepared = make(name, n_classes)
     new, labels = windows(300, n_classes, 1)
-    told, expected = np.asarray(model(new)), fitted.predict(prepared(new))
+    probabilities, expected = np.asarray(model(new)), fitted.predict(prepared(new))
     if name in ("knn", "random-forest"):  # ties between their votes have no order
         best = np.sort(fitted.predict_proba(prepared(new)), axis=1)[:, -2:]
         clear = np.diff(best)[:, 0] > SAME
-        told, expected, labels = told[clear], expected[clear], labels[clear]
-    np.testing.assert_array_equal(told.argmax(axis=1), expected)
+        probabilities, expected, labels = probabilities[clear], expected[clear], labels[clear]
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), expected)
     assert np.mean(expected == labels) > 1.2 / n_classes
-    assert told[:, n_classes].max() < 2 * baselines.SMALLEST_SHARE
+    assert probabilities[:, n_classes].max() < 2 * baselines.SMALLEST_SHARE
 
 
 @pytest.mark.parametrize("name", ["random-forest", "decision-tree", "knn"])
@@ -99,8 +99,8 @@ def test_its_files_may_be_read_by_strangers(name: str, tmp_path: Path) -> None:
     safe_load.check_keras(files["keras"].read_bytes(), "branch.keras")
     data = files["onnx"].read_bytes()
     safe_load.check_onnx(data, "branch.onnx")
-    told = OnnxModel(data, files["onnx"]).predict({"mfcc": new})
-    np.testing.assert_allclose(told, np.asarray(model(new)), atol=SAME)
+    probabilities = OnnxModel(data, files["onnx"]).predict({"mfcc": new})
+    np.testing.assert_allclose(probabilities, np.asarray(model(new)), atol=SAME)
     assert agreement["n_samples"] == 50
 
 

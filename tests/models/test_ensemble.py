@@ -23,9 +23,9 @@ N_CLASSES = 5
 def outputs(names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Probabilities; the first branch has nothing to say of every second row."""
     rng = np.random.default_rng(0)
-    said = {name: rng.dirichlet(np.ones(N_CLASSES), 8).astype(np.float32) for name in names}
-    said[names[0]][::2] = 0
-    return said
+    values = {name: rng.dirichlet(np.ones(N_CLASSES), 8).astype(np.float32) for name in names}
+    values[names[0]][::2] = 0
+    return values
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,10 @@ def test_any_number_of_branches_is_taken_by_name_in_both_runtimes(
     model = build_ensemble(names, N_CLASSES)
     assert [i.name for i in model.inputs] == list(names)
     model.get_layer("calibration").set_calibration(0.1, np.linspace(-0.5, 0.5, N_CLASSES))
-    said = outputs(names)
-    files, _ = part_files(model, tmp_path, "ensemble", said)
+    values = outputs(names)
+    files, _ = part_files(model, tmp_path, "ensemble", values)
     expected = np.asarray(
-        keras.ops.convert_to_numpy(model([said[name] for name in names], training=False))
+        keras.ops.convert_to_numpy(model([values[name] for name in names], training=False))
     )
     assert np.ptp(expected, axis=0).max() > 0.05
     for runtime, check in (("keras", check_keras), ("onnx", check_onnx)):
@@ -52,7 +52,7 @@ def test_any_number_of_branches_is_taken_by_name_in_both_runtimes(
         assert len(data) < LARGEST_MEGABYTES * 1e6
         loaded = load_model(files[runtime], runtime)
         # The order in which they are given does not matter, their names do.
-        found = loaded.predict(dict(reversed(said.items())))
+        found = loaded.predict(dict(reversed(values.items())))
         assert found == pytest.approx(expected, abs=RUNTIME_TOLERANCE)
         assert found.sum(axis=1) == pytest.approx(1, abs=FLOAT32)
 

@@ -45,5 +45,5 @@ def test_attention_is_of_many_heads_over_the_frames(model: Any) -> None:
 
 def test_it_tells_probabilities(model: Any) -> None:
     window = np.random.default_rng(0).normal(size=(2, *model.input_shape[1:]))
-    told = np.asarray(model(window.astype(np.float32)))
-    assert told.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+    probabilities = np.asarray(model(window.astype(np.float32)))
+    assert probabilities.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)

@@ -119,10 +119,10 @@ def test_the_command_says_one_line_and_gives_no_result(
     out = tmp_path / "out"
     arguments = ["--bundle", str(bundle), "--formats", "json", "--out", str(out)]
     assert cli.main(["classify", str(tone_wav), *arguments]) == 1
-    printed, said = capfd.readouterr()
+    printed, errors = capfd.readouterr()
     assert printed == ""
-    assert len(said.splitlines()) == 1
-    assert "detector.onnx" in said
+    assert len(errors.splitlines()) == 1
+    assert "detector.onnx" in errors
     assert not out.exists() or not list(out.iterdir())
 
 
