@@ -41,12 +41,12 @@ def main() -> int:
             "python_alone": ["-c", "pass"],
         }
         # Compiled modules and the disk's cache are as after any earlier use.
-        said = {name: run(command)[1] for name, command in commands.items()}
+        out = {name: run(command)[1] for name, command in commands.items()}
         seconds: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(options.repeats):
             for name, command in commands.items():
                 seconds[name].append(run(command)[0])
-    scores = {name: json.loads(said[f"classify_{name}"])["detector"] for name in ("onnx", "keras")}
+    scores = {name: json.loads(out[f"classify_{name}"])["detector"] for name in ("onnx", "keras")}
     median = {name: statistics.median(values) for name, values in seconds.items()}
     ratio = median["classify_onnx"] / median["classify_keras"]
     result: dict[str, Any] = {

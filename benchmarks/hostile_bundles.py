@@ -64,26 +64,26 @@ def main() -> int:
         again = [sys.executable, *sys.argv, "--in-folder", str(folder)]
         places = {"TMPDIR": str(folder / "tmp"), "HOME": str(folder / "home")}
         subprocess.run([*trace, *again], env={**os.environ, **places}, check=True)
-        judged = json.loads((folder / "judged.json").read_text())
+        checked = json.loads((folder / "judged.json").read_text())
         opened = native_files(folder) if traced else []
-    return report(judged, opened, traced, chosen.seed)
+    return report(checked, opened, traced, chosen.seed)
 
 
-def report(judged: list[dict[str, Any]], opened: list[str], traced: bool, seed: int) -> int:
+def report(checked: list[dict[str, Any]], opened: list[str], traced: bool, seed: int) -> int:
     """Write the counts, and hold them against what is promised."""
     kinds: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for one in judged:
+    for one in checked:
         kinds[one["kind"]][one["outcome"]] += 1
     counts = sum(kinds.values(), collections.Counter())
-    by_python = sum(len(one["outside"]) for one in judged)
+    by_python = sum(len(one["outside"]) for one in checked)
     result = {
-        "bundles": len(judged),
+        "bundles": len(checked),
         "outcomes": dict(counts),
         "kinds": {kind: dict(count) for kind, count in kinds.items()},
         "strace": traced,
         "outside": opened,
-        "slowest_s": max(one["seconds"] for one in judged),
-        "wrong": [one for one in judged if one["outcome"] == "wrong" or one["outside"]],
+        "slowest_s": max(one["seconds"] for one in checked),
+        "wrong": [one for one in checked if one["outcome"] == "wrong" or one["outside"]],
     }
     demands = [
         Demand("neither judged nor refused in one line", counts["wrong"], 0),
@@ -125,12 +125,12 @@ def judge_all(folder: Path, n_bundles: int, seed: int) -> None:
         file.writeframes((glides(3.0) * 20_000).astype("<i2").tobytes())
     watch = Watch(folder)
     for whole in (BUNDLE_V1, SHIPPED):
-        outcome, said = judge(shutil.copytree(whole, folder / "bundles" / whole.name), clip)
+        outcome, message = tried(shutil.copytree(whole, folder / "bundles" / whole.name), clip)
         if outcome != "judged":
-            raise SystemExit(f"a whole bundle must be judged; {said}")
+            raise SystemExit(f"a whole bundle must be judged; {message}")
     watch.usual, watch.outside = watch.outside, set()
     (folder / "bundles" / "BEGIN").touch()  # a mark in the trace
-    judged = []
+    checked = []
     for number in range(n_bundles):
         random = np.random.default_rng([seed, number])
         spoil = SPOILERS[number % len(SPOILERS)]
@@ -140,16 +140,16 @@ def judge_all(folder: Path, n_bundles: int, seed: int) -> None:
         with watching_off(watch):
             spoil(place, random, decoy)
         started = time.monotonic()
-        outcome, said = judge(place, clip)
+        outcome, message = tried(place, clip)
         seconds = time.monotonic() - started
         found, watch.outside = sorted(watch.outside), set()
         facts = {"number": number, "kind": spoil.__name__, "of": whole.name, "outcome": outcome}
-        judged.append({**facts, "said": said, "seconds": seconds, "outside": found})
+        checked.append({**facts, "said": message, "seconds": seconds, "outside": found})
         remove(place)
     control(folder).read_bytes()
     if watch.outside != {str(control(folder))}:
         raise SystemExit(f"the file to be noticed at the end was not; {watch.outside}")
-    (folder / "judged.json").write_text(json.dumps(judged))
+    (folder / "judged.json").write_text(json.dumps(checked))
 
 
 def secret(folder: Path) -> Path:
@@ -169,9 +169,9 @@ def watching_off(watch: Watch) -> Iterator[None]:
     watch.outside = set()
 
 
-def judge(bundle: Path, clip: Path) -> tuple[str, str]:
+def tried(bundle: Path, clip: Path) -> tuple[str, str]:
     """Classify a clip with a bundle, in each runtime unless it is refused before."""
-    outcome, said = "", ""
+    outcome, message = "", ""
     for runtime in RUNTIMES:
         out, err = io.StringIO(), io.StringIO()
         command = ["classify", "--json", str(clip), "--bundle", str(bundle), "--runtime", runtime]
@@ -180,14 +180,14 @@ def judge(bundle: Path, clip: Path) -> tuple[str, str]:
                 status: int | str = cli.main(command)
             except BaseException as error:  # what the command lets through is what is looked for
                 status = repr(error)[:300]
-        said = err.getvalue()
-        if status == 1 and not out.getvalue() and len(said.splitlines()) == 1:
+        message = err.getvalue()
+        if status == 1 and not out.getvalue() and len(message.splitlines()) == 1:
             outcome = f"refused by {runtime}" if outcome else "refused"
             break
-        if status != 0 or "Traceback" in said or "duration_s" not in json.loads(out.getvalue()):
-            return "wrong", f"{runtime}, {status}: {said[-300:]}"
+        if status != 0 or "Traceback" in message or "duration_s" not in json.loads(out.getvalue()):
+            return "wrong", f"{runtime}, {status}: {message[-300:]}"
         outcome = "judged"
-    return outcome, said.replace(str(bundle.parent), "")[:200]
+    return outcome, message.replace(str(bundle.parent), "")[:200]
 
 
 def remove(place: Path) -> None:

@@ -163,18 +163,18 @@ def main() -> int:
 
 def report(runs: list[Run], left_over: int, seed: int) -> int:
     """Write the counts, and hold them against what is promised."""
-    judged = sorted((one for run in runs for one in run.judged), key=lambda one: one.number)
-    counts = collections.Counter(one.outcome for one in judged)
+    checked = sorted((one for run in runs for one in run.checked), key=lambda one: one.number)
+    counts = collections.Counter(one.outcome for one in checked)
     worker_mib = max(run.worker_mib for run in runs)
     ffmpeg_mib = max(run.ffmpeg_mib for run in runs)
     left_over += counts["left over"]
     result = {
-        "files": len(judged),
+        "files": len(checked),
         "outcomes": dict(counts.most_common()),
-        "kinds": kinds(judged),
-        "slowest_s": max(one.seconds for one in judged),
+        "kinds": kinds(checked),
+        "slowest_s": max(one.seconds for one in checked),
         "peak_mib": {"worker": worker_mib, "ffmpeg": ffmpeg_mib},
-        "wrong": [vars(one) for one in judged if one.outcome not in ("judged", "refused")],
+        "wrong": [vars(one) for one in checked if one.outcome not in ("judged", "refused")],
     }
     demands = [
         Demand("tracebacks, and statuses other than 0 and 1", counts["crash"], 0),
@@ -185,10 +185,10 @@ def report(runs: list[Run], left_over: int, seed: int) -> int:
     return finish("mutated_media", Bundle.load(), result, demands, seed)
 
 
-def kinds(judged: list[Judged]) -> dict[str, dict[str, int]]:
+def kinds(checked: list[Judged]) -> dict[str, dict[str, int]]:
     """Count the outcomes for each kind of file."""
     counts: dict[str, collections.Counter[str]] = {kind: collections.Counter() for kind in CLIPS}
-    for one in judged:
+    for one in checked:
         counts[list(CLIPS)[one.number % len(CLIPS)]][one.outcome] += 1
     return {kind: dict(count) for kind, count in counts.items()}
 
@@ -219,7 +219,7 @@ class Run:
     """A worker process at a time, and what was seen of its share of the clips."""
 
     def __init__(self, numbers: range, whole: dict[str, bytes], folder: Path, seed: int) -> None:
-        self.judged: list[Judged] = []
+        self.checked: list[Judged] = []
         self.worker_mib = self.ffmpeg_mib = 0.0
         self._numbers = list(numbers)
         self._given = (whole, folder, seed)
@@ -228,9 +228,9 @@ class Run:
     def watch(self) -> None:
         """Judge the whole share; a worker that hangs or dies is replaced by another."""
         context = multiprocessing.get_context("spawn")
-        while len(self.judged) < len(self._numbers):
+        while len(self.checked) < len(self._numbers):
             here, there = context.Pipe()
-            rest = self._numbers[len(self.judged) :]
+            rest = self._numbers[len(self.checked) :]
             worker = context.Process(target=work, args=(there, rest, *self._given))
             worker.start()
             there.close()
@@ -241,20 +241,20 @@ class Run:
     def _listen(self, here: Any, worker: Any) -> None:
         """Take in what a worker tells until it is done, hangs or dies."""
         here.recv()  # that it has started
-        for number in self._numbers[len(self.judged) :]:
+        for number in self._numbers[len(self.checked) :]:
             started = time.monotonic()
             try:
                 while not here.poll(0.02):
                     self._measure(worker.pid)
                     if time.monotonic() - started > CLIP_SECONDS:
-                        self.judged.append(Judged(number, "hang", CLIP_SECONDS))
+                        self.checked.append(Judged(number, "hang", CLIP_SECONDS))
                         return
                 one, self.worker_mib = here.recv()
             except EOFError:
                 seconds = time.monotonic() - started
-                self.judged.append(Judged(number, "crash", seconds, "the worker died"))
+                self.checked.append(Judged(number, "crash", seconds, "the worker died"))
                 return
-            self.judged.append(one)
+            self.checked.append(one)
 
     def _measure(self, pid: int) -> None:
         for child in children_of(pid):
@@ -273,11 +273,11 @@ def work(there: Any, numbers: list[int], whole: dict[str, bytes], folder: Path, 
         kind, data = mutated(whole, number, seed)
         path = folder / f"{number}.{kind}"
         path.write_bytes(data)
-        there.send((judge(number, path), peak_mib()))
+        there.send((tried(number, path), peak_mib()))
         path.unlink()
 
 
-def judge(number: int, path: Path) -> Judged:
+def tried(number: int, path: Path) -> Judged:
     """Classify one clip as the command does, and see what is left of it."""
     started = time.monotonic()
     out, err = io.StringIO(), io.StringIO()
@@ -287,17 +287,17 @@ def judge(number: int, path: Path) -> Judged:
         except BaseException as error:  # what the command lets through is what is looked for
             status = repr(error)[:300]
     seconds = time.monotonic() - started
-    said = err.getvalue()
+    message = err.getvalue()
     until = time.monotonic() + ENDING_SECONDS
     while children_of(os.getpid()) and time.monotonic() < until:
         time.sleep(0.01)
     if children_of(os.getpid()):
         return Judged(number, "left over", seconds)
-    if status == 0 and not said and "duration_s" in json.loads(out.getvalue()):
+    if status == 0 and not message and "duration_s" in json.loads(out.getvalue()):
         return Judged(number, "judged", seconds)
-    if status == 1 and not out.getvalue() and len(said.splitlines()) == 1:
+    if status == 1 and not out.getvalue() and len(message.splitlines()) == 1:
         return Judged(number, "refused", seconds)
-    return Judged(number, "crash", seconds, f"{status}: {said[-300:]}")
+    return Judged(number, "crash", seconds, f"{status}: {message[-300:]}")
 
 
 def children_of(pid: int) -> list[int]:

@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log("stopped")
         return EXIT_STOPPED
     except BrokenPipeError:
-        # The reader of our output has gone, as `| head` does: not an error, nothing more to say.
+        # The reader of our output has gone, as `| head` does: not an error.
         return EXIT_DONE
     except Exception as error:
         if _is_stop(error):

@@ -224,7 +224,7 @@ class GateConfig:
 
 
 VETO_LEVELS = ("off", "normal", "strict")
-"""How much a tagger must hear of crying for an event to stand."""
+"""How much crying a tagger must detect for an event to stand."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ class VetoConfig:
     between its onset and ``after_seconds`` behind its offset, and ``*_near`` in one that ends
     from ``near_seconds`` before its onset to ``near_seconds`` behind its offset.
 
-    The timeline knows nothing of what comes later: there the score of the edges is multiplied by
+    The timeline does not look ahead: there the score of the edges is multiplied by
     the tagger's largest score of the past ``live_seconds``, as a share of ``*_live`` and at most
     1. ``temperature`` and ``bias`` turn the logit of that product into the logit of a calibrated
     probability.
@@ -284,7 +284,7 @@ class VetoConfig:
 class FaceConfig:
     """How a frame becomes a crop of a face, and the crop a row of numbers.
 
-    ``mode`` says whose face: ``largest`` takes the largest one, and changes to another that is
+    ``mode`` selects the face: ``largest`` takes the largest one, and changes to another that is
     clearly larger; ``tracked`` stays with the one it has as long as that is seen; ``center``
     looks for none and takes the largest square in the middle of the frame. A face is looked for
     once in ``detect_every_frames`` frames of the 30 Hz clock, on a copy ``detection_width_px``

@@ -167,11 +167,11 @@ def _open(url: str) -> Any:
 def _reason(error: BaseException) -> str:
     """Why it failed, in one line and in words of this side: a server may send anything."""
     if isinstance(error, urllib.error.HTTPError):
-        said = f"the server answered {error.code} {http.client.responses.get(error.code, '')}"
+        text = f"the server answered {error.code} {http.client.responses.get(error.code, '')}"
         # What is followed never comes here: this one loops, or leads away from the web.
-        return f"{said.strip()}, a redirect not to follow" if error.code < 400 else said.strip()
+        return f"{text.strip()}, a redirect not to follow" if error.code < 400 else text.strip()
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
         return f"the server was silent for {TIMEOUT_S:g} s"
-    said = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return " ".join(said.split())
+    text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return " ".join(text.split())

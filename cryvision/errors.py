@@ -38,4 +38,4 @@ class MissingDependencyError(CryvisionError):
 
 
 class DownloadError(CryvisionError):
-    """A file could not be fetched: what was asked for, why it failed, what to do by hand."""
+    """A file could not be fetched: its URL, the cause, what to do by hand."""

@@ -1,4 +1,4 @@
-"""What a classification holds: plain data that knows nobody."""
+"""The result of a classification: plain data."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Event:
     above_background_db : float
         The same above the background: a low percentile of the past minute's levels.
     branches : dict of str to dict of str to float
-        What each branch of the bundle said of the event: mean probability of each class. Without
-        the branches that had nothing to say.
+        Each branch's mean probability of each class over the event. Without
+        the branches that have no output.
     other_tag : str
-        What the tagger heard most at the event beside crying, as ``music``; empty where it heard
+        The strongest other tag at the event, as ``music``; empty where it detected
         nothing else, or the bundle has no tagger.
     other_tag_score : float
         Its score, 0 to 1.
     rejected : str
-        Empty for an event that stands. Else what the tagger heard in place of crying:
-        ``other_tag``, or ``not crying`` where it heard nothing else.
+        Empty for an event that stands. Else the reason of its rejection:
+        ``other_tag``, or ``not crying`` where no other tag was detected.
     """
 
     onset_s: float
@@ -180,21 +180,21 @@ class Classification:
         and ``heard_<tag>`` for each tag of the bundle's tagger.
     events : tuple of Event
     rejected : tuple of Event
-        Candidates that the tagger did not hear as crying; they count nowhere.
+        Candidates that the tagger did not detect as crying; they count nowhere.
     bout_gap_s : float
         Events less than this far apart make one bout.
     threshold, min_duration_s, min_gap_s : float or None
         Score at which an event opened, the shortest event, and the gap from which on none was
         bridged: as they were used. None where the bundle has no detector.
     veto : str
-        ``off``, ``normal`` or ``strict``: how much the tagger had to hear of crying.
+        ``off``, ``normal`` or ``strict``: how much crying the tagger had to detect.
     heard_seconds : dict of str to float
-        Seconds in which each tag of the tagger was heard; empty without a tagger.
+        Seconds in which each tag was detected; empty without a tagger.
     modalities : tuple of str
         What the label was decided from: ``sound``, ``face``.
     bundle : dict
         ``name`` and ``sha256`` of the bundle, and ``band_hz``: the lowest and the highest frequency
-        that its detector hears.
+        of its detector.
     skill : list of dict
         What was measured of the bundle on subjects it had not seen.
     media : dict

@@ -17,8 +17,8 @@ from published import (
     FOUR_CLASSES,
     figure_of,
     four_classes,
-    judged,
     material,
+    out_of_fold,
     summary,
 )
 from record import say, write_result
@@ -58,7 +58,7 @@ def main() -> None:
         more = replace(copies.samples, subjects=subjects[copies.samples.clips.astype(int)])
         for kind, altered in (("as_recorded", None), ("with_copies", more)):
             for name, branch in SYSTEMS.items():
-                found = judged(branch, given, seed, altered=altered)
+                found = out_of_fold(branch, given, seed, altered=altered)
                 runs[kind][name].append(found)
                 say(f"seed {seed}, {kind}, {name}: {figure_of(found, 'balanced_accuracy'):.3f}")
     write_result(

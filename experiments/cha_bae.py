@@ -26,8 +26,8 @@ from published import (
     figure_of,
     five_classes,
     four_classes,
-    judged,
     material,
+    out_of_fold,
     value_of,
 )
 from record import say, write_result
@@ -91,7 +91,7 @@ def permutation_test(
 
     def balanced_accuracy(moved: np.ndarray) -> float:
         asked = given.asked_for(moved, GROUPED, seed)
-        return figure_of(judged(branch, asked, seed), "balanced_accuracy")
+        return figure_of(out_of_fold(branch, asked, seed), "balanced_accuracy")
 
     subjects = [clip.subject for clip in given.data.clips]
     found = subject_permutation_test(labels, subjects, balanced_accuracy, n_draws, seed)

@@ -41,7 +41,7 @@ from scipy.stats import spearmanr
 from scores import DIVISIONS, N_FOLDS, NOISY_DB, QUIET_DB
 
 from cryvision.config import VetoConfig
-from cryvision.detector_training import hearing
+from cryvision.detector_training import tag_scores
 from cryvision.detector_training.skill import window_means
 from cryvision.detector_training.tagger_head import KEPT
 from cryvision.evaluation import metrics as ev
@@ -107,7 +107,7 @@ def fused(clip: Scored, rules: Rules, edges: np.ndarray) -> np.ndarray:
 
 def standing(clip: Scored, events: np.ndarray, veto: VetoConfig, level: str) -> np.ndarray:
     """Tell which events, in steps, stand; bool."""
-    return hearing.standing(events * STEP_S, clip.heard, veto, level)
+    return tag_scores.standing(events * STEP_S, clip.tag_scores, veto, level)
 
 
 def event_counts(clips: Sequence[Scored], events: Sequence[np.ndarray], bouts: bool) -> np.ndarray:
@@ -177,14 +177,14 @@ def choose_veto(phones: Sequence[Scored], events: Sequence[np.ndarray]) -> VetoC
     found, seconds = [], []
     for clip, own in zip(phones, events, strict=True):
         cry = np.concatenate([[0], np.cumsum(labels_of(clip))])
-        found.append(hearing.evidence(own * STEP_S, clip.heard, base))
+        found.append(tag_scores.evidence(own * STEP_S, clip.tag_scores, base))
         seconds.append(cry[own[:, 1]] - cry[own[:, 0]])
-    heard, time_s = np.concatenate(found), np.concatenate(seconds).astype(float)
+    largest, time_s = np.concatenate(found), np.concatenate(seconds).astype(float)
 
     def strictest(kept: float) -> float:
         best = -8.0
         for at in np.arange(-6.0, 4.01, 0.1):
-            stands = (logit(heard[:, 0]) >= at) & (logit(heard[:, 1]) >= at + NEAR_LOGITS)
+            stands = (logit(largest[:, 0]) >= at) & (logit(largest[:, 1]) >= at + NEAR_LOGITS)
             if time_s[stands].sum() >= kept * time_s.sum():
                 best = float(at)
         return best

@@ -101,12 +101,12 @@ def classified(bundle: Bundle, folder: Path) -> dict[str, Any]:
     clips = sorted(folder.rglob("*.mp4"))
     results = [classify(clip, bundle, label_policy="always") for clip in clips]
     true = np.array([bundle.labels.index(clip.parent.name) for clip in clips])
-    said = np.array([bundle.labels.index(result.label) for result in results])
+    predicted = np.array([bundle.labels.index(result.label) for result in results])
     table = np.array([[r.probabilities[label] for label in bundle.labels] for r in results])
     aucs = [metrics.auc((true == k).astype(int), table[:, k]) for k in range(len(bundle.labels))]
     return {
         "n": len(clips),
-        "balanced_accuracy": metrics.balanced_accuracy(true, said),
+        "balanced_accuracy": metrics.balanced_accuracy(true, predicted),
         "auc": float(np.mean(aucs)),
         "modalities": sorted({" and ".join(result.modalities) for result in results}),
     }
@@ -203,13 +203,13 @@ def arrays() -> dict[str, Any]:
             bundle = train_arrays(
                 used, names, persons.tolist(), out=Path(place, name), n_folds=2, seed=SEED
             )
-            said = bundle.predict_arrays({key: unseen[key] for key in used})[:, 1]
-            known = ~np.isnan(said)
+            predicted = bundle.predict_arrays({key: unseen[key] for key in used})[:, 1]
+            finite = ~np.isnan(predicted)
             aucs[name] = {
                 # A row that lacks the only set is told by nothing: half of the pairs are right.
-                "all rows": metrics.auc(true, np.where(known, said, 0.5)),
-                "rows that have it": metrics.auc(true[known], said[known]),
-                "share of rows that have it": float(known.mean()),
+                "all rows": metrics.auc(true, np.where(finite, predicted, 0.5)),
+                "rows that have it": metrics.auc(true[finite], predicted[finite]),
+                "share of rows that have it": float(finite.mean()),
             }
     best = max(aucs[name]["rows that have it"] for name in SETS)
     gain = aucs["all"]["all rows"] - best

@@ -56,7 +56,7 @@ def measure(seed: int) -> dict[str, Any]:
         "good alone": figure(samples, ("good",), seed),
         "both": figure(samples, ("good", "noise"), seed),
     }
-    with mock.patch.object(stacking, "knows_something", return_value=True):
+    with mock.patch.object(stacking, "beats_prior", return_value=True):
         found["good alone, nothing detected"] = figure(samples, ("good",), seed)
         found["both, nothing detected"] = figure(samples, ("good", "noise"), seed)
     say(f"seed {seed}: {found}")

@@ -23,7 +23,7 @@ from record import say
 
 from cryvision.detector_training.pieces import NOT_LABELLED, Pieces, fit_frame_network
 from cryvision.inputs.logmel import model_input
-from cryvision.models.frame_network import hear_loudness
+from cryvision.models.frame_network import enable_loudness
 from cryvision.models.tagger import CONTEXT, TAGS
 
 WINDOW = CONTEXT.window_frames
@@ -68,7 +68,7 @@ def fit_edges(pool: Pool, rows: np.ndarray, seed: int):
     """Train a frame network on rows of the pool."""
     weights = np.array([EDGE_WEIGHTS[kind] for kind in SHARES])[pool.kinds[rows]]
     model = fit_frame_network(Pieces(pool.log_power[rows], pool.labels[rows], weights), seed)
-    hear_loudness(model)
+    enable_loudness(model)
     return model
 
 

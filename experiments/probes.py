@@ -67,11 +67,11 @@ def plucked_strings(rng: np.random.Generator, n_samples: int) -> np.ndarray:
         period = int(SAMPLE_RATE_HZ / rng.uniform(80, 900))
         string = rng.uniform(-1, 1, period)
         loss, turns = rng.uniform(0.985, 1.0), -(-(n_samples - start) // period)
-        heard = np.empty((turns, period))
+        string_of_turn = np.empty((turns, period))
         for turn in range(turns):
-            heard[turn] = string
+            string_of_turn[turn] = string
             string = loss * 0.5 * (string + np.roll(string, 1))
-        sound[start:] += heard.reshape(-1)[: n_samples - start]
+        sound[start:] += string_of_turn.reshape(-1)[: n_samples - start]
     return _at_level(rng, sound)
 
 
@@ -192,8 +192,8 @@ def espeak(
     header = done.stdout[:_WAV_HEADER_BYTES]
     rate_hz = int.from_bytes(header[24:28], "little")
     if done.returncode != 0 or header[36:40] != b"data" or rate_hz != _ESPEAK_RATE_HZ:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise CryvisionError(f"espeak-ng must speak as {voice!r}; it failed: {' '.join(said)}")
+        message = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise CryvisionError(f"espeak-ng must speak as {voice!r}; it failed: {' '.join(message)}")
     # A stream's header states no true length, which WAV readers refuse or warn about.
     pcm = np.frombuffer(done.stdout[_WAV_HEADER_BYTES:], dtype="<i2") / np.float32(32768)
     return change_speed(pcm, rate_hz / SAMPLE_RATE_HZ)

@@ -23,8 +23,8 @@ from cryvision.datasets.near_duplicates import CopyPair
 from cryvision.datasets.protocols import (
     PROTOCOLS,
     Protocol,
+    clip_groups,
     divide,
-    kept_apart,
     overlap,
     with_copies,
 )
@@ -137,7 +137,7 @@ def material(
     samples, unreadable = crying_windows(data.clips, classes, sounds, None)
     if unreadable:
         raise SystemExit("\n".join(unreadable.values()))
-    apart = np.array(kept_apart(by, data.clips))
+    apart = np.array(clip_groups(by, data.clips))
     folds = divide(by, data, N_FOLDS, seed)
     return EvaluationSet(
         data,
@@ -148,7 +148,7 @@ def material(
     )
 
 
-def judged(
+def out_of_fold(
     branch: Branch,
     given: EvaluationSet,
     seed: int,
@@ -173,8 +173,8 @@ def judged(
             weights = branches.clip_weights(known.clips)
         rows = Rows(known.features[branch.feature], known.labels, weights, known.subjects)
         model, _ = branch.fit(rows, n_classes, seed)
-        told = branches.predict(model, samples.features[branch.feature][test])
-        table[fold] = clip_means(told, clip_of_row[test], prior)[fold]
+        predicted = branches.predict(model, samples.features[branch.feature][test])
+        table[fold] = clip_means(predicted, clip_of_row[test], prior)[fold]
         prior[fold] = class_shares(np.delete(labels, fold), n_classes)
         fold_of_clip[fold] = number
     tested = np.flatnonzero(fold_of_clip >= 0)
@@ -257,7 +257,7 @@ def compare(
     copies: Sequence[CopyPair],
     weighted: bool = True,
 ) -> Comparison:
-    """Judge systems that hear the same windows; see `judged`."""
+    """Judge systems that hear the same windows; see `out_of_fold`."""
     by = PROTOCOLS[protocol_name]
     sides, runs = [], {name: [] for name in systems}
     for seed in seeds:
@@ -265,7 +265,7 @@ def compare(
         sides.append(given.on_both_sides)
         for name, branch in systems.items():
             started = time.time()
-            runs[name].append(judged(branch, given, seed, weighted))
+            runs[name].append(out_of_fold(branch, given, seed, weighted))
             say(
                 f"{protocol_name}, {len(given.classes)} classes, seed {seed}, {name}: accuracy "
                 f"{figure_of(runs[name][-1], 'accuracy'):.3f}, {time.time() - started:.0f} s"

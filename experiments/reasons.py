@@ -51,7 +51,7 @@ def measured_on(
     return clips
 
 
-def heard(measured: OutOfFoldPredictions, samples: Samples) -> OutOfFoldPredictions:
+def with_sound(measured: OutOfFoldPredictions, samples: Samples) -> OutOfFoldPredictions:
     """Only the clips that have a crying window: the others got the prior."""
     kept = np.isin(np.arange(len(measured.labels)), samples.clips.astype(int))
     columns = ("labels", "probabilities", "prior", "subjects", "fold")
@@ -93,7 +93,7 @@ def main() -> None:
         if seed == SEEDS[0]:
             asked = measured_on(samples, platform, subjects, folds, seed)
             control = summary(asked)
-            control_heard = summary(heard(asked, samples))
+            control_heard = summary(with_sound(asked, samples))
             say(f"platform: {control}, {control_heard}")
             moved = shuffled(labels, subjects, seed)
             again = grouped_folds(subjects.tolist(), moved.tolist(), N_FOLDS, seed)

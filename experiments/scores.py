@@ -164,14 +164,14 @@ def main() -> None:
             continue
         networks = Networks(*files)
         if name.startswith("without"):
-            judged = [i for i, s in enumerate(sounds) if _corpus(s) == name.split("-", 1)[1]]
+            tested = [i for i, s in enumerate(sounds) if _corpus(s) == name.split("-", 1)[1]]
         else:
             division, fold = map(int, name.split("-"))
             out_cells = kept_out(division, fold)
-            judged = [i for i, s in enumerate(sounds) if out_cells[cell_of(s.subject)]]
-        scored = [networks.score(sounds[i]) for i in judged]
+            tested = [i for i, s in enumerate(sounds) if out_cells[cell_of(s.subject)]]
+        scored = [networks.score(sounds[i]) for i in tested]
         if name.startswith("0-"):
-            for one, i in zip(scored, judged, strict=True):
+            for one, i in zip(scored, tested, strict=True):
                 if sounds[i].source == "donateacry":
                     for kind, samples in altered(sounds[i]).items():
                         copy = LabelledSound(samples, (), "", "", "")

@@ -44,7 +44,7 @@ from cryvision.training.stacking import Samples
 from cryvision.training.train import clip_features, recipe_for
 from cryvision.training.training_set import class_names, subject_source, without_unreadable
 
-Judge = Callable[[Samples], np.ndarray]
+Predict = Callable[[Samples], np.ndarray]
 """Gives something like probabilities for rows, shape (n, n_classes)."""
 
 MADE_UP_SUBJECTS = 12
@@ -90,7 +90,7 @@ class Filler:
         return np.where(np.isnan(rows) | self._constant, 0, scaled).astype(np.float32)
 
 
-def fit_svm(samples: Samples, n_classes: int, settings: Settings, seed: int) -> Judge:
+def fit_svm(samples: Samples, n_classes: int, settings: Settings, seed: int) -> Predict:
     """A support vector machine with a Gaussian kernel on the joined vector; it votes by window."""
     from sklearn.svm import SVC
 
@@ -100,7 +100,7 @@ def fit_svm(samples: Samples, n_classes: int, settings: Settings, seed: int) -> 
     return lambda tested: np.eye(n_classes)[machine.predict(filler(joined(tested)))]
 
 
-def fit_autoencoder(samples: Samples, n_classes: int, settings: Settings, seed: int) -> Judge:
+def fit_autoencoder(samples: Samples, n_classes: int, settings: Settings, seed: int) -> Predict:
     """One denoising autoencoder over the joined vector, and dense layers on its code."""
     from cryvision.models import autoencoder
 
@@ -118,14 +118,14 @@ def fit_autoencoder(samples: Samples, n_classes: int, settings: Settings, seed: 
     return lambda tested: branches.predict(classifier, filler(joined(tested)))
 
 
-def fit_ensemble(samples: Samples, n_classes: int, settings: Settings, seed: int) -> Judge:
+def fit_ensemble(samples: Samples, n_classes: int, settings: Settings, seed: int) -> Predict:
     """The proposed model: a branch for each input, and their ensemble on out-of-fold outputs."""
     recipe = recipe_for(settings)
     stack = stacking.fit_stack(recipe, samples, n_classes, seed)
     return lambda tested: stack.predict(recipe, tested)
 
 
-MODELS: Mapping[str, Callable[[Samples, int, Settings, int], Judge]] = {
+MODELS: Mapping[str, Callable[[Samples, int, Settings, int], Predict]] = {
     "SVM": fit_svm,
     "AE+DNN": fit_autoencoder,
     "ensemble": fit_ensemble,
@@ -142,8 +142,8 @@ def folds_of(
     return grouped_folds(list(range(len(labels))), labels.tolist(), n_folds, seed)
 
 
-def judged_clips(
-    fit: Callable[[Samples, int, Settings, int], Judge],
+def predicted_clips(
+    fit: Callable[[Samples, int, Settings, int], Predict],
     samples: Samples,
     clip_labels: np.ndarray,
     folds: Sequence[np.ndarray],
@@ -153,16 +153,16 @@ def judged_clips(
 ) -> np.ndarray:
     """What a model says of each clip when it is fitted without the clip's fold."""
     clip_of_row = samples.clips.astype(int)
-    said = np.zeros((len(clip_labels), n_classes))
+    mean = np.zeros((len(clip_labels), n_classes))
     for test in folds:
         rows = np.isin(clip_of_row, test)
-        judge = fit(samples[np.flatnonzero(~rows)], n_classes, settings, seed)
-        told = judge(samples[np.flatnonzero(rows)])
+        predict = fit(samples[np.flatnonzero(~rows)], n_classes, settings, seed)
+        predicted = predict(samples[np.flatnonzero(rows)])
         train = np.setdiff1d(np.arange(len(clip_labels)), test)
         share = np.bincount(clip_labels[train], minlength=n_classes) / len(train)
         prior = np.tile(share, (len(clip_labels), 1))
-        said[test] = clip_means(told, clip_of_row[rows], prior)[test]
-    return said
+        mean[test] = clip_means(predicted, clip_of_row[rows], prior)[test]
+    return mean
 
 
 def restricted(
@@ -202,9 +202,9 @@ def measure(
         found[protocol] = {}
         for name, fit in MODELS.items():
             say(f"  {protocol}, {name}")
-            said = judged_clips(fit, samples, clip_labels, folds, n_classes, settings, seed)
-            judged = OutOfFoldPredictions("clip", clip_labels, said, said, clip_subjects, number)
-            figures = skill.figures(judged)
+            mean = predicted_clips(fit, samples, clip_labels, folds, n_classes, settings, seed)
+            measured = OutOfFoldPredictions("clip", clip_labels, mean, mean, clip_subjects, number)
+            figures = skill.figures(measured)
             found[protocol][name] = {
                 figure: figures[figure] for figure in ("balanced_accuracy", "accuracy", "macro_f1")
             }

@@ -117,10 +117,10 @@ def train_reasons(gate: Bundle) -> tuple[dict[str, Any], Callable[..., Bundle]]:
     ((clips, windows),) = cross_validate(CHA_BAE.recipe, samples, division, SEED)
     skill = [
         skill_entry(
-            judged, labels, part="ensemble", modalities=("sound",),
+            predictions, labels, part="ensemble", modalities=("sound",),
             protocol=f"grouped {N_FOLDS}-fold by phone", subjects="pattern",
         )
-        for judged in (clips, windows)
+        for predictions in (clips, windows)
     ]  # fmt: skip
     stack = fit_stack(CHA_BAE.recipe, samples, len(labels), SEED)
     facts = {

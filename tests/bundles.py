@@ -128,10 +128,10 @@ def make_reasons_bundle(folder: Path, seed: int = 0, **changes: object) -> Path:
     from cryvision.models.ensemble import build_ensemble
 
     keras.utils.set_random_seed(seed)
-    heard = {"mel": sound_windows(glides(2.0, seed), SOUND).inputs}
+    windows = {"mel": sound_windows(glides(2.0, seed), SOUND).inputs}
     with tempfile.TemporaryDirectory() as ready:
         place = Path(ready)
-        files, agreement = part_files(build_tone_detector(), place, "detector", heard)
+        files, agreement = part_files(build_tone_detector(), place, "detector", windows)
         models = {"detector": files}
         parts = [bundle.Part("detector", "detector", ("mel",), SOUND, agreement)]
         outputs = {}

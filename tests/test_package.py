@@ -93,12 +93,12 @@ def test_a_warning_is_printed_only_where_logging_is_configured(tone_wav: Path, t
     longer = tmp_path / "longer.wav"
     longer.write_bytes(tone_wav.read_bytes() + bytes(64_000))  # more sound than the header states
     read = f"from cryvision.inputs.media import read_sound; read_sound({str(longer)!r})"
-    silent, told = (
+    silent, verbose = (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         for code in (read, f"import logging; logging.basicConfig(); {read}")
     )
-    assert (silent.stdout, silent.stderr, told.stdout) == ("", "", "")
-    assert "longer.wav" in told.stderr
+    assert (silent.stdout, silent.stderr, verbose.stdout) == ("", "", "")
+    assert "longer.wav" in verbose.stderr
 
 
 def test_classifying_needs_only_numpy_onnxruntime_and_the_media_tools(tone_wav: Path):

@@ -118,8 +118,8 @@ def test_onnxruntime_leaves_nothing_behind(apart: Apart):
 
 def test_an_import_that_came_too_early_is_named_once(apart: Apart):
     code = "import onnxruntime, cryvision, importlib; importlib.reload(cryvision)"
-    said = apart.run("-c", code, watched=False)
-    assert said.count("onnxruntime was imported before cryvision") == 1
+    output = apart.run("-c", code, watched=False)
+    assert output.count("onnxruntime was imported before cryvision") == 1
 
 
 def test_the_watch_sees_a_try(apart: Apart):

@@ -1,4 +1,4 @@
-"""Recordings without any sound behind them: labels, levels, and perhaps what a tagger heard."""
+"""Recordings without any sound behind them: labels, levels, and perhaps the scores of a tagger."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from cryvision.datasets.annotated import Interval
-from cryvision.detector_training.hearing import TagScores
 from cryvision.detector_training.recordings import Recording
+from cryvision.detector_training.tag_scores import TagScores
 
 STEP_S = 0.04
 TAG_HOP = 12 * 320
@@ -34,8 +34,8 @@ def toy_recording(cry: np.ndarray, subject: str = "ada", **changes: object) -> R
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def heard(cry: np.ndarray, embedding: np.ndarray | None = None) -> TagScores:
-    """Give what a tagger heard in windows, one each 0.24 s, all of them loud enough."""
+def tag_scores(cry: np.ndarray, embedding: np.ndarray | None = None) -> TagScores:
+    """Give a tagger's scores of windows, one each 0.24 s, all of them loud enough."""
     n = len(cry)
     columns = np.zeros((n, 0)) if embedding is None else embedding
     return TagScores(

@@ -22,10 +22,10 @@ SURE = 0.9
 
 @dataclass
 class Spy:
-    """What was asked of a branch: the rows of each fit, and those that its model then judged."""
+    """The calls of a branch: the rows of each fit, and those that its model then predicted."""
 
     fits: list[Rows] = field(default_factory=list)
-    judged: list[list[np.ndarray]] = field(default_factory=list)
+    predicted: list[list[np.ndarray]] = field(default_factory=list)
 
 
 class NearestRow:
@@ -33,18 +33,18 @@ class NearestRow:
 
     operations = ()
 
-    def __init__(self, rows: Rows, n_classes: int, judged: list[np.ndarray]) -> None:
+    def __init__(self, rows: Rows, n_classes: int, predicted: list[np.ndarray]) -> None:
         self._inputs, self._labels = rows.inputs.astype(np.float64), rows.labels
         self._n_classes = n_classes
-        self._judged = judged
+        self._predicted = predicted
 
     def __call__(self, inputs: np.ndarray, training: bool) -> np.ndarray:
-        self._judged.append(inputs)
+        self._predicted.append(inputs)
         distance = np.abs(inputs[:, None].astype(np.float64) - self._inputs[None]).sum(axis=2)
         other = (1 - SURE) / (self._n_classes - 1)
-        said = np.full((len(inputs), self._n_classes), other, np.float32)
-        said[np.arange(len(inputs)), self._labels[distance.argmin(axis=1)]] = SURE
-        return said
+        means = np.full((len(inputs), self._n_classes), other, np.float32)
+        means[np.arange(len(inputs)), self._labels[distance.argmin(axis=1)]] = SURE
+        return means
 
 
 def nearest_row_branch(feature: str, spy: Spy | None = None) -> Branch:
@@ -53,8 +53,8 @@ def nearest_row_branch(feature: str, spy: Spy | None = None) -> Branch:
 
     def fit(rows: Rows, n_classes: int, seed: int) -> tuple[Any, branches.Curves]:
         seen.fits.append(rows)
-        seen.judged.append([])
-        return NearestRow(rows, n_classes, seen.judged[-1]), {"loss": [0.0]}
+        seen.predicted.append([])
+        return NearestRow(rows, n_classes, seen.predicted[-1]), {"loss": [0.0]}
 
     return Branch(f"branch_{feature}", feature, fit)
 

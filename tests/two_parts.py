@@ -72,8 +72,8 @@ def make_two_part_bundle(folder: Path, **changes: object) -> Path:
     """Save a bundle of edges and tagger; ``changes`` replace what is saved."""
     from cryvision.export.onnx.parts import part_files
 
-    heard = tones(4.0, edges=[(0.5, 1.5)], cry=[(1.0, 2.0)], music=[(2.0, 3.0)])
-    frames = log_mel(heard, EDGES).log_power
+    sound = tones(4.0, edges=[(0.5, 1.5)], cry=[(1.0, 2.0)], music=[(2.0, 3.0)])
+    frames = log_mel(sound, EDGES).log_power
     windows = np.stack([frames[i : i + CONTEXT.window_frames] for i in range(0, 150, 12)])
     with tempfile.TemporaryDirectory() as ready:
         place = Path(ready)
@@ -129,13 +129,13 @@ def build_tagger() -> keras.Model:
     from keras import layers
 
     frames = keras.Input((CONTEXT.window_frames, CONTEXT.n_mels), name="logmel")
-    heard = layers.Conv1D(len(TAGS), CONTEXT.window_frames)
-    logits = layers.Reshape((len(TAGS),), name="logits")(heard(frames))
+    tag_layer = layers.Conv1D(len(TAGS), CONTEXT.window_frames)
+    logits = layers.Reshape((len(TAGS),), name="logits")(tag_layer(frames))
     model = keras.Model(frames, layers.Activation("sigmoid", name="scores")(logits))
     weights = np.zeros((CONTEXT.window_frames, CONTEXT.n_mels, len(TAGS)), np.float32)
     for index, tag in enumerate(TAGS[:-1]):
         weights[-CONTEXT.hop_frames :, band(tag), index] = 3 / CONTEXT.hop_frames
-    heard.set_weights([weights, np.array([-3.0, -3.0, -3.0, -9.0], np.float32)])
+    tag_layer.set_weights([weights, np.array([-3.0, -3.0, -3.0, -9.0], np.float32)])
     return model
 
 
@@ -143,20 +143,20 @@ def reasons_behind_two_parts(places: pytest.TempPathFactory) -> bundle.Bundle:
     """Edges and tagger, and behind them the reasons of `bundles.reasons_bundle`."""
     folder = places.getbasetemp() / "two-parts-and-reasons"
     if not folder.exists():
-        hearing, reasons = two_part_bundle(places), reasons_bundle(places)
+        gated, reasons = two_part_bundle(places), reasons_bundle(places)
         branches = [part for part in reasons.parts if part.kind != "detector"]
         with tempfile.TemporaryDirectory() as ready:
-            models = {part.name: hearing.copy_files(part, Path(ready)) for part in hearing.parts}
+            models = {part.name: gated.copy_files(part, Path(ready)) for part in gated.parts}
             models |= {part.name: reasons.copy_files(part, Path(ready)) for part in branches}
             save_tiny(
                 folder,
                 {},
                 {},
                 labels=REASONS,
-                parts=[*hearing.parts, *branches],
+                parts=[*gated.parts, *branches],
                 models=models,
-                gate=hearing.gate,
-                veto=hearing.veto,
+                gate=gated.gate,
+                veto=gated.veto,
                 skill=[],
             )
     return bundle.Bundle.load(folder)

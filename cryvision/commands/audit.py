@@ -40,13 +40,13 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.outputs.text import printable
 
     if options.html is not None:
-        check_page(options.html)  # that it cannot be written is better said before any work
-    found = audit(options.source, subject_pattern=options.subject_pattern, seed=options.seed)
+        check_page(options.html)  # fails before any work where it cannot be written
+    result = audit(options.source, subject_pattern=options.subject_pattern, seed=options.seed)
     if options.html is not None:
-        write_page(found, options.html)
+        write_page(result, options.html)
         log(f"wrote {options.html}")
     if options.json:
-        show_json(found.to_json())
+        show_json(result.to_json())
     else:
-        show("\n".join(map(printable, audit_text(found).split("\n"))))
-    return EXIT_SOME_FAILED if found.counts["unreadable"] else EXIT_DONE
+        show("\n".join(map(printable, audit_text(result).split("\n"))))
+    return EXIT_SOME_FAILED if result.counts["unreadable"] else EXIT_DONE

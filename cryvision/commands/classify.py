@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cryvision.commands.clip_paths import NamedClip, found_clips
+from cryvision.commands.clip_paths import NamedClip, named_clips
 from cryvision.commands.terminal import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -70,7 +70,7 @@ def add(commands: Any) -> None:
         "--audio-track",
         type=int,
         metavar="N",
-        help="the sound track to hear, from 1 on (default: the one that the file marks, or if "
+        help="the sound track to read, from 1 on (default: the one that the file marks, or if "
         "that is silent, the first that is not)",
     )
     add_decision_options(parser)
@@ -105,7 +105,7 @@ def _add_text_options(parser: Any) -> None:
 
 
 def add_event_options(parser: Any) -> None:
-    """Give a command the options that say which events stand, and what makes a bout."""
+    """Give a command the options of events and bouts."""
     parser.add_argument(
         "--veto",
         choices=VETO_LEVELS,
@@ -142,7 +142,7 @@ def add_event_options(parser: Any) -> None:
 
 
 def add_decision_options(parser: Any) -> None:
-    """Give a command the options that say how clips are decided on, and what becomes of faces."""
+    """Give a command the options of labels and faces."""
     parser.add_argument(
         "--runtime",
         choices=("onnx", "keras"),
@@ -165,7 +165,7 @@ def add_decision_options(parser: Any) -> None:
     parser.add_argument(
         "--require-face",
         action="store_true",
-        help="fail where faces cannot be looked at (default: the rest decides, and says so)",
+        help="fail where faces cannot be looked at (default: the rest decides, with a warning)",
     )
     parser.add_argument(
         "--blur-faces",
@@ -187,11 +187,11 @@ def _gap_seconds(text: str) -> float:
 
 def _formats(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
-    known = (*FORMATS, ALL_FORMATS)
-    unknown = [repr(name) for name in names if name not in known]
+    allowed = (*FORMATS, ALL_FORMATS)
+    unknown = [repr(name) for name in names if name not in allowed]
     if unknown or not names:
         raise argparse.ArgumentTypeError(
-            f"formats must be among {', '.join(known)}; got {(unknown or ['none'])[0]}"
+            f"formats must be among {', '.join(allowed)}; got {(unknown or ['none'])[0]}"
         )
     return list(dict.fromkeys(names))
 
@@ -205,14 +205,14 @@ def run(options: argparse.Namespace) -> int:
 
     bundle = Bundle.load(options.bundle).keeping_models()
     n_done = n_failed = 0
-    told: set[str] = set()
-    with found_clips(options.paths) as (clips, problems):
+    rested_on: set[str] = set()
+    with named_clips(options.paths) as (clips, problems):
         for problem in problems:
             log(problem)
             n_failed += 1
         for clip, stem in zip(clips, stems([clip.path for clip in clips]), strict=True):
             try:
-                _one(clip, stem, bundle, formats, options, told)
+                _one(clip, stem, bundle, formats, options, rested_on)
                 n_done += 1
             except MediaError as error:
                 # Anything else would befall the other clips as well, and ends the run.
@@ -231,7 +231,7 @@ def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
         raise ConfigError("--blur-faces needs mp4 among --formats; it is not there")
     from cryvision.outputs.video import face_detectors
 
-    face_detectors()  # that there is none is better said before any work
+    face_detectors()  # fails before any work without one
     return [*(name for name in formats if name != "mp4"), "mp4-blurred"]
 
 
@@ -263,7 +263,7 @@ def _one(
     bundle: Bundle,
     formats: Sequence[str],
     options: argparse.Namespace,
-    told: set[str],
+    rested_on: set[str],
 ) -> None:
     from cryvision.inference.clip import classify
 
@@ -288,11 +288,11 @@ def _one(
             log(f"{clip.name}: no mp4 was written, as the clip has no pictures")
     from dataclasses import replace
 
-    _print_result(replace(result, path=clip.name), options, told)
+    _print_result(replace(result, path=clip.name), options, rested_on)
 
 
-def _print_result(result: Classification, options: argparse.Namespace, told: set[str]) -> None:
-    """Print a result; ``told`` holds what the results before it were said to rest on."""
+def _print_result(result: Classification, options: argparse.Namespace, rested_on: set[str]) -> None:
+    """Print a result; ``rested_on`` holds the skills that were printed before."""
     if options.json:
         from cryvision.outputs.tables import to_record
 
@@ -310,8 +310,8 @@ def _print_result(result: Classification, options: argparse.Namespace, told: set
         quiet=options.quiet,
         show_rejected=options.show_rejected,
         show_experimental=options.show_experimental,
-        with_skill=skill not in told,
+        with_skill=skill not in rested_on,
     )
-    told.add(skill)
+    rested_on.add(skill)
     # A blank line parts the lists of two clips; lines alone stand below each other.
     show(text if "\n" not in text else f"{text}\n")

@@ -22,7 +22,7 @@ class NamedClip(NamedTuple):
 
 
 @contextmanager
-def found_clips(sources: Sequence[str]) -> Iterator[tuple[list[NamedClip], list[str]]]:
+def named_clips(sources: Sequence[str]) -> Iterator[tuple[list[NamedClip], list[str]]]:
     """Find the clips that are meant.
 
     Parameters
@@ -50,7 +50,7 @@ def found_clips(sources: Sequence[str]) -> Iterator[tuple[list[NamedClip], list[
         for source in sources:
             try:
                 if source == STDIN:
-                    found = [NamedClip(_read_stdin(folder), STDIN)]
+                    matches = [NamedClip(_read_stdin(folder), STDIN)]
                 elif remote.is_url(source):
                     raise MediaError(
                         f"{shown(source)}: classify reads files on this machine; give a URL of a "
@@ -58,15 +58,15 @@ def found_clips(sources: Sequence[str]) -> Iterator[tuple[list[NamedClip], list[
                     )
                 elif os.path.isdir(source) or _is_pattern(source):
                     listed = find_clips([source], (), problems)
-                    found = [NamedClip(clip.path, clip.path) for clip in listed]
+                    matches = [NamedClip(clip.path, clip.path) for clip in listed]
                 else:
-                    found = [NamedClip(source, source)]
-                if not found:
+                    matches = [NamedClip(source, source)]
+                if not matches:
                     raise MediaError(f"{shown(source)}: no sound or video file is in the folder")
             except MediaError as error:
                 problems.append(str(error))
                 continue
-            clips += found
+            clips += matches
         yield clips, problems
 
 

@@ -24,11 +24,11 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="measure a bundle on labelled recordings",
-        description="Classify recordings that people labelled and measure what was said of them. "
+        description="Classify recordings that people labelled and measure the predictions. "
         "Clips with a class (a folder per class, a manifest CSV with the columns path and label, "
-        "donateacry-corpus) are judged by clip, event and window; clips with annotations of when "
+        "donateacry-corpus) are measured by clip, event and window; clips with annotations of when "
         "they cry (Praat TextGrid, Audacity labels, ELAN, WebVTT, RTTM or CSV beside them) by "
-        "agreement; clips in folders such as cry and 'no cry' by whether crying is heard. Clips "
+        "agreement; clips in folders such as cry and 'no cry' by whether crying is detected. Clips "
         "that fail are listed, the rest goes on, and the exit status is then 3.",
     )
     add_bundle_option(

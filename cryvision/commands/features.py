@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
         "file of arrays: end_s, the end of each window; mfcc and stft, a table each; face, a row "
         "each, NaN where no face is seen; and metadata, JSON text with all settings. The recording "
         "and its name are not in it, but much of the sound can be rebuilt from mfcc and stft, "
-        "speech too: give them only to those who may hear it.",
+        "speech too: give them only to those who may listen to it.",
     )
     parser.add_argument("clip", metavar="CLIP", help="a video or sound file")
     parser.add_argument(
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     end_s, features, backbone = _windows(options, sounds, face, gate)
     settings = {name: to_json(config) for name, config in sounds.items()}
     if face is not None and backbone is not None:
-        # A path on this machine says nothing elsewhere; the hash of the weights does.
+        # A path on this machine means nothing elsewhere; the hash of the weights does.
         settings["face"] = {**to_json(face), "backbone_weights": backbone}
     metadata = {
         "format_version": METADATA_VERSION,
@@ -85,7 +85,7 @@ def _settings(
 
         return CHA_BAE_SOUNDS, FaceConfig(**face_settings(options))
     if face_settings(options):
-        raise ConfigError("--bundle says how faces are described; give no more options for that")
+        raise ConfigError("--bundle states how faces are described; give no more options for that")
     branches = [part for part in bundle.parts if part.kind == "branch"]
     sounds = {part.sound.feature: part.sound for part in branches if part.sound is not None}
     face = next((part.face for part in branches if part.face is not None), None)
@@ -128,7 +128,7 @@ def _write(out: Path, arrays: Mapping[str, np.ndarray], metadata: str) -> None:
     from cryvision.atomic import staged
 
     try:
-        with staged(out, overwrite=True) as place, place.open("wb") as file:
+        with staged(out, overwrite=True) as path, path.open("wb") as file:
             np.savez_compressed(file, metadata=np.array(metadata), **arrays)  # type: ignore[arg-type]
     except OSError as error:
         raise CryvisionError(f"{out}: cannot be written: {error.strerror or error}") from error

@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "lr-find",
         help="look for the learning rate of a network",
-        description="Train a network for some steps while its learning rate grows, and say at "
+        description="Train a network for some steps while its learning rate grows, and show at "
         "which rate the loss falls fastest: a rate to train with. All clips take part, so what "
         "is measured afterwards on some of them has seen a little of them.",
     )
@@ -49,16 +49,16 @@ def run(options: argparse.Namespace) -> int:
     if chosen.network is None:
         raise ConfigError(f"--arch must name a system that is one network; got {chosen.name!r}")
     rows, n_classes, n_failed = _rows(options.source, chosen)
-    found = find_learning_rate(chosen.network, rows, n_classes, options.seed, n_steps=options.steps)
+    curve = find_learning_rate(chosen.network, rows, n_classes, options.seed, n_steps=options.steps)
     title = f"{chosen.name} on {len(rows.labels)} windows"
-    log(f"wrote {draw(found, options.out, title)}")
+    log(f"wrote {draw(curve, options.out, title)}")
     if options.json:
-        curve = {name: getattr(found, name).tolist() for name in ("rates", "losses", "smoothed")}
+        record = {name: getattr(curve, name).tolist() for name in ("rates", "losses", "smoothed")}
         import json
 
-        show(json.dumps({"arch": chosen.name, "suggested": found.suggested, **curve}))
+        show(json.dumps({"arch": chosen.name, "suggested": curve.suggested, **record}))
     else:
-        show(f"{chosen.name}: the loss falls fastest at a learning rate of {found.suggested:.1e}")
+        show(f"{chosen.name}: the loss falls fastest at a learning rate of {curve.suggested:.1e}")
     return EXIT_SOME_FAILED if n_failed else EXIT_DONE
 
 

@@ -87,6 +87,6 @@ def _scripts(options: argparse.Namespace) -> list[str]:
     if options.table is None:
         return list(tables.values())
     if options.table not in tables:
-        known = ", ".join(map(str, tables))
-        raise ConfigError(f"the tables of {options.system} are {known}; got {options.table}")
+        numbers = ", ".join(map(str, tables))
+        raise ConfigError(f"the tables of {options.system} are {numbers}; got {options.table}")
     return [tables[options.table]]

@@ -23,7 +23,7 @@ def show(text: str) -> None:
     BrokenPipeError
         When the reader has gone.
     CryvisionError
-        When it cannot be written: no space, say.
+        When it cannot be written, as without space.
     """
     try:
         print(text, flush=True)
@@ -43,7 +43,7 @@ def show_json(record: Any) -> None:
 
 
 def log(message: str) -> None:
-    """Print one line on stderr; where that cannot be written, there is no place to say so."""
+    """Print one line on stderr; where that cannot be written, there is no other place."""
     if sys.stderr is None:
         return
     if not message.isprintable():
@@ -157,11 +157,11 @@ class ClipProgress:
 
         from cryvision.outputs.text import printable
 
-        known = "{percentage:3.0f}% {bar} {n:.0f}/{total:.0f} s {remaining}"
+        progress = "{percentage:3.0f}% {bar} {n:.0f}/{total:.0f} s {remaining}"
         return tqdm(
             total=duration_s,
             desc=printable(self._name),
             leave=False,
             delay=1.0,
-            bar_format="{desc}: " + (known if duration_s else "{n:.0f} s done"),
+            bar_format="{desc}: " + (progress if duration_s else "{n:.0f} s done"),
         )

@@ -53,11 +53,11 @@ def add(commands: Any) -> None:
 
 
 def add_face_options(parser: Any) -> None:
-    """Give a command the options that say how faces are found and described."""
+    """Give a command the options of faces."""
     parser.add_argument(
         "--require-face",
         action="store_true",
-        help="fail where faces cannot be looked at (default: leave them out, and say so)",
+        help="fail where faces cannot be looked at (default: leave them out, with a warning)",
     )
     parser.add_argument(
         "--face-mode",

@@ -46,7 +46,7 @@ def add(commands: Any) -> None:
 
 
 def add_method_options(parser: Any, *also: str) -> None:
-    """Give a command the options that say what is trained, and how it is measured.
+    """Give a command the options of the system and its evaluation.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def add_size_options(parser: Any) -> None:
 
 
 def chosen_system(options: argparse.Namespace) -> System:
-    """Give the system that is asked for, changed as it is asked for."""
+    """Return the chosen system with the chosen changes."""
     from cryvision.training.systems import system
 
     chosen = system(options.arch)

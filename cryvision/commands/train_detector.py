@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
         "--subject-pattern",
         metavar="REGEX",
         help="its first group, on the path below SOURCE, names the subject of a clip (default: "
-        "each file is one, and the detector is never said to have skill)",
+        "each file is one, and the detector never has measured skill)",
     )
     add_cry_label_option(parser)
     parser.add_argument(

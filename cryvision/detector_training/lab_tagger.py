@@ -1,4 +1,4 @@
-"""Which tagger a laboratory's detector gets, and what say it has in the events."""
+"""The tagger of a laboratory's detector, and its veto on the events."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from cryvision.config import VetoConfig
 from cryvision.detector_training.calibration import Decided, calibrate_fused
-from cryvision.detector_training.hearing import Tagger
 from cryvision.detector_training.skill import kept_share
+from cryvision.detector_training.tag_scores import Tagger
 from cryvision.detector_training.tagger_head import (
     LEAST_NEGATIVES,
     Trial,
@@ -42,7 +42,7 @@ class ChosenTagger:
         In a line.
     cry : list of ndarray or None
         Scores of crying in the windows of each recording, out of fold, where they are not those
-        that were heard.
+        of the base bundle's tagger.
     """
 
     model: keras.Model | None
@@ -50,11 +50,11 @@ class ChosenTagger:
     why: str
     cry: list[np.ndarray] | None = None
 
-    def heard_by(self, decided: Sequence[Decided]) -> list[Decided]:
-        """Give recordings as this tagger hears them."""
+    def retagged(self, decided: Sequence[Decided]) -> list[Decided]:
+        """Return the recordings with this tagger's scores."""
         if self.cry is None:
             return list(decided)
-        return [_heard(own, cry) for own, cry in zip(decided, self.cry, strict=True)]
+        return [_retagged(own, cry) for own, cry in zip(decided, self.cry, strict=True)]
 
 
 def choose_tagger(
@@ -69,11 +69,11 @@ def choose_tagger(
     Parameters
     ----------
     decided : sequence of Decided
-        The recordings as edges that had not seen their subjects decide on them.
+        The recordings with decisions of edges trained without their subjects.
     veto : VetoConfig or None
         Of the tagger.
     tagger : Tagger or None
-        What listened to the recordings.
+        The scorer of the recordings.
     folds : sequence of collections of str
         Subjects of each fold.
     by_file : bool
@@ -84,12 +84,12 @@ def choose_tagger(
     chosen = _with_head(decided, veto, tagger, folds, by_file)
     if chosen.veto is None:
         return chosen
-    heard = chosen.heard_by(decided)
-    share = kept_share(heard, chosen.veto)
+    retagged = chosen.retagged(decided)
+    share = kept_share(retagged, chosen.veto)
     if not share >= LEAST_KEPT:
         why = f"{chosen.why}; veto: left out, for it keeps {share:.0%} of the labelled event time"
         return replace(chosen, veto=None, why=why)
-    fitted = calibrate_fused(heard, chosen.veto)
+    fitted = calibrate_fused(retagged, chosen.veto)
     why = f"{chosen.why}; veto: keeps {share:.0%} of the labelled event time"
     return replace(chosen, veto=fitted, why=why)
 
@@ -103,26 +103,26 @@ def _with_head(
 ) -> ChosenTagger:
     """Try a head where there is enough to learn one from."""
 
-    def kept(why: str) -> ChosenTagger:
+    def same(why: str) -> ChosenTagger:
         return ChosenTagger(None, veto, f"tagger: kept as it is, {why}")
 
     n_negatives = sum(not own.recording.cry for own in decided)
     if n_negatives < LEAST_NEGATIVES:
-        return kept(
+        return same(
             f"for a head of its own needs {LEAST_NEGATIVES} recordings without crying; got "
             f"{n_negatives}"
         )
     if by_file:
-        return kept("for a head of its own needs subjects that are known")
+        return same("for a head of its own needs subjects that are known")
     if tagger.model is None or veto is None:
-        return kept("for it has no last layer that a head could take the place of")
+        return same("for it has no last layer that a head could take the place of")
     try:
         trial = try_head([own.recording for own in decided], tagger.config, folds)
     except CryvisionError as error:
-        return kept(f"for no head could be trained: {error}")
+        return same(f"for no head could be trained: {error}")
     fitted = fit_levels(trial, decided, veto) if trial.better else None
     if fitted is None:
-        return kept(f"for a head trained here is not better beyond doubt: {_comparison(trial)}")
+        return same(f"for a head trained here is not better beyond doubt: {_comparison(trial)}")
     trial, veto = fitted
     set_head(tagger.model, trial.head)
     why = f"tagger: with a head trained here, {_comparison(trial)}"
@@ -137,8 +137,8 @@ def _comparison(trial: Trial) -> str:
     )
 
 
-def _heard(decided: Decided, cry: np.ndarray) -> Decided:
+def _retagged(decided: Decided, cry: np.ndarray) -> Decided:
     recording = decided.recording
-    if recording.heard is None:
+    if recording.tags is None:
         return decided
-    return replace(decided, recording=replace(recording, heard=replace(recording.heard, cry=cry)))
+    return replace(decided, recording=replace(recording, tags=replace(recording.tags, cry=cry)))

@@ -17,7 +17,7 @@ COPIES = "-copies"
 BAND_LIMITED_SHARE = 0.5
 BAND_LIMITS_HZ = (3000.0, 7500.0)
 """So many of the copies and negatives lose what is above a random limit: how a recording was kept
-must not tell crying from the rest."""
+must not separate crying from the rest."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ BLOCK_STEPS = 4096
 """Steps scored at a time: bounds the memory."""
 
 START_SHARE = 0.2
-"""Share of sequences that start a stream: nothing but silence was heard before."""
+"""Share of sequences that start a stream: nothing but silence comes before."""
 
 EQUALISER = 0.35
 """Standard deviation of each of the four smooth curves that a random microphone adds, in the
@@ -74,7 +74,7 @@ def fit_frame_network(
 ) -> keras.Model:
     """Train a frame network.
 
-    Each sequence is two pieces one behind the other, so that the network hears a change of scene,
+    Each sequence is two pieces one behind the other, so that the network sees changes of scene,
     or one piece after silence.
 
     Parameters
@@ -83,7 +83,7 @@ def fit_frame_network(
     seed : int
         The same seed, data and versions give the same model.
     n_steps : int, optional
-        Batches of 32 sequences; by default as ``MOST_STEPS`` and ``MOST_PASSES`` say.
+        Batches of 32 sequences; by default as by ``MOST_STEPS`` and ``MOST_PASSES``.
     verbose : bool
 
     Returns
@@ -191,9 +191,9 @@ def _batches(pieces: Pieces, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray
         frames = frames.reshape(BATCH_SIZE, 2 * PIECE_FRAMES, -1)[:, 1:]
         frames = _perturbed(frames, rng)
         labels = labels.reshape(BATCH_SIZE, -1)[:, first:last]
-        known = (labels != NOT_LABELLED).astype(np.float32)
+        labelled = (labels != NOT_LABELLED).astype(np.float32)
         cry = (labels == 1).astype(np.float32)
-        yield model_input(frames, EDGES), cry[..., None], known
+        yield model_input(frames, EDGES), cry[..., None], labelled
 
 
 def _perturbed(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:

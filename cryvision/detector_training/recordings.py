@@ -1,4 +1,4 @@
-"""Labelled recordings as steps of 40 ms and as pieces of 4 s: what edges learn from and meet."""
+"""Labelled recordings as steps of 40 ms and as pieces of 4 s, to train and test edges on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.datasets.annotated import Interval, window_labels
-from cryvision.detector_training.hearing import TagScores
 from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.detector_training.pieces import NOT_LABELLED, PIECE_FRAMES, STEP_FRAMES, Pieces
+from cryvision.detector_training.tag_scores import TagScores
 from cryvision.errors import CryvisionError
 from cryvision.inputs.audio import mean_square_dbfs
 from cryvision.inputs.logmel import SILENCE, Frames
@@ -40,8 +40,8 @@ class Recording:
     level_dbfs : ndarray of float32, shape (n_steps,)
     log_power : Path or None
         A file of its frames, float16, as `numpy.save` writes them.
-    heard : TagScores or None
-        What a tagger heard; None without one.
+    tags : TagScores or None
+        The scores of a tagger; None without one.
     """
 
     clip: str
@@ -51,7 +51,7 @@ class Recording:
     labels: np.ndarray
     level_dbfs: np.ndarray
     log_power: Path | None = None
-    heard: TagScores | None = None
+    tags: TagScores | None = None
 
     @classmethod
     def of(cls, sound: LabelledSound, frames: Frames) -> Recording:
@@ -75,14 +75,14 @@ class Recording:
 
     @property
     def events(self) -> np.ndarray:
-        """Onsets and offsets of the crying that is heard, in seconds; float64, shape (n, 2)."""
+        """Onsets and offsets of the crying within the sound, in seconds; float64, shape (n, 2)."""
         times = np.array([(i.start_s, i.end_s) for i in self.cry], np.float64).reshape(-1, 2)
         return times.clip(0, self.seconds)[times[:, 0] < self.seconds]
 
 
 @dataclass(frozen=True)
 class Cuttings:
-    """Pieces of many recordings, which know where they come from.
+    """Pieces of many recordings, with their origin.
 
     Attributes
     ----------

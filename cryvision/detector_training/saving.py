@@ -51,7 +51,7 @@ def save_detector(
         Frames of pieces of real sound, on which Keras and ONNX must agree; some are drawn.
     out : path
     description : Description
-        All that is said of the detector but its parts and labels. Its gate is by default that of
+        The description of the detector but its parts and labels. Its gate is by default that of
         the calibration's threshold, and its command that of this process; without ``veto`` a
         tagger decides no events.
     tagger : keras.Model, optional

@@ -10,8 +10,8 @@ import numpy as np
 
 from cryvision.config import VetoConfig
 from cryvision.detector_training.calibration import Decided
-from cryvision.detector_training.hearing import standing
 from cryvision.detector_training.pieces import NOT_LABELLED
+from cryvision.detector_training.tag_scores import standing
 from cryvision.evaluation import metrics
 from cryvision.evaluation.event_metrics import event_f1, match_events, merged
 from cryvision.models.frame_network import EDGES
@@ -91,10 +91,10 @@ def kept_share(decided: Sequence[Decided], veto: VetoConfig, level: str = "norma
     """
     before = after = 0.0
     for own in decided:
-        if own.recording.heard is None:
+        if own.recording.tags is None:
             continue
         seconds = cry_seconds(own)
-        stands = standing(own.events, own.recording.heard, veto, level)
+        stands = standing(own.events, own.recording.tags, veto, level)
         before, after = before + seconds.sum(), after + seconds[stands].sum()
     return float(after / before) if before else 0.0
 
@@ -119,10 +119,8 @@ def _event_figures(
 
 def _left(decided: Decided, veto: VetoConfig) -> np.ndarray:
     """The events that stand."""
-    heard = decided.recording.heard
-    return (
-        decided.events if heard is None else decided.events[standing(decided.events, heard, veto)]
-    )
+    tags = decided.recording.tags
+    return decided.events if tags is None else decided.events[standing(decided.events, tags, veto)]
 
 
 def _event_f1(
@@ -132,8 +130,8 @@ def _event_f1(
     figures = {}
     for name, gap_s in (("event_f1", 0.0), ("bout_f1", BOUT_GAP_SECONDS)):
         counts = [
-            match_events(merged(own.recording.events, gap_s), merged(found, gap_s))
-            for own, found in zip(decided, events, strict=True)
+            match_events(merged(own.recording.events, gap_s), merged(predicted, gap_s))
+            for own, predicted in zip(decided, events, strict=True)
         ]
         figures[name] = _figure(subjects, partial(_f1, np.array(counts)))
     return figures
@@ -144,8 +142,8 @@ def _f1(counts: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _figure(subjects: Any, statistic: metrics.Statistic) -> dict[str, Any]:
-    found = metrics.subject_bootstrap(subjects, statistic)
-    return {"value": found.value, "interval": [found.low, found.high]}
+    estimate = metrics.subject_bootstrap(subjects, statistic)
+    return {"value": estimate.value, "interval": [estimate.low, estimate.high]}
 
 
 def _windows(decided: Decided) -> np.ndarray:
@@ -155,8 +153,8 @@ def _windows(decided: Decided) -> np.ndarray:
     starts, ends = decided.events.T
     inside = np.searchsorted(starts, middles) > np.searchsorted(ends, middles)
     columns = [window_means(c) for c in (labels == 1, decided.probabilities, inside)]
-    known = window_means(labels == NOT_LABELLED) < 0.5
-    return np.stack(columns, axis=1)[known]
+    labelled = window_means(labels == NOT_LABELLED) < 0.5
+    return np.stack(columns, axis=1)[labelled]
 
 
 def window_means(values: np.ndarray) -> np.ndarray:

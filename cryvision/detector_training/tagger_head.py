@@ -11,9 +11,9 @@ import numpy as np
 from cryvision.config import SAMPLE_RATE_HZ, LogMelConfig, VetoConfig
 from cryvision.datasets.annotated import window_labels
 from cryvision.detector_training.calibration import Decided
-from cryvision.detector_training.hearing import evidence
 from cryvision.detector_training.recordings import Recording
 from cryvision.detector_training.skill import cry_seconds
+from cryvision.detector_training.tag_scores import evidence
 from cryvision.errors import CryvisionError
 from cryvision.evaluation import metrics
 
@@ -97,32 +97,32 @@ def try_head(
     CryvisionError
         If there are no windows with crying, or none without.
     """
-    heard = [r.heard for r in recordings if r.heard is not None]
-    lengths = [len(own.cry) for own in heard]
-    embedding = np.concatenate([own.embedding for own in heard]).astype(np.float64)
-    scored = np.concatenate([own.scored for own in heard])
-    own_scores = np.concatenate([own.cry for own in heard]).astype(np.float64)
+    tagged = [r.tags for r in recordings if r.tags is not None]
+    lengths = [len(own.cry) for own in tagged]
+    embedding = np.concatenate([own.embedding for own in tagged]).astype(np.float64)
+    scored = np.concatenate([own.scored for own in tagged])
+    own_scores = np.concatenate([own.cry for own in tagged]).astype(np.float64)
     labels = np.concatenate([_labels(recording, config) for recording in recordings])
     subjects = np.repeat([recording.subject for recording in recordings], lengths)
-    known = scored & (labels >= 0)
+    labelled = scored & (labels >= 0)
     logits = np.full(len(labels), -np.inf)
     for fold in folds:
         inside = np.isin(subjects, list(fold))
-        head = fit_head(embedding[known & ~inside], labels[known & ~inside])
+        head = fit_head(embedding[labelled & ~inside], labels[labelled & ~inside])
         rows = inside & scored
         logits[rows] = head.logits(embedding[rows])
-    found = fit_head(embedding[known], labels[known])
-    cry = labels[known]
-    ours, theirs = logits[known], own_scores[known]
+    final = fit_head(embedding[labelled], labels[labelled])
+    cry = labels[labelled]
+    ours, theirs = logits[labelled], own_scores[labelled]
     gain = metrics.paired_subject_bootstrap(
-        subjects[known],
+        subjects[labelled],
         lambda w: metrics.auc(cry, ours, w),
         lambda w: metrics.auc(cry, theirs, w),
     )
     # The margins of the veto are logits of the tagger's own score: the new one gets its spread.
     scale = float(_logit(theirs).std() / max(ours.std(), SMALLEST_SCORE))
     return Trial(
-        Head(scale * found.weights, scale * found.bias),
+        Head(scale * final.weights, scale * final.bias),
         np.split(scale * logits, np.cumsum(lengths)[:-1]),
         metrics.auc(cry, ours),
         metrics.auc(cry, theirs),
@@ -144,7 +144,7 @@ def fit_head(embedding: np.ndarray, cry: np.ndarray) -> Head:
     if len(np.unique(cry)) < 2:
         raise CryvisionError("a head needs windows with crying and without; got one")
     mean, spread = embedding.mean(axis=0), embedding.std(axis=0)
-    # A column that is always the same tells nothing.
+    # A constant column carries no information.
     scale = np.where(spread > SMALLEST_SCORE, 1 / np.maximum(spread, SMALLEST_SCORE), 0.0)
     regression = LogisticRegression(C=PENALTY, class_weight="balanced", max_iter=1000)
     fitted = regression.fit((embedding - mean) * scale, cry)
@@ -154,8 +154,8 @@ def fit_head(embedding: np.ndarray, cry: np.ndarray) -> Head:
 
 def _labels(recording: Recording, config: LogMelConfig) -> np.ndarray:
     """Whether each window holds crying: 1, 0, or -1 where it holds less than counts."""
-    heard = recording.heard
-    ends = np.empty(0) if heard is None else heard.end_samples
+    tags = recording.tags
+    ends = np.empty(0) if tags is None else tags.end_samples
     n_samples = config.window_frames * config.frame_samples
     shares = window_labels(recording.cry, ends, n_samples, SAMPLE_RATE_HZ)
     seconds = shares * n_samples / SAMPLE_RATE_HZ
@@ -187,16 +187,16 @@ def fit_levels(
     seconds = np.concatenate([cry_seconds(own) for own in decided])
     if not seconds.sum():
         return None
-    heard = np.concatenate(
+    peaks = np.concatenate(
         [
-            evidence(own.events, replace(own.recording.heard, cry=scores(logits)), veto)
+            evidence(own.events, replace(own.recording.tags, cry=scores(logits)), veto)
             for own, logits in zip(decided, trial.logits, strict=True)
-            if own.recording.heard is not None
+            if own.recording.tags is not None
         ]
     )
     levels = {
-        level: _strictest(_logit(heard), seconds, _margin(veto, level, "near"), kept)
-        for level, kept in KEPT.items()
+        level: _strictest(_logit(peaks), seconds, _margin(veto, level, "near"), share)
+        for level, share in KEPT.items()
     }
     shift = _logit(veto.normal_at) - levels["normal"]
     strict_at = max(levels["strict"] + shift, _logit(veto.normal_at))
@@ -210,12 +210,12 @@ def fit_levels(
     return replace(trial, head=head, logits=[own + shift for own in trial.logits]), moved
 
 
-def _strictest(heard: np.ndarray, seconds: np.ndarray, margin: float, kept: float) -> float:
+def _strictest(peaks: np.ndarray, seconds: np.ndarray, margin: float, least: float) -> float:
     """The highest logit at an event, and a margin more near it, that keeps a share of the time."""
-    passes = np.minimum(heard[:, 0], heard[:, 1] - margin)
+    passes = np.minimum(peaks[:, 0], peaks[:, 1] - margin)
     order = np.argsort(-passes, kind="stable")
     share = np.cumsum(seconds[order]) / seconds.sum()
-    return float(passes[order][np.searchsorted(share, kept)])
+    return float(passes[order][np.searchsorted(share, least)])
 
 
 def _margin(veto: VetoConfig, level: str, what: str) -> float:

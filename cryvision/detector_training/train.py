@@ -19,7 +19,6 @@ from cryvision.bundle.saving import Description, check_target, own_source
 from cryvision.config import SAMPLE_RATE_HZ, VetoConfig
 from cryvision.datasets.splits import grouped_folds
 from cryvision.detector_training.calibration import Calibration, calibrate, cross_fitted, decide
-from cryvision.detector_training.hearing import Tagger
 from cryvision.detector_training.lab_tagger import ChosenTagger, choose_tagger
 from cryvision.detector_training.labelled_sound import (
     LabelledSound,
@@ -31,6 +30,7 @@ from cryvision.detector_training.pieces import fit_frame_network, step_logits
 from cryvision.detector_training.recordings import MIN_LEVEL_DBFS, Cuttings, Recording
 from cryvision.detector_training.saving import save_detector
 from cryvision.detector_training.skill import detector_skill
+from cryvision.detector_training.tag_scores import Tagger
 from cryvision.detector_training.tagger_head import LEAST_NEGATIVES
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.inputs.logmel import log_mel
@@ -100,13 +100,13 @@ def train_detector(
 def train_with(
     source: str | os.PathLike[str], out: str | os.PathLike[str], options: DetectorOptions
 ) -> Trained:
-    """Do what `train_detector` does, and tell which recordings were left out."""
+    """Train as `train_detector` does, and list the recordings that were left out."""
     require("train", "training")
     target, seed = check_target(out, options.overwrite), options.seed
     base = Bundle.load() if options.base is None else options.base
     clips, left_out = _annotated_clips(source, options)
-    with tempfile.TemporaryDirectory(prefix="cryvision-") as place:
-        corpus = _read_clips(clips, base, seed, Path(place))
+    with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
+        corpus = _read_clips(clips, base, seed, Path(folder))
         _check_labels(corpus.recordings, source)
         cuttings = Cuttings.joined([corpus.cuttings, *_negatives(seed)])
         folds = subject_folds(corpus.recordings, options.n_folds, seed)
@@ -120,12 +120,12 @@ def train_with(
     log.info("training on all recordings")
     edges = fit_frame_network(cuttings.pieces(SHARES), seed)
     name = target.stem if target.suffix.lower() == ".zip" else target.name
-    heard = [
+    origins = [
         *([] if base.tagger is None else base.sources),
         own_source(Path(source).resolve().name),
     ]
     description = Description(
-        name, veto=tagger.veto, skill=[skill], sources=heard, seed=seed, notes=tagger.why
+        name, veto=tagger.veto, skill=[skill], sources=origins, seed=seed, notes=tagger.why
     )
     bundle = save_detector(
         edges, calibration, corpus.cuttings.log_power, out, description,
@@ -137,7 +137,7 @@ def train_with(
 def _annotated_clips(
     source: str | os.PathLike[str], options: DetectorOptions
 ) -> tuple[list[AnnotatedClip], list[str]]:
-    """Find annotated clips whose labels say crying or not, and a line on each that cannot be used.
+    """Find annotated clips whose labels mean crying or not, and a line on each unusable one.
 
     What is odd about the labels is logged.
     """
@@ -148,8 +148,8 @@ def _annotated_clips(
     left_out = [problem.line for problem in problems]
     for line in left_out:
         log.warning("left out: %s", line)
-    clips, told, odd = count_as_crying(clips, options.cry_labels)
-    for line in (*told, *odd):
+    clips, counts, odd = count_as_crying(clips, options.cry_labels)
+    for line in (*counts, *odd):
         log.info("%s", line)
     return clips, left_out
 
@@ -162,13 +162,13 @@ def _settled(
     subjects: str,
     false_alarms_per_hour: float | None,
 ) -> tuple[Calibration, ChosenTagger, dict[str, Any]]:
-    """Settle threshold and tagger on scores of edges that had not heard the subject; measure it."""
+    """Choose threshold and tagger on out-of-fold scores of edges; measure them."""
     recordings = corpus.recordings
     calibration = calibrate(recordings, logits, false_alarms_per_hour)
     decided = [decide(r, own, calibration) for r, own in zip(recordings, logits, strict=True)]
     tagger = choose_tagger(decided, veto, corpus.tagger, folds, subjects == "file")
     skill = detector_skill(
-        tagger.heard_by(cross_fitted(recordings, logits, folds, false_alarms_per_hour)),
+        tagger.retagged(cross_fitted(recordings, logits, folds, false_alarms_per_hour)),
         protocol=f"grouped {len(folds)}-fold",
         subjects=subjects,
         veto=tagger.veto,
@@ -203,8 +203,8 @@ def _read_clips(clips: Sequence[AnnotatedClip], base: Bundle, seed: int, folder:
         rng = np.random.default_rng([seed, number])
         try:
             samples = read_sound(clip.path)
-            known, remarks = inside(clip, len(samples) / SAMPLE_RATE_HZ)
-            cry = tuple(cry_intervals(known.intervals))
+            within, remarks = inside(clip, len(samples) / SAMPLE_RATE_HZ)
+            cry = tuple(cry_intervals(within.intervals))
             sound = LabelledSound(samples, cry, clip.subject, "own", str(clip.path))
             altered = altered_copies(sound, rng)
         except MediaError as error:
@@ -215,10 +215,10 @@ def _read_clips(clips: Sequence[AnnotatedClip], base: Bundle, seed: int, folder:
         for remark in remarks:
             log.warning("%s", remark)
         frames = log_mel(sound.samples, EDGES)
-        kept = folder / f"{number}.npy"
-        np.save(kept, frames.log_power.astype(np.float16))
-        heard = None if tagger is None else tagger.hear(sound.samples, frames)
-        recordings.append(replace(Recording.of(sound, frames), log_power=kept, heard=heard))
+        file = folder / f"{number}.npy"
+        np.save(file, frames.log_power.astype(np.float16))
+        tags = None if tagger is None else tagger.score(sound.samples, frames)
+        recordings.append(replace(Recording.of(sound, frames), log_power=file, tags=tags))
         cuttings.append(Cuttings.of(sound, frames, every * HOP_SECONDS))
         for copy in altered:
             frames = log_mel(copy.samples, EDGES)
@@ -324,6 +324,6 @@ def out_of_fold_logits(
         model = fit_frame_network(cuttings.pieces(shares, left_out), seed)
         for recording, own in zip(recordings, logits, strict=True):
             if recording.subject in left_out and recording.log_power is not None:
-                found = step_logits(model, np.load(recording.log_power))
-                own[recording.scored] = found[recording.scored]
+                scores = step_logits(model, np.load(recording.log_power))
+                own[recording.scored] = scores[recording.scored]
     return logits

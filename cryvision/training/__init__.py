@@ -1,1 +1,1 @@
-"""Labelled clips become a bundle that tells classes apart."""
+"""Labelled clips become a bundle that predicts classes."""

@@ -1,6 +1,6 @@
 """Altered copies of training clips, made after the division: branches learn from them, no more.
 
-A copy goes where its clip's subject goes, so none is learnt from while its clip is judged. The
+A copy goes where its clip's subject goes, so none is trained on while its clip is tested. The
 ensemble, the calibration and every figure are of the clips as they were recorded.
 """
 
@@ -68,13 +68,13 @@ def altered_copies(
         return None
     numbers = np.repeat(np.arange(len(data.clips)), n_of_each)
     clips = [
-        replace(data.clips[number], copy=1 + place % n_of_each)
-        for place, number in enumerate(numbers.tolist())
+        replace(data.clips[number], copy=1 + row % n_of_each)
+        for row, number in enumerate(numbers.tolist())
     ]
-    found = windows(clips)
+    altered = windows(clips)
     features = {
-        name: found.features.get(name, np.full((len(found), *of.shape[1:]), np.nan, of.dtype))
+        name: altered.features.get(name, np.full((len(altered), *of.shape[1:]), np.nan, of.dtype))
         for name, of in samples.features.items()
     }
-    originals = numbers[found.clips.astype(int)].astype(str)
-    return AlteredCopies(n_of_each, replace(found, features=features, clips=originals))
+    originals = numbers[altered.clips.astype(int)].astype(str)
+    return AlteredCopies(n_of_each, replace(altered, features=features, clips=originals))

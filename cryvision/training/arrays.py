@@ -67,8 +67,8 @@ def array_samples(
 def _texts(values: Sequence[str], what: str) -> list[str]:
     """Names as texts; whole numbers are names too, but what stands for a missing one is not."""
     for value in values:
-        known = isinstance(value, (str, int, np.integer)) and not isinstance(value, bool)
-        if not known or value == "":
+        allowed = isinstance(value, (str, int, np.integer)) and not isinstance(value, bool)
+        if not allowed or value == "":
             raise ConfigError(f"{what} must be names or whole numbers; got {value!r:.80}")
     return [str(value) for value in values]
 

@@ -1,4 +1,4 @@
-"""Reasons from sound alone: a labelled corpus becomes a bundle that knows its own skill."""
+"""Reasons from sound alone: a labelled corpus becomes a bundle with measured skill."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryvision.training.options import SoundOptions
 from cryvision.training.saving import Trained
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import CRY
-from cryvision.training.train_stack import check_places, train_stack
+from cryvision.training.train_stack import check_targets, train_stack
 from cryvision.training.training_set import find_clips
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def train_audio_only(
 def train_with(
     corpus: str | os.PathLike[str] | None, out: str | os.PathLike[str], options: SoundOptions
 ) -> Trained:
-    """Do what `train_audio_only` does, and tell which clips were left out."""
+    """Train as `train_audio_only` does, and list the clips that were left out."""
     require("train", "training")
-    check_places(out, options.overwrite)
+    check_targets(out, options.overwrite)
     system = options.system
     gated = system.gate == CRY
     shipped = Bundle.load() if gated else None
@@ -84,12 +84,12 @@ def train_with(
         return crying_windows(clips, divided.labels, system.settings, chooser, _progress)
 
     samples, unreadable = windows(divided.data.clips)
-    known = divided.with_samples(samples, unreadable, lambda clips: windows(clips)[0])
+    split = divided.with_samples(samples, unreadable, lambda clips: windows(clips)[0])
     bundle = train_stack(
-        known, system.recipe, system.settings, out,
+        split, system.recipe, system.settings, out,
         gate=shipped, about=system.facts(), overwrite=options.overwrite,
     )  # fmt: skip
-    return Trained(bundle, known.left_out)
+    return Trained(bundle, split.left_out)
 
 
 def _progress(done: int, total: int) -> None:

@@ -33,9 +33,9 @@ def baseline_branch(classifier: str, feature: str) -> Branch:
         fitting.begin(seed)
         n_frames, n_columns = rows.inputs.shape[1:]
         summary = autoencoder.build_summary(n_frames, n_columns, feature)
-        rows = rows if classifier == DNN else rows.learnt  # the others have nothing to stop
+        rows = rows if classifier == DNN else rows.train_rows  # the others have nothing to stop
         summaries = fitting.predict(summary, rows.inputs)
-        scaling = fitting.scaling_for(replace(rows, inputs=summaries).learnt.inputs)
+        scaling = fitting.scaling_for(replace(rows, inputs=summaries).train_rows.inputs)
         inputs = fitting.predict_with(scaling, summaries)
         scaled = replace(rows, inputs=inputs)
         if classifier == DNN:
@@ -55,7 +55,7 @@ def baseline_branch(classifier: str, feature: str) -> Branch:
     return Branch(f"branch_{feature}", feature, fit)
 
 
-def _log_loss(told: np.ndarray, rows: Rows) -> float:
+def _log_loss(probabilities: np.ndarray, rows: Rows) -> float:
     """Mean log-loss on the training rows, the only point of a learning curve without epochs."""
-    own = told[np.arange(len(told)), rows.labels]
+    own = probabilities[np.arange(len(probabilities)), rows.labels]
     return float(-np.average(np.log(own), weights=rows.weights))

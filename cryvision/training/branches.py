@@ -26,7 +26,7 @@ ENSEMBLE_EPOCHS = 80
 PATIENCE_EPOCHS = 10
 LEARNING_RATE = 1e-3
 VALIDATION_FOLDS = 6
-"""One of so many folds of the training subjects tells when to stop."""
+"""One of so many folds of the training subjects is the validation set."""
 
 MODALITY_DROPOUT = 0.25
 """Share of an ensemble's training rows in which a branch is silenced."""
@@ -52,7 +52,7 @@ class Rows:
         How much each row counts.
     subjects : ndarray of str, shape (n,)
     stopping : ndarray of bool, shape (n,), optional
-        Rows that only tell when to stop. By default some subjects are set aside for it.
+        Validation rows. By default some subjects are set aside for it.
     """
 
     inputs: np.ndarray
@@ -66,8 +66,8 @@ class Rows:
         return Rows(**{name: column[rows] for name, column in columns.items()})
 
     @property
-    def learnt(self) -> Rows:
-        """The rows that may be learnt from, those that are set aside later among them."""
+    def train_rows(self) -> Rows:
+        """The rows to train on, those that are set aside later among them."""
         return self if self.stopping is None else self[~self.stopping]
 
 
@@ -76,7 +76,7 @@ FitBranch = Callable[[Rows, int, int], tuple["keras.Model", Curves]]
 """``fit(rows, n_classes, seed)`` gives a model with a ``logits`` layer, and its learning curves."""
 
 Watch = Callable[[str, Curves], None]
-"""Told after each epoch what is being learnt, and the curves so far."""
+"""Called after each epoch with the name of the fit and the curves so far."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _fit_autoencoder_branch(
     n_frames, n_features = rows.inputs.shape[1:]
     summary = autoencoder.build_summary(n_frames, n_features, feature)
     summaries = predict(summary, rows.inputs)
-    scaling = scaling_for(replace(rows, inputs=summaries).learnt.inputs)
+    scaling = scaling_for(replace(rows, inputs=summaries).train_rows.inputs)
     scaled = replace(rows, inputs=predict_with(scaling, summaries))
     restorer, encoder = autoencoder.build_autoencoder(summaries.shape[1])
     restored = fit_early_stopped(
@@ -146,11 +146,11 @@ def _fit_autoencoder_branch(
         watch, "autoencoder",
     )  # fmt: skip
     classifier = autoencoder.build_classifier(encoder, n_classes)
-    told = fit_early_stopped(
+    fitted = fit_early_stopped(
         classifier, scaled, scaled.labels, seed, Fitting(CLASSIFIER_EPOCHS), watch, "classifier"
     )
     curves = {f"autoencoder {name}": values for name, values in restored.items()}
-    curves.update({f"classifier {name}": values for name, values in told.items()})
+    curves.update({f"classifier {name}": values for name, values in fitted.items()})
     return autoencoder.build_branch(summary, scaling, classifier), curves
 
 
@@ -162,7 +162,7 @@ def head_branch(feature: str, watch: Watch | None = None) -> Branch:
 
         begin(seed)
         rows = replace(rows, inputs=np.asarray(rows.inputs, np.float32))
-        scaling = scaling_for(rows.learnt.inputs)
+        scaling = scaling_for(rows.train_rows.inputs)
         model = build_head(scaling, rows.inputs.shape[1], n_classes, feature)
         curves = fit_early_stopped(
             model, rows, rows.labels, seed, Fitting(CLASSIFIER_EPOCHS), watch
@@ -192,7 +192,7 @@ def fit_ensemble(
     Parameters
     ----------
     outputs : mapping of str to ndarray of float, shape (n, n_classes)
-        Name of a branch to its probabilities; zeros where it has nothing to say.
+        Name of a branch to its probabilities; zeros where it has no output.
     rows : Rows
         Labels, weights and subjects; its inputs are not looked at.
     n_classes, seed : int
@@ -206,22 +206,22 @@ def fit_ensemble(
         np.stack(list(silenced.values()), axis=1), rows.labels, rows.weights, rows.subjects
     )
     curves = fit_early_stopped(model, stacked, stacked.labels, seed, Fitting(ENSEMBLE_EPOCHS))
-    # What said nothing in training has weights as they were drawn: it must say nothing later.
+    # A branch without output in training has its initial weights: it must add nothing later.
     hidden = model.get_layer("hidden")
     kernel, bias = hidden.get_weights()
-    spoke = np.concatenate([np.full(n_classes, np.any(given)) for given in outputs.values()])
-    hidden.set_weights([kernel * spoke[:, None], bias])
+    present = np.concatenate([np.full(n_classes, np.any(values)) for values in outputs.values()])
+    hidden.set_weights([kernel * present[:, None], bias])
     return model, curves
 
 
 def _silenced(outputs: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Silence branches at random, never all of a row, so that the ensemble can do without any."""
     table = np.stack([np.asarray(o, np.float32) for o in outputs.values()], axis=1)
-    said = np.asarray(table.any(axis=2))
-    kept = said & (rng.random(said.shape) >= MODALITY_DROPOUT)
-    lost = ~kept.any(axis=1)
-    kept[lost] = said[lost]
-    table = table * kept[:, :, None]
+    present = np.asarray(table.any(axis=2))
+    left = present & (rng.random(present.shape) >= MODALITY_DROPOUT)
+    lost = ~left.any(axis=1)
+    left[lost] = present[lost]
+    table = table * left[:, :, None]
     return {name: table[:, i] for i, name in enumerate(outputs)}
 
 
@@ -245,7 +245,7 @@ def fit_early_stopped(
     watch: Watch | None = None,
     stage: str = "",
 ) -> Curves:
-    """Fit until subjects of their own are told no better; keep the best weights.
+    """Fit until the validation loss no longer falls; keep the best weights.
 
     Where the subjects cannot be divided, all epochs are run.
 
@@ -257,7 +257,7 @@ def fit_early_stopped(
         Of the subjects set aside and of the order of the rows.
     fitting : Fitting
     watch, stage : callable, and str
-        Told after each epoch, and what it is told is being learnt.
+        Called after each epoch with the curves so far.
 
     Returns
     -------
@@ -302,7 +302,7 @@ def _usual_batch(rows: np.ndarray) -> int:
 
 
 def validation_rows(rows: Rows, seed: int) -> np.ndarray:
-    """Choose the rows of subjects that tell when to stop; bool, shape (n,), perhaps none."""
+    """Choose the rows of the validation subjects; bool, shape (n,), perhaps none."""
     if rows.stopping is not None:
         return rows.stopping
     chosen = np.zeros(len(rows.labels), bool)

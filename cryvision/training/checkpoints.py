@@ -24,7 +24,7 @@ class Checkpoints:
     folder : Path
         Made with the first result.
     facts : mapping
-        Plain data that tells this training from any other; results of another are not used.
+        Plain data that identifies this training; results of another are not used.
     """
 
     def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
@@ -42,7 +42,7 @@ class Checkpoints:
 
     def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep a result, whole or not at all."""
-        with staged(self._path(name), overwrite=True) as place, place.open("wb") as file:
+        with staged(self._path(name), overwrite=True) as path, path.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def remove(self) -> None:

@@ -34,7 +34,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 def unfamiliar_gate(clips: Sequence[LabelledClip]) -> Bundle:
-    """Load the shipped detector that has heard no phone of some clips.
+    """Load the shipped detector that was trained on no phone of some clips.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def crying_windows(
     gate : Bundle or None
         Whose detector decides what is crying; None where every window counts.
     progress : callable
-        Told how many clips are done, and of how many.
+        Called with the number of clips that are done, and of all.
     face : FaceConfig, optional
         How faces are described; without it none are looked for.
     cache : Path, optional
@@ -142,9 +142,9 @@ def clip_windows(
     if clip.copy:
         samples = _altered(clip)
         detected = None if detector is None else detector.push(samples)
-        heard_windows = [branches.push(samples, detected)]
+        pieces = [branches.push(samples, detected)]
         end = None if detector is None else detector.finish()
-        return _gathered([*heard_windows, branches.finish(end, len(samples))], sounds, face)
+        return _gathered([*pieces, branches.finish(end, len(samples))], sounds, face)
     windows: list[SoundBranchWindows] = []
     has_sound, time_samples = False, 0
     with media.open_clip(
@@ -198,15 +198,15 @@ def _gathered(
     }
     if face is not None:
         shapes[FACE] = (face.embedding_width,)
-    passed = [found for found in windows if found.crying.any()]
-    ends = [found.end_samples[found.crying] for found in passed]
+    passed = [piece for piece in windows if piece.crying.any()]
+    ends = [piece.end_samples[piece.crying] for piece in passed]
     inputs = {}
     for name, shape in shapes.items():
         pieces = [
-            found.inputs[name].astype(np.float16)
-            if name in found.inputs
+            piece.inputs[name].astype(np.float16)
+            if name in piece.inputs
             else np.full((len(end), *shape), np.nan, np.float16)
-            for found, end in zip(passed, ends, strict=True)
+            for piece, end in zip(passed, ends, strict=True)
         ]
         inputs[name] = np.concatenate([np.empty((0, *shape), np.float16), *pieces])
     return np.concatenate([np.empty(0, np.int64), *ends]), inputs
@@ -232,11 +232,11 @@ def _cached(
         "gate": None if gate is None else gate.sha256,
         "version": __version__,
     }
-    kept = Checkpoints(cache, facts)
-    inputs = kept.load("clip")
+    store = Checkpoints(cache, facts)
+    inputs = store.load("clip")
     if inputs is None:
         inputs = clip_windows(clip, sounds, face, gate, embedder)[1]
-        kept.save("clip", inputs)
+        store.save("clip", inputs)
     return inputs
 
 

@@ -1,4 +1,4 @@
-"""Fit a stack of branches once for each fold of subjects, and judge it on those it has not seen."""
+"""Fit a stack of branches once for each fold of subjects, and test it on the held-out ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cryvision.training.tensorboard import CurveLog
 log = logging.getLogger(__name__)
 
 Measured = tuple[OutOfFoldPredictions, OutOfFoldPredictions]
-"""Clips and windows, as they were judged."""
+"""Clips and windows, out of fold."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Division:
         Numbers of the clips of each fold; no subject is in two, nor in a fold and in none.
     n_classes : int
     stops_on_test : bool
-        Whether the clips that are judged tell when to stop, as in some published figures.
+        Whether the test clips decide when to stop, as in some published figures.
     """
 
     labels: np.ndarray
@@ -58,7 +58,7 @@ def cross_validate(
     curves: CurveLog | None = None,
     altered: Samples | None = None,
 ) -> list[Measured]:
-    """Fit the whole stack once for each fold of clips, without them, and let it judge them.
+    """Fit the whole stack once for each fold of clips, without them, and predict them.
 
     Parameters
     ----------
@@ -68,27 +68,27 @@ def cross_validate(
     division : Division
     seed : int
     silenced : sequence of collections of str
-        Names of the branches that have nothing to say, for each judgement; by default there is
+        Names of the branches without output, for each prediction; by default there is
         one, with all of them.
     checkpoints : Checkpoints, optional
         Where finished folds are kept and found again.
     curves : CurveLog, optional
         Gets the learning curves of all folds.
     altered : Samples, optional
-        Altered copies that the branches learn from too, but for those of subjects that are judged.
+        Altered copies that the branches train on too, but for those of test subjects.
 
     Returns
     -------
     list of tuple of OutOfFoldPredictions
-        Clips and windows, for each judgement, of the clips that are in a fold. A clip's
+        Clips and windows, for each prediction, of the clips that are in a fold. A clip's
         probabilities are the mean over its windows. The prior stands for a window that no branch
-        says anything of, and for a clip that no window comes from: nothing was heard of it.
+        has an output for, and for a clip without windows.
     """
     tables = np.full((len(silenced), len(samples), division.n_classes), np.nan)
     for number, test in enumerate(division.folds):
         rows = np.isin(samples.clips.astype(int), test)
-        found = checkpoints.load(f"fold-{number}") if checkpoints else None
-        if found is None:
+        saved = checkpoints.load(f"fold-{number}") if checkpoints else None
+        if saved is None:
             log.info("fold %d of %d", number + 1, len(division.folds))
             tested = samples[np.flatnonzero(rows)]
             stack = fit_stack(
@@ -102,15 +102,15 @@ def cross_validate(
                 if altered is None
                 else altered.without_subjects(division.subjects[test]),
             )
-            found = {"probabilities": _judged(stack, recipe, tested, division.n_classes, silenced)}
+            saved = {"probabilities": _tables(stack, recipe, tested, division.n_classes, silenced)}
             if checkpoints:
-                checkpoints.save(f"fold-{number}", found)
-        tables[:, rows] = found["probabilities"]
+                checkpoints.save(f"fold-{number}", saved)
+        tables[:, rows] = saved["probabilities"]
     return [_measured(samples, division, table) for table in tables]
 
 
 def _measured(samples: Samples, division: Division, probabilities: np.ndarray) -> Measured:
-    """Clips and windows by what was said of each row; the prior where that is NaN."""
+    """Clips and windows by the prediction of each row; the prior where that is NaN."""
     clip_of_row = samples.clips.astype(int)
     prior = np.zeros((len(division.labels), division.n_classes))
     row_prior = np.zeros_like(probabilities)
@@ -120,8 +120,8 @@ def _measured(samples: Samples, division: Division, probabilities: np.ndarray) -
         prior[test] = class_shares(np.delete(division.labels, test), division.n_classes)
         row_prior[rows] = class_shares(samples.labels[~rows], division.n_classes)
         fold_of_clip[test] = number
-    known = ~np.isnan(probabilities).any(axis=1)
-    means = clip_means(probabilities[known], clip_of_row[known], prior)
+    finite = ~np.isnan(probabilities).any(axis=1)
+    means = clip_means(probabilities[finite], clip_of_row[finite], prior)
     clips = np.flatnonzero(fold_of_clip >= 0)
     rows = fold_of_clip[clip_of_row] >= 0
     return (
@@ -136,7 +136,7 @@ def _measured(samples: Samples, division: Division, probabilities: np.ndarray) -
         OutOfFoldPredictions(
             "window",
             samples.labels[rows],
-            np.where(known[:, None], probabilities, row_prior)[rows],
+            np.where(finite[:, None], probabilities, row_prior)[rows],
             row_prior[rows],
             samples.subjects[rows],
             fold_of_clip[clip_of_row[rows]],
@@ -144,22 +144,22 @@ def _measured(samples: Samples, division: Division, probabilities: np.ndarray) -
     )
 
 
-def _judged(
+def _tables(
     stack: Stack,
     recipe: Sequence[Branch],
     tested: Samples,
     n_classes: int,
     silenced: Sequence[Collection[str]],
 ) -> np.ndarray:
-    """Probabilities, shape (n_judgements, n, n_classes); NaN where no branch says anything."""
-    judged = np.full((len(silenced), len(tested), n_classes), np.nan)
+    """Probabilities, shape (n_predictions, n, n_classes); NaN where no branch has an output."""
+    tables = np.full((len(silenced), len(tested), n_classes), np.nan)
     outputs = stack.outputs(recipe, tested) if len(tested) else {}
-    for table, silent in zip(judged, silenced, strict=True):
-        heard = {name: values * (name not in silent) for name, values in outputs.items()}
-        spoke = np.any([values.any(axis=1) for values in heard.values()], axis=0)
-        if np.any(spoke):
-            table[spoke] = stack.fuse({name: values[spoke] for name, values in heard.items()})
-    return judged
+    for table, silent in zip(tables, silenced, strict=True):
+        used = {name: values * (name not in silent) for name, values in outputs.items()}
+        rows = np.any([values.any(axis=1) for values in used.values()], axis=0)
+        if np.any(rows):
+            table[rows] = stack.fuse({name: values[rows] for name, values in used.items()})
+    return tables
 
 
 def clip_means(probabilities: np.ndarray, clip_of_row: np.ndarray, prior: np.ndarray) -> np.ndarray:

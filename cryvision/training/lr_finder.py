@@ -34,7 +34,7 @@ DIVERGED = 4.0
 """The test ends where the smoothed loss is so many times its least."""
 
 FEWEST_STEPS = 10
-"""A running mean over fewer steps has no slope to speak of."""
+"""A running mean over fewer steps has no clear slope."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _steepest(rates: np.ndarray, smoothed: list[float]) -> float:
     return float(rates[first + np.argmin(slope)])
 
 
-def draw(found: RangeTest, path: str | os.PathLike[str], title: str) -> Path:
+def draw(curve: RangeTest, path: str | os.PathLike[str], title: str) -> Path:
     """Write a figure of loss over learning rate, as PNG.
 
     Raises
@@ -167,15 +167,15 @@ def draw(found: RangeTest, path: str | os.PathLike[str], title: str) -> Path:
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.semilogx(found.rates, found.losses, color="0.75", label="of each step")
-    axes.semilogx(found.rates, found.smoothed, label="smoothed")
-    axes.axvline(found.suggested, linestyle="--", color="black", label="steepest")
+    axes.semilogx(curve.rates, curve.losses, color="0.75", label="of each step")
+    axes.semilogx(curve.rates, curve.smoothed, label="smoothed")
+    axes.axvline(curve.suggested, linestyle="--", color="black", label="steepest")
     axes.set(xlabel="learning rate", ylabel="loss", title=title)
     axes.legend()
     target = Path(path)
     try:
-        with staged(target, overwrite=True) as place:
-            figure.savefig(place, format="png", dpi=120)
+        with staged(target, overwrite=True) as file:
+            figure.savefig(file, format="png", dpi=120)
     except OSError as error:
         raise CryvisionError(f"{target}: cannot be written: {error.strerror or error}") from error
     return target

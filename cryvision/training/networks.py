@@ -30,7 +30,7 @@ class Network:
     width : int
         Of its layers: all sizes are in proportion, and weights and time go with the square.
     epochs : int
-        At most; fitting stops when subjects set aside are told no better.
+        At most; fitting stops when the validation loss no longer falls.
     batch_size : int
     rate : float
         Learning rate of Adam, or the ends of its cycle.
@@ -78,7 +78,7 @@ class Network:
         """
         fitting.begin(seed)
         rows = replace(rows, inputs=np.asarray(rows.inputs, np.float32))
-        scaling = fitting.scaling_for(rows.learnt.inputs)
+        scaling = fitting.scaling_for(rows.train_rows.inputs)
         n_frames, n_columns = rows.inputs.shape[1:]
         try:
             model = self.build(
@@ -105,7 +105,7 @@ class Network:
         return model, fitting.fit_early_stopped(model, ready, rows.labels, seed, how)
 
     def facts(self) -> dict[str, Any]:
-        """Say in plain JSON data what tells this network from another."""
+        """Describe this network as plain JSON data that no other network has."""
         plain = {name: value for name, value in vars(self).items() if name != "build"}
         build = getattr(self.build, "func", self.build)  # of functools.partial
         return {**plain, "build": build.__name__, **getattr(self.build, "keywords", {})}

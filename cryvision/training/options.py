@@ -28,7 +28,7 @@ class TrainingOptions:
     subject_pattern : str, optional
         Regular expression on a clip's path below the source; its first group is the subject.
         Where subjects are known neither so nor from a manifest, each file counts as one, and the
-        bundle is never said to have skill.
+        bundle never has measured skill.
     n_folds : int
         Folds by subject, fewer where there are fewer subjects. Where a manifest gives splits,
         those are used instead.
@@ -62,7 +62,7 @@ class SystemOptions(TrainingOptions):
         The name of one of `cryvision.training.systems.SYSTEMS`, or a changed copy of one.
     protocol : str
         One of `cryvision.datasets.protocols.PROTOCOLS`: how clips are divided. What is measured by
-        one that does not keep subjects apart is never taken for skill.
+        one that does not group by subject is never taken for skill.
     augment : int
         Altered copies of the sound of each training clip, in pitch, tempo, time, noise and coding,
         that the branches learn from too; see `cryvision.augmentation.variation.Variation`. They
@@ -133,7 +133,7 @@ class VideoOptions(SystemOptions):
         super().__post_init__()
         name = self.system.name
         if name != CHA_BAE and (self.face is not None or self.require_face):
-            raise ConfigError(f"settings of faces are for {CHA_BAE} alone; {name} hears only")
+            raise ConfigError(f"settings of faces are for {CHA_BAE} alone; {name} has sound only")
         if name != CHA_BAE and self.tensorboard is not None:
             raise ConfigError(f"learning curves are written for {CHA_BAE} alone; got {name}")
         if self.gate not in GATES:

@@ -61,7 +61,7 @@ def save_stack(
         Real rows on which Keras and ONNX must agree; up to ``PARITY_ROWS`` are drawn for each part.
     out : path
     description : Description
-        All that is said of the stack but its parts.
+        The description of the stack but its parts.
     gate : Bundle, optional
         Whose detector and tagger the new bundle carries, with their gate, veto and skill.
     overwrite : bool
@@ -70,13 +70,13 @@ def save_stack(
         parts, models = _stack_parts(stack, recipe, settings, samples, Path(folder))
         description = replace(description, parts=parts)
         if gate is not None:
-            hearing = _hearing(gate)
-            models |= {part.name: gate.copy_files(part, Path(folder)) for part in hearing}
-            names = [part.name for part in hearing]
+            detectors = _detector_parts(gate)
+            models |= {part.name: gate.copy_files(part, Path(folder)) for part in detectors}
+            names = [part.name for part in detectors]
             carried = [entry for entry in gate.skill if entry["part"] in names]
             description = replace(
                 description,
-                parts=[*hearing, *parts],
+                parts=[*detectors, *parts],
                 gate=gate.gate,
                 veto=gate.veto,
                 smooth_seconds=gate.smooth_seconds,
@@ -85,7 +85,7 @@ def save_stack(
         return save(out, description, models, overwrite)
 
 
-def _hearing(gate: Bundle) -> list[Part]:
+def _detector_parts(gate: Bundle) -> list[Part]:
     """Detector and tagger of a bundle, which the tagger may be missing from."""
     if gate.detector is None:
         raise ConfigError(f"the gate must be a bundle with a detector; {gate.folder} has none")
@@ -124,6 +124,6 @@ def _stack_parts(
 def _drawn(there: np.ndarray, most: int = PARITY_ROWS) -> np.ndarray:
     """Numbers of some of the rows that are there, from the first to the last."""
     rows = np.flatnonzero(there)
-    places = np.linspace(0, len(rows) - 1, min(PARITY_ROWS, most, len(rows))).astype(int)
-    drawn: np.ndarray = rows[places]
+    indices = np.linspace(0, len(rows) - 1, min(PARITY_ROWS, most, len(rows))).astype(int)
+    drawn: np.ndarray = rows[indices]
     return drawn

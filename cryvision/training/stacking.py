@@ -1,6 +1,6 @@
-"""Branches and their ensemble, fitted and measured so that nobody is judged on what they have seen.
+"""Branches and their ensemble, fitted and measured on held-out subjects.
 
-The ensemble learns from outputs of branches that had not seen the row's subject in training, and
+The ensemble learns from outputs of branches that were trained without the row's subject, and
 so does its calibration; a test fold has a part in nothing. (D. Wolpert, "Stacked generalization",
 Neural Networks 5, 1992.)
 """
@@ -148,10 +148,10 @@ def fit_stack(
     fits : FitLog, optional
         Of a fold, or with learning curves.
     stop_on : Samples, optional
-        Rows that tell the branches when to stop, instead of subjects set aside. Whatever is judged
+        Validation rows of the branches, instead of subjects set aside. Whatever is predicted
         by the stack must not be among them, unless that is what is to be shown.
     altered : Samples, optional
-        Altered copies that the branches learn from too; a copy has the subject of its clip.
+        Altered copies that the branches train on too; a copy has the subject of its clip.
     """
     fits = fits or FitLog()
     folds = inner_folds(samples, n_folds, seed)
@@ -159,15 +159,15 @@ def fit_stack(
     for number, test in enumerate(folds):
         train = np.setdiff1d(np.arange(len(samples)), test)
         check_disjoint(samples.subjects[train], samples.subjects[test])
-        known = samples[train].and_altered(altered, samples.subjects[test])
+        train_set = samples[train].and_altered(altered, samples.subjects[test])
         for branch in recipe:
             fits.begin(branch.name, number + 1, len(folds))
-            model, _ = _fit_branch(branch, known, n_classes, seed)
+            model, _ = _fit_branch(branch, train_set, n_classes, seed)
             outputs[branch.name][test] = _branch_outputs(model, branch, samples[test], n_classes)
     weights = fitting.clip_weights(samples.clips)
     for name, values in outputs.items():
-        if not knows_something(values, samples, weights, folds):
-            fits.info("%s knows nothing of unseen subjects: the ensemble does without it", name)
+        if not beats_prior(values, samples, weights, folds):
+            fits.info("%s is no better than the prior: the ensemble does without it", name)
             values[:] = 0.0
     rows = _rows(samples, np.zeros(len(samples)), n_classes)
     logits = _cross_fitted_logits(outputs, rows, folds, n_classes, seed)
@@ -193,18 +193,18 @@ def inner_folds(samples: Samples, n_folds: int, seed: int) -> list[np.ndarray]:
     )
 
 
-def knows_something(
+def beats_prior(
     outputs: np.ndarray, samples: Samples, weights: np.ndarray, folds: Sequence[np.ndarray]
 ) -> bool:
-    """Tell whether a branch's outputs on unseen subjects are better than the classes' shares.
+    """Return whether a branch's outputs on held-out subjects are better than the classes' shares.
 
-    An ensemble of few subjects cannot find out that a branch knows nothing: on held-out subjects
+    An ensemble of few subjects cannot find out that a branch is at chance: on held-out subjects
     such a branch is a little worse than chance, as it leans to the classes that they lack.
 
     Parameters
     ----------
     outputs : ndarray of float, shape (n, n_classes)
-        Of networks that had not seen the rows' subjects; zeros where there is nothing to say.
+        Of networks trained without the rows' subjects; zeros where there is none.
     samples : Samples
     weights : ndarray of float, shape (n,)
     folds : sequence of ndarray of int
@@ -217,20 +217,20 @@ def knows_something(
     """
     n_classes = outputs.shape[1]
     logits = np.log(np.maximum(outputs, _LEAST_OUTPUT))
-    there: np.ndarray = np.any(outputs, axis=1)
+    present: np.ndarray = np.any(outputs, axis=1)
     gain = np.zeros(len(outputs))
     for test in folds:
-        known = np.setdiff1d(np.flatnonzero(there), test)
-        judged = test[there[test]]
-        if not len(known) or not len(judged):
+        train = np.setdiff1d(np.flatnonzero(present), test)
+        tested = test[present[test]]
+        if not len(train) or not len(tested):
             continue
-        given, wanted = samples.labels[known], samples.labels[judged]
-        found = fit_calibration(logits[known], given, weights[known], n_classes)
-        prior = class_shares(given, n_classes, weights[known])
-        told = calibrated(logits[judged], *found)[np.arange(len(judged)), wanted]
-        gain[judged] = weights[judged] * np.log(np.maximum(told, _LEAST_OUTPUT) / prior[wanted])
-    _, subject = np.unique(samples.subjects[there], return_inverse=True)
-    sums = np.bincount(subject, gain[there])
+        labels, targets = samples.labels[train], samples.labels[tested]
+        fitted = fit_calibration(logits[train], labels, weights[train], n_classes)
+        prior = class_shares(labels, n_classes, weights[train])
+        p = calibrated(logits[tested], *fitted)[np.arange(len(tested)), targets]
+        gain[tested] = weights[tested] * np.log(np.maximum(p, _LEAST_OUTPUT) / prior[targets])
+    _, subject = np.unique(samples.subjects[present], return_inverse=True)
+    sums = np.bincount(subject, gain[present])
     error = np.std(sums, ddof=1) / np.sqrt(len(sums)) if len(sums) > 1 else 0.0
     return bool(len(sums) and sums.mean() > error)
 
@@ -254,26 +254,26 @@ def fit_calibration(
     bias : ndarray of float64, shape (n_classes,)
         ``p = softmax(logits / temperature + bias)`` (Guo et al., ICML 2017, section 4.2; the bias
         is what brings the prior back after training with class weights). ``PRIOR_PULL`` clips
-        more, divided equally, keep the probability of a rare class from 0: logits that know
-        nothing come to what `class_shares` gives.
+        more, divided equally, keep the probability of a rare class from 0: logits without
+        information come to what `class_shares` gives.
     """
     from scipy.optimize import minimize
     from scipy.special import log_softmax
 
     def loss(parameters: np.ndarray) -> float:
         scaled = logits * np.exp(-parameters[0]) + parameters[1:]
-        told = log_softmax(scaled, axis=1)
-        own = -np.sum(weights * told[np.arange(len(labels)), labels])
+        log_p = log_softmax(scaled, axis=1)
+        own = -np.sum(weights * log_p[np.arange(len(labels)), labels])
         pulled = -PRIOR_PULL * np.mean(log_softmax(parameters[1:]))
         return float((own + pulled) / (weights.sum() + PRIOR_PULL))
 
     start = np.r_[0.0, np.log(class_shares(labels, n_classes, weights))]
     low, high = np.log(TEMPERATURES)
-    found = minimize(
+    fit = minimize(
         loss, start, method="L-BFGS-B", bounds=[(low, high)] + [(-12.0, 12.0)] * n_classes
     )
-    bias = found.x[1:] - found.x[1:].mean()
-    return float(np.exp(found.x[0])), bias
+    bias = fit.x[1:] - fit.x[1:].mean()
+    return float(np.exp(fit.x[0])), bias
 
 
 def class_shares(
@@ -306,8 +306,8 @@ def _cross_fitted_logits(
     logits = np.zeros((len(rows.labels), n_classes))
     for test in folds:
         train = np.setdiff1d(np.arange(len(rows.labels)), test)
-        seen = {name: values[train] for name, values in outputs.items()}
-        model, _ = fitting.fit_ensemble(seen, rows[train], n_classes, seed)
+        train_outputs = {name: values[train] for name, values in outputs.items()}
+        model, _ = fitting.fit_ensemble(train_outputs, rows[train], n_classes, seed)
         logits[test] = fitting.ensemble_logits(
             model, {name: values[test] for name, values in outputs.items()}
         )
@@ -322,9 +322,9 @@ def _fit_branch(
             f"the branch {branch.name!r} must have rows with {branch.feature} to learn from in "
             "each fold; one has none"
         )
-    rows = _known_rows(branch, samples, n_classes)
+    rows = _rows_of_branch(branch, samples, n_classes)
     if stop_on is not None and stop_on.has(branch.feature).any():
-        more = _known_rows(branch, stop_on, n_classes)
+        more = _rows_of_branch(branch, stop_on, n_classes)
         stopping = np.repeat([False, True], [len(rows.labels), len(more.labels)])
         both = {
             name: np.concatenate([getattr(rows, name), getattr(more, name)])
@@ -334,11 +334,11 @@ def _fit_branch(
     return branch.fit(rows, n_classes, seed)
 
 
-def _known_rows(branch: Branch, samples: Samples, n_classes: int) -> Rows:
+def _rows_of_branch(branch: Branch, samples: Samples, n_classes: int) -> Rows:
     """Give the rows that have the feature of a branch."""
     there = samples.has(branch.feature)
-    known = samples if there.all() else samples[there]
-    return _rows(known, known.features[branch.feature], n_classes)
+    own = samples if there.all() else samples[there]
+    return _rows(own, own.features[branch.feature], n_classes)
 
 
 def _branch_outputs(

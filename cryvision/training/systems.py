@@ -1,7 +1,7 @@
-"""The published systems by name: what each hears, what it fits, and whether a gate chooses for it.
+"""The published systems by name: their inputs, their models, and whether a gate selects windows.
 
 Each is measured, calibrated, saved, streamed and exported on the one path that all stacks take;
-here is only what tells it from the others.
+here are only its differences from the others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHA_BAE_SOUNDS = {
     feature: SoundConfig(feature=feature, window_seconds=2.0, hop_seconds=0.5)
     for feature in ("mfcc", "stft")
 }
-"""What the sound branches of Cha & Bae hear: 2 s every 0.5 s."""
+"""Windows of the sound branches of Cha & Bae: 2 s every 0.5 s."""
 
 V2_SOUND = SoundConfig(
     feature="mel",
@@ -78,7 +78,7 @@ class System:
     recipe : tuple of Branch
         What is fitted; an ensemble and its calibration follow, of one branch too.
     gate : {"cry", "none"}
-        Whether a detector chooses the windows that it learns from and judges. The systems on whole
+        Whether a detector selects its windows of training and test. The systems on whole
         clips of 7 s had none.
     network : Network or None
         The network of a system with one, whose learning rate can be looked for.
@@ -148,7 +148,7 @@ class System:
         return self.with_network(rate=rate * network.rate / network.highest_rate, highest_rate=rate)
 
     def facts(self) -> dict[str, Any]:
-        """Say in plain JSON data what tells this system from another, and its changed copies."""
+        """Describe this system as plain JSON data that no other, or changed, one has."""
         return {
             "name": self.name,
             "settings": {feature: to_json(config) for feature, config in self.settings.items()},

@@ -59,7 +59,7 @@ class CurveLog:
 
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(str(self._folder / self._run))
-        # As tf.summary.scalar does, which wants the package tensorboard to be there.
+        # As tf.summary.scalar does, which needs the package tensorboard.
         metadata = tf.compat.v1.SummaryMetadata()
         metadata.plugin_data.plugin_name = SCALARS
         with self._writer.as_default():

@@ -27,7 +27,7 @@ from cryvision.training.saving import Settings, Trained
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import CHA_BAE_SOUNDS, CRY
 from cryvision.training.tensorboard import CurveLog
-from cryvision.training.train_stack import check_places, train_stack
+from cryvision.training.train_stack import check_targets, train_stack
 from cryvision.training.training_set import (
     Plan,
     TrainingSet,
@@ -52,7 +52,7 @@ def train(
     """Train the multimodal system of Cha & Bae, or another published one, on labelled videos.
 
     Cha & Bae have branches on MFCC, on STFT and on the face, and their ensemble; each is measured
-    on subjects that its training had not seen, together and by modality. The others hear only.
+    on held-out subjects, together and by modality. The others use sound only.
 
     Parameters
     ----------
@@ -83,10 +83,10 @@ def train(
 def train_with(
     source: str | os.PathLike[str], out: str | os.PathLike[str], options: VideoOptions
 ) -> Trained:
-    """Do what `train` does, and tell which clips were left out."""
+    """Train as `train` does, and list the clips that were left out."""
     require("train", "training")
     system = options.system
-    check_places(out, options.overwrite)
+    check_targets(out, options.overwrite)
     curves = None if options.tensorboard is None else CurveLog(options.tensorboard)
     divided = find_clips(source, options.subject_pattern, options.plan)
     for line in [*divided.data.problems, *_remarks(divided.data)]:
@@ -98,15 +98,15 @@ def train_with(
         system.settings,
     )  # fmt: skip
     windows = _windows_of_copies(divided.labels, settings, chooser)
-    known = divided.with_samples(samples, unreadable, windows)
+    split = divided.with_samples(samples, unreadable, windows)
     recipe = system.recipe
     if options.faces is not None:
         recipe = recipe_for(settings, None if curves is None else curves.write)
     bundle = train_stack(
-        known, recipe, settings, out, gate=gate_bundle, about=system.facts(),
+        split, recipe, settings, out, gate=gate_bundle, about=system.facts(),
         overwrite=options.overwrite, curves=curves,
     )  # fmt: skip
-    return Trained(bundle, known.left_out)
+    return Trained(bundle, split.left_out)
 
 
 def _windows_of_copies(
@@ -158,7 +158,7 @@ def train_arrays(
     """
     require("train", "training")
     plan = Plan(n_folds=n_folds, seed=seed)
-    check_places(out, overwrite)
+    check_targets(out, overwrite)
     samples, remarks = array_samples(features, labels, subjects)
     clips = [
         LabelledClip(Path(f"row-{i}"), str(label), str(subject), "manifest")
@@ -168,8 +168,8 @@ def train_arrays(
     for line in remarks:
         log.warning("%s", line)
     recipe = tuple(head_branch(name) for name in samples.features)
-    known = TrainingSet(**vars(divided), samples=_with_anything(samples))
-    return train_stack(known, recipe, {}, out, overwrite=overwrite)
+    split = TrainingSet(**vars(divided), samples=_with_anything(samples))
+    return train_stack(split, recipe, {}, out, overwrite=overwrite)
 
 
 def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, ...]:
@@ -181,7 +181,7 @@ def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, 
 
 
 def _remarks(data: Dataset) -> list[str]:
-    """Say what makes it doubtful that skill can be learnt or measured."""
+    """List what makes it doubtful that skill can be measured."""
     remarks = format_warnings(data.clips)
     if subject_source(data) == "file":
         remarks.append(
@@ -242,5 +242,5 @@ def _progress(done: int, total: int) -> None:
 
 def _with_anything(samples: Samples) -> Samples:
     """Leave out rows that have no feature at all: there is nothing to learn from them."""
-    known = np.any([samples.has(name) for name in samples.features], axis=0)
-    return samples if known.all() else samples[np.flatnonzero(known)]
+    has_any = np.any([samples.has(name) for name in samples.features], axis=0)
+    return samples if has_any.all() else samples[np.flatnonzero(has_any)]

@@ -13,7 +13,7 @@ import numpy as np
 from cryvision.config import unusable_label
 from cryvision.datasets.labelled import Dataset, find_labelled_clips
 from cryvision.datasets.near_duplicates import CopyPair, copies_among
-from cryvision.datasets.protocols import GROUPED, Protocol, divide, kept_apart, with_copies
+from cryvision.datasets.protocols import GROUPED, Protocol, clip_groups, divide, with_copies
 from cryvision.datasets.splits import check_disjoint, check_numbers
 from cryvision.errors import ConfigError
 from cryvision.training.altered_copies import AlteredCopies, Windows, altered_copies, check_augment
@@ -62,12 +62,12 @@ class DividedClips:
     name : str
         Of what is trained on.
     data : Dataset
-        All clips that are judged, those without a sample among them.
+        All clips that are tested, those without a sample among them.
     labels : tuple of str
         The classes in order.
     plan : Plan
     folds : list of ndarray of int
-        Numbers of the clips that are judged together.
+        Numbers of the test clips of each fold.
     """
 
     name: str
@@ -130,12 +130,12 @@ class TrainingSet(DividedClips):
     altered: AlteredCopies | None = None
     left_out: tuple[str, ...] = ()
 
-    def kept_apart(self) -> TrainingSet:
-        """Give each row what the protocol keeps apart, in place of its subject."""
-        apart = np.array(kept_apart(self.plan.by, self.data.clips))
+    def grouped(self) -> TrainingSet:
+        """Give each row the group of the protocol in place of its subject."""
+        groups = np.array(clip_groups(self.plan.by, self.data.clips))
 
         def moved(samples: Samples) -> Samples:
-            return replace(samples, subjects=apart[samples.clips.astype(int)])
+            return replace(samples, subjects=groups[samples.clips.astype(int)])
 
         altered = self.altered
         if altered is not None:
@@ -155,7 +155,7 @@ def find_clips(
 
 
 def divide_clips(name: str, data: Dataset, plan: Plan) -> DividedClips:
-    """Divide clips; what cannot be learnt or measured is refused."""
+    """Divide clips; what cannot be trained on or measured is refused."""
     labels = class_names(data)
     check_subjects(data)
     data = with_copies(plan.by, data, plan.seed)
@@ -190,12 +190,12 @@ def has_splits(data: Dataset) -> bool:
 
 
 def folds_of(data: Dataset, labels: Sequence[str], plan: Plan) -> list[np.ndarray]:
-    """Divide clips by a protocol, or as the manifest does: ``test`` is judged, the rest learnt.
+    """Divide clips by a protocol, or as the manifest does: ``test``, and the rest for training.
 
     Returns
     -------
     list of ndarray of int
-        Numbers of the clips that are judged together; one for splits that were given.
+        Numbers of the test clips of each fold; one for splits that were given.
     """
     subjects = [clip.subject for clip in data.clips]
     if has_splits(data):
@@ -215,14 +215,14 @@ def folds_of(data: Dataset, labels: Sequence[str], plan: Plan) -> list[np.ndarra
                 f"each class needs clips outside of 'test' to train on; {min(unseen)!r} has none"
             )
         return [test]
-    n_apart = len(set(kept_apart(plan.by, data.clips)))
-    return divide(plan.by, data, min(plan.n_folds, n_apart), plan.seed)
+    n_groups = len(set(clip_groups(plan.by, data.clips)))
+    return divide(plan.by, data, min(plan.n_folds, n_groups), plan.seed)
 
 
 def without_unreadable(
     data: Dataset, samples: Samples, unreadable: Mapping[int, str]
 ) -> tuple[Dataset, Samples]:
-    """Leave out the clips that could not be read: nothing can be said of them.
+    """Leave out the clips that could not be read.
 
     Parameters
     ----------
@@ -238,10 +238,10 @@ def without_unreadable(
     """
     if not unreadable:
         return data, samples
-    kept = [number for number in range(len(data.clips)) if number not in unreadable]
-    renumbered = {str(old): str(new) for new, old in enumerate(kept)}
+    readable = [number for number in range(len(data.clips)) if number not in unreadable]
+    renumbered = {str(old): str(new) for new, old in enumerate(readable)}
     clips = np.array([renumbered[clip] for clip in samples.clips.tolist()])
-    rest = Dataset(tuple(data.clips[number] for number in kept), data.problems)
+    rest = Dataset(tuple(data.clips[number] for number in readable), data.problems)
     return rest, replace(samples, clips=clips)
 
 

@@ -53,7 +53,7 @@ FLOORS = (
 KERAS_USERS = (
     *("models", "runtime/loading", "export", "inputs/backbone", "inputs/embedding"),
     *("training/branches", "training/epochs", "training/tensorboard"),
-    *("detector_training/pieces", "detector_training/hearing"),
+    *("detector_training/pieces", "detector_training/tag_scores"),
 )
 """The only rooms and modules that may import Keras or TensorFlow."""
 

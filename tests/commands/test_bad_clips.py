@@ -70,9 +70,9 @@ def test_no_media_at_all(refusal, tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     assert refusal(tmp_path / "clips") == "no sound or video file is in the folder"
     assert refusal(tmp_path / "none.wav") == "there is no such file"
-    said = refusal(text)
-    assert said.startswith("a clip must be a sound or video file that ffmpeg can read; ffmpeg: ")
-    assert "Invalid data found when processing input" in said
+    message = refusal(text)
+    assert message.startswith("a clip must be a sound or video file that ffmpeg can read; ffmpeg: ")
+    assert "Invalid data found when processing input" in message
 
 
 @pytest.mark.skipif(
@@ -139,11 +139,11 @@ def test_a_clip_cut_at_any_byte_is_read_so_far_or_refused(
             continue
         assert done.err == ""
         (found,) = done.objects
-        heard = "sound" in found["modalities"]
-        if heard and name == "cut.wav" and found["duration_s"] < SECONDS - EARLY_END_SECONDS:
+        has_sound = "sound" in found["modalities"]
+        if has_sound and name == "cut.wav" and found["duration_s"] < SECONDS - EARLY_END_SECONDS:
             assert any(warning.startswith("ends early") for warning in found["warnings"])
-        if not heard:
-            said = " ".join(found["warnings"])
-            assert "no sound" in said or "nothing was scored" in said
+        if not has_sound:
+            message = " ".join(found["warnings"])
+            assert "no sound" in message or "nothing was scored" in message
     assert n_refused
     assert not running(own_ffmpeg)

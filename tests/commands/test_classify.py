@@ -59,7 +59,7 @@ def test_the_crying_comes_first(classify, bout_wav: Path) -> None:
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
     first, second, *rest = [line for line in lines if not line.startswith("  warning")]
-    assert "too quiet to be judged" in lines[1]
+    assert "too quiet to be scored" in lines[1]
     assert first.startswith(f"{bout_wav} (3.0 s): crying 1.4 s in 1 bout, sure 0.")
     assert second.split()[:3] == ["0:00.85", "-", "0:02.25"]
     assert "sure 0." in second

@@ -53,7 +53,7 @@ def test_the_options_change_what_is_found_in_the_demo(run: Callable[..., Any]) -
 
 @pytest.mark.parametrize("command", ["classify", "score"])
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "message"),
     [
         ("--threshold", "1.5", "the threshold must be above 0 and below 1; got 1.5"),
         ("--threshold", "nan", "the threshold must be above 0 and below 1; got nan"),
@@ -62,11 +62,11 @@ def test_the_options_change_what_is_found_in_the_demo(run: Callable[..., Any]) -
     ],
 )
 def test_what_is_out_of_range_is_one_line(
-    run: Callable[..., Any], tmp_path: Path, command: str, option: str, value: str, said: str
+    run: Callable[..., Any], tmp_path: Path, command: str, option: str, value: str, message: str
 ) -> None:
     more = ["--out", tmp_path / "t.csv"] if command == "score" else []
     done = run(command, DEMO, *more, f"{option}={value}")
-    assert (done.code, done.out, done.err) == (2, "", f"cryvision: {said}\n")
+    assert (done.code, done.out, done.err) == (2, "", f"cryvision: {message}\n")
     assert not list(tmp_path.iterdir())
 
 
@@ -86,8 +86,8 @@ def test_all_formats_of_sound_are_without_a_video_and_that_is_said(
     assert done.code == 0, done.err
     sound = suffixes - {".annotated.mp4"}
     assert set(os.listdir(tmp_path)) == {f"bout{suffix}" for suffix in sound}
-    said = f"cryvision: {bout_wav}: no mp4 was written, as the clip has no pictures"
-    assert said in done.err.splitlines()
+    message = f"cryvision: {bout_wav}: no mp4 was written, as the clip has no pictures"
+    assert message in done.err.splitlines()
 
 
 def test_a_format_that_is_none_is_told_of_all(classify: Callable[..., Any]) -> None:

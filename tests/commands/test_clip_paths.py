@@ -69,7 +69,7 @@ def test_an_empty_standard_input_is_one_line(classify, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ("https://example.com/a.mp4", "to 'cryvision score', and download any other"),
         ("s3://bucket/a.mp4", "to 'cryvision score', and download any other"),
@@ -79,13 +79,13 @@ def test_an_empty_standard_input_is_one_line(classify, monkeypatch: pytest.Monke
     ],
 )
 def test_what_is_no_clip_is_one_line_and_the_rest_goes_on(
-    classify, tone_wav: Path, tmp_path: Path, given: str, said: str
+    classify, tone_wav: Path, tmp_path: Path, given: str, message: str
 ) -> None:
     given = given.format(tmp=tmp_path)
     done = classify("--json", given, tone_wav)
     assert done.code == 3
     assert [found["path"] for found in done.objects] == [str(tone_wav)]
-    assert said in done.err
+    assert message in done.err
     assert len(done.err.splitlines()) == 1
     assert classify(given).code == 1
 
@@ -143,7 +143,7 @@ def test_a_track_may_be_named(classify, make_media: MakeMedia) -> None:
     path = make_media("tracks.mkv", *sources, *maps)
     first, second = (classify("--json", "--audio-track", n, path).objects[0] for n in "12")
     assert (len(first["events"]), len(second["events"])) == (1, 0)
-    assert any("not heard: track 1" in warning for warning in second["warnings"])
+    assert any("not used: track 1" in warning for warning in second["warnings"])
     done = classify("--audio-track", "3", path)
     assert done.code == 2
     assert "has 2 tracks of sound; got 3" in done.err
@@ -156,7 +156,7 @@ def test_crying_on_the_second_track_is_found(classify, make_media: MakeMedia) ->
     path = make_media("second.mkv", *sources, "-map", "0", "-map", "1", "-c:a", "pcm_s16le")
     (found,) = classify("--json", path).objects
     assert len(found["events"]) == 1
-    assert any("not heard: track 1 " in warning for warning in found["warnings"])
+    assert any("not used: track 1 " in warning for warning in found["warnings"])
 
 
 def test_one_wild_sample_hides_no_event(classify, tmp_path: Path) -> None:

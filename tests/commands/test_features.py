@@ -216,7 +216,7 @@ def test_a_place_that_cannot_be_written_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ((), "--out"),
         (("--out", "clip.wav"), "--out must end in .npz; got 'clip.wav'"),
@@ -224,7 +224,7 @@ def test_a_place_that_cannot_be_written_is_one_line(
         (("--out", "x.npz", "--bundle", str(BUNDLE_V1)), "must have branches on sound or face"),
         (
             ("--out", "x.npz", "--bundle", str(BUNDLE_V1), "--embed-every", "2"),
-            "--bundle says how faces are described",
+            "--bundle states how faces are described",
         ),
         (
             ("--out", "x.npz", "--bundle", str(BUNDLE_V1), "--require-face"),
@@ -238,10 +238,10 @@ def test_wrong_usage_is_exit_status_2(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     options: tuple[str, ...],
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = run("features", bout_wav, *options)
     assert (done.code, done.out) == (2, "")
-    assert said in done.err.splitlines()[-1]
+    assert message in done.err.splitlines()[-1]
     assert not list(tmp_path.glob("*.npz"))

@@ -173,7 +173,7 @@ def test_a_stopped_training_says_that_it_can_be_gone_on_with(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "error"),
     [
         ((), "--out"),
         (("--out", "mine", "--gate", "maybe"), "'maybe'"),
@@ -184,11 +184,11 @@ def test_a_stopped_training_says_that_it_can_be_gone_on_with(
     ],
 )
 def test_wrong_usage_is_exit_status_2(
-    run: Any, given: dict[str, Any], options: tuple[str, ...], said: str
+    run: Any, given: dict[str, Any], options: tuple[str, ...], error: str
 ) -> None:
     done = run("train", "videos", *options)
     assert (done.code, done.out) == (2, "")
-    assert said in done.err.splitlines()[-1]
+    assert error in done.err.splitlines()[-1]
     assert not given
 
 
@@ -204,20 +204,20 @@ def refusal(done: Any, code: int) -> str:
 
 def test_a_place_that_is_taken_is_refused(run: Any, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("notes")
-    said = refusal(run("train", folder, "--out", tmp_path / "mine", "--overwrite"), 1)
-    assert str(tmp_path / "mine") in said
+    error = refusal(run("train", folder, "--out", tmp_path / "mine", "--overwrite"), 1)
+    assert str(tmp_path / "mine") in error
     assert (tmp_path / "mine").read_text() == "notes"
 
 
 def test_a_source_that_is_not_there_is_named(run: Any, tmp_path: Path) -> None:
-    said = refusal(run("train", tmp_path / "none", "--out", tmp_path / "mine"), 1)
-    assert str(tmp_path / "none") in said
+    error = refusal(run("train", tmp_path / "none", "--out", tmp_path / "mine"), 1)
+    assert str(tmp_path / "none") in error
 
 
 def test_a_class_of_one_subject_is_refused(run: Any, folder: Path, tmp_path: Path) -> None:
     same = ("--subject-pattern", "(wav)")
-    said = refusal(run("train", folder, "--out", tmp_path / "mine", *same), 2)
-    assert "at least two subjects; 'calm' has one" in said
+    error = refusal(run("train", folder, "--out", tmp_path / "mine", *same), 2)
+    assert "at least two subjects; 'calm' has one" in error
 
 
 def test_a_manifest_with_a_missing_file_is_refused_by_its_line(
@@ -225,8 +225,8 @@ def test_a_manifest_with_a_missing_file_is_refused_by_its_line(
 ) -> None:
     manifest = folder / "manifest.csv"
     manifest.write_text("path,label\ncalm/ada-1.wav,calm\ngone.wav,loud\n")
-    said = refusal(run("train", manifest, "--out", tmp_path / "mine"), 1)
-    assert f"{manifest}: files of a manifest must be there; missing are line 3: 'gone.wav'" in said
+    error = refusal(run("train", manifest, "--out", tmp_path / "mine"), 1)
+    assert f"{manifest}: files of a manifest must be there; missing are line 3: 'gone.wav'" in error
 
 
 def test_required_faces_that_cannot_be_looked_at_end_the_training(

@@ -87,7 +87,7 @@ def _unfitted(feature: str) -> Branch:
     return Branch(f"branch_{feature}", feature, fit)
 
 
-def said(err: str) -> list[str]:
+def log_lines(err: str) -> list[str]:
     """Lines of the log; what TensorFlow writes of itself is not ours."""
     lines = [line for line in err.splitlines() if line.startswith("cryvision: ")]
     return [line.removeprefix("cryvision: ") for line in lines]
@@ -114,14 +114,14 @@ def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
     monkeypatch.setattr(cross_validation, "fit_stack", stopped_in_the_second_fold)
     first = train(corpus, "--out", out)
     assert (first.code, first.out) == (130, "")
-    assert "fold 1 of 2" in said(first.err)
+    assert "fold 1 of 2" in log_lines(first.err)
     assert not out.exists()
 
     second = train(corpus, "--out", out)
     assert second.code == 3  # a clip failed
-    assert any(line.startswith(f"left out: {broken}") for line in said(second.err))
-    assert "fold 1 of 2" not in said(second.err)
-    assert "fold 2 of 2" in said(second.err)
+    assert any(line.startswith(f"left out: {broken}") for line in log_lines(second.err))
+    assert "fold 1 of 2" not in log_lines(second.err)
+    assert "fold 2 of 2" in log_lines(second.err)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("corpus", "reasons", "reasons-report")
     ]
@@ -142,8 +142,8 @@ def test_copies_are_told_those_that_are_found_and_those_that_are_made(
     done = train(corpus, "--out", tmp_path / "out", "--augment", "1")
     assert done.code == 0, done.err
     # Two folds of four phones: whichever way they fall, each has a copy of what the other learns.
-    (told,) = (line for line in said(done.err) if "learnt from too" in line)
-    assert "cryvision audit names the copies" in told
+    (line,) = (line for line in log_lines(done.err) if "also in training" in line)
+    assert "cryvision audit names the copies" in line
     record = json.loads((tmp_path / "out-report" / "report.json").read_text())
     assert record["on_both_sides"]["duplicates"] == N_PHONES
     assert record["on_both_sides"]["subjects"] == 0
@@ -162,7 +162,7 @@ def test_a_leaky_protocol_warns_wherever_its_figures_stand(
     done = train(corpus, "--out", tmp_path / "out", "--protocol", "leak-duplicate")
     assert done.code == 0, done.err
     warning = protocols.PROTOCOLS["leak-duplicate"].warning
-    assert any("not a measure of skill" in line and warning in line for line in said(done.err))
+    assert any("not a measure of skill" in line and warning in line for line in log_lines(done.err))
     assert "not a measure of skill" in done.out
     bundle = Bundle.load(tmp_path / "out")
     entry = next(e for e in bundle.skill if e["part"] == "ensemble")
@@ -182,7 +182,7 @@ def _check_bundle(done: Any, out: Path) -> None:
     }
     assert done.out.startswith("bundle reasons, sha256 ")
     assert "grouped 2-fold" in done.out
-    assert said(done.err)[-2:] == [f"wrote {out}", f"wrote {out}-report"]
+    assert log_lines(done.err)[-2:] == [f"wrote {out}", f"wrote {out}-report"]
 
 
 def _check_report(folder: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_window_too_short_for_a_network_is_one_line(train: Command, tmp_path: 
     corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
     done = train(corpus, "--out", tmp_path / "out", "--arch", "deepinfant-v2", "--window", "0.1")
     assert done.code == 2
-    assert "a window must have more than 3 frames of 80 columns" in said(done.err)[-1]
+    assert "a window must have more than 3 frames of 80 columns" in log_lines(done.err)[-1]
 
 
 def test_a_place_that_is_taken_is_refused_at_once(train: Command, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_place_that_is_taken_is_refused_at_once(train: Command, tmp_path: Path
     taken.write_text("mine")
     done = train(tmp_path, "--out", taken)
     assert (done.code, done.out) == (1, "")
-    assert said(done.err) == [f"{taken}: exists already; nothing was written"]
+    assert log_lines(done.err) == [f"{taken}: exists already; nothing was written"]
     assert taken.read_text() == "mine"
 
 

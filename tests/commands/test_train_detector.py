@@ -45,7 +45,7 @@ def train(
     return lambda *arguments: run("train-detector", recordings, *pattern, *arguments)
 
 
-def said(err: str) -> list[str]:
+def log_lines(err: str) -> list[str]:
     """Lines of the log; what TensorFlow writes of itself is not ours."""
     prefix = "cryvision: "
     return [line.removeprefix(prefix) for line in err.splitlines() if line.startswith(prefix)]
@@ -63,7 +63,7 @@ def test_the_bundle_is_described_on_stdout_and_the_log_goes_to_stderr(
     assert "grouped 2-fold, subjects known from file names" in done.out.replace(
         "\n" + 12 * " ", " "
     )
-    log = said(done.err)
+    log = log_lines(done.err)
     assert [line for line in log if line.startswith("reading")][-1].startswith("reading 8 of 8: ")
     *folds, tagger, training, written = log[-5:]
     assert folds == ["fold 1 of 2", "fold 2 of 2"]
@@ -72,9 +72,9 @@ def test_the_bundle_is_described_on_stdout_and_the_log_goes_to_stderr(
     assert (training, written) == ("training on all recordings", f"wrote {out}")
     assert tagger.split(";")[0] in " ".join(done.out.split())
     clip = lab.write_wav(tmp_path / "new.wav", lab.crying(99)[0])
-    heard = run("classify", "--bundle", out, "--json", clip)
-    assert heard.code == 0
-    assert len(heard.objects[0]["events"]) == 2
+    seconds = run("classify", "--bundle", out, "--json", clip)
+    assert seconds.code == 0
+    assert len(seconds.objects[0]["events"]) == 2
 
 
 def test_what_is_left_out_is_listed_and_the_exit_status_says_so(
@@ -90,7 +90,7 @@ def test_what_is_left_out_is_listed_and_the_exit_status_says_so(
     manifest.write_text("\n".join(["path,labels,subject", *rows, "gone.wav,gone.csv,eve"]) + "\n")
     done = run("train-detector", manifest, "--out", tmp_path / "cries.zip", "--false-alarms", "600")
     assert done.code == 3
-    (line,) = [line for line in said(done.err) if line.startswith("left out: ")]
+    (line,) = [line for line in log_lines(done.err) if line.startswith("left out: ")]
     assert "line 10: gone.wav" in line
     assert Bundle.load(tmp_path / "cries.zip").skill[0]["subjects"] == "manifest"
 
@@ -103,7 +103,7 @@ def test_a_place_that_is_taken_is_refused_at_once_and_left_as_it_was(
     for option in ((), ("--overwrite",)):
         done = train("--out", taken, *option)
         assert (done.code, done.out) == (1, "")
-        assert len(said(done.err)) == 1
+        assert len(log_lines(done.err)) == 1
         assert str(taken) in done.err
     assert taken.read_text() == "mine"
 
@@ -112,7 +112,7 @@ def test_an_older_bundle_is_replaced_only_on_demand(train: Any, tmp_path: Path) 
     out = tmp_path / "cries"
     shutil.copytree(BUNDLE_V1, out)
     done = train("--out", out)
-    assert (done.code, said(done.err)) == (1, [f"{out}: exists already; nothing was written"])
+    assert (done.code, log_lines(done.err)) == (1, [f"{out}: exists already; nothing was written"])
     assert Bundle.load(out).name == "tiny"
     assert train("--out", out, "--folds", "2", "--overwrite").code == 0
     assert Bundle.load(out).name == "cries"
@@ -141,14 +141,14 @@ def test_wrong_usage_is_one_line_and_exit_status_2(
 def test_a_source_without_anything_to_train_on_fails(run: Any, tmp_path: Path) -> None:
     done = run("train-detector", tmp_path / "nowhere", "--out", tmp_path / "out")
     assert (done.code, done.out) == (1, "")
-    assert said(done.err) == [
+    assert log_lines(done.err) == [
         f"the source must be a folder or a manifest; nothing is at {tmp_path / 'nowhere'}"
     ]
     (tmp_path / "empty").mkdir()
     lab.write_wav(tmp_path / "empty" / "clip.wav", lab.crying(0)[0])
     done = run("train-detector", tmp_path / "empty", "--out", tmp_path / "out")
     assert (done.code, done.out) == (1, "")
-    problem, error = said(done.err)
+    problem, error = log_lines(done.err)
     assert problem.startswith("left out: ")
     assert "clip.wav" in problem
     assert error.startswith("no annotated recording could be read")
@@ -163,10 +163,10 @@ def test_the_place_of_the_bundle_must_be_named(run: Any, tmp_path: Path) -> None
 def test_labels_are_told_before_training_and_more_may_mean_crying(
     run: Any, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[float] = []
+    seconds: list[float] = []
 
     def enough(read: Any, n_folds: int, seed: int) -> None:
-        heard.append(sum(float((recording.labels == 1).sum()) for recording in read))
+        seconds.append(sum(float((recording.labels == 1).sum()) for recording in read))
         raise CryvisionError("enough was read")
 
     monkeypatch.setattr(detection, "SYNTHETIC_PER_FAMILY", 1)
@@ -179,13 +179,13 @@ def test_labels_are_told_before_training_and_more_may_mean_crying(
         renamed += text.count("baby cry")
         path.write_text(text)
     options = (copy, "--out", tmp_path / "out", "--subject-pattern", lab.SUBJECT_PATTERN)
-    log = said(run("train-detector", *options).err)
+    log = log_lines(run("train-detector", *options).err)
     assert log[0].startswith("labels that count as crying: ")
     assert "baby cry" not in log[0]
     assert f"baby cry ({renamed})" in log[1]
     assert "--cry-label 'baby cry' would count it" in log[2]
     assert any("left out: baby cry from 90.00 to 91.00 s" in line for line in log)
-    log = said(run("train-detector", *options, "--cry-label", "baby cry").err)
+    log = log_lines(run("train-detector", *options, "--cry-label", "baby cry").err)
     assert f"baby cry ({renamed})" in log[0]
-    without, counted = heard
+    without, counted = seconds
     assert counted > 1.2 * without

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toy_recordings import STEP_S, heard, toy_recording
+from toy_recordings import STEP_S, tag_scores, toy_recording
 
 from cryvision.config import VetoConfig
 from cryvision.detector_training.calibration import (
@@ -50,10 +50,10 @@ def scored_recordings(seed: int) -> Scored:
     rng = np.random.default_rng(seed)
     recordings, logits = [], []
     for subject in SUBJECTS:
-        known = np.repeat(rng.normal(-0.5, 2, N_EACH // 10), 10)
-        cry = rng.random(N_EACH) < 1 / (1 + np.exp(-known))
+        tag_row = np.repeat(rng.normal(-0.5, 2, N_EACH // 10), 10)
+        cry = rng.random(N_EACH) < 1 / (1 + np.exp(-tag_row))
         recordings.append(toy_recording(cry, subject))
-        logits.append(3 * known + 2)
+        logits.append(3 * tag_row + 2)
     return recordings, logits
 
 
@@ -229,9 +229,9 @@ def test_the_gate_opens_at_the_threshold_and_bridges_nothing() -> None:
 
 def test_what_the_tagger_did_not_hear_lately_is_less_likely_crying() -> None:
     veto = VetoConfig(normal_live=0.5, live_seconds=1.0)
-    known = heard(np.repeat([0.0, 0.25, 1.0], 25))
+    tag_row = tag_scores(np.repeat([0.0, 0.25, 1.0], 25))
     decided = decide(
-        toy_recording(np.ones(450), heard=known), np.full(450, 3.0), Calibration(1.0, 0.0, 0.5)
+        toy_recording(np.ones(450), tags=tag_row), np.full(450, 3.0), Calibration(1.0, 0.0, 0.5)
     )
     shares = fused_scores(decided, veto) / decided.probabilities
     assert shares[50:140] == pytest.approx(0)
@@ -243,8 +243,8 @@ def test_the_calibration_after_the_fusion_is_that_of_the_fused_scores() -> None:
     rng = np.random.default_rng(0)
     decided = []
     for recording, logits in zip(*bouts(2), strict=True):
-        known = heard(rng.uniform(0, 0.6, len(logits) // 6))
-        decided.append(decide(replace(recording, heard=known), logits, Calibration(1.0, 0.0, 0.5)))
+        tag_row = tag_scores(rng.uniform(0, 0.6, len(logits) // 6))
+        decided.append(decide(replace(recording, tags=tag_row), logits, Calibration(1.0, 0.0, 0.5)))
     found = calibrate_fused(decided, VetoConfig())
     scores = np.concatenate([np.clip(fused_scores(own, found), 1e-4, 1 - 1e-4) for own in decided])
     logits = np.log(scores / (1 - scores)) / found.temperature + found.bias

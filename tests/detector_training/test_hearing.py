@@ -14,7 +14,7 @@ from two_parts import EDGES, GATE, tones, two_part_bundle
 from cryvision.bundle import Bundle
 from cryvision.detector_training import calibration
 from cryvision.detector_training.calibration import Decided, fused_scores
-from cryvision.detector_training.hearing import Tagger, TagScores, evidence, standing
+from cryvision.detector_training.tag_scores import Tagger, TagScores, evidence, standing
 from cryvision.errors import ConfigError
 from cryvision.inference.clip import classify
 from cryvision.inference.detector import CryDetector
@@ -38,9 +38,9 @@ def sound(seconds: float = 20.3) -> np.ndarray:
     )
 
 
-def heard_in(bundle: Bundle, samples: np.ndarray) -> TagScores:
+def tags_in(bundle: Bundle, samples: np.ndarray) -> TagScores:
     tagger = Tagger(bundle, GATE.min_level_dbfs)
-    return tagger.hear(samples, log_mel(samples, tagger.config))
+    return tagger.score(samples, log_mel(samples, tagger.config))
 
 
 def test_the_windows_are_those_of_the_engine(bundle: Bundle) -> None:
@@ -48,7 +48,7 @@ def test_the_windows_are_those_of_the_engine(bundle: Bundle) -> None:
     detector = CryDetector(bundle)
     pieces = [detector.push(samples[i : i + 5000]) for i in range(0, len(samples), 5000)]
     windows = [piece.tags for piece in (*pieces, detector.finish())]
-    found = heard_in(bundle, samples)
+    found = tags_in(bundle, samples)
     ends = np.concatenate([w.end_samples for w in windows])
     assert np.array_equal(found.end_samples, ends)
     cry = np.concatenate([w.scores[:, 0] for w in windows if len(w)])
@@ -65,7 +65,7 @@ def test_the_events_that_stand_are_those_of_the_engine(bundle: Bundle, tmp_path:
     candidates = sorted([*result.events, *result.rejected], key=lambda event: event.onset_s)
     events = np.array([(event.onset_s, event.offset_s) for event in candidates])
     assert bundle.veto is not None
-    stands = standing(events, heard_in(bundle, samples), bundle.veto)
+    stands = standing(events, tags_in(bundle, samples), bundle.veto)
     assert stands.tolist() == [event in result.events for event in candidates]
     assert 0 < stands.sum() < len(stands)
 
@@ -76,7 +76,7 @@ def test_the_fused_scores_are_those_of_the_engine(bundle: Bundle) -> None:
     found = [windows.push(samples), windows.finish()]
     scores, product = (np.concatenate([getattr(w, n) for w in found]) for n in ("scores", "fused"))
     recording = toy_recording(
-        np.zeros(len(scores)), heard=heard_in(bundle, samples), seconds=len(samples) / 16_000
+        np.zeros(len(scores)), tags=tags_in(bundle, samples), seconds=len(samples) / 16_000
     )
     decided = Decided(recording, scores.astype(np.float64), np.empty((0, 2)))
     assert bundle.veto is not None
@@ -97,7 +97,7 @@ def test_a_tagger_without_an_embedding_is_heard_all_the_same(bundle: Bundle) -> 
     tagger = Tagger(bundle, GATE.min_level_dbfs, embedding=True)
     samples = sound(2.0)
     assert tagger.model is None
-    assert tagger.hear(samples, log_mel(samples, tagger.config)).cry.max() > 0.5
+    assert tagger.score(samples, log_mel(samples, tagger.config)).cry.max() > 0.5
 
 
 def test_a_bundle_without_a_tagger_is_refused() -> None:

@@ -49,22 +49,22 @@ def train(source: Path, out: Path, base: Bundle) -> tuple[Bundle, str]:
         bundle = train_detector(
             source, out, subject_pattern=lab.SUBJECT_PATTERN, n_folds=2, base=base
         )
-    (said,) = [line for line in log if line.startswith("tagger: ")]
-    assert bundle.notes == said
-    return bundle, said
+    (note,) = [line for line in log if line.startswith("tagger: ")]
+    assert bundle.notes == note
+    return bundle, note
 
 
 def test_the_tagger_and_its_levels_are_those_of_the_base(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     base = two_part_bundle(tmp_path_factory)
-    bundle, said = train(lab.write_lab(tmp_path / "lab"), tmp_path / "out", base)
+    bundle, note = train(lab.write_lab(tmp_path / "lab"), tmp_path / "out", base)
     assert bundle.tagger == base.tagger  # its files by their hashes, too
-    assert said.startswith(
+    assert note.startswith(
         "tagger: kept as it is, for a head of its own needs 50 recordings without crying; got 4"
     )
     # It takes the higher harmonics of the made-up crying for crying.
-    assert said.endswith("; veto: keeps 100% of the labelled event time")
+    assert note.endswith("; veto: keeps 100% of the labelled event time")
     assert bundle.veto is not None
     assert base.veto is not None
     assert bundle.veto != base.veto
@@ -80,8 +80,8 @@ def test_a_veto_that_would_take_most_of_the_crying_is_left_out(
     base = two_part_bundle(tmp_path_factory)
     assert base.veto is not None
     deaf = replace(base, veto=replace(base.veto, normal_at=1.0, normal_near=1.0))
-    bundle, said = train(lab.write_lab(tmp_path / "lab"), tmp_path / "out", deaf)
-    assert said.endswith("; veto: left out, for it keeps 0% of the labelled event time")
+    bundle, note = train(lab.write_lab(tmp_path / "lab"), tmp_path / "out", deaf)
+    assert note.endswith("; veto: left out, for it keeps 0% of the labelled event time")
     assert (bundle.tagger, bundle.veto) == (base.tagger, None)
     clip = lab.write_wav(tmp_path / "new.wav", lab.crying(99)[0])
     assert len(classify(clip, bundle).events) == 2
@@ -143,9 +143,9 @@ def tag_scores(bundle: Bundle, runtime: str) -> np.ndarray:
 def test_a_head_that_helps_is_kept(
     helped: tuple[Bundle, str], gullible: Bundle, tmp_path: Path
 ) -> None:
-    bundle, said = helped
-    assert said.startswith("tagger: with a head trained here, AUC ")
-    assert "on windows of new subjects against the tagger's" in said
+    bundle, note = helped
+    assert note.startswith("tagger: with a head trained here, AUC ")
+    assert "on windows of new subjects against the tagger's" in note
     assert bundle.tagger is not None
     assert gullible.tagger is not None
     assert (bundle.tagger.tags, bundle.tagger.logmel) == (TAGS, CONTEXT)
@@ -163,8 +163,8 @@ def test_a_head_that_does_not_help_is_not_kept(
     helped: tuple[Bundle, str], noisy_lab: Path, tmp_path: Path
 ) -> None:
     base, _ = helped
-    bundle, said = train_head(noisy_lab, tmp_path / "out", base)
-    assert said.startswith(
+    bundle, note = train_head(noisy_lab, tmp_path / "out", base)
+    assert note.startswith(
         "tagger: kept as it is, for a head trained here is not better beyond doubt: AUC "
     )
     assert bundle.tagger == base.tagger

@@ -138,11 +138,11 @@ def test_labels_lie_on_the_steps_of_the_network(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(pieces, name, 0.0)
     inputs, cry, _ = drawn(monkeypatch, Pieces(log_power, labels, np.ones(5)), n=2)
     first = EDGES.window_frames - EDGES.lookahead_frames - EDGES.hop_frames
-    for row, told in zip(inputs, cry, strict=True):
+    for row, cry_of_row in zip(inputs, cry, strict=True):
         n_steps = (len(row) - EDGES.window_frames) // EDGES.hop_frames + 1
-        assert told.shape == (n_steps, 1)
+        assert cry_of_row.shape == (n_steps, 1)
         own = row[first : first + 2 * n_steps].reshape(n_steps, 2, -1).mean(axis=(1, 2))
-        assert np.array_equal(own > 0, told[:, 0] == 1)
+        assert np.array_equal(own > 0, cry_of_row[:, 0] == 1)
 
 
 def test_material_of_one_kind_is_refused() -> None:

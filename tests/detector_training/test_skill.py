@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toy_recordings import heard, toy_recording
+from toy_recordings import tag_scores, toy_recording
 
 from cryvision.config import VetoConfig
 from cryvision.detector_training.calibration import Decided
@@ -17,7 +17,7 @@ HALF_A_STEP_IN_A_WINDOW = 0.04
 
 def decided(subject: str, cry: np.ndarray, called: np.ndarray, tags: np.ndarray) -> Decided:
     """A recording whose every other step is decided rightly, unless ``called`` says otherwise."""
-    recording = toy_recording(cry, subject, heard=heard(tags))
+    recording = toy_recording(cry, subject, tags=tag_scores(tags))
     events = toy_recording(called).events
     return Decided(recording, np.where(cry, 0.9, 0.1), events)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toy_recordings import heard, toy_recording
+from toy_recordings import tag_scores, toy_recording
 
 from cryvision.config import VetoConfig
 from cryvision.detector_training.calibration import Decided
@@ -46,7 +46,7 @@ def corpus(tells: float, tagger_tells: float, seed: int = 0) -> list[Decided]:
             embedding[:, 2] += tells * windows
             embedding[:, 3] = 4.0
             score = 1 / (1 + np.exp(-(rng.normal(0, 1, 100) + tagger_tells * windows)))
-            recording = toy_recording(cry, subject, heard=heard(score, embedding))
+            recording = toy_recording(cry, subject, tags=tag_scores(score, embedding))
             made.append(Decided(recording, cry.astype(float), recording.events))
     return made
 
@@ -89,7 +89,7 @@ def test_levels_keep_the_share_of_event_time_and_their_distances() -> None:
     assert levels.strict_at >= levels.normal_at
     chosen = ChosenTagger(None, levels, "", [scores(own) for own in moved.logits])
     for level, kept in KEPT.items():
-        share = kept_share(chosen.heard_by(decided), levels, level)
+        share = kept_share(chosen.retagged(decided), levels, level)
         assert kept - 1e-9 <= share < kept + KEPT_TOLERANCE + (0.1 if level == "strict" else 0)
     shift = moved.head.bias - trial.head.bias
     assert np.allclose(moved.logits[0], trial.logits[0] + shift)

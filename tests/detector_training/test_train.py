@@ -188,7 +188,7 @@ def test_the_bundle_keeps_the_command_as_it_can_be_run_again(
     kept: list[str] = []
     monkeypatch.setattr(onnx, "part_files", lambda *given: ({}, {}))
     monkeypatch.setattr(sys, "argv", [program, "train-detector", "my lab"])
-    monkeypatch.setattr(saving, "save", lambda out, said, *rest: kept.append(said.command))
+    monkeypatch.setattr(saving, "save", lambda out, about, *rest: kept.append(about.command))
     log_power = np.zeros((3, 200, 64), np.float16)
     calibration, description = Calibration(1.0, 0.0, 0.5), Description("any")
     save_detector(lab.peak_edges(), calibration, log_power, "anywhere", description)
@@ -352,12 +352,12 @@ def test_no_step_is_scored_by_a_network_that_knows_its_subject(
     monkeypatch.setattr(detection, "fit_frame_network", fit)
     monkeypatch.setattr(detection, "step_logits", lambda model, frames: np.full(3, model))
     folds = [{"ada", "dan"}, {"ben", "cleo"}]
-    with logged() as said:
+    with logged() as lines:
         logits = out_of_fold_logits(recordings, cuttings, folds, {"own": 1.0}, 0)
     assert fitted == [2, 2]
     assert [own.max() for own in logits] == [1, 2, 2, 1]
     assert np.isneginf(logits[1]).tolist() == [False, True, False]
-    assert said == ["fold 1 of 2", "fold 2 of 2"]
+    assert lines == ["fold 1 of 2", "fold 2 of 2"]
 
 
 def clips(shares: dict[str, list[float]]) -> list[Recording]:

@@ -105,12 +105,12 @@ def test_a_tone_comes_through_and_the_microphone_comes_back_when_its_server_was_
         stderr=subprocess.DEVNULL,
     )
     try:
-        heard = json.loads(reader.stdout.readline())
-        assert heard["kind"] == "sound"
-        assert heard["hz"] == pytest.approx(TONE_HZ, abs=0.1)
-        assert heard["amplitude"] == pytest.approx(AMPLITUDE, rel=0.02)
-        assert heard["late_s"] < 1.0
-        assert "(default)" in heard["devices"]
+        report = json.loads(reader.stdout.readline())
+        assert report["kind"] == "sound"
+        assert report["hz"] == pytest.approx(TONE_HZ, abs=0.1)
+        assert report["amplitude"] == pytest.approx(AMPLITUDE, rel=0.02)
+        assert report["late_s"] < 1.0
+        assert "(default)" in report["devices"]
         server.kill()
         lost = json.loads(reader.stdout.readline())
         assert lost["kind"] in ("lost", "stalled")

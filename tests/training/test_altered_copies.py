@@ -47,16 +47,16 @@ def test_no_copy_of_what_is_judged_is_learnt_from(monkeypatch: pytest.MonkeyPatc
         [nearest_row_branch("voice", spy)], samples, division, 0, altered=copies
     )
     assert len(clips.labels) == len(samples)
-    n_judged = 0
-    for fit, judged in zip(spy.fits, spy.judged, strict=True):
-        learnt = fit.inputs[:, 0]
-        assert sorted(learnt[learnt >= MARK] - MARK) == sorted(learnt[learnt < MARK])
-        for rows in judged:
+    n_tested = 0
+    for fit, tested in zip(spy.fits, spy.predicted, strict=True):
+        inputs = fit.inputs[:, 0]
+        assert sorted(inputs[inputs >= MARK] - MARK) == sorted(inputs[inputs < MARK])
+        for rows in tested:
             assert rows.max() < MARK  # copies are never judged
-            n_judged += len(rows)
+            n_tested += len(rows)
             subjects = set(samples.subjects[rows[:, 0].astype(int)])
             assert not subjects & set(fit.subjects)
-    assert n_judged == 3 * len(samples)  # once by its outer fold, and in two inner ones
+    assert n_tested == 3 * len(samples)  # once by its outer fold, and in two inner ones
 
 
 def test_a_clip_with_copies_counts_as_much_as_one_without(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 FLOAT32 = 1e-5
-LEARNT_ACCURACY = 0.9
+TRAIN_ACCURACY = 0.9
 """Of a signal that a line divides, in an eighth of the usual epochs."""
 
 
@@ -105,8 +105,8 @@ class TestFitting:
         assert len(curves["loss"]) == len(curves["val_loss"]) == 4
         assert curves["loss"][-1] < curves["loss"][0]
         assert curves["val_loss"][-1] > curves["val_loss"][0]
-        said = branches.predict(model, data.inputs)
-        loss = np.mean((said - targets)[aside] ** 2)
+        predicted = branches.predict(model, data.inputs)
+        loss = np.mean((predicted - targets)[aside] ** 2)
         assert loss == pytest.approx(curves["val_loss"][0], rel=1e-3)
 
     def test_rows_set_aside_teach_nothing(self, model: keras.Model) -> None:
@@ -154,15 +154,15 @@ class TestSoundBranch:
         assert mean == pytest.approx(summaries.mean(axis=0), rel=1e-4)
         assert variance == pytest.approx(summaries.var(axis=0), rel=1e-3)
         new = rows(seed=1)
-        said = branches.predict(model, new.inputs)
-        assert np.mean(said.argmax(axis=1) == new.labels) > LEARNT_ACCURACY
+        predicted = branches.predict(model, new.inputs)
+        assert np.mean(predicted.argmax(axis=1) == new.labels) > TRAIN_ACCURACY
         assert set(curves) == {
             f"{part} {kind}"
             for part in ("autoencoder", "classifier")
             for kind in ("loss", "val_loss")
         }
         again, curves_again = self.fit(rows())
-        np.testing.assert_array_equal(branches.predict(again, new.inputs), said)
+        np.testing.assert_array_equal(branches.predict(again, new.inputs), predicted)
         assert curves_again == curves
 
     def test_what_never_varied_in_training_has_no_say(self) -> None:
@@ -171,10 +171,10 @@ class TestSoundBranch:
         model, _ = self.fit(data)
         new = rows(seed=1).inputs
         new[:, :, 2] = -100.0
-        heard = new.copy()
-        heard[:, ::2, 2] = -30.0
-        said = branches.predict(model, heard)
-        assert said == pytest.approx(branches.predict(model, new), abs=1e-3)
+        masked = new.copy()
+        masked[:, ::2, 2] = -30.0
+        predicted = branches.predict(model, masked)
+        assert predicted == pytest.approx(branches.predict(model, new), abs=1e-3)
 
     def test_columns_of_small_numbers_are_heard(self) -> None:
         data = rows()
@@ -182,8 +182,8 @@ class TestSoundBranch:
             data.inputs.astype(np.float64) * 1e-6, data.labels, data.weights, data.subjects
         )
         model, _ = self.fit(small)
-        said = branches.predict(model, small.inputs.astype(np.float32))
-        assert np.mean(said.argmax(axis=1) == data.labels) > LEARNT_ACCURACY
+        predicted = branches.predict(model, small.inputs.astype(np.float32))
+        assert np.mean(predicted.argmax(axis=1) == data.labels) > TRAIN_ACCURACY
 
 
 class TestEnsemble:
@@ -213,8 +213,8 @@ class TestEnsemble:
         )
         silent = np.zeros((480, 2), np.float32)
         for given in (outputs, {**outputs, "guesses": silent}):
-            said = branches.ensemble_logits(model, given).argmax(axis=1)
-            assert np.mean(said == data.labels) > LEARNT_ACCURACY
+            predicted = branches.ensemble_logits(model, given).argmax(axis=1)
+            assert np.mean(predicted == data.labels) > TRAIN_ACCURACY
         alone = branches.ensemble_logits(model, {**outputs, "knows": silent})
         assert np.isfinite(alone).all()
         assert np.abs(alone).max() < np.abs(branches.ensemble_logits(model, outputs)).max()
@@ -232,22 +232,22 @@ class TestEnsemble:
         # In whatever order the branches are named.
         given = dict(reversed(outputs.items()))
         np.testing.assert_array_equal(branches.ensemble_logits(model, given), before)
-        said = branches.predict(model, [outputs[name] for name in ("knows", "guesses")])
+        predicted = branches.predict(model, [outputs[name] for name in ("knows", "guesses")])
         expected = keras.ops.softmax(before / 0.5 + np.array([1.0, 0.0], np.float32))
-        assert said == pytest.approx(np.asarray(expected), abs=FLOAT32)
+        assert predicted == pytest.approx(np.asarray(expected), abs=FLOAT32)
 
     def test_branches_are_silenced_at_random_but_never_all_of_a_row(self) -> None:
         outputs = self.outputs(np.arange(2000) % 2)
         outputs["guesses"][:500] = 0
         silenced = branches._silenced(outputs, np.random.default_rng(0))
-        said = {name: values.any(axis=1) for name, values in silenced.items()}
-        assert (said["knows"] | said["guesses"]).all()
-        assert said["knows"][:500].all()
+        left = {name: values.any(axis=1) for name, values in silenced.items()}
+        assert (left["knows"] | left["guesses"]).all()
+        assert left["knows"][:500].all()
         for name in outputs:
-            share = 1 - said[name][500:].mean()
+            share = 1 - left[name][500:].mean()
             # Kept where both were drawn: 0.25 * (1 - 0.25).
             assert share == pytest.approx(0.1875, abs=0.03)
-            np.testing.assert_array_equal(silenced[name][said[name]], outputs[name][said[name]])
+            np.testing.assert_array_equal(silenced[name][left[name]], outputs[name][left[name]])
 
 
 def test_losses_are_of_all_rows_however_many_batches_there_are() -> None:

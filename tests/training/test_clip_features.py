@@ -65,8 +65,8 @@ def test_the_windows_are_those_that_classifying_gives_reasons_for(
     sound = read_sound(clips[0].path)
     stream = ReasonStream.of(gate, "onnx", None)
     assert stream is not None
-    told = stream.push(sound, CryDetector(gate).push(sound))
-    crying = np.isfinite(told.predictions).all(axis=1)
+    windows = stream.push(sound, CryDetector(gate).push(sound))
+    crying = np.isfinite(windows.predictions).all(axis=1)
     assert 0 < crying.sum() < len(crying)
     # The short clip is one padded window, the silent one has none.
     np.testing.assert_array_equal(samples.clips, ["0"] * crying.sum() + ["1"])
@@ -92,15 +92,15 @@ def test_of_two_parts_the_windows_are_those_that_the_tagger_leaves(
     sound = two_parts.tones(6.0, edges=[(0.5, 2.6), (3.5, 5.5)], cry=[(0.6, 2)], music=[(3.5, 5)])
     clip = LabelledClip(lab.write_wav(tmp_path / "a.wav", sound), "tired", "a baby", "manifest")
     samples, _ = crying_windows([clip], LABELS, REASON_SOUNDS, gate)
-    heard = read_sound(clip.path)
+    sound_read = read_sound(clip.path)
     timeline = classify(clip.path, gate).timeline
     config = REASON_SOUNDS["mfcc"]
-    ends = np.arange(config.window_samples, len(heard), config.hop_samples)
+    ends = np.arange(config.window_samples, len(sound_read), config.hop_samples)
     crying = np.isfinite(timeline["hungry"][-(-ends * 30 // 16_000)])
     assert 0 < crying.sum() < len(crying) / 2
     assert len(samples) == crying.sum()
     for name, settings in REASON_SOUNDS.items():
-        expected = sound_windows(heard, settings).inputs[: len(ends)][crying]
+        expected = sound_windows(sound_read, settings).inputs[: len(ends)][crying]
         np.testing.assert_allclose(
             samples.features[name].astype(np.float32), expected, rtol=HALF_PRECISION, atol=PIECES_DB
         )
@@ -125,9 +125,9 @@ def test_an_altered_copy_is_another_sound_and_always_the_same(
     alone, _ = crying_windows(copies, LABELS, REASON_SOUNDS, None)
     n = min(int(np.sum(first.clips == clip)) for clip in "012")
     assert n > 20  # about the 6 s of the original
-    heard = [first.features["mfcc"][first.clips == clip][:n] for clip in "012"]
+    sound_read = [first.features["mfcc"][first.clips == clip][:n] for clip in "012"]
     for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert np.abs(heard[one] - heard[other]).mean() > 1.0
+        assert np.abs(sound_read[one] - sound_read[other]).mean() > 1.0
     for other in (again, alone):
         np.testing.assert_array_equal(first.features["mfcc"], other.features["mfcc"])
     stretch = replace(original, copy=1, start_s=1.0, end_s=4.0)

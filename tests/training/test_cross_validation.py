@@ -58,12 +58,12 @@ def measure(
     samples: Samples,
     recipe: list[Branch],
     n_folds: int,
-    n_judged: int | None = None,
+    n_tested: int | None = None,
     **options: Any,
 ) -> tuple[OutOfFoldPredictions, OutOfFoldPredictions]:
     """Cross-validate samples in which each row is a clip, perhaps on the first folds alone."""
     folds = grouped_folds(samples.subjects.tolist(), samples.labels.tolist(), n_folds, seed=0)
-    division = Division(samples.labels, samples.subjects, folds[:n_judged], 3)
+    division = Division(samples.labels, samples.subjects, folds[:n_tested], 3)
     return cross_validate(recipe, samples, division, 0, **options)[0]
 
 
@@ -113,9 +113,9 @@ class TestLeaks:
             "calibration": 3,
         }
         assert max(np.abs(summaries).max() for summaries in seen["scaling"]) < 100
-        judged = set(samples.subjects[test])
+        tested = set(samples.subjects[test])
         for rows in seen["fit"] + seen["ensemble"]:
-            assert not judged & set(rows.subjects)
+            assert not tested & set(rows.subjects)
             assert 2 not in rows.labels
             assert np.abs(rows.inputs).max() < 100
         assert all(2 not in labels for labels in seen["calibration"])
@@ -127,15 +127,15 @@ class TestLeaks:
     def test_a_fold_is_judged_alike_whatever_its_own_labels_are(self) -> None:
         samples = subject_samples(12, 2, 3, planted=True)
         folds = grouped_folds(samples.subjects.tolist(), samples.labels.tolist(), 3, seed=0)
-        said = []
+        outputs = []
         for shift in (0, 1):
             labels = samples.labels.copy()
             labels[folds[0]] = (labels[folds[0]] + shift) % 3
             changed = replace(samples, labels=labels)
             division = Division(labels, samples.subjects, folds[:1], 3)
             ((clips, _),) = cross_validate([nearest_row_branch("voice")], changed, division, 0)
-            said.append(clips.probabilities)
-        np.testing.assert_array_equal(said[0], said[1])
+            outputs.append(clips.probabilities)
+        np.testing.assert_array_equal(outputs[0], outputs[1])
 
     def test_a_subject_on_both_sides_is_refused(self) -> None:
         samples = subject_samples(6, 2, 3, planted=False)
@@ -185,14 +185,14 @@ class TestSignal:
     def test_the_same_is_told_perfectly_where_clips_of_one_subject_are_on_both_sides(self) -> None:
         samples = subject_samples(60, 4, 3, planted=False)
         leaky = replace(samples, subjects=samples.clips)
-        clips, _ = measure(leaky, [nearest_row_branch("voice")], n_folds=2, n_judged=1)
+        clips, _ = measure(leaky, [nearest_row_branch("voice")], n_folds=2, n_tested=1)
         figures = skill.figures(clips, 50)
         assert figures["balanced_accuracy"]["value"] > 0.95
 
     def test_what_all_subjects_have_in_common_is_learnt(self) -> None:
         samples = as_windows(subject_samples(36, 2, 3, planted=True))
         recipe = [autoencoder_branch("mfcc")]
-        clips, _ = measure(samples, recipe, n_folds=2, n_judged=1)
+        clips, _ = measure(samples, recipe, n_folds=2, n_tested=1)
         figures = skill.figures(clips, 100)
         assert figures["balanced_accuracy"]["value"] > LEARNT_BALANCED_ACCURACY
         assert figures["auc"]["value"] > 0.9
@@ -225,12 +225,12 @@ class TestResume:
             # A fold takes four fits: the second is in the middle.
             measure(samples, self.recipe(first, 6), 3, checkpoints=Checkpoints(place, {"seed": 0}))
         assert len(list(place.iterdir())) == 1
-        with logged() as said:
+        with logged() as outputs:
             resumed, _ = measure(
                 samples, self.recipe(second), 3, checkpoints=Checkpoints(place, {"seed": 0})
             )
         assert len(second.fits) == 2 * 4
-        assert next(line for line in said if line.endswith("of 3")) == "fold 2 of 3"
+        assert next(line for line in outputs if line.endswith("of 3")) == "fold 2 of 3"
         for name in ("probabilities", "prior", "labels", "fold"):
             np.testing.assert_array_equal(getattr(resumed, name), getattr(whole, name))
 
@@ -277,9 +277,9 @@ class TestClips:
             assert (clips.fold[fold] == number).all()
             train = np.setdiff1d(np.arange(24), fold)
             assert clips.prior[fold[0]] == pytest.approx(class_shares(labels[train], 3))
-            heard = samples.labels[~np.isin(of_clip, fold)]
+            train_labels = samples.labels[~np.isin(of_clip, fold)]
             row = np.flatnonzero(np.isin(of_clip, fold))[0]
-            assert windows.prior[row] == pytest.approx(class_shares(heard, 3))
+            assert windows.prior[row] == pytest.approx(class_shares(train_labels, 3))
 
     def test_clips_in_no_fold_are_learned_from_and_not_judged(self) -> None:
         samples, labels, subjects = self.samples()

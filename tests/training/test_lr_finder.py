@@ -126,9 +126,9 @@ class TestCommand:
         picture = tmp_path / "found.png"
         arguments = ["--arch", "deepinfant-vggish", "--width", "2", "--steps", "12", "--json"]
         assert self.run(str(clips), *arguments, "--out", str(picture)) == 0
-        said = json.loads(capsys.readouterr().out)
-        assert said["arch"] == "deepinfant-vggish"
-        assert len(said["rates"]) == len(said["losses"]) <= 12
+        record = json.loads(capsys.readouterr().out)
+        assert record["arch"] == "deepinfant-vggish"
+        assert len(record["rates"]) == len(record["losses"]) <= 12
         assert picture.is_file()
 
     def test_a_system_without_a_network_is_refused(self, clips: Path) -> None:

@@ -45,11 +45,11 @@ class TestWhoLearnsFromWhom:
     def test_each_row_is_judged_by_a_branch_that_has_not_heard_its_subject(self) -> None:
         samples, spy = samples_with_numbers(), Spy()
         stacking.fit_stack([nearest_row_branch("voice", spy)], samples, 3, seed=0, n_folds=3)
-        *inner, final = zip(spy.fits, spy.judged, strict=True)
+        *inner, final = zip(spy.fits, spy.predicted, strict=True)
         assert len(inner) == 3
         judged_once: list[int] = []
-        for fit, judged in inner:
-            numbers = np.concatenate(judged)[:, 0].astype(int)
+        for fit, predicted in inner:
+            numbers = np.concatenate(predicted)[:, 0].astype(int)
             judged_once += numbers.tolist()
             learned = set(samples.subjects[fit.inputs[:, 0].astype(int)])
             assert learned == set(fit.subjects)
@@ -79,13 +79,13 @@ class TestWhoLearnsFromWhom:
             return trusting_ensemble(outputs, rows, n_classes, seed)
 
         monkeypatch.setattr(branches, "fit_ensemble", fit_ensemble)
-        monkeypatch.setattr(stacking, "knows_something", lambda *given: True)
+        monkeypatch.setattr(stacking, "beats_prior", lambda *given: True)
         stacking.fit_stack([nearest_row_branch("voice")], samples, n, seed=0, n_folds=3)
         assert [len(rows.labels) for _, rows in given] == [12, 12, 12, 18]
         for outputs, rows in given:
-            said = outputs["branch_voice"]
-            assert said.max(axis=1) == pytest.approx(SURE)
-            assert not (said.argmax(axis=1) == rows.labels).any()
+            means = outputs["branch_voice"]
+            assert means.max(axis=1) == pytest.approx(SURE)
+            assert not (means.argmax(axis=1) == rows.labels).any()
 
     def test_calibration_is_fitted_on_logits_of_ensembles_that_had_not_seen_the_row(
         self, monkeypatch: pytest.MonkeyPatch
@@ -140,7 +140,7 @@ class TestWhoLearnsFromWhom:
         assert final.stopping is not None
         assert np.array_equal(np.flatnonzero(final.stopping), test)
         assert np.array_equal(final.inputs, samples.features["voice"])
-        assert np.array_equal(final.learnt.inputs, samples.features["voice"][train])
+        assert np.array_equal(final.train_rows.inputs, samples.features["voice"][train])
         assert np.array_equal(branches.validation_rows(final, seed=0), final.stopping)
 
     def test_fewer_subjects_than_folds_are_enough(self) -> None:
@@ -167,18 +167,18 @@ class TestMissing:
         recipe = [nearest_row_branch("voice"), nearest_row_branch("face", spy)]
         stack = stacking.fit_stack(recipe, samples, 2, seed=0)
         assert spy.fits
-        for fit, judged in zip(spy.fits, spy.judged, strict=True):
+        for fit, predicted in zip(spy.fits, spy.predicted, strict=True):
             assert np.isfinite(fit.inputs).all()
-            assert all(np.isfinite(rows).all() for rows in judged)
+            assert all(np.isfinite(rows).all() for rows in predicted)
         outputs = stack.outputs(recipe, samples)
         assert not outputs["branch_face"][::3].any()
         assert outputs["branch_face"][1::3].any(axis=1).all()
-        said = stack.predict(recipe, samples)
-        assert said.sum(axis=1) == pytest.approx(1)
-        assert np.mean(said.argmax(axis=1) == samples.labels) > 0.95
+        means = stack.predict(recipe, samples)
+        assert means.sum(axis=1) == pytest.approx(1)
+        assert np.mean(means.argmax(axis=1) == samples.labels) > 0.95
         # What the stack says is what its saved model will say: calibration is a layer of it.
         inside = branches.predict(stack.ensemble, list(outputs.values()))
-        assert inside == pytest.approx(said, abs=FLOAT32)
+        assert inside == pytest.approx(means, abs=FLOAT32)
 
     def test_of_no_rows_none_has_a_feature(self) -> None:
         assert self.samples()[np.zeros(0, int)].has("face").shape == (0,)
@@ -207,8 +207,8 @@ class TestCalibration:
         noise = scale * rng.normal(0, 1, (600, 4))
         temperature, bias = fit_calibration(noise[:300], train, np.ones(300), 4)
         prior = self.log_loss(test, np.tile(class_shares(train, 4), (300, 1)))
-        told = self.log_loss(test, calibrated(noise[300:], temperature, bias))
-        assert told <= prior + PRIOR_MARGIN
+        stated = self.log_loss(test, calibrated(noise[300:], temperature, bias))
+        assert stated <= prior + PRIOR_MARGIN
         assert self.log_loss(test, calibrated(noise[300:], 1.0, np.zeros(4))) > prior + 0.3
 
     def test_overconfidence_is_taken_back(self) -> None:
@@ -226,8 +226,8 @@ class TestCalibration:
         # Logits of a model that thinks that all classes are equally common.
         logits = 2.0 * np.eye(4)[labels] + rng.normal(0, np.sqrt(2), (4000, 4))
         temperature, bias = fit_calibration(logits, labels, np.ones(4000), 4)
-        told = calibrated(logits, temperature, bias)
-        assert told.mean(axis=0) == pytest.approx(self.SHARES, abs=0.02)
+        stated = calibrated(logits, temperature, bias)
+        assert stated.mean(axis=0) == pytest.approx(self.SHARES, abs=0.02)
         assert temperature == pytest.approx(1, rel=0.15)
 
     def test_a_row_counts_by_its_weight(self) -> None:
@@ -238,16 +238,16 @@ class TestCalibration:
         repeated = fit_calibration(
             logits.repeat(counts, axis=0), labels.repeat(counts), np.ones(counts.sum()), 4
         )
-        told = [calibrated(logits, *found) for found in (weighted, repeated)]
-        assert told[0] == pytest.approx(told[1], abs=1e-3)
+        stated = [calibrated(logits, *found) for found in (weighted, repeated)]
+        assert stated[0] == pytest.approx(stated[1], abs=1e-3)
 
     def test_a_class_that_is_not_there_stays_possible(self) -> None:
         labels = np.zeros(40, int)
         labels[20:] = 1
         temperature, bias = fit_calibration(np.zeros((40, 3)), labels, np.ones(40), 3)
-        told = calibrated(np.zeros((1, 3)), temperature, bias)[0]
-        assert told == pytest.approx(class_shares(labels, 3), abs=1e-3)
-        assert 0.001 < told[2] < 0.02
+        stated = calibrated(np.zeros((1, 3)), temperature, bias)[0]
+        assert stated == pytest.approx(class_shares(labels, 3), abs=1e-3)
+        assert 0.001 < stated[2] < 0.02
 
     def test_shares_count_one_clip_more_divided_equally(self) -> None:
         assert class_shares(np.array([0, 0, 1]), 4) == pytest.approx(

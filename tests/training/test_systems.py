@@ -23,7 +23,7 @@ from cryvision.training.saving import save_stack
 from cryvision.training.stacking import Stack, fit_stack
 from cryvision.training.systems import CRY, NONE, SYSTEMS, System, system
 
-LEARNT_ACCURACY = 0.75
+TRAIN_ACCURACY = 0.75
 """Of three classes as different as these: far above the third that guessing gets."""
 
 SAME = 1e-4
@@ -68,7 +68,7 @@ def train(chosen: System, folder: Path) -> Trained:
     (branch,) = chosen.recipe
     rows = rows_of(seen, branch.feature)
     model, curves = branch.fit(rows, len(LABELS), 0)
-    told = branches.predict(model, unseen.features[branch.feature])
+    predicted = branches.predict(model, unseen.features[branch.feature])
     outputs = {branch.name: branches.predict(model, seen.features[branch.feature])}
     ensemble, of_ensemble = branches.fit_ensemble(outputs, rows, len(LABELS), 0)
     stack = Stack({branch.name: model}, ensemble, {"temperature": 1.0, "bias": np.zeros(3)}, {})
@@ -76,7 +76,7 @@ def train(chosen: System, folder: Path) -> Trained:
     bundle = save_stack(stack, chosen.recipe, chosen.settings, samples, folder, description)
     assert curves["loss"]
     assert of_ensemble["loss"]
-    return Trained(chosen, float(np.mean(told.argmax(axis=1) == unseen.labels)), bundle)
+    return Trained(chosen, float(np.mean(predicted.argmax(axis=1) == unseen.labels)), bundle)
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +107,14 @@ def by_both_runtimes(saved: Bundle, path: Path) -> np.ndarray:
 class TestTraining:
     @pytest.mark.parametrize("name", [*MARKED_DEEP, *CLASSICAL])
     def test_it_tells_sounds_of_subjects_it_has_not_heard(self, name: str, trained) -> None:
-        assert trained(name).accuracy > LEARNT_ACCURACY
+        assert trained(name).accuracy > TRAIN_ACCURACY
 
     @pytest.mark.parametrize("name", [*MARKED_DEEP, *CLASSICAL])
     def test_its_bundle_classifies_a_file_as_keras_does(
         self, name: str, trained, wav: Path
     ) -> None:
-        told = by_both_runtimes(trained(name).bundle, wav)
-        assert LABELS[int(told.mean(axis=0).argmax())] == "low"
+        predicted = by_both_runtimes(trained(name).bundle, wav)
+        assert LABELS[int(predicted.mean(axis=0).argmax())] == "low"
 
     @pytest.mark.slow
     def test_the_deepest_network_does_both(self, trained, wav: Path) -> None:
@@ -127,20 +127,20 @@ class TestTraining:
         chosen = small("deepinfant-vggish").with_network(width=2, epochs=1)
         samples = samples_of(chosen)
         (branch,) = chosen.recipe
-        told = []
+        predicted = []
         for seed in (0, 0, 1):
             model, curves = branch.fit(rows_of(samples, "mel"), len(LABELS), seed)
-            told.append(branches.predict(model, samples.features["mel"][:8]))
-        np.testing.assert_array_equal(told[0], told[1])
-        assert np.abs(told[0] - told[2]).max() > SAME
+            predicted.append(branches.predict(model, samples.features["mel"][:8]))
+        np.testing.assert_array_equal(predicted[0], predicted[1])
+        assert np.abs(predicted[0] - predicted[2]).max() > SAME
         assert len(curves["loss"]) == 1
 
     def test_one_branch_takes_the_way_of_all_stacks(self) -> None:
         chosen = small("naive-bayes-mfcc")
         samples = samples_of(chosen)
         stack = fit_stack(chosen.recipe, samples, len(LABELS), 0)
-        told = stack.predict(chosen.recipe, samples)
-        assert np.mean(told.argmax(axis=1) == samples.labels) > LEARNT_ACCURACY
+        predicted = stack.predict(chosen.recipe, samples)
+        assert np.mean(predicted.argmax(axis=1) == samples.labels) > TRAIN_ACCURACY
         assert stack.calibration["temperature"] != 1.0
 
 
@@ -220,5 +220,5 @@ class TestRegistry:
             system("tinytoes").with_network(width=4),
             system("tinytoes").with_window(2.048, 0.512),
         ]
-        said = {json.dumps(found.facts(), sort_keys=True) for found in copies}
-        assert len(said) == len(copies)
+        facts = {json.dumps(found.facts(), sort_keys=True) for found in copies}
+        assert len(facts) == len(copies)

@@ -55,7 +55,7 @@ FLOAT32 = 1e-5
 RUNTIME_TOLERANCE = 1e-4
 """What a bundle allows between Keras and ONNX."""
 
-LEARNT_ACCURACY = 0.9
+TRAIN_ACCURACY = 0.9
 """On rows that are easily told apart; one in two is right by chance."""
 
 
@@ -109,11 +109,12 @@ def perfect(monkeypatch: pytest.MonkeyPatch) -> None:
         *rest: Any,
     ) -> list[tuple[OutOfFoldPredictions, OutOfFoldPredictions]]:  # fmt: skip
         labels, subjects, n = division.labels, division.subjects, division.n_classes
-        said = np.full((len(labels), n), 0.01)
-        said[np.arange(len(labels)), labels] = 1 - 0.01 * (n - 1)
+        table = np.full((len(labels), n), 0.01)
+        table[np.arange(len(labels)), labels] = 1 - 0.01 * (n - 1)
         prior, fold = np.full((len(labels), n), 1 / n), np.zeros(len(labels), int)
         units = [
-            OutOfFoldPredictions(u, labels, said, prior, subjects, fold) for u in ("clip", "window")
+            OutOfFoldPredictions(u, labels, table, prior, subjects, fold)
+            for u in ("clip", "window")
         ]
         return [(units[0], units[1]) for _ in silenced]
 
@@ -180,7 +181,7 @@ def trained(
     rows.append([str(folder / "damaged.mp4"), rows[0][1], "baby3", "train"])
     with (folder / "lab.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["path", "label", "subject", "split"], *rows])
-    with quick_fits(epochs=1), logged() as said:
+    with quick_fits(epochs=1), logged() as lines:
         bundle = train(
             folder / "lab.csv",
             folder / "bundle",
@@ -188,7 +189,7 @@ def trained(
             gate="none",
             cache=folder / "cache",
         )
-    return bundle, said
+    return bundle, lines
 
 
 class TestVideos:
@@ -228,8 +229,8 @@ class TestVideos:
         for result in found.values():
             assert sum(result.probabilities.values()) == pytest.approx(1, abs=FLOAT32)
             assert not any("shorter" in warning for warning in result.warnings)
-        said = [result.probabilities["low_dim"] for result in found.values()]
-        assert min(abs(said[0] - said[1]), abs(said[0] - said[2])) > RUNTIME_TOLERANCE
+        table = [result.probabilities["low_dim"] for result in found.values()]
+        assert min(abs(table[0] - table[1]), abs(table[0] - table[2])) > RUNTIME_TOLERANCE
 
     def test_windows_in_training_and_in_use_are_the_same(
         self, trained: tuple[Bundle, list[str]], make_media: MakeMedia
@@ -288,10 +289,10 @@ class TestVideos:
     def test_a_clip_that_cannot_be_read_is_told_and_the_rest_goes_on(
         self, trained: tuple[Bundle, list[str]]
     ) -> None:
-        _, said = trained
-        (problem,) = [line for line in said if line.startswith("left out: ")]
+        _, lines = trained
+        (problem,) = [line for line in lines if line.startswith("left out: ")]
         assert "damaged.mp4" in problem
-        assert "features of clip 9 of 9" in said
+        assert "features of clip 9 of 9" in lines
 
     def test_a_report_stands_beside_the_bundle_and_nothing_else_is_left(
         self, trained: tuple[Bundle, list[str]]
@@ -589,7 +590,7 @@ class TestInterrupted:
 
 class TestArrays:
     @pytest.fixture(scope="class")
-    def learnt(self, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    def made(self, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         """Trained on rows of which every third lacks ``voice``, and one everything."""
         sets, labels, subjects = tables(48)
         sets["voice"][::3] = np.nan
@@ -600,50 +601,48 @@ class TestArrays:
             folder = tmp_path_factory.mktemp("arrays")
             return train_arrays(sets, names, subjects, out=folder / "out", n_folds=2)
 
-    def test_it_predicts_the_labels_in_their_order(self, learnt: Bundle) -> None:
-        assert learnt.labels == ("aardvark", "zebra")
+    def test_it_predicts_the_labels_in_their_order(self, made: Bundle) -> None:
+        assert made.labels == ("aardvark", "zebra")
         sets, labels, _ = tables(40, seed=2)
-        said = Bundle.load(learnt.folder).predict_arrays(sets)
-        assert said.shape == (40, 2)
-        assert said.dtype == np.float32
-        right = (said.argmax(axis=1) == 1) == (np.array(labels) == "a")
-        assert right.mean() >= LEARNT_ACCURACY
+        table = Bundle.load(made.folder).predict_arrays(sets)
+        assert table.shape == (40, 2)
+        assert table.dtype == np.float32
+        right = (table.argmax(axis=1) == 1) == (np.array(labels) == "a")
+        assert right.mean() >= TRAIN_ACCURACY
 
-    def test_rows_say_what_their_own_sets_say_whatever_the_others_lack(
-        self, learnt: Bundle
-    ) -> None:
+    def test_rows_say_what_their_own_sets_say_whatever_the_others_lack(self, made: Bundle) -> None:
         sets, labels, _ = tables(40, seed=3)
-        whole = learnt.predict_arrays(sets)
+        whole = made.predict_arrays(sets)
         sets["voice"][:20] = np.nan
         sets["skin-9"][10:30, 1] = np.nan
-        said = learnt.predict_arrays(sets)
-        assert np.isnan(said[10:20]).all()
-        assert np.isfinite(np.delete(said, range(10, 20), axis=0)).all()
-        np.testing.assert_allclose(said[30:], whole[30:], atol=FLOAT32)
-        alone = learnt.predict_arrays({"skin-9": sets["skin-9"][:10]})
-        np.testing.assert_allclose(said[:10], alone, atol=FLOAT32)
-        right = (said[:10].argmax(axis=1) == 1) == (np.array(labels[:10]) == "a")
-        assert right.mean() >= LEARNT_ACCURACY
+        table = made.predict_arrays(sets)
+        assert np.isnan(table[10:20]).all()
+        assert np.isfinite(np.delete(table, range(10, 20), axis=0)).all()
+        np.testing.assert_allclose(table[30:], whole[30:], atol=FLOAT32)
+        alone = made.predict_arrays({"skin-9": sets["skin-9"][:10]})
+        np.testing.assert_allclose(table[:10], alone, atol=FLOAT32)
+        right = (table[:10].argmax(axis=1) == 1) == (np.array(labels[:10]) == "a")
+        assert right.mean() >= TRAIN_ACCURACY
 
-    def test_both_runtimes_agree(self, learnt: Bundle) -> None:
+    def test_both_runtimes_agree(self, made: Bundle) -> None:
         sets = tables(20, seed=4)[0]
         sets["voice"][:5] = np.nan
         np.testing.assert_allclose(
-            learnt.predict_arrays(sets, "keras"), learnt.predict_arrays(sets),
+            made.predict_arrays(sets, "keras"), made.predict_arrays(sets),
             atol=RUNTIME_TOLERANCE,
         )  # fmt: skip
 
-    def test_skill_is_told_for_all_sets_and_for_each_alone(self, learnt: Bundle) -> None:
-        entries = {tuple(e["modalities"]): e for e in learnt.skill if e["unit"] == "clip"}
+    def test_skill_is_told_for_all_sets_and_for_each_alone(self, made: Bundle) -> None:
+        entries = {tuple(e["modalities"]): e for e in made.skill if e["unit"] == "clip"}
         assert set(entries) == {("voice", "skin-9"), ("voice",), ("skin-9",)}
         together, voice = entries["voice", "skin-9"], entries["voice",]
-        assert together["figures"]["balanced_accuracy"]["value"] >= LEARNT_ACCURACY
+        assert together["figures"]["balanced_accuracy"]["value"] >= TRAIN_ACCURACY
         # A third of the rows lack it, and are told no better than by the prior.
-        assert voice["figures"]["balanced_accuracy"]["value"] < LEARNT_ACCURACY
+        assert voice["figures"]["balanced_accuracy"]["value"] < TRAIN_ACCURACY
 
-    def test_it_classifies_no_clips(self, learnt: Bundle, tone_wav: Path) -> None:
+    def test_it_classifies_no_clips(self, made: Bundle, tone_wav: Path) -> None:
         with pytest.raises(BundleError, match=r"takes arrays \(voice\).* use Bundle\.predict_arr"):
-            classify(tone_wav, learnt)
+            classify(tone_wav, made)
 
     @pytest.mark.parametrize(
         ("features", "rule"),
@@ -658,10 +657,10 @@ class TestArrays:
         ],
     )
     def test_rows_that_do_not_fit_are_refused(
-        self, learnt: Bundle, features: dict[str, np.ndarray], rule: str
+        self, made: Bundle, features: dict[str, np.ndarray], rule: str
     ) -> None:
         with pytest.raises(ConfigError, match=rule):
-            learnt.predict_arrays(features)
+            made.predict_arrays(features)
 
     @pytest.mark.slow
     @pytest.mark.usefixtures("no_fits")
@@ -681,12 +680,12 @@ class TestArrays:
         sets, labels, subjects = tables()
         fine = {name: 1e-6 * values for name, values in sets.items()}
         coarse = {name: 1e6 * values + 1e6 for name, values in sets.items()}
-        said = [
+        table = [
             train_arrays(given, labels, subjects, out=tmp_path / str(i)).predict_arrays(given)
             for i, given in enumerate((sets, fine, coarse))
         ]
-        for other in said[1:]:
-            np.testing.assert_allclose(other, said[0], atol=0.01)  # 1e6 + 1e6 in float32
+        for other in table[1:]:
+            np.testing.assert_allclose(other, table[0], atol=0.01)  # 1e6 + 1e6 in float32
 
     @pytest.mark.usefixtures("no_fits", "perfect")
     def test_rows_with_holes_are_told(self, tmp_path: Path) -> None:

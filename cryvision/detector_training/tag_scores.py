@@ -1,4 +1,4 @@
-"""What a bundle's tagger hears in whole recordings, and what its veto makes of their events."""
+"""The tag scores of whole recordings, and the veto on their events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TagScores:
-    """What a tagger heard in the windows of a recording.
+    """The scores of a tagger in the windows of a recording.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class TagScores:
     cry : ndarray of float32, shape (n,)
         Scores of crying.
     scored : ndarray of bool, shape (n,)
-        What was loud enough to be scored.
+        Windows loud enough to be scored.
     embedding : ndarray of float16, shape (n, width)
-        What the tagger's last layer starts from; no columns where nobody asked for it.
+        The input of the tagger's last layer; no columns where it is not kept.
     """
 
     end_samples: np.ndarray
@@ -51,7 +51,7 @@ class Tagger:
     min_level_dbfs : float
         A window below this level is not scored.
     embedding : bool
-        Whether to keep what the last layer starts from.
+        Whether to keep the input of the last layer.
 
     Attributes
     ----------
@@ -71,14 +71,14 @@ class Tagger:
         if embedding:
             self.model = _with_embedding(base.model(self.part, "keras"))
         self._min_level_dbfs = min_level_dbfs
-        self._listening = _Columns(base.model(self.part), self.model)
+        self._columns = _Columns(base.model(self.part), self.model)
 
-    def hear(self, samples: np.ndarray, frames: Frames) -> TagScores:
-        """Listen to a recording, whose frames are those of the edges."""
+    def score(self, samples: np.ndarray, frames: Frames) -> TagScores:
+        """Score a recording, whose frames are those of the edges."""
         if self.config.spectral != EDGES.spectral:
             frames = log_mel(samples, self.config)
-        columns = ("",) * (self._listening.n_outputs - len(self.part.tags)) + self.part.tags
-        scorer = TagScorer(self._listening, self.config, columns, self._min_level_dbfs)
+        columns = ("",) * (self._columns.n_outputs - len(self.part.tags)) + self.part.tags
+        scorer = TagScorer(self._columns, self.config, columns, self._min_level_dbfs)
         windows = scorer.finish(frames, len(samples))
         scored, embedding, scores = np.split(windows.scores, [1, -len(self.part.tags)], axis=1)
         return TagScores(
@@ -127,14 +127,14 @@ def _with_embedding(model: Model) -> keras.Model | None:
     return model.model if logits.input is embedding.output else None
 
 
-def evidence(events: np.ndarray, heard: TagScores, veto: VetoConfig) -> np.ndarray:
-    """Find how much of crying the tagger hears at each event, and near it.
+def evidence(events: np.ndarray, tags: TagScores, veto: VetoConfig) -> np.ndarray:
+    """Find the tagger's largest cry score at each event, and near it.
 
     Parameters
     ----------
     events : ndarray of float, shape (n, 2)
         Onsets and offsets, in seconds.
-    heard : TagScores
+    tags : TagScores
     veto : VetoConfig
 
     Returns
@@ -144,21 +144,21 @@ def evidence(events: np.ndarray, heard: TagScores, veto: VetoConfig) -> np.ndarr
     """
     onsets, offsets = np.round(events * SAMPLE_RATE_HZ).T
     after, near = (round(s * SAMPLE_RATE_HZ) for s in (veto.after_seconds, veto.near_seconds))
-    found = np.zeros((len(events), 2))
+    largest = np.zeros((len(events), 2))
     for column, (first, last) in enumerate(
         ((onsets, offsets + after), (onsets - near, offsets + near))
     ):
-        starts = np.searchsorted(heard.end_samples, first, side="left")
-        stops = np.searchsorted(heard.end_samples, last, side="right")
+        starts = np.searchsorted(tags.end_samples, first, side="left")
+        stops = np.searchsorted(tags.end_samples, last, side="right")
         for row, (start, stop) in enumerate(zip(starts, stops, strict=True)):
-            found[row, column] = heard.cry[start:stop].max(initial=0.0)
-    return found
+            largest[row, column] = tags.cry[start:stop].max(initial=0.0)
+    return largest
 
 
 def standing(
-    events: np.ndarray, heard: TagScores, veto: VetoConfig, level: str = "normal"
+    events: np.ndarray, tags: TagScores, veto: VetoConfig, level: str = "normal"
 ) -> np.ndarray:
-    """Tell which events stand at a level of the veto; bool, shape (n,)."""
-    at, near = evidence(events, heard, veto).T
+    """Return which events stand at a level of the veto; bool, shape (n,)."""
+    at, near = evidence(events, tags, veto).T
     stands: np.ndarray = (at >= veto.at(level)) & (near >= veto.near(level))
     return stands
