@@ -26,11 +26,11 @@ from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.datasets.annotated import cry_intervals
 from cryvision.inference.clip import classify
 from cryvision.inputs.resampling import Resampler
-from cryvision.monitor.alerts import AlertMonitor
-from cryvision.monitor.clip_file import ClipFile
-from cryvision.monitor.crying_rules import SustainedCrying
-from cryvision.monitor.observations import Piece
+from cryvision.monitor.alerting.alerts import AlertMonitor
+from cryvision.monitor.alerting.crying_rules import SustainedCrying
 from cryvision.monitor.session import LiveSession, Observation
+from cryvision.monitor.sources.clip_file import ClipFile
+from cryvision.monitor.sources.observations import Piece
 
 # The folders of scripts are no packages; they share what finds the recordings.
 sys.path.insert(0, str(ROOT / "experiments"))

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from cryvision.detector_training.tag_scores import TagScores
 
 from cryvision.config import VetoConfig
 from cryvision.detector_training.calibration import find_step_events
 from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.detector_training.recordings import MIN_LEVEL_DBFS
+from cryvision.detector_training.tag_scores import TagScores
 from cryvision.inference.veto import largest_tag_cry
 from cryvision.models.frame_network import EDGES
 from cryvision.models.tagger import CONTEXT

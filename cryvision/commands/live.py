@@ -133,7 +133,7 @@ def _add_sources(parser: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run ``cryvision live``."""
     if options.list_devices:
-        from cryvision.monitor.microphone import list_devices
+        from cryvision.monitor.sources.microphone import list_devices
 
         show(list_devices())
         return EXIT_DONE
@@ -169,7 +169,7 @@ def _watch(
     """Pass each observation on to all observers."""
     from dataclasses import replace
 
-    from cryvision.monitor.alerting import Alerting
+    from cryvision.monitor.alerting.dispatch import Alerting
     from cryvision.monitor.health import Health, HealthServer
     from cryvision.monitor.sinks.console import Console
 
@@ -207,7 +207,7 @@ def _recording(
     settings: RecordingSettings, sessions: list[LiveSession], stack: ExitStack
 ) -> Callable[[Observation], None]:
     """Make a recorder for each session; give what passes an observation to its recorder."""
-    from cryvision.monitor.recording import Recorder
+    from cryvision.monitor.recording.recorder import Recorder
 
     recorders = {}
     for session in sessions:
@@ -228,8 +228,8 @@ def _config(options: argparse.Namespace) -> LiveConfig:
     from dataclasses import replace
     from pathlib import Path
 
+    from cryvision.monitor.alerting.crying_rules import SustainedCrying
     from cryvision.monitor.config import LiveConfig, RecordingSettings, load_config
-    from cryvision.monitor.crying_rules import SustainedCrying
     from cryvision.monitor.sinks.console import Console
 
     named = sources(options)
@@ -241,7 +241,7 @@ def _config(options: argparse.Namespace) -> LiveConfig:
         after_s = ALERT_AFTER_SECONDS if options.alert_after is None else options.alert_after
         if not 0 <= after_s <= 86_400:
             raise ConfigError(f"--alert-after must be 0 to 86400 s; got {after_s:g}")
-        from cryvision.monitor.alerts import FaultRule
+        from cryvision.monitor.alerting.alerts import FaultRule
 
         config = LiveConfig(
             sources=tuple(named) or (_source("microphone", ""),),
@@ -303,7 +303,7 @@ def run_report(options: argparse.Namespace) -> int:
     """Run ``cryvision live report``."""
     from pathlib import Path
 
-    from cryvision.monitor import day_report
+    from cryvision.monitor.recording import day_report
 
     days = day_report.read(Path(options.folder))
     if options.json:
@@ -312,7 +312,7 @@ def run_report(options: argparse.Namespace) -> int:
     else:
         show(day_report.text(days))
     if options.figure is not None:
-        from cryvision.monitor.day_figure import draw
+        from cryvision.monitor.recording.day_figure import draw
 
         draw(days, Path(options.figure))
         log(f"wrote {options.figure}")

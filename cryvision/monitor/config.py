@@ -14,11 +14,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryvision.errors import ConfigError, MissingDependencyError
 from cryvision.layers import install_command
-from cryvision.monitor.alerts import DEFAULT_RULES, FaultRule, Rule
+from cryvision.monitor.alerting.alerts import DEFAULT_RULES, FaultRule, Rule
+from cryvision.monitor.alerting.crying_rules import SustainedCrying, TotalCrying
+from cryvision.monitor.alerting.quiet_hours import QuietHours
 from cryvision.monitor.config_table import Table
-from cryvision.monitor.crying_rules import SustainedCrying, TotalCrying
-from cryvision.monitor.network import Address
-from cryvision.monitor.quiet_hours import QuietHours
 from cryvision.monitor.sinks import SinkSettings
 from cryvision.monitor.sinks.apprise import Apprise
 from cryvision.monitor.sinks.command import PLACEHOLDERS, Command, unknown_placeholders
@@ -26,6 +25,7 @@ from cryvision.monitor.sinks.console import Console
 from cryvision.monitor.sinks.mqtt import VERSIONS, MqttSettings
 from cryvision.monitor.sinks.ntfy import PRIORITIES, Ntfy
 from cryvision.monitor.sinks.webhook import Webhook
+from cryvision.monitor.sources.network import Address
 
 SOURCE_KINDS = ("microphone", "camera", "rtsp", "file")
 

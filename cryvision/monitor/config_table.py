@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from cryvision.errors import ConfigError
-from cryvision.monitor.secrets import Secret
+from cryvision.monitor.alerting.secrets import Secret
 
 T = TypeVar("T")
 

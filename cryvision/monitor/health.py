@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from cryvision.errors import CryvisionError
-from cryvision.monitor.alerts import Alert
+from cryvision.monitor.alerting.alerts import Alert
 from cryvision.monitor.session import Observation
 
 HOST = "127.0.0.1"

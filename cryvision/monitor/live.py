@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from queue import Empty, Full, Queue
 
 from cryvision.errors import CryvisionError
-from cryvision.monitor.camera import Camera
-from cryvision.monitor.clip_file import ClipFile
 from cryvision.monitor.config import SourceSettings
-from cryvision.monitor.microphone import Microphone
-from cryvision.monitor.network import NetworkStream
 from cryvision.monitor.session import LiveSession, Observation
-from cryvision.monitor.sources import Source
+from cryvision.monitor.sources.camera import Camera
+from cryvision.monitor.sources.clip_file import ClipFile
+from cryvision.monitor.sources.microphone import Microphone
+from cryvision.monitor.sources.network import NetworkStream
+from cryvision.monitor.sources.source import Source
 
 TICK_SECONDS = 0.5
 """Without anything new for so long, `LiveMonitor.observations` gives None: time goes on."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from cryvision.bundle import Bundle
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inference.state import StreamState
-from cryvision.monitor.observations import Piece, SourceFault
-from cryvision.monitor.sources import Source
-from cryvision.monitor.watch import Watch
+from cryvision.monitor.sources.observations import Piece, SourceFault
+from cryvision.monitor.sources.source import Source
+from cryvision.monitor.sources.watch import Watch
 from cryvision.result import Event
 
 if TYPE_CHECKING:

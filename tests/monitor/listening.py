@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.monitor.observations import Piece, SourceFault
+from cryvision.monitor.sources.observations import Piece, SourceFault
 
 
 def read_until(

@@ -11,8 +11,8 @@ import numpy as np
 
 from cryvision.inference.state import StreamState
 from cryvision.inputs.media import open_clip
-from cryvision.monitor.observations import Piece, SourceFault
 from cryvision.monitor.session import Observation, TimedEvent
+from cryvision.monitor.sources.observations import Piece, SourceFault
 from cryvision.result import Event
 
 RATE_HZ = 16_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from receivers import make_alert
 
-from cryvision.monitor.outbox import Outbox, Retries
+from cryvision.monitor.alerting.outbox import Outbox, Retries
 from cryvision.monitor.sinks.webhook import Webhook
 
 path, url, first = sys.argv[1:]

@@ -12,7 +12,7 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from cryvision.monitor.alerts import Alert
+from cryvision.monitor.alerting.alerts import Alert
 
 Answer = tuple[int, dict[str, str]]
 

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 from receivers import web_receiver
 
-from cryvision.monitor.alerts import AlertMonitor
+from cryvision.monitor.alerting.alerts import AlertMonitor
+from cryvision.monitor.alerting.outbox import Outbox
+from cryvision.monitor.alerting.quiet_hours import AlertRouter
 from cryvision.monitor.config import load_config
-from cryvision.monitor.outbox import Outbox
-from cryvision.monitor.quiet_hours import AlertRouter
 from cryvision.monitor.sinks import open_sinks
 
 SETTINGS = """

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryvision.monitor.alerts import (
+from cryvision.monitor.alerting.alerts import (
     FAULT_KINDS,
     MAX_STEP_S,
     Alert,
     AlertMonitor,
     FaultRule,
 )
-from cryvision.monitor.crying_rules import SustainedCrying, TotalCrying
+from cryvision.monitor.alerting.crying_rules import SustainedCrying, TotalCrying
 
 START = 1_760_000_000.0
 STEP = 0.25

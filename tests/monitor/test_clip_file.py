@@ -16,7 +16,7 @@ import cryvision
 from cryvision.bundle import Bundle
 from cryvision.errors import MediaError
 from cryvision.inference.classifier import StreamClassifier
-from cryvision.monitor.clip_file import ClipFile
+from cryvision.monitor.sources.clip_file import ClipFile
 
 PACE_TOLERANCE_S = 0.5
 """A busy machine may be late by so much; never early."""

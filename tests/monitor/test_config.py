@@ -9,11 +9,11 @@ import pytest
 from pages import ROOT
 
 from cryvision.errors import ConfigError
-from cryvision.monitor.alerts import DEFAULT_RULES, FaultRule
+from cryvision.monitor.alerting.alerts import DEFAULT_RULES, FaultRule
+from cryvision.monitor.alerting.crying_rules import SustainedCrying, TotalCrying
+from cryvision.monitor.alerting.quiet_hours import QuietHours
+from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.config import RecordingSettings, SourceSettings, load_config
-from cryvision.monitor.crying_rules import SustainedCrying, TotalCrying
-from cryvision.monitor.quiet_hours import QuietHours
-from cryvision.monitor.secrets import Secret
 from cryvision.monitor.sinks import open_sinks
 from cryvision.monitor.sinks.apprise import Apprise
 from cryvision.monitor.sinks.command import Command

@@ -14,8 +14,8 @@ from observing import START, noise, observations
 
 from cryvision.bundle import Bundle
 from cryvision.errors import CryvisionError
-from cryvision.monitor import day_figure, day_report
-from cryvision.monitor.recording import Recorder
+from cryvision.monitor.recording import day_figure, day_report
+from cryvision.monitor.recording.recorder import Recorder
 
 SetZone = Callable[[str], None]
 

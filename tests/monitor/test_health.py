@@ -14,10 +14,10 @@ import pytest
 
 from cryvision.errors import CryvisionError
 from cryvision.inference.state import StreamState
-from cryvision.monitor.alerts import Alert
+from cryvision.monitor.alerting.alerts import Alert
 from cryvision.monitor.health import Health, HealthServer
-from cryvision.monitor.observations import Piece, SourceFault
 from cryvision.monitor.session import Observation, TimedEvent
+from cryvision.monitor.sources.observations import Piece, SourceFault
 from cryvision.result import Event
 
 NOW = 1_700_000_000.0

@@ -14,9 +14,9 @@ import pytest
 from listening import amplitude, faults, kinds, pitch_hz, read_until, seconds, sound
 
 from cryvision.errors import ConfigError, MediaError, MissingDependencyError
-from cryvision.monitor import camera
-from cryvision.monitor.microphone import Microphone, list_devices
-from cryvision.monitor.sources import Timing
+from cryvision.monitor.sources import camera
+from cryvision.monitor.sources.microphone import Microphone, list_devices
+from cryvision.monitor.sources.source import Timing
 
 QUICK = Timing(stall_s=0.6, first_retry_s=0.02, longest_retry_s=0.05)
 TONE_HZ, AMPLITUDE = 440.0, 0.25

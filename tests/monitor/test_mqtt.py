@@ -17,10 +17,10 @@ from pages import ROOT
 from receivers import make_alert
 
 from cryvision.errors import ConfigError
-from cryvision.monitor.alerts import Alert
-from cryvision.monitor.delivery import DeliveryError
-from cryvision.monitor.outbox import Outbox, Retries
-from cryvision.monitor.secrets import Secret
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.outbox import Outbox, Retries
+from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.home_assistant import discovery, discovery_topic
 from cryvision.monitor.sinks.mqtt import Mqtt, MqttSettings, SourceState
 

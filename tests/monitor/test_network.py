@@ -18,9 +18,9 @@ from listening import amplitude, faults, kinds, pitch_hz, read_until, seconds, s
 from servers import AMPLITUDE, TONE_HZ, RtspServer, Server
 
 from cryvision.errors import ConfigError
-from cryvision.monitor.network import NetworkStream
-from cryvision.monitor.observations import Piece, SourceFault
-from cryvision.monitor.sources import Timing
+from cryvision.monitor.sources.network import NetworkStream
+from cryvision.monitor.sources.observations import Piece, SourceFault
+from cryvision.monitor.sources.source import Timing
 
 QUICK = Timing(stall_s=1.0, first_retry_s=0.05, longest_retry_s=0.2)
 USER = "nursery:s3cr%40t/x@".replace("/", "%2F")
@@ -186,8 +186,8 @@ def test_an_exception_of_the_reader_leaves_nothing_running(server: Server) -> No
 
 READER = """
 import sys, threading
-from cryvision.monitor.network import NetworkStream
-from cryvision.monitor.sources import Timing
+from cryvision.monitor.sources.network import NetworkStream
+from cryvision.monitor.sources.source import Timing
 for item in NetworkStream(sys.argv[1], timing=Timing(stall_s=2)).pieces(threading.Event()):
     if hasattr(item, "samples") and len(item.samples):
         print("sound", flush=True)

@@ -19,10 +19,10 @@ from pages import ROOT
 from receivers import make_alert, web_receiver
 
 from cryvision.errors import CryvisionError
-from cryvision.monitor import outbox_file
-from cryvision.monitor.alerts import Alert
-from cryvision.monitor.delivery import DeliveryError
-from cryvision.monitor.outbox import LONGEST_RETRY_AFTER_S, Outbox, Retries
+from cryvision.monitor.alerting import outbox_file
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.outbox import LONGEST_RETRY_AFTER_S, Outbox, Retries
 from cryvision.monitor.sinks.webhook import Webhook
 
 QUICK = Retries(first_s=0.001, longest_s=0.02, attempts=100_000)
@@ -234,7 +234,7 @@ def test_a_damaged_file_is_put_aside(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 
 def test_the_file_and_the_queue_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("cryvision.monitor.outbox.MAX_PENDING", 20)
+    monkeypatch.setattr("cryvision.monitor.alerting.outbox.MAX_PENDING", 20)
     monkeypatch.setattr(outbox_file, "KEPT_FINISHED", 30)
     away = Receiver(DeliveryError("away"))
     outbox = Outbox(tmp_path / "outbox", {"away": away}, Retries(60, 60))
@@ -257,7 +257,7 @@ FULL_DISK = """
 import resource, sys, time
 from pathlib import Path
 from receivers import make_alert
-from cryvision.monitor.outbox import Outbox, Retries
+from cryvision.monitor.alerting.outbox import Outbox, Retries
 import logging; logging.basicConfig(format="%(message)s")
 
 class Sink:

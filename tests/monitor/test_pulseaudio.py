@@ -33,8 +33,8 @@ SERVER = (
 READER = """
 import json, threading, time
 import numpy as np
-from cryvision.monitor.microphone import Microphone, list_devices
-from cryvision.monitor.sources import Timing
+from cryvision.monitor.sources.microphone import Microphone, list_devices
+from cryvision.monitor.sources.source import Timing
 
 stop, sound = threading.Event(), []
 source = Microphone(timing=Timing(stall_s=2, first_retry_s=0.2, longest_retry_s=0.5))

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cryvision.monitor.alerts import Alert
-from cryvision.monitor.quiet_hours import AlertRouter, QuietHours
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.quiet_hours import AlertRouter, QuietHours
 
 NIGHT = (time(22), time(6, 30))
 

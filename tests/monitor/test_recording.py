@@ -30,8 +30,8 @@ from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.inputs import ffmpeg
 from cryvision.inputs.media import open_clip
-from cryvision.monitor import recording
-from cryvision.monitor.recording import AFTER_SECONDS, Recorder
+from cryvision.monitor.recording import recorder as recording
+from cryvision.monitor.recording.recorder import AFTER_SECONDS, Recorder
 from cryvision.monitor.session import Observation
 
 ANY = 1 << 40
@@ -313,7 +313,7 @@ import time
 sys.path.insert(0, sys.argv[1])
 from observing import noise, observations, START
 from cryvision.bundle import Bundle
-from cryvision.monitor.recording import Recorder
+from cryvision.monitor.recording.recorder import Recorder
 recorder = Recorder(sys.argv[2], source="nursery", bundle=Bundle.load(), max_bytes=1 << 40,
                     max_days=36500)
 print("ready", flush=True)

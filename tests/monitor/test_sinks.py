@@ -20,9 +20,9 @@ from receivers import Request, make_alert, web_receiver
 
 from cryvision import layers
 from cryvision.errors import CryvisionError
-from cryvision.monitor.alerts import Alert
-from cryvision.monitor.delivery import DeliveryError
-from cryvision.monitor.secrets import Secret
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks import open_sinks
 from cryvision.monitor.sinks.apprise import Apprise
 from cryvision.monitor.sinks.command import Command
@@ -277,7 +277,7 @@ def test_the_room_needs_no_optional_library():
     code = (
         "import sys\n"
         "for name in ('apprise', 'paho', 'sounddevice', 'tensorflow'): sys.modules[name] = None\n"
-        "import cryvision.monitor.config, cryvision.monitor.outbox\n"
+        "import cryvision.monitor.config, cryvision.monitor.alerting.outbox\n"
         "from cryvision.monitor.sinks import Console, open_sinks\n"
         "assert set(open_sinks([Console()], [])) == {'console'}\n"
     )

@@ -14,10 +14,10 @@ import pytest
 from listening import faults, kinds, read_until, seconds, sound
 
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.monitor import sources
-from cryvision.monitor.observations import Piece
-from cryvision.monitor.pictures import Pictures
-from cryvision.monitor.sources import Backoff, DisconnectedError, LiveSource, Timing
+from cryvision.monitor.sources import source as sources
+from cryvision.monitor.sources.observations import Piece
+from cryvision.monitor.sources.pictures import Pictures
+from cryvision.monitor.sources.source import Backoff, DisconnectedError, LiveSource, Timing
 
 BLOCK = SAMPLE_RATE_HZ // 10
 QUICK = Timing(stall_s=1.0, first_retry_s=0.01, longest_retry_s=0.05, slow_s=2.0)

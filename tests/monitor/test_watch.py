@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.monitor.observations import Piece, SourceFault
-from cryvision.monitor.watch import Watch
+from cryvision.monitor.sources.observations import Piece, SourceFault
+from cryvision.monitor.sources.watch import Watch
 
 START = 1_700_000_000.0
 PIECE_S = 0.1

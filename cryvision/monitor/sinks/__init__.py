@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from cryvision.layers import require
-from cryvision.monitor.delivery import Sink
-from cryvision.monitor.secrets import Secret
+from cryvision.monitor.alerting.delivery import Sink
+from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.apprise import Apprise
 from cryvision.monitor.sinks.command import Command
 from cryvision.monitor.sinks.console import Console

@@ -6,9 +6,9 @@ import logging
 from dataclasses import dataclass
 
 from cryvision.errors import ConfigError
-from cryvision.monitor.alerts import Alert
-from cryvision.monitor.delivery import DeliveryError
-from cryvision.monitor.secrets import Secret
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.secrets import Secret
 
 
 @dataclass(frozen=True)

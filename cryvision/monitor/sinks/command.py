@@ -11,8 +11,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from cryvision.monitor.alerts import Alert
-from cryvision.monitor.delivery import DeliveryError
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.delivery import DeliveryError
 
 PLACEHOLDERS = tuple(field.name for field in dataclasses.fields(Alert))
 """Words in braces that arguments may hold."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cryvision.monitor.alerts import Alert
-from cryvision.monitor.delivery import DeliveryError
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.delivery import DeliveryError
 
 
 def _print(line: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import cryvision
-from cryvision.monitor.delivery import DeliveryError
+from cryvision.monitor.alerting.delivery import DeliveryError
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from cryvision.errors import ConfigError
-from cryvision.monitor.alerts import Alert
-from cryvision.monitor.delivery import DeliveryError
-from cryvision.monitor.secrets import Secret
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.home_assistant import OFFLINE, ONLINE, discovery, discovery_topic
 
 _log = logging.getLogger(__name__)

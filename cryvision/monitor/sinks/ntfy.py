@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from cryvision.monitor.alerts import Alert
-from cryvision.monitor.secrets import Secret
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.http import post
 
 PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "max": 5}

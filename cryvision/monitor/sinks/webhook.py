@@ -7,8 +7,8 @@ import hmac
 import time
 from dataclasses import dataclass, field
 
-from cryvision.monitor.alerts import Alert
-from cryvision.monitor.secrets import Secret
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.http import post
 
 

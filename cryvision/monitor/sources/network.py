@@ -15,8 +15,8 @@ from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, MissingDependencyError
 from cryvision.inputs import ffmpeg
 from cryvision.inputs.decoding import read_frame
-from cryvision.monitor.pictures import Pictures
-from cryvision.monitor.sources import PIECE_SECONDS, DisconnectedError, LiveSource, Timing
+from cryvision.monitor.sources.pictures import Pictures
+from cryvision.monitor.sources.source import PIECE_SECONDS, DisconnectedError, LiveSource, Timing
 
 CONNECT_SECONDS = 15.0
 """A connection may take so long to give its first sound."""

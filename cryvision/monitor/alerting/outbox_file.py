@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryvision.errors import CryvisionError
-from cryvision.monitor.alerts import Alert
+from cryvision.monitor.alerting.alerts import Alert
 
 _log = logging.getLogger(__name__)
 

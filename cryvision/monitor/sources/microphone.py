@@ -15,9 +15,9 @@ import numpy as np
 from cryvision.errors import ConfigError, MediaError, MissingDependencyError
 from cryvision.inputs.resampling import Resampler
 from cryvision.layers import install_command
-from cryvision.monitor.camera import camera_names
-from cryvision.monitor.pictures import Pictures
-from cryvision.monitor.sources import (
+from cryvision.monitor.sources.camera import camera_names
+from cryvision.monitor.sources.pictures import Pictures
+from cryvision.monitor.sources.source import (
     PIECE_SECONDS,
     TICK_SECONDS,
     DisconnectedError,
@@ -41,7 +41,7 @@ class Microphone(LiveSource):
     device : int or str, optional
         Index or part of the name, as `list_devices` shows them; the system's default by default.
     pictures : Pictures, optional
-        Such as a `cryvision.monitor.camera.Camera`.
+        Such as a `cryvision.monitor.sources.camera.Camera`.
     name : str, optional
         The device's name by default.
     timing : Timing, optional

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.monitor.recording_folder import (
+from cryvision.monitor.recording.folder import (
     OBSERVED_FORMAT,
     OBSERVED_NAME,
     PRIVATE_FILE,

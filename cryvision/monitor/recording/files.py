@@ -19,7 +19,7 @@ from cryvision.errors import CryvisionError
 from cryvision.inputs import ffmpeg
 from cryvision.inputs.audio import mean_square_dbfs
 from cryvision.inputs.yunet import load_cv2
-from cryvision.monitor.recording_folder import (
+from cryvision.monitor.recording.folder import (
     FORMAT,
     FORMAT_VERSION,
     RECORD_NAME,

@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 import numpy as np
 
-from cryvision.monitor.sources import JOIN_SECONDS, Backoff, DisconnectedError, Timing
+from cryvision.monitor.sources.source import JOIN_SECONDS, Backoff, DisconnectedError, Timing
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from cryvision.errors import CryvisionError
 from cryvision.inputs.ffmpeg import shown
-from cryvision.monitor.observed import MINUTE, MOST_BYTES
-from cryvision.monitor.recording_folder import (
+from cryvision.monitor.recording.folder import (
     OBSERVED_FORMAT,
     OBSERVED_NAME,
     day_folders,
     read_recording,
 )
+from cryvision.monitor.recording.observed import MINUTE, MOST_BYTES
 from cryvision.monitor.records import PAUSE_SECONDS, utc
 from cryvision.outputs.wording import length, printable
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
-from cryvision.monitor.observations import Piece, SourceFault
+from cryvision.monitor.sources.observations import Piece, SourceFault
 
 if TYPE_CHECKING:
-    from cryvision.monitor.pictures import Pictures
+    from cryvision.monitor.sources.pictures import Pictures
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
-from cryvision.monitor.alerts import Alert
+from cryvision.monitor.alerting.alerts import Alert
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from cryvision.errors import CryvisionError
-from cryvision.monitor.alerts import Alert
+from cryvision.monitor.alerting.alerts import Alert
 
 
 class DeliveryError(CryvisionError):

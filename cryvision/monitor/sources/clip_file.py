@@ -12,8 +12,8 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inputs import ffmpeg, media
-from cryvision.monitor.observations import Piece, SourceFault
-from cryvision.monitor.sources import PIECE_SECONDS
+from cryvision.monitor.sources.observations import Piece, SourceFault
+from cryvision.monitor.sources.source import PIECE_SECONDS
 
 log = logging.getLogger(__name__)
 

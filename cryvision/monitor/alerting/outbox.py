@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryvision.errors import CryvisionError
-from cryvision.monitor.alerts import Alert
-from cryvision.monitor.delivery import DeliveryError, Sink
-from cryvision.monitor.outbox_file import Delivery, OutboxFile
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.delivery import DeliveryError, Sink
+from cryvision.monitor.alerting.outbox_file import Delivery, OutboxFile
 
 _log = logging.getLogger(__name__)
 

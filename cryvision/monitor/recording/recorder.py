@@ -16,16 +16,16 @@ import numpy as np
 from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, CryvisionError
-from cryvision.monitor.observed import ObservedMinutes
-from cryvision.monitor.recording_files import (
+from cryvision.monitor.recording.files import (
     PICTURE_RATE_HZ,
     Recording,
     RecordingWriter,
     Span,
     jpeg,
 )
-from cryvision.monitor.recording_folder import RecordingFolder
-from cryvision.monitor.recording_ring import Ring
+from cryvision.monitor.recording.folder import RecordingFolder
+from cryvision.monitor.recording.observed import ObservedMinutes
+from cryvision.monitor.recording.ring import Ring
 from cryvision.monitor.session import BREAKS, Observation, TimedEvent
 
 AFTER_SECONDS = 5.0

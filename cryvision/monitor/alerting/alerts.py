@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from cryvision.monitor.crying_rules import (
+from cryvision.monitor.alerting.crying_rules import (
     Change,
     CryingRule,
     Span,

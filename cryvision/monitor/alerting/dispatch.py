@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cryvision.monitor.alerts import DEFAULT_RULES, Alert, AlertMonitor, Rule
+from cryvision.monitor.alerting.alerts import DEFAULT_RULES, Alert, AlertMonitor, Rule
+from cryvision.monitor.alerting.outbox import Outbox
+from cryvision.monitor.alerting.quiet_hours import AlertRouter, QuietHours
 from cryvision.monitor.health import Health
-from cryvision.monitor.outbox import Outbox
-from cryvision.monitor.quiet_hours import AlertRouter, QuietHours
 from cryvision.monitor.session import Observation
 from cryvision.monitor.sinks import SinkSettings, open_sinks
 from cryvision.monitor.sinks.mqtt import Mqtt, SourceState

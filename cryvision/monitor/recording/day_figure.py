@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryvision.errors import CryvisionError, MissingDependencyError
-from cryvision.monitor.day_report import HOUR, Day, share_observed
-from cryvision.monitor.observed import MINUTE
+from cryvision.monitor.recording.day_report import HOUR, Day, share_observed
+from cryvision.monitor.recording.observed import MINUTE
 from cryvision.outputs import panels
 from cryvision.outputs.lettering import set_plain, shortened
 from cryvision.outputs.plots import DOTS_PER_INCH

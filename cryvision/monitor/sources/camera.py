@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cryvision.monitor.pictures import PICTURE_RATE_HZ, Pictures
-from cryvision.monitor.sources import DisconnectedError, Timing
+from cryvision.monitor.sources.pictures import PICTURE_RATE_HZ, Pictures
+from cryvision.monitor.sources.source import DisconnectedError, Timing
 
 _LINUX_CAMERAS = Path("/sys/class/video4linux")
 

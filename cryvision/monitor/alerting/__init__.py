@@ -1,0 +1,1 @@
+"""From observations to alerts: rules, quiet hours, and the outbox in which they wait."""

@@ -1,0 +1,1 @@
+"""Recordings of crying, and what they and their minutes say of a day."""

@@ -1,0 +1,1 @@
+"""Where live sound and pictures come from: microphones, cameras, streams, files."""
