@@ -6,7 +6,6 @@ it is first used.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import warnings
@@ -23,9 +22,6 @@ if os.environ.get("ORT_DISABLE_TELEMETRY") != "1":
             stacklevel=2,
         )
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-
-# A library prints nothing by itself; the command line and users add handlers of their own.
-logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __version__ = "0.1.0"
 
@@ -84,8 +80,13 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'cryvision' has no attribute {name!r}")
+    import logging  # not at the top: `cryvision --help` would take a tenth longer
     from importlib import import_module
 
+    # A library prints nothing by itself; the command line and users add handlers of their own.
+    logger = logging.getLogger(__name__)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
     module = import_module(_PUBLIC[name])
     return getattr(module, name, module)  # the package export is itself callable
 

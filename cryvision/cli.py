@@ -25,7 +25,7 @@ from cryvision.commands import (
     train_audio_only,
     train_detector,
 )
-from cryvision.commands.terminal import EXIT_DONE, EXIT_STOPPED, log, logging_to_stderr
+from cryvision.commands.terminal import EXIT_DONE, EXIT_STOPPED, log
 from cryvision.errors import CryvisionError
 
 GROUPS = {
@@ -95,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         signal.signal(signal.SIGTERM, _stop)
         options = build_parser().parse_args(arguments)
+        from cryvision.commands.logs import logging_to_stderr
         from cryvision.traces import no_traces
 
         with no_traces(), logging_to_stderr():

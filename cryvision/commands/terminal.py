@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from cryvision.errors import CryvisionError
@@ -57,29 +55,6 @@ def log(message: str) -> None:
         print(f"{clear}cryvision: {message}", file=sys.stderr, flush=True)
     except OSError:
         discard(sys.stderr)
-
-
-class _Handler(logging.Handler):
-    """Prints the messages of the package as `log` does."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        log(record.getMessage())
-
-
-@contextlib.contextmanager
-def logging_to_stderr() -> Iterator[None]:
-    """Print what the package logs on stderr, each message once."""
-    logger, handler = logging.getLogger("cryvision"), _Handler()
-    level, propagates = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False  # libraries give the root logger handlers of their own
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = propagates
 
 
 def discard(stream: TextIO) -> None:

@@ -38,4 +38,7 @@ def build_optimizer(
             phase = keras.ops.cast(step % cycle_steps, "float32") / cycle_steps
             return lowest + rise * (1 - keras.ops.abs(2 * phase - 1))
 
+        def get_config(self) -> dict[str, float]:
+            return {"lowest": lowest, "rise": rise, "cycle_steps": cycle_steps}
+
     return keras.optimizers.Adam(Triangles())

@@ -43,8 +43,8 @@ def test_subjects_that_are_all_alike_in_themselves_are_no_finding() -> None:
     p_values = []
     for _ in range(N_TESTS):
         labels = np.repeat(rng.integers(0, 2, 12), 8)
-        labels = np.repeat(rng.integers(0, 2, 12), 8)
-        agreement = lambda moved, labels=labels: float(np.mean(moved == labels))  # noqa: E731
+        predicted = np.repeat(rng.integers(0, 2, 12), 8)
+        agreement = lambda moved, predicted=predicted: float(np.mean(moved == predicted))  # noqa: E731
         p_values.append(subject_permutation_test(labels, subjects, agreement, 39).p_value)
     assert np.mean(np.array(p_values) <= LEVEL) <= MOST_FALSE
 
