@@ -80,13 +80,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'cryvision' has no attribute {name!r}")
-    import logging  # not at the top: `cryvision --help` would take a tenth longer
     from importlib import import_module
 
-    # A library prints nothing by itself; the command line and users add handlers of their own.
-    logger = logging.getLogger(__name__)
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
     module = import_module(_PUBLIC[name])
     return getattr(module, name, module)  # the package export is itself callable
 

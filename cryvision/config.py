@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cryvision.errors import ConfigError
+
+# A library prints nothing by itself; the command line and users add handlers of their own. Here,
+# since whatever logs imports the settings, and `cryvision --help` does not.
+logging.getLogger("cryvision").addHandler(logging.NullHandler())
 
 SAMPLE_RATE_HZ = 16_000
 """All sound is mono float32 at this rate."""
