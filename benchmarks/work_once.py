@@ -52,17 +52,17 @@ WORK = {
     "classify above the gate": "cryvision.classify('above.wav')",
     "classify below the gate": "cryvision.classify('below.wav')",
     "train": """
-made = cryvision.train('clips', out, cache=out + '-cache', subject_pattern=r'(s\\d+)-')""",
+made = cryvision.train('clips', out, cache=out + '-cache', subject_pattern=r'(s\\d+)-', n_folds=n_folds)""",
     "train_arrays": """
 made = cryvision.train_arrays(
     {name: tables[name] for name in ('a', 'b', 'c')},
-    [f'class {i}' for i in tables['labels']], [f's{i}' for i in tables['subjects']], out)""",
+    [f'class {i}' for i in tables['labels']], [f's{i}' for i in tables['subjects']], out, n_folds=n_folds)""",
 }
 """Public names alone, which both trees have."""
 
 CHILD = """
 import json, sys, numpy as np, cryvision
-out, made = sys.argv[1], None
+out, n_folds, made = sys.argv[1], int(sys.argv[2]), None
 tables = np.load('tables.npz')
 {work}
 auc = [e['figures']['auc']['value'] for e in made.skill if e['part'] == 'ensemble'] if made else []
@@ -75,12 +75,14 @@ def main() -> int:
     options.add_argument("trees", nargs=2, type=Path, metavar="TREE", help="the old, the new one")
     options.add_argument("--repeats", type=int, default=3, help="of classify (default: 3)")
     options.add_argument("--repeats-train", type=int, default=1, help="default: 1")
+    options.add_argument("--folds", type=int, default=5, help="of both trainings (default: 5)")
     options.add_argument("--work", nargs="+", choices=list(WORK), default=list(WORK))
     chosen = options.parse_args()
     trees = dict(zip(("old", "new"), (tree.resolve() for tree in chosen.trees), strict=True))
     result: dict[str, Any] = {
         "commits": {name: commit(tree) for name, tree in trees.items()},
         "quiet": {"seconds": QUIET_SECONDS, "dbfs": [ABOVE_GATE_DBFS, BELOW_GATE_DBFS]},
+        "folds": chosen.folds,
         "rows": {"n": N_ROWS, "subjects": N_ROW_SUBJECTS, "widths": WIDTHS},
         "work": {},
     }
@@ -88,25 +90,28 @@ def main() -> int:
         draw(Path(folder))
         for name in chosen.work:
             rounds = chosen.repeats if name.startswith("classify") else chosen.repeats_train
-            result["work"][name] = compared(WORK[name], trees, Path(folder), rounds)
+            result["work"][name] = compared(WORK[name], trees, Path(folder), rounds, chosen.folds)
             print(name, result["work"][name], file=sys.stderr, flush=True)
     demands = []
     for name, found in result["work"].items():
         demands.append(Demand(f"CPU of {name}, new over old", found["ratio"], AT_MOST[name]))
-        if "auc" in found:
+        if name == "train_arrays":
             old, new = found["auc"]["old"], found["auc"]["new"]
             lost = max(abs(a - b) for a, b in zip(old, new, strict=True))
             demands.append(Demand(f"difference in AUC of {name}", lost, SAME_AUC))
     return finish("work_once", Bundle.load(), result, demands)
 
 
-def compared(code: str, trees: dict[str, Path], folder: Path, rounds: int) -> dict[str, Any]:
+def compared(
+    code: str, trees: dict[str, Path], folder: Path, rounds: int, n_folds: int
+) -> dict[str, Any]:
     """Let both trees do some work in turns."""
     seconds: dict[str, list[float]] = {name: [] for name in trees}
     auc = {}
     for number in range(rounds):
         for name in list(trees)[:: 1 if number % 2 == 0 else -1]:
-            spent, auc[name] = run(code, trees[name], folder, f"{name}-{number}-{len(code)}")
+            arguments = [f"{name}-{number}-{len(code)}", str(n_folds)]
+            spent, auc[name] = run(code, trees[name], folder, arguments)
             seconds[name].append(spent)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     return {
@@ -116,10 +121,10 @@ def compared(code: str, trees: dict[str, Path], folder: Path, rounds: int) -> di
     }
 
 
-def run(code: str, tree: Path, folder: Path, out: str) -> tuple[float, list[float]]:
+def run(code: str, tree: Path, folder: Path, arguments: list[str]) -> tuple[float, list[float]]:
     """Do some work in a process of its own; return its CPU seconds and the AUCs that it prints."""
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-c", CHILD.format(work=code), out]
+    command = [sys.executable, "-c", CHILD.format(work=code), *arguments]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         command, cwd=folder, env={**kept, "PYTHONPATH": str(tree)}, stdout=subprocess.PIPE,
