@@ -52,11 +52,13 @@ WORK = {
     "classify above the gate": "cryvision.classify('above.wav')",
     "classify below the gate": "cryvision.classify('below.wav')",
     "train": """
-made = cryvision.train('clips', out, cache=out + '-cache', subject_pattern=r'(s\\d+)-', n_folds=n_folds)""",
+made = cryvision.train(
+    'clips', out, cache=out + '-cache', subject_pattern=r'(s\\d+)-', n_folds=n_folds)""",
     "train_arrays": """
 made = cryvision.train_arrays(
     {name: tables[name] for name in ('a', 'b', 'c')},
-    [f'class {i}' for i in tables['labels']], [f's{i}' for i in tables['subjects']], out, n_folds=n_folds)""",
+    [f'class {i}' for i in tables['labels']], [f's{i}' for i in tables['subjects']],
+    out, n_folds=n_folds)""",
 }
 """Public names alone, which both trees have."""
 

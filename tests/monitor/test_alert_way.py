@@ -58,7 +58,7 @@ def test_an_evening_of_crying_reaches_those_it_should(tmp_path: Path):
         for hour in (21, 22):
             begin = datetime(2026, 6, 15, hour, tzinfo=zone).timestamp()
             for i in range(900):
-                for alert in monitor.update(begin + i, i < 90, 0.9):
+                for alert in monitor.update(begin + i, i < 90):
                     outbox.put(alert, router.sinks(alert))
         outbox.close(30)
         evening = ["crying raised", "restless raised", "crying cleared", "restless cleared"]

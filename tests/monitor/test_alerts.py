@@ -46,7 +46,7 @@ def alerts_of(
     observations: list[tuple[float, bool | None]], *rules: SustainedCrying | TotalCrying
 ) -> list[Alert]:
     monitor = AlertMonitor("nursery", rules)
-    return [alert for time, crying in observations for alert in monitor.update(time, crying, 0.9)]
+    return [alert for time, crying in observations for alert in monitor.update(time, crying)]
 
 
 def shown(alerts: list[Alert]) -> list[tuple[str, str, float]]:
@@ -62,7 +62,7 @@ def test_crying_is_raised_when_it_lasted_and_cleared_after_calm():
     alerts = alerts_of(steps([(5, False), (30, True), (60, False)]), SUSTAINED)
     assert shown(alerts) == [("crying", "raised", 15), ("crying", "cleared", 55)]
     raised, cleared = alerts
-    assert raised.message == "nursery: crying for 10 s (probability 0.90)"
+    assert raised.message == "nursery: crying for 10 s"
     assert cleared.message == "nursery: calm for 20 s, after crying for 30 s"
     assert (raised.seconds, cleared.seconds) == (10, 30)
     for alert in alerts:
@@ -106,7 +106,7 @@ def test_minutes_within_minutes_count_crying_in_pieces():
     alerts = alerts_of(steps([*pieces, (200, False)]), TOTAL)
     # The sixth piece ends at 160 s. The window of 180 s begins to lose crying at 180 s.
     assert shown(alerts) == [("total", "raised", 160), ("total", "cleared", 180)]
-    assert alerts[0].message == ("nursery: 1 min of crying within 3 min (probability 0.90)")
+    assert alerts[0].message == "nursery: 1 min of crying within 3 min"
     sparse = [(10.0, True), (30.0, False)] * 40
     assert alerts_of(steps(sparse), TOTAL) == []
 

@@ -127,9 +127,7 @@ class AlertMonitor:
         """Whether an alert about a fault is raised."""
         return any(one.raised for _, one in self._faults)
 
-    def update(
-        self, time: float, crying: bool | None, probability: float | None = None
-    ) -> list[Alert]:
+    def update(self, time: float, crying: bool | None) -> list[Alert]:
         """Take an observation. While a source is lost, call it at least once a second too.
 
         Parameters
@@ -138,15 +136,13 @@ class AlertMonitor:
             Wall time, seconds since 1970 as ``time.time()`` gives them.
         crying : bool or None
             None where nothing is known.
-        probability : float or None
-            Of crying, from 0 to 1; for the message.
 
         Returns
         -------
         list of Alert
             What was raised and cleared since the last observation, in order; mostly empty.
         """
-        return self._advance(round(time * _US), crying, probability)
+        return self._advance(round(time * _US), crying)
 
     def fault(self, time: float, kind: str, message: str = "") -> list[Alert]:
         """Take word of a fault of the source, or of its end.
@@ -174,9 +170,7 @@ class AlertMonitor:
                 alerts += [self._fault_alert(rule, change, one) for change in one.end(now)]
         return alerts
 
-    def _advance(
-        self, now: int, crying: bool | None, probability: float | None = None
-    ) -> list[Alert]:
+    def _advance(self, now: int, crying: bool | None) -> list[Alert]:
         before, self._time = self._time, now
         if before is None or now <= before:
             return []
@@ -184,7 +178,7 @@ class AlertMonitor:
             crying = None
         span = Span(before, now - before, crying)
         alerts = [
-            self._crying_alert(rule, change, probability)
+            self._crying_alert(rule, change)
             for rule, one in self._crying
             for change in one.advance(span)
         ]
@@ -195,7 +189,7 @@ class AlertMonitor:
         ]
         return sorted(alerts, key=lambda alert: alert.time)
 
-    def _crying_alert(self, rule: CryingRule, change: Change, probability: float | None) -> Alert:
+    def _crying_alert(self, rule: CryingRule, change: Change) -> Alert:
         if isinstance(rule, SustainedCrying):
             text = f"crying for {_length(change.us)}"
             if change.state == "cleared":
@@ -203,8 +197,6 @@ class AlertMonitor:
         else:
             what = f"{rule.crying_minutes:g} min of crying within {rule.within_minutes:g} min"
             text = what if change.state == "raised" else f"calm, and no more {what}"
-        if change.state == "raised" and probability is not None:
-            text += f" (probability {probability:.2f})"
         return self._alert(rule.name, "crying", change, text)
 
     def _fault_alert(self, rule: FaultRule, change: Change, fault: _FaultWatch) -> Alert:
