@@ -65,12 +65,16 @@ def amqtt(port: int) -> Iterator[None]:
         loop.close()
 
 
+def find_mosquitto() -> str:
+    """Return the program; the test is skipped where there is none."""
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    return program or pytest.skip("mosquitto is not installed")
+
+
 @contextmanager
 def mosquitto(port: int, folder: Path, *lines: str) -> Iterator[None]:
     """Run mosquitto; it speaks MQTT 5. Retained messages outlive a restart in the same folder."""
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    if program is None:
-        pytest.skip("mosquitto is not installed")
+    program = find_mosquitto()
     folder.mkdir(exist_ok=True)
     listener = [f"listener {port} 127.0.0.1", *(lines or ("allow_anonymous true",))]
     # Started by root it would become another user, who may not look into the folder of the tests.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brokers import Relay, Watcher, amqtt, free_port, mosquitto, until, watcher
+from brokers import Relay, Watcher, amqtt, find_mosquitto, free_port, mosquitto, until, watcher
 from pages import ROOT
 from receivers import make_alert
 
@@ -58,6 +58,8 @@ class Broker:
 
 @pytest.fixture(params=["amqtt", "mosquitto"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
+    if request.param == "mosquitto":
+        find_mosquitto()  # before a test opens what a skip would leave open
     return Broker(request.param, tmp_path)
 
 
