@@ -157,7 +157,7 @@ def _read(path: Path) -> dict[str, Any]:
             ) from error
     try:
         # Some editors on Windows begin each file with a byte order mark.
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: must be a readable file: {error.strerror}") from error
     except ValueError as error:
@@ -165,6 +165,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: must be TOML: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{path}: must be TOML: it is nested too deeply") from error
+    return table
 
 
 def _list(table: Table, key: str, read: Callable[[Table, str], T]) -> tuple[T, ...]:
