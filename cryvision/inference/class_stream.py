@@ -148,9 +148,14 @@ class ReasonStream:
         """Run the models on the windows that passed the gate."""
         ends, passed = windows.end_samples, windows.crying
         n_passed = int(np.count_nonzero(passed))
+        if not n_passed:
+            nothing = np.full((len(ends), len(self._labels)), np.nan, np.float32)
+            names = (part.name for part in self._models.branches)
+            return ReasonWindows(
+                ends, nothing, dict.fromkeys(names, nothing), windows.settled_samples
+            )
         outputs = self._models.outputs(windows.inputs, n_passed)
-        if n_passed:
-            self._note(ends[passed], outputs)
+        self._note(ends[passed], outputs)
         predicted = ReasonWindows(
             ends,
             self._spread(self._models.fuse(outputs), passed),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 import numpy as np
 
@@ -35,13 +33,13 @@ class CryGate:
         self._enter = enter
         self._window_samples = window_samples
         self._lookahead_samples = lookahead_samples
-        self._steps: deque[tuple[int, bool]] = deque()
+        self._ends, self._crying = np.empty(0, np.int64), np.empty(0, bool)
         self._scored_samples = 0
 
     def push(self, windows: DetectorWindows) -> None:
         """Take the detector's next windows."""
-        crying = windows.fused >= self._enter
-        self._steps.extend(zip(windows.end_samples.tolist(), crying.tolist(), strict=True))
+        self._ends = np.concatenate([self._ends, windows.end_samples])
+        self._crying = np.concatenate([self._crying, windows.fused >= self._enter])
         self._scored_samples = windows.scored_samples
 
     def n_ready(self, end_samples: np.ndarray) -> int:
@@ -61,14 +59,14 @@ class CryGate:
         -------
         ndarray of bool, shape (n,)
         """
-        return np.array([self._is_crying(int(end)) for end in end_samples], bool)
-
-    def _is_crying(self, end: int) -> bool:
-        while self._steps and self._steps[0][0] <= end - self._window_samples:
-            self._steps.popleft()
-        until = end - self._lookahead_samples
-        inside = [crying for _, crying in takewhile(lambda step: step[0] <= until, self._steps)]
-        return bool(inside) and sum(inside) >= MIN_CRY_SHARE * len(inside)
+        first = np.searchsorted(self._ends, end_samples - self._window_samples, side="right")
+        last = np.searchsorted(self._ends, end_samples - self._lookahead_samples, side="right")
+        n_crying = np.concatenate([[0], np.cumsum(self._crying)])
+        n_known = last - first
+        crying = (n_known > 0) & (n_crying[last] - n_crying[first] >= MIN_CRY_SHARE * n_known)
+        if len(first):
+            self._ends, self._crying = self._ends[first[-1] :], self._crying[first[-1] :]
+        return np.asarray(crying)
 
 
 @dataclass(frozen=True)

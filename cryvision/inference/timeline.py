@@ -100,14 +100,14 @@ class HeldPredictions:
         return columns
 
     def _append(self, rows: np.ndarray) -> None:
+        if not len(rows):
+            return
         self._raw.frombytes(rows.astype(np.float32).tobytes())
         if self._rolling is None:
             return
         smooth = np.full(rows.shape, np.nan, np.float32)
         has_values = ~np.isnan(rows).any(axis=1)
         for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(has_values)) + 1):
-            if not len(run):
-                continue
             if has_values[run[0]]:
                 self._n_unknown = 0
                 smooth[run] = self._rolling.push_all(rows[run])
