@@ -10,7 +10,7 @@ LAYERS = {
     "evaluate": ("sklearn", "scipy", "markdown_it"),
     "train": ("tensorflow", "keras", "sklearn", "scipy", "librosa", "onnx", "tf2onnx"),
     "export": ("tensorflow", "keras", "onnx", "tf2onnx"),
-    "live": ("apprise", "paho", "sounddevice"),
+    "live": ("apprise", "filelock", "paho", "sounddevice"),
 }
 """Modules of each layer beside those that classifying needs; in ``setup.cfg`` their packages."""
 

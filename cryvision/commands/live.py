@@ -93,10 +93,13 @@ def _add_report(parser: Any) -> None:
     report = reports.add_parser("report", description=f"{_REPORT.capitalize()}.")
     report.add_argument("folder", metavar="DIR")
     report.add_argument(
-        "--json", action="store_true", help="print one JSON object per source and day"
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print one JSON object per source and day",
     )
     report.add_argument("--figure", metavar="FILE", help="draw the days into a PNG file")
-    report.set_defaults(run=run_report)
+    report.set_defaults(run=run_report, live_options=parser._actions)
 
 
 def _add_sources(parser: Any) -> None:
@@ -305,6 +308,10 @@ def run_report(options: argparse.Namespace) -> int:
 
     from cryvision.monitor.recording import day_report
 
+    for action in options.live_options:
+        used = getattr(options, action.dest, action.default) != action.default
+        if used and action.dest != "json":
+            raise ConfigError(f"{action.option_strings[0]} has no meaning for 'live report'")
     days = day_report.read(Path(options.folder))
     if options.json:
         for record in day_report.record(days):

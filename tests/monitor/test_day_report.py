@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from observing import START, noise, observations
 
+from cryvision import cli
 from cryvision.bundle import Bundle
 from cryvision.errors import CryvisionError
 from cryvision.monitor.recording import day_figure, day_report
@@ -284,3 +285,26 @@ def test_a_figure_shows_when_there_was_crying(tmp_path: Path, zone: SetZone) -> 
     assert 0.45 < columns.min() < columns.max() < 0.65  # noon to one o'clock, and nothing else
     with pytest.raises(CryvisionError, match="none"):
         day_figure.draw([], tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("option", ["--microphone=x", "--every=3", "--mask-speech"])
+def test_options_of_the_monitor_are_refused(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["live", option, "report", str(tmp_path)]) == 2
+    name = option.split("=")[0]
+    assert capsys.readouterr().err == f"cryvision: {name} has no meaning for 'live report'\n"
+
+
+def test_json_may_stand_before_or_behind_report(
+    tmp_path: Path, zone: SetZone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zone("UTC")
+    noon = at("2026-11-29T12:00:00")
+    put_recording(tmp_path, (noon, noon + 90))
+    printed = []
+    for words in (["--json", "report"], ["report", "--json"]):
+        assert cli.main(["live", *words, str(tmp_path)]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert json.loads(printed[0].splitlines()[0])

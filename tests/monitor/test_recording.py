@@ -31,6 +31,7 @@ from cryvision.errors import ConfigError, CryvisionError
 from cryvision.inputs import ffmpeg
 from cryvision.inputs.media import open_clip
 from cryvision.monitor.recording import recorder as recording
+from cryvision.monitor.recording.folder import LOCK_NAME
 from cryvision.monitor.recording.recorder import AFTER_SECONDS, Recorder
 from cryvision.monitor.session import Observation
 
@@ -68,6 +69,12 @@ def record(
 
 def iso(text: str) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all observations wait: a test sends them faster than any disk takes them."""
+    monkeypatch.setattr(recording, "MOST_WAITING", 100_000)
 
 
 def test_a_recording_holds_the_sound_around_the_crying(tmp_path: Path, bundle: Bundle) -> None:
@@ -303,7 +310,9 @@ def test_a_stuck_encoder_stops_neither_the_monitor_nor_its_end(
     recorder.close()
     assert time.perf_counter() - begun < 5
     assert not [
-        p for p in (tmp_path / "out").rglob("*") if p.name != "observed.jsonl" and p.is_file()
+        p
+        for p in (tmp_path / "out").rglob("*")
+        if p.name not in ("observed.jsonl", LOCK_NAME) and p.is_file()
     ]
 
 
@@ -433,6 +442,17 @@ def test_sources_share_a_folder(tmp_path: Path, bundle: Bundle) -> None:
         seen = list(observations(noise(12), [(2.0, 4.0)], source=name))
         record(tmp_path, bundle, seen, source=name)
     assert sorted(facts["source"] for _, facts in written(tmp_path)) == ["a b", "a-b", "a/b"]
+
+
+def test_one_monitor_at_a_time_records_a_source(tmp_path: Path, bundle: Bundle) -> None:
+    def recorder() -> Recorder:
+        return Recorder(tmp_path, source=SOURCE, bundle=bundle, max_bytes=ANY, max_days=1)
+
+    first = recorder()
+    with pytest.raises(CryvisionError, match=f"another monitor records here: .*{SOURCE}"):
+        recorder()
+    first.close()
+    recorder().close()
 
 
 def test_where_nothing_can_be_written_it_is_refused_at_once(tmp_path: Path, bundle: Bundle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -23,6 +24,8 @@ OBSERVED_NAME = "observed.jsonl"
 
 RECORD_NAME = "record"
 """Name of a recording's JSON object until all its files are whole."""
+
+LOCK_NAME = ".lock"
 
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 """Recordings of a child are for nobody but the owner."""
@@ -60,7 +63,7 @@ class Stored:
 class RecordingFolder:
     """Where the recordings of one source lie: ``FOLDER/SOURCE/2026-11-29/07-03-12.flac``.
 
-    One process at a time may write there.
+    One writer at a time holds it, until `close` or until its process ends.
 
     Parameters
     ----------
@@ -76,7 +79,7 @@ class RecordingFolder:
     Raises
     ------
     OSError
-        If it cannot be made.
+        If it cannot be made, or another writer holds it.
     """
 
     def __init__(self, folder: Path, source: str, max_bytes: int, max_days: float) -> None:
@@ -86,6 +89,17 @@ class RecordingFolder:
         self.path = folder / folder_name(source)
         for made in (folder, self.path):
             made.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+        from filelock import FileLock, Timeout
+
+        self._lock = FileLock(self.path / LOCK_NAME, mode=PRIVATE_FILE)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise BlockingIOError(errno.EAGAIN, "another monitor records here") from None
+
+    def close(self) -> None:
+        """Let another writer take the folder; may be called again."""
+        self._lock.release()
 
     def recover(self) -> None:
         """Put in their place the whole recordings that a killed process left; remove the rest."""

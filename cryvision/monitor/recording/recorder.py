@@ -16,6 +16,7 @@ import numpy as np
 from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, CryvisionError
+from cryvision.layers import require
 from cryvision.monitor.recording.files import (
     PICTURE_RATE_HZ,
     Recording,
@@ -108,9 +109,9 @@ class Recorder:
     ConfigError
         If a number is out of range, or speech is to be masked that the bundle does not tell apart.
     MissingDependencyError
-        If there is no ffmpeg.
+        Without ffmpeg, or a package of the extra ``live``.
     CryvisionError
-        If the folder cannot be made.
+        If the folder cannot be made, or another monitor records this source into it.
     """
 
     def __init__(
@@ -131,12 +132,15 @@ class Recorder:
         ):
             if not least <= value <= most:
                 raise ConfigError(f"{name} must be from {least:g} to {most:g}; got {value:g}")
+        require("live", "recording")
         self._source = source
         self._before = round(before_s * SAMPLE_RATE_HZ)
         self._mask_speech = mask_speech
         self._unsettled = _tagger_samples(bundle) if mask_speech else 0
         try:
             self._folder = RecordingFolder(Path(folder), source, max_bytes, max_days)
+        except BlockingIOError as error:
+            raise CryvisionError(f"{error.strerror}: {folder}, source {source!r}") from error
         except OSError as error:
             raise CryvisionError(f"{folder}: recordings cannot be kept here: {error}") from error
         facts = {"name": bundle.name, "sha256": bundle.sha256}
@@ -180,6 +184,7 @@ class Recorder:
         if self._thread.is_alive():
             self._writer.stop()
             self._thread.join(CLOSE_SECONDS)
+        self._folder.close()
 
     def _run(self) -> None:
         self._attempt("what an earlier run left", self._folder.recover)
