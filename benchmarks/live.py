@@ -88,16 +88,18 @@ def main() -> int:
     clips = cry_clips(chosen.share)
     others = other_sounds(chosen.share)
     live = pushed_live(bundle, clips)
-    loops = looped_alerts(bundle, clips, others["household_noise"])
-    false = false_alerts(bundle, others)
+    loops = summed_loops(loop_delays(bundle, clips, others["household_noise"], LOOPS))
+    false = summed_classes(false_alerts(bundle, others))
     same = compared_with_classify(bundle)
     memory = memory_of_hours(str(bundle.folder), mixed(clips, others), chosen.hours)
     result = {
         "share_of_recordings": chosen.share,
         "latency_and_cpu": live["cost"],
-        "onset_reports": live["onsets"],
+        "onset_reports": summed_onsets(live["labelled_onsets"], live["delays"]),
         "looped_crying": loops,
         "false_alerts": false,
+        "material": f"donateacry-corpus and cry-segments, esc-10, spoken-digits, other-sounds; "
+        f"{TRAINING_MATERIAL}",
         "events_against_classify": same,
         "memory": memory,
     }
@@ -199,38 +201,43 @@ def pushed_live(
             "cpu_s": percentiles(cpu),
             "cpu_share_of_a_core": (time.process_time() - begun) / seconds,
         },
-        "onsets": onset_delays(clear, reports),
+        "labelled_onsets": len(clear),
+        "delays": onset_delays(clear, reports),
     }
 
 
 def onset_delays(
     segments: Sequence[tuple[float, float]], reports: Sequence[tuple[float, float]]
-) -> dict[str, Any]:
-    """Measure the time from each labelled onset to its first report."""
+) -> list[float]:
+    """Measure the time from each labelled onset to its first report, where there is one."""
     delays = []
     for start, end in segments:
         near = [at for at, onset in reports if start - ONSET_WITHIN_S <= onset < end]
         if near:
             delays.append(min(near) - start)
+    return delays
+
+
+def summed_onsets(n_labelled: int, delays: Sequence[float]) -> dict[str, Any]:
     return {
-        "material": f"donateacry-corpus, labels of cry-segments; {TRAINING_MATERIAL}",
-        "labelled_onsets": len(segments),
+        "labelled_onsets": n_labelled,
         "reported": len(delays),
         "delay_s": percentiles(delays),
     }
 
 
-def looped_alerts(
+def loop_delays(
     bundle: Bundle,
     clips: Sequence[tuple[np.ndarray, list[tuple[float, float]]]],
     household: Sequence[np.ndarray],
-) -> dict[str, Any]:
-    """Loop the crying of clips for a minute in noise: is there an alert, and when."""
+    n_loops: int,
+) -> dict[str, list[float]]:
+    """Loop the crying of clips for a minute in noise: when is there an alert, if ever."""
     rng = np.random.default_rng(SEED)
     n_lead, n_loop = (round(seconds * SAMPLE_RATE_HZ) for seconds in (LOOP_LEAD_S, LOOP_S))
     recorded = np.concatenate(household)
     delays: dict[str, list[float]] = {"none": [], "household": [], "white": []}
-    for samples, segments in some(clips, min(1.0, LOOPS / len(clips))):
+    for samples, segments in some(clips, min(1.0, n_loops / len(clips))):
         cut = [samples[slice(*(round(t * SAMPLE_RATE_HZ) for t in span))] for span in segments]
         crying = np.concatenate([*cut, np.zeros(0, np.float32)])
         if len(crying) < SAMPLE_RATE_HZ:
@@ -246,8 +253,11 @@ def looped_alerts(
             power = np.mean(np.square(noise, dtype=np.float64))
             sound = looped + noise * np.sqrt(wanted / max(power, 1e-12))
             delays[kind].append(alert_delay(bundle, sound.astype(np.float32)))
+    return delays
+
+
+def summed_loops(delays: dict[str, list[float]]) -> dict[str, Any]:
     return {
-        "material": f"donateacry-corpus, household noise of other-sounds; {TRAINING_MATERIAL}",
         "snr_db": SNR_DB,
         "after_s": RULE.after_s,
         "loops": len(delays["none"]),
@@ -271,7 +281,7 @@ def alert_delay(bundle: Bundle, sound: np.ndarray) -> float:
     return float("inf")
 
 
-def false_alerts(bundle: Bundle, others: dict[str, list[np.ndarray]]) -> dict[str, Any]:
+def false_alerts(bundle: Bundle, others: dict[str, list[np.ndarray]]) -> dict[str, dict[str, Any]]:
     """Count the alerts in sound that is not crying, the clips of a class after each other."""
     classes = {}
     for kind, sounds in others.items():
@@ -284,10 +294,13 @@ def false_alerts(bundle: Bundle, others: dict[str, list[np.ndarray]]) -> dict[st
             n_events += sum(timed.offset_time is not None for timed in seen.events)
         hours = len(samples) / SAMPLE_RATE_HZ / 3600
         classes[kind] = {"hours": hours, "alerts": n_alerts, "events": n_events}
+    return classes
+
+
+def summed_classes(classes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     hours = sum(one["hours"] for one in classes.values())
     n_alerts = sum(one["alerts"] for one in classes.values())
     return {
-        "material": f"esc-10, spoken-digits and other-sounds without crying; {TRAINING_MATERIAL}",
         "rule": f"crying for {RULE.after_s:g} s, pauses below {RULE.hold_s:g} s",
         "hours": hours,
         "alerts": n_alerts,

@@ -203,9 +203,9 @@ class Mqtt:
     def close(self) -> None:
         """Say that the monitor is offline, and disconnect."""
         if self._client.is_connected():
-            said = self._client.publish(self._topic("status"), OFFLINE, qos=1, retain=True)
+            goodbye = self._client.publish(self._topic("status"), OFFLINE, qos=1, retain=True)
             with self._changed:
-                self._changed.wait_for(lambda: said.mid in self._acknowledged, 1.0)
+                self._changed.wait_for(lambda: goodbye.mid in self._acknowledged, 1.0)
         self._client.disconnect()
         self._client.loop_stop()
 
