@@ -13,19 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cryvision.datasets.label_files import Interval, read_intervals, read_rows
+from cryvision.annotations import Interval, read_annotations
+from cryvision.annotations.text import read_rows
 from cryvision.errors import AnnotationError, ConfigError
 from cryvision.inputs.media import MEDIA_SUFFIXES
-
-__all__ = [
-    "AnnotatedClip",
-    "Interval",
-    "Problem",
-    "cry_intervals",
-    "find_annotated_clips",
-    "read_intervals",
-    "window_labels",
-]
 
 CRY_LABELS = ("cry", "crying")
 """Labels that mean crying, in any case."""
@@ -202,7 +193,7 @@ def find_annotated_clips(
     for path, labels, named_subject in pairs:
         try:
             subject, subject_source = find_subject(path, root, named_subject, pattern)
-            intervals = tuple(read_intervals(labels))
+            intervals = tuple(read_annotations(labels))
         except AnnotationError as error:
             problems.append(Problem(str(error)))
             continue

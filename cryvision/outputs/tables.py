@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryvision.outputs.wording import spreadsheet_cell
 from cryvision.result import Bout, Classification, Event
+from cryvision.safe_text import spreadsheet_cell
 
 EVENT_COLUMNS = (
     "onset_s",

@@ -33,10 +33,10 @@ class Floor(NamedTuple):
 FLOORS = (
     Floor(
         "settings, results, errors, files",
-        ("errors", "layers", "result", "config", "atomic", "traces", "download"),
+        ("errors", "layers", "result", "config", "atomic", "safe_text", "traces", "download"),
     ),
     Floor("networks, and how files of them are checked and run", ("models", "runtime")),
-    Floor("media become arrays", ("inputs",)),
+    Floor("media become arrays; annotators' files", ("inputs", "annotations")),
     Floor("saved models", ("bundle",)),
     Floor(
         "from arrays to events and classes; files for people and tools", ("inference", "outputs")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from cryvision.outputs import to_record, write
-from cryvision.outputs.wording import spreadsheet_cell
 from cryvision.result import Detection, Event
+from cryvision.safe_text import spreadsheet_cell
 
 RECORD_FIELDS = [
     "path",

@@ -1,0 +1,8 @@
+"""Reads and writes the files of annotation editors, diarization tools and corpora."""
+
+from __future__ import annotations
+
+from cryvision.annotations.formats import FORMATS, read_annotations, write_annotations
+from cryvision.annotations.interval import Interval
+
+__all__ = ["FORMATS", "Interval", "read_annotations", "write_annotations"]
