@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from cryvision.annotations.formats import FORMATS, read_annotations, write_annotations
+from cryvision.annotations.formats import (
+    FORMATS,
+    format_of,
+    read_annotations,
+    read_recordings,
+    write_annotations,
+)
 from cryvision.annotations.interval import Interval
 
-__all__ = ["FORMATS", "Interval", "read_annotations", "write_annotations"]
+__all__ = [
+    "FORMATS",
+    "Interval",
+    "format_of",
+    "read_annotations",
+    "read_recordings",
+    "write_annotations",
+]

@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from cryvision.annotations.interval import BOUT_TIER, DamagedError, Entry, Sheet
-from cryvision.annotations.text import read_text, refused
+from cryvision.annotations.text import parse_xml, read_text, refused
 
 DECIMALS = 3
 """ELAN keeps whole milliseconds."""
@@ -81,7 +81,10 @@ def _from_template(template: Path | None) -> Any:
         _root(read_text(template))
     except DamagedError as error:
         raise refused(template, error.line, error.rule) from error
-    eaf = Eaf(str(template), suppress_version_warning=True)
+    try:
+        eaf = Eaf(str(template), suppress_version_warning=True)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise refused(template, 1, f"pympi must be able to read the template: {error}") from error
     for name in eaf.tiers:
         eaf.remove_all_annotations_from_tier(name)
     eaf.media_descriptors.clear()
@@ -89,13 +92,7 @@ def _from_template(template: Path | None) -> Any:
 
 
 def _root(text: str) -> ElementTree.Element:
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise DamagedError(1, "an ELAN file must not declare a type or entities")
-    try:
-        root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError) as error:
-        line = getattr(error, "position", (1, 0))[0]
-        raise DamagedError(line, f"the ELAN file is cut off or damaged: {error}") from error
+    root = parse_xml(text, "an ELAN file")
     units = [header.get("TIME_UNITS", "milliseconds") for header in root.iter("HEADER")]
     if root.tag != "ANNOTATION_DOCUMENT" or any(unit != "milliseconds" for unit in units):
         raise DamagedError(1, "it must be an ELAN file whose times are in milliseconds")

@@ -8,6 +8,7 @@ import io
 import math
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 from cryvision.annotations.interval import DamagedError
 from cryvision.errors import AnnotationError
@@ -132,6 +133,23 @@ def read_seconds(text: str) -> float:
     if not math.isfinite(seconds) or seconds < 0:
         raise ValueError(f"a time must be finite and not negative; got {text!r:.40}")
     return seconds + 0.0  # no "-0.0"
+
+
+def parse_xml(text: str, what: str) -> ElementTree.Element:
+    """Parse XML without a type or entities of its own.
+
+    Raises
+    ------
+    DamagedError
+        If it declares some, or is damaged.
+    """
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise DamagedError(1, f"{what} must not declare a type or entities")
+    try:
+        return ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError) as error:
+        line = getattr(error, "position", (1, 0))[0]
+        raise DamagedError(line, f"{what} is cut off or damaged: {error}") from error
 
 
 def line_at(text: str, position: int) -> int:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from cryvision.inference.options import OptionValues
     from cryvision.result import Classification
 
-FORMATS = ("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "png", "mp4")
+FORMATS = (
+    *("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "raven", "boris"),
+    *("childproject", "chat", "audioset", "dcase", "label-studio", "png", "mp4"),
+)
 """As in `cryvision.outputs.FORMATS`, which would take time to import."""
 
 ALL_FORMATS = "all"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cryvision.annotations import Interval, read_annotations
+from cryvision.annotations import FORMATS, Interval, read_annotations
 from cryvision.annotations.text import read_rows
 from cryvision.errors import AnnotationError, ConfigError
 from cryvision.inputs.media import MEDIA_SUFFIXES
@@ -21,8 +21,12 @@ from cryvision.inputs.media import MEDIA_SUFFIXES
 CRY_LABELS = ("cry", "crying")
 """Labels that mean crying, in any case."""
 
+_OTHER_SUFFIXES = {".json", ".jsonl", ".srt"}
+# Beside a clip these are results and subtitles, not labels.
+
 LABEL_SUFFIXES = (
-    *(".textgrid", ".txt", ".csv", ".eaf", ".rttm", ".vtt", ".labels.txt", ".events.csv"),
+    *sorted({suffix for form in FORMATS.values() for suffix in form.suffixes} - _OTHER_SUFFIXES),
+    *(".labels.txt", ".events.csv"),
 )
 """What may follow the name of a clip, with or without its own suffix, in the name of its labels."""
 
@@ -158,9 +162,8 @@ def find_annotated_clips(
     ----------
     source : path
         A folder, searched with all folders in it for sound and video files with a file of labels
-        beside them (``clip.wav`` with ``clip.TextGrid``, ``clip.txt``, ``clip.eaf``,
-        ``clip.rttm``, ``clip.vtt``, ``clip.csv``, ``clip.wav.csv``, ``clip.events.csv`` or
-        ``clip.labels.txt``); or a manifest, a CSV file
+        beside them (``clip.wav`` with ``clip.TextGrid``, ``clip.wav.csv`` or another of
+        `LABEL_SUFFIXES`); or a manifest, a CSV file
         with the columns ``path``, ``labels`` and perhaps ``subject``, paths relative to its folder.
     subject_pattern : str, optional
         Regular expression, searched in a clip's path relative to the source and written with

@@ -65,7 +65,8 @@ def bout_cues(classification: Classification, decimals: int) -> list[Interval]:
 
 
 def _interval(span: Event | Bout, label: str, tier: str) -> Interval:
-    return Interval(*map(float, span.span_s), label, tier, float(span.confidence))
+    onset_s, offset_s = span.span_s
+    return Interval(float(onset_s), float(offset_s), label, tier, float(span.confidence))
 
 
 def _inside(intervals: Iterable[Interval], duration_s: float, decimals: int) -> list[Interval]:
