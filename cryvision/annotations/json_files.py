@@ -90,7 +90,7 @@ def read_results(text: str) -> Iterator[Entry]:
     DamagedError
         If it is neither.
     """
-    for line, record in _records(text):
+    for line, record in result_records(text):
         events = record.get("events")
         if not isinstance(events, list):
             raise DamagedError(line, "a result of cryvision must have a list of events")
@@ -115,12 +115,18 @@ def _is_score_table(text: str) -> bool:
     return {"path", "events", "status"} <= header_of(text)
 
 
-def _records(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Give the line and the record of each clip that was scored."""
+def result_records(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Give the line and the record of each clip that cryvision has scored.
+
+    Raises
+    ------
+    DamagedError
+        If it is no result.
+    """
     if _is_score_table(text):
         for line, row in parse_rows(text)[1]:
             if row["status"] == "ok":
-                yield line, {"path": row["path"], "events": _parsed(row["events"], line)}
+                yield line, {**row, "events": _parsed(row["events"], line)}
         return
     try:
         whole = json.loads(text)

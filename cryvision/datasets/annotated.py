@@ -30,7 +30,7 @@ LABEL_SUFFIXES = (
 )
 """What may follow the name of a clip, with or without its own suffix, in the name of its labels."""
 
-_VIEW_SUFFIXES = (".bouts.txt", ".bouts.csv")
+VIEW_SUFFIXES = (".bouts.txt", ".bouts.csv")
 # Written beside the labels of events, and nothing that anybody corrects.
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -218,7 +218,7 @@ def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[Problem]]:
             path: [clip for clip in clips if {clip.name, clip.stem} & _clip_names(path.name)]
             for path in files
             if path.suffix.lower() in LABEL_SUFFIXES
-            and not path.name.lower().endswith(_VIEW_SUFFIXES)
+            and not path.name.lower().endswith(VIEW_SUFFIXES)
         }
         problems += [f"{path}: labels without a clip" for path in owners if not owners[path]]
         for clip in clips:
