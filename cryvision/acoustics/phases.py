@@ -36,7 +36,7 @@ class Phases(NamedTuple):
     inspiratory_s: list[float]
 
     def measures(self) -> dict[str, float]:
-        """Give the number of expiratory sounds, and the mean lengths of both where there are any."""
+        """Give the number of expiratory sounds, and the mean length of each kind that there is."""
         lengths = self._asdict().items()
         means = {name: float(np.mean(seconds)) for name, seconds in lengths if seconds}
         return {"expirations": len(self.expiratory_s), **means}

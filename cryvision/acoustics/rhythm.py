@@ -37,9 +37,9 @@ def measure_bouts(classification: Classification) -> tuple[BoutAcoustics, ...]:
 def npvi(intervals_s: Sequence[float]) -> float:
     """Give the normalised pairwise variability index; NaN for fewer than two intervals.
 
-    100 times the mean of ``|a - b| / ((a + b) / 2)`` over neighbouring intervals: E. Grabe and E. L.
-    Low, "Durational variability in speech and the rhythm class hypothesis", Laboratory Phonology 7
-    (2002) 515-546. 0 is a steady beat.
+    100 times the mean of ``|a - b| / ((a + b) / 2)`` over neighbouring intervals: E. Grabe and
+    E. L. Low, "Durational variability in speech and the rhythm class hypothesis", Laboratory
+    Phonology 7 (2002) 515-546. 0 is a steady beat.
     """
     pairs = list(itertools.pairwise(intervals_s))
     if not pairs:
