@@ -83,6 +83,66 @@ def draw_cry(
     )  # fmt: skip
 
 
+MODES = ("phonation", "hyperphonation", "dysphonation")
+
+
+@dataclass(frozen=True)
+class SyntheticMixture:
+    """A cry that changes between modes, and the truth about it.
+
+    Attributes
+    ----------
+    samples : ndarray of float32, shape (n,)
+        16 kHz mono, noise included.
+    modes : ndarray of int, shape (n,)
+        Index in `MODES` of each sample; -1 outside the cry.
+    onset_s, offset_s : float
+    """
+
+    samples: np.ndarray
+    modes: np.ndarray
+    onset_s: float
+    offset_s: float
+
+
+def draw_mixture(rng: np.random.Generator, snr_db: float) -> SyntheticMixture:
+    """Draw a cry of two to five stretches, each of one mode and as loud as the others."""
+    parts, modes = [], []
+    for _ in range(rng.integers(2, 6)):
+        mode = int(rng.integers(len(MODES)))
+        n = round(rng.uniform(0.2, 0.6) * SAMPLE_RATE_HZ)
+        if MODES[mode] == "dysphonation":
+            part = _breath(rng, n)
+        else:
+            low_hz, high_hz = (1100, 1900) if MODES[mode] == "hyperphonation" else (250, 700)
+            middle_hz = float(np.exp(rng.uniform(np.log(low_hz), np.log(high_hz))))
+            way = np.linspace(-0.5, 0.5, n) * rng.uniform(-0.1, 0.1)
+            part = sing(rng, middle_hz * 2**way)
+        parts.append(part / np.sqrt(np.mean(part**2)))
+        modes.append(np.full(n, mode))
+    quiet = round(QUIET_SECONDS * SAMPLE_RATE_HZ)
+    voice = np.pad(np.concatenate(parts), quiet)
+    noise = draw_noise(rng, len(voice))
+    whole = voice + noise * 10 ** (-snr_db / 20) / np.sqrt(np.mean(noise**2))
+    return SyntheticMixture(
+        (whole * 0.3 / np.abs(whole).max()).astype(np.float32),
+        np.pad(np.concatenate(modes), quiet, constant_values=-1),
+        QUIET_SECONDS, len(voice) / SAMPLE_RATE_HZ - QUIET_SECONDS,
+    )  # fmt: skip
+
+
+def _breath(rng: np.random.Generator, n_samples: int) -> np.ndarray:
+    """Noise through the formants, fading in and out."""
+    spectrum = np.fft.rfft(rng.normal(size=n_samples))
+    gain = _formant_gain(np.fft.rfftfreq(n_samples, 1 / SAMPLE_RATE_HZ))
+    return np.fft.irfft(spectrum * gain, n_samples) * _envelope(n_samples)
+
+
+def _envelope(n_samples: int) -> np.ndarray:
+    edge = np.minimum(np.arange(n_samples), np.arange(n_samples)[::-1]) / SAMPLE_RATE_HZ
+    return np.asarray(np.sin(np.pi / 2 * np.minimum(1, edge / FADE_SECONDS)) ** 2)
+
+
 def draw_contour(
     rng: np.random.Generator, contour: str, n_samples: int, middle_hz: float | None = None
 ) -> np.ndarray:
@@ -133,9 +193,7 @@ def sing(
         at_hz = k * f0_hz
         gain = 10 ** (tilt * np.log2(k) / 20) * _formant_gain(at_hz) * (at_hz < 7600)
         wave += gain * np.sin(2 * np.pi * k * cycles + rng.uniform(0, 2 * np.pi))
-    fade = np.minimum(np.arange(len(wave)), np.arange(len(wave))[::-1]) / SAMPLE_RATE_HZ
-    envelope = np.sin(np.pi / 2 * np.minimum(1, fade / FADE_SECONDS)) ** 2
-    return wave * sizes * envelope
+    return wave * sizes * _envelope(len(wave))
 
 
 def draw_noise(rng: np.random.Generator, n_samples: int) -> np.ndarray:

@@ -11,14 +11,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cryvision.acoustics.cry import LONGEST_SECONDS, MARGIN_SECONDS, measure_cry
+from cryvision.acoustics.cry import (
+    LONGEST_SECONDS,
+    MARGIN_SECONDS,
+    RESAMPLED_SECONDS,
+    measure_cry,
+)
 from cryvision.acoustics.measures import Acoustics, CryAcoustics
-from cryvision.acoustics.praat import load_parselmouth
+from cryvision.acoustics.praat import require_praat
 from cryvision.acoustics.rhythm import measure_bouts
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
 from cryvision.inputs import media
 from cryvision.result import Classification, Event
+
+_AROUND_SECONDS = MARGIN_SECONDS + RESAMPLED_SECONDS
 
 
 class _Span(NamedTuple):
@@ -70,7 +77,7 @@ def measure_clip(
     >>> [round(cry.f0_median_hz, -1) for cry in result.acoustics.cries]  # doctest: +SKIP
     [480.0, 470.0, 470.0]
     """
-    load_parselmouth()
+    require_praat()
     path = classification.path if path is None else path
     if not os.fspath(path):
         raise ConfigError("acoustics are measured from a clip's file; this result has none")
@@ -95,8 +102,8 @@ def _spans(classification: Classification) -> list[_Span]:
             next_onset_s = later.onset_s
         until_s = offset_s if math.isnan(next_onset_s) else next_onset_s
         until_s = min(until_s, onset_s + LONGEST_SECONDS)
-        first = max(0, math.floor((onset_s - MARGIN_SECONDS) * SAMPLE_RATE_HZ))
-        stop = math.ceil((until_s + MARGIN_SECONDS) * SAMPLE_RATE_HZ)
+        first = max(0, math.floor((onset_s - _AROUND_SECONDS) * SAMPLE_RATE_HZ))
+        stop = math.ceil((until_s + _AROUND_SECONDS) * SAMPLE_RATE_HZ)
         spans.append(_Span(event, next_onset_s, first, stop))
     return spans
 

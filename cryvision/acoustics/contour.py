@@ -28,16 +28,14 @@ def describe_contour(contour: F0Contour) -> dict[str, float | str]:
     Returns
     -------
     dict
-        The measures of `CryAcoustics` that start with ``f0``; none where fewer than
-        `FEWEST_FRAMES` frames are voiced.
+        The measures of `CryAcoustics` that start with ``f0``, without mean and standard deviation;
+        none where fewer than `FEWEST_FRAMES` frames are voiced.
     """
     time_s, f0_hz = contour.time_s[contour.voiced], contour.f0_hz[contour.voiced]
     if len(f0_hz) < FEWEST_FRAMES:
         return {}
     return {
         "f0_median_hz": float(np.median(f0_hz)),
-        "f0_mean_hz": float(f0_hz.mean()),
-        "f0_sd_hz": float(f0_hz.std(ddof=1)),
         "f0_min_hz": float(f0_hz.min()),
         "f0_max_hz": float(f0_hz.max()),
         "f0_range_hz": float(np.ptp(f0_hz)),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from cryvision.acoustics.contour import describe_contour
-from cryvision.acoustics.defined import FORMANTS, HYPERPHONATION_HZ, Conditions, undefine
+from cryvision.acoustics.defined import FORMANTS, Conditions, undefine
 from cryvision.acoustics.measures import CryAcoustics
+from cryvision.acoustics.modes import mode_shares
 from cryvision.acoustics.phases import find_phases, frame_levels_db, sounding
-from cryvision.acoustics.praat import SHORTEST_SECONDS, F0Contour, PraatSound
+from cryvision.acoustics.praat import HOP_SECONDS, SHORTEST_SECONDS, PraatSound
 from cryvision.errors import ConfigError
 
 MARGIN_SECONDS = 0.025
 """Sound around a cry that its outermost frames reach into."""
+
+RESAMPLED_SECONDS = 0.02
+"""Sound beyond the margin that a resampled cry is cut out of: its edges are not those of a cut."""
 
 LONGEST_SECONDS = 60.0
 """Of a longer event its beginning is measured: no single cry lasts so long."""
@@ -65,13 +70,10 @@ def measure_cry(
     """
     _check(samples, sample_rate_hz, onset_s, offset_s)
     end_s = min(offset_s, onset_s + LONGEST_SECONDS)
-    until_s = end_s if math.isnan(next_onset_s) or end_s < offset_s else max(next_onset_s, end_s)
-    first = max(0, round((onset_s - MARGIN_SECONDS) * sample_rate_hz))
-    part = np.asarray(samples[first : round((until_s + MARGIN_SECONDS) * sample_rate_hz)], float)
-    span_s = (onset_s - first / sample_rate_hz, end_s - first / sample_rate_hz)
-    cry = part[slice(*(round(edge_s * sample_rate_hz) for edge_s in span_s))]
+    goes_on = math.isfinite(next_onset_s) and end_s == offset_s
     rate_hz = min(sample_rate_hz, recorded_rate_hz or sample_rate_hz)
     snr_db = _snr_db(above_background_db)
+    cry = samples[round(onset_s * sample_rate_hz) : round(end_s * sample_rate_hz)].astype(float)
     values: dict[str, float | str] = {
         "level_dbfs": 10 * math.log10(np.mean(cry**2)) if cry.any() else -math.inf,
         "snr_db": snr_db,
@@ -80,31 +82,70 @@ def measure_cry(
     }
     too_short = end_s - onset_s < SHORTEST_SECONDS
     if cry.any() and not too_short:
-        if rate_hz < sample_rate_hz:
-            import soxr
-
-            part = soxr.resample(part, sample_rate_hz, rate_hz)
-        values |= _measured(part, rate_hz, span_s, snr_db)
+        until_s = max(next_onset_s, end_s) if goes_on else end_s
+        part = _Part.cut(samples, sample_rate_hz, rate_hz, (onset_s, end_s, until_s))
+        values |= _measured(part, snr_db)
     clipped = float(np.mean(np.abs(cry) >= CLIPPED_AT)) > MOST_CLIPPED_SHARE
     conditions = Conditions(too_short, not cry.any(), clipped, snr_db, rate_hz)
     return CryAcoustics(**undefine(values, conditions))
 
 
-def _measured(
-    part: np.ndarray, rate_hz: float, span_s: tuple[float, float], snr_db: float
-) -> dict[str, float | str]:
-    sound = PraatSound(part, rate_hz)
+class _Part(NamedTuple):
+    """The sound of a cry with a margin, and what follows up to the next cry.
+
+    ``span_s`` is the cry's and ``until_s`` the end of what follows, in seconds from the first
+    sample; the cry with its margin has ``n`` samples.
+    """
+
+    samples: np.ndarray
+    rate_hz: float
+    n: int
+    span_s: tuple[float, float]
+    until_s: float
+
+    @classmethod
+    def cut(
+        cls,
+        samples: np.ndarray,
+        sample_rate_hz: float,
+        rate_hz: float,
+        times_s: tuple[float, float, float],
+    ) -> _Part:
+        """Cut from the onset to the end of what follows, at a rate, as Praat cuts a recording."""
+        onset_s, end_s, until_s = times_s
+        at = [max(0, round((onset_s - MARGIN_SECONDS) * rate_hz))]
+        at += [round((time_s + MARGIN_SECONDS) * rate_hz) for time_s in (end_s, until_s)]
+        extra = round(RESAMPLED_SECONDS * rate_hz)
+        start = max(0, at[0] - extra)
+        ratio = sample_rate_hz / rate_hz
+        part = samples[round(start * ratio) : round((at[2] + extra) * ratio)].astype(np.float64)
+        if ratio > 1:
+            import soxr
+
+            part = soxr.resample(part, sample_rate_hz, rate_hz)
+        first_s = at[0] / rate_hz
+        span_s = (onset_s - first_s, end_s - first_s)
+        part = part[at[0] - start : at[2] - start]
+        return cls(part, rate_hz, at[1] - at[0], span_s, until_s - first_s)
+
+
+def _measured(part: _Part, snr_db: float) -> dict[str, float | str]:
+    span_s = part.span_s
+    sound = PraatSound(part.samples[: part.n], part.rate_hz)
     contour = sound.contour.between(*span_s)
     jitter, shimmer = sound.perturbation(*span_s)
     centroid_hz, tilt_db = sound.spectral_shape(*span_s)
     formants_hz = sound.formants_hz(contour.time_s[contour.voiced])
-    after = sound.contour.time_s >= span_s[0]
-    time_s = sound.contour.time_s[after]
-    levels_db = frame_levels_db(part, rate_hz, time_s)
-    sounds = sounding(levels_db, time_s <= span_s[1], math.inf if math.isnan(snr_db) else snr_db)
+    n_frames, start_s = len(contour.time_s), contour.time_s[0]
+    n_all = max(n_frames, math.floor((part.until_s - start_s) / HOP_SECONDS))
+    time_s = start_s + HOP_SECONDS * np.arange(n_all)
+    levels_db = frame_levels_db(part.samples, part.rate_hz, time_s)
+    in_cry = np.arange(n_all) < n_frames
+    sounds = sounding(levels_db, in_cry, math.inf if math.isnan(snr_db) else snr_db)
     return {
+        **sound.f0_moments(*span_s),
         **describe_contour(contour),
-        **_modes(contour, sounds[: len(contour.time_s)]),
+        **mode_shares(contour, sounds[:n_frames]),
         "jitter_percent": jitter,
         "shimmer_percent": shimmer,
         "hnr_db": sound.hnr_db(*span_s),
@@ -112,19 +153,6 @@ def _measured(
         "spectral_tilt_db": tilt_db,
         **dict(zip(FORMANTS, formants_hz, strict=True)),
         **find_phases(levels_db, sounds).measures(),
-    }
-
-
-def _modes(contour: F0Contour, sounds: np.ndarray) -> dict[str, float]:
-    """Shares of the frames that are voiced, and of the sounding ones in each mode."""
-    if not sounds.any():
-        return {}
-    high = contour.voiced & (np.nan_to_num(contour.f0_hz) > HYPERPHONATION_HZ)
-    return {
-        "voiced_share": float(contour.voiced.mean()),
-        "phonation_share": float((contour.voiced & ~high)[sounds].mean()),
-        "dysphonation_share": float((~contour.voiced)[sounds].mean()),
-        "hyperphonation_share": float(high[sounds].mean()),
     }
 
 

@@ -8,10 +8,6 @@ from typing import Any, NamedTuple
 from cryvision.acoustics.contour import FEWEST_FRAMES
 from cryvision.acoustics.measures import CryAcoustics, measures_of
 
-HYPERPHONATION_HZ = 1000.0
-"""Phonation ends and hyperphonation begins here: LaGasse, Neal and Lester, Ment. Retard. Dev.
-Disabil. Res. Rev. 11 (2005) 83-93."""
-
 LOWEST_SNR_DB = 10.0
 """Below, voicing and what is measured of the periods are those of the noise as well."""
 

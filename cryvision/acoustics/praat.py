@@ -8,11 +8,10 @@ B. Thompson and B. de Boer, "Introducing Parselmouth: A Python interface to Praa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from cryvision.errors import MissingDependencyError
+from cryvision.layers import require
 
 LOWEST_HZ, HIGHEST_HZ = 150.0, 2000.0
 """F0 that is looked for: from moans to the hyperphonation of the highest cries."""
@@ -59,22 +58,9 @@ class F0Contour:
         return F0Contour(self.time_s[inside], self.f0_hz[inside])
 
 
-def load_parselmouth() -> Any:
-    """Import parselmouth.
-
-    Raises
-    ------
-    MissingDependencyError
-        Where it is not installed.
-    """
-    try:
-        import parselmouth
-    except ImportError as error:
-        raise MissingDependencyError(
-            "acoustics are measured by Praat, through parselmouth, which is not installed: "
-            "pip install 'cryvision[acoustics]'"
-        ) from error
-    return parselmouth
+def require_praat() -> None:
+    """Check that parselmouth is installed; MissingDependencyError where it is not."""
+    require("acoustics", "measuring acoustics")
 
 
 class PraatSound:
@@ -93,8 +79,11 @@ class PraatSound:
     """
 
     def __init__(self, samples: np.ndarray, sample_rate_hz: float) -> None:
-        parselmouth = load_parselmouth()
-        self._call = parselmouth.praat.call
+        require_praat()
+        import parselmouth
+        from parselmouth.praat import call
+
+        self._call = call
         self._sound = parselmouth.Sound(np.asarray(samples, np.float64), sample_rate_hz)
         self._nyquist_hz = sample_rate_hz / 2
         self._pitch = self._call(
@@ -104,6 +93,14 @@ class PraatSound:
         )  # fmt: skip
         f0_hz = self._pitch.selected_array["frequency"]
         self.contour = F0Contour(self._pitch.xs(), np.where(f0_hz > 0, f0_hz, np.nan))
+
+    def f0_moments(self, start_s: float, end_s: float) -> dict[str, float]:
+        """Measure mean and standard deviation of F0; Praat weights the outermost frames."""
+        names = {"f0_mean_hz": "Get mean", "f0_sd_hz": "Get standard deviation"}
+        return {
+            name: float(self._call(self._pitch, query, start_s, end_s, "Hertz"))
+            for name, query in names.items()
+        }
 
     def perturbation(self, start_s: float, end_s: float) -> tuple[float, float]:
         """Measure local jitter and local shimmer, in percent; NaN where there are no periods."""

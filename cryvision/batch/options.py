@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cryvision.acoustics.praat import load_parselmouth
+from cryvision.acoustics.praat import require_praat
 from cryvision.batch import engines, remote
 from cryvision.errors import ConfigError
 from cryvision.inference.options import OptionValues
@@ -82,7 +82,7 @@ class BatchOptions:
             raise ConfigError(f"the timeout must not be negative; got {self.timeout_seconds:g}")
         check_formats(self.formats)
         if self.acoustics:
-            load_parselmouth()  # refused before any work
+            require_praat()  # refused before any work
         if self.formats_dir is not None and not self.formats:
             raise ConfigError("a folder for formats needs formats to write; got none")
         if self.formats_dir is not None and remote.is_url(os.fspath(self.formats_dir)):

@@ -214,9 +214,9 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.outputs.files import stems
 
     if options.acoustics:
-        from cryvision.acoustics.praat import load_parselmouth
+        from cryvision.acoustics.praat import require_praat
 
-        load_parselmouth()  # fails before any work without it
+        require_praat()  # fails before any work without it
     bundle = Bundle.load(options.bundle).keeping_models()
     n_done = n_failed = 0
     rested_on: set[str] = set()

@@ -77,8 +77,8 @@ def describe(
     str
         Lines without a final newline: how long and how often the baby cried, and how sure that is;
         the warnings; then each bout, when, how long, how sure and how loud it was, and what else
-        was detected; then the acoustics, where they were measured. Text from file names or bundles is made printable, so it cannot steer a
-        terminal.
+        was detected; then the acoustics, where they were measured. Text from file names or bundles
+        is made printable, so it cannot steer a terminal.
     """
     shown = as_shown(
         classification, show_rejected=show_rejected, show_experimental=show_experimental
