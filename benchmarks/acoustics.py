@@ -37,6 +37,8 @@ N_CRIES = 300
 SNRS_DB = (20.0, 10.0, 5.0)
 N_AGREEMENT = 50
 MIN_AGREEMENT = 0.95
+COSTLIEST_HZ = 48_000
+"""Periods are measured at the rate of the recording, which costs the more the higher it is."""
 SYNTHETIC_RATES_HZ = (16_000, 44_100)
 
 
@@ -63,9 +65,8 @@ def agreement(cries: list[tuple[Path, float, float]]) -> dict[str, dict[str, flo
     for path, onset_s, offset_s in cries:
         reference = measure_with_praat(path, onset_s, offset_s)
         rate_hz = soundfile.info(path).samplerate
-        found = measure_cry(
-            read_sound(path), SAMPLE_RATE_HZ, onset_s, offset_s, recorded_rate_hz=rate_hz
-        )
+        samples = read_sound(path)
+        found = measure_cry(samples, SAMPLE_RATE_HZ, onset_s, offset_s, recorded_rate_hz=rate_hz)
         for name in TOLERANCES:
             value = getattr(found, name)
             if math.isfinite(value):
@@ -127,7 +128,7 @@ def cost(cries: list[tuple[Path, float, float]]) -> dict[str, float]:
     seconds = sum(offset_s - onset_s for _, onset_s, offset_s in sounds)
     started = time.process_time()
     for samples, onset_s, offset_s in sounds:
-        measure_cry(samples, SAMPLE_RATE_HZ, onset_s, offset_s)
+        measure_cry(samples, SAMPLE_RATE_HZ, onset_s, offset_s, recorded_rate_hz=COSTLIEST_HZ)
     cpu_s = time.process_time() - started
     return {"seconds_of_crying": seconds, "cpu_seconds_per_second": cpu_s / seconds}
 

@@ -52,7 +52,7 @@ def measure_cry(
         known: then the cry is taken to be free of noise.
     recorded_rate_hz : float, optional
         Sample rate of the recording, where ``samples`` were resampled from it. What was recorded
-        at a lower rate is measured at that rate.
+        at a lower rate is measured at that rate, and the periods at a higher one too.
     next_onset_s : float
         Onset of the next cry of the bout; NaN where there is none. Inspiratory sounds are looked
         for up to there.
@@ -84,7 +84,7 @@ def measure_cry(
     if cry.any() and not too_short:
         until_s = max(next_onset_s, end_s) if goes_on else end_s
         part = _Part.cut(samples, sample_rate_hz, rate_hz, (onset_s, end_s, until_s))
-        values |= _measured(part, snr_db)
+        values |= _measured(part, snr_db, recorded_rate_hz or sample_rate_hz)
     clipped = float(np.mean(np.abs(cry) >= CLIPPED_AT)) > MOST_CLIPPED_SHARE
     conditions = Conditions(too_short, not cry.any(), clipped, snr_db, rate_hz)
     return CryAcoustics(**undefine(values, conditions))
@@ -129,11 +129,11 @@ class _Part(NamedTuple):
         return cls(part, rate_hz, at[1] - at[0], span_s, until_s - first_s)
 
 
-def _measured(part: _Part, snr_db: float) -> dict[str, float | str]:
+def _measured(part: _Part, snr_db: float, recorded_rate_hz: float) -> dict[str, float | str]:
     span_s = part.span_s
     sound = PraatSound(part.samples[: part.n], part.rate_hz)
     contour = sound.contour.between(*span_s)
-    jitter, shimmer = sound.perturbation(*span_s)
+    jitter, shimmer = sound.perturbation(*span_s, recorded_rate_hz)
     centroid_hz, tilt_db = sound.spectral_shape(*span_s)
     formants_hz = sound.formants_hz(contour.time_s[contour.voiced])
     n_frames, start_s = len(contour.time_s), contour.time_s[0]

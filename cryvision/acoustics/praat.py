@@ -21,6 +21,8 @@ HOP_SECONDS = 0.01
 SHORTEST_SECONDS = 0.05
 """Shorter sound holds no window of the F0 analysis, which is six periods of the lowest F0."""
 
+HIGHEST_RATE_HZ = 48_000
+
 _CANDIDATES = 15
 _VERY_ACCURATE = True
 _SILENCE, _VOICING = 0.03, 0.45
@@ -29,6 +31,7 @@ _SHORTEST_PERIOD_S, _LONGEST_PERIOD_S = 0.0001, 0.02
 _PERIOD_FACTOR, _AMPLITUDE_FACTOR = 1.3, 1.6
 _HARMONICITY_SILENCE, _HARMONICITY_PERIODS = 0.1, 1.0
 _FORMANTS, _FORMANT_CEILING_HZ, _FORMANT_WINDOW_S, _PREEMPHASIS_HZ = 4.0, 8000.0, 0.025, 50.0
+_PRECISION = 50
 _TILT_BANDS_HZ = (50.0, 1000.0, 1000.0, 5000.0)
 
 
@@ -102,13 +105,22 @@ class PraatSound:
             for name, query in names.items()
         }
 
-    def perturbation(self, start_s: float, end_s: float) -> tuple[float, float]:
-        """Measure local jitter and local shimmer, in percent; NaN where there are no periods."""
+    def perturbation(
+        self, start_s: float, end_s: float, sample_rate_hz: float
+    ) -> tuple[float, float]:
+        """Measure local jitter and local shimmer, in percent; NaN where there are no periods.
+
+        The amplitude of a short period depends on how finely it is sampled, so sound that was
+        recorded at a higher rate is brought back to that, up to `HIGHEST_RATE_HZ`.
+        """
+        sound = self._sound
+        if sample_rate_hz > 2 * self._nyquist_hz:
+            sound = self._call(sound, "Resample", min(sample_rate_hz, HIGHEST_RATE_HZ), _PRECISION)
         periods = (_SHORTEST_PERIOD_S, _LONGEST_PERIOD_S, _PERIOD_FACTOR)
-        pulses = self._call([self._sound, self._pitch], "To PointProcess (cc)")
+        pulses = self._call([sound, self._pitch], "To PointProcess (cc)")
         jitter = self._call(pulses, "Get jitter (local)", start_s, end_s, *periods)
         shimmer = self._call(
-            [self._sound, pulses], "Get shimmer (local)", start_s, end_s, *periods,
+            [sound, pulses], "Get shimmer (local)", start_s, end_s, *periods,
             _AMPLITUDE_FACTOR,
         )  # fmt: skip
         return 100 * float(jitter), 100 * float(shimmer)
