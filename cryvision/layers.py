@@ -10,6 +10,7 @@ LAYERS = {
     "evaluate": ("sklearn", "scipy", "markdown_it"),
     "train": ("tensorflow", "keras", "sklearn", "scipy", "librosa", "onnx", "tf2onnx"),
     "export": ("tensorflow", "keras", "onnx", "tf2onnx"),
+    "acoustics": ("parselmouth",),
     "live": ("apprise", "paho", "sounddevice"),
 }
 """Modules of each layer beside those that classifying needs; in ``setup.cfg`` their packages."""

@@ -39,7 +39,8 @@ FLOORS = (
     Floor("media become arrays; annotators' files", ("inputs", "annotations")),
     Floor("saved models", ("bundle",)),
     Floor(
-        "from arrays to events and classes; files for people and tools", ("inference", "outputs")
+        "from arrays to events, classes and acoustics; files for people and tools",
+        ("inference", "acoustics", "outputs"),
     ),
     Floor("many clips, other runtimes, live sound", ("export", "batch", "monitor")),
     Floor("labelled recordings, altered sound", ("augmentation", "datasets")),
