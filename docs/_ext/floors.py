@@ -36,7 +36,10 @@ FLOORS = (
         ("errors", "layers", "result", "config", "atomic", "safe_text", "traces", "download"),
     ),
     Floor("networks, and how files of them are checked and run", ("models", "runtime")),
-    Floor("media become arrays; annotators' files", ("inputs", "annotations")),
+    Floor(
+        "media become arrays; annotators' files; times of recordings",
+        ("inputs", "annotations", "start_times"),
+    ),
     Floor("saved models", ("bundle",)),
     Floor(
         "from arrays to events, classes and acoustics; files for people and tools",
