@@ -10,6 +10,7 @@ from typing import Any
 
 from cryvision import __version__
 from cryvision.commands import (
+    agree,
     audit,
     classify,
     evaluate,
@@ -31,7 +32,7 @@ from cryvision.errors import CryvisionError
 GROUPS = {
     "use": (classify, live, score, info, fetch),
     "train": (train, train_detector, train_audio_only, features, lr_find),
-    "measure": (evaluate, audit, reproduce),
+    "measure": (evaluate, agree, audit, reproduce),
     "publish": (export,),
 }
 """The commands as ``--help`` lists them; each in one group."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from cryvision.acoustics.measures import Acoustics
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,8 @@ class Classification:
         ``off``, ``normal`` or ``strict``: how much crying the tagger had to detect.
     heard_seconds : dict of str to float
         Seconds in which each tag was detected; empty without a tagger.
+    acoustics : Acoustics or None
+        Measures of each cry and bout, from `cryvision.acoustics.measure_clip`.
     modalities : tuple of str
         What the label was decided from: ``sound``, ``face``.
     bundle : dict
@@ -224,6 +229,7 @@ class Classification:
     min_gap_s: float | None = None
     veto: str = "off"
     heard_seconds: dict[str, float] = field(default_factory=dict)
+    acoustics: Acoustics | None = None
 
     @property
     def bouts(self) -> tuple[Bout, ...]:

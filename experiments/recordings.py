@@ -11,14 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cryvision.annotations import Interval, read_annotations
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.datasets.annotated import (
-    DONATEACRY_CLIP,
-    AnnotatedClip,
-    Interval,
-    cry_intervals,
-    read_intervals,
-)
+from cryvision.datasets.annotated import DONATEACRY_CLIP, AnnotatedClip, cry_intervals
 from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.errors import AnnotationError
 from cryvision.inputs.media import read_sound
@@ -96,7 +91,7 @@ def donateacry_segments(
         raise AnnotationError(f"clips and TextGrids must pair one to one; alone is {alone}")
     pairs = sorted((path, key) for key, path in clips.items())
     return [
-        AnnotatedClip(path, key[0], tuple(read_intervals(segments[key])), "pattern")
+        AnnotatedClip(path, key[0], tuple(read_annotations(segments[key])), "pattern")
         for path, key in pairs
     ]
 

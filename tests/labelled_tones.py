@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from cryvision.annotations import Interval
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.datasets.annotated import Interval
 from cryvision.detector_training.labelled_sound import LabelledSound
 
 

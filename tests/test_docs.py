@@ -21,7 +21,8 @@ import cryvision
 from cryvision import errors
 from cryvision.cli import build_parser
 from cryvision.outputs import FORMATS
-from cryvision.outputs.tables import EVENT_COLUMNS, to_record
+from cryvision.outputs.event_rows import ACOUSTIC_MEASURES, EVENT_MEASURES
+from cryvision.outputs.tables import to_record
 from cryvision.result import Classification, Detection
 from cryvision.training.systems import SYSTEMS
 
@@ -157,8 +158,30 @@ def test_every_format_and_column_is_explained():
     page = (DOCS / "formats.md").read_text(encoding="utf-8")
     nothing = Classification("", 0.0, "no cry", {}, Detection(None, None, 0.0), {}, (), (), {}, [])
     suffixes = [suffix for files in FORMATS.values() for suffix in files]
-    for name in (*FORMATS, *suffixes, *EVENT_COLUMNS, "cry_smooth", *to_record(nothing)):
+    columns = [measure.name for measure in EVENT_MEASURES]
+    for name in (*FORMATS, *suffixes, *columns, "cry_smooth", *to_record(nothing)):
         assert f"`{name}`" in page
+
+
+def test_every_acoustic_measure_is_defined():
+    page = (DOCS / "acoustics.md").read_text(encoding="utf-8")
+    for measure in ACOUSTIC_MEASURES:
+        assert f"`{measure.name}`" in page
+
+
+def test_the_data_dictionary_has_every_column_of_every_table():
+    dictionary = extension("data_dictionary")
+    page = (DOCS / "data-dictionary.md").read_text(encoding="utf-8")
+    for name, measures in dictionary.TABLES.items():
+        assert f"```{{data-dictionary}} {name}\n" in page
+        table = dictionary.dictionary_table(measures)
+        assert table.count("\n| `") == len(measures)
+        for measure in measures:
+            assert (
+                f"| `{measure.name}` | {measure.kind} | {measure.unit} | {measure.meaning} |"
+                in table
+            )
+            assert measure.meaning
 
 
 def test_every_field_of_a_bundle_is_explained(tmp_path_factory: pytest.TempPathFactory):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cryvision.datasets.annotated import Interval
+from cryvision.annotations import Interval
 from cryvision.detector_training.recordings import Recording
 from cryvision.detector_training.tag_scores import TagScores
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from cryvision.evaluation.figures import BLUE, GREY, grid, write_png
+from cryvision.evaluation.figures import BLUE, GREY, grid, png_bytes
 from cryvision.outputs.lettering import set_plain, shortened
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ _LONGEST = 26
 _WIDTH_INCHES, _ROW_INCHES, _AXIS_INCHES = 7.5, 0.28, 0.7
 
 
-def stacked_bars(rows: Mapping[str, Mapping[str, int]]) -> str:
+def stacked_bars(rows: Mapping[str, Mapping[str, int]]) -> bytes:
     """Draw a bar for each row, cut into its parts.
 
     Parameters
@@ -33,8 +31,8 @@ def stacked_bars(rows: Mapping[str, Mapping[str, int]]) -> str:
 
     Returns
     -------
-    str
-        A ``data:`` URL of a PNG, as from the other functions here.
+    bytes
+        A PNG, as from the other functions here.
     """
     parts = list(dict.fromkeys(part for row in rows.values() for part in row))
     axes = _axes(len(rows) + (len(parts) > 1))
@@ -55,7 +53,7 @@ def stacked_bars(rows: Mapping[str, Mapping[str, int]]) -> str:
     return _picture(axes)
 
 
-def histogram(edges: Sequence[float], counts: Sequence[int], unit: str) -> str:
+def histogram(edges: Sequence[float], counts: Sequence[int], unit: str) -> bytes:
     """Draw how many clips lie in each bin, of which there are one less than edges."""
     axes = _axes(6)
     axes.stairs(counts, edges, fill=True, color=BLUE)
@@ -63,7 +61,7 @@ def histogram(edges: Sequence[float], counts: Sequence[int], unit: str) -> str:
     return _picture(axes)
 
 
-def intervals(rows: Mapping[str, Sequence[float]], chance: float) -> str:
+def intervals(rows: Mapping[str, Sequence[float]], chance: float) -> bytes:
     """Draw shares with their intervals, ``(value, low, high)``, against a line for chance."""
     axes = _axes(len(rows))
     axes.axvline(chance, color=COLOURS[5], linestyle="--", label="chance")
@@ -95,8 +93,5 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
-def _picture(axes: Axes) -> str:
-    figure = cast("Figure", axes.get_figure())
-    file = io.BytesIO()
-    write_png(figure, file)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+def _picture(axes: Axes) -> bytes:
+    return png_bytes(cast("Figure", axes.get_figure()))

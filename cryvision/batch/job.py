@@ -33,6 +33,8 @@ class Job:
         What to write beside the table, for each clip.
     formats_dir : str
         Where to.
+    acoustics : bool
+        Whether each cry and bout is measured too; see `cryvision.acoustics.measure_clip`.
     scorer : str
         ``module:class`` that is made once in each worker, with the job, and then called with each
         clip for its row. Only measurements of the scheduling itself replace it.
@@ -46,6 +48,7 @@ class Job:
     options: Options = field(default_factory=Options)
     formats: tuple[str, ...] = ()
     formats_dir: str = ""
+    acoustics: bool = False
     scorer: str = CLIP_SCORER
 
     @property

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cryvision.acoustics.praat import require_praat
 from cryvision.batch import engines, remote
 from cryvision.errors import ConfigError
 from cryvision.inference.options import OptionValues
@@ -41,11 +42,19 @@ class BatchOptions:
         Score clips again that have failed before.
     timeout_seconds : float
         Limit for one clip; 0 for none.
+    events : path, optional
+        A second table to write, with one row for each event of all clips: ``.csv``, ``.jsonl`` or
+        ``.parquet``. What its columns mean goes into ``<events>.dictionary.csv``.
+    acoustics : bool
+        Measure the acoustics of each cry and bout: columns of ``events``, and of the lists of
+        events and bouts in the table of clips.
 
     Raises
     ------
     ConfigError
         If one is out of range, or two of them do not go together.
+    MissingDependencyError
+        If acoustics are wanted and parselmouth is not installed.
     """
 
     workers: int | None = None
@@ -56,6 +65,8 @@ class BatchOptions:
     formats_dir: str | os.PathLike[str] | None = None
     retry_failed: bool = False
     timeout_seconds: float = TIMEOUT_SECONDS
+    events: str | os.PathLike[str] | None = None
+    acoustics: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
@@ -70,6 +81,8 @@ class BatchOptions:
         if not self.timeout_seconds >= 0:
             raise ConfigError(f"the timeout must not be negative; got {self.timeout_seconds:g}")
         check_formats(self.formats)
+        if self.acoustics:
+            require_praat()  # refused before any work
         if self.formats_dir is not None and not self.formats:
             raise ConfigError("a folder for formats needs formats to write; got none")
         if self.formats_dir is not None and remote.is_url(os.fspath(self.formats_dir)):
@@ -101,3 +114,5 @@ class BatchValues(OptionValues, total=False):
     formats_dir: str | os.PathLike[str] | None
     retry_failed: bool
     timeout_seconds: float
+    events: str | os.PathLike[str] | None
+    acoustics: bool

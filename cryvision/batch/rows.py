@@ -13,6 +13,7 @@ from cryvision.batch.job import Job
 from cryvision.batch.sources import ListedClip
 from cryvision.inputs.pitch import HOP_SECONDS, PitchTrack
 from cryvision.models.tagger import TAGS
+from cryvision.outputs.event_rows import event_measures
 from cryvision.outputs.tables import to_record
 from cryvision.result import Classification
 
@@ -70,6 +71,7 @@ later version of the record or another bundle's tagger brings besides, at the en
 # One for all rows: it stands once, in the file about the table.
 _LEFT_OUT = ("skill",)
 _RENAMED = {"detector_seconds": "cry_seconds"}
+_EVENT_KINDS = {measure.name: measure.kind for measure in event_measures(acoustics=True)}
 _BLANK = str.maketrans(dict.fromkeys(" \t\n", "_"))
 
 
@@ -144,9 +146,11 @@ def ordered_columns(names: Iterable[str]) -> list[str]:
 
 
 def kind_of(column: str) -> str:
-    """Kind of a column's values: text, real, whole, truth or json."""
+    """Kind of a column's values, also of a table of events: text, real, whole, truth or json."""
     if column in COLUMNS:
         return COLUMNS[column][0]
+    if column in _EVENT_KINDS:
+        return _EVENT_KINDS[column]
     is_tag = column.startswith(HEARD) and column.endswith(HEARD_SUFFIX)
     return "real" if is_tag or column.startswith(PROBABILITY) else "json"
 

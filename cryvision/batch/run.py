@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,10 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cryvision import __version__
-from cryvision.atomic import staged
 from cryvision.batch import engines, remote, tables
+from cryvision.batch.event_table import EventTable
 from cryvision.batch.job import Job
 from cryvision.batch.options import BatchOptions
+from cryvision.batch.placing import put, remove_partials
 from cryvision.batch.rows import OK, ordered_columns, probability_column
 from cryvision.batch.sources import find_clips
 from cryvision.batch.store import STORE_SUFFIX, Store
@@ -97,6 +96,7 @@ def score(
     return run(
         job, paths, os.fspath(out), engine=how.bound_engine(),
         retry_failed=how.retry_failed, progress=progress, bundle_facts=facts,
+        events=None if how.events is None else os.fspath(how.events),
     )  # fmt: skip
 
 
@@ -124,6 +124,7 @@ def _job(
         options=options,
         formats=tuple(how.formats),
         formats_dir=_formats_dir(table, how.formats_dir) if how.formats else "",
+        acoustics=how.acoustics,
     )
     facts = loaded.describe()
     del facts["path"]
@@ -139,6 +140,7 @@ def run(
     retry_failed: bool = False,
     progress: Callable[[Progress], None] | None = None,
     bundle_facts: Mapping[str, Any] | None = None,
+    events: str | None = None,
 ) -> Summary:
     """Do a job on the clips of some sources; see `score`.
 
@@ -153,9 +155,11 @@ def run(
         As in `score`.
     bundle_facts : mapping, optional
         The description of the bundle beside the table.
+    events : str, optional
+        The table of events.
     """
     started = time.monotonic()
-    target = _Table(out)
+    target = _Table(out, events)
     problems: list[str] = []
     with Store(target.beside(STORE_SUFFIX), retry_failed) as store:
         target.remove_leftovers()
@@ -205,9 +209,10 @@ def _collect(
 
 
 class _Table:
-    def __init__(self, out: str) -> None:
+    def __init__(self, out: str, events: str | None = None) -> None:
         self._write = tables.writer(out)
         self._out = out
+        self._events = None if events is None else EventTable(events, out)
         self._is_url = remote.is_url(out)
         # What goes beside a table elsewhere lies in the current folder.
         self._here = Path(PurePosixPath(out).name) if self._is_url else Path(out)
@@ -223,10 +228,10 @@ class _Table:
         return self._here.with_name(self._here.name + suffix)
 
     def remove_leftovers(self) -> None:
-        """Remove what killed runs have left of tables that were being written; see `staged`."""
-        for path in self._here.parent.glob(f".{glob.escape(self._here.name)}.*.partial"):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        """Remove what killed runs have left of tables that were being written."""
+        remove_partials(self._here)
+        if self._events is not None:
+            remove_partials(Path(self._events.path))
 
     def write(self, job: Job, store: Store, bundle_facts: Mapping[str, Any]) -> Counter[str]:
         """Write the rows that there are; give their number by status."""
@@ -235,25 +240,14 @@ class _Table:
         names.update(store.names())
         names.pop("key", None)
         columns = ordered_columns(names)
-        self._put(self._out, lambda path: self._write(path, columns, store.rows()))
+        rows = (row for _, row in store.rows())
+        put(self._out, lambda path: self._write(path, columns, rows))
+        if self._events is not None:
+            self._events.write(store, job.acoustics)
         about = about_table(job, columns, bundle_facts, statuses)
         text = json.dumps(about, indent=2, allow_nan=False) + "\n"
-        self._put(self._out + _ABOUT_SUFFIX, lambda path: path.write_text(text, "ascii"))
+        put(self._out + _ABOUT_SUFFIX, lambda path: path.write_text(text, "ascii"))
         return statuses
-
-    def _put(self, target: str, write: Callable[[Path], object]) -> None:
-        try:
-            with contextlib.ExitStack() as stack:
-                if self._is_url:
-                    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cryvision-"))
-                    path = Path(folder, PurePosixPath(target).name)
-                    write(path)
-                    remote.put(path, target)
-                else:
-                    write(stack.enter_context(staged(Path(target), overwrite=True)))
-        except OSError as error:
-            reason = error.strerror or error
-            raise CryvisionError(f"{target}: the table cannot be written: {reason}") from error
 
 
 def _formats_dir(table: str, formats_dir: AnyPath | None) -> str:

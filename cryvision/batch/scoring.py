@@ -9,6 +9,7 @@ import time
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from cryvision.acoustics import measure_clip
 from cryvision.batch import remote
 from cryvision.batch.job import Job
 from cryvision.batch.rows import failed_row, scored_row
@@ -89,7 +90,10 @@ class ClipScorer:
                 stream.push(piece.samples, piece.frame, piece.frame_time_s)
                 if piece.samples is not None:
                     pitch.push(piece.samples)
-            return stream.finish(clip.info, tuple(clip.warnings)), pitch.track()
+            result = stream.finish(clip.info, tuple(clip.warnings))
+        if self._job.acoustics:
+            result = measure_clip(result, local)
+        return result, pitch.track()
 
     def _new_stream(self, path: str) -> StreamClassifier:
         options = dataclasses.asdict(self._job.options)

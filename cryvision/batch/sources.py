@@ -17,6 +17,7 @@ from cryvision.inputs.media import MEDIA_SUFFIXES
 
 MANIFEST_SUFFIX = ".csv"
 MANIFEST_COLUMN = "path"
+SUBJECT_COLUMN = "subject"
 
 
 class FoundClip(NamedTuple):
@@ -30,11 +31,14 @@ class FoundClip(NamedTuple):
         -1 where a manifest names a clip that is not there.
     version : str
         Tells one state of the file from the next: its time of modification, or the store's tag.
+    subject : str
+        As a manifest names it; empty where none does.
     """
 
     path: str
     size_bytes: int
     version: str
+    subject: str = ""
 
 
 class ListedClip(NamedTuple):
@@ -50,12 +54,15 @@ class ListedClip(NamedTuple):
     name : str
         Its place below the sources' common folder, with ``/``; what is written for each clip
         takes its name from this.
+    subject : str
+        As a manifest names it.
     """
 
     key: str
     path: str
     size_bytes: int
     name: str
+    subject: str = ""
 
 
 def find_clips(
@@ -67,8 +74,9 @@ def find_clips(
     ----------
     sources : sequence of str
         Each a file, a folder (searched with all folders in it), a pattern such as ``day*/*.wav``,
-        a manifest (``.csv`` with a column ``path``, relative to its own folder), or a URL of one
-        of these. Folders and patterns give the names in `MEDIA_SUFFIXES` that are not hidden.
+        a manifest (``.csv`` with a column ``path``, relative to its own folder, and perhaps
+        ``subject``), or a URL of one of these. Folders and patterns give the names in
+        `MEDIA_SUFFIXES` that are not hidden.
     excluded : sequence of str
         Folders that are passed over: those of the results.
     problems : list of str
@@ -171,11 +179,12 @@ def _pattern(pattern: str) -> Iterator[FoundClip]:
 def _manifest(manifest: str, problems: list[str]) -> Iterator[FoundClip]:
     try:
         with open(manifest, encoding="utf-8-sig", newline="") as file:
-            for path in _manifest_paths(file, manifest, problems):
+            for path, subject in _manifest_clips(file, manifest, problems):
                 if remote.is_url(path):
-                    yield _elsewhere(path)
+                    clip = _elsewhere(path)
                 else:
-                    yield _local(os.path.join(os.path.dirname(manifest), path))
+                    clip = _local(os.path.join(os.path.dirname(manifest), path))
+                yield clip._replace(subject=subject)
     except OSError as error:
         raise MediaError(f"{shown(manifest)}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -189,8 +198,9 @@ def _remote(url: str, problems: list[str]) -> Iterator[FoundClip]:
         return
     folder = url.rsplit("/", 1)[0]
     lines = io.StringIO(remote.read_text(url), newline="")
-    for path in _manifest_paths(lines, url, problems):
-        yield _elsewhere(path if remote.is_url(path) else f"{folder}/{PurePosixPath(path)}")
+    for path, subject in _manifest_clips(lines, url, problems):
+        clip = _elsewhere(path if remote.is_url(path) else f"{folder}/{PurePosixPath(path)}")
+        yield clip._replace(subject=subject)
 
 
 def _elsewhere(url: str) -> FoundClip:
@@ -200,9 +210,10 @@ def _elsewhere(url: str) -> FoundClip:
         return FoundClip(url, -1, "unreadable")
 
 
-def _manifest_paths(
+def _manifest_clips(
     lines: Iterator[str] | io.StringIO, manifest: str, problems: list[str]
-) -> Iterator[str]:
+) -> Iterator[tuple[str, str]]:
+    """Give the path and the subject of each row; the subject is empty where none is named."""
     reader = csv.DictReader(lines, skipinitialspace=True, strict=True)
     try:
         names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
@@ -214,7 +225,7 @@ def _manifest_paths(
         while (row := _next_row(reader, manifest, problems)) is not None:
             path = (row.get(names[MANIFEST_COLUMN]) or "").strip()
             if path:
-                yield path
+                yield path, (row.get(names.get(SUBJECT_COLUMN, "")) or "").strip()
             elif row:
                 problems.append(f"{shown(manifest)}: line {reader.line_num}: the path is empty")
     except csv.Error as error:

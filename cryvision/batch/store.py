@@ -97,7 +97,8 @@ class Store:
         with self._errors():
             for clip in clips:
                 key = _key(clip, settings_sha256)
-                listed = ListedClip(key, clip.path, clip.size_bytes, name_below(clip.path, root))
+                name = name_below(clip.path, root)
+                listed = ListedClip(key, clip.path, clip.size_bytes, name, clip.subject)
                 self._database.execute(
                     "INSERT OR IGNORE INTO clips (key, bytes, clip) VALUES (?, ?, ?)",
                     (key, max(0, clip.size_bytes), json.dumps(listed)),
@@ -155,12 +156,12 @@ class Store:
             rows = self._database.execute(select).fetchall()
         return dict.fromkeys(name for (names,) in rows for name in json.loads(names))
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Read the rows of the run's clips, in order."""
+    def rows(self) -> Iterator[tuple[ListedClip, dict[str, Any]]]:
+        """Read the run's clips that have a row, with it, in order."""
         with self._errors():
-            select = "SELECT row FROM clips JOIN rows USING (key) ORDER BY n"
-            for (row,) in self._database.execute(select):
-                yield json.loads(row)
+            select = "SELECT clip, row FROM clips JOIN rows USING (key) ORDER BY n"
+            for clip, row in self._database.execute(select):
+                yield ListedClip(*json.loads(clip)), json.loads(row)
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

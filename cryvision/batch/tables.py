@@ -11,7 +11,7 @@ from typing import Any
 
 from cryvision.batch.rows import kind_of
 from cryvision.errors import ConfigError, MissingDependencyError
-from cryvision.outputs.wording import escaped_json, spreadsheet_cell
+from cryvision.safe_text import escaped_json, spreadsheet_cell
 
 Row = dict[str, Any]
 
@@ -52,7 +52,7 @@ def writer(out: str) -> Callable[[Path, Sequence[str], Iterator[Row]], None]:
 def write_csv(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> None:
     """Write CSV in UTF-8: truths are ``true`` and ``false``, lists are JSON.
 
-    Text is as `cryvision.outputs.wording.spreadsheet_cell` makes it: a path that starts as a
+    Text is as `cryvision.safe_text.spreadsheet_cell` makes it: a path that starts as a
     formula does has an apostrophe before it.
     """
     with open(path, "w", encoding="utf-8", newline="") as file:

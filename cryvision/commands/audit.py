@@ -35,15 +35,16 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from cryvision.auditing.audit import audit
-    from cryvision.auditing.html import check_page, write_page
+    from cryvision.auditing.html import KIND, page
     from cryvision.auditing.markdown import audit_text
+    from cryvision.outputs.html_page import check_page, write_report_page
     from cryvision.outputs.text import printable
 
     if options.html is not None:
-        check_page(options.html)  # fails before any work where it cannot be written
+        check_page(KIND, options.html)  # fails before any work where it cannot be written
     result = audit(options.source, subject_pattern=options.subject_pattern, seed=options.seed)
     if options.html is not None:
-        write_page(result, options.html)
+        write_report_page(KIND, page(result), options.html)
         log(f"wrote {options.html}")
     if options.json:
         show_json(result.to_json())

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from cryvision.inference.options import OptionValues
     from cryvision.result import Classification
 
-FORMATS = ("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "png", "mp4")
+FORMATS = (
+    *("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "raven", "boris"),
+    *("childproject", "chat", "audioset", "dcase", "label-studio", "png", "mp4"),
+)
 """As in `cryvision.outputs.FORMATS`, which would take time to import."""
 
 ALL_FORMATS = "all"
@@ -73,6 +76,7 @@ def add(commands: Any) -> None:
         help="the sound track to read, from 1 on (default: the one that the file marks, or if "
         "that is silent, the first that is not)",
     )
+    add_acoustics_option(parser)
     add_decision_options(parser)
     add_event_options(parser)
     parser.set_defaults(run=run)
@@ -101,6 +105,15 @@ def _add_text_options(parser: Any) -> None:
         "--show-experimental",
         action="store_true",
         help="show reasons also where the bundle was not measured to tell them apart",
+    )
+
+
+def add_acoustics_option(parser: Any) -> None:
+    """Give a command the option to measure each cry."""
+    parser.add_argument(
+        "--acoustics",
+        action="store_true",
+        help="measure F0, voice quality, spectrum and timing of each cry and bout with Praat",
     )
 
 
@@ -203,6 +216,10 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.bundle import Bundle
     from cryvision.outputs.files import stems
 
+    if options.acoustics:
+        from cryvision.acoustics.praat import require_praat
+
+        require_praat()  # fails before any work without it
     bundle = Bundle.load(options.bundle).keeping_models()
     n_done = n_failed = 0
     rested_on: set[str] = set()
@@ -275,6 +292,10 @@ def _one(
             progress=progress,
             **chosen_options(options),
         )
+    if options.acoustics:
+        from cryvision.acoustics import measure_clip
+
+        result = measure_clip(result, audio_track=options.audio_track)
     if formats:
         from cryvision.outputs.files import write
 

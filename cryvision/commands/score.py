@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cryvision.commands.classify import (
+    add_acoustics_option,
     add_decision_options,
     add_event_options,
     chosen_options,
@@ -95,6 +96,13 @@ def _add_result_options(parser: Any) -> None:
     parser.add_argument(
         "--formats-dir", metavar="DIR", help="folder for --formats (default: FILE.clips)"
     )
+    parser.add_argument(
+        "--events",
+        metavar="FILE",
+        help="also write one row an event over all clips: .csv, .jsonl or .parquet; its columns "
+        "are explained in FILE.dictionary.csv",
+    )
+    add_acoustics_option(parser)
     add_decision_options(parser)
     add_event_options(parser)
 
@@ -118,6 +126,8 @@ def run(options: argparse.Namespace) -> int:
                 formats_dir=options.formats_dir,
                 retry_failed=options.retry_failed,
                 timeout_seconds=options.timeout,
+                events=options.events,
+                acoustics=options.acoustics,
                 progress=bar.show,
                 **chosen_options(options),
             )

@@ -13,29 +13,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cryvision.datasets.label_files import Interval, read_intervals, read_rows
+from cryvision.annotations import FORMATS, Interval, read_annotations
+from cryvision.annotations.text import read_rows
 from cryvision.errors import AnnotationError, ConfigError
 from cryvision.inputs.media import MEDIA_SUFFIXES
-
-__all__ = [
-    "AnnotatedClip",
-    "Interval",
-    "Problem",
-    "cry_intervals",
-    "find_annotated_clips",
-    "read_intervals",
-    "window_labels",
-]
 
 CRY_LABELS = ("cry", "crying")
 """Labels that mean crying, in any case."""
 
+_OTHER_SUFFIXES = {".json", ".jsonl", ".srt"}
+# Beside a clip these are results and subtitles, not labels.
+
 LABEL_SUFFIXES = (
-    *(".textgrid", ".txt", ".csv", ".eaf", ".rttm", ".vtt", ".labels.txt", ".events.csv"),
+    *sorted({suffix for form in FORMATS.values() for suffix in form.suffixes} - _OTHER_SUFFIXES),
+    *(".labels.txt", ".events.csv"),
 )
 """What may follow the name of a clip, with or without its own suffix, in the name of its labels."""
 
-_VIEW_SUFFIXES = (".bouts.txt", ".bouts.csv")
+VIEW_SUFFIXES = (".bouts.txt", ".bouts.csv")
 # Written beside the labels of events, and nothing that anybody corrects.
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -167,9 +162,8 @@ def find_annotated_clips(
     ----------
     source : path
         A folder, searched with all folders in it for sound and video files with a file of labels
-        beside them (``clip.wav`` with ``clip.TextGrid``, ``clip.txt``, ``clip.eaf``,
-        ``clip.rttm``, ``clip.vtt``, ``clip.csv``, ``clip.wav.csv``, ``clip.events.csv`` or
-        ``clip.labels.txt``); or a manifest, a CSV file
+        beside them (``clip.wav`` with ``clip.TextGrid``, ``clip.wav.csv`` or another of
+        `LABEL_SUFFIXES`); or a manifest, a CSV file
         with the columns ``path``, ``labels`` and perhaps ``subject``, paths relative to its folder.
     subject_pattern : str, optional
         Regular expression, searched in a clip's path relative to the source and written with
@@ -202,7 +196,7 @@ def find_annotated_clips(
     for path, labels, named_subject in pairs:
         try:
             subject, subject_source = find_subject(path, root, named_subject, pattern)
-            intervals = tuple(read_intervals(labels))
+            intervals = tuple(read_annotations(labels))
         except AnnotationError as error:
             problems.append(Problem(str(error)))
             continue
@@ -224,7 +218,7 @@ def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[Problem]]:
             path: [clip for clip in clips if {clip.name, clip.stem} & _clip_names(path.name)]
             for path in files
             if path.suffix.lower() in LABEL_SUFFIXES
-            and not path.name.lower().endswith(_VIEW_SUFFIXES)
+            and not path.name.lower().endswith(VIEW_SUFFIXES)
         }
         problems += [f"{path}: labels without a clip" for path in owners if not owners[path]]
         for clip in clips:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip, Interval
+from cryvision.annotations import Interval
+from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip
 
 END_TOLERANCE_SECONDS = 0.1
 """A label may end so far behind its clip: editors round, and codecs cut."""

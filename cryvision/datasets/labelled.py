@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryvision.annotations.text import read_rows, read_seconds, refused
 from cryvision.datasets.annotated import (
     DONATEACRY_CLIP,
     compile_subject_pattern,
     find_subject,
     visible_files,
 )
-from cryvision.datasets.label_files import read_rows, read_seconds, refused
 from cryvision.errors import AnnotationError
 from cryvision.inputs.media import MEDIA_SUFFIXES
 

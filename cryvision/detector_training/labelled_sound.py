@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cryvision.annotations import Interval
 from cryvision.augmentation import effects
 from cryvision.augmentation import negatives as synthesis
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.datasets.annotated import Interval
 
 COPIES = "-copies"
 """What is put behind a source's name for the altered copies of its recordings."""

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cryvision.annotations import Interval
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.datasets.annotated import Interval, window_labels
+from cryvision.datasets.annotated import window_labels
 from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.detector_training.pieces import NOT_LABELLED, PIECE_FRAMES, STEP_FRAMES, Pieces
 from cryvision.detector_training.tag_scores import TagScores

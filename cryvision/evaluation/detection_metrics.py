@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from cryvision.annotations import Interval
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
-from cryvision.datasets.annotated import AnnotatedClip, Interval, cry_intervals, window_labels
+from cryvision.datasets.annotated import AnnotatedClip, cry_intervals, window_labels
 from cryvision.evaluation import metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
 from cryvision.evaluation.report import reliability_bins

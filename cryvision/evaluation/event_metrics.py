@@ -19,6 +19,9 @@ _DECIMALS = 6
 """Times are compared to the microsecond, so that 0.25 s stays within 0.25 s in binary fractions."""
 
 
+_ROUNDING_S = 10.0**-_DECIMALS
+
+
 class PrecisionRecallF1(NamedTuple):
     """Precision, recall and their harmonic mean; 0 where there is nothing to divide by."""
 
@@ -100,6 +103,63 @@ def match_events(
     near = np.all(distance_s <= (onset_tolerance_s, offset_tolerance_s), axis=-1)
     partners = maximum_bipartite_matching(csr_matrix(near))
     return int(np.sum(partners >= 0)), len(truth), len(events)
+
+
+def intersection_counts(
+    reference: ArrayLike, estimated: ArrayLike, overlap: float = 0.5
+) -> tuple[int, int, int]:
+    """Count how many events were found, by what share of them overlaps.
+
+    A found event is right where at least ``overlap`` of it lies in true events; a true event is
+    found where right events cover at least ``overlap`` of it. So one event may be found as two,
+    and two as one.
+
+    Parameters
+    ----------
+    reference, estimated : array_like, shapes (n, 2) and (m, 2)
+        True and found events, each sorted and disjoint.
+    overlap : float
+        Above 0, at most 1.
+
+    Returns
+    -------
+    n_found, n_reference, n_wrong : int
+        True events that were found, all of them, and found events that are not right.
+
+    References
+    ----------
+    Bilen et al., "A framework for the robust evaluation of sound event detection", ICASSP 2020:
+    detection and ground truth intersection criteria.
+    """
+    if not 0 < overlap <= 1:
+        raise ConfigError(f"the overlap must be above 0 and at most 1; got {overlap:g}")
+    truth, events = _events(reference, "reference"), _events(estimated, "estimated")
+    shared_s = _shared_seconds(truth, events)
+    right = shared_s.sum(axis=0) >= overlap * _lengths(events) - _ROUNDING_S
+    found = shared_s[:, right].sum(axis=1) >= overlap * _lengths(truth) - _ROUNDING_S
+    return int(found.sum()), len(truth), int((~right).sum())
+
+
+def overlapping_pairs(reference: ArrayLike, estimated: ArrayLike) -> FloatArray:
+    """Pair the true and the found events that each overlap the other more than any else.
+
+    Parameters
+    ----------
+    reference, estimated : array_like, shapes (n, 2) and (m, 2)
+
+    Returns
+    -------
+    ndarray of float64, shape (n_pairs, 2, 2)
+        Onset and offset of the true and of the found event.
+    """
+    truth, events = _events(reference, "reference"), _events(estimated, "estimated")
+    shared_s = _shared_seconds(truth, events)
+    if not shared_s.size:
+        return np.zeros((0, 2, 2))
+    best = shared_s.argmax(axis=1)
+    mutual = shared_s.argmax(axis=0)[best] == np.arange(len(truth))
+    mutual &= shared_s.max(axis=1) > 0
+    return np.stack([truth[mutual], events[best[mutual]]], axis=1)
 
 
 def event_f1(counts: ArrayLike, weights: ArrayLike | None = None) -> PrecisionRecallF1:
@@ -245,6 +305,19 @@ def _events(events: ArrayLike, name: str) -> FloatArray:
     if not np.all(np.isfinite(array)) or np.any(array[:, 1] < array[:, 0]):
         raise ConfigError(f"{name} events must be finite and must not end before they start")
     return array
+
+
+def _shared_seconds(true: FloatArray, predicted: FloatArray) -> FloatArray:
+    """Length of the overlap of each pair of events, shape (n, m)."""
+    ends = np.minimum(true[:, None, 1], predicted[None, :, 1])
+    starts = np.maximum(true[:, None, 0], predicted[None, :, 0])
+    shared_s: FloatArray = np.maximum(0.0, ends - starts)
+    return shared_s
+
+
+def _lengths(events: FloatArray) -> FloatArray:
+    lengths: FloatArray = events[:, 1] - events[:, 0]
+    return lengths
 
 
 def _covered_seconds(events: FloatArray) -> float:

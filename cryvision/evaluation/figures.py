@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -168,6 +169,13 @@ def draw_learning_curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) ->
 def write_png(figure: Figure, path: Path | IO[bytes]) -> None:
     """Write a figure, the same bytes for the same figure."""
     figure.savefig(path, format="png", facecolor="white", metadata={"Software": None})
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Give a figure as PNG."""
+    file = io.BytesIO()
+    write_png(figure, file)
+    return file.getvalue()
 
 
 def grid(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from cryvision.annotations.text import read_rows
 from cryvision.bundle import Bundle
 from cryvision.datasets.annotated import (
     DONATEACRY_CLIP,
@@ -18,7 +19,6 @@ from cryvision.datasets.annotated import (
     find_annotated_clips,
 )
 from cryvision.datasets.cry_labels import count_as_crying, count_lines, meant
-from cryvision.datasets.label_files import read_rows
 from cryvision.datasets.labelled import REASONS, Dataset, LabelledClip, find_labelled_clips
 from cryvision.errors import AnnotationError
 

@@ -15,13 +15,12 @@ from pathlib import Path, PurePath
 
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.outputs.labels import (
-    write_audacity,
-    write_audacity_bouts,
-    write_eaf,
-    write_rttm,
-    write_srt,
-    write_textgrid,
-    write_vtt,
+    all_bouts,
+    all_events,
+    bout_cues,
+    events_and_bouts,
+    events_inside,
+    label_writer,
 )
 from cryvision.outputs.plots import write_png
 from cryvision.outputs.tables import (
@@ -43,12 +42,22 @@ FORMATS: Mapping[str, Mapping[str, Writer]] = {
         ".bouts.csv": write_bouts_csv,
     },
     "json": {".json": write_json},
-    "audacity": {".labels.txt": write_audacity, ".bouts.txt": write_audacity_bouts},
-    "vtt": {".vtt": write_vtt},
-    "srt": {".srt": write_srt},
-    "rttm": {".rttm": write_rttm},
-    "textgrid": {".TextGrid": write_textgrid},
-    "eaf": {".eaf": write_eaf},
+    "audacity": {
+        ".labels.txt": label_writer("audacity", all_events),
+        ".bouts.txt": label_writer("audacity", all_bouts),
+    },
+    "vtt": {".vtt": label_writer("vtt", bout_cues)},
+    "srt": {".srt": label_writer("srt", bout_cues)},
+    "rttm": {".rttm": label_writer("rttm", events_inside)},
+    "textgrid": {".TextGrid": label_writer("textgrid", events_and_bouts)},
+    "eaf": {".eaf": label_writer("eaf", events_and_bouts)},
+    "raven": {".selections.txt": label_writer("raven", events_inside)},
+    "boris": {".boris.tsv": label_writer("boris", events_inside)},
+    "childproject": {".childproject.csv": label_writer("childproject", events_inside)},
+    "chat": {".cha": label_writer("chat", events_inside)},
+    "audioset": {".audioset.tsv": label_writer("audioset", events_inside)},
+    "dcase": {".dcase.tsv": label_writer("dcase", events_inside)},
+    "label-studio": {".label-studio.json": label_writer("label-studio", events_inside)},
     "png": {".png": write_png},
     "mp4": {".annotated.mp4": write_video},
     "mp4-blurred": {".blurred.mp4": write_blurred_video},

@@ -13,19 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryvision.outputs.wording import spreadsheet_cell
+from cryvision.acoustics.measures import BoutAcoustics, measures_of, to_columns
+from cryvision.outputs.event_rows import event_measures, event_rows
 from cryvision.result import Bout, Classification, Event
-
-EVENT_COLUMNS = (
-    "onset_s",
-    "offset_s",
-    "label",
-    "confidence",
-    "intensity_db",
-    "above_background_db",
-    "other_tag",
-    "other_tag_score",
-)
+from cryvision.safe_text import spreadsheet_cell
 
 BOUT_COLUMNS = (
     "onset_s",
@@ -64,7 +55,8 @@ def to_record(classification: Classification, *, show_experimental: bool = False
         Seconds to the millisecond, scores and shares to four places, levels to 0.1 dB; what is
         not known or not finite is None, so ``json.dumps(..., allow_nan=False)`` takes it. An
         event has ``branches`` where any branch has an output for it that may be shown, and one
-        of ``rejected`` the reason, under that name.
+        of ``rejected`` the reason, under that name. Events and bouts have their acoustics where
+        those were measured.
     """
     with_branches = show_experimental or classification.label != "not sure"
     detector, face_share = classification.detector, classification.face_share
@@ -79,8 +71,8 @@ def to_record(classification: Classification, *, show_experimental: bool = False
             "probability": _rounded(detector.probability, _SCORE_DECIMALS),
             "seconds": _rounded(detector.seconds, _SECONDS_DECIMALS),
         },
-        "events": [_event_record(event, with_branches) for event in classification.events],
-        "bouts": [_bout_record(bout) for bout in classification.bouts],
+        "events": _event_records(classification, with_branches),
+        "bouts": _bout_records(classification),
         "rejected": [_event_record(event, with_branches) for event in classification.rejected],
         "veto": classification.veto,
         "bout_gap_s": _rounded(classification.bout_gap_s, _SECONDS_DECIMALS),
@@ -131,18 +123,26 @@ def write_timeline_csv(classification: Classification, path: Path) -> None:
 
 def write_events_csv(classification: Classification, path: Path) -> None:
     """Write one row an event; only the header where there is none."""
-    _write_records(path, EVENT_COLUMNS, map(_event_record, classification.events))
+    record = {
+        "path": str(classification.path),
+        "events": _event_records(classification, with_branches=False),
+        "bouts": _bout_records(classification),
+    }
+    measures = event_measures(classification.acoustics is not None)
+    _write_records(path, [measure.name for measure in measures], event_rows(record))
 
 
 def write_bouts_csv(classification: Classification, path: Path) -> None:
     """Write one row a bout; only the header where there is none."""
-    _write_records(path, BOUT_COLUMNS, map(_bout_record, classification.bouts))
+    timing = measures_of(BoutAcoustics) if classification.acoustics is not None else ()
+    columns = [*BOUT_COLUMNS, *(measure.name for measure in timing)]
+    _write_records(path, columns, _bout_records(classification))
 
 
 def _write_records(
     path: Path, columns: Sequence[str], records: Iterable[Mapping[str, Any]]
 ) -> None:
-    _write_csv(path, columns, ([_cell(record[name]) for name in columns] for record in records))
+    _write_csv(path, columns, ([_cell(record.get(name)) for name in columns] for record in records))
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -150,6 +150,24 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(map(spreadsheet_cell, header))
         writer.writerows(rows)
+
+
+def _event_records(classification: Classification, with_branches: bool) -> list[dict[str, Any]]:
+    acoustics = classification.acoustics
+    measured = acoustics.cries if acoustics else [None] * len(classification.events)
+    return [
+        {**_event_record(event, with_branches), **to_columns(cry)}
+        for event, cry in zip(classification.events, measured, strict=True)
+    ]
+
+
+def _bout_records(classification: Classification) -> list[dict[str, Any]]:
+    bouts, acoustics = classification.bouts, classification.acoustics
+    measured = acoustics.bouts if acoustics else [None] * len(bouts)
+    return [
+        {**_bout_record(bout), **to_columns(timing)}
+        for bout, timing in zip(bouts, measured, strict=True)
+    ]
 
 
 def _event_record(event: Event, with_branches: bool = True) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cryvision.outputs.acoustics_text import acoustic_lines
 from cryvision.outputs.bundle_text import describe_bundle, priors, rests_on
 from cryvision.outputs.shown import (
     as_shown,
@@ -76,8 +77,8 @@ def describe(
     str
         Lines without a final newline: how long and how often the baby cried, and how sure that is;
         the warnings; then each bout, when, how long, how sure and how loud it was, and what else
-        was detected. Text from file names or bundles is made printable, so it cannot steer a
-        terminal.
+        was detected; then the acoustics, where they were measured. Text from file names or bundles
+        is made printable, so it cannot steer a terminal.
     """
     shown = as_shown(
         classification, show_rejected=show_rejected, show_experimental=show_experimental
@@ -94,6 +95,8 @@ def describe(
     rejected = [[_event_line(event)] for event in shown.rejected]
     if bouts or rejected:
         lines += _listed(bouts, rejected, None if all_events else MAX_LISTED)
+    if classification.acoustics is not None:
+        lines += ["", *acoustic_lines(classification.acoustics)]
     more = _label_lines(classification, show_experimental) if verbose or show_experimental else []
     if verbose:
         more += _detail_lines(classification)

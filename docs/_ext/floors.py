@@ -33,13 +33,17 @@ class Floor(NamedTuple):
 FLOORS = (
     Floor(
         "settings, results, errors, files",
-        ("errors", "layers", "result", "config", "atomic", "traces", "download"),
+        ("errors", "layers", "result", "config", "atomic", "safe_text", "traces", "download"),
     ),
     Floor("networks, and how files of them are checked and run", ("models", "runtime")),
-    Floor("media become arrays", ("inputs",)),
+    Floor(
+        "media become arrays; annotators' files; times of recordings",
+        ("inputs", "annotations", "start_times"),
+    ),
     Floor("saved models", ("bundle",)),
     Floor(
-        "from arrays to events and classes; files for people and tools", ("inference", "outputs")
+        "from arrays to events, classes and acoustics; files for people and tools",
+        ("inference", "acoustics", "outputs"),
     ),
     Floor("many clips, other runtimes, live sound", ("export", "batch", "monitor")),
     Floor("labelled recordings, altered sound", ("augmentation", "datasets")),

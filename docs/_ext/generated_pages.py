@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import architecture
+import data_dictionary
 import detector_tables
 import floors
 from command_reference import command_reference
@@ -65,6 +66,16 @@ class Measured(SphinxDirective):
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
+class DataDictionary(SphinxDirective):
+    """``data-dictionary TABLE``: the columns of one table."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        measures = data_dictionary.TABLES[self.arguments[0]]
+        return self.parse_text_to_nodes(data_dictionary.dictionary_table(measures))
+
+
 class Detector(SphinxDirective):
     """``detector TABLE``: one table on the detector, from the committed results."""
 
@@ -98,6 +109,7 @@ class Reproduced(SphinxDirective):
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("architecture", Architecture)
     app.add_directive("command-reference", CommandReference)
+    app.add_directive("data-dictionary", DataDictionary)
     app.add_directive("detector", Detector)
     app.add_directive("measured", Measured)
     app.add_directive("reproduced", Reproduced)

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from cryvision.auditing.audit import Audit, audit
-from cryvision.auditing.html import check_page, page, write_page
+from cryvision.auditing.html import KIND, page
 from cryvision.auditing.markdown import audit_text
 from cryvision.augmentation.effects import change_speed
 from cryvision.datasets.labelled import CLEANED_FOLDER
 from cryvision.errors import AnnotationError, ConfigError, CryvisionError, MediaError
+from cryvision.outputs.html_page import check_page, write_report_page
 
 SPEED_STEP = 0.02
 """In which copies at another speed are looked for."""
@@ -224,7 +225,7 @@ class _Reads(HTMLParser):
 
 
 def test_the_page_loads_nothing_and_shows_figures(found: Audit, tmp_path: Path) -> None:
-    write_page(found, tmp_path / "audit.html")
+    write_report_page(KIND, page(found), tmp_path / "audit.html")
     html = (tmp_path / "audit.html").read_text(encoding="utf-8")
     reads = _Reads()
     reads.feed(html)
@@ -233,7 +234,7 @@ def test_the_page_loads_nothing_and_shows_figures(found: Audit, tmp_path: Path) 
     assert "https://" not in html
     assert reads.figures >= 4
     assert html.count("What to do:") == len(found.findings)
-    write_page(found, tmp_path / "audit.html")  # an older page is replaced
+    write_report_page(KIND, page(found), tmp_path / "audit.html")  # an older page is replaced
 
 
 def test_names_are_text_on_the_page(tmp_path: Path) -> None:
@@ -255,9 +256,9 @@ def test_what_is_not_a_page_of_an_audit_is_never_replaced(found: Audit, tmp_path
     recording = lab.write_wav(tmp_path / "only.wav", babble(1))
     before = recording.read_bytes()
     with pytest.raises(CryvisionError, match="only the page of an older audit"):
-        write_page(found, recording)
+        write_report_page(KIND, page(found), recording)
     with pytest.raises(CryvisionError, match="the page is a file"):
-        check_page(tmp_path)
+        check_page(KIND, tmp_path)
     assert recording.read_bytes() == before
 
 

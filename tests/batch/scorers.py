@@ -58,3 +58,17 @@ class NeverStarts(NullScorer):
 
     def __init__(self, job: Job) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class EventScorer(NullScorer):
+    """Finds as many events of half a second as the number in the clip's name says."""
+
+    def __call__(self, clip: ListedClip) -> dict[str, Any]:
+        row = super().__call__(clip)
+        number = os.path.splitext(clip.path)[0].rsplit("-", 1)[1]
+        n = int(number) if number.isdigit() else 0
+        events = [
+            {"onset_s": float(i), "offset_s": i + 0.5, "label": "cry", "confidence": 0.9}
+            for i in range(n)
+        ]
+        return row | {"events": events, "bouts": [{"n_events": n}] if n else []}

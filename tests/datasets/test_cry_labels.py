@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cryvision.datasets.annotated import AnnotatedClip, Interval, cry_intervals
+from cryvision.annotations import Interval
+from cryvision.datasets.annotated import AnnotatedClip, cry_intervals
 from cryvision.datasets.cry_labels import count_as_crying, inside, meant
 
 

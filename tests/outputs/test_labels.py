@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from praatio import textgrid
 
-from cryvision.datasets.annotated import find_annotated_clips, read_intervals
+from cryvision.annotations import read_annotations
+from cryvision.datasets.annotated import find_annotated_clips
 from cryvision.outputs import write
 from cryvision.result import Event
 
@@ -142,7 +143,7 @@ def test_a_textgrid_has_a_tier_of_bouts_below_that_of_events(make, tmp_path):
 
 def test_what_is_read_back_is_the_events_and_not_the_bouts(make, tmp_path):
     (path,) = write(make(events=CLOSE), tmp_path, ["textgrid"])
-    assert [(i.start_s, i.end_s) for i in read_intervals(path)] == [
+    assert [(i.start_s, i.end_s) for i in read_annotations(path)] == [
         *((1.0, 2.0), (2.2, 3.0), (5.0, 6.0))
     ]
     (tmp_path / "demo.wav").touch()

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from cryvision.outputs import to_record, write
-from cryvision.outputs.wording import spreadsheet_cell
 from cryvision.result import Detection, Event
+from cryvision.safe_text import spreadsheet_cell
 
 RECORD_FIELDS = [
     "path",
@@ -261,5 +261,5 @@ def test_a_clip_without_events_or_length_gives_tables_with_only_a_header(make, t
     table, events, bouts, path = write(classification, tmp_path, ["csv", "json"])
     assert _rows(table) == _rows(events) == _rows(bouts) == []
     assert table.read_text().startswith("time_s,")
-    assert events.read_text().startswith("onset_s,")
+    assert events.read_text().startswith("path,subject,event,")
     assert _strict(path.read_text())["timeline"]["time_s"] == []

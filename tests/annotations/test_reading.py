@@ -7,19 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryvision.datasets.annotated import Interval, find_annotated_clips, read_intervals
+from cryvision import outputs
+from cryvision.annotations import Interval, read_annotations
+from cryvision.datasets.annotated import find_annotated_clips
 from cryvision.errors import AnnotationError
-from cryvision.outputs import labels
 from cryvision.result import Classification, Detection, Event
 
 SPANS = [(0.5, 1.25, "cry"), (2.0, 3.5, "not sure"), (4.0, 4.75, "Weinen & <laut>")]
-WRITERS = {
-    ".eaf": labels.write_eaf,
-    ".rttm": labels.write_rttm,
-    ".vtt": labels.write_vtt,
-    ".txt": labels.write_audacity,
-    ".TextGrid": labels.write_textgrid,
-}
 
 
 def with_label(path: Path) -> Classification:
@@ -49,10 +43,10 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
-def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("form", ["eaf", "rttm", "vtt", "audacity", "textgrid"])
+def test_what_is_written_is_read(tmp_path: Path, form: str) -> None:
     clip = write(tmp_path / "night 1.wav", "sound")
-    WRITERS[suffix](with_label(clip), clip.with_suffix(suffix))
+    outputs.write(with_label(clip), tmp_path, [form])
     clips, problems = find_annotated_clips(tmp_path)
     assert problems == []
     assert clips[0].intervals == tuple(Interval(*span) for span in SPANS)
@@ -60,7 +54,7 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
 
 def test_a_correction_made_in_elan_comes_back(tmp_path: Path) -> None:
     clip = write(tmp_path / "a.wav", "sound")
-    labels.write_eaf(with_label(clip), clip.with_suffix(".eaf"))
+    outputs.write(with_label(clip), tmp_path, ["eaf"])
     text = clip.with_suffix(".eaf").read_text(encoding="utf-8")
     assert 'TIME_VALUE="1250"' in text
     # Dragged to the right; a second tier with an annotation that was left blank; a linked one.
@@ -76,7 +70,7 @@ def test_a_correction_made_in_elan_comes_back(tmp_path: Path) -> None:
         "</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION></TIER><LINGUISTIC_TYPE"
     )
     text = text.replace("<LINGUISTIC_TYPE", tier, 1)
-    intervals = read_intervals(write(clip.with_suffix(".eaf"), text))
+    intervals = read_annotations(write(clip.with_suffix(".eaf"), text))
     assert intervals[:2] == [Interval(0.1, 0.2, "fuss"), Interval(0.5, 1.4, "cry")]
     assert len(intervals) == 1 + len(SPANS)
 
@@ -102,7 +96,7 @@ def test_a_correction_made_in_elan_comes_back(tmp_path: Path) -> None:
     ],
 )
 def test_other_ways_of_writing_the_same(tmp_path: Path, name: str, text: str) -> None:
-    found = read_intervals(write(tmp_path / name, text))
+    found = read_annotations(write(tmp_path / name, text))
     assert found == [Interval(0.5, 1.25, "cry"), Interval(2.0, 3.5, "fuss")]
 
 
@@ -142,7 +136,7 @@ def test_what_cannot_be_understood_is_one_line(
 ) -> None:
     path = write(tmp_path / name, text)
     with pytest.raises(AnnotationError) as caught:
-        read_intervals(path)
+        read_annotations(path)
     assert str(caught.value).startswith(f"{path}: line {line}: ")
     assert rule in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,0 +1,17 @@
+"""F0, voice quality, spectrum and timing of each cry and bout, measured by Praat."""
+
+from __future__ import annotations
+
+from cryvision.acoustics.clip import measure_clip
+from cryvision.acoustics.cry import measure_cry
+from cryvision.acoustics.measures import Acoustics, BoutAcoustics, CryAcoustics
+from cryvision.acoustics.rhythm import measure_bouts
+
+__all__ = [
+    "Acoustics",
+    "BoutAcoustics",
+    "CryAcoustics",
+    "measure_bouts",
+    "measure_clip",
+    "measure_cry",
+]

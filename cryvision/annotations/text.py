@@ -1,0 +1,162 @@
+"""The text of annotators' files: its encodings, tables with a header, and times."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import math
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from cryvision.annotations.interval import DamagedError
+from cryvision.errors import AnnotationError
+
+Rows = list[tuple[int, dict[str, str]]]
+"""Line of the file, and the cells by column."""
+
+_NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x14\x16-\x1f]")
+# \x15 stands around the times of CHAT.
+_SNIFFED_LETTERS = 4096
+
+
+def read_text(path: Path) -> str:
+    """Read a file of UTF-8, UTF-16 with a byte order mark, or else Latin-1; lines end in ``\\n``.
+
+    Raises
+    ------
+    AnnotationError
+        If it cannot be read, is empty, or is no text.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise AnnotationError(
+            f"{path}: the labels could not be read: {error.strerror or error}"
+        ) from error
+    try:
+        marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = raw.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if marked:
+            raise refused(path, 1, "the text must be UTF-16, as its first bytes state") from error
+        text = raw.decode("latin-1")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    odd = _NOT_TEXT.search(text)
+    if odd is not None:
+        raise refused(path, line_at(text, odd.start()), f"labels must be text; got {odd[0]!r}")
+    if not text.strip():
+        raise refused(path, 1, "a file of labels must not be empty")
+    return text
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 with ``\\n`` at the end of each line on all systems."""
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+
+
+def read_rows(path: Path) -> tuple[list[str], Rows]:
+    """Read a CSV file with a header.
+
+    Returns
+    -------
+    header : list of str
+        Names of the columns, in lower case and without outer blanks.
+    rows : list of (int, dict of str to str)
+        Line of the file, and the cells by column without outer blanks. Blank rows are skipped.
+
+    Raises
+    ------
+    AnnotationError
+        If the file cannot be read or is empty, or a row has not as many cells as the header.
+    """
+    try:
+        return parse_rows(read_text(path))
+    except DamagedError as error:
+        raise refused(path, error.line, error.rule) from error
+
+
+def parse_rows(text: str) -> tuple[list[str], Rows]:
+    """Do as `read_rows` with a text; raise DamagedError."""
+    if text[:4].lower() == "sep=" and text[5:6] == "\n":
+        text = "\n" + text[6:]  # what spreadsheets write above the header
+    reader = csv.reader(io.StringIO(text), strict=True, delimiter=_delimiter(text))
+    header: list[str] = []
+    rows = []
+    try:
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if not any(cells):
+                continue
+            if not header:
+                header = [cell.lower() for cell in cells]
+            elif len(cells) != len(header):
+                rule = f"a row must have {len(header)} cells, as the header has; got {len(cells)}"
+                raise DamagedError(reader.line_num, rule)
+            else:
+                rows.append((reader.line_num, dict(zip(header, cells, strict=True))))
+    except csv.Error as error:
+        raise DamagedError(reader.line_num, f"not a CSV file: {error}") from error
+    return header, rows
+
+
+def header_of(text: str) -> set[str]:
+    """Return the names of a table's columns in lower case, and nothing of the rest."""
+    if text[:4].lower() == "sep=" and text[5:6] == "\n":
+        text = text[6:]
+    line = text.lstrip("\n").partition("\n")[0][:_SNIFFED_LETTERS]
+    cells = next(csv.reader([line], delimiter=_delimiter(line)), [])
+    return {cell.strip().lower() for cell in cells}
+
+
+def _delimiter(text: str) -> str:
+    header_line = text.lstrip("\n").partition("\n")[0]
+    return next((mark for mark in ",;\t" if mark in header_line), ",")
+
+
+def read_seconds(text: str) -> float:
+    """Read a time, with a decimal point or comma.
+
+    Raises
+    ------
+    ValueError
+        If it is not a number, not finite or negative; the message is the rule.
+    """
+    try:
+        # float() alone takes 1_0 for 10. Two commas are none of them decimal.
+        comma = text.count(",") == 1 and "." not in text
+        seconds = float(text.replace("_", "x").replace(",", "." if comma else ","))
+    except ValueError:
+        raise ValueError(f"a time must be a number of seconds; got {text!r:.40}") from None
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ValueError(f"a time must be finite and not negative; got {text!r:.40}")
+    return seconds + 0.0  # no "-0.0"
+
+
+def parse_xml(text: str, what: str) -> ElementTree.Element:
+    """Parse XML without a type or entities of its own.
+
+    Raises
+    ------
+    DamagedError
+        If it declares some, or is damaged.
+    """
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise DamagedError(1, f"{what} must not declare a type or entities")
+    try:
+        return ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError) as error:
+        line = getattr(error, "position", (1, 0))[0]
+        raise DamagedError(line, f"{what} is cut off or damaged: {error}") from error
+
+
+def line_at(text: str, position: int) -> int:
+    """Return the number of the line at a position."""
+    return text.count("\n", 0, position) + 1
+
+
+def refused(path: Path, line: int, rule: str) -> AnnotationError:
+    """Make the error that names a file, its line, and the rule that was broken there."""
+    return AnnotationError(f"{path}: line {line}: {rule}")

@@ -1,0 +1,49 @@
+"""A finished file comes to its place, on this machine or in a store, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import tempfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from cryvision.atomic import staged
+from cryvision.batch import remote
+from cryvision.errors import CryvisionError
+
+
+def put(target: str, write: Callable[[Path], object]) -> None:
+    """Write a file and put it in its place.
+
+    Parameters
+    ----------
+    target : str
+        A path or a URL. What is there is replaced.
+    write : callable
+        Takes the path to write.
+
+    Raises
+    ------
+    CryvisionError
+        If it cannot be written.
+    """
+    try:
+        with contextlib.ExitStack() as stack:
+            if remote.is_url(target):
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cryvision-"))
+                path = Path(folder, PurePosixPath(target).name)
+                write(path)
+                remote.put(path, target)
+            else:
+                write(stack.enter_context(staged(Path(target), overwrite=True)))
+    except OSError as error:
+        reason = error.strerror or error
+        raise CryvisionError(f"{target}: the table cannot be written: {reason}") from error
+
+
+def remove_partials(target: Path) -> None:
+    """Remove what a killed run has left of a file that was being written; see `staged`."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -1,0 +1,100 @@
+"""One row an event, of a clip or of many: the columns with their units, and the rows."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from cryvision.acoustics.measures import BoutAcoustics, CryAcoustics, Measure, measures_of
+
+EVENT_MEASURES = (
+    Measure("path", "text", "", "the clip, as it was given"),
+    Measure("subject", "text", "", "the manifest's column subject; empty where it has none"),
+    Measure("event", "whole", "", "number of the event within its clip, from 1 on"),
+    Measure("bout", "whole", "", "number of its bout within the clip, from 1 on"),
+    Measure("onset_s", "real", "s", "start, from the start of the clip"),
+    Measure("offset_s", "real", "s", "end"),
+    Measure("duration_s", "real", "s", "offset_s less onset_s"),
+    Measure("onset_time", "text", "ISO 8601", "date and time of the start; empty where unknown"),
+    Measure("offset_time", "text", "ISO 8601", "date and time of the end"),
+    Measure("label", "text", "", "cry, or the clip's label where it has one"),
+    Measure("confidence", "real", "0 to 1", "mean cry score over the event"),
+    Measure("intensity_db", "real", "dBFS", "level in the detector's band"),
+    Measure("above_background_db", "real", "dB", "the same above the background"),
+    Measure("other_tag", "text", "", "strongest other sound at the event; empty where none"),
+    Measure("other_tag_score", "real", "0 to 1", "its score"),
+)
+"""The columns that every table of events has."""
+
+ACOUSTIC_MEASURES = (*measures_of(CryAcoustics), *measures_of(BoutAcoustics))
+"""What ``--acoustics`` adds."""
+
+
+def event_measures(acoustics: bool) -> tuple[Measure, ...]:
+    """List the columns of a table of events, with or without acoustics."""
+    return (*EVENT_MEASURES, *ACOUSTIC_MEASURES) if acoustics else EVENT_MEASURES
+
+
+def event_rows(
+    record: Mapping[str, Any], *, subject: str = "", start: datetime | None = None
+) -> Iterator[dict[str, Any]]:
+    """Give a row for each event of a clip.
+
+    Parameters
+    ----------
+    record : mapping
+        With ``path``, ``events`` and ``bouts`` as `cryvision.outputs.to_record` has them; without
+        events where the clip could not be scored.
+    subject : str
+    start : datetime, optional
+        Of the recording, with its time zone where that is known.
+
+    Yields
+    ------
+    dict
+        Columns by name; what is not known is None or missing.
+    """
+    bouts = [
+        (number, {name: bout.get(name) for name in _BOUT_NAMES})
+        for number, bout in enumerate(record.get("bouts") or (), start=1)
+        for _ in range(bout["n_events"])
+    ]
+    events = record.get("events") or ()
+    for number, (event, (bout, timing)) in enumerate(zip(events, bouts, strict=True), start=1):
+        yield {
+            "path": record["path"],
+            "subject": subject or None,
+            "event": number,
+            "bout": bout,
+            "duration_s": round(event["offset_s"] - event["onset_s"], 3),
+            "onset_time": _time(start, event["onset_s"]),
+            "offset_time": _time(start, event["offset_s"]),
+            **event,
+            **timing,
+        }
+
+
+def write_dictionary(path: Path, measures: Sequence[Measure]) -> None:
+    """Write the data dictionary of a table as CSV: name, kind, unit and meaning of each column."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(Measure._fields)
+        table.writerows(measures)
+
+
+_BOUT_NAMES = tuple(measure.name for measure in measures_of(BoutAcoustics))
+
+
+def _time(start: datetime | None, seconds: float) -> str | None:
+    """Date and time some seconds after the start; by UTC where the zone is known."""
+    if start is None:
+        return None
+    elapsed = timedelta(seconds=seconds)
+    if start.tzinfo is None:
+        return (start + elapsed).isoformat(timespec="milliseconds")
+    # Within one zone, Python adds to the clock on the wall, which may be set in between.
+    later = (start.astimezone(timezone.utc) + elapsed).astimezone(start.tzinfo)
+    return later.isoformat(timespec="milliseconds")

@@ -1,0 +1,110 @@
+"""Reports as one HTML page with its figures inside; it loads nothing and runs nothing."""
+
+from __future__ import annotations
+
+import base64
+import os
+from html import escape
+from pathlib import Path
+
+from cryvision.atomic import staged
+from cryvision.errors import CryvisionError
+from cryvision.inputs.ffmpeg import shown
+
+_MARK_BYTES = 1000
+"""The mark of our pages is within so many bytes of the start."""
+
+_STYLE = """\
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
+  max-width: 54rem; padding: 1.5rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.6rem; } h2 { margin-top: 2.2rem; } img { max-width: 100%; }
+ul { max-height: 12rem; overflow: auto; } li, td, th { font-size: .9rem; text-align: left; }
+table { border-collapse: collapse; margin: .6rem 0; }
+th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; }
+@media print { body { max-width: none; padding: 0; font-size: 12px; }
+  ul { max-height: none; } h2, img, tr { break-inside: avoid; } }
+"""
+
+
+def report_page(kind: str, title: str, body: str) -> str:
+    """Make a page.
+
+    Parameters
+    ----------
+    kind : str
+        Of report, as ``audit``: a page is only replaced by one of its kind.
+    title : str
+    body : str
+        HTML, in which names of files are text.
+    """
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+{_mark(kind)}
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>
+{_STYLE}</style>
+</head>
+<body>
+<p>This page names your files; give it to nobody who may not see them.</p>
+{body}</body>
+</html>
+"""
+
+
+def check_page(kind: str, path: str | os.PathLike[str]) -> Path:
+    """Make sure before any work that a page may be written.
+
+    Raises
+    ------
+    CryvisionError
+        If something else than an older page of its kind is there: that is never replaced.
+    """
+    target = Path(os.path.abspath(path))
+    if not os.path.lexists(target):
+        return target
+    try:
+        with open(target, "rb") as file:
+            is_ours = _mark(kind).encode() in file.read(_MARK_BYTES)
+    except OSError as error:
+        raise CryvisionError(
+            f"{shown(target)}: the page is a file; this cannot be read as one: {error.strerror}"
+        ) from error
+    if not is_ours:
+        raise CryvisionError(
+            f"{shown(target)}: only the page of an older {kind} is replaced; this is another file"
+        )
+    return target
+
+
+def write_report_page(kind: str, html: str, path: str | os.PathLike[str]) -> None:
+    """Write a page of `report_page`, whole or not at all.
+
+    Raises
+    ------
+    CryvisionError
+        As `check_page`, and if the system refuses.
+    """
+    target = check_page(kind, path)
+    try:
+        with staged(target, overwrite=True) as file:
+            file.write_text(html, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise CryvisionError(
+            f"{shown(target)}: cannot be written: {error.strerror or error}"
+        ) from error
+
+
+def picture(title: str, png: bytes) -> str:
+    """Make an image with its heading, which stands inside a page."""
+    data = base64.b64encode(png).decode("ascii")
+    name = escape(title)
+    return f'<h3>{name}</h3>\n<img src="data:image/png;base64,{data}" alt="{name}">'
+
+
+def _mark(kind: str) -> str:
+    return f'<meta name="generator" content="cryvision {kind}">'

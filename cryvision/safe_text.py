@@ -1,0 +1,62 @@
+"""Text from outside, made safe to write into files that people and tools open."""
+
+from __future__ import annotations
+
+import re
+
+# Control characters, those that end a line, those that turn the direction of the text around, and
+# bytes that could not be decoded.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+# What a spreadsheet takes for a formula, also in the wide forms of East Asian keyboards.
+_FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+
+
+def escaped(text: str) -> str:
+    """Make any text safe in a file, changed as little as may be: a name stays what it was.
+
+    Returns
+    -------
+    str
+        Valid UTF-8 in one line. Control characters, those that turn the direction of the text
+        around, and undecodable bytes are escapes; all else stays.
+    """
+    return _UNSAFE.sub(lambda match: escape(match[0]), text)
+
+
+def escaped_json(text: str) -> str:
+    """Do as `escaped` in a text that is JSON, and leave it JSON."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def escape(char: str) -> str:
+    """Write a character as an escape such as ``\\x1b``."""
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def one_line(text: str) -> str:
+    """Make a text `escaped`, with one blank in place of tabs, line ends and rows of blanks."""
+    return escaped(" ".join(text.split()))
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Make a text safe in a cell of CSV: `escaped`, and no spreadsheet takes it for a formula.
+
+    Parameters
+    ----------
+    text : str
+        From outside: a path, a label, an error. Numbers need none of this, and ``-18.3`` would
+        suffer.
+
+    Returns
+    -------
+    str
+        With an apostrophe before it where it starts as a formula does (OWASP, "CSV Injection").
+    """
+    return ("'" if text.startswith(_FORMULA_STARTS) else "") + escaped(text)
+
+
+def plain_cell(cell: str) -> str:
+    """Take off the apostrophe that `spreadsheet_cell` puts before a formula."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA_STARTS) else cell

@@ -1,0 +1,134 @@
+"""The time of a recording in the chunks of a WAV file: GUANO, BWF, AudioMoth's and Song Meter's."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from typing import BinaryIO
+
+_MOST_CHUNKS = 1000
+_MOST_BYTES = 1 << 20
+"""Of a chunk of text; what is larger is something else."""
+
+_WANTED = (b"guan", b"bext", b"LIST", b"wamd")
+_RECORDED_AT = re.compile(
+    r"Recorded at (\d\d):(\d\d):(\d\d)(?:\.(\d{3}))? (\d\d)/(\d\d)/(\d{4}) "
+    r"\(UTC(?:([+-])(\d{1,2})(?::(\d\d))?)?\)"
+)
+_BEXT_DATE, _BEXT_TIME = slice(320, 330), slice(330, 338)
+_WAMD_TIMESTAMP = 5
+
+
+def time_from_chunks(path: str | os.PathLike[str]) -> tuple[datetime, str] | None:
+    """Find the start of a recording in the chunks of its WAV file.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    time : datetime
+        With its zone where the chunk states it.
+    source : str
+        Which chunk it is from. None in place of both where no chunk has a time, or the file is no
+        WAV file, or cannot be read.
+    """
+    readers: dict[bytes, tuple[str, Callable[[bytes], datetime | None]]] = {
+        b"guan": ("GUANO", _guano),
+        b"wamd": ("Song Meter's metadata", _wamd),
+        b"LIST": ("AudioMoth's comment", _comment),
+        b"bext": ("BWF", _bext),
+    }
+    try:
+        with open(path, "rb") as file:
+            chunks = dict(_chunks(file))
+    except OSError:
+        return None
+    for name, (source, read) in readers.items():
+        time = read(chunks[name]) if name in chunks else None
+        if time is not None:
+            return time, source
+    return None
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Give the chunks of text; those behind the sound are reached by its stated size."""
+    start = file.read(12)
+    if start[:4] not in (b"RIFF", b"RF64") or start[8:] != b"WAVE":
+        return
+    data_bytes = None
+    for _ in range(_MOST_CHUNKS):
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        name, size = head[:4], int.from_bytes(head[4:], "little")
+        at = file.tell()
+        if name == b"ds64":
+            data_bytes = int.from_bytes(file.read(16)[8:], "little")
+        elif name == b"data" and size == 0xFFFFFFFF and data_bytes is not None:
+            size = data_bytes
+        elif name in _WANTED and size <= _MOST_BYTES:
+            yield name, file.read(size)
+        file.seek(at + size + size % 2)
+
+
+def _guano(chunk: bytes) -> datetime | None:
+    for line in chunk.decode("utf-8", "replace").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "Timestamp":
+            return iso_time(value.strip())
+    return None
+
+
+def _wamd(chunk: bytes) -> datetime | None:
+    at = 0
+    while at + 6 <= len(chunk):
+        kind = int.from_bytes(chunk[at : at + 2], "little")
+        size = int.from_bytes(chunk[at + 2 : at + 6], "little")
+        if kind == _WAMD_TIMESTAMP:
+            return iso_time(chunk[at + 6 : at + 6 + size].decode("ascii", "replace").strip("\0 "))
+        at += 6 + size
+    return None
+
+
+def _comment(chunk: bytes) -> datetime | None:
+    match = _RECORDED_AT.search(chunk.decode("latin-1"))
+    if match is None:
+        return None
+    hour, minute, second, ms, day, month, year, sign, hours, minutes = match.groups()
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    zone = timezone(-offset if sign == "-" else offset)
+    try:
+        numbers = map(int, (year, month, day, hour, minute, second))
+        return datetime(*numbers, 1000 * int(ms or 0), zone)  # type: ignore[arg-type, misc]
+    except ValueError:
+        return None
+
+
+def _bext(chunk: bytes) -> datetime | None:
+    date, clock = (chunk[part].decode("ascii", "replace") for part in (_BEXT_DATE, _BEXT_TIME))
+    # EBU Tech 3285 leaves the marks between the numbers to the writer.
+    return iso_time("-".join(re.split(r"\D", date)) + "T" + ":".join(re.split(r"\D", clock)))
+
+
+def iso_time(text: str) -> datetime | None:
+    """Read a date and time of ISO 8601, as loosely as recorders write it; None for all else."""
+    match = re.fullmatch(
+        r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{1,6})\d*)?\s*(Z|[+-]\d\d(?::?\d\d)?)?",
+        text,
+    )
+    if match is None:
+        return None
+    date, clock, seconds, fraction, zone = match.groups()
+    zone = "+00:00" if zone == "Z" else zone or ""
+    if zone:
+        zone = f"{zone[:3]}:{zone[3:].lstrip(':') or '00'}"
+    try:
+        return datetime.fromisoformat(
+            f"{date}T{clock}{seconds or ':00'}.{(fraction or '0').ljust(6, '0')}{zone}"
+        )
+    except ValueError:
+        return None

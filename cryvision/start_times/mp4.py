@@ -1,0 +1,79 @@
+"""The time at which an MP4 or QuickTime file was made, as its header states it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import BinaryIO
+
+from cryvision.start_times.chunks import iso_time
+
+_EPOCH = datetime(1904, 1, 1, tzinfo=timezone.utc)
+_EARLIEST = datetime(1990, 1, 1, tzinfo=timezone.utc)
+"""Cameras without a clock start in 1904 or in 1970."""
+
+_MOST_BOXES = 1000
+_MOST_BYTES = 1 << 20
+_CREATION_DATE = b"com.apple.quicktime.creationdate"
+_DATE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d)")
+
+
+def time_from_mp4(path: str | os.PathLike[str]) -> tuple[datetime, str] | None:
+    """Find when the recording in an MP4 or QuickTime file was made.
+
+    Returns
+    -------
+    time : datetime
+        With its zone. Apple's own creation date, which has the zone of the place, goes before that
+        of the header, which is UTC.
+    source : str
+        None in place of both where the file states no time, is of another kind, or is damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            for name, start, end in _boxes(file, 0, size):
+                if name == b"moov":
+                    return _of_movie(file, start, end)
+    except (OSError, OverflowError):
+        return None
+    return None
+
+
+def _of_movie(file: BinaryIO, start: int, end: int) -> tuple[datetime, str] | None:
+    header = None
+    for name, at, stop in _boxes(file, start, end):
+        if name == b"mvhd":
+            file.seek(at)
+            raw = file.read(12)
+            seconds = int.from_bytes(raw[4:12] if raw[:1] == b"\1" else raw[4:8], "big")
+            header = _EPOCH + timedelta(seconds=seconds)
+        elif name == b"meta" and stop - at <= _MOST_BYTES:
+            file.seek(at)
+            raw = file.read(stop - at)
+            date = _DATE.search(raw) if _CREATION_DATE in raw else None
+            time = iso_time(date[0].decode("ascii")) if date else None
+            if time is not None:
+                return time, "QuickTime creation date"
+    if header is None or header < _EARLIEST:
+        return None
+    return header, "MP4 creation time"
+
+
+def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Give name, start and end of the content of each box between two places."""
+    for _ in range(_MOST_BOXES):
+        if start + 8 > end:
+            return
+        file.seek(start)
+        head = file.read(16)
+        size, name, content = int.from_bytes(head[:4], "big"), head[4:8], start + 8
+        if size == 1:
+            size, content = int.from_bytes(head[8:16], "big"), start + 16
+        stop = end if size == 0 else start + size
+        if stop < content or stop > end:
+            return
+        yield name, content, stop
+        start = stop

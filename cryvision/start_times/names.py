@@ -1,0 +1,138 @@
+"""The time in the name of a recording, as recorders, phones and cameras write it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import PurePath
+
+UTC = timezone.utc
+
+_EARLIEST, _LATEST = 1990, 2100
+
+_UTC_NAMES = (
+    ("AudioMoth", re.compile(r"(?:[0-9A-F]{16}_)?\d{8}_\d{6}(?:_\d{3})?T?\.WAV")),
+    ("Pixel", re.compile(r"PXL_\d{8}_\d{9}.*")),
+    ("Zoom meeting", re.compile(r"GMT\d{8}-\d{6}.*")),
+)
+"""Makers whose clocks run on UTC, whatever the country; all of the name fits."""
+
+_LOCAL_NAMES = (
+    ("LENA", re.compile(r"e?\d{8}_\d{6}_\d{6}\b.*")),
+    ("Song Meter", re.compile(r"(?:SM|S4|2M|SMM|SMU)\w*?(?:_0[+-]\d)?_\d{8}_\d{6}.*", re.I)),
+    ("phone", re.compile(r"(?:VID|IMG|AUD|MVIMG|REC|Recording|Voice)[ _-]?\d{6,8}[ _-]\d{6}.*")),
+    ("WhatsApp", re.compile(r"WhatsApp .*")),
+    ("screen recording", re.compile(r"screen.*", re.I)),
+    ("camera", re.compile(r"(?:DJI|MDalarm|RecM\d\d|ch\d\d)_.*")),
+)
+"""Makers that write the time on the clock of the place; only their names come from here."""
+
+_AUDIOMOTH_HEX = re.compile(r"([0-9A-F]{8})\.WAV")
+_ZONE = r"(?P<zone>Z|[+-](?:0\d|1[0-4]):?(?:00|15|30|45)(?!\d))?"
+_FULL = re.compile(
+    r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<mark>[-_.]?)(?P<month>\d\d)(?P=mark)(?P<day>\d\d)"
+    r"(?:[T _-]+|_?at_?| at )?"
+    r"(?P<hour>\d\d)(?P<between>[-_.:h]?)(?P<minute>\d\d)[-_.:m]?(?P<second>\d\d)"
+    r"(?:(?:\.|_(?=\d{3}\D))?(?P<fraction>\d{3}))?" + _ZONE + r"(?!\d)"
+)
+_SHORT = re.compile(
+    r"(?<!\d)(?P<year>\d\d)(?P<month>\d\d)(?P<day>\d\d)[-_ ]?"
+    r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?!\d)"
+)
+_EPOCH = re.compile(r"(?<![\d.])(1\d{9})(\d{3})?(?:\.\d+)?(?!\d)")
+_CLOCK = re.compile(r"(\d\d)-(\d\d)-(\d\d)(?:-\d+)?\.\w+")
+_DATE_FOLDER = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
+
+
+@dataclass(frozen=True)
+class NamedTime:
+    """A time that a name holds.
+
+    Attributes
+    ----------
+    time : datetime
+        With its zone where that is certain; without one it is what the recorder's clock showed.
+    scheme : str
+        Who names recordings so.
+    """
+
+    time: datetime
+    scheme: str
+
+
+def time_from_name(path: str) -> NamedTime | None:
+    """Find the start of a recording in its name.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL. Of the folders only the last is looked at, and only for a date where the name
+        is a time of day alone.
+
+    Returns
+    -------
+    NamedTime or None
+        None without a date and a time of day. A count or a date alone is no time.
+    """
+    pure = PurePath(path.replace("\\", "/"))
+    for found in _candidates(pure):
+        if _EARLIEST <= found.time.year < _LATEST:
+            return found
+    return None
+
+
+def _candidates(path: PurePath) -> Iterator[NamedTime]:
+    name = path.name
+    in_utc = next((maker for maker, pattern in _UTC_NAMES if pattern.fullmatch(name)), None)
+    maker = next(
+        (maker for maker, pattern in _LOCAL_NAMES if pattern.fullmatch(name)), "date and time"
+    )
+    for match in _FULL.finditer(name):
+        time = _from_fields(match)
+        if time is not None and in_utc and time.tzinfo is None:
+            yield NamedTime(time.replace(tzinfo=UTC), in_utc)
+        elif time is not None:
+            yield NamedTime(time, in_utc or maker)
+    hexadecimal = _AUDIOMOTH_HEX.fullmatch(name)
+    if hexadecimal:
+        yield NamedTime(datetime.fromtimestamp(int(hexadecimal[1], 16), UTC), "AudioMoth")
+    for match in _EPOCH.finditer(name):
+        seconds = int(match[1]) + (int(match[2]) / 1000 if match[2] else 0)
+        yield NamedTime(datetime.fromtimestamp(seconds, UTC), "seconds since 1970")
+    for match in _SHORT.finditer(name):
+        time = _from_fields(match)
+        if time is not None:
+            yield NamedTime(time, maker)
+    clock, folder = _CLOCK.fullmatch(name), _DATE_FOLDER.fullmatch(path.parent.name)
+    if clock and folder:
+        time = _time(*map(int, (*folder.groups(), *clock.groups())))
+        if time is not None:
+            yield NamedTime(time, "folder of a day")
+
+
+def _from_fields(match: re.Match[str]) -> datetime | None:
+    fields = match.groupdict()
+    year = int(fields["year"])
+    numbers = (int(fields[name]) for name in ("month", "day", "hour", "minute", "second"))
+    time = _time(year + 2000 if year < 100 else year, *numbers)
+    if time is None:
+        return None
+    time = time.replace(microsecond=1000 * int(fields.get("fraction") or 0))
+    zone = fields.get("zone")
+    return time if not zone else time.replace(tzinfo=_zone(zone))
+
+
+def _time(*numbers: int) -> datetime | None:
+    try:
+        return datetime(*numbers)  # type: ignore[arg-type, misc]
+    except ValueError:
+        return None
+
+
+def _zone(text: str) -> timezone:
+    if text == "Z":
+        return UTC
+    minutes = 60 * int(text[1:3]) + int(text[-2:])
+    return timezone(timedelta(minutes=-minutes if text[0] == "-" else minutes))

@@ -1,0 +1,152 @@
+"""One row an event over all clips, each once, however the run went."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bundles import BUNDLE_V1
+from drivers import read_table
+
+import cryvision
+from cryvision.batch.job import Job
+from cryvision.errors import ConfigError, CryvisionError
+from cryvision.outputs.event_rows import event_measures
+
+NAMES = [measure.name for measure in event_measures(acoustics=False)]
+
+
+@pytest.fixture
+def job() -> Job:
+    """A job whose clips have as many events as their names say."""
+    return Job(None, "null", "0" * 64, "0", os.getcwd(), scorer="scorers:EventScorer")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_every_event_of_every_clip_is_a_row(
+    make_clips: Any, run_null: Any, job: Job, tmp_path: Path, suffix: str
+) -> None:
+    clips = make_clips("a-2.wav", "b-0.wav", "c-damaged.wav", "d-3.wav")
+    events = tmp_path / f"events{suffix}"
+    run_null(clips, job=job, events=str(events))
+    rows = read_table(events)
+    assert [Path(row["path"]).name for row in rows] == ["a-2.wav"] * 2 + ["d-3.wav"] * 3
+    assert [int(row["event"]) for row in rows] == [1, 2, 1, 2, 3]
+    assert list(rows[0]) == NAMES
+    assert [float(row["onset_s"]) for row in rows[:2]] == [0.0, 1.0]
+
+
+def test_a_run_that_goes_on_adds_no_event_twice(
+    make_clips: Any, run_null: Any, job: Job, tmp_path: Path
+) -> None:
+    clips, events = make_clips("a-2.wav"), tmp_path / "events.csv"
+    run_null(clips, job=job, events=str(events))
+    make_clips("b-1.wav")
+    for _ in range(2):
+        summary = run_null(clips, job=job, events=str(events))
+        assert [int(row["event"]) for row in read_table(events)] == [1, 2, 1]
+    assert summary.n_scored == 0
+
+
+def test_a_table_of_events_may_be_wanted_later_and_nothing_is_scored_for_it(
+    make_clips: Any, run_null: Any, job: Job, tmp_path: Path
+) -> None:
+    clips = make_clips("a-2.wav")
+    run_null(clips, job=job)
+    assert run_null(clips, job=job, events=str(tmp_path / "events.csv")).n_scored == 0
+    assert len(read_table(tmp_path / "events.csv")) == 2
+
+
+def test_the_dictionary_beside_it_explains_each_column(
+    make_clips: Any, run_null: Any, job: Job, tmp_path: Path
+) -> None:
+    run_null(make_clips("a-1.wav"), job=job, events=str(tmp_path / "e.parquet"))
+    with open(tmp_path / "e.parquet.dictionary.csv", encoding="utf-8", newline="") as file:
+        dictionary = list(csv.DictReader(file))
+    assert [row["name"] for row in dictionary] == list(read_table(tmp_path / "e.parquet")[0])
+    assert all(row["meaning"] for row in dictionary)
+
+
+def test_subjects_of_a_manifest_are_in_the_rows(
+    make_clips: Any, run_null: Any, job: Job, tmp_path: Path
+) -> None:
+    folder = make_clips("a-1.wav", "b-1.wav", "c-1.wav")
+    manifest = folder / "study.csv"
+    manifest.write_text("path,Subject\na-1.wav,P01\nb-1.wav, P02 \nc-1.wav,\n")
+    run_null(manifest, job=job, events=str(tmp_path / "events.jsonl"))
+    assert [row["subject"] for row in read_table(tmp_path / "events.jsonl")] == ["P01", "P02", None]
+
+
+def test_parquet_has_numbers_where_the_dictionary_says_so(
+    make_clips: Any, run_null: Any, job: Job, tmp_path: Path
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    run_null(make_clips("a-1.wav"), job=job, events=str(tmp_path / "e.parquet"))
+    schema = parquet.read_schema(tmp_path / "e.parquet")
+    kinds = {"text": "string", "real": "double", "whole": "int64"}
+    for measure in event_measures(acoustics=False):
+        assert str(schema.field(measure.name).type) == kinds[measure.kind]
+
+
+def test_what_is_no_table_of_a_run_is_not_replaced(
+    make_clips: Any, run_null: Any, job: Job, tmp_path: Path
+) -> None:
+    mine = tmp_path / "events.csv"
+    mine.write_text("my thesis")
+    with pytest.raises(CryvisionError, match="exists already"):
+        run_null(make_clips("a-1.wav"), job=job, events=str(mine))
+    assert mine.read_text() == "my thesis"
+
+
+@pytest.mark.parametrize(("name", "match"), [("e.xlsx", "must end in"), ("table.csv", "two files")])
+def test_a_table_that_cannot_be_is_refused(
+    make_clips: Any, run_null: Any, job: Job, tmp_path: Path, name: str, match: str
+) -> None:
+    with pytest.raises(ConfigError, match=match):
+        run_null(make_clips("a-1.wav"), job=job, events=str(tmp_path / name))
+
+
+def test_the_acoustics_of_real_sound_are_in_the_rows(
+    make_media: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("parselmouth")
+    from dataclasses import replace
+
+    from cryvision.batch.scoring import ClipScorer
+    from cryvision.batch.sources import ListedClip
+    from cryvision.bundle import Bundle
+    from cryvision.config import GateConfig
+    from cryvision.outputs.event_rows import event_rows
+
+    # A gate that opens at once, because the bundle of the tests knows nothing of crying.
+    wide = GateConfig(enter=2e-6, leave=1e-6, min_level_dbfs=-60.0)
+    bundle = replace(Bundle.load(BUNDLE_V1), gate=wide)
+    monkeypatch.setattr(Bundle, "load", lambda path: bundle)
+    tone = "aevalsrc=0.1*sin(2*PI*450*t)*between(t\\,1\\,2):s=16000:d=3"
+    path = make_media("second.wav", "-f", "lavfi", "-i", tone)
+    job = Job(str(BUNDLE_V1), bundle.name, bundle.sha256, "0", "", acoustics=True)
+    row = ClipScorer(job)(ListedClip("k", str(path), 1, path.name))
+    (event,) = event_rows(json.loads(json.dumps(row)))
+    assert event["f0_median_hz"] == pytest.approx(450.0, abs=1.0)
+    assert event["bout_cries"] == 1
+
+
+def test_acoustics_are_a_setting_and_the_table_of_events_is_none() -> None:
+    job = Job(None, "b", "0" * 64, "0", "")
+    assert job.settings_sha256 != Job(None, "b", "0" * 64, "0", "", acoustics=True).settings_sha256
+    assert "events" not in job.settings
+
+
+def test_score_takes_both(make_media: Any, tmp_path: Path) -> None:
+    pytest.importorskip("parselmouth")
+    tone = "aevalsrc=0.1*sin(2*PI*450*t):s=16000:d=1"
+    path = make_media("tone.wav", "-f", "lavfi", "-i", tone)
+    events = tmp_path / "events.csv"
+    cryvision.score(path, tmp_path / "clips.csv", events=events, acoustics=True)
+    with open(events, encoding="utf-8", newline="") as file:
+        header = next(csv.reader(file))
+    assert header == [measure.name for measure in event_measures(acoustics=True)]

@@ -1,0 +1,141 @@
+"""``cryvision agree`` compares files of coders, results and clips, and says what it left out."""
+
+from __future__ import annotations
+
+import json
+import wave
+from pathlib import Path
+
+import pytest
+
+from cryvision.annotations import Interval, write_annotations
+from cryvision.cli import main
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def sound(path: Path, seconds: float = 10.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
+        file.writeframes(b"\0\0" * round(8000 * seconds))
+    return path
+
+
+def code(
+    folder: Path, name: str, spans: list[tuple[float, float]], form: str, tier: str = ""
+) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    write_annotations([Interval(*span, "cry", tier) for span in spans], path, form)
+    return path
+
+
+def agree(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    status = main(["agree", *map(str, words)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def record(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, object]:
+    status, out, _ = agree(capsys, *words, "--json")
+    assert status in (0, 3)
+    found: dict[str, object] = json.loads(out)
+    return found
+
+
+def test_two_folders_of_coders_are_compared_by_name(tmp_path: Path, capsys) -> None:
+    for name in ("s1 a", "s2 b"):
+        sound(tmp_path / "media" / f"{name}.wav")
+        code(tmp_path / "one", f"{name}.eaf", [(1, 2), (4, 6)], "eaf")
+        code(tmp_path / "two", f"{name}.wav.TextGrid", [(1.1, 2), (4, 6)], "textgrid")
+    code(tmp_path / "two", "alone.txt", [(0, 1)], "audacity")
+    words = [tmp_path / "one", tmp_path / "two", "--media", tmp_path / "media"]
+    status, out, err = agree(capsys, *words, "--subject-pattern", r"(s\d)")
+    assert status == 3
+    assert "alone: only in" in err
+    assert out.startswith("2 recordings of 2 subjects, 0.01 h\n")
+    found = record(capsys, *words)
+    assert found["figures"]["event_f1"]["value"] == 1
+    assert found["figures"]["iou"]["value"] == pytest.approx(2.9 / 3)
+    assert found["onset_error_s"]["p95"] == pytest.approx(0.1, abs=0.01)
+
+
+def test_two_tiers_of_one_file_are_two_coders(tmp_path: Path, capsys) -> None:
+    sound(tmp_path / "a.wav")
+    intervals = [Interval(1, 2, "cry", "anna"), Interval(1, 3, "cry", "ben")]
+    write_annotations(intervals, tmp_path / "a.eaf", "eaf")
+    path = tmp_path / "a.eaf"
+    found = record(capsys, path, path, "--tier-a", "anna", "--tier-b", "ben")
+    assert found["figures"]["iou"]["value"] == 0.5
+    status, _, err = agree(capsys, path, path, "--tier-a", "carl")
+    assert status == 1
+    assert "no tier 'carl'; there are anna, ben" in err
+
+
+def test_results_are_compared_with_a_coder_whatever_their_reasons_are(
+    tmp_path: Path, capsys
+) -> None:
+    coder = code(tmp_path, "a.rttm", [(1, 2), (4, 6)], "rttm")
+    events = [
+        {"onset_s": 1.0, "offset_s": 2.0, "label": "hungry", "confidence": 0.9},
+        {"onset_s": 4.0, "offset_s": 6.0, "label": "cry", "confidence": 0.9},
+    ]
+    lines = [
+        {"path": "v/a.mp4", "duration_s": 10.0, "events": events},
+        {"path": "v/b.mp4", "duration_s": 10.0, "events": []},
+    ]
+    result = tmp_path / "found.jsonl"
+    result.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = record(capsys, coder, result)
+    assert found["figures"]["kappa"]["value"] == 1
+    assert found["hours"] == pytest.approx(10 / 3600)
+    assert found["problems"] == [f"b: only in {result}"]
+
+
+def test_a_length_that_is_not_known_is_a_warning(tmp_path: Path, capsys) -> None:
+    first = code(tmp_path, "a.rttm", [(1, 2)], "rttm")
+    second = code(tmp_path, "b.txt", [(1, 2)], "audacity")
+    status, _, err = agree(capsys, first, second)
+    assert status == 0
+    assert "the length is not known and taken to be 2.0 s" in err
+
+
+def test_a_page_and_a_figure_are_written_and_no_other_file_is_replaced(
+    tmp_path: Path, capsys
+) -> None:
+    first = code(tmp_path, "<b>a.rttm", [(1, 2), (5, 700)], "rttm")
+    second = code(tmp_path, "b.txt", [(1, 2), (900, 2000)], "audacity")
+    page, figure = tmp_path / "p.html", tmp_path / "f.png"
+    for _ in range(2):
+        status, *_ = agree(capsys, first, second, "--html", page, "--figure", figure)
+        assert status == 0
+    html = page.read_text()
+    assert "<b>" not in html
+    assert "&lt;b&gt;a" in html
+    assert "data:image/png;base64," in html
+    assert "@media print" in html
+    assert figure.read_bytes().startswith(PNG)
+    status, _, err = agree(capsys, first, second, "--html", second)
+    assert status == 1
+    assert "older agreement" in err
+
+
+def test_what_has_no_recording_in_common_is_one_line(tmp_path: Path, capsys) -> None:
+    for folder in ("one", "two"):
+        for name in ("a", "b"):
+            code(tmp_path / folder, f"{folder}{name}.rttm", [(1, 2)], "rttm")
+    status, out, err = agree(capsys, tmp_path / "one", tmp_path / "two")
+    assert (status, out) == (1, "")
+    assert "one has onea, oneb and" in err
+    status, _, err = agree(capsys, tmp_path / "none", tmp_path / "two")
+    assert status == 1
+    assert "nothing is at" in err
+
+
+def test_a_clip_is_scored(tmp_path: Path, capsys) -> None:
+    demo = Path(__file__).resolve().parents[2] / "examples" / "demo.mp4"
+    coder = code(tmp_path, "demo.eaf", [(2, 4)], "eaf")
+    found = record(capsys, coder, demo)
+    assert found["events"]["second"] > 0
+    assert {"psds1", "psds2"} <= set(found["figures"])

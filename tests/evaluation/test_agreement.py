@@ -1,0 +1,170 @@
+"""Two codings are compared as their measures are defined."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryvision.errors import ConfigError
+from cryvision.evaluation.agreement import CodedClip, measure_agreement
+from cryvision.evaluation.event_metrics import intersection_counts, overlapping_pairs
+from cryvision.evaluation.metrics import cohen_kappa
+from cryvision.evaluation.psds import ScoredTimeline, psds, psds_counts
+
+FRAME_S = 0.01
+KAPPA_TOLERANCE = 0.02
+"""Of kappa on frames of 10 ms against that of every moment, for events of 0.1 s and more."""
+
+PSDS_TOLERANCE = 0.02
+"""500 thresholds against all of them."""
+
+
+def spans(*events: tuple[float, float]) -> np.ndarray:
+    return np.array(events, np.float64).reshape(-1, 2)
+
+
+def clip(
+    first: np.ndarray, second: np.ndarray, duration_s: float = 10.0, subject: str = "s"
+) -> CodedClip:
+    return CodedClip("a", subject, first, second, duration_s)
+
+
+def values(*clips: CodedClip, **options: float) -> dict[str, float]:
+    figures = measure_agreement(clips, n_draws=10, **options)["figures"]
+    return {name: figure["value"] for name, figure in figures.items()}
+
+
+@st.composite
+def disjoint_events(draw: st.DrawFn) -> np.ndarray:
+    edges = sorted(draw(st.sets(st.integers(0, 99), max_size=12)))
+    edges = edges[: len(edges) // 2 * 2]
+    return np.array(edges, np.float64).reshape(-1, 2) / 10
+
+
+def test_equal_codings_agree_wholly() -> None:
+    events = spans((1, 2), (4, 6))
+    found = values(clip(events, events))
+    assert {found[n] for n in ("event_f1", "intersection_f1", "kappa", "iou")} == {1.0}
+    assert found["alarms_per_hour"] == found["missed_per_hour"] == 0
+
+
+def test_codings_without_anything_in_common_do_not_agree() -> None:
+    found = values(clip(spans((1, 2)), spans((5, 6)), duration_s=36.0))
+    assert found["event_f1"] == found["intersection_f1"] == found["iou"] == 0
+    assert found["kappa"] < 0
+    assert found["alarms_per_hour"] == found["missed_per_hour"] == 100
+
+
+def test_a_cry_split_in_two_is_found_by_intersection_and_not_by_times() -> None:
+    found = values(clip(spans((1, 5)), spans((1, 2.9), (3.1, 5))))
+    assert found["event_f1"] == 0
+    assert found["intersection_f1"] == 1
+
+
+@given(first=disjoint_events(), second=disjoint_events())
+@settings(max_examples=60, deadline=None)
+def test_kappa_is_that_of_short_frames_and_the_same_both_ways(
+    first: np.ndarray, second: np.ndarray
+) -> None:
+    times = FRAME_S * (0.5 + np.arange(1000))
+    frames = [
+        np.any((events[:, :1] <= times) & (times < events[:, 1:]), axis=0).astype(int)
+        for events in (first, second)
+    ]
+    wanted = cohen_kappa(*frames)
+    found = values(clip(first, second)).get("kappa", math.nan)
+    assert found == pytest.approx(wanted, abs=KAPPA_TOLERANCE, nan_ok=True)
+    back = values(clip(second, first)).get("kappa", math.nan)
+    assert back == pytest.approx(found, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "overlap", "counts"),
+    [
+        (spans((0, 10)), spans((0, 4)), 0.5, (0, 1, 0)),
+        (spans((0, 10)), spans((0, 5)), 0.5, (1, 1, 0)),
+        (spans((0, 10)), spans((0, 4), (6, 7)), 0.5, (1, 1, 0)),
+        (spans((0, 1)), spans((0, 10)), 0.5, (0, 1, 1)),
+        (spans((0, 1), (2, 3)), spans((0, 3)), 0.5, (2, 2, 0)),
+        (spans(), spans((0, 3)), 0.5, (0, 0, 1)),
+        (spans((0, 3)), spans(), 0.5, (0, 1, 0)),
+    ],
+)
+def test_intersection_counts(
+    first: np.ndarray, second: np.ndarray, overlap: float, counts: tuple[int, int, int]
+) -> None:
+    assert intersection_counts(first, second, overlap) == counts
+
+
+def test_errors_in_time_are_those_of_the_pairs_that_overlap_most() -> None:
+    first, second = spans((1, 2), (4, 6), (8, 9)), spans((1.2, 2.1), (3.9, 4.2), (4.3, 6))
+    pairs = overlapping_pairs(first, second)
+    assert pairs[:, 1, 0] - pairs[:, 0, 0] == pytest.approx([0.2, 0.3])
+    record = measure_agreement([clip(first, second)], n_draws=10)
+    assert record["n_pairs"] == 2
+    assert record["onset_error_s"]["median"] == pytest.approx(0.25)
+    assert record["offset_error_s"]["mean_absolute"] == pytest.approx(0.05)
+
+
+def test_intervals_are_over_subjects() -> None:
+    same, none = clip(spans((1, 2)), spans((1, 2))), clip(spans((1, 2)), spans((5, 6)))
+    one = [CodedClip(str(i), "s", c.first, c.second, 10.0) for i, c in enumerate((same, none))]
+    two = [CodedClip(c.name, c.name, c.first, c.second, 10.0) for c in one]
+    figures = [measure_agreement(clips)["figures"]["event_f1"] for clips in (one, two)]
+    assert [figure["value"] for figure in figures] == [0.5, 0.5]
+    assert figures[0]["interval"] == [0.5, 0.5]
+    assert figures[1]["interval"] == [0, 1]
+
+
+def test_the_clip_with_most_disagreement_is_listed_first() -> None:
+    clips = [
+        CodedClip("good", "s", spans((1, 2)), spans((1, 2)), 10.0),
+        CodedClip("bad", "s", spans((1, 9)), spans((4, 5)), 10.0),
+    ]
+    assert [one["name"] for one in measure_agreement(clips)["clips"]] == ["bad", "good"]
+
+
+def test_nothing_to_compare_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least one clip"):
+        measure_agreement([])
+    with pytest.raises(ConfigError, match="must have a length"):
+        measure_agreement([clip(spans(), spans(), duration_s=0.0)])
+    with pytest.raises(ConfigError, match="overlap"):
+        intersection_counts(spans(), spans(), 0.0)
+
+
+def _timelines(rng: np.random.Generator, n: int = 6) -> list[ScoredTimeline]:
+    clips = []
+    for _ in range(n):
+        duration_s = 60.0
+        reference = np.sort(rng.uniform(0, duration_s, 8)).reshape(-1, 2)
+        times = np.arange(0, duration_s, 0.1)
+        true = np.any((reference[:, :1] <= times) & (times < reference[:, 1:]), axis=0)
+        scores = np.clip(true * 0.6 + rng.normal(0.2, 0.15, len(times)), 0, 1)
+        clips.append(ScoredTimeline(reference, scores, 0.1, duration_s))
+    return clips
+
+
+@pytest.mark.parametrize(("overlap", "reference"), [(0.7, 0.3208), (0.5, 0.7875), (0.1, 1.0)])
+def test_psds_is_that_of_sed_scores_eval(overlap: float, reference: float) -> None:
+    """The reference values are from sed_scores_eval 0.0.4 with the same scores and events."""
+    clips = _timelines(np.random.default_rng(3))
+    found = psds(psds_counts(clips, overlap), [clip.duration_s / 3600 for clip in clips])
+    assert found == pytest.approx(reference, abs=PSDS_TOLERANCE)
+
+
+def test_psds_of_perfect_scores_is_one_and_of_none_is_not_known() -> None:
+    reference = spans((1, 2), (4, 6))
+    times = np.arange(0, 10, 0.1)
+    scores = np.any((reference[:, :1] <= times) & (times < reference[:, 1:]), axis=0) * 1.0
+    perfect = ScoredTimeline(reference, scores, 0.1, 10.0)
+    assert psds(psds_counts([perfect], 0.7), [1.0]) == 1
+    for unknown in (
+        perfect._replace(reference=spans()),
+        perfect._replace(scores=np.full(100, np.nan)),
+    ):
+        assert math.isnan(psds(psds_counts([unknown], 0.7), [1.0]))
