@@ -13,6 +13,7 @@ from cryvision.batch import engines, remote
 from cryvision.errors import ConfigError
 from cryvision.inference.options import OptionValues
 from cryvision.outputs.files import check_formats
+from cryvision.outputs.timeline_tables import check_hop
 
 ENGINES = ("local", "ray")
 
@@ -48,6 +49,8 @@ class BatchOptions:
     acoustics : bool
         Measure the acoustics of each cry and bout: columns of ``events``, and of the lists of
         events and bouts in the table of clips.
+    timeline_hop_s : float, optional
+        Of the timelines in ``formats``; see `cryvision.outputs.write`.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class BatchOptions:
     timeout_seconds: float = TIMEOUT_SECONDS
     events: str | os.PathLike[str] | None = None
     acoustics: bool = False
+    timeline_hop_s: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
@@ -81,6 +85,7 @@ class BatchOptions:
         if not self.timeout_seconds >= 0:
             raise ConfigError(f"the timeout must not be negative; got {self.timeout_seconds:g}")
         check_formats(self.formats)
+        check_hop(self.timeline_hop_s)
         if self.acoustics:
             require_praat()  # refused before any work
         if self.formats_dir is not None and not self.formats:
@@ -116,3 +121,4 @@ class BatchValues(OptionValues, total=False):
     timeout_seconds: float
     events: str | os.PathLike[str] | None
     acoustics: bool
+    timeline_hop_s: float | None

@@ -110,4 +110,5 @@ class ClipScorer:
             by_path.setdefault(local if form in _READS_THE_CLIP else clip.path, []).append(form)
         for path, formats in by_path.items():
             named = dataclasses.replace(result, path=path)
-            files.write(named, folder, formats, name.name)
+            hop_s = self._job.timeline_hop_s
+            files.write(named, folder, formats, name.name, timeline_hop_s=hop_s)

@@ -26,7 +26,19 @@ if TYPE_CHECKING:
     from cryvision.result import Classification
 
 FORMATS = (
-    *("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "raven", "boris"),
+    *(
+        "csv",
+        "parquet",
+        "json",
+        "audacity",
+        "vtt",
+        "srt",
+        "rttm",
+        "textgrid",
+        "eaf",
+        "raven",
+        "boris",
+    ),
     *("childproject", "chat", "audioset", "dcase", "label-studio", "png", "mp4"),
 )
 """As in `cryvision.outputs.FORMATS`, which would take time to import."""
@@ -76,6 +88,7 @@ def add(commands: Any) -> None:
         help="the sound track to read, from 1 on (default: the one that the file marks, or if "
         "that is silent, the first that is not)",
     )
+    add_timeline_option(parser)
     add_acoustics_option(parser)
     add_decision_options(parser)
     add_event_options(parser)
@@ -105,6 +118,17 @@ def _add_text_options(parser: Any) -> None:
         "--show-experimental",
         action="store_true",
         help="show reasons also where the bundle was not measured to tell them apart",
+    )
+
+
+def add_timeline_option(parser: Any) -> None:
+    """Give a command the option of a shorter timeline."""
+    parser.add_argument(
+        "--timeline-hop",
+        type=float,
+        metavar="SECONDS",
+        help="write the timeline of csv, parquet and json with a row each so many seconds "
+        "(default: a row a frame, 30 a second)",
     )
 
 
@@ -302,6 +326,7 @@ def _one(
         shown = {
             "show_rejected": options.show_rejected,
             "show_experimental": options.show_experimental,
+            "timeline_hop_s": options.timeline_hop,
         }
         for written in write(result, options.out or ".", formats, stem, **shown):
             log(f"wrote {written}")

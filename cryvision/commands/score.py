@@ -10,6 +10,7 @@ from cryvision.commands.classify import (
     add_acoustics_option,
     add_decision_options,
     add_event_options,
+    add_timeline_option,
     chosen_options,
     written_formats,
 )
@@ -102,6 +103,7 @@ def _add_result_options(parser: Any) -> None:
         help="also write one row an event over all clips: .csv, .jsonl or .parquet; its columns "
         "are explained in FILE.dictionary.csv",
     )
+    add_timeline_option(parser)
     add_acoustics_option(parser)
     add_decision_options(parser)
     add_event_options(parser)
@@ -128,6 +130,7 @@ def run(options: argparse.Namespace) -> int:
                 timeout_seconds=options.timeout,
                 events=options.events,
                 acoustics=options.acoustics,
+                timeline_hop_s=options.timeline_hop,
                 progress=bar.show,
                 **chosen_options(options),
             )
