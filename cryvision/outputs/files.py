@@ -30,7 +30,7 @@ from cryvision.outputs.tables import (
     write_json,
     write_timeline_csv,
 )
-from cryvision.outputs.timeline_tables import check_hop, with_hop, write_timeline_parquet
+from cryvision.outputs.timeline_tables import with_hop, write_timeline_parquet
 from cryvision.outputs.video import write_blurred_video, write_video
 from cryvision.result import Classification
 
@@ -120,11 +120,9 @@ def write(
     show_rejected : bool
         Draw the candidates that the tagger rejected into the figure; they are in the JSON anyway.
     show_experimental : bool
-        Show the reasons of a bundle that was not measured to distinguish them in figure, video and
-        the events of the JSON.
+        Show reasons that were not measured to be distinguished in figure, video and JSON.
     timeline_hop_s : float, optional
-        Write the timeline in CSV, Parquet and JSON with a row each so many seconds, the mean of
-        the frames in them; by default a row a frame.
+        From row to row of the timeline in CSV, Parquet and JSON; by default a frame.
 
     Returns
     -------
@@ -140,7 +138,6 @@ def write(
     MediaError
         If the figure is wanted and the clip can no longer be read.
     """
-    check_hop(timeline_hop_s)
     name = _portable(PurePath(classification.path).stem if stem is None else stem)
     shown = {"show_rejected": show_rejected, "show_experimental": show_experimental}
     shorter = with_hop(classification, timeline_hop_s)

@@ -40,7 +40,13 @@ def with_hop(classification: Classification, hop_seconds: float | None) -> Class
     -------
     Classification
         ``time_s`` is the start of each hop. What is known of no frame of a hop is NaN.
+
+    Raises
+    ------
+    ConfigError
+        On a hop that is shorter than a frame.
     """
+    check_hop(hop_seconds)
     timeline = classification.timeline
     n_frames = len(timeline.get(TIME, ()))
     if hop_seconds is None or not n_frames:
@@ -75,7 +81,7 @@ def _means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     counts = np.add.reduceat(finite.astype(np.float64), starts)
     sums = np.add.reduceat(np.where(finite, values, 0.0).astype(np.float64), starts)
     means = np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
-    return means.astype(np.float32)
+    return np.asarray(means, np.float32)
 
 
 def _pyarrow() -> tuple[Any, Any]:
