@@ -35,6 +35,8 @@ class Job:
         Where to.
     acoustics : bool
         Whether each cry and bout is measured too; see `cryvision.acoustics.measure_clip`.
+    timezone : str
+        Of the recorders' clocks; empty for that of each machine.
     scorer : str
         ``module:class`` that is made once in each worker, with the job, and then called with each
         clip for its row. Only measurements of the scheduling itself replace it.
@@ -49,6 +51,7 @@ class Job:
     formats: tuple[str, ...] = ()
     formats_dir: str = ""
     acoustics: bool = False
+    timezone: str = ""
     scorer: str = CLIP_SCORER
 
     @property

@@ -13,6 +13,8 @@ from cryvision.batch import engines, remote
 from cryvision.errors import ConfigError
 from cryvision.inference.options import OptionValues
 from cryvision.outputs.files import check_formats
+from cryvision.start_times import time_zone
+from cryvision.subjects import compile_subject_pattern
 
 ENGINES = ("local", "ray")
 
@@ -48,6 +50,13 @@ class BatchOptions:
     acoustics : bool
         Measure the acoustics of each cry and bout: columns of ``events``, and of the lists of
         events and bouts in the table of clips.
+    timezone : str
+        Of the recorders' clocks, such as ``Europe/Berlin``; that of this machine by default.
+    summary : path, optional
+        A third table, CSV, with the totals of each hour and day; see `cryvision.batch.hours`.
+    subject_pattern : str, optional
+        Regular expression whose first group, in the path of a clip, is its subject in ``events``
+        and ``summary`` where the manifest names none.
 
     Raises
     ------
@@ -67,6 +76,9 @@ class BatchOptions:
     timeout_seconds: float = TIMEOUT_SECONDS
     events: str | os.PathLike[str] | None = None
     acoustics: bool = False
+    timezone: str = ""
+    summary: str | os.PathLike[str] | None = None
+    subject_pattern: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
@@ -81,6 +93,9 @@ class BatchOptions:
         if not self.timeout_seconds >= 0:
             raise ConfigError(f"the timeout must not be negative; got {self.timeout_seconds:g}")
         check_formats(self.formats)
+        time_zone(self.timezone)
+        if self.subject_pattern is not None:
+            compile_subject_pattern(self.subject_pattern)
         if self.acoustics:
             require_praat()  # refused before any work
         if self.formats_dir is not None and not self.formats:
@@ -116,3 +131,6 @@ class BatchValues(OptionValues, total=False):
     timeout_seconds: float
     events: str | os.PathLike[str] | None
     acoustics: bool
+    timezone: str
+    summary: str | os.PathLike[str] | None
+    subject_pattern: str | None
