@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 
 from cryvision.batch import remote, tables
+from cryvision.batch.job import Job
 from cryvision.batch.placing import put
+from cryvision.batch.sources import subject_of
 from cryvision.batch.store import Store
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.outputs.event_rows import event_measures, event_rows, write_dictionary
+from cryvision.subjects import compile_subject_pattern
 
 DICTIONARY_SUFFIX = ".dictionary.csv"
 
@@ -22,6 +25,8 @@ class EventTable:
         Of the table: ``.csv``, ``.jsonl`` or ``.parquet``, on this machine or at a URL.
     clips_path : str
         Of the table of clips.
+    subject_pattern : str, optional
+        See `cryvision.batch.sources.subject_of`.
 
     Raises
     ------
@@ -35,7 +40,8 @@ class EventTable:
     path : str
     """
 
-    def __init__(self, path: str, clips_path: str) -> None:
+    def __init__(self, path: str, clips_path: str, subject_pattern: str | None = None) -> None:
+        self._pattern = compile_subject_pattern(subject_pattern)
         self._write = tables.writer(path)
         self.path = path
         if os.path.abspath(path) == os.path.abspath(clips_path):
@@ -46,12 +52,14 @@ class EventTable:
                 "that made it; nothing was written"
             )
 
-    def write(self, store: Store, acoustics: bool) -> None:
+    def write(self, store: Store, job: Job) -> None:
         """Write the events of the run's clips, and what the columns mean."""
-        measures = event_measures(acoustics)
+        measures = event_measures(job.acoustics)
         names = [measure.name for measure in measures]
         rows = (
-            event for clip, row in store.rows() for event in event_rows(row, subject=clip.subject)
+            event
+            for clip, row in store.rows()
+            for event in event_rows(row, subject=subject_of(clip, self._pattern))
         )
         put(self.path + DICTIONARY_SUFFIX, lambda path: write_dictionary(path, measures))
         put(self.path, lambda path: self._write(path, names, rows))

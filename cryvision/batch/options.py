@@ -14,6 +14,8 @@ from cryvision.errors import ConfigError
 from cryvision.inference.options import OptionValues
 from cryvision.outputs.files import check_formats
 from cryvision.outputs.timeline_tables import check_hop
+from cryvision.start_times import time_zone
+from cryvision.subjects import compile_subject_pattern
 
 ENGINES = ("local", "ray")
 
@@ -51,6 +53,13 @@ class BatchOptions:
         events and bouts in the table of clips.
     timeline_hop_s : float, optional
         Of the timelines in ``formats``; see `cryvision.outputs.write`.
+    timezone : str
+        Of the recorders' clocks, such as ``Europe/Berlin``; that of this machine by default.
+    summary : path, optional
+        A third table, CSV, with the totals of each hour and day; see `cryvision.batch.hours`.
+    subject_pattern : str, optional
+        Regular expression whose first group, in the path of a clip, is its subject in ``events``
+        and ``summary`` where the manifest names none.
 
     Raises
     ------
@@ -71,6 +80,9 @@ class BatchOptions:
     events: str | os.PathLike[str] | None = None
     acoustics: bool = False
     timeline_hop_s: float | None = None
+    timezone: str = ""
+    summary: str | os.PathLike[str] | None = None
+    subject_pattern: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
@@ -86,6 +98,9 @@ class BatchOptions:
             raise ConfigError(f"the timeout must not be negative; got {self.timeout_seconds:g}")
         check_formats(self.formats)
         check_hop(self.timeline_hop_s)
+        time_zone(self.timezone)
+        if self.subject_pattern is not None:
+            compile_subject_pattern(self.subject_pattern)
         if self.acoustics:
             require_praat()  # refused before any work
         if self.formats_dir is not None and not self.formats:
@@ -122,3 +137,6 @@ class BatchValues(OptionValues, total=False):
     events: str | os.PathLike[str] | None
     acoustics: bool
     timeline_hop_s: float | None
+    timezone: str
+    summary: str | os.PathLike[str] | None
+    subject_pattern: str | None

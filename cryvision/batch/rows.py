@@ -31,6 +31,8 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "status": ("text", "ok, or the kind of failure, as MediaError, WorkerCrash or TimeLimit"),
     "error": ("text", "why it failed, in one line"),
     "duration_s": ("real", "length of the clip in seconds"),
+    "start": ("text", "date and time of its start, ISO 8601; empty where that is not known"),
+    "start_source": ("text", "what states it: a chunk of the file, its name, or the manifest"),
     "label": ("text", "no cry, cry or a reason, or not sure"),
     "detector_cry": ("truth", "whether there is at least one event; empty without sound"),
     "detector_probability": ("real", "mean cry score of what passes the energy gate"),

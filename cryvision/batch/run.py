@@ -8,13 +8,14 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cryvision import __version__
 from cryvision.batch import engines, remote, tables
 from cryvision.batch.event_table import EventTable
+from cryvision.batch.hours import Hours
 from cryvision.batch.job import Job
 from cryvision.batch.options import BatchOptions
 from cryvision.batch.placing import put, remove_partials
@@ -84,20 +85,21 @@ def score(
 
     Examples
     --------
-    >>> import cryvision
-    >>> summary = cryvision.score("recordings", "cries.csv")      # doctest: +SKIP
-    >>> summary.n_clips, summary.n_failed                         # doctest: +SKIP
-    (457, 2)
+    >>> cryvision.score("recordings", "cries.csv").n_failed      # doctest: +SKIP
+    2
     """
     chosen, how = _divided(options)
     listed = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
-    job, facts = _job(os.fspath(out), bundle, chosen, how)
     paths = [os.fspath(source) for source in listed]
-    return run(
-        job, paths, os.fspath(out), engine=how.bound_engine(),
+    table, who = os.fspath(out), how.subject_pattern
+    job, facts = _job(table, bundle, chosen, how)
+    events = () if how.events is None else (EventTable(os.fspath(how.events), table, who),)
+    hours = () if how.summary is None else (Hours(os.fspath(how.summary), who),)
+    summary = run(
+        job, paths, table, engine=how.bound_engine(), views=(*events, *hours),
         retry_failed=how.retry_failed, progress=progress, bundle_facts=facts,
-        events=None if how.events is None else os.fspath(how.events),
     )  # fmt: skip
+    return replace(summary, periods=tuple(period for one in hours for period in one.periods))
 
 
 def _divided(options: Mapping[str, Any]) -> tuple[Options, BatchOptions]:
@@ -126,6 +128,7 @@ def _job(
         formats_dir=_formats_dir(table, how.formats_dir) if how.formats else "",
         acoustics=how.acoustics,
         timeline_hop_s=how.timeline_hop_s,
+        timezone=how.timezone,
     )
     facts = loaded.describe()
     del facts["path"]
@@ -141,7 +144,7 @@ def run(
     retry_failed: bool = False,
     progress: Callable[[Progress], None] | None = None,
     bundle_facts: Mapping[str, Any] | None = None,
-    events: str | None = None,
+    views: Sequence[EventTable | Hours] = (),
 ) -> Summary:
     """Do a job on the clips of some sources; see `score`.
 
@@ -156,11 +159,11 @@ def run(
         As in `score`.
     bundle_facts : mapping, optional
         The description of the bundle beside the table.
-    events : str, optional
-        The table of events.
+    views : sequence of EventTable or Hours
+        Tables of events and of hours that are made from the rows.
     """
     started = time.monotonic()
-    target = _Table(out, events)
+    target = _Table(out, views)
     problems: list[str] = []
     with Store(target.beside(STORE_SUFFIX), retry_failed) as store:
         target.remove_leftovers()
@@ -210,10 +213,10 @@ def _collect(
 
 
 class _Table:
-    def __init__(self, out: str, events: str | None = None) -> None:
+    def __init__(self, out: str, views: Sequence[EventTable | Hours]) -> None:
         self._write = tables.writer(out)
         self._out = out
-        self._events = None if events is None else EventTable(events, out)
+        self._views = views
         self._is_url = remote.is_url(out)
         # What goes beside a table elsewhere lies in the current folder.
         self._here = Path(PurePosixPath(out).name) if self._is_url else Path(out)
@@ -231,8 +234,8 @@ class _Table:
     def remove_leftovers(self) -> None:
         """Remove what killed runs have left of tables that were being written."""
         remove_partials(self._here)
-        if self._events is not None:
-            remove_partials(Path(self._events.path))
+        for view in self._views:
+            remove_partials(Path(view.path))
 
     def write(self, job: Job, store: Store, bundle_facts: Mapping[str, Any]) -> Counter[str]:
         """Write the rows that there are; give their number by status."""
@@ -243,8 +246,8 @@ class _Table:
         columns = ordered_columns(names)
         rows = (row for _, row in store.rows())
         put(self._out, lambda path: self._write(path, columns, rows))
-        if self._events is not None:
-            self._events.write(store, job.acoustics)
+        for view in self._views:
+            view.write(store, job)
         about = about_table(job, columns, bundle_facts, statuses)
         text = json.dumps(about, indent=2, allow_nan=False) + "\n"
         put(self._out + _ABOUT_SUFFIX, lambda path: path.write_text(text, "ascii"))

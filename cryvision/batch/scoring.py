@@ -17,10 +17,12 @@ from cryvision.batch.sources import ListedClip
 from cryvision.bundle import Bundle
 from cryvision.errors import BundleError, CryvisionError, MediaError
 from cryvision.inference.classifier import StreamClassifier
+from cryvision.inference.clip import with_start
 from cryvision.inputs import media
 from cryvision.inputs.pitch import PitchStream, PitchTrack
 from cryvision.outputs import files
 from cryvision.result import Classification
+from cryvision.start_times import RecordingStart, recording_start
 
 # Written from the clip itself, which a URL does not name on this machine.
 _READS_THE_CLIP = ("png", "mp4", "mp4-blurred")
@@ -69,6 +71,7 @@ class ClipScorer:
                 if remote.is_url(clip.path):
                     local = str(remote.fetch(clip.path, Path(folder)))
                 result, pitch = self._classify(clip.path, local)
+                result = with_start(result, self._start(clip, local))
                 self._write_files(clip, result, local)
                 return scored_row(clip, self._job, result, pitch, time.monotonic() - started)
         except MediaError as error:
@@ -94,6 +97,10 @@ class ClipScorer:
         if self._job.acoustics:
             result = measure_clip(result, local)
         return result, pitch.track()
+
+    def _start(self, clip: ListedClip, local: str) -> RecordingStart | None:
+        zone = self._job.timezone
+        return recording_start(local, stated=clip.start, zone=zone, name=clip.path)
 
     def _new_stream(self, path: str) -> StreamClassifier:
         options = dataclasses.asdict(self._job.options)

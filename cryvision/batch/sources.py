@@ -6,6 +6,7 @@ import csv
 import glob
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -14,10 +15,12 @@ from cryvision.batch import remote
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.inputs.ffmpeg import shown
 from cryvision.inputs.media import MEDIA_SUFFIXES
+from cryvision.start_times.chunks import iso_time
 
 MANIFEST_SUFFIX = ".csv"
 MANIFEST_COLUMN = "path"
 SUBJECT_COLUMN = "subject"
+START_COLUMN = "start"
 
 
 class FoundClip(NamedTuple):
@@ -33,12 +36,15 @@ class FoundClip(NamedTuple):
         Tells one state of the file from the next: its time of modification, or the store's tag.
     subject : str
         As a manifest names it; empty where none does.
+    start : str
+        Date and time of its start, as a manifest states it.
     """
 
     path: str
     size_bytes: int
     version: str
     subject: str = ""
+    start: str = ""
 
 
 class ListedClip(NamedTuple):
@@ -56,6 +62,8 @@ class ListedClip(NamedTuple):
         takes its name from this.
     subject : str
         As a manifest names it.
+    start : str
+        Date and time of its start, as a manifest states it.
     """
 
     key: str
@@ -63,6 +71,16 @@ class ListedClip(NamedTuple):
     size_bytes: int
     name: str
     subject: str = ""
+    start: str = ""
+
+
+def subject_of(clip: ListedClip, pattern: re.Pattern[str] | None) -> str:
+    """Name the subject of a clip: as a manifest does, or by the first group of a pattern.
+
+    The pattern is searched in the path, written with ``/``. Empty where neither names one.
+    """
+    match = None if pattern is None else pattern.search(clip.path.replace("\\", "/"))
+    return clip.subject or (match[1] or "" if match else "")
 
 
 def find_clips(
@@ -75,7 +93,7 @@ def find_clips(
     sources : sequence of str
         Each a file, a folder (searched with all folders in it), a pattern such as ``day*/*.wav``,
         a manifest (``.csv`` with a column ``path``, relative to its own folder, and perhaps
-        ``subject``), or a URL of one of these. Folders and patterns give the names in
+        ``subject`` and ``start``), or a URL of one of these. Folders and patterns give the names in
         `MEDIA_SUFFIXES` that are not hidden.
     excluded : sequence of str
         Folders that are passed over: those of the results.
@@ -179,12 +197,12 @@ def _pattern(pattern: str) -> Iterator[FoundClip]:
 def _manifest(manifest: str, problems: list[str]) -> Iterator[FoundClip]:
     try:
         with open(manifest, encoding="utf-8-sig", newline="") as file:
-            for path, subject in _manifest_clips(file, manifest, problems):
+            for path, *facts in _manifest_clips(file, manifest, problems):
                 if remote.is_url(path):
                     clip = _elsewhere(path)
                 else:
                     clip = _local(os.path.join(os.path.dirname(manifest), path))
-                yield clip._replace(subject=subject)
+                yield _with_facts(clip, *facts)
     except OSError as error:
         raise MediaError(f"{shown(manifest)}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -193,14 +211,19 @@ def _manifest(manifest: str, problems: list[str]) -> Iterator[FoundClip]:
 
 def _remote(url: str, problems: list[str]) -> Iterator[FoundClip]:
     if not url.lower().endswith(MANIFEST_SUFFIX):
-        for clip in remote.objects_of(url, MEDIA_SUFFIXES):
-            yield FoundClip(*clip)
+        yield from (FoundClip(*one) for one in remote.objects_of(url, MEDIA_SUFFIXES))
         return
     folder = url.rsplit("/", 1)[0]
     lines = io.StringIO(remote.read_text(url), newline="")
-    for path, subject in _manifest_clips(lines, url, problems):
+    for path, *facts in _manifest_clips(lines, url, problems):
         clip = _elsewhere(path if remote.is_url(path) else f"{folder}/{PurePosixPath(path)}")
-        yield clip._replace(subject=subject)
+        yield _with_facts(clip, *facts)
+
+
+def _with_facts(clip: FoundClip, subject: str, start: str) -> FoundClip:
+    """Add what a manifest states; another start makes another row."""
+    version = f"{clip.version} {start}" if start else clip.version
+    return FoundClip(clip.path, clip.size_bytes, version, subject, start)
 
 
 def _elsewhere(url: str) -> FoundClip:
@@ -212,8 +235,8 @@ def _elsewhere(url: str) -> FoundClip:
 
 def _manifest_clips(
     lines: Iterator[str] | io.StringIO, manifest: str, problems: list[str]
-) -> Iterator[tuple[str, str]]:
-    """Give the path and the subject of each row; the subject is empty where none is named."""
+) -> Iterator[tuple[str, str, str]]:
+    """Give path, subject and start of each row; the latter are empty where they are not stated."""
     reader = csv.DictReader(lines, skipinitialspace=True, strict=True)
     try:
         names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
@@ -225,7 +248,13 @@ def _manifest_clips(
         while (row := _next_row(reader, manifest, problems)) is not None:
             path = (row.get(names[MANIFEST_COLUMN]) or "").strip()
             if path:
-                yield path, (row.get(names.get(SUBJECT_COLUMN, "")) or "").strip()
+                start = (row.get(names.get(START_COLUMN, "")) or "").strip()
+                if start and iso_time(start) is None:
+                    raise ConfigError(
+                        f"{shown(manifest)}: line {reader.line_num}: a start must be a date and "
+                        f"time such as 2026-03-29T01:30:00+01:00; got {start!r:.60}"
+                    )
+                yield path, (row.get(names.get(SUBJECT_COLUMN, "")) or "").strip(), start
             elif row:
                 problems.append(f"{shown(manifest)}: line {reader.line_num}: the path is empty")
     except csv.Error as error:

@@ -98,7 +98,7 @@ class Store:
             for clip in clips:
                 key = _key(clip, settings_sha256)
                 name = name_below(clip.path, root)
-                listed = ListedClip(key, clip.path, clip.size_bytes, name, clip.subject)
+                listed = ListedClip(key, clip.path, clip.size_bytes, name, *clip[3:])
                 self._database.execute(
                     "INSERT OR IGNORE INTO clips (key, bytes, clip) VALUES (?, ?, ?)",
                     (key, max(0, clip.size_bytes), json.dumps(listed)),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryvision.batch.hours import Period
 from cryvision.batch.job import Job
 from cryvision.batch.rows import COLUMNS, HEARD, OK, PROBABILITY
 
@@ -63,6 +64,8 @@ class Summary:
     elapsed_s : float
     problems : tuple of str
         Folders that could not be read.
+    periods : tuple of Period
+        Hours and days, where a summary was wanted.
     """
 
     out: str
@@ -72,6 +75,7 @@ class Summary:
     media_seconds: float = 0.0
     elapsed_s: float = 0.0
     problems: tuple[str, ...] = ()
+    periods: tuple[Period, ...] = ()
 
     @property
     def n_failed(self) -> int:

@@ -89,6 +89,14 @@ def add(commands: Any) -> None:
         "that is silent, the first that is not)",
     )
     add_timeline_option(parser)
+    parser.add_argument(
+        "--start",
+        default="",
+        metavar="TIME",
+        help="date and time at which the recording started, such as 2026-03-29T01:30:00+01:00 "
+        "(default: what its file or its name states); one clip only",
+    )
+    add_timezone_option(parser)
     add_acoustics_option(parser)
     add_decision_options(parser)
     add_event_options(parser)
@@ -129,6 +137,17 @@ def add_timeline_option(parser: Any) -> None:
         metavar="SECONDS",
         help="write the timeline of csv, parquet and json with a row each so many seconds "
         "(default: a row a frame, 30 a second)",
+    )
+
+
+def add_timezone_option(parser: Any) -> None:
+    """Give a command the option of the zone of the recorders' clocks."""
+    parser.add_argument(
+        "--timezone",
+        default="",
+        metavar="ZONE",
+        help="zone of the recorder's clock, such as Europe/Berlin, in which times are shown "
+        "(default: that of this machine, or what the recording states)",
     )
 
 
@@ -248,6 +267,8 @@ def run(options: argparse.Namespace) -> int:
     n_done = n_failed = 0
     rested_on: set[str] = set()
     with named_clips(options.paths) as (clips, problems):
+        if options.start and len(clips) != 1:
+            raise ConfigError(f"--start is of one clip; got {len(clips)} clips")
         for problem in problems:
             log(problem)
             n_failed += 1
@@ -313,6 +334,8 @@ def _one(
             clip.path,
             bundle,
             audio_track=options.audio_track,
+            start=options.start,
+            timezone=options.timezone,
             progress=progress,
             **chosen_options(options),
         )

@@ -15,18 +15,51 @@ def add(commands: Any) -> None:
         description="Verify a bundle and describe it.",
     )
     add_bundle_option(parser, also_first=True)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON object")
+    form.add_argument(
+        "--methods",
+        nargs="?",
+        const="",
+        metavar="ABOUT",
+        help="print a paragraph for the methods of a paper: version, bundle, settings and skill; "
+        "of a run where its file TABLE.about.json is named",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.methods:
+        show(_methods_of_run(options.methods))
+        return EXIT_DONE
     from cryvision.bundle import Bundle
 
-    bundle = Bundle.load(options.bundle)
+    facts = Bundle.load(options.bundle).describe()
     if options.json:
-        show_json(bundle.describe())
+        show_json(facts)
+    elif options.methods is not None:
+        from cryvision.outputs.methods_text import methods_paragraph
+
+        show(methods_paragraph(facts))
     else:
         from cryvision.outputs.text import describe_bundle
 
-        show(describe_bundle(bundle.describe()))
+        show(describe_bundle(facts))
     return EXIT_DONE
+
+
+def _methods_of_run(path: str) -> str:
+    import json
+
+    from cryvision.errors import CryvisionError
+    from cryvision.outputs.methods_text import methods_paragraph
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            about = json.load(file)
+        sha256 = about["settings"]["bundle_sha256"]
+        return methods_paragraph({**about["bundle"], "sha256": sha256}, about["settings"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CryvisionError(
+            f"{path}: --methods needs the file .about.json beside a table of score: {error}"
+        ) from error

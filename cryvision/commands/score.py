@@ -11,6 +11,7 @@ from cryvision.commands.classify import (
     add_decision_options,
     add_event_options,
     add_timeline_option,
+    add_timezone_option,
     chosen_options,
     written_formats,
 )
@@ -22,6 +23,7 @@ from cryvision.commands.terminal import (
     log,
     show,
 )
+from cryvision.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryvision.batch import Progress, Summary
@@ -104,6 +106,23 @@ def _add_result_options(parser: Any) -> None:
         "are explained in FILE.dictionary.csv",
     )
     add_timeline_option(parser)
+    parser.add_argument(
+        "--summary",
+        metavar="FILE",
+        help="also write a CSV with the crying of each hour and day, of recordings whose start is "
+        "known",
+    )
+    parser.add_argument(
+        "--week", metavar="FILE", help="also draw the hours of --summary as a PNG, a panel a day"
+    )
+    parser.add_argument(
+        "--subject-pattern",
+        metavar="REGEX",
+        help="its first group, in the path of a clip, names its subject; in --summary, recordings "
+        "of a subject that follow each other are joined (default: the manifest's column subject, "
+        "or all are of one)",
+    )
+    add_timezone_option(parser)
     add_acoustics_option(parser)
     add_decision_options(parser)
     add_event_options(parser)
@@ -112,6 +131,8 @@ def _add_result_options(parser: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from cryvision.batch import score
 
+    if options.week is not None and options.summary is None:
+        raise ConfigError("--week draws the hours of --summary; it is not there")
     names = [name.strip() for name in (options.formats or "").split(",") if name]
     formats = written_formats(names, options.blur_faces)
     with _Bar() as bar:
@@ -131,6 +152,9 @@ def run(options: argparse.Namespace) -> int:
                 events=options.events,
                 acoustics=options.acoustics,
                 timeline_hop_s=options.timeline_hop,
+                timezone=options.timezone,
+                summary=options.summary,
+                subject_pattern=options.subject_pattern,
                 progress=bar.show,
                 **chosen_options(options),
             )
@@ -143,12 +167,36 @@ def run(options: argparse.Namespace) -> int:
                     "command goes on from there"
                 )
             raise
+    if options.week is not None:
+        _draw_week(summary, options.week)
     for problem in summary.problems:
         log(problem)
     show(_text(summary))
     if not summary.n_failed and not summary.problems:
         return EXIT_DONE
     return EXIT_FAILED if summary.n_failed == summary.n_clips else EXIT_SOME_FAILED
+
+
+def _draw_week(summary: Summary, path: str) -> None:
+    """Draw the hours of each day as the monitor draws its own."""
+    from pathlib import Path
+
+    from cryvision.batch.hours import HOUR
+    from cryvision.monitor.recording import day_figure
+    from cryvision.monitor.recording.day_report import Day, Hour
+
+    hours: dict[tuple[str, Any], list[Hour]] = {}
+    for one in summary.periods:
+        if one.kind == HOUR:
+            known = (one.cry_s or 0.0, one.observed_s)
+            hour = Hour(one.start.timestamp(), *known, zone=one.start.tzinfo)
+            hours.setdefault((one.subject, one.start.date()), []).append(hour)
+    days = [
+        Day(subject or "recordings", date, 3600.0 * len(own), tuple(own), ())
+        for (subject, date), own in hours.items()
+    ]
+    day_figure.draw(days, Path(path))
+    log(f"wrote {path}")
 
 
 def _text(summary: Summary) -> str:

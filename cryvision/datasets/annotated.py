@@ -17,6 +17,7 @@ from cryvision.annotations import FORMATS, Interval, read_annotations
 from cryvision.annotations.text import read_rows
 from cryvision.errors import AnnotationError, ConfigError
 from cryvision.inputs.media import MEDIA_SUFFIXES
+from cryvision.subjects import compile_subject_pattern
 
 CRY_LABELS = ("cry", "crying")
 """Labels that mean crying, in any case."""
@@ -282,27 +283,6 @@ def visible_files(folder: Path, problems: list[str]) -> Iterator[list[Path]]:
     for parent, folders, names in os.walk(folder, onerror=unreadable):
         folders.sort()
         yield [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
-
-
-def compile_subject_pattern(text: str | None) -> re.Pattern[str] | None:
-    """Compile a subject pattern, which must have a group.
-
-    Raises
-    ------
-    ConfigError
-        If it is no regular expression or has no group.
-    """
-    if text is None:
-        return None
-    try:
-        pattern = re.compile(text)
-    except re.error as error:
-        raise ConfigError(
-            f"the subject pattern must be a regular expression: {error}: {text!r}"
-        ) from error
-    if pattern.groups < 1:
-        raise ConfigError(f"the subject pattern must have a group for the subject; got {text!r}")
-    return pattern
 
 
 def find_subject(

@@ -12,12 +12,12 @@ from pathlib import Path
 from cryvision.annotations.text import read_rows, read_seconds, refused
 from cryvision.datasets.annotated import (
     DONATEACRY_CLIP,
-    compile_subject_pattern,
     find_subject,
     visible_files,
 )
 from cryvision.errors import AnnotationError
 from cryvision.inputs.media import MEDIA_SUFFIXES
+from cryvision.subjects import compile_subject_pattern
 
 __all__ = ["Dataset", "LabelledClip", "donateacry_name", "find_labelled_clips", "is_stub"]
 

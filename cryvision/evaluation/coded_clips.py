@@ -21,7 +21,6 @@ from cryvision.datasets.annotated import (
     LABEL_SUFFIXES,
     VIEW_SUFFIXES,
     AnnotatedClip,
-    compile_subject_pattern,
     cry_intervals,
     find_subject,
     visible_files,
@@ -30,6 +29,7 @@ from cryvision.datasets.cry_labels import count_as_crying
 from cryvision.errors import AnnotationError, MediaError, MissingDependencyError
 from cryvision.evaluation.agreement import CodedClip
 from cryvision.inputs.media import MEDIA_SUFFIXES, probe
+from cryvision.subjects import compile_subject_pattern
 
 log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cryvision.bundle import Bundle
@@ -11,6 +12,7 @@ from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs import media
 from cryvision.result import Classification
+from cryvision.start_times import RecordingStart, recording_start
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -23,6 +25,8 @@ def classify(
     bundle: Bundle | str | os.PathLike[str] | None = None,
     *,
     audio_track: int | None = None,
+    start: str = "",
+    timezone: str = "",
     progress: Callable[[float, float | None], None] | None = None,
     **options: Unpack[OptionValues],
 ) -> Classification:
@@ -36,6 +40,9 @@ def classify(
         What to classify with; the bundle that ships with the package by default.
     audio_track : int, optional
         See `cryvision.inputs.media.open_clip`.
+    start, timezone : str
+        When the recording started, and the zone of its clock, as ``stated`` and ``zone`` of
+        `cryvision.start_times.recording_start`.
     progress : callable, optional
         Called with (seconds done, seconds in all or None).
     **options
@@ -47,12 +54,8 @@ def classify(
 
     Raises
     ------
-    MediaError
-        The clip cannot be read.
-    BundleError
-        The bundle is refused.
-    ConfigError
-        An option is out of range.
+    MediaError, BundleError, ConfigError
+        The clip cannot be read, the bundle is refused, or an option is out of range.
 
     Examples
     --------
@@ -61,6 +64,7 @@ def classify(
     >>> [round(event.onset_s) for event in result.events]
     [2, 6, 11]
     """
+    began = recording_start(path, stated=start, zone=timezone)
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     stream = StreamClassifier(loaded, path=os.fspath(path), **options)
     done_s = 0.0
@@ -73,4 +77,13 @@ def classify(
                 done_s += len(piece.samples) / SAMPLE_RATE_HZ
             if progress is not None:
                 progress(done_s, clip.info.duration_s)
-        return stream.finish(clip.info, tuple(clip.warnings))
+        result = stream.finish(clip.info, tuple(clip.warnings))
+    return with_start(result, began)
+
+
+def with_start(result: Classification, start: RecordingStart | None) -> Classification:
+    """Add to a result when the recording started, and what is doubtful about that."""
+    if start is None:
+        return result
+    warnings = (*result.warnings, f"start: {start.remark}") if start.remark else result.warnings
+    return replace(result, start=start, warnings=warnings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +37,7 @@ def event_measures(acoustics: bool) -> tuple[Measure, ...]:
     return (*EVENT_MEASURES, *ACOUSTIC_MEASURES) if acoustics else EVENT_MEASURES
 
 
-def event_rows(
-    record: Mapping[str, Any], *, subject: str = "", start: datetime | None = None
-) -> Iterator[dict[str, Any]]:
+def event_rows(record: Mapping[str, Any], *, subject: str = "") -> Iterator[dict[str, Any]]:
     """Give a row for each event of a clip.
 
     Parameters
@@ -49,8 +46,6 @@ def event_rows(
         With ``path``, ``events`` and ``bouts`` as `cryvision.outputs.to_record` has them; without
         events where the clip could not be scored.
     subject : str
-    start : datetime, optional
-        Of the recording, with its time zone where that is known.
 
     Yields
     ------
@@ -70,8 +65,8 @@ def event_rows(
             "event": number,
             "bout": bout,
             "duration_s": round(event["offset_s"] - event["onset_s"], 3),
-            "onset_time": _time(start, event["onset_s"]),
-            "offset_time": _time(start, event["offset_s"]),
+            "onset_time": None,
+            "offset_time": None,
             **event,
             **timing,
         }
@@ -86,15 +81,3 @@ def write_dictionary(path: Path, measures: Sequence[Measure]) -> None:
 
 
 _BOUT_NAMES = tuple(measure.name for measure in measures_of(BoutAcoustics))
-
-
-def _time(start: datetime | None, seconds: float) -> str | None:
-    """Date and time some seconds after the start; by UTC where the zone is known."""
-    if start is None:
-        return None
-    elapsed = timedelta(seconds=seconds)
-    if start.tzinfo is None:
-        return (start + elapsed).isoformat(timespec="milliseconds")
-    # Within one zone, Python adds to the clock on the wall, which may be set in between.
-    later = (start.astimezone(timezone.utc) + elapsed).astimezone(start.tzinfo)
-    return later.isoformat(timespec="milliseconds")

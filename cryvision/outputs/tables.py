@@ -26,6 +26,8 @@ BOUT_COLUMNS = (
     "confidence",
     "intensity_db",
     "above_background_db",
+    "onset_time",
+    "offset_time",
 )
 
 _SECONDS_DECIMALS = 3
@@ -48,8 +50,9 @@ def to_record(classification: Classification, *, show_experimental: bool = False
     Returns
     -------
     dict
-        ``path``, ``duration_s``, ``label``, ``probabilities``, ``detector``, ``events``,
-        ``bouts``, ``rejected``, ``veto``, ``bout_gap_s``, ``threshold``, ``min_duration_s``,
+        ``path``, ``duration_s``, ``start`` and ``start_source`` (where known), ``label``,
+        ``probabilities``, ``detector``, ``events``, ``bouts``, ``rejected``, ``veto``,
+        ``bout_gap_s``, ``threshold``, ``min_duration_s``,
         ``min_gap_s``, ``heard_seconds``, ``modalities``, ``face_share`` (where faces were looked
         for), ``bundle``, ``skill`` and ``warnings``.
         Seconds to the millisecond, scores and shares to four places, levels to 0.1 dB; what is
@@ -64,6 +67,7 @@ def to_record(classification: Classification, *, show_experimental: bool = False
     return {
         "path": str(classification.path),
         "duration_s": _rounded(classification.duration_s, _SECONDS_DECIMALS),
+        **_start_record(classification),
         "label": classification.label,
         "probabilities": _scores(classification.probabilities),
         "detector": {
@@ -156,7 +160,11 @@ def _event_records(classification: Classification, with_branches: bool) -> list[
     acoustics = classification.acoustics
     measured = acoustics.cries if acoustics else [None] * len(classification.events)
     return [
-        {**_event_record(event, with_branches), **to_columns(cry)}
+        {
+            **_event_record(event, with_branches),
+            **_moments(classification, event),
+            **to_columns(cry),
+        }
         for event, cry in zip(classification.events, measured, strict=True)
     ]
 
@@ -165,9 +173,25 @@ def _bout_records(classification: Classification) -> list[dict[str, Any]]:
     bouts, acoustics = classification.bouts, classification.acoustics
     measured = acoustics.bouts if acoustics else [None] * len(bouts)
     return [
-        {**_bout_record(bout), **to_columns(timing)}
+        {**_bout_record(bout), **_moments(classification, bout), **to_columns(timing)}
         for bout, timing in zip(bouts, measured, strict=True)
     ]
+
+
+def _start_record(classification: Classification) -> dict[str, str]:
+    start = classification.start
+    if start is None:
+        return {}
+    return {"start": start.time.isoformat(timespec="milliseconds"), "start_source": start.source}
+
+
+def _moments(classification: Classification, span: Event | Bout) -> dict[str, str]:
+    """Give date and time of both ends, where the start of the recording is known."""
+    start = classification.start
+    if start is None:
+        return {}
+    onset, offset = (start.after(s).isoformat(timespec="milliseconds") for s in span.span_s)
+    return {"onset_time": onset, "offset_time": offset}
 
 
 def _event_record(event: Event, with_branches: bool = True) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,12 @@ from cryvision.outputs.shown import (
 from cryvision.outputs.wording import LINE_WIDTH, NO_BREAK, clock, length, printable, row, score
 from cryvision.result import Bout, Classification, Event, find_bouts
 
+if TYPE_CHECKING:
+    from cryvision.start_times import RecordingStart
+
 __all__ = ["LINE_WIDTH", "clock", "describe", "describe_bundle", "headline", "printable"]
+
+START_FORMAT = "%Y-%m-%d %H:%M:%S %z"
 
 MAX_LISTED = 20
 """Bouts that are listed by default."""
@@ -91,10 +96,11 @@ def describe(
     lines = [first]
     if n:
         lines += row("warning" if n == 1 else "warnings", printable("; ".join(shown.warnings)))
+    lines += _start_lines(shown)
     bouts = [_bout_lines(*bout, all_events) for bout in bouts_with_events(shown)]
     rejected = [[_event_line(event)] for event in shown.rejected]
     if bouts or rejected:
-        lines += _listed(bouts, rejected, None if all_events else MAX_LISTED)
+        lines += _listed(bouts, rejected, None if all_events else MAX_LISTED, shown.start)
     if classification.acoustics is not None:
         lines += ["", *acoustic_lines(classification.acoustics)]
     more = _label_lines(classification, show_experimental) if verbose or show_experimental else []
@@ -123,6 +129,13 @@ def headline(classification: Classification) -> str:
     return f"{text}, sure {score(whole.confidence)}"
 
 
+def _start_lines(classification: Classification) -> list[str]:
+    start = classification.start
+    if start is None:
+        return []
+    return row("start", f"{start.time:{START_FORMAT}} ({printable(start.source)})")
+
+
 def _reason(classification: Classification) -> str:
     """The label, where it is more than crying or not."""
     label = classification.label
@@ -133,7 +146,10 @@ def _reason(classification: Classification) -> str:
 
 
 def _listed(
-    bouts: Sequence[list[_Line]], rejected: Sequence[list[_Line]], most: int | None
+    bouts: Sequence[list[_Line]],
+    rejected: Sequence[list[_Line]],
+    most: int | None,
+    start: RecordingStart | None,
 ) -> list[str]:
     """Bouts, then what was rejected, in columns; of each so many, and how many more there are."""
     shown = [[line for lines in every[:most] for line in lines] for every in (bouts, rejected)]
@@ -142,6 +158,8 @@ def _listed(
     # A length of time is read from its end, as the times are.
     lasts = [length(line.span.duration_s, _EVENT_DECIMALS) for line in all_lines]
     columns = [_justified(lasts, right=True)]
+    if start is not None:
+        columns.append([f"{start.after(line.span.onset_s):%H:%M:%S}" for line in all_lines])
     columns += [
         _justified(cells) for cells in zip(*(line.cells for line in all_lines), strict=True)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import BinaryIO
 
 _MOST_CHUNKS = 1000
@@ -98,14 +98,9 @@ def _comment(chunk: bytes) -> datetime | None:
     match = _RECORDED_AT.search(chunk.decode("latin-1"))
     if match is None:
         return None
-    hour, minute, second, ms, day, month, year, sign, hours, minutes = match.groups()
-    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
-    zone = timezone(-offset if sign == "-" else offset)
-    try:
-        numbers = map(int, (year, month, day, hour, minute, second))
-        return datetime(*numbers, 1000 * int(ms or 0), zone)  # type: ignore[arg-type, misc]
-    except ValueError:
-        return None
+    hour, minute, second, ms, day, month, year, sign, ahead, quarters = match.groups()
+    zone = f"{sign or '+'}{int(ahead or 0):02d}:{quarters or '00'}"
+    return iso_time(f"{year}-{month}-{day}T{hour}:{minute}:{second}.{ms or '0'}{zone}")
 
 
 def _bext(chunk: bytes) -> datetime | None:

@@ -126,7 +126,7 @@ def _from_fields(match: re.Match[str]) -> datetime | None:
 
 def _time(*numbers: int) -> datetime | None:
     try:
-        return datetime(*numbers)  # type: ignore[arg-type, misc]
+        return datetime(*numbers)  # type: ignore[arg-type]
     except ValueError:
         return None
 

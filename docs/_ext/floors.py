@@ -33,7 +33,17 @@ class Floor(NamedTuple):
 FLOORS = (
     Floor(
         "settings, results, errors, files",
-        ("errors", "layers", "result", "config", "atomic", "safe_text", "traces", "download"),
+        (
+            "errors",
+            "layers",
+            "result",
+            "config",
+            "atomic",
+            "safe_text",
+            "subjects",
+            "traces",
+            "download",
+        ),
     ),
     Floor("networks, and how files of them are checked and run", ("models", "runtime")),
     Floor(

@@ -14,6 +14,7 @@ import pytest
 from drivers import Driver
 
 from cryvision.batch.engines import run_local
+from cryvision.batch.event_table import EventTable
 from cryvision.batch.job import Job
 from cryvision.batch.run import run
 from cryvision.batch.summary import Summary
@@ -50,6 +51,9 @@ def run_null(null_job: Job, tmp_path: Path) -> Callable[..., Summary]:
         engine = functools.partial(
             options.pop("engine", run_local), workers=options.pop("workers", 1), **limits
         )
+        events = options.pop("events", None)
+        if events is not None:
+            options["views"] = [EventTable(events, str(tmp_path / out))]
         return run(job, [str(s) for s in sources], str(tmp_path / out), engine=engine, **options)
 
     return run_it

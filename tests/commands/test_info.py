@@ -86,3 +86,28 @@ def test_a_bundle_that_is_off_is_refused_in_one_line(
 
 def test_a_part_in_the_wrong_place_is_usage(run) -> None:
     assert run("info", BUNDLE_V1, "more").code == 2
+
+
+def test_the_paragraph_on_methods_names_version_bundle_settings_and_skill(run) -> None:
+    text = " ".join(run("info", "--methods").out.split())
+    facts = json.loads(run("info", "--json").out)
+    assert f"SHA-256 {facts['sha256']}" in text
+    assert f"score reached {facts['gate']['enter']:.3f}" in text
+    assert "(veto: normal)" in text
+    assert facts["skill"][0]["protocol"] in text
+
+
+def test_the_paragraph_of_a_run_has_its_own_settings(run, tmp_path: Path) -> None:
+    facts = json.loads(run("info", "--json").out)
+    settings = {"bundle_sha256": facts["sha256"], "version": "9.9", "threshold": 0.7}
+    settings |= {"veto": "strict", "bout_gap_s": 2.0, "min_duration_s": None, "min_gap_s": 0.25}
+    path = tmp_path / "t.csv.about.json"
+    path.write_text(json.dumps({"settings": settings, "bundle": facts}))
+    text = " ".join(run("info", "--methods", path).out.split())
+    words = ("cryvision 9.9", "reached 0.700", "below 0.560", "gaps under 0.25 s", "less than 2 s")
+    for part in (*words, "veto: strict"):
+        assert part in text
+    path.write_text("[]")
+    done = run("info", "--methods", path)
+    assert done.code == 1
+    assert "about.json beside a table" in done.err

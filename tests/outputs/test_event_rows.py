@@ -6,10 +6,8 @@ import csv
 import json
 import math
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -17,6 +15,7 @@ from cryvision.acoustics.measures import Acoustics, BoutAcoustics, CryAcoustics
 from cryvision.outputs import describe, to_record, write
 from cryvision.outputs.event_rows import event_measures, event_rows, write_dictionary
 from cryvision.result import Event
+from cryvision.start_times import recording_start
 
 EVENTS = (
     Event(1.0, 2.0, "cry", 0.9, -20.0, 20.0, other_tag="music", other_tag_score=0.6),
@@ -51,27 +50,34 @@ def test_a_clip_that_failed_has_no_rows() -> None:
     assert list(event_rows({"path": "a.wav", "status": "MediaError"})) == []
 
 
-def test_times_of_day_follow_the_start(make: Any) -> None:
-    record = to_record(make(events=EVENTS[:1]))
-    naive, utc = (
-        datetime(2024, 2, 28, 23, 59, 59, 500000),
-        datetime(2024, 1, 1, tzinfo=timezone.utc),
-    )
-    (row,) = event_rows(record, start=naive)
-    assert (row["onset_time"], row["offset_time"]) == (
-        *("2024-02-29T00:00:00.500", "2024-02-29T00:00:01.500"),
-    )
-    (row,) = event_rows(record, start=utc)
-    assert row["onset_time"] == "2024-01-01T00:00:01.000+00:00"
-
-
-def test_times_of_day_are_right_when_the_clock_is_set(make: Any) -> None:
-    berlin = ZoneInfo("Europe/Berlin")
-    start = datetime(2024, 10, 27, 2, 59, 59, tzinfo=berlin)  # the hour comes twice
-    (row,) = event_rows(to_record(make(events=EVENTS[:1])), start=start)
+def test_times_of_day_follow_the_start_also_when_the_clock_is_set(make: Any) -> None:
+    start = recording_start("a.wav", stated="2024-10-27T02:59:59", zone="Europe/Berlin")
+    result = replace(make(events=EVENTS[:1]), start=start)  # the hour comes twice
+    (row,) = event_rows(to_record(result))
     assert row["onset_time"] == "2024-10-27T02:00:00.000+01:00"
-    elapsed = datetime.fromisoformat(row["onset_time"]) - start.astimezone(timezone.utc)
-    assert elapsed == timedelta(seconds=1)
+    assert row["offset_time"] == "2024-10-27T02:00:01.000+01:00"
+
+
+def test_times_of_day_are_in_all_outputs(make: Any, tmp_path: Path) -> None:
+    start = recording_start("SMM1_20240228_235958.wav", zone="Asia/Kolkata")
+    result = replace(make(events=EVENTS[:1]), start=start)
+    record = to_record(result)
+    assert record["start"] == "2024-02-28T23:59:58.000+05:30"
+    assert record["start_source"] == "name: Song Meter"
+    assert record["bouts"][0]["onset_time"] == "2024-02-28T23:59:59.000+05:30"
+    paths = write(result, tmp_path, ["csv"])
+    for path in paths[1:]:
+        assert rows_of(path)[0]["offset_time"] == "2024-02-29T00:00:00.000+05:30"
+    text = describe(result)
+    assert "start     2024-02-28 23:59:58 +0530 (name: Song Meter)" in text
+    assert "23:59:59" in text
+
+
+def test_without_a_start_there_are_no_times_of_day(make: Any) -> None:
+    record = to_record(make(events=EVENTS))
+    assert not {"start", "start_source"} & set(record)
+    assert "onset_time" not in record["events"][0]
+    assert "start" not in describe(make(events=EVENTS))
 
 
 def test_acoustics_are_columns_of_csv_and_json(make: Any, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import logging
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +45,19 @@ class Hour:
     crying_s : float
     observed_s : float or None
         None where no file says it.
+    zone : tzinfo or None
+        Of the clock of the place; None for that of this machine.
     """
 
     start: float
     crying_s: float
     observed_s: float | None
+    zone: tzinfo | None = None
 
     @property
     def clock(self) -> str:
         """Local time at its start, as ``07:00``."""
-        return datetime.fromtimestamp(self.start).strftime("%H:%M")
+        return datetime.fromtimestamp(self.start, self.zone).strftime("%H:%M")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,320 @@
+"""Crying by hour and by day: recordings of a subject are joined, and what was not observed is."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any
+
+from cryvision.batch import remote
+from cryvision.batch.job import Job
+from cryvision.batch.placing import put
+from cryvision.batch.rows import OK
+from cryvision.batch.sources import ListedClip, subject_of
+from cryvision.batch.store import Store
+from cryvision.errors import CryvisionError
+from cryvision.safe_text import spreadsheet_cell
+from cryvision.start_times import time_zone
+from cryvision.subjects import compile_subject_pattern
+
+HOUR, DAY = "hour", "day"
+
+COLUMNS = (
+    *("subject", "period", "start", "end", "observed_s", "not_observed_s"),
+    *("cry_s", "cry_share", "n_events"),
+)
+_LONGEST_HEADER = 1000
+
+FILE_GAP_SECONDS = 2.0
+"""Recordings of a subject that are less than this apart follow each other: a recorder that goes on
+in a new file loses up to a second or two."""
+
+EDGE_SECONDS = 1.0
+"""So near to the end of a recording, crying goes on in the one that follows."""
+
+_TICK_SECONDS = 0.001
+
+Span = tuple[float, float]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Period:
+    """An hour or a day of a subject.
+
+    Attributes
+    ----------
+    subject : str
+    kind : str
+        `HOUR` or `DAY`, by the clock of the place: a day may have 23 or 25 hours.
+    start, end : datetime
+    observed_s : float
+        Seconds of it in which there was sound to find crying in.
+    cry_s : float or None
+        Seconds of crying; None where nothing was observed, which is not the same as no crying.
+    n_events : int or None
+        Events that begin in it.
+    """
+
+    subject: str
+    kind: str
+    start: datetime
+    end: datetime
+    observed_s: float
+    cry_s: float | None
+    n_events: int | None
+
+    @property
+    def not_observed_s(self) -> float:
+        """Seconds of it of which nothing is known."""
+        return max(0.0, self.end.timestamp() - self.start.timestamp() - self.observed_s)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A scored clip whose start is known; times are seconds since 1970.
+
+    Attributes
+    ----------
+    start, end : float
+    events : tuple of (float, float)
+    zone : tzinfo
+        Of the clock of the place.
+    """
+
+    start: float
+    end: float
+    events: tuple[Span, ...]
+    zone: tzinfo
+
+
+class Hours:
+    """The table of hours and days of a run.
+
+    Parameters
+    ----------
+    path : str
+        Of the table, on this machine or at a URL.
+    subject_pattern : str, optional
+        As for `find_recordings`.
+
+    Raises
+    ------
+    CryvisionError
+        Where something else has the table's name.
+
+    Attributes
+    ----------
+    path : str
+    periods : list of Period
+        What was written.
+    """
+
+    def __init__(self, path: str, subject_pattern: str | None = None) -> None:
+        self.path = path
+        self.periods: list[Period] = []
+        self._pattern = subject_pattern
+        if not remote.is_url(path) and os.path.lexists(path) and not _is_ours(path):
+            raise CryvisionError(f"{path}: only a summary is replaced; this is another file")
+
+    def write(self, store: Store, job: Job) -> None:
+        """Write the table, and log how many clips have no start."""
+        recordings, left_out = find_recordings(store.rows(), job.timezone, self._pattern)
+        if left_out:
+            log.warning(
+                "%s: %d clips are not in the totals, as nothing states when they started; the "
+                "first is %s: a manifest may have a column start",
+                *(self.path, len(left_out), left_out[0]),
+            )
+        self.periods = totals(recordings)
+        put(self.path, lambda path: write_periods(path, self.periods))
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.readline(_LONGEST_HEADER).strip() == ",".join(COLUMNS)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def find_recordings(
+    rows: Iterable[tuple[ListedClip, Mapping[str, Any]]],
+    zone: str = "",
+    subject_pattern: str | None = None,
+) -> tuple[dict[str, list[Recording]], list[str]]:
+    """Sort the rows of a table by subject.
+
+    Parameters
+    ----------
+    rows : iterable of (ListedClip, mapping)
+    zone : str
+        See `cryvision.start_times.recording_start`.
+    subject_pattern : str, optional
+        See `cryvision.batch.sources.subject_of`. Without it and without a manifest's, all clips
+        are of one subject, whose name is empty.
+
+    Returns
+    -------
+    recordings : dict of str to list of Recording
+        Those in which there was sound to find crying in, by subject, in order of time.
+    left_out : list of str
+        Clips without a start, by path.
+    """
+    pattern = compile_subject_pattern(subject_pattern)
+    place = time_zone(zone)
+    found: dict[str, list[Recording]] = defaultdict(list)
+    left_out = []
+    for clip, row in rows:
+        if row["status"] != OK or row.get("detector_cry") is None:
+            continue
+        if not row.get("start"):
+            left_out.append(clip.path)
+            continue
+        found[subject_of(clip, pattern)].append(_recording(row, place, keep=not zone))
+    for recordings in found.values():
+        recordings.sort(key=lambda one: (one.start, one.end))
+    return dict(found), left_out
+
+
+def _recording(row: Mapping[str, Any], place: tzinfo, keep: bool) -> Recording:
+    stated = datetime.fromisoformat(row["start"])
+    start = stated.timestamp()
+    events = tuple((start + e["onset_s"], start + e["offset_s"]) for e in row["events"])
+    # An offset that is not that of the place was stated by the recording.
+    elsewhere = keep and stated.astimezone(place).utcoffset() != stated.utcoffset()
+    zone = stated.tzinfo if elsewhere else place
+    return Recording(start, start + row["duration_s"], events, zone or place)
+
+
+def joined_events(recordings: Sequence[Recording]) -> list[Span]:
+    """Give the events of a subject; one that goes on in the following recording is one event.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        In order of time. Where they overlap, what both have found counts once.
+    """
+    joined: list[Span] = []
+    ends: list[float] = []
+    for recording in recordings:
+        for onset, offset in recording.events:
+            follows = any(0 <= recording.start - end < FILE_GAP_SECONDS for end in ends)
+            goes_on = (
+                follows
+                and bool(joined)
+                and onset - recording.start < EDGE_SECONDS
+                and recording.start - joined[-1][1] < FILE_GAP_SECONDS + EDGE_SECONDS
+                and min(abs(end - joined[-1][1]) for end in ends) < EDGE_SECONDS
+            )
+            if joined and (onset <= joined[-1][1] or goes_on):
+                joined[-1] = (joined[-1][0], max(joined[-1][1], offset))
+            else:
+                joined.append((onset, offset))
+        ends = [*ends[-1:], recording.end]
+    return joined
+
+
+def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
+    """Sum up each hour and each day, from the first day of a subject to its last.
+
+    Parameters
+    ----------
+    recordings : mapping of str to sequence of Recording
+        From `find_recordings`.
+
+    Returns
+    -------
+    list of Period
+        By subject: each day, and behind it its hours.
+    """
+    periods = []
+    for subject in sorted(recordings):
+        own = recordings[subject]
+        zone = own[0].zone
+        observed = _united([(one.start, one.end) for one in own])
+        events = joined_events(own)
+        first = datetime.fromtimestamp(own[0].start, zone).date()
+        # A recording that ends at midnight has nothing in the day after.
+        last = datetime.fromtimestamp(max(one.end for one in own) - _TICK_SECONDS, zone).date()
+        for number in range((last - first).days + 1):
+            day = first + timedelta(days=number)
+            start, end = (_midnight(one, zone) for one in (day, day + timedelta(days=1)))
+            spans = [(DAY, start, end), *((HOUR, *hour) for hour in _hours(start, end, zone))]
+            periods += [_period(subject, span, zone, observed, events) for span in spans]
+    return periods
+
+
+def write_periods(path: Path, periods: Sequence[Period]) -> None:
+    """Write a CSV with a row a period; crying is empty where nothing was observed."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for one in periods:
+            known = one.cry_s is not None
+            table.writerow(
+                [
+                    *(spreadsheet_cell(one.subject), one.kind),
+                    *(time.isoformat(timespec="seconds") for time in (one.start, one.end)),
+                    *(f"{one.observed_s:.1f}", f"{one.not_observed_s:.1f}"),
+                    f"{one.cry_s:.1f}" if known else "",
+                    f"{(one.cry_s or 0) / one.observed_s:.4f}" if known else "",
+                    one.n_events if known else "",
+                ]
+            )
+
+
+def _period(
+    subject: str,
+    span: tuple[str, float, float],
+    zone: tzinfo,
+    observed: Sequence[Span],
+    events: Sequence[Span],
+) -> Period:
+    kind, start, end = span
+    observed_s = _within(observed, start, end)
+    known = observed_s > 0
+    return Period(
+        subject,
+        kind,
+        datetime.fromtimestamp(start, zone),
+        datetime.fromtimestamp(end, zone),
+        observed_s,
+        cry_s=_within(events, start, end) if known else None,
+        n_events=sum(start <= onset < end for onset, _ in events) if known else None,
+    )
+
+
+def _hours(start: float, end: float, zone: tzinfo) -> Iterator[Span]:
+    """Give the hours of a day by its clock, also where that is changed by half an hour."""
+    while start < end:
+        clock = datetime.fromtimestamp(start, zone)
+        stop = min(end, start + 3600 - 60 * clock.minute - clock.second)
+        yield start, stop
+        start = stop
+
+
+def _midnight(day: date, zone: tzinfo) -> float:
+    return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
+
+
+def _united(spans: Iterable[Span]) -> list[Span]:
+    united: list[Span] = []
+    for start, end in sorted(spans):
+        if united and start <= united[-1][1]:
+            united[-1] = (united[-1][0], max(united[-1][1], end))
+        else:
+            united.append((start, end))
+    return united
+
+
+def _within(spans: Sequence[Span], start: float, end: float) -> float:
+    return math.fsum(max(0.0, min(b, end) - max(a, start)) for a, b in spans)

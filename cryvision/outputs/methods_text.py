@@ -1,0 +1,93 @@
+"""The paragraph on methods that a paper needs: version, bundle, settings and measured skill."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from cryvision import __version__
+from cryvision.outputs.wording import LINE_WIDTH, printable
+from cryvision.result import BOUT_GAP_SECONDS
+
+_FIGURES = {
+    "balanced_accuracy": "balanced accuracy",
+    "auc": "AUC",
+    "event_f1": "F1 of events",
+    "bout_f1": "F1 of bouts",
+}
+
+
+def methods_paragraph(bundle: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> str:
+    """Write what was used, in whole sentences.
+
+    Parameters
+    ----------
+    bundle : mapping
+        From `cryvision.Bundle.describe`, or ``bundle`` of the file beside a table of ``score``.
+    settings : mapping, optional
+        ``settings`` of that file; by default those that the program has without options.
+
+    Returns
+    -------
+    str
+        Wrapped lines.
+    """
+    chosen = settings or {}
+    program = f"cryvision {chosen.get('version', __version__)}"
+    sentences = [
+        f"Crying was detected with {program} and its bundle {bundle['name']!r} (SHA-256 "
+        f"{bundle['sha256']}), run with ONNX Runtime {_installed('onnxruntime')}.",
+        *_event_sentences(bundle, chosen),
+        *(_skill_sentence(skill) for skill in bundle["skill"] if "event_f1" in skill["figures"]),
+    ]
+    return "\n".join(textwrap.wrap(printable(" ".join(sentences)), LINE_WIDTH))
+
+
+def _event_sentences(bundle: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
+    gate = bundle.get("gate")
+    if gate is None:
+        return []
+    enter = chosen.get("threshold") or gate["enter"]
+    leave = enter * gate["leave"] / gate["enter"]
+    shortest = _first(chosen.get("min_duration_s"), gate["min_event_seconds"])
+    gap = _first(chosen.get("min_gap_s"), gate["min_gap_seconds"])
+    bout_gap = _first(chosen.get("bout_gap_s"), BOUT_GAP_SECONDS)
+    bridged = f", gaps under {gap:g} s were bridged" if gap else ""
+    sentences = [
+        f"An event opened where the detector's score reached {enter:.3f} and closed below "
+        f"{leave:.3f}; events shorter than {shortest:g} s were dropped{bridged}, and sound below "
+        f"{gate['min_level_dbfs']:g} dBFS counted as no crying.",
+        f"Events less than {bout_gap:g} s apart were taken as one bout.",
+    ]
+    if bundle.get("veto"):
+        veto = chosen.get("veto", "normal")
+        sentences.append(f"Events had to be confirmed by the bundle's tagger (veto: {veto}).")
+    return sentences
+
+
+def _skill_sentence(skill: Mapping[str, Any]) -> str:
+    """State the skill beside its protocol, which it means nothing without."""
+    parts = []
+    for name, words in _FIGURES.items():
+        figure = skill["figures"].get(name)
+        if figure is not None:
+            interval = figure.get("interval")
+            ends = f" (95 % interval {interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
+            parts.append(f"{words} {figure['value']:.2f}{ends}")
+    return (
+        f"On subjects that were not in its training ({skill['protocol']}; per {skill['unit']}), "
+        f"its detector reached {', '.join(parts)}."
+    )
+
+
+def _first(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(version unknown)"
