@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import configparser
+import functools
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,13 +38,19 @@ def listed(faults: list[str]) -> str:
     return "\n".join(["", *faults, "the table is in docs/_ext/floors.py"])
 
 
-def test_imports_point_downwards_only():
-    faults = floors.layer_faults(floors.read_modules(PACKAGE))
+@pytest.fixture(scope="module")
+def read():
+    """All modules of the package, and what they import."""
+    return floors.read_modules(PACKAGE)
+
+
+def test_imports_point_downwards_only(read):
+    faults = floors.layer_faults(read)
     assert not faults, listed(faults)
 
 
-def test_keras_is_imported_where_models_are_made_or_run_and_nowhere_else():
-    faults = floors.keras_faults(floors.read_modules(PACKAGE))
+def test_keras_is_imported_where_models_are_made_or_run_and_nowhere_else(read):
+    faults = floors.keras_faults(read)
     assert not faults, listed(faults)
 
 
@@ -114,7 +120,7 @@ def test_classifying_needs_only_numpy_onnxruntime_and_the_media_tools(tone_wav: 
 
 
 def test_help_comes_at_once():
-    best = min(_help_cpu_seconds() for _ in range(8))
+    best = min(_help_cpu_seconds() for _ in range(5))
     assert best <= HELP_SECONDS
 
 
@@ -157,11 +163,14 @@ def test_modules_stay_readable():
     assert not too_long
 
 
-def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    for path in modules():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield f"{place(path)}: {node.name}", node
+@functools.cache
+def functions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    return [
+        (f"{place(path)}: {node.name}", node)
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 def test_functions_take_few_parameters():

@@ -61,7 +61,10 @@ def subject_bootstrap(
     rng = np.random.default_rng(seed)
     times = rng.multinomial(len(unique), np.full(len(unique), 1 / len(unique)), size=n_draws)
     value = float(statistic(np.ones(len(names), dtype=np.int64)))
-    draws = np.array([statistic(drawn[codes]) for drawn in times], dtype=np.float64)
+    # Of few subjects many draws are equal.
+    different, same_as = np.unique(times, axis=0, return_inverse=True)
+    figures = np.array([statistic(drawn[codes]) for drawn in different], dtype=np.float64)
+    draws = figures[same_as.ravel()]
     draws = draws[~np.isnan(draws)]
     if not draws.size:
         return Estimate(value, float("nan"), float("nan"))

@@ -235,6 +235,17 @@ def test_subject_bootstrap_draws_whole_subjects_and_repeats_by_seed() -> None:
     assert ev.subject_bootstrap(subjects, statistic, n_draws=50, seed=3) == first
 
 
+def test_of_few_subjects_equal_draws_are_computed_once() -> None:
+    seen = []
+
+    def statistic(weights: np.ndarray) -> float:
+        seen.append(tuple(weights.tolist()))
+        return float(weights[0])
+
+    ev.subject_bootstrap(["a", "b"], statistic, n_draws=100)
+    assert sorted(seen[1:]) == [(0, 2), (1, 1), (2, 0)]  # the first is the figure itself
+
+
 def test_draws_without_a_class_are_left_out() -> None:
     subjects, labels, scores = ["a", "b"], [0, 1], [0.2, 0.8]
     assert ev.subject_bootstrap(subjects, lambda w: ev.auc(labels, scores, w)) == (1, 1, 1)

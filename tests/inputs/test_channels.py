@@ -99,7 +99,7 @@ def test_usual_stereo_is_mixed_as_ever_and_nothing_is_said(make_media: MakeMedia
     assert not warnings
 
 
-@pytest.mark.parametrize("pieces_s", [0.03, 0.1, 0.777, 5.0])
+@pytest.mark.parametrize("pieces_s", [0.03, 0.777, 5.0])
 def test_the_mix_does_not_depend_on_the_pieces(make_media: MakeMedia, pieces_s: float) -> None:
     other = f"{TONE}*(1-2*gt(mod(t,0.7),0.3))"
     path = make_media("changing.wav", *lavfi(TONE, other, layout="stereo", seconds=3))
@@ -109,7 +109,7 @@ def test_the_mix_does_not_depend_on_the_pieces(make_media: MakeMedia, pieces_s: 
     assert len(whole) % BLOCK_SAMPLES == 0
 
 
-@pytest.mark.parametrize("n_channels", [3, 4, 6, 8, 10, 16])
+@pytest.mark.parametrize("n_channels", [3, 6, 10])
 def test_every_microphone_of_an_array_is_heard(tmp_path: Path, n_channels: int) -> None:
     tone = 0.2 * np.sin(2 * np.pi * 440 * np.arange(2 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ)
     for i in range(n_channels):
@@ -158,7 +158,7 @@ def marked(number: int, n_tracks: int) -> tuple[str, ...]:
     return tuple(word for words in args for word in words)
 
 
-@pytest.mark.parametrize("name", ["silent-first.mp4", "silent-first.mkv", "silent-first.mov"])
+@pytest.mark.parametrize("name", ["silent-first.mp4", "silent-first.mkv"])
 @pytest.mark.parametrize("default", [0, 1, 2])
 def test_a_silent_first_track_does_not_hide_the_second(
     make_media: MakeMedia, name: str, default: int
@@ -203,8 +203,8 @@ def test_where_all_tracks_are_silent_the_marked_one_is_read(make_media: MakeMedi
 # Samples that are no sound
 
 
-@pytest.mark.parametrize("rate_hz", [16000, 44100, 48000])
-@pytest.mark.parametrize("value", [1e30, -1e30, 1e5, np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("rate_hz", [16000, 44100])
+@pytest.mark.parametrize("value", [1e30, -1e5, np.inf, np.nan])
 def test_one_wild_sample_hides_nothing(tmp_path: Path, rate_hz: int, value: float) -> None:
     time_s = np.arange(2 * rate_hz) / rate_hz
     samples = (0.2 * np.sin(2 * np.pi * 440 * time_s)).astype("<f4")[:, None]

@@ -13,8 +13,8 @@ import pytest
 from logged import logged
 from toy_stack import (
     Spy,
-    fit_eagerly,
     nearest_row_branch,
+    not_fitted,
     subject_samples,
     use_trusting_ensemble,
 )
@@ -76,9 +76,6 @@ def as_windows(samples: Samples, feature: str = "mfcc") -> Samples:
 class TestLeaks:
     @pytest.mark.usefixtures("few_epochs")
     def test_nothing_is_fitted_on_what_is_judged(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in ("AUTOENCODER_EPOCHS", "CLASSIFIER_EPOCHS", "ENSEMBLE_EPOCHS"):
-            monkeypatch.setattr(branches, name, 1)
-        fit_eagerly(monkeypatch)
         # The rows that are judged have marked features and a class of their own.
         samples = as_windows(subject_samples(18, 2, 2, planted=True))
         folds = grouped_folds(samples.subjects.tolist(), samples.labels.tolist(), 3, seed=0)
@@ -86,7 +83,7 @@ class TestLeaks:
         samples.labels[test] = 2
         samples.features["mfcc"][test] = MARKER
         seen: dict[str, list[Any]] = {"scaling": [], "fit": [], "ensemble": [], "calibration": []}
-        scaling, fit = branches.scaling_for, branches.fit_early_stopped
+        scaling, fit = branches.scaling_for, not_fitted
         fit_ensemble, calibrate = branches.fit_ensemble, stacking.fit_calibration
 
         def spy(name: str, function: Any, argument: int) -> Any:
@@ -158,7 +155,7 @@ class TestSignal:
             voice=voice[:, None].astype(np.float32),
             face=rng.normal(0, 1, (n, 1)).astype(np.float32),
         )
-        folds = grouped_folds(samples.subjects.tolist(), samples.labels.tolist(), 3, seed)
+        folds = grouped_folds(samples.subjects.tolist(), samples.labels.tolist(), 2, seed)
         division = Division(samples.labels, samples.subjects, folds, 3)
         recipe = [nearest_row_branch("voice"), nearest_row_branch("face")]
         ((fused, _),) = cross_validate(recipe, samples, division, seed)

@@ -4,29 +4,49 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import soundfile
 from tones import LABELS, rows_of, samples_of, small, sound_of
-from toy_stack import fit_eagerly
 
 from cryvision.commands import lr_find
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.models.rates import build_optimizer
-from cryvision.training import lr_finder
+from cryvision.training import lr_finder, systems
 from cryvision.training.branches import Rows
 from cryvision.training.lr_finder import RangeTest, draw, find_learning_rate
 from cryvision.training.networks import Network
 
+if TYPE_CHECKING:
+    import keras
+
+
+def build(
+    scaling: keras.layers.Layer,
+    n_frames: int,
+    n_columns: int,
+    n_classes: int,
+    *,
+    feature: str,
+    width: int,
+) -> keras.Model:
+    """Two layers on the mean over time: quickly built and traced."""
+    import keras
+
+    frames = keras.Input((n_frames, n_columns), name=feature)
+    mean = keras.layers.GlobalAveragePooling1D()(scaling(frames))
+    hidden = keras.layers.Dense(width, activation="relu")(mean)
+    return keras.Model(frames, keras.layers.Dense(n_classes, activation="softmax")(hidden))
+
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    found = small("deepinfant-vggish").with_network(width=2, batch_size=16).network
-    assert found is not None
-    return found
+    return Network("mel", build, width=8, batch_size=16)
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +65,6 @@ def test_the_rate_grows_and_the_suggestion_is_where_the_loss_falls(found: RangeT
     best = found.rates[found.smoothed.argmin()]
     assert 1e-4 < found.suggested <= best
     assert found.smoothed.min() < 0.9 * found.smoothed[0]
-
-
-@pytest.fixture
-def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    fit_eagerly(monkeypatch)
 
 
 def test_the_seed_repeats_it(network: Network, rows: Rows, found: RangeTest) -> None:
@@ -78,7 +93,6 @@ def test_a_test_without_range_is_refused(network: Network, rows: Rows) -> None:
         find_learning_rate(network, rows, len(LABELS), 0, n_steps=5)
 
 
-@pytest.mark.usefixtures("uncompiled")
 def test_a_loss_that_is_lost_at_once_is_said(network: Network, rows: Rows) -> None:
     lost = Rows(rows.inputs, rows.labels, np.full(len(rows.labels), np.nan), rows.subjects)
     with pytest.raises(CryvisionError, match="must stay finite for 10 steps"):
@@ -119,10 +133,16 @@ class TestCommand:
         status: int = options.run(options)
         return status
 
-    @pytest.mark.usefixtures("uncompiled")
     def test_it_prints_and_draws(
-        self, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self,
+        clips: Path,
+        network: Network,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        quick = replace(systems.system("deepinfant-vggish"), network=network)
+        monkeypatch.setattr(systems, "SYSTEMS", {"deepinfant-vggish": quick})
         picture = tmp_path / "found.png"
         arguments = ["--arch", "deepinfant-vggish", "--width", "2", "--steps", "12", "--json"]
         assert self.run(str(clips), *arguments, "--out", str(picture)) == 0

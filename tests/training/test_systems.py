@@ -138,7 +138,7 @@ class TestTraining:
     def test_one_branch_takes_the_way_of_all_stacks(self) -> None:
         chosen = small("naive-bayes-mfcc")
         samples = samples_of(chosen)
-        stack = fit_stack(chosen.recipe, samples, len(LABELS), 0)
+        stack = fit_stack(chosen.recipe, samples, len(LABELS), 0, n_folds=2)
         predicted = stack.predict(chosen.recipe, samples)
         assert np.mean(predicted.argmax(axis=1) == samples.labels) > TRAIN_ACCURACY
         assert stack.calibration["temperature"] != 1.0
