@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import soundfile
 import toys
 
 from cryvision.bundle import Bundle
-from cryvision.export import deploy, windows
+from cryvision.export import windows
 from cryvision.export.deploy import export
 from cryvision.export.options import SUFFIXES
 from cryvision.export.report import ExportReport
@@ -33,7 +34,8 @@ def _exports(bundle: Bundle, folder: Path) -> toys.Exported:
             if kind == "coreml":
                 pytest.importorskip("coremltools", reason="coremltools has no wheel here")
             target = folder / part / f"toy{SUFFIXES[kind]}"
-            reports[kind, part] = export(bundle, target, part=part)
+            with toys.few_cases():
+                reports[kind, part] = export(bundle, target, part=part)
         return reports[kind, part]
 
     return give
@@ -52,10 +54,10 @@ def frame_exported(frame_toy: Bundle, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def few_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compare on fewer windows: two of each synthetic kind, and a quarter of the real ones."""
-    monkeypatch.setattr(deploy, "N_SYNTHETIC", 18)
-    monkeypatch.setattr(deploy, "N_REAL", 64)
+def few_windows() -> Iterator[None]:
+    """As `toys.few_cases`, for a test."""
+    with toys.few_cases():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from cryvision.export.deploy import export
 from cryvision.export.graph import build_graph
 from cryvision.export.options import SUFFIXES
 
+pytestmark = pytest.mark.usefixtures("few_windows")
+
 FLOAT32 = 1e-5
 
 BUILDERS = {"lstm": toys.build_lstm_branch, "attention": toys.build_attention_branch}

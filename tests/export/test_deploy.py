@@ -22,6 +22,8 @@ from cryvision.export.litert import model as litert
 from cryvision.export.onnx import deploy as onnx_deploy
 from cryvision.export.report import ExportReport
 
+pytestmark = pytest.mark.usefixtures("few_windows")
+
 KINDS = ("onnx", "litert", "coreml")
 
 
@@ -44,6 +46,7 @@ def eight_bits(
     toy: Bundle, recordings: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> ExportReport:
     """The toy's detector as ONNX in 8 bits."""
+    # On all windows: eight bits change the labels of too many of a few.
     return export(
         toy,
         tmp_path_factory.mktemp("int8") / "toy.onnx",

@@ -17,6 +17,8 @@ from cryvision.export import deploy, graph, proof
 from cryvision.export.deploy import export
 from cryvision.export.onnx import deploy as onnx_deploy
 
+pytestmark = pytest.mark.usefixtures("few_windows")
+
 KINDS = ("onnx", "litert", pytest.param("coreml", marks=pytest.mark.slow))
 """Core ML takes a quarter of a minute; there, the detector alone is proven in the default run."""
 
@@ -93,7 +95,7 @@ def test_edges_and_tagger_alone_are_no_classifier(frame_exported: Exported) -> N
 
 
 @pytest.fixture
-def faithful(monkeypatch: pytest.MonkeyPatch, few_windows: None) -> None:
+def faithful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Convert in no time and without any error: the file is run as the Keras model it came from."""
     models = []
     build = deploy.build_whole
@@ -139,7 +141,6 @@ def test_a_front_end_that_is_not_the_packages_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("few_windows")
 def test_a_file_that_takes_frames(frame_toy: Bundle, tmp_path: Path) -> None:
     report = export(frame_toy, tmp_path / "cry.onnx", part="detector", features=True)
     inputs = json.loads(report.sidecar.read_text())["inputs"]
@@ -149,7 +150,6 @@ def test_a_file_that_takes_frames(frame_toy: Bundle, tmp_path: Path) -> None:
     assert "level_dbfs" not in report.proofs[0].max_difference
 
 
-@pytest.mark.usefixtures("few_windows")
 def test_eight_bits_are_judged_by_steps_and_tags_on_recordings(
     frame_toy: Bundle, frame_exported: Exported, tmp_path: Path, recordings: Path
 ) -> None:

@@ -9,6 +9,8 @@ import pytest
 from cryvision import cli
 from cryvision.bundle import Bundle
 
+pytestmark = pytest.mark.usefixtures("few_windows")
+
 
 def test_it_writes_a_file_and_says_what_was_proven(
     toy: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from bundles import BUNDLE_V1
 
 from cryvision.bundle import bundle, saving
 from cryvision.config import FaceConfig, GateConfig, LogMelConfig, SoundConfig, VetoConfig
-from cryvision.export import windows
+from cryvision.export import deploy, windows
 from cryvision.export.onnx.parts import part_files
 from cryvision.export.report import ExportReport
 from cryvision.inputs.audio import n_features, sound_feature
@@ -47,6 +49,15 @@ FACE = FaceConfig(
     backbone="squeezenet", backbone_weights="random", crop_size_px=64, embedding_width=512
 )
 STFT = SoundConfig(feature="stft", window_seconds=1.0, hop_seconds=0.5, n_fft=512, max_hz=2000.0)
+
+
+@contextlib.contextmanager
+def few_cases() -> Iterator[None]:
+    """Compare exports on fewer windows: two of each synthetic kind, and a few real ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deploy, "N_SYNTHETIC", 18)
+        patch.setattr(deploy, "N_REAL", 64)
+        yield
 
 
 def features(config: SoundConfig, n: int = 48) -> np.ndarray:
