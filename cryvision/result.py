@@ -11,6 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from cryvision.acoustics.measures import Acoustics
+    from cryvision.inputs.quality import MinuteQuality
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,8 @@ class Classification:
         Seconds in which each tag was detected; empty without a tagger.
     acoustics : Acoustics or None
         Measures of each cry and bout, from `cryvision.acoustics.measure_clip`.
+    quality : tuple of MinuteQuality
+        Of the sound of each minute; empty for a stream.
     modalities : tuple of str
         What the label was decided from: ``sound``, ``face``.
     bundle : dict
@@ -230,6 +233,7 @@ class Classification:
     veto: str = "off"
     heard_seconds: dict[str, float] = field(default_factory=dict)
     acoustics: Acoustics | None = None
+    quality: tuple[MinuteQuality, ...] = ()
 
     @property
     def bouts(self) -> tuple[Bout, ...]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cryvision.result import Classification
 
 FORMATS = (
-    *("csv", "parquet", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf"),
+    *("csv", "parquet", "quality", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf"),
     *("png", "mp4"),
 )
 """As in `cryvision.outputs.FORMATS`, which would take time to import."""

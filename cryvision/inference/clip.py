@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs import media
+from cryvision.inputs.quality import QualityStream
 from cryvision.result import Classification
 
 if TYPE_CHECKING:
@@ -63,14 +65,18 @@ def classify(
     """
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     stream = StreamClassifier(loaded, path=os.fspath(path), **options)
+    quality = QualityStream()
     done_s = 0.0
     with media.open_clip(path, frames=stream.takes_frames, audio_track=audio_track) as clip:
         for piece in clip.pieces():
             stream.push(piece.samples, piece.frame, piece.frame_time_s)
+            if piece.samples is not None:
+                quality.push(piece.samples)
             if piece.frame_time_s is not None:
                 done_s = piece.frame_time_s
             elif piece.samples is not None:
                 done_s += len(piece.samples) / SAMPLE_RATE_HZ
             if progress is not None:
                 progress(done_s, clip.info.duration_s)
-        return stream.finish(clip.info, tuple(clip.warnings))
+        result = stream.finish(clip.info, tuple(clip.warnings))
+    return dataclasses.replace(result, quality=quality.finish())
