@@ -53,7 +53,7 @@ class F0Contour:
     @property
     def voiced(self) -> np.ndarray:
         """Which frames have an F0."""
-        return ~np.isnan(self.f0_hz)
+        return np.asarray(~np.isnan(self.f0_hz))
 
     def between(self, start_s: float, end_s: float) -> F0Contour:
         """Give the frames whose middle lies from ``start_s`` to ``end_s``."""

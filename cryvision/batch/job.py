@@ -37,6 +37,8 @@ class Job:
         Whether each cry and bout is measured too; see `cryvision.acoustics.measure_clip`.
     timezone : str
         Of the recorders' clocks; empty for that of each machine.
+    timeline_hop_s : float, optional
+        Of the timelines in ``formats``.
     scorer : str
         ``module:class`` that is made once in each worker, with the job, and then called with each
         clip for its row. Only measurements of the scheduling itself replace it.
@@ -52,6 +54,7 @@ class Job:
     formats_dir: str = ""
     acoustics: bool = False
     timezone: str = ""
+    timeline_hop_s: float | None = None
     scorer: str = CLIP_SCORER
 
     @property

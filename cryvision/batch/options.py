@@ -13,6 +13,7 @@ from cryvision.batch import engines, remote
 from cryvision.errors import ConfigError
 from cryvision.inference.options import OptionValues
 from cryvision.outputs.files import check_formats
+from cryvision.outputs.timeline_tables import check_hop
 from cryvision.start_times import time_zone
 from cryvision.subjects import compile_subject_pattern
 
@@ -57,6 +58,8 @@ class BatchOptions:
     subject_pattern : str, optional
         Regular expression whose first group, in the path of a clip, is its subject in ``events``
         and ``summary`` where the manifest names none.
+    timeline_hop_s : float, optional
+        Of the timelines in ``formats``; see `cryvision.outputs.write`.
 
     Raises
     ------
@@ -79,6 +82,7 @@ class BatchOptions:
     timezone: str = ""
     summary: str | os.PathLike[str] | None = None
     subject_pattern: str | None = None
+    timeline_hop_s: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
@@ -96,6 +100,7 @@ class BatchOptions:
         time_zone(self.timezone)
         if self.subject_pattern is not None:
             compile_subject_pattern(self.subject_pattern)
+        check_hop(self.timeline_hop_s)
         if self.acoustics:
             require_praat()  # refused before any work
         if self.formats_dir is not None and not self.formats:
@@ -134,3 +139,4 @@ class BatchValues(OptionValues, total=False):
     timezone: str
     summary: str | os.PathLike[str] | None
     subject_pattern: str | None
+    timeline_hop_s: float | None

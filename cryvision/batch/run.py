@@ -128,6 +128,7 @@ def _job(
         formats_dir=_formats_dir(table, how.formats_dir) if how.formats else "",
         acoustics=how.acoustics,
         timezone=how.timezone,
+        timeline_hop_s=how.timeline_hop_s,
     )
     facts = loaded.describe()
     del facts["path"]

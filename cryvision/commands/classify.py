@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from cryvision.result import Classification
 
 FORMATS = (
-    *("csv", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf", "raven", "boris"),
-    *("childproject", "chat", "audioset", "dcase", "label-studio", "png", "mp4"),
+    *("csv", "parquet", "quality", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf"),
+    *("raven", "boris", "childproject", "chat", "audioset", "dcase", "label-studio"),
+    *("png", "mp4"),
 )
 """As in `cryvision.outputs.FORMATS`, which would take time to import."""
 
@@ -84,6 +85,7 @@ def add(commands: Any) -> None:
         "(default: what its file or its name states); one clip only",
     )
     add_timezone_option(parser)
+    add_timeline_option(parser)
     add_acoustics_option(parser)
     add_decision_options(parser)
     add_event_options(parser)
@@ -124,6 +126,17 @@ def add_timezone_option(parser: Any) -> None:
         metavar="ZONE",
         help="zone of the recorder's clock, such as Europe/Berlin, in which times are shown "
         "(default: that of this machine, or what the recording states)",
+    )
+
+
+def add_timeline_option(parser: Any) -> None:
+    """Give a command the option of a shorter timeline."""
+    parser.add_argument(
+        "--timeline-hop",
+        type=float,
+        metavar="SECONDS",
+        help="write the timeline of csv, parquet and json with a row each so many seconds "
+        "(default: a row a frame, 30 a second)",
     )
 
 
@@ -325,6 +338,7 @@ def _one(
         shown = {
             "show_rejected": options.show_rejected,
             "show_experimental": options.show_experimental,
+            "timeline_hop_s": options.timeline_hop,
         }
         for written in write(result, options.out or ".", formats, stem, **shown):
             log(f"wrote {written}")

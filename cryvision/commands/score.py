@@ -10,6 +10,7 @@ from cryvision.commands.classify import (
     add_acoustics_option,
     add_decision_options,
     add_event_options,
+    add_timeline_option,
     add_timezone_option,
     chosen_options,
     written_formats,
@@ -121,6 +122,7 @@ def _add_result_options(parser: Any) -> None:
         "or all are of one)",
     )
     add_timezone_option(parser)
+    add_timeline_option(parser)
     add_acoustics_option(parser)
     add_decision_options(parser)
     add_event_options(parser)
@@ -152,6 +154,7 @@ def run(options: argparse.Namespace) -> int:
                 timezone=options.timezone,
                 summary=options.summary,
                 subject_pattern=options.subject_pattern,
+                timeline_hop_s=options.timeline_hop,
                 progress=bar.show,
                 **chosen_options(options),
             )

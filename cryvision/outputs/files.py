@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 
 from cryvision.errors import ConfigError, CryvisionError
@@ -27,8 +28,10 @@ from cryvision.outputs.tables import (
     write_bouts_csv,
     write_events_csv,
     write_json,
+    write_quality_csv,
     write_timeline_csv,
 )
+from cryvision.outputs.timeline_tables import with_hop, write_timeline_parquet
 from cryvision.outputs.video import write_blurred_video, write_video
 from cryvision.result import Classification
 
@@ -41,6 +44,8 @@ FORMATS: Mapping[str, Mapping[str, Writer]] = {
         ".events.csv": write_events_csv,
         ".bouts.csv": write_bouts_csv,
     },
+    "parquet": {".timeline.parquet": write_timeline_parquet},
+    "quality": {".quality.csv": write_quality_csv},
     "json": {".json": write_json},
     "audacity": {
         ".labels.txt": label_writer("audacity", all_events),
@@ -66,6 +71,9 @@ FORMATS: Mapping[str, Mapping[str, Writer]] = {
 
 ALL = "all"
 """In place of a format: each that the clip can have."""
+
+_TIMELINES = ("csv", "parquet", "json")
+"""Formats that hold the timeline, with the hop that is wanted."""
 
 _VIDEOS = ("mp4", "mp4-blurred")
 
@@ -94,6 +102,7 @@ def write(
     *,
     show_rejected: bool = False,
     show_experimental: bool = False,
+    timeline_hop_s: float | None = None,
 ) -> list[Path]:
     """Write one clip's result in the wanted formats, replacing files of the same names.
 
@@ -113,8 +122,9 @@ def write(
     show_rejected : bool
         Draw the candidates that the tagger rejected into the figure; they are in the JSON anyway.
     show_experimental : bool
-        Show the reasons of a bundle that was not measured to distinguish them in figure, video and
-        the events of the JSON.
+        Show reasons that were not measured to be distinguished in figure, video and JSON.
+    timeline_hop_s : float, optional
+        From row to row of the timeline in CSV, Parquet and JSON; by default a frame.
 
     Returns
     -------
@@ -130,34 +140,35 @@ def write(
     MediaError
         If the figure is wanted and the clip can no longer be read.
     """
-    formats = clip_formats(classification, formats)
-    folder = Path(out_dir)
     name = _portable(PurePath(classification.path).stem if stem is None else stem)
     shown = {"show_rejected": show_rejected, "show_experimental": show_experimental}
-    writers = {
-        folder / f"{name}{suffix}": partial(writer, **{k: shown[k] for k in _TAKES.get(form, ())})
-        for form in formats
+    shorter = with_hop(classification, timeline_hop_s)
+    files = {
+        Path(out_dir, f"{name}{suffix}"): partial(
+            writer,
+            shorter if form in _TIMELINES else classification,
+            **{key: shown[key] for key in _TAKES.get(form, ())},
+        )
+        for form in clip_formats(classification, formats)
         for suffix, writer in FORMATS[form].items()
     }
-    for target in writers:
-        if _is_same_file(target, classification.path):
+    _write_all(classification.path, Path(out_dir), files)
+    return list(files)
+
+
+def _write_all(clip: str, folder: Path, files: Mapping[Path, Callable[[Path], object]]) -> None:
+    """Write every file beside its place, and move them when all are complete."""
+    for target in files:
+        if _is_same_file(target, clip):
             raise ConfigError(
                 f"an output must not overwrite the clip; choose another out: {target}"
             )
-    _write_all(classification, folder, writers)
-    return list(writers)
-
-
-def _write_all(
-    classification: Classification, folder: Path, writers: Mapping[Path, Callable[..., object]]
-) -> None:
-    """Write every file beside its place, and move them when all are complete."""
     parts: dict[Path, Path] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for target, writer in writers.items():
+        for target, write_to in files.items():
             parts[target] = folder / f".{uuid.uuid4().hex}.part"
-            writer(classification, parts[target])
+            write_to(parts[target])
         for target, part in parts.items():
             os.replace(part, target)
     except OSError as error:
@@ -181,7 +192,7 @@ def clip_formats(classification: Classification, formats: Sequence[str]) -> list
     """Put the formats that a clip can have in the place of `ALL`; other lists stay as they are.
 
     Of the videos that is ``mp4``, or ``mp4-blurred`` where that is named too, and neither without
-    pictures.
+    pictures; ``parquet`` only where pyarrow is installed.
 
     Raises
     ------
@@ -192,6 +203,8 @@ def clip_formats(classification: Classification, formats: Sequence[str]) -> list
     if ALL not in formats:
         return list(formats)
     left_out = set(_VIDEOS)
+    if find_spec("pyarrow") is None:
+        left_out.add("parquet")
     if classification.media.get("has_picture"):
         left_out.remove(_VIDEOS[_VIDEOS[1] in formats])
     return [name for name in FORMATS if name not in left_out]

@@ -1,0 +1,96 @@
+"""The timeline as a table: a row a frame, or a row a longer hop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryvision.config import FRAME_RATE_HZ
+from cryvision.errors import ConfigError, MissingDependencyError
+from cryvision.layers import install_command
+from cryvision.result import Classification
+
+TIME = "time_s"
+
+
+def check_hop(hop_seconds: float | None) -> None:
+    """Refuse with ConfigError a hop that is shorter than a frame."""
+    if hop_seconds is not None and not 1 / FRAME_RATE_HZ <= hop_seconds < math.inf:
+        raise ConfigError(
+            f"the hop of the timeline must be at least a frame, 1/{FRAME_RATE_HZ} s; "
+            f"got {hop_seconds:g}"
+        )
+
+
+def with_hop(classification: Classification, hop_seconds: float | None) -> Classification:
+    """Give the result with a shorter timeline: the mean of each column over each hop.
+
+    Parameters
+    ----------
+    classification : Classification
+    hop_seconds : float, optional
+        None leaves the timeline as it is.
+
+    Returns
+    -------
+    Classification
+        ``time_s`` is the start of each hop. What is known of no frame of a hop is NaN.
+
+    Raises
+    ------
+    ConfigError
+        On a hop that is shorter than a frame.
+    """
+    check_hop(hop_seconds)
+    timeline = classification.timeline
+    n_frames = len(timeline.get(TIME, ()))
+    if hop_seconds is None or not n_frames:
+        return classification
+    n_hops = math.ceil(n_frames / FRAME_RATE_HZ / hop_seconds)
+    starts = np.ceil(np.arange(n_hops) * hop_seconds * FRAME_RATE_HZ - 1e-6).astype(np.intp)
+    starts = starts[starts < n_frames]
+    columns = {name: _means(values, starts) for name, values in timeline.items() if name != TIME}
+    time_s = (np.arange(len(starts)) * hop_seconds).astype(np.float32)
+    return replace(classification, timeline={TIME: time_s, **columns})
+
+
+def write_timeline_parquet(classification: Classification, path: Path) -> None:
+    """Write the timeline as Parquet: float32, null where nothing is known.
+
+    Raises
+    ------
+    MissingDependencyError
+        Without pyarrow.
+    """
+    pyarrow, parquet = _pyarrow()
+    timeline: Mapping[str, np.ndarray] = classification.timeline
+    columns = {
+        name: pyarrow.array(values.astype(np.float32), from_pandas=True)
+        for name, values in timeline.items()
+    }
+    parquet.write_table(pyarrow.table(columns), path, compression="zstd")
+
+
+def _means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    finite = np.isfinite(values)
+    counts = np.add.reduceat(finite.astype(np.float64), starts)
+    sums = np.add.reduceat(np.where(finite, values, 0.0).astype(np.float64), starts)
+    means = np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
+    return np.asarray(means, np.float32)
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"Parquet needs pyarrow, which is not installed; install it with: "
+            f"{install_command('batch')}"
+        ) from error
+    return pyarrow, pyarrow.parquet
