@@ -11,6 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from cryvision.acoustics.measures import Acoustics
+    from cryvision.inputs.quality import MinuteQuality
     from cryvision.start_times import RecordingStart
 
 
@@ -198,6 +199,8 @@ class Classification:
         Measures of each cry and bout, from `cryvision.acoustics.measure_clip`.
     start : RecordingStart or None
         When the recording started, where that is known.
+    quality : tuple of MinuteQuality
+        Of the sound of each minute; empty for a stream.
     modalities : tuple of str
         What the label was decided from: ``sound``, ``face``.
     bundle : dict
@@ -234,6 +237,7 @@ class Classification:
     heard_seconds: dict[str, float] = field(default_factory=dict)
     acoustics: Acoustics | None = None
     start: RecordingStart | None = None
+    quality: tuple[MinuteQuality, ...] = ()
 
     @property
     def bouts(self) -> tuple[Bout, ...]:

@@ -35,10 +35,10 @@ class Job:
         Where to.
     acoustics : bool
         Whether each cry and bout is measured too; see `cryvision.acoustics.measure_clip`.
-    timeline_hop_s : float, optional
-        Of the timelines in ``formats``.
     timezone : str
         Of the recorders' clocks; empty for that of each machine.
+    timeline_hop_s : float, optional
+        Of the timelines in ``formats``.
     scorer : str
         ``module:class`` that is made once in each worker, with the job, and then called with each
         clip for its row. Only measurements of the scheduling itself replace it.
@@ -53,8 +53,8 @@ class Job:
     formats: tuple[str, ...] = ()
     formats_dir: str = ""
     acoustics: bool = False
-    timeline_hop_s: float | None = None
     timezone: str = ""
+    timeline_hop_s: float | None = None
     scorer: str = CLIP_SCORER
 
     @property

@@ -51,8 +51,6 @@ class BatchOptions:
     acoustics : bool
         Measure the acoustics of each cry and bout: columns of ``events``, and of the lists of
         events and bouts in the table of clips.
-    timeline_hop_s : float, optional
-        Of the timelines in ``formats``; see `cryvision.outputs.write`.
     timezone : str
         Of the recorders' clocks, such as ``Europe/Berlin``; that of this machine by default.
     summary : path, optional
@@ -60,6 +58,8 @@ class BatchOptions:
     subject_pattern : str, optional
         Regular expression whose first group, in the path of a clip, is its subject in ``events``
         and ``summary`` where the manifest names none.
+    timeline_hop_s : float, optional
+        Of the timelines in ``formats``; see `cryvision.outputs.write`.
 
     Raises
     ------
@@ -79,10 +79,10 @@ class BatchOptions:
     timeout_seconds: float = TIMEOUT_SECONDS
     events: str | os.PathLike[str] | None = None
     acoustics: bool = False
-    timeline_hop_s: float | None = None
     timezone: str = ""
     summary: str | os.PathLike[str] | None = None
     subject_pattern: str | None = None
+    timeline_hop_s: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
@@ -97,10 +97,10 @@ class BatchOptions:
         if not self.timeout_seconds >= 0:
             raise ConfigError(f"the timeout must not be negative; got {self.timeout_seconds:g}")
         check_formats(self.formats)
-        check_hop(self.timeline_hop_s)
         time_zone(self.timezone)
         if self.subject_pattern is not None:
             compile_subject_pattern(self.subject_pattern)
+        check_hop(self.timeline_hop_s)
         if self.acoustics:
             require_praat()  # refused before any work
         if self.formats_dir is not None and not self.formats:
@@ -136,7 +136,7 @@ class BatchValues(OptionValues, total=False):
     timeout_seconds: float
     events: str | os.PathLike[str] | None
     acoustics: bool
-    timeline_hop_s: float | None
     timezone: str
     summary: str | os.PathLike[str] | None
     subject_pattern: str | None
+    timeline_hop_s: float | None

@@ -127,8 +127,8 @@ def _job(
         formats=tuple(how.formats),
         formats_dir=_formats_dir(table, how.formats_dir) if how.formats else "",
         acoustics=how.acoustics,
-        timeline_hop_s=how.timeline_hop_s,
         timezone=how.timezone,
+        timeline_hop_s=how.timeline_hop_s,
     )
     facts = loaded.describe()
     del facts["path"]

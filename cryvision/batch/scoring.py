@@ -20,6 +20,7 @@ from cryvision.inference.classifier import StreamClassifier
 from cryvision.inference.clip import with_start
 from cryvision.inputs import media
 from cryvision.inputs.pitch import PitchStream, PitchTrack
+from cryvision.inputs.quality import QualityStream
 from cryvision.outputs import files
 from cryvision.result import Classification
 from cryvision.start_times import RecordingStart, recording_start
@@ -87,13 +88,15 @@ class ClipScorer:
     def _classify(self, path: str, local: str) -> tuple[Classification, PitchTrack]:
         """Classify as `cryvision.classify` does, and track the pitch of the same pieces."""
         stream = self._new_stream(path)
-        pitch = PitchStream()
+        pitch, quality = PitchStream(), QualityStream()
         with media.open_clip(local, sound=True, frames=stream.takes_frames) as clip:
             for piece in clip.pieces():
                 stream.push(piece.samples, piece.frame, piece.frame_time_s)
                 if piece.samples is not None:
                     pitch.push(piece.samples)
+                    quality.push(piece.samples)
             result = stream.finish(clip.info, tuple(clip.warnings))
+        result = dataclasses.replace(result, quality=quality.finish())
         if self._job.acoustics:
             result = measure_clip(result, local)
         return result, pitch.track()

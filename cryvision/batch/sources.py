@@ -211,7 +211,8 @@ def _manifest(manifest: str, problems: list[str]) -> Iterator[FoundClip]:
 
 def _remote(url: str, problems: list[str]) -> Iterator[FoundClip]:
     if not url.lower().endswith(MANIFEST_SUFFIX):
-        yield from (FoundClip(*one) for one in remote.objects_of(url, MEDIA_SUFFIXES))
+        for found in remote.objects_of(url, MEDIA_SUFFIXES):
+            yield FoundClip(*found)
         return
     folder = url.rsplit("/", 1)[0]
     lines = io.StringIO(remote.read_text(url), newline="")

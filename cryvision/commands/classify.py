@@ -26,20 +26,9 @@ if TYPE_CHECKING:
     from cryvision.result import Classification
 
 FORMATS = (
-    *(
-        "csv",
-        "parquet",
-        "json",
-        "audacity",
-        "vtt",
-        "srt",
-        "rttm",
-        "textgrid",
-        "eaf",
-        "raven",
-        "boris",
-    ),
-    *("childproject", "chat", "audioset", "dcase", "label-studio", "png", "mp4"),
+    *("csv", "parquet", "quality", "json", "audacity", "vtt", "srt", "rttm", "textgrid", "eaf"),
+    *("raven", "boris", "childproject", "chat", "audioset", "dcase", "label-studio"),
+    *("png", "mp4"),
 )
 """As in `cryvision.outputs.FORMATS`, which would take time to import."""
 
@@ -88,7 +77,6 @@ def add(commands: Any) -> None:
         help="the sound track to read, from 1 on (default: the one that the file marks, or if "
         "that is silent, the first that is not)",
     )
-    add_timeline_option(parser)
     parser.add_argument(
         "--start",
         default="",
@@ -97,6 +85,7 @@ def add(commands: Any) -> None:
         "(default: what its file or its name states); one clip only",
     )
     add_timezone_option(parser)
+    add_timeline_option(parser)
     add_acoustics_option(parser)
     add_decision_options(parser)
     add_event_options(parser)
@@ -129,17 +118,6 @@ def _add_text_options(parser: Any) -> None:
     )
 
 
-def add_timeline_option(parser: Any) -> None:
-    """Give a command the option of a shorter timeline."""
-    parser.add_argument(
-        "--timeline-hop",
-        type=float,
-        metavar="SECONDS",
-        help="write the timeline of csv, parquet and json with a row each so many seconds "
-        "(default: a row a frame, 30 a second)",
-    )
-
-
 def add_timezone_option(parser: Any) -> None:
     """Give a command the option of the zone of the recorders' clocks."""
     parser.add_argument(
@@ -148,6 +126,17 @@ def add_timezone_option(parser: Any) -> None:
         metavar="ZONE",
         help="zone of the recorder's clock, such as Europe/Berlin, in which times are shown "
         "(default: that of this machine, or what the recording states)",
+    )
+
+
+def add_timeline_option(parser: Any) -> None:
+    """Give a command the option of a shorter timeline."""
+    parser.add_argument(
+        "--timeline-hop",
+        type=float,
+        metavar="SECONDS",
+        help="write the timeline of csv, parquet and json with a row each so many seconds "
+        "(default: a row a frame, 30 a second)",
     )
 
 

@@ -105,7 +105,6 @@ def _add_result_options(parser: Any) -> None:
         help="also write one row an event over all clips: .csv, .jsonl or .parquet; its columns "
         "are explained in FILE.dictionary.csv",
     )
-    add_timeline_option(parser)
     parser.add_argument(
         "--summary",
         metavar="FILE",
@@ -123,6 +122,7 @@ def _add_result_options(parser: Any) -> None:
         "or all are of one)",
     )
     add_timezone_option(parser)
+    add_timeline_option(parser)
     add_acoustics_option(parser)
     add_decision_options(parser)
     add_event_options(parser)
@@ -151,10 +151,10 @@ def run(options: argparse.Namespace) -> int:
                 timeout_seconds=options.timeout,
                 events=options.events,
                 acoustics=options.acoustics,
-                timeline_hop_s=options.timeline_hop,
                 timezone=options.timezone,
                 summary=options.summary,
                 subject_pattern=options.subject_pattern,
+                timeline_hop_s=options.timeline_hop,
                 progress=bar.show,
                 **chosen_options(options),
             )

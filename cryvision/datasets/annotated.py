@@ -31,7 +31,7 @@ LABEL_SUFFIXES = (
 )
 """What may follow the name of a clip, with or without its own suffix, in the name of its labels."""
 
-VIEW_SUFFIXES = (".bouts.txt", ".bouts.csv")
+VIEW_SUFFIXES = (".bouts.txt", ".bouts.csv", ".quality.csv")
 # Written beside the labels of events, and nothing that anybody corrects.
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

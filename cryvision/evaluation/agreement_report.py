@@ -26,7 +26,7 @@ FIGURES = {
     "event_f1": "F1 of events whose onsets are within {onset:g} s and offsets within {offset:g} s",
     "event_precision": "of the events of B, share that A has",
     "event_recall": "of the events of A, share that B has",
-    "intersection_f1": "F1 of events of which {overlap:.0%} overlaps",
+    "intersection_f1": "F1 of events of which {overlap} % overlap",
     "kappa": "Cohen's kappa of every moment",
     "iou": "seconds in both over seconds in either",
     "psds1": "PSDS, exact times (overlap 70 %)",
@@ -50,7 +50,7 @@ def agreement_text(record: dict[str, Any]) -> str:
         f"{record['hours']:.2f} h",
         f"A: {events['first']} events, {record['first_seconds']:.1f} s of crying",
         f"B: {events['second']} events, {record['second_seconds']:.1f} s of crying",
-        *(f"{name:<16} {value:<24} {what}" for name, value, what in figure_rows(record)),
+        *(f"{name:<16} {value:<26} {what}" for name, value, what in figure_rows(record)),
     ]
     for name, values in _errors(record):
         lines.append(f"{name} of B less A, {record['n_pairs']} pairs: {values}")
@@ -59,7 +59,7 @@ def agreement_text(record: dict[str, Any]) -> str:
 
 def figure_rows(record: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Give name, value with its interval, and meaning of each figure that is known."""
-    words = {**record["tolerance_s"], "overlap": record["overlap"]}
+    words = {**record["tolerance_s"], "overlap": f"{100 * record['overlap']:g}"}
     rows = []
     for name, meaning in FIGURES.items():
         figure = record["figures"].get(name)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs import media
+from cryvision.inputs.quality import QualityStream
 from cryvision.result import Classification
 from cryvision.start_times import RecordingStart, recording_start
 
@@ -59,7 +60,6 @@ def classify(
 
     Examples
     --------
-    >>> import cryvision
     >>> result = cryvision.classify("examples/demo.mp4")
     >>> [round(event.onset_s) for event in result.events]
     [2, 6, 11]
@@ -67,18 +67,20 @@ def classify(
     began = recording_start(path, stated=start, zone=timezone)
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     stream = StreamClassifier(loaded, path=os.fspath(path), **options)
+    quality = QualityStream()
     done_s = 0.0
     with media.open_clip(path, frames=stream.takes_frames, audio_track=audio_track) as clip:
         for piece in clip.pieces():
             stream.push(piece.samples, piece.frame, piece.frame_time_s)
+            if piece.samples is not None:
+                quality.push(piece.samples)
+                done_s += len(piece.samples) / SAMPLE_RATE_HZ
             if piece.frame_time_s is not None:
                 done_s = piece.frame_time_s
-            elif piece.samples is not None:
-                done_s += len(piece.samples) / SAMPLE_RATE_HZ
             if progress is not None:
                 progress(done_s, clip.info.duration_s)
         result = stream.finish(clip.info, tuple(clip.warnings))
-    return with_start(result, began)
+    return with_start(dataclasses.replace(result, quality=quality.finish()), began)
 
 
 def with_start(result: Classification, start: RecordingStart | None) -> Classification:
@@ -86,4 +88,4 @@ def with_start(result: Classification, start: RecordingStart | None) -> Classifi
     if start is None:
         return result
     warnings = (*result.warnings, f"start: {start.remark}") if start.remark else result.warnings
-    return replace(result, start=start, warnings=warnings)
+    return dataclasses.replace(result, start=start, warnings=warnings)

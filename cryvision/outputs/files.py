@@ -28,6 +28,7 @@ from cryvision.outputs.tables import (
     write_bouts_csv,
     write_events_csv,
     write_json,
+    write_quality_csv,
     write_timeline_csv,
 )
 from cryvision.outputs.timeline_tables import with_hop, write_timeline_parquet
@@ -44,6 +45,7 @@ FORMATS: Mapping[str, Mapping[str, Writer]] = {
         ".bouts.csv": write_bouts_csv,
     },
     "parquet": {".timeline.parquet": write_timeline_parquet},
+    "quality": {".quality.csv": write_quality_csv},
     "json": {".json": write_json},
     "audacity": {
         ".labels.txt": label_writer("audacity", all_events),

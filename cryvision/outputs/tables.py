@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryvision.acoustics.measures import BoutAcoustics, measures_of, to_columns
+from cryvision.config import FRAME_RATE_HZ
+from cryvision.inputs.quality import MINUTE_SECONDS, MinuteQuality
 from cryvision.outputs.event_rows import event_measures, event_rows
 from cryvision.result import Bout, Classification, Event
 from cryvision.safe_text import spreadsheet_cell
+
+QUALITY_COLUMNS = (*(field.name for field in fields(MinuteQuality)), "not_scored_share")
 
 BOUT_COLUMNS = (
     "onset_s",
@@ -141,6 +146,19 @@ def write_bouts_csv(classification: Classification, path: Path) -> None:
     timing = measures_of(BoutAcoustics) if classification.acoustics is not None else ()
     columns = [*BOUT_COLUMNS, *(measure.name for measure in timing)]
     _write_records(path, columns, _bout_records(classification))
+
+
+def write_quality_csv(classification: Classification, path: Path) -> None:
+    """Write one row a minute: the quality of its sound, and how much of it was not scored."""
+    cry = classification.timeline.get("cry", np.zeros(0))
+    n_frames = MINUTE_SECONDS * FRAME_RATE_HZ
+    records = []
+    for number, minute in enumerate(classification.quality):
+        frames = cry[number * n_frames : (number + 1) * n_frames]
+        share = float(np.mean(~np.isfinite(frames))) if len(frames) else None
+        rounded = {name: _rounded(value, 4) for name, value in asdict(minute).items()}
+        records.append({**rounded, "not_scored_share": _rounded(share, _SCORE_DECIMALS)})
+    _write_records(path, QUALITY_COLUMNS, records)
 
 
 def _write_records(

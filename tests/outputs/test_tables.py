@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryvision.inputs.quality import MinuteQuality
 from cryvision.outputs import to_record, write
 from cryvision.result import Detection, Event
 from cryvision.safe_text import spreadsheet_cell
@@ -263,3 +264,14 @@ def test_a_clip_without_events_or_length_gives_tables_with_only_a_header(make, t
     assert table.read_text().startswith("time_s,")
     assert events.read_text().startswith("path,subject,event,")
     assert _strict(path.read_text())["timeline"]["time_s"] == []
+
+
+def test_the_quality_has_a_row_a_minute_and_what_was_not_scored(make, tmp_path):
+    minutes = (MinuteQuality(0.0, 60.0, 0.25, 0.0, -41.23456), MinuteQuality(60.0, 9.0, 0, 1, -120))
+    timeline = {"time_s": np.arange(2070) / 30, "cry": np.zeros(2070, np.float32)}
+    timeline["cry"][:450] = np.nan
+    (path,) = write(make(timeline=timeline, quality=minutes), tmp_path, ["quality"])
+    first, second = _rows(path)
+    assert (first["clipped_share"], first["noise_floor_dbfs"]) == ("0.25", "-41.2346")
+    assert (first["not_scored_share"], second["not_scored_share"]) == ("0.25", "0.0")
+    assert (second["start_s"], second["silent_share"]) == ("60.0", "1.0")

@@ -1,0 +1,88 @@
+"""The quality of a recording, minute by minute, as its sound arrives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.inputs.audio import LEVEL_FLOOR_DBFS
+
+MINUTE_SECONDS = 60
+
+CLIPPED_AT = 0.985
+"""Amplitude that counts as full scale: sound that was resampled does not stay exactly there."""
+
+SILENT_DBFS = -70.0
+"""A tenth of a second below this level is silent: 10 dB below what is scored."""
+
+NOISE_PERCENTILE = 10.0
+
+_FRAME = SAMPLE_RATE_HZ // 10
+_MINUTE = MINUTE_SECONDS * SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True)
+class MinuteQuality:
+    """The sound of one minute of a recording.
+
+    Attributes
+    ----------
+    start_s : float
+    seconds : float
+        Sound that there is: 60, and less at the end.
+    clipped_share : float
+        Share of the samples within 0.13 dB of full scale.
+    silent_share : float
+        Share of the tenths of a second below -70 dBFS.
+    noise_floor_dbfs : float
+        10th percentile of the levels of the tenths of a second, over the whole band.
+    """
+
+    start_s: float
+    seconds: float
+    clipped_share: float
+    silent_share: float
+    noise_floor_dbfs: float
+
+
+class QualityStream:
+    """Measures the quality of a stream of sound; it holds no more than a minute."""
+
+    def __init__(self) -> None:
+        self._minutes: list[MinuteQuality] = []
+        self._pieces: list[np.ndarray] = []
+        self._n = 0
+
+    def push(self, samples: np.ndarray) -> None:
+        """Take the next piece: float32, shape (n,), 16 kHz mono."""
+        while len(samples):
+            taken, samples = np.split(samples, [_MINUTE - self._n])
+            self._pieces.append(taken)
+            self._n += len(taken)
+            if self._n == _MINUTE:
+                self._close()
+
+    def finish(self) -> tuple[MinuteQuality, ...]:
+        """Return all minutes, the last one as far as it goes."""
+        if self._n:
+            self._close()
+        return tuple(self._minutes)
+
+    def _close(self) -> None:
+        sound = np.concatenate(self._pieces)
+        n_frames = max(1, len(sound) // _FRAME)
+        frames = np.array_split(sound[: n_frames * _FRAME], n_frames)
+        power = np.array([float(np.mean(np.square(f, dtype=np.float64))) for f in frames])
+        levels_dbfs = 10 * np.log10(np.maximum(power, 10 ** (LEVEL_FLOOR_DBFS / 10)))
+        self._minutes.append(
+            MinuteQuality(
+                start_s=float(len(self._minutes) * MINUTE_SECONDS),
+                seconds=len(sound) / SAMPLE_RATE_HZ,
+                clipped_share=float(np.mean(np.abs(sound) >= CLIPPED_AT)),
+                silent_share=float(np.mean(levels_dbfs < SILENT_DBFS)),
+                noise_floor_dbfs=float(np.percentile(levels_dbfs, NOISE_PERCENTILE)),
+            )
+        )
+        self._pieces, self._n = [], 0
