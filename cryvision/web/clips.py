@@ -1,0 +1,236 @@
+"""The clips that the page shows: uploads, and those of a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path, PurePath
+from typing import Any
+
+from cryvision.batch.sources import find_clips
+from cryvision.datasets.corrections import corrections_path
+from cryvision.inputs.media import MEDIA_SUFFIXES
+from cryvision.outputs.files import stems
+from cryvision.outputs.wording import escaped
+from cryvision.result import Classification
+from cryvision.web.jobs import FINISHED, RUNNING, WAITING, Job
+from cryvision.web.pyramid import Pyramid
+from cryvision.web.results import load_result, load_summary
+
+RESCAN_SECONDS = 2.0
+"""How long the listing of the folder is taken to be true."""
+
+LONGEST_NAME = 200
+
+_TIME_IN_NAME = re.compile(
+    r"(?<!\d)(20\d\d)-?(\d\d)-?(\d\d)[T_ -]?(\d\d)[-:.h]?(\d\d)(?:[-:.m]?(\d\d))?(?!\d)"
+)
+
+
+@dataclass(eq=False)
+class PageClip:
+    """A clip.
+
+    Attributes
+    ----------
+    id : str
+    name : str
+        As it is shown: of an upload its file name, of a clip of the folder its path there.
+    path : Path
+    results : Path
+        Folder of what is known of it.
+    uploaded : bool
+    job : Job or None
+        The newest scoring.
+    used_at : float
+        When it was last asked for; seconds of the monotonic clock.
+    """
+
+    id: str
+    name: str
+    path: Path
+    results: Path
+    uploaded: bool
+    job: Job | None = None
+    used_at: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    playback_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def scored(self) -> bool:
+        """Whether there is a result."""
+        return self.job is not None and self.job.status == FINISHED
+
+    @property
+    def status(self) -> str:
+        if self.job is None or self.job.status == "cancelled":
+            return "not scored"
+        names = {WAITING: "waiting", RUNNING: "scoring", FINISHED: "done"}
+        return names.get(self.job.status, "failed")
+
+    @property
+    def corrections(self) -> Path:
+        """The file of its corrections, beside it."""
+        return corrections_path(self.path)
+
+    def result(self) -> Classification:
+        """Return its result; the clip must be scored."""
+        return _result(self.results, _version(self.results / "result.json"))
+
+    def pyramid(self) -> Pyramid:
+        """Return its waveform and spectrogram; the clip must be scored."""
+        return _pyramid(self.results, _version(self.results / "pyramid.json"))
+
+    def row(self) -> dict[str, Any]:
+        """Give its row in the table of clips."""
+        summary: dict[str, Any] = dict.fromkeys(
+            ("duration_s", "cry_seconds", "n_events", "n_bouts", "loudest_db", "share_not_heard")
+        )
+        if self.scored:
+            summary |= load_summary(self.results)
+        return {
+            "clip_id": self.id,
+            "name": self.name,
+            "status": self.status,
+            "job_id": None if self.job is None else self.job.id,
+            "error": self.job.error or None if self.job is not None else None,
+            **summary,
+            "corrected": self.corrections.exists(),
+            "uploaded": self.uploaded,
+            "start_time": start_time(self.name),
+        }
+
+
+@lru_cache(maxsize=16)
+def _result(folder: Path, version: int) -> Classification:
+    return load_result(folder)
+
+
+@lru_cache(maxsize=16)
+def _pyramid(folder: Path, version: int) -> Pyramid:
+    return Pyramid(folder)
+
+
+def _version(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def start_time(name: str) -> str | None:
+    """Read from a file's name when it was recorded, as ``2026-05-04T13:07:00``.
+
+    Recorders write it as ``20260504_130700``, ``2026-05-04 13.07`` and the like.
+    """
+    match = _TIME_IN_NAME.search(PurePath(name).name)
+    if match is None:
+        return None
+    try:
+        moment = datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]
+    except ValueError:
+        return None
+    return moment.isoformat()
+
+
+def shown_name(name: str) -> str:
+    """Turn the name of an upload into one to show: its last part, in one line, not too long."""
+    last = re.split(r"[/\\]", name)[-1].strip() or "clip"
+    return escaped(last)[:LONGEST_NAME]
+
+
+class Clips:
+    """All clips by their id.
+
+    Parameters
+    ----------
+    private : Path
+        Folder with the folders ``clips`` and ``results``.
+    folder : Path, optional
+        Whose clips are shown.
+    """
+
+    def __init__(self, private: Path, folder: Path | None) -> None:
+        self._private = private
+        self.folder = None if folder is None else folder.resolve()
+        self._clips: dict[str, PageClip] = {}
+        self._lock = threading.RLock()
+        self._scanned_at = -RESCAN_SECONDS
+
+    def all(self) -> list[PageClip]:
+        """List uploads, newest first, then the folder in the order of names."""
+        with self._lock:
+            self._scan()
+            clips = list(self._clips.values())
+        uploads = [clip for clip in clips if clip.uploaded]
+        return uploads[::-1] + sorted(
+            (clip for clip in clips if not clip.uploaded), key=lambda clip: clip.name
+        )
+
+    def get(self, clip_id: str) -> PageClip | None:
+        """Return a clip, or None where there is none of this id."""
+        with self._lock:
+            if clip_id not in self._clips:
+                self._scan()
+            clip = self._clips.get(clip_id)
+        if clip is not None:
+            clip.used_at = time.monotonic()
+        return clip
+
+    def new_place(self, name: str) -> PageClip:
+        """Make a place for an upload; nothing of its name decides where that is."""
+        clip_id = secrets.token_hex(8)
+        name = shown_name(name)
+        folder = self._private / "clips" / clip_id
+        folder.mkdir()
+        suffix = PurePath(name).suffix.lower()
+        suffix = suffix if suffix in MEDIA_SUFFIXES else ""
+        path = folder / f"{stems([name])[0]}{suffix}"
+        return PageClip(clip_id, name, path, self._private / "results" / clip_id, True)
+
+    def add(self, clip: PageClip) -> None:
+        """Show a clip from now on."""
+        with self._lock:
+            self._clips[clip.id] = clip
+
+    def remove(self, clip: PageClip) -> None:
+        """Delete an upload with all that is known of it."""
+        with self._lock:
+            self._clips.pop(clip.id, None)
+        if clip.uploaded:
+            shutil.rmtree(clip.path.parent, ignore_errors=True)
+        shutil.rmtree(clip.results, ignore_errors=True)
+
+    def uploaded_bytes(self) -> int:
+        """Return the size of all uploads together."""
+        with self._lock:
+            uploads = [clip.path for clip in self._clips.values() if clip.uploaded]
+        return sum(path.stat().st_size for path in uploads if path.exists())
+
+    def _scan(self) -> None:
+        if self.folder is None or time.monotonic() - self._scanned_at < RESCAN_SECONDS:
+            return
+        found = dict(self._found())
+        gone = [i for i, clip in self._clips.items() if not clip.uploaded and i not in found]
+        for clip_id in gone:
+            del self._clips[clip_id]
+        for clip_id, clip in found.items():
+            self._clips.setdefault(clip_id, clip)
+        self._scanned_at = time.monotonic()
+
+    def _found(self) -> Iterator[tuple[str, PageClip]]:
+        assert self.folder is not None
+        for found in find_clips([str(self.folder)], (), []):
+            relative = os.path.relpath(found.path, self.folder).replace(os.sep, "/")
+            clip_id = hashlib.sha256(os.fsencode(relative)).hexdigest()[:16]
+            results = self._private / "results" / clip_id
+            yield (
+                clip_id,
+                PageClip(clip_id, escaped(relative), Path(found.path), results, uploaded=False),
+            )
