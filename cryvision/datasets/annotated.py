@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cryvision.datasets.corrections import SUFFIX as CORRECTIONS_SUFFIX
 from cryvision.datasets.label_files import Interval, read_intervals, read_rows
 from cryvision.errors import AnnotationError, ConfigError
 from cryvision.inputs.media import MEDIA_SUFFIXES
@@ -32,6 +33,7 @@ CRY_LABELS = ("cry", "crying")
 
 LABEL_SUFFIXES = (
     *(".textgrid", ".txt", ".csv", ".eaf", ".rttm", ".vtt", ".labels.txt", ".events.csv"),
+    CORRECTIONS_SUFFIX,
 )
 """What may follow the name of a clip, with or without its own suffix, in the name of its labels."""
 
@@ -168,8 +170,8 @@ def find_annotated_clips(
     source : path
         A folder, searched with all folders in it for sound and video files with a file of labels
         beside them (``clip.wav`` with ``clip.TextGrid``, ``clip.txt``, ``clip.eaf``,
-        ``clip.rttm``, ``clip.vtt``, ``clip.csv``, ``clip.wav.csv``, ``clip.events.csv`` or
-        ``clip.labels.txt``); or a manifest, a CSV file
+        ``clip.rttm``, ``clip.vtt``, ``clip.csv``, ``clip.wav.csv``, ``clip.events.csv``,
+        ``clip.labels.txt`` or ``clip.wav.corrections.json``); or a manifest, a CSV file
         with the columns ``path``, ``labels`` and perhaps ``subject``, paths relative to its folder.
     subject_pattern : str, optional
         Regular expression, searched in a clip's path relative to the source and written with
@@ -223,7 +225,7 @@ def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[Problem]]:
         owners = {
             path: [clip for clip in clips if {clip.name, clip.stem} & _clip_names(path.name)]
             for path in files
-            if path.suffix.lower() in LABEL_SUFFIXES
+            if path.name.lower().endswith(LABEL_SUFFIXES)
             and not path.name.lower().endswith(_VIEW_SUFFIXES)
         }
         problems += [f"{path}: labels without a clip" for path in owners if not owners[path]]

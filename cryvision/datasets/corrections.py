@@ -1,11 +1,14 @@
-"""Corrections: events that a person moved, deleted, added or labelled, in a file beside the clip."""
+"""Corrections: events that a person moved, deleted, added or labelled, beside their clip."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import glob
 import json
 import math
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +30,8 @@ LONGEST_LABEL, LONGEST_NAME, LONGEST_ID = 100, 100, 64
 
 END_TOLERANCE_SECONDS = 0.1
 """An event may end so far behind its clip: pages round."""
+
+_LEFT_SECONDS = 10.0
 
 _FORMAT, _FORMAT_VERSION = "cryvision corrections", 1
 
@@ -217,8 +222,17 @@ def write_corrections(corrections: Corrections, path: Path) -> None:
         "history": corrections.history,
     }
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    _remove_leftovers(path)
     with staged(path, overwrite=True) as place:
         place.write_text(text, "utf-8")
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed processes have left of files that were being written."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > _LEFT_SECONDS:
+                leftover.unlink()
 
 
 def check_events(data: Any, duration_s: float) -> list[CorrectedEvent]:

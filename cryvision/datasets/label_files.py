@@ -1,4 +1,4 @@
-"""Reads files of labels: Praat TextGrids, Audacity label tracks, ELAN, WebVTT, RTTM and CSV."""
+"""Reads files of labels: TextGrids, Audacity tracks, ELAN, WebVTT, RTTM, CSV, corrections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryvision.datasets import editor_files
+from cryvision.datasets import corrections, editor_files
 from cryvision.datasets.editor_files import BOUT_TIER, DamagedError, Entry
 from cryvision.errors import AnnotationError
 
@@ -51,7 +51,8 @@ def read_intervals(path: str | os.PathLike[str]) -> list[Interval]:
         track; ``.eaf``, an ELAN file, all tiers with times of their own but ``bouts``; ``.vtt``,
         the cues of WebVTT; ``.rttm``, the ``SPEAKER`` lines of one recording; ``.csv``, with a
         header that names ``start_s`` and ``end_s`` (or ``onset_s`` and ``offset_s``) and perhaps
-        ``label``; without that column every row is crying. The text is UTF-8, UTF-16 with a byte
+        ``label``; without that column every row is crying; ``.corrections.json``, what was
+        corrected on the page of ``cryvision serve``. The text is UTF-8, UTF-16 with a byte
         order mark, or else Latin-1. Times may have a decimal comma, and the cells of a CSV
         semicolons or tabs between them.
 
@@ -67,6 +68,9 @@ def read_intervals(path: str | os.PathLike[str]) -> list[Interval]:
         before its start; the message names file and line.
     """
     path = Path(path)
+    if path.name.lower().endswith(corrections.SUFFIX):
+        events = corrections.read_corrections(path).events
+        return sorted(Interval(event.onset_s, event.offset_s, event.label) for event in events)
     readers: dict[str, Callable[[Path, str], list[Interval]]] = {
         ".textgrid": _read_textgrid,
         ".txt": _read_audacity,
@@ -78,8 +82,8 @@ def read_intervals(path: str | os.PathLike[str]) -> list[Interval]:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise AnnotationError(
-            f"{path}: labels must be a .TextGrid, .txt, .eaf, .rttm, .vtt or .csv file; got "
-            f"{path.suffix!r}"
+            f"{path}: labels must be a .TextGrid, .txt, .eaf, .rttm, .vtt, .csv or "
+            f"{corrections.SUFFIX} file; got {path.suffix!r}"
         )
     return sorted(reader(path, _read_text(path)))
 

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from cryvision import __version__
 from cryvision.errors import CryvisionError
-from cryvision.web import clip_routes, job_routes
+from cryvision.web import clip_routes, folder_routes, job_routes, live_routes, v1_routes
 from cryvision.web.answers import JSON, ThePage, Who
 from cryvision.web.guard import Guard
 from cryvision.web.jobs import BusyError
@@ -41,8 +41,9 @@ def build_app(page: Page, passwords: Passwords | None = None) -> Any:
         redoc_url=None,
     )
     app.state.page, app.state.receiver = page, Receiver(page)
-    app.include_router(clip_routes.router)
-    app.include_router(job_routes.router)
+    app.state.background = set()
+    for routes in (clip_routes, folder_routes, job_routes, live_routes, v1_routes):
+        app.include_router(routes.router)
     _add_page(app)
     _add_refusals(app)
     return Guard(app, page.settings.host, passwords)

@@ -31,9 +31,6 @@ from cryvision.web.page import (
     save_corrections,
 )
 
-MAX_BODY_BYTES = 8_000_000
-"""Of corrections."""
-
 router = APIRouter(prefix="/api/clips", tags=["clips"])
 
 

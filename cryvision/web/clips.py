@@ -51,8 +51,8 @@ class PageClip:
     uploaded : bool
     job : Job or None
         The newest scoring.
-    used_at : float
-        When it was last asked for; seconds of the monotonic clock.
+    stated_seconds : float or None
+        Of an upload, the length that its file states.
     """
 
     id: str
@@ -61,7 +61,7 @@ class PageClip:
     results: Path
     uploaded: bool
     job: Job | None = None
-    used_at: float = field(default_factory=time.monotonic)
+    stated_seconds: float | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     playback_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -145,6 +145,14 @@ def shown_name(name: str) -> str:
     return escaped(last)[:LONGEST_NAME]
 
 
+def without_path(error: Exception | str, path: Path | str) -> str:
+    """Give the words of an error less the place of a clip on this machine."""
+    text = str(error)
+    for name in (str(path), os.path.dirname(path)):
+        text = text.replace(f"{name}: ", "").replace(name, "the clip")
+    return text
+
+
 class Clips:
     """All clips by their id.
 
@@ -178,10 +186,7 @@ class Clips:
         with self._lock:
             if clip_id not in self._clips:
                 self._scan()
-            clip = self._clips.get(clip_id)
-        if clip is not None:
-            clip.used_at = time.monotonic()
-        return clip
+            return self._clips.get(clip_id)
 
     def new_place(self, name: str) -> PageClip:
         """Make a place for an upload; nothing of its name decides where that is."""

@@ -127,10 +127,15 @@ def _raven(result: Classification, name: str) -> str:
     """A selection table of Raven: one row an event, over the band of the detector."""
     low_hz, high_hz = result.bundle.get("band_hz") or (0.0, 8000.0)
     head = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)")
+    band = (f"{low_hz:g}", f"{high_hz:g}")
     rows = [
-        (str(n), "Spectrogram 1", "1", f"{e.onset_s:.4f}", f"{e.span_s[1]:.4f}", f"{low_hz:g}")
-        + (f"{high_hz:g}", _cell(e.label), f"{e.confidence:.4f}")
-        for n, e in enumerate(result.events, 1)
+        (
+            *(str(number), "Spectrogram 1", "1"),
+            *(f"{time_s:.4f}" for time_s in event.span_s),
+            *band,
+            *(_cell(event.label), f"{event.confidence:.4f}"),
+        )
+        for number, event in enumerate(result.events, 1)
     ]
     lines = [(*head, "High Freq (Hz)", "Annotation", "Score"), *rows]
     return "".join("\t".join(line) + "\n" for line in lines)

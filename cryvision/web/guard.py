@@ -27,6 +27,12 @@ SESSION_SECONDS = 12 * 3600
 MAX_FAILURES, FAILURE_SECONDS = 10, 60.0
 """After so many wrong passwords within a minute, no password is tried for the rest of it."""
 
+UPLOADS = ("/api/clips", "/v1/classify")
+"""Addresses that take clips, and count what comes themselves."""
+
+MAX_BODY_BYTES = 8_000_000
+"""Of any other request."""
+
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; "
     "media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -91,6 +97,12 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return 403, "requests of other pages are refused"
+        length = headers.get("content-length")
+        if scope["path"] not in UPLOADS and scope.get("method") in ("POST", "PUT"):
+            if length is None and "transfer-encoding" in headers:
+                return 411, "a request must state its length"
+            if length is not None and int(length) > MAX_BODY_BYTES:
+                return 413, f"a request must be at most {MAX_BODY_BYTES / 1e6:g} MB"
         # A page elsewhere may still show what needs no Origin, such as a picture.
         is_page = headers.get("sec-fetch-mode") == "navigate" and scope.get("method") == "GET"
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not is_page:

@@ -14,7 +14,7 @@ from typing import Any
 from cryvision import __version__
 from cryvision.batch.job import Job as BatchJob
 from cryvision.batch.sources import ListedClip
-from cryvision.batch.supervisor import Supervisor
+from cryvision.batch.supervisor import TIME_LIMIT, WORKER_CRASH, Supervisor
 from cryvision.errors import CryvisionError
 from cryvision.web.tasks import DONE, PROGRESS_SUFFIX
 
@@ -195,7 +195,7 @@ class Lane:
         try:
             path.write_text(json.dumps({"kind": job.kind, **job.request}), "utf-8")
             for line in supervisor.score([ListedClip(job.id, str(path), -1, job.kind)]):
-                ending = _ending(json.loads(line), str(path))
+                ending = _ending(json.loads(line), job)
         except Exception as error:
             # Whatever it is, the next job must have its turn.
             words = " ".join(str(error).split()) or type(error).__name__
@@ -204,7 +204,9 @@ class Lane:
             with self._lock:
                 self._running = None
                 cancelled = job.status == CANCELLED
-                if cancelled and not self._stopped:
+                if (cancelled or job.kind == "train") and not self._stopped:
+                    # What a training has loaded is not kept in memory.
+                    supervisor.stop()
                     self._supervisor = self._new_supervisor()
                 if cancelled:
                     job.end(CANCELLED)
@@ -225,11 +227,17 @@ class Lane:
         return Supervisor(job, TASK_HOURS * 3600, threads=os.cpu_count() or 1)
 
 
-def _ending(row: dict[str, Any], path: str) -> tuple[str, dict[str, Any]]:
+def _ending(row: dict[str, Any], job: Job) -> tuple[str, dict[str, Any]]:
     if row["status"] == DONE:
         return FINISHED, {"result": row["result"]}
-    error = str(row["error"]).replace(f"{path}: ", "")
-    return FAILED, {"error": error, "error_kind": row.get("kind", row["status"])}
+    kind = row.get("kind", row["status"])
+    error = str(row["error"])
+    if row["status"] in (WORKER_CRASH, TIME_LIMIT):
+        error = "the worker crashed on it" if row["status"] == WORKER_CRASH else "it took too long"
+    for place in (str(job.request.get("path", "")), str(job.request.get("out", ""))):
+        if place:  # nobody is told where a clip lies on this machine
+            error = error.replace(f"{place}: ", "").replace(place, "the clip")
+    return FAILED, {"error": error, "error_kind": kind}
 
 
 class Jobs:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryvision import __version__
 from cryvision.bundle import Bundle
@@ -19,7 +19,8 @@ from cryvision.datasets.corrections import (
     read_corrections,
     write_corrections,
 )
-from cryvision.errors import AnnotationError
+from cryvision.errors import AnnotationError, ConfigError
+from cryvision.monitor.live import open_source
 from cryvision.outputs.bundle_text import rests_on
 from cryvision.outputs.tables import to_record
 from cryvision.outputs.wording import NO_BREAK
@@ -28,8 +29,13 @@ from cryvision.web import settings as limits
 from cryvision.web.clips import Clips, PageClip
 from cryvision.web.exports import CLIP_FORMATS
 from cryvision.web.jobs import BEHIND, FIRST, Job, Jobs, Lane
+from cryvision.web.live import Feeds
 from cryvision.web.playback import Playback
 from cryvision.web.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from cryvision.monitor.config import SourceSettings
+    from cryvision.monitor.sources.source import Source
 
 HONESTY = (
     "Crying is missed and other sounds are taken for crying. Why a baby cries is not known from "
@@ -53,7 +59,7 @@ class Page:
 
     def __init__(self, settings: ServeSettings, private: Path) -> None:
         self.settings, self.private = settings, private
-        self.bundle = Bundle.load(settings.bundle)
+        self.bundle = Bundle.load(settings.bundle).keeping_models()
         self.clips = Clips(private, settings.folder)
         self.jobs = Jobs()
         requests = private / "requests"
@@ -61,7 +67,11 @@ class Page:
         self.side_lane = Lane("side", settings.bundle, requests, limits.MAX_SIDE_WAITING)
         self.score_lane.submit(Job("warm"), BEHIND)
         self.playback = Playback()
+        self.face_jobs: dict[str, Job] = {}
         self.closing = False
+        self.n_live = 0
+        self._sources = {} if settings.live_config is None else _sources(settings.live_config)
+        self.feeds = Feeds(self._open_source, self.bundle)
 
     def close(self) -> None:
         """End all work at once."""
@@ -69,6 +79,11 @@ class Page:
         self.score_lane.close()
         self.side_lane.close()
         self.playback.close()
+
+    def _open_source(self, name: str) -> Source:
+        if name not in self._sources:
+            raise ConfigError("there is no such source")
+        return open_source(self._sources[name], pictures=False)
 
     def session(self, who: str) -> dict[str, Any]:
         """Describe the server to the page."""
@@ -82,7 +97,7 @@ class Page:
             "max_minutes": self.settings.max_minutes,
             "formats": list(CLIP_FORMATS),
             "labels": list(limits.LABELS),
-            "live_sources": [],
+            "live_sources": list(self._sources),
             "bundle": {"name": self.bundle.name, "sha256": self.bundle.sha256},
             "honesty": HONESTY,
         }
@@ -138,6 +153,13 @@ class Page:
         return self.jobs.add(job)
 
 
+def _sources(config: Path) -> dict[str, SourceSettings]:
+    """Read the sources of a configuration of ``cryvision live``."""
+    from cryvision.monitor.config import load_config
+
+    return {source.name: source for source in load_config(config).sources}
+
+
 def clip_record(clip: PageClip) -> dict[str, Any]:
     """Give all that is known of a scored clip but its tracks."""
     result = clip.result()
@@ -149,6 +171,7 @@ def clip_record(clip: PageClip) -> dict[str, Any]:
         "duration_s": record["duration_s"],
         "has_video": bool(result.media.get("has_picture")),
         "has_sound": bool(result.media.get("has_sound")),
+        "sound_s": round(clip.pyramid().sound_seconds, 3),
         "honesty": f"{HONESTY} {words[:1].upper()}{words[1:]}.",
         "record": record,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -27,11 +28,9 @@ class PrivateFolder:
         self._before = tempfile.tempdir
         sweep(Path(tempfile.gettempdir()), PREFIX, _LOCK)
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX))  # mode 0700
-        self._lock = open(self.path / _LOCK, "w+b")  # noqa: SIM115
-        try:
+        self._lock = open(self.path / _LOCK, "w+b")
+        with contextlib.suppress(OSError):  # without locks here, nothing is swept either
             lock(self._lock)
-        except OSError:
-            pass  # without locks here, nothing is swept either
         for name in ("clips", "results", "requests", "downloads", "temporary"):
             (self.path / name).mkdir()
         tempfile.tempdir = str(self.path / "temporary")

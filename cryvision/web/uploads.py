@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from cryvision.errors import CryvisionError, MediaError
 from cryvision.inputs import media
-from cryvision.web.clips import PageClip
+from cryvision.web.clips import PageClip, without_path
 from cryvision.web.settings import MAX_RECEIVING, MAX_UPLOADED_MB
 
 if TYPE_CHECKING:
@@ -64,8 +64,14 @@ class Receiver:
         self._page = page
         self._n_receiving = 0
 
-    async def receive(self, request: Request) -> PageClip:
+    async def receive(self, request: Request, name: str = "clip") -> PageClip:
         """Take the clip of a request: the part ``file`` of a form, or the body itself.
+
+        Parameters
+        ----------
+        request : Request
+        name : str
+            Of a body that is no form.
 
         Returns
         -------
@@ -79,13 +85,16 @@ class Receiver:
         """
         self._check_length(request)
         with self._slot():
-            clip = self._page.clips.new_place("clip")
+            clip = self._page.clips.new_place(name)
             try:
                 clip = await self._take(request, clip)
-                await run_in_threadpool(check_media, clip.path, self._page.settings.max_minutes)
+                seconds = await run_in_threadpool(
+                    check_media, clip.path, self._page.settings.max_minutes
+                )
             except BaseException:
                 self._page.clips.remove(clip)
                 raise
+        clip.stated_seconds = seconds
         return clip
 
     def _check_length(self, request: Request) -> None:
@@ -161,8 +170,13 @@ class Receiver:
         return receive
 
 
-def check_media(path: Path, max_minutes: float) -> None:
+def check_media(path: Path, max_minutes: float) -> float | None:
     """Refuse what is no sound or video, what is too long, and what cannot be decoded.
+
+    Returns
+    -------
+    float or None
+        How long the clip states to be.
 
     Raises
     ------
@@ -183,14 +197,7 @@ def check_media(path: Path, max_minutes: float) -> None:
             next(clip.pieces(), None)
     except MediaError as error:
         raise RefusedError(422, without_path(error, path)) from error
-
-
-def without_path(error: Exception, path: Path) -> str:
-    """Give the words of an error less the server's own name of a clip."""
-    text = str(error)
-    for name in (str(path), str(path.parent)):
-        text = text.replace(f"{name}: ", "").replace(name, "the clip")
-    return text
+    return info.duration_s
 
 
 def _copy(source: IO[bytes], target: Path) -> None:
