@@ -37,7 +37,9 @@ function plainReason (status) {
 }
 
 export const get = (path, signal) => request(path, { signal })
-export const post = (path) => request(path, { method: 'POST' })
+export const post = (path, body) => request(path, body === undefined
+  ? { method: 'POST' }
+  : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
 export const remove = (path) => request(path, { method: 'DELETE' })
 export const put = (path, body, keepalive = false) => request(path, {
   method: 'PUT', keepalive, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body)

@@ -7,7 +7,7 @@ import { Corrections } from './corrections.js'
 import { askConflicts, askLabels, askWho } from './dialogs.js'
 import { fill, h, icon, iconButton, toast } from './dom.js'
 import { eventForm, eventList } from './eventlist.js'
-import { FaceBoxes } from './faces.js'
+import { Faces } from './faces.js'
 import { clock, length, plural, timeOfDay, words } from './format.js'
 import { handleKeys } from './keys.js'
 import { Player } from './player.js'
@@ -113,7 +113,7 @@ class ClipView {
   }
 
   stage () {
-    this.faces = new FaceBoxes(this.id, this.player.media)
+    this.faces = new Faces(this.id, this.player.media, () => this.timeline.resize())
     const full = iconButton('full', 'Full screen', () => stage.requestFullscreen?.())
     full.classList.add('over-video')
     const stage = h('section.stage', { 'aria-label': 'Video' }, this.player.media, this.faces.canvas, full)
@@ -131,7 +131,7 @@ class ClipView {
     const tiles = tilesOf(id, this.duration, clip.has_sound, redraw)
     this.timeline = new Timeline(this.host, {
       ...tiles, duration: this.duration, tags: tagsOf(clip.record), threshold: clip.record.threshold,
-      hasFaces: Number.isFinite(clip.record.face_share)
+      faces: this.faces, soundEnd: clip.sound_s
     }, {
       seek: (t) => this.player.seek(t), select: (one) => this.select(one), play: (event) => this.playEvent(event),
       playRejected: (event) => this.playRejected(event),
@@ -142,6 +142,7 @@ class ClipView {
     handleKeys(this, signal)
     this.showAll()
     this.showStatus()
+    this.faces?.load(signal)
     if (this.corrections.recovered) toast('Corrections that could not be saved last time were taken up again.')
     if (this.corrections.version) this.agreement.load(id)
     measure(id, this.duration, signal).then((heard) => this.showFacts(heard)).catch(() => {})

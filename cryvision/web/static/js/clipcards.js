@@ -31,7 +31,7 @@ export function resultCard (clip, session) {
 }
 
 const MEASURES = [
-  ['event_f1', 'Event F1', 'events found and not invented'],
+  ['event_f1', 'Event F1', 'precision and recall in one'],
   ['precision', 'Precision', 'detected events that are right'],
   ['recall', 'Recall', 'events that were detected'],
   ['kappa', 'Kappa', 'agreement in time beyond chance']

@@ -69,9 +69,20 @@ export async function askConflicts (conflicts, other) {
     .map((conflict) => conflict.id)
 }
 
-/** Ask before something that cannot be taken back. */
-export async function confirmed (title, text, yes) {
-  return await ask(title, h('p', {}, text), [['', 'Cancel'], ['ok', yes, 'primary']], '.narrow') === 'ok'
+/** Ask how to train. Resolves with the options, or null. */
+export async function askTraining () {
+  const labels = h('input', { type: 'text', id: 'train-labels', maxLength: 400, placeholder: 'fuss, scream' })
+  const pattern = h('input', { type: 'text', id: 'train-subjects', maxLength: 200, placeholder: '^(baby\\d+)', spellcheck: false })
+  const answer = await ask('Train a detector?', [
+    h('p', {}, 'It learns from the corrected clips of this folder, and is measured on corrected clips kept apart. This can take a long time; the page works meanwhile.'),
+    h('label.field', { for: 'train-labels' }, 'Labels that mean crying, besides cry', labels),
+    h('label.field', { for: 'train-subjects' }, 'Subject in the names of clips, a regular expression. Without it each clip is a subject of its own.', pattern)
+  ], [['', 'Cancel'], ['ok', 'Train', 'primary']])
+  if (answer !== 'ok') return null
+  return {
+    cry_labels: labels.value.split(',').map((label) => label.trim()).filter(Boolean),
+    subject_pattern: pattern.value.trim() || null
+  }
 }
 
 const KEYS = [

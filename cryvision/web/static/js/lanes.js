@@ -85,6 +85,17 @@ function drawUnknown (frame, tile, values, y, height) {
   }
 }
 
+/** Hatch what lies behind the end of the sound: there was nothing to be heard. */
+export function drawNoSound (frame, soundEnd, y, height) {
+  const { pen, x, t1, left, width } = frame
+  if (!(soundEnd < t1 - 0.05)) return
+  const from = Math.max(left, x(soundEnd))
+  pen.fillStyle = palette().sunk
+  pen.fillRect(from, y, left + width - from, height)
+  pen.fillStyle = hatching(pen)
+  pen.fillRect(from, y, left + width - from, height)
+}
+
 /** Draw the crying score as an area, with the level at which an event opens. */
 export function drawScore (frame, parts, y, height, threshold) {
   const { pen, x, left, width } = frame

@@ -2,7 +2,7 @@
 
 import { Capture, Watch } from './capture.js'
 import { fill, h, icon, toast } from './dom.js'
-import { clock, length, score, timeOfDay, words } from './format.js'
+import { length, score, timeOfDay, words } from './format.js'
 import { settings } from './settings.js'
 import { Strip } from './strip.js'
 
@@ -47,16 +47,17 @@ class LiveView {
         h('option', { value: '' }, 'Choose a source'), sources.map((name) => h('option', { value: name }, name)))
       : null
     this.fault = h('div', { role: 'alert' })
+    this.box = h('div.face-box', { hidden: true })
+    this.picture = h('div.picture', {}, this.video, this.box)
     return h('section.card.live-controls', { 'aria-label': 'Source' }, h('h2', {}, 'Listen'),
       h('div.row', {}, this.mic, this.cam), this.source ? h('label.field', {}, 'Or a source of this server', this.source) : null,
-      this.fault, this.video,
+      this.fault, this.picture,
       h('p.muted', {}, 'Keep this page in view: browsers slow down hidden pages. Do not rely on it as a baby monitor.'))
   }
 
   rule () {
-    const after = h('input', { type: 'number', min: 1, max: 600, value: settings.alertAfter, 'aria-label': 'Seconds of crying before an alert', onchange: () => { if (after.valueAsNumber >= 1) settings.alertAfter = after.valueAsNumber } })
     const sound = h('input', { type: 'checkbox', checked: settings.alertSound, onchange: () => { settings.alertSound = sound.checked } })
-    return h('div.alert-rule', {}, h('label', {}, 'After', after, 's of crying'), h('label.choice', {}, sound, h('span', {}, 'with a tone')))
+    return h('label.choice', {}, sound, h('span', {}, 'Sound a tone'))
   }
 
   async toggle (camera) {
@@ -93,7 +94,6 @@ class LiveView {
     this.running = null
     this.video.hidden = true
     this.video.srcObject = null
-    this.cryingSince = null
     this.showControls()
     this.show('unheard', 'Not listening', why)
     if (why) fill(this.fault, h('p.warning', {}, icon('warn'), h('span', {}, why)))
@@ -112,9 +112,12 @@ class LiveView {
     this.since.textContent = since
   }
 
-  take ({ state, alerts = [] }) {
+  take ({ state, alerts = [], face, error }) {
+    if (error) return this.ended(error)
     if (state) this.takeState(state)
     for (const alert of alerts) this.addAlert(alert)
+    this.box.hidden = !face?.box || this.video.hidden
+    if (face?.box) ['left', 'top', 'width', 'height'].forEach((side, n) => { this.box.style[side] = `${100 * face.box[n]}%` })
   }
 
   takeState (state) {
@@ -129,25 +132,9 @@ class LiveView {
     this.meters.above.set(state.above_background_db / 50, decibelsOr(state.above_background_db))
     fill(this.tags, Object.keys(state.tags || {}).filter((tag) => tag !== 'cry').map((tag) => h('span.tag', {}, words(tag))))
     this.strip.push(now.getTime() / 1000, heard ? state.probability : NaN, state.crying)
-    if (!this.serverAlerts) this.watchCrying(state, now)
-  }
-
-  /** Raise an alert once the server has said for long enough that there is crying. */
-  watchCrying (state, now) {
-    if (!state.crying) {
-      if (this.alerted) this.addRow(now, `Crying ended after ${clock((now - this.cryingSince) / 1000, 0)}`, false)
-      this.alerted = false
-      this.cryingSince = null
-      return
-    }
-    this.cryingSince ??= new Date(now - 1000 * (state.seconds || 0))
-    if (this.alerted || now - this.cryingSince < 1000 * settings.alertAfter) return
-    this.alerted = true
-    this.addRow(now, `Crying since ${timeOfDay(this.cryingSince)}`, true)
   }
 
   addAlert (alert) {
-    this.serverAlerts = true
     this.addRow(new Date(alert.time), alert.message, alert.state === 'raised')
   }
 

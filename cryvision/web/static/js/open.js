@@ -1,13 +1,14 @@
 // First view: drop or choose a file, or pick a clip of the folder.
 
-import { clipPath, followJob, get, post, upload } from './api.js'
+import { clipPath, followJob, get, post, remove, upload } from './api.js'
 import { fill, h, icon, toast } from './dom.js'
-import { share } from './format.js'
 import { clipTable } from './table.js'
 import { heatmapCard } from './heatmap.js'
 import { trainingCard } from './training.js'
 
-const REFRESH_MS = 2500
+const REFRESH_MS = 1500
+
+const underWay = (clip) => ['waiting', 'scoring'].includes(clip.status)
 
 /** Show the view; returns what ends it. */
 export async function openView (main, session) {
@@ -21,7 +22,7 @@ export async function openView (main, session) {
     dropZone(session), tableCard, side)
   main.append(page)
 
-  const progress = folderProgress(refresh, ending.signal)
+  const progress = folderProgress(refresh)
   if (session.has_folder) {
     tableCard.append(h('header.card-head', {}, h('div', {}, h('h2', {}, session.folder_name || 'Folder'), table.summary), progress.element))
   } else {
@@ -45,8 +46,8 @@ export async function openView (main, session) {
       page.classList.toggle('with-clips', !tableCard.hidden)
       training?.show(clips)
       heat?.refresh(clips)
-      const moving = clips.some((clip) => ['waiting', 'scoring'].includes(clip.status))
-      timer = setTimeout(refresh, moving ? REFRESH_MS : 4 * REFRESH_MS)
+      progress.show(clips)
+      timer = setTimeout(refresh, clips.some(underWay) ? REFRESH_MS : 4 * REFRESH_MS)
     } catch (error) {
       if (error.name === 'AbortError') return
       table.fault(error.message)
@@ -116,33 +117,33 @@ function dropZone (session) {
   return zone
 }
 
-/** The button that scores the whole folder, and its progress. */
-function folderProgress (refresh, signal) {
+/** The button that scores the whole folder, and how far that is; also after the page was reloaded. */
+function folderProgress (refresh) {
   const bar = h('progress', { max: 1, value: 0, 'aria-label': 'Progress of scoring' })
   const text = h('span.muted', {})
-  const running = h('div.folder-progress', { hidden: true, role: 'status' }, bar, text)
-  const button = h('button.primary', { type: 'button', onclick: run }, 'Score all')
-  async function run () {
+  const stop = h('button.ghost.small', { type: 'button', hidden: true, onclick: () => act(() => remove(`/api/jobs/${job}`)) }, 'Stop')
+  const running = h('div.folder-progress', { hidden: true, role: 'status' }, bar, text, stop)
+  const button = h('button.primary', { type: 'button', onclick: () => act(async () => { job = (await post('/api/folder/score')).job_id }) }, 'Score all')
+  let job = null
+  async function act (request) {
     button.disabled = true
-    running.hidden = false
-    text.textContent = 'Starting'
     try {
-      const { job_id: job } = await post('/api/folder/score')
-      let last = 0
-      await followJob(job, (state) => {
-        bar.value = state.progress || 0
-        text.textContent = state.message || share(state.progress || 0)
-        if (Date.now() - last > 1500) { last = Date.now(); refresh() }
-      }, signal)
-      toast('The folder is scored.')
+      await request()
     } catch (error) {
-      if (error.name !== 'AbortError') toast(error.message, 'error')
-    } finally {
-      button.disabled = false
-      running.hidden = true
-      refresh()
+      toast(error.message, 'error')
+    }
+    await refresh()
+  }
+  return {
+    element: h('div.folder-actions', {}, running, button),
+    show (clips) {
+      const own = clips.filter((clip) => !clip.uploaded)
+      const moving = own.filter(underWay).length
+      running.hidden = !moving
+      stop.hidden = !moving || !job
+      bar.value = own.length ? 1 - moving / own.length : 1
+      text.textContent = `${own.length - moving} of ${own.length}`
+      button.disabled = moving > 0 || !own.some((clip) => ['not scored', 'failed'].includes(clip.status))
     }
   }
-  return { element: h('div.folder-actions', {}, running, button) }
 }
-

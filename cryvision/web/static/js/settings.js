@@ -30,8 +30,6 @@ export const settings = {
   set singleKeys (value) { write('singleKeys', value) },
   get labels () { return read('labels', []).filter((label) => typeof label === 'string') },
   set labels (value) { write('labels', value) },
-  get alertAfter () { return Number(read('alertAfter', 10)) },
-  set alertAfter (value) { write('alertAfter', value) },
   get alertSound () { return read('alertSound', false) },
   set alertSound (value) { write('alertSound', value) }
 }

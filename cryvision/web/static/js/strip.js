@@ -9,6 +9,7 @@ export class Strip {
     this.canvas = document.createElement('canvas')
     this.canvas.className = 'strip'
     this.canvas.setAttribute('role', 'img')
+    this.canvas.setAttribute('aria-label', 'The last hour: nothing yet')
     this.scores = new Float32Array(STRIP_S).fill(NaN) // of a second: crying score; -1 not heard; NaN before the start
     this.second = null
     this.crying = new Uint8Array(STRIP_S)

@@ -1,7 +1,7 @@
 // The timeline: all lanes of a clip over one stretch of time, drawn on two canvases.
 //
-// The lower canvas holds what changes with the view and the events, the upper one what moves while
-// sound is played, so that playing draws next to nothing.
+// The lower canvas holds what changes with the view and the events, the upper one what changes while
+// a person drags. The play head is an element of its own, so that playing draws nothing at all.
 
 import { faded, labelColour, palette } from './colours.js'
 import { clock, words } from './format.js'
@@ -15,7 +15,7 @@ const SHORTEST_VIEW_S = 0.25
 export class Timeline {
   /**
    * @param {HTMLElement} host gets the canvases
-   * @param {{duration, peaks, tracks, spectrogram, tags, threshold, whole}} clip tiles and facts
+   * @param {{duration, peaks, tracks, spectrogram, tags, threshold, faces}} clip tiles and facts
    * @param {object} actions seek(t), select(id), play(event), change(id, times, done), add(on, off)
    */
   constructor (host, clip, actions) {
@@ -34,7 +34,11 @@ export class Timeline {
     this.drawMs = 0
     this.base = document.createElement('canvas')
     this.over = document.createElement('canvas')
-    host.append(this.base, this.over)
+    this.head = document.createElement('div')
+    this.head.className = 'playhead'
+    this.mark = document.createElement('div')
+    this.mark.className = 'playhead-mark'
+    host.append(this.base, this.over, this.head, this.mark)
     host.tabIndex = 0
     host.setAttribute('role', 'slider')
     host.setAttribute('aria-label', 'Play head')
@@ -121,7 +125,15 @@ export class Timeline {
       const start = Math.min(Math.max(time - 0.1 * this.span, 0), this.duration - this.span)
       if (Math.abs(start - this.t0) > 0.02 * this.span) this.show(start, start + this.span)
     }
-    this.drawOver()
+    this.placeHead()
+  }
+
+  placeHead () {
+    const at = this.x(this.playhead)
+    this.head.hidden = at < this.left - 1 || at > this.width + 1
+    this.head.style.transform = `translateX(${at.toFixed(1)}px)`
+    const over = this.left + this.playhead * (this.width - this.left) / this.duration
+    this.mark.style.transform = `translateX(${over.toFixed(1)}px)`
   }
 
   spoken (time) {
@@ -142,8 +154,8 @@ export class Timeline {
       all.push({ kind: 'score', height: 58, name: 'Crying score' })
       const tags = this.allTags ? clip.tags : clip.tags.filter((tag) => tag.detected)
       for (const tag of tags) all.push({ kind: 'tag', height: 20, name: words(tag.name), tag })
-      if (clip.hasFaces) all.push({ kind: 'face', height: 20, name: 'face' })
     }
+    if (clip.faces?.found) all.push({ kind: 'face', height: 20, name: 'face' })
     let y = 0
     for (const lane of all) {
       lane.y = y
@@ -162,6 +174,7 @@ export class Timeline {
     this.layout()
     const ratio = Math.min(devicePixelRatio || 1, 2)
     this.host.style.height = `${this.height}px`
+    this.head.style.top = `${this.lane('ruler').y}px`
     for (const canvas of [this.base, this.over]) {
       canvas.width = Math.round(this.width * ratio)
       canvas.height = Math.round(this.height * ratio)
@@ -201,6 +214,7 @@ export class Timeline {
       this.drawName(pen, lane)
     }
     this.drawOver()
+    this.placeHead()
     this.drawMs = performance.now() - began
   }
 
@@ -219,9 +233,10 @@ export class Timeline {
     }
     if (kind === 'wave') { tint(); lanes.drawWave(frame, this.parts(this.clip.peaks), y, height) }
     if (kind === 'spectrogram') { lanes.drawSpectrogram(frame, this.parts(this.clip.spectrogram), y, height); tint() }
+    if (kind === 'wave' || kind === 'spectrogram') lanes.drawNoSound(frame, this.clip.soundEnd, y, height)
     if (kind === 'score') lanes.drawScore(frame, this.trackParts(), y, height, this.clip.threshold)
     if (kind === 'tag') lanes.drawStrip(frame, this.trackParts(), `heard_${tag.name}`, y + 1, height - 2, tag.colour())
-    if (kind === 'face') lanes.drawStrip(frame, this.trackParts(), 'face', y + 1, height - 2, palette().face)
+    if (kind === 'face') this.clip.faces.drawLane(frame, y + 1, height - 2)
   }
 
   trackParts () {
@@ -273,7 +288,7 @@ export class Timeline {
     }
   }
 
-  /** Draw the play head, the handles of the selected event, and what is being drawn by hand. */
+  /** Draw the handles of the selected event, and what is being drawn by hand. */
   drawOver () {
     const pen = this.over.getContext('2d')
     const colours = palette()
@@ -289,23 +304,6 @@ export class Timeline {
       pen.fillStyle = faded(colours.accent, 0.25)
       pen.fillRect(this.x(this.draft[0]), top, this.x(this.draft[1]) - this.x(this.draft[0]), this.height - top)
     }
-    const at = Math.round(this.x(this.playhead)) + 0.5
-    pen.strokeStyle = colours.accent
-    pen.fillStyle = colours.accent
-    pen.lineWidth = 1.5
-    pen.beginPath()
-    pen.moveTo(at, top + 8)
-    pen.lineTo(at, this.height)
-    pen.stroke()
-    pen.beginPath()
-    pen.moveTo(at - 6, top + 2)
-    pen.lineTo(at + 6, top + 2)
-    pen.lineTo(at + 6, top + 8)
-    pen.lineTo(at, top + 14)
-    pen.lineTo(at - 6, top + 8)
-    pen.fill()
-    const over = this.left + this.playhead * (this.width - this.left) / this.duration
-    pen.fillRect(over - 0.75, 0, 1.5, this.lane('overview').height)
     pen.restore()
   }
 

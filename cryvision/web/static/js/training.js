@@ -1,11 +1,10 @@
 // Train a detector on the folder's corrections, and show what that changed.
 
 import { followJob, post, remove } from './api.js'
-import { confirmed } from './dialogs.js'
+import { askTraining } from './dialogs.js'
 import { fill, h, icon } from './dom.js'
 import { plural, score } from './format.js'
 
-const MEASURES = [['event_f1', 'Event F1'], ['precision', 'Precision'], ['recall', 'Recall'], ['kappa', 'Kappa']]
 
 /** Make the card; `show(clips)` tells it which clips are corrected. */
 export function trainingCard (signal) {
@@ -17,19 +16,20 @@ export function trainingCard (signal) {
   let running = false
 
   async function train () {
-    if (!(await confirmed('Train a detector?', 'It learns from the corrected clips of this folder and is tested on corrected clips kept apart. This can take a long time; the page works meanwhile.', 'Train'))) return
+    const options = await askTraining()
+    if (!options) return
     running = true
     button.disabled = true
     const bar = h('progress', { max: 1, value: 0, 'aria-label': 'Progress of training' })
     const line = h('span.muted', {}, 'Starting')
     try {
-      const { job_id: job } = await post('/api/train')
+      const { job_id: job } = await post('/api/train', options)
       fill(result, h('div.row', {}, line, h('button.ghost.small', { type: 'button', onclick: () => remove(`/api/jobs/${job}`) }, 'Cancel')), bar)
       const end = await followJob(job, (state) => {
         bar.value = state.progress || 0
         line.textContent = state.message || 'Training'
       }, signal)
-      fill(result, comparison(end.result))
+      fill(result, comparison(end.result, job))
     } catch (error) {
       if (error.name !== 'AbortError') fill(result, h('p.warning', { role: 'alert' }, icon('warn'), h('span', {}, error.message)))
     } finally {
@@ -50,19 +50,17 @@ export function trainingCard (signal) {
   }
 }
 
-function comparison (outcome) {
-  const { before, after } = outcome
-  const rows = MEASURES.filter(([key]) => key in before).map(([key, name]) => {
-    const change = after[key] - before[key]
-    const known = Number.isFinite(after[key]) && Number.isFinite(before[key])
-    return h('tr', {}, h('th', { scope: 'row' }, name), h('td', {}, score(before[key])), h('td', {}, score(after[key])),
-      h(`td.${!known || Math.abs(change) < 0.005 ? 'none' : change > 0 ? 'better' : 'worse'}`, {},
-        known ? `${change >= 0 ? '+' : '−'}${Math.abs(change).toFixed(2)}` : '–'))
-  })
+function comparison ({ event_f1: f1, n_clips: n, note, protocol }, job) {
+  const change = f1.after - f1.before
+  const known = Number.isFinite(change)
+  const look = !known || Math.abs(change) < 0.005 ? 'none' : change > 0 ? 'better' : 'worse'
+  const interval = f1.after_interval ? ` (${f1.after_interval.map(score).join(' to ')})` : ''
+  const rows = [['Before', score(f1.before), ''], ['After', score(f1.after) + interval, ''],
+    ['Change', known ? `${change >= 0 ? '+' : '−'}${Math.abs(change).toFixed(2)}` : '–', look]]
   return [
-    h('table.compare', {}, h('thead', {}, h('tr', {}, ['On clips kept apart', 'Before', 'After', 'Change'].map((name) => h('th', { scope: 'col' }, name)))), h('tbody', {}, rows)),
-    outcome.n_test_clips ? h('p.muted', {}, `Measured on ${plural(outcome.n_test_clips, 'clip')} kept apart. Few clips say little.`) : null,
-    outcome.bundle_url ? h('p', {}, h('a.button', { href: outcome.bundle_url, download: true }, icon('down'), 'Download the bundle')) : null
+    h('table.compare', {}, h('caption', {}, 'Event F1 on clips kept apart'),
+      h('tbody', {}, rows.map(([name, text, kind]) => h('tr', {}, h('th', { scope: 'row' }, name), h(kind ? `td.${kind}` : 'td', {}, text))))),
+    h('p.muted', {}, `${plural(n, 'clip')}${protocol ? `, ${protocol}` : ''}. ${note || ''}`),
+    h('a.button', { href: `/api/train/${encodeURIComponent(job)}/bundle.zip`, download: true }, icon('down'), 'Download the bundle')
   ]
 }
-
