@@ -11,7 +11,7 @@ LAYERS = {
     "train": ("tensorflow", "keras", "sklearn", "scipy", "librosa", "onnx", "tf2onnx"),
     "export": ("tensorflow", "keras", "onnx", "tf2onnx"),
     "live": ("apprise", "paho", "sounddevice"),
-    "web": ("fastapi", "uvicorn", "python_multipart", "websockets"),
+    "web": ("fastapi", "python_multipart", "scipy", "uvicorn", "websockets"),
 }
 """Modules of each layer beside those that classifying needs; in ``setup.cfg`` their packages."""
 

@@ -76,7 +76,9 @@ class Served:
     def kill(self) -> None:
         """End it with what it is doing, as a power cut would."""
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
 
     def leftovers(self) -> list[str]:
         """What it has left in the folder for temporary files."""

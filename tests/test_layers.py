@@ -13,7 +13,12 @@ import cryvision
 from cryvision import cli, layers
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = {"markdown_it": "markdown-it-py", "paho": "paho-mqtt", "sklearn": "scikit-learn"}
+PACKAGES = {
+    "markdown_it": "markdown-it-py",
+    "paho": "paho-mqtt",
+    "python_multipart": "python-multipart",
+    "sklearn": "scikit-learn",
+}
 """Modules whose package has another name."""
 
 COMMANDS = {
@@ -24,6 +29,7 @@ COMMANDS = {
         "train-detector SOURCE --out OUT",
     ],
     "export": ["export --out OUT.onnx"],
+    "web": ["serve --port 0"],
 }
 
 
@@ -82,5 +88,5 @@ def test_a_layer_brings_what_it_is_checked_for(layer: str, extras: dict[str, set
 
 
 def test_all_is_all_of_them(extras: dict[str, set[str]]) -> None:
-    layers_of_users = ("evaluate", "train", "export", "batch", "live")
+    layers_of_users = ("evaluate", "train", "export", "batch", "live", "web")
     assert extras["all"] == set().union(*(extras[name] for name in layers_of_users))

@@ -55,6 +55,17 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="let the page watch the sources of this configuration of 'cryvision live'",
     )
+    _add_limits(parser)
+    parser.add_argument(
+        "--hash-password",
+        metavar="NAME",
+        help="ask for a password, print the line for --auth-file, and exit",
+    )
+    add_bundle_option(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_limits(parser: Any) -> None:
     parser.add_argument(
         "--max-upload-mb",
         type=float,
@@ -69,13 +80,6 @@ def add(commands: Any) -> None:
         metavar="MINUTES",
         help="refuse longer clips (default: %(default)g)",
     )
-    parser.add_argument(
-        "--hash-password",
-        metavar="NAME",
-        help="ask for a password, print the line for --auth-file, and exit",
-    )
-    add_bundle_option(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:

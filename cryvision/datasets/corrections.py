@@ -77,7 +77,7 @@ class CorrectedEvent:
         times = [data.get("onset_s"), data.get("offset_s")]
         if not all(isinstance(t, int | float) and not isinstance(t, bool) for t in times):
             raise AnnotationError(f"onset_s and offset_s must be numbers; got {times}")
-        onset_s, offset_s = (float(t) for t in times)
+        onset_s, offset_s = (float(str(t)) for t in times)
         if not (math.isfinite(onset_s) and math.isfinite(offset_s)):
             raise AnnotationError("onset_s and offset_s must be finite")
         if not 0 <= onset_s < offset_s:

@@ -83,7 +83,7 @@ class Spectra:
             return np.empty((0, N_FFT // 2 + 1), np.float32)
         frames = np.lib.stride_tricks.sliding_window_view(pending, N_FFT)[:: self._hop][:count]
         spectra = np.fft.rfft(frames * self._window, axis=1)
-        return (np.abs(spectra) ** 2 / self._scale).astype(np.float32)
+        return np.asarray(np.abs(spectra) ** 2 / self._scale, np.float32)
 
     def finish(self) -> NDArray[np.float32]:
         """Return the spectra that reach beyond the end of the sound."""

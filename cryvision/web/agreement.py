@@ -19,7 +19,6 @@ from cryvision.evaluation.detection_metrics import (
     compare,
     cry_windows,
 )
-from cryvision.layers import require
 from cryvision.result import Classification
 
 
@@ -39,13 +38,7 @@ def agreement_record(result: Classification, events: Sequence[CorrectedEvent]) -
         ``n_reference``, ``n_detected``, ``reference_seconds``, ``detected_seconds``, ``n_checked``
         and ``n_events`` of the corrections, and ``tolerance_s``. A number that is not defined, as
         the kappa of a clip without any crying, is None.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without the layer ``evaluate``.
     """
-    require("evaluate", "agreement")
     intervals = tuple(Interval(e.onset_s, e.offset_s, e.label) for e in events)
     compared = compare(AnnotatedClip(Path(result.path), "", intervals, "file"), result)
     counts = metrics.match_events(

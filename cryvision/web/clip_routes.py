@@ -141,6 +141,9 @@ def correct(clip: ScoredClip, who: Who, body: Annotated[Any, Body()]) -> JSON:
         return JSON({"error": "the corrections were saved elsewhere meanwhile", **newer}, 409)
     except AnnotationError as error:
         raise HTTPException(422, str(error)) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise HTTPException(507, f"the corrections could not be saved: {reason}") from error
     return JSON({"version": saved.version, "saved_at": saved.saved_at})
 
 

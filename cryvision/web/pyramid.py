@@ -32,6 +32,9 @@ N_BANDS = 128
 SHOWN_DB = 80.0
 """So much below the loudest moment of the clip is drawn."""
 
+QUIET_TOP_DBFS = -30.0
+"""A clip that never comes to this level is drawn as if it did: a quiet room stays dark."""
+
 MAX_POINTS = 8_000
 
 _SMALLEST_LEVEL = 1024
@@ -163,7 +166,8 @@ class Pyramid:
         from PIL import Image
 
         rows = self._stretches("spectrum", SPECTRUM_HOP_SAMPLES, start_s, end_s, width)
-        top = self._about["spectrum"]["largest"]
+        quiet = (QUIET_TOP_DBFS - FLOOR_DBFS) * _STEPS_PER_DB
+        top = max(self._about["spectrum"]["largest"], quiet)
         lowest = top - SHOWN_DB * _STEPS_PER_DB
         shown = np.clip((rows.astype(np.float32) - lowest) * (255 / (top - lowest)), 0, 255)
         grey = Image.fromarray(shown.T[::-1].astype(np.uint8))

@@ -6,14 +6,23 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from cryvision.errors import CryvisionError
 from cryvision.layers import require
 from cryvision.web.settings import ServeSettings
 
+if TYPE_CHECKING:
+    import uvicorn
+
+    from cryvision.web.page import Page
+
 GRACE_SECONDS = 2.0
 """How long answers that are under way may take when the server ends."""
+
+HEAD_SECONDS = 15.0
+"""A connection on which no request has come by then is closed."""
 
 MAX_CONNECTIONS = 200
 
@@ -59,20 +68,42 @@ def serve(settings: ServeSettings, ready: Callable[[str], object]) -> None:
             timeout_graceful_shutdown=round(GRACE_SECONDS),
             timeout_keep_alive=15,
             h11_max_incomplete_event_size=32_768,
-            http="h11",
+            http=_protocol(),
             ws="websockets-sansio",
             ws_max_size=1 << 20,
         )
-        server = uvicorn.Server(config)
-        stop = server.handle_exit
-
-        def ending(number: int, frame: Any) -> None:
-            page.closing = True  # who follows a job is not waited for
-            stop(number, frame)
-
-        server.handle_exit = ending  # type: ignore[method-assign]
+        server = _server(page)(config)
         ready(_address(settings.host, listening))
         server.run(sockets=[listening])
+
+
+def _server(page: Page) -> type[uvicorn.Server]:
+    """Return uvicorn's server, which tells the page that it ends: who follows a job is let go."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            page.closing = True
+            super().handle_exit(sig, frame)
+
+    return Server
+
+
+def _protocol() -> type:
+    """Return HTTP as uvicorn has it, but for who never completes a first request."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Protocol(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(HEAD_SECONDS, self._drop_silent)
+
+        def _drop_silent(self) -> None:
+            # A websocket has a protocol of its own by now.
+            if self.cycle is None and self.transport.get_protocol() is self:
+                self.transport.close()
+
+    return Protocol
 
 
 def _listen(settings: ServeSettings) -> socket.socket:

@@ -15,7 +15,7 @@ from cryvision.datasets.annotated import CRY_LABELS, Interval, cry_intervals
 from cryvision.datasets.corrections import read_corrections
 from cryvision.detector_training.options import DetectorOptions
 from cryvision.detector_training.train import train_with
-from cryvision.evaluation.event_metrics import PrecisionRecallF1, event_f1, match_events
+from cryvision.evaluation.event_metrics import event_f1, match_events
 from cryvision.inference.clip import classify
 from cryvision.web.results import load_result
 
@@ -70,11 +70,7 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
     corrections = [read_corrections(clip["labels"]).events for clip in wanted["clips"]]
     before = _before(wanted["clips"], base, (*CRY_LABELS, *labels))
     return {
-        "before": {
-            "event_f1": round(before.f1, 4),
-            "precision": round(before.precision, 4),
-            "recall": round(before.recall, 4),
-        },
+        "before": before,
         "after": {
             "event_f1": round(after["value"], 4),
             "interval": [round(value, 4) for value in after["interval"]],
@@ -92,7 +88,7 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
 
 def _before(
     clips: list[dict[str, Any]], base: Bundle, cry_labels: tuple[str, ...]
-) -> PrecisionRecallF1:
+) -> dict[str, float]:
     """Compare the detector in use with the corrections."""
     counts = []
     for clip in clips:
@@ -105,4 +101,6 @@ def _before(
         reference = np.array([(i.start_s, i.end_s) for i in intervals]).reshape(-1, 2)
         found = np.array([event.span_s for event in result.events]).reshape(-1, 2)
         counts.append(match_events(reference, found))
-    return event_f1(counts)
+    scores = event_f1(counts)
+    named = {"event_f1": scores.f1, "precision": scores.precision, "recall": scores.recall}
+    return {name: round(value, 4) for name, value in named.items()}
