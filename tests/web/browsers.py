@@ -99,16 +99,31 @@ class Tab:
             self.faults.append(message.text)
 
     def open(self, view: str = "open") -> Any:
-        """Open a view of the page, and return it."""
-        self.page.goto("about:blank")
+        """Open a view of the page anew, and return the page, which is loaded once."""
+        if self.page.url.startswith(self.url):
+            self.page.evaluate("location.hash = '#none'")
         self.page.goto(f"{self.url}/#{view}")
         return self.page
 
-    def close(self) -> None:
-        """Close it; it must have asked no other host for anything, and met no fault."""
-        self.context.close()
+    def reset(self, who: str) -> None:
+        """Forget what the browser keeps, but for the name of the person."""
+        self.open("live")
+        self.page.evaluate(
+            """who => {
+                localStorage.clear()
+                localStorage.setItem('cryvision.who', JSON.stringify(who))
+            }""",
+            who,
+        )
+
+    def check(self) -> None:
+        """Fail if it asked another host for anything, or met a fault."""
         assert not self.foreign, self.foreign
         assert not self.faults, self.faults
+
+    def close(self) -> None:
+        self.context.close()
+        self.check()
 
 
 def timeline_point(page: Any, time_s: float, lane: str = "events") -> tuple[float, float]:

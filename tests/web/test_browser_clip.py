@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,6 @@ N_EVENTS = 8
 DRAG_TOLERANCE_S = 0.05
 """A pixel of the timeline is 0.02 s wide."""
 
-OpenTab = Callable[..., Tab]
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -31,18 +29,20 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
+@pytest.fixture(scope="module")
+def window(browser: Any, served: Any) -> Iterator[Tab]:
+    tab = Tab(browser, served.url)
+    tab.open("live")
+    yield tab
+    tab.close()
+
+
 @pytest.fixture
-def tab(browser: Any, served: Any) -> Iterator[OpenTab]:
-    """Return ``tab(**options) -> Tab``; all are closed, and checked, at the end."""
-    tabs: list[Tab] = []
-
-    def make(**options: Any) -> Tab:
-        tabs.append(Tab(browser, served.url, **options))
-        return tabs[-1]
-
-    yield make
-    for one in tabs:
-        one.close()
+def ada(window: Tab) -> Iterator[Tab]:
+    """The tab of somebody who was asked for her name before."""
+    window.reset("Ada")
+    yield window
+    window.check()
 
 
 @pytest.fixture
@@ -72,8 +72,13 @@ def ready(page: Any, n_events: int = N_EVENTS) -> Any:
     return page
 
 
-def test_an_upload_shows_its_events_and_what_they_are_worth(tab: OpenTab) -> None:
-    page = tab().open()
+def test_a_refused_file_shows_why_and_the_next_shows_its_events(ada: Tab, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.wav"
+    notes.write_text("no sound at all")
+    page = ada.open()
+    page.set_input_files("#file", notes)
+    expect(page.get_by_role("alert")).to_contain_text("This file was refused")
+    expect(page.get_by_role("alert")).to_contain_text("notes.wav")
     page.set_input_files("#file", DEMO)
     ready(page)
     expect(page.locator("h1")).to_have_text("demo.mp4")
@@ -81,17 +86,8 @@ def test_an_upload_shows_its_events_and_what_they_are_worth(tab: OpenTab) -> Non
     expect(page.locator(".facts")).to_contain_text("Crying 7.4 s in 8 events")
 
 
-def test_a_refused_file_shows_why(tab: OpenTab, tmp_path: Path) -> None:
-    notes = tmp_path / "notes.wav"
-    notes.write_text("no sound at all")
-    page = tab().open()
-    page.set_input_files("#file", notes)
-    expect(page.get_by_role("alert")).to_contain_text("This file was refused")
-    expect(page.get_by_role("alert")).to_contain_text("notes.wav")
-
-
-def test_a_click_on_an_event_plays_it(tab: OpenTab, clip: str) -> None:
-    page = ready(tab().open(clip))
+def test_a_click_on_an_event_plays_it(ada: Tab, clip: str) -> None:
+    page = ready(ada.open(clip))
     page.mouse.click(*timeline_point(page, 6.8))
     expect(page.locator("button.event[aria-current]")).to_contain_text("0:06.40")
     expect(page.get_by_label("Time", exact=True)).to_have_text(re.compile(r"^0:0(6\.[4-9]|7)"))
@@ -100,19 +96,19 @@ def test_a_click_on_an_event_plays_it(tab: OpenTab, clip: str) -> None:
     assert page.locator("video").evaluate("v => v.currentTime") == pytest.approx(7.28, abs=0.2)
 
 
-def test_a_dragged_edge_is_saved_reloaded_and_exported(
-    tab: OpenTab, served: Any, clip: str
-) -> None:
-    page = ready(tab().open(clip))
+def test_a_dragged_edge_is_saved_reloaded_and_exported(ada: Tab, served: Any, clip: str) -> None:
+    ada.reset("")
+    page = ready(ada.open(clip))
     drag(page, timeline_point(page, 2.44), timeline_point(page, 2.0))
-    page.get_by_label("Name", exact=True).fill("Ada")
+    page.get_by_label("Name", exact=True).fill("Bea")
     page.get_by_role("button", name="Start correcting").click()
     saved(page)
     state = corrections(served)
-    assert state["who"] == "Ada"
+    assert state["who"] == "Bea"
     (event,) = [one for one in state["events"] if one["id"] == "d1"]
     assert event["offset_s"] == pytest.approx(2.0, abs=DRAG_TOLERANCE_S)
-    assert event["checked"] and event["origin"] == "detector"
+    assert event["checked"]
+    assert event["origin"] == "detector"
 
     page.reload()
     ready(page)
@@ -134,9 +130,9 @@ def _unpacked(path: Path) -> str:
 
 
 def test_events_are_added_labelled_deleted_and_all_of_it_undone(
-    tab: OpenTab, served: Any, clip: str
+    ada: Tab, served: Any, clip: str
 ) -> None:
-    page = ready(tab(who="Ada").open(clip))
+    page = ready(ada.open(clip))
     drag(page, timeline_point(page, 9.8), timeline_point(page, 10.6))
     ready(page, N_EVENTS + 1)
     page.keyboard.press("2")
@@ -157,8 +153,8 @@ def test_events_are_added_labelled_deleted_and_all_of_it_undone(
     assert len(corrections(served)["events"]) == N_EVENTS + 1
 
 
-def test_the_keyboard_is_enough(tab: OpenTab, served: Any, clip: str) -> None:
-    page = tab(who="Ada").open()
+def test_the_keyboard_is_enough(ada: Tab, served: Any, clip: str) -> None:
+    page = ada.open()
     link = page.locator("a.clip-name").first
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -186,8 +182,12 @@ def test_the_keyboard_is_enough(tab: OpenTab, served: Any, clip: str) -> None:
     assert page.evaluate("document.querySelector('.clip-page').timeline.span") < 15
 
 
-def test_two_people_on_one_clip_lose_nothing(tab: OpenTab, served: Any, clip: str) -> None:
-    ada, ben = (ready(tab(who=name).open(clip)) for name in ("Ada", "Ben"))
+def test_two_people_on_one_clip_lose_nothing(
+    browser: Any, window: Tab, served: Any, clip: str
+) -> None:
+    window.reset("Ada")
+    second = Tab(browser, served.url, who="Ben")
+    ada, ben = (ready(tab.open(clip)) for tab in (window, second))
     rows(ada).nth(0).click()
     ada.keyboard.press("3")
     saved(ada)
@@ -205,30 +205,28 @@ def test_two_people_on_one_clip_lose_nothing(tab: OpenTab, served: Any, clip: st
     ada.get_by_role("button", name="Save this").click()
     saved(ada)
     assert [event["label"] for event in corrections(served)["events"]][:2] == ["other", "fuss"]
+    second.close()
+    window.check()
 
 
-def test_what_cannot_be_saved_is_kept_and_saved_later(tab: OpenTab, served: Any, clip: str) -> None:
-    window = tab(who="Ada")
-    page = ready(window.open(clip))
-    window.context.set_offline(True)
+def test_what_cannot_be_saved_is_kept_and_saved_later(ada: Tab, served: Any, clip: str) -> None:
+    page = ready(ada.open(clip))
+    ada.context.set_offline(True)
     rows(page).first.click()
     page.keyboard.press("2")
     expect(page.locator(".save-state")).to_contain_text("Kept in this browser")
-    page.close()
-    window.context.set_offline(False)
-    page = window.page = window.context.new_page()
-    page.goto(f"{window.url}/#{clip}")
-    saved(ready(page))
+    page.goto("about:blank")
+    ada.context.set_offline(False)
+    saved(ready(ada.open(clip)))
     assert corrections(served)["events"][0]["label"] == "fuss"
 
 
-def test_names_and_labels_are_shown_as_text(
-    tab: OpenTab, served: Any, clip: str, tmp_path: Path
-) -> None:
+def test_names_and_labels_are_shown_as_text(ada: Tab, tmp_path: Path) -> None:
     hostile = "<img src=x onerror=document.title=1>"
     upload = tmp_path / f"{hostile}.mp4"
     upload.write_bytes(DEMO.read_bytes())
-    page = tab(who="<i>Ada</i>").open()
+    ada.reset("<i>Ada</i>")
+    page = ada.open()
     page.set_input_files("#file", upload)
     ready(page)
     expect(page.locator("h1")).to_have_text(f"{hostile}.mp4")
@@ -241,11 +239,10 @@ def test_names_and_labels_are_shown_as_text(
     assert page.locator("main img").count() == 0
 
 
-def test_axe_finds_nothing_serious_in_light_and_dark(tab: OpenTab, clip: str) -> None:
+def test_axe_finds_nothing_serious_in_light_and_dark(ada: Tab, clip: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    window = tab(who="Ada")
     for view, text in (("open", "Drop a recording"), (clip, "Detected sounds"), ("live", "Listen")):
-        page = window.open(view)
+        page = ada.open(view)
         expect(page.locator("main")).to_contain_text(text)
         if view == clip:
             rows(page).first.click()
@@ -259,20 +256,22 @@ def test_axe_finds_nothing_serious_in_light_and_dark(tab: OpenTab, clip: str) ->
             assert nodes == [], (view, scheme)
 
 
-def test_a_phone_is_wide_enough(tab: OpenTab, clip: str) -> None:
-    window = tab(size=PHONE, has_touch=True, is_mobile=True)
+def test_a_phone_is_wide_enough(browser: Any, served: Any, clip: str) -> None:
+    phone = Tab(browser, served.url, PHONE, has_touch=True, is_mobile=True)
     for view, text in (("open", "Choose a file"), (clip, "Detected sounds"), ("live", "Listen")):
-        page = window.open(view)
+        page = phone.open(view)
         expect(page.locator("main")).to_contain_text(text)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], view
-    page = ready(window.open(clip))
+    page = ready(phone.open(clip))
     page.touchscreen.tap(*timeline_point(page, 6.8, "spectrogram"))
     expect(page.locator("button.event[aria-current]")).to_contain_text("0:06.40")
     expect(page.locator("#honesty")).to_be_in_viewport()
+    phone.close()
 
 
-def test_the_theme_can_be_chosen_and_stays(tab: OpenTab) -> None:
-    page = tab(color_scheme="light").open()
+def test_the_theme_can_be_chosen_and_stays(ada: Tab) -> None:
+    page = ada.open()
+    page.emulate_media(color_scheme="light")
     theme = page.locator("#theme")
     theme.click()
     theme.click()

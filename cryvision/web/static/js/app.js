@@ -16,6 +16,7 @@ const theme = document.getElementById('theme')
 let session = null
 let leave = null
 let shown = null
+let routing = Promise.resolve() // one view is left before the next is entered
 
 /** Show the line on what results are worth; it stays at the foot of every view. */
 export function showHonesty (line) {
@@ -82,11 +83,11 @@ async function start () {
       h('button.primary', { type: 'button', onclick: () => location.reload() }, 'Try again')))
   }
   showPerson()
-  addEventListener('hashchange', route)
+  addEventListener('hashchange', () => { routing = routing.then(route) })
   addEventListener('unhandledrejection', (e) => {
     if (e.reason?.name !== 'AbortError') toast(e.reason?.message || 'Something went wrong.', 'error')
   })
-  await route()
+  routing = routing.then(route)
 }
 
 start()
