@@ -85,9 +85,9 @@ class Served:
         return sorted(path.name for path in self.temporary.iterdir())
 
 
-def wait_for(client: httpx.Client, job_id: str) -> dict[str, Any]:
+def wait_for(client: httpx.Client, job_id: str, limit_s: float = JOB_SECONDS) -> dict[str, Any]:
     """Wait until a job has ended."""
-    until = time.monotonic() + JOB_SECONDS
+    until = time.monotonic() + limit_s
     while time.monotonic() < until:
         job: dict[str, Any] = client.get(f"/api/jobs/{job_id}").json()
         if job["status"] in ("done", "failed", "cancelled"):
