@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def _add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(CryvisionError)
     async def failed(request: Request, error: CryvisionError) -> JSON:
-        return _error(422, str(error))
+        # Nobody is told where a clip lies on this machine.
+        return _error(422, _without_folders(str(error), request.app.state.page))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSON:
@@ -89,6 +91,13 @@ def _add_refusals(app: FastAPI) -> None:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"][1:])) or "the body"
         return _error(422, f"{where}: {first['msg']}")
+
+
+def _without_folders(text: str, page: Page) -> str:
+    folders = [page.private, page.clips.folder, page.settings.folder]
+    for folder in sorted((str(one) for one in folders if one is not None), key=len, reverse=True):
+        text = text.replace(f"{folder}{os.sep}", "")
+    return text
 
 
 def _error(status: int, message: str) -> JSON:

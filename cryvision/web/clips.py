@@ -24,7 +24,7 @@ from cryvision.outputs.wording import escaped
 from cryvision.result import Classification
 from cryvision.web.jobs import FINISHED, RUNNING, WAITING, Job
 from cryvision.web.pyramid import Pyramid
-from cryvision.web.results import load_result, load_summary
+from cryvision.web.results import load_result
 
 RESCAN_SECONDS = 2.0
 """How long the listing of the folder is taken to be true."""
@@ -46,22 +46,25 @@ class PageClip:
     name : str
         As it is shown: of an upload its file name, of a clip of the folder its path there.
     path : Path
-    results : Path
-        Folder of what is known of it.
+    place : Path
+        Folder of all that is known of it.
     uploaded : bool
     job : Job or None
         The newest scoring.
     stated_seconds : float or None
         Of an upload, the length that its file states.
+    version : str
+        Of a clip of the folder: tells one state of the file from the next.
     """
 
     id: str
     name: str
     path: Path
-    results: Path
+    place: Path
     uploaded: bool
     job: Job | None = None
     stated_seconds: float | None = None
+    version: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     playback_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -82,6 +85,11 @@ class PageClip:
         """The file of its corrections, beside it."""
         return corrections_path(self.path)
 
+    @property
+    def results(self) -> Path:
+        """Folder of the newest scoring: of its own, so that nothing changes while it is read."""
+        return self.place / (self.job.id if self.job is not None else "none")
+
     def result(self) -> Classification:
         """Return its result; the clip must be scored."""
         return _result(self.results, _version(self.results / "result.json"))
@@ -95,8 +103,8 @@ class PageClip:
         summary: dict[str, Any] = dict.fromkeys(
             ("duration_s", "cry_seconds", "n_events", "n_bouts", "loudest_db", "share_not_heard")
         )
-        if self.scored:
-            summary |= load_summary(self.results)
+        if self.scored and self.job is not None:
+            summary |= self.job.result or {}
         return {
             "clip_id": self.id,
             "name": self.name,
@@ -210,7 +218,7 @@ class Clips:
             self._clips.pop(clip.id, None)
         if clip.uploaded:
             shutil.rmtree(clip.path.parent, ignore_errors=True)
-        shutil.rmtree(clip.results, ignore_errors=True)
+        shutil.rmtree(clip.place, ignore_errors=True)
 
     def uploaded_bytes(self) -> int:
         """Return the size of all uploads together."""
@@ -226,7 +234,8 @@ class Clips:
         for clip_id in gone:
             del self._clips[clip_id]
         for clip_id, clip in found.items():
-            self._clips.setdefault(clip_id, clip)
+            if clip_id not in self._clips or self._clips[clip_id].version != clip.version:
+                self._clips[clip_id] = clip  # new, or another file than the one that was scored
         self._scanned_at = time.monotonic()
 
     def _found(self) -> Iterator[tuple[str, PageClip]]:
@@ -234,8 +243,7 @@ class Clips:
         for found in find_clips([str(self.folder)], (), []):
             relative = os.path.relpath(found.path, self.folder).replace(os.sep, "/")
             clip_id = hashlib.sha256(os.fsencode(relative)).hexdigest()[:16]
-            results = self._private / "results" / clip_id
-            yield (
-                clip_id,
-                PageClip(clip_id, escaped(relative), Path(found.path), results, uploaded=False),
-            )
+            place = self._private / "results" / clip_id
+            clip = PageClip(clip_id, escaped(relative), Path(found.path), place, uploaded=False)
+            clip.version = f"{found.size_bytes} {found.version}"
+            yield clip_id, clip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import threading
 from collections.abc import Callable
@@ -21,6 +22,9 @@ EVERY_FRAMES = 10
 
 WIDTH_PX = 320
 LEAST_SCORE = 0.7
+
+MAX_PIXELS = 16_000_000
+"""Of a picture of a browser; a small file may hold one that fills the memory."""
 
 
 def find_faces(path: str, out: Path, progress: Callable[[float], object]) -> None:
@@ -97,14 +101,24 @@ class LiveFaces:
 
     def _look(self, jpeg: bytes) -> None:
         try:
-            from cryvision.inputs.yunet import load_cv2
-
-            cv2 = load_cv2()
-            frame = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+            frame = _decoded(jpeg)
             if frame is not None and self._detector is not None:
-                self._newest = {"box": _surest_face(self._detector, frame[..., ::-1])}
+                self._newest = {"box": _surest_face(self._detector, frame)}
         finally:
             self._busy.release()
+
+
+def _decoded(jpeg: bytes) -> np.ndarray | None:
+    """Decode a picture of a browser; None where it is none, or would fill the memory."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                return None
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def _surest_face(detector: YuNet, frame: np.ndarray) -> list[float] | None:

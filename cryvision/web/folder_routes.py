@@ -67,10 +67,10 @@ def faces(clip: ScoredClip, page: ThePage, start_s: Seconds = 0.0, end_s: Second
     The first request has the faces looked for, and names the job.
     """
     path = clip.results / "faces.json"
-    job = page.face_jobs.get(clip.id)
+    job = page.face_jobs.get(path)
     if not path.exists() and job is None and clip.result().media.get("has_picture"):
         request = {"path": str(clip.path), "out": str(path)}
-        job = page.face_jobs[clip.id] = page.side_job("faces", request, clip.id)
+        job = page.face_jobs[path] = page.side_job("faces", request, clip.id)
     found = faces_within(path, start_s, end_s)
     state = "done" if path.exists() else "none" if job is None else job.snapshot()["status"]
     return JSON({**found, "status": state, "job_id": None if job is None else job.id})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -67,7 +68,7 @@ class Page:
         self.side_lane = Lane("side", settings.bundle, requests, limits.MAX_SIDE_WAITING)
         self.score_lane.submit(Job("warm"), BEHIND)
         self.playback = Playback()
-        self.face_jobs: dict[str, Job] = {}
+        self.face_jobs: dict[Path, Job] = {}
         self.closing = False
         self.n_live = 0
         self._sources = {} if settings.live_config is None else _sources(settings.live_config)
@@ -112,13 +113,15 @@ class Page:
         """
         if clip.job is not None and clip.status in ("waiting", "scoring"):
             return clip.job
-        request = {
+        job = Job("score", clip_id=clip.id)
+        job.request = {
             "path": str(clip.path),
-            "out": str(clip.results),
+            "out": str(clip.place / job.id),
             "max_minutes": self.settings.max_minutes,
         }
-        job = Job("score", request, clip.id)
         self.score_lane.submit(job, order)
+        if clip.job is not None:
+            shutil.rmtree(clip.results, ignore_errors=True)
         clip.job = self.jobs.add(job)
         return job
 
@@ -193,7 +196,7 @@ def current_corrections(clip: PageClip) -> Corrections:
             f"d{number}",
             max(0.0, round(event.onset_s, 3)),
             round(event.span_s[1], 3),
-            event.label,
+            limits.LABELS[0],  # whatever the reason, it is crying
             "detector",
             confidence=round(float(event.confidence), 4),
         )

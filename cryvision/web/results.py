@@ -12,7 +12,7 @@ import numpy as np
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.result import Classification, Detection, Event
 
-_RESULT, _TIMELINE, _SUMMARY = "result.json", "timeline.npy", "summary.json"
+_RESULT, _TIMELINE = "result.json", "timeline.npy"
 
 
 def save_result(result: Classification, folder: Path) -> dict[str, Any]:
@@ -42,9 +42,7 @@ def save_result(result: Classification, folder: Path) -> dict[str, Any]:
         fields[name] = [dataclasses.asdict(event) for event in fields[name]]
     text = json.dumps({"columns": names, "fields": fields}, default=_plain)
     (folder / _RESULT).write_text(text, "utf-8")
-    summary = _summary(result)
-    (folder / _SUMMARY).write_text(json.dumps(summary, allow_nan=False), "ascii")
-    return summary
+    return _summary(result)
 
 
 def load_result(folder: Path) -> Classification:
@@ -60,12 +58,6 @@ def load_result(folder: Path) -> Classification:
     timeline = {"time_s": np.arange(table.shape[1]) / FRAME_RATE_HZ}
     timeline |= dict(zip(data["columns"], table, strict=True))
     return Classification(**fields, timeline=timeline)
-
-
-def load_summary(folder: Path) -> dict[str, Any]:
-    """Read the summary alone."""
-    summary: dict[str, Any] = json.loads((folder / _SUMMARY).read_text("ascii"))
-    return summary
 
 
 def pooled_tracks(

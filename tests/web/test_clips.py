@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import time
 import zipfile
@@ -217,7 +218,7 @@ def test_the_folder_is_scored_behind_the_page(served: Served, client: Any) -> No
     shutil.copy(DEMO, served.folder / "second.mp4")
     (served.folder / "broken_20260505_000000.wav").write_bytes(b"RIFF no sound")
     try:
-        wait_for_rows(client, 3)
+        wait_until(lambda: len(rows_of_folder(client)) >= 3)
         answer = client.post("/api/folder/score").json()
         ended = wait_for(client, answer["job_id"])
         assert (ended["status"], ended["progress"]) == ("done", 1.0)
@@ -231,14 +232,26 @@ def test_the_folder_is_scored_behind_the_page(served: Served, client: Any) -> No
         assert days["minutes"][0][13] == pytest.approx(7.36 / 60, abs=1e-3)
         assert days["minutes"][0][12] is None
         assert days["n_without_time"] == 1
+        shutil.copy(served.folder / "cam_20260504_130700.mp4", served.folder / "second.mp4")
+        os.utime(served.folder / "second.mp4", (0, 0))  # another file of the same name
+        wait_until(lambda: status_of(client, "second.mp4") == "not scored")
     finally:
         (served.folder / "second.mp4").unlink()
         (served.folder / "broken_20260505_000000.wav").unlink()
 
 
-def wait_for_rows(client: Any, n: int) -> None:
-    """Wait until the listing of the folder is made anew, which is every two seconds."""
+def rows_of_folder(client: Any) -> list[dict[str, Any]]:
+    return [row for row in client.get("/api/clips").json() if not row["uploaded"]]
+
+
+def status_of(client: Any, name: str) -> str:
+    (status,) = [row["status"] for row in rows_of_folder(client) if row["name"] == name]
+    return str(status)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for the listing of the folder, which is made anew every two seconds."""
     until = time.monotonic() + 20
-    while sum(not row["uploaded"] for row in client.get("/api/clips").json()) < n:
+    while not condition():
         assert time.monotonic() < until
         time.sleep(0.1)
