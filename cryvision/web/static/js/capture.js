@@ -78,6 +78,7 @@ export class Capture extends EventTarget {
     const { canvas } = this
     canvas.width = 320
     canvas.height = Math.round(320 * video.videoHeight / video.videoWidth)
+    this.pictureSize = [canvas.width, canvas.height]
     canvas.getContext('2d').drawImage(video, 0, 0, canvas.width, canvas.height)
     const picture = await new Promise((resolve) => canvas.toBlob(resolve, 'image/jpeg', 0.7))
     this.encoding = false

@@ -1,6 +1,6 @@
 // The view of one clip: player, timeline, events, corrections and downloads, wired together.
 
-import { clipPath, followJob, get } from './api.js'
+import { clipPath, followJob, get, post } from './api.js'
 import { agreementCard, downloadsCard, resultCard } from './clipcards.js'
 import { measure, tagsOf, tilesOf } from './clipdata.js'
 import { Corrections } from './corrections.js'
@@ -30,17 +30,21 @@ export async function clipView (main, session, id) {
   return () => { ending.abort(); return view.close() }
 }
 
-/** Wait for a clip that is still being scored, and show how far that is. */
+/** Have a clip scored that is not yet, and show how far that is. */
 async function untilScored (main, id, signal) {
   const clips = await get('/api/clips', signal)
   const clip = clips.find((one) => one.clip_id === id)
   if (!clip) throw new Error('There is no clip at this address. Uploads are deleted when the server stops.')
   if (clip.status === 'done') return
-  if (clip.status === 'failed') throw new Error(clip.error || 'The clip could not be scored.')
-  if (clip.status === 'not scored' || !clip.job_id) throw new Error('This clip has not been scored. Score it from the list of clips.')
   const bar = h('progress', { max: 1, value: 0, 'aria-label': 'Progress of scoring' })
-  fill(main, h('section.empty', {}, h('h1', {}, 'Listening to this clip'), h('p.file-name', {}, clip.name), bar))
-  await followJob(clip.job_id, (job) => { bar.value = job.progress || 0 }, signal)
+  const text = h('p.muted', { role: 'status' }, 'Waiting')
+  fill(main, h('section.empty', {}, h('h1', {}, 'Scoring this clip'), h('p.file-name', { title: clip.name }, clip.name), bar, text))
+  const underWay = ['waiting', 'scoring'].includes(clip.status)
+  const job = underWay ? clip.job_id : (await post(clipPath(id, '/score'))).job_id
+  await followJob(job, (state) => {
+    bar.value = state.progress || 0
+    text.textContent = state.status === 'running' ? `${Math.round(100 * (state.progress || 0))} %` : 'Waiting'
+  }, signal)
 }
 
 class ClipView {

@@ -41,9 +41,9 @@ export function labelColour (label, labels) {
   return colours[(place < 0 ? labels.length : place) % colours.length]
 }
 
+/** Give a colour as #rrggbb some transparency. */
 export function faded (colour, alpha) {
-  const n = parseInt(colour.slice(1), 16)
-  return `rgba(${n >> 16}, ${(n >> 8) & 255}, ${n & 255}, ${alpha})`
+  return colour + Math.round(255 * alpha).toString(16).padStart(2, '0')
 }
 
 /** Black or white, whichever is easier to read on a colour. */

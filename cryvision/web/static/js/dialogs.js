@@ -24,7 +24,7 @@ function ask (title, content, buttons, className = '') {
 
 /** Ask once who corrects. Resolves with the name, or '' where the person would not say. */
 export async function askWho () {
-  const input = h('input', { type: 'text', maxLength: 60, autocomplete: 'name', value: settings.who, required: true, id: 'who-name' })
+  const input = h('input', { type: 'text', maxLength: 60, autocomplete: 'name', value: settings.who, required: true, autofocus: true, id: 'who-name' })
   const answer = await ask('Who corrects?', [
     h('p', {}, 'Your name or initials are kept beside each change in the correction file. You are asked once.'),
     h('label.field', { for: 'who-name' }, 'Name', input)
@@ -35,7 +35,7 @@ export async function askWho () {
 
 /** Let the person write the own label set. Resolves with the labels, or null. */
 export async function askLabels (labels) {
-  const area = h('textarea', { rows: 9, id: 'label-set', spellcheck: false, value: labels.join('\n') })
+  const area = h('textarea', { rows: 9, id: 'label-set', spellcheck: false, autofocus: true, value: labels.join('\n') })
   const answer = await ask('Labels', [
     h('p', {}, 'One label a line. The first nine have the keys 1 to 9. The first is the label of new events.'),
     h('label.field', { for: 'label-set' }, 'Label set', area)
@@ -67,6 +67,11 @@ export async function askConflicts (conflicts, other) {
   return conflicts
     .filter((_, n) => form.querySelector(`[name=conflict-${n}]:checked`)?.value === 'theirs')
     .map((conflict) => conflict.id)
+}
+
+/** Ask before something that cannot be taken back. */
+export async function confirmed (title, text, yes) {
+  return await ask(title, h('p', {}, text), [['', 'Cancel'], ['ok', yes, 'primary']], '.narrow') === 'ok'
 }
 
 /** Ask how to train. Resolves with the options, or null. */

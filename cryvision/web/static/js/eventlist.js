@@ -117,7 +117,7 @@ export function eventForm (actions) {
       if (!event) return
       if (document.activeElement !== start) start.value = event.onset_s.toFixed(2)
       if (document.activeElement !== end) end.value = event.offset_s.toFixed(2)
-      fill(check, icon('check'), event.checked ? 'Checked' : 'Mark checked')
+      fill(check, icon('check'), event.checked ? 'Checked' : 'Check')
       check.setAttribute('aria-pressed', String(Boolean(event.checked)))
       const all = set.includes(event.label) ? set : [...set, event.label]
       const names = all.join('\n')

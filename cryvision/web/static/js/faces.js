@@ -45,13 +45,12 @@ export class Faces {
     if (at < 0 || time - found.time_s[at] > found.every_s) return
     // The picture keeps its shape within the element.
     const scale = Math.min(wide / videoWidth, high / videoHeight)
-    const [pictureWide, pictureHigh] = [videoWidth * scale, videoHeight * scale]
-    const [left, top] = [(wide - pictureWide) / 2, (high - pictureHigh) / 2]
+    const [left, top] = [(wide - videoWidth * scale) / 2, (high - videoHeight * scale) / 2]
     const [x, y, width, height] = found.boxes[at]
     pen.strokeStyle = palette().face
     pen.lineWidth = 2.5
     pen.beginPath()
-    pen.roundRect(left + x * pictureWide, top + y * pictureHigh, width * pictureWide, height * pictureHigh, 6)
+    pen.roundRect(left + x * scale, top + y * scale, width * scale, height * scale, 6)
     pen.stroke()
   }
 

@@ -45,21 +45,29 @@ function eachPart (frame, parts, y, height, draw) {
   }
 }
 
+/** Draw the waveform by columns of one pixel, which costs far less than one large outline. */
 export function drawWave (frame, parts, y, height, colour = palette().wave) {
-  const { pen, x } = frame
+  const { pen, left, width, x } = frame
   const middle = y + height / 2
   const scale = height / 2 - 2
   pen.fillStyle = colour
-  eachPart(frame, parts, y, height, ({ start, end, data }) => {
-    const { min, max } = data
+  for (const { from, to, start, end, data: { min, max } } of parts) {
     const n = max.length
-    const at = (i) => x(start + (end - start) * (i + 0.5) / n)
-    pen.beginPath()
-    for (let i = 0; i < n; i++) pen.lineTo(at(i), middle - Math.max(max[i] * scale, 0.4))
-    for (let i = n - 1; i >= 0; i--) pen.lineTo(at(i), middle - Math.min(min[i] * scale, -0.4))
-    pen.closePath()
-    pen.fill()
-  })
+    const first = Math.max(left, Math.floor(x(from)))
+    const last = Math.min(left + width, Math.floor(x(to)))
+    const [origin, step] = [x(start), n / (x(end) - x(start))]
+    for (let column = first; column < last; column++) {
+      const a = Math.max(0, Math.floor((column - origin) * step))
+      const b = Math.min(n, Math.max(a + 1, Math.floor((column + 1 - origin) * step)))
+      let [low, high] = [0, 0]
+      for (let i = a; i < b; i++) {
+        if (min[i] < low) low = min[i]
+        if (max[i] > high) high = max[i]
+      }
+      const top = Math.max(high * scale, 0.5)
+      pen.fillRect(column, middle - top, 1, top + Math.max(-low * scale, 0.5))
+    }
+  }
 }
 
 export function drawSpectrogram (frame, parts, y, height) {
@@ -192,15 +200,18 @@ export function drawEvents (frame, events, y, height, { rows, labels, selected, 
     const wide = Math.max(2, x(event.offset_s) - from)
     const colour = labelColour(event.label, labels)
     const chosen = event.id === selected
+    if (wide < 4) {
+      pen.fillStyle = faded(colour, chosen ? 1 : 0.75)
+      pen.fillRect(from, top, wide, tall - 1)
+      continue
+    }
     pen.fillStyle = faded(colour, chosen ? 0.95 : event.id === hovered ? 0.7 : 0.52)
     pen.beginPath()
     pen.roundRect(from, top, wide, tall - 1, Math.min(5, wide / 2))
     pen.fill()
-    if (wide > 4) {
-      pen.strokeStyle = colour
-      pen.lineWidth = chosen ? 2 : 1
-      pen.stroke()
-    }
+    pen.strokeStyle = colour
+    pen.lineWidth = chosen ? 2 : 1
+    pen.stroke()
     drawEventText(pen, event, from, wide, top + tall / 2, chosen ? inkOn(colour) : palette().text)
   }
 }

@@ -116,8 +116,15 @@ class LiveView {
     if (error) return this.ended(error)
     if (state) this.takeState(state)
     for (const alert of alerts) this.addAlert(alert)
-    this.box.hidden = !face?.box || this.video.hidden
-    if (face?.box) ['left', 'top', 'width', 'height'].forEach((side, n) => { this.box.style[side] = `${100 * face.box[n]}%` })
+    this.showFace(face?.box)
+  }
+
+  /** Draw the box of a face, which comes in pixels of the picture that was sent. */
+  showFace (box) {
+    const size = this.running?.pictureSize
+    this.box.hidden = !box || !size || this.video.hidden
+    if (this.box.hidden) return
+    ['left', 'top', 'width', 'height'].forEach((side, n) => { this.box.style[side] = `${100 * box[n] / size[n % 2]}%` })
   }
 
   takeState (state) {

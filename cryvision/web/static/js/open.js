@@ -1,6 +1,7 @@
 // First view: drop or choose a file, or pick a clip of the folder.
 
 import { clipPath, followJob, get, post, remove, upload } from './api.js'
+import { confirmed } from './dialogs.js'
 import { fill, h, icon, toast } from './dom.js'
 import { clipTable } from './table.js'
 import { heatmapCard } from './heatmap.js'
@@ -13,7 +14,13 @@ const underWay = (clip) => ['waiting', 'scoring'].includes(clip.status)
 /** Show the view; returns what ends it. */
 export async function openView (main, session) {
   const ending = new AbortController()
-  const table = clipTable({ onScore: (clip) => scoreOne(clip, refresh) })
+  const table = clipTable({
+    onScore: (clip) => asked(() => post(clipPath(clip.clip_id, '/score')), refresh),
+    onDelete: async (clip) => {
+      const sure = await confirmed('Delete this upload?', `${clip.name} and its corrections are deleted from the server. Your own file stays.`, 'Delete')
+      if (sure) await asked(() => remove(clipPath(clip.clip_id)), refresh)
+    }
+  })
   const tableCard = h('section.card.clips', { 'aria-label': session.has_folder ? 'Clips of the folder' : 'Uploaded clips', hidden: true })
   const side = h('div.side', {})
   const page = h('div.open', {},
@@ -59,9 +66,10 @@ export async function openView (main, session) {
   return () => { ending.abort(); clearTimeout(timer) }
 }
 
-async function scoreOne (clip, refresh) {
+/** Ask the server for something, say why where it refuses, and show what there is now. */
+async function asked (request, refresh) {
   try {
-    await post(clipPath(clip.clip_id, '/score'))
+    await request()
   } catch (error) {
     toast(error.message, 'error')
   }
@@ -121,19 +129,10 @@ function dropZone (session) {
 function folderProgress (refresh) {
   const bar = h('progress', { max: 1, value: 0, 'aria-label': 'Progress of scoring' })
   const text = h('span.muted', {})
-  const stop = h('button.ghost.small', { type: 'button', hidden: true, onclick: () => act(() => remove(`/api/jobs/${job}`)) }, 'Stop')
+  const stop = h('button.ghost.small', { type: 'button', hidden: true, onclick: () => asked(() => remove(`/api/jobs/${job}`), refresh) }, 'Stop')
   const running = h('div.folder-progress', { hidden: true, role: 'status' }, bar, text, stop)
-  const button = h('button.primary', { type: 'button', onclick: () => act(async () => { job = (await post('/api/folder/score')).job_id }) }, 'Score all')
+  const button = h('button.primary', { type: 'button', onclick: () => asked(async () => { job = (await post('/api/folder/score')).job_id }, refresh) }, 'Score all')
   let job = null
-  async function act (request) {
-    button.disabled = true
-    try {
-      await request()
-    } catch (error) {
-      toast(error.message, 'error')
-    }
-    await refresh()
-  }
   return {
     element: h('div.folder-actions', {}, running, button),
     show (clips) {

@@ -1,6 +1,6 @@
 // The table of clips: sorted by any column, filtered by name and status.
 
-import { fill, h, icon } from './dom.js'
+import { fill, h, icon, iconButton } from './dom.js'
 import { clock, decibels, length, plural, share } from './format.js'
 
 const STATUS = {
@@ -32,17 +32,23 @@ function recorded (time) {
   return parts ? h('span.when', {}, parts[1], ' ', h('b', {}, parts[2])) : String(time)
 }
 
+const TAIL = 14 // letters at the end of a name that are always seen
+
+/** The name as a link; of a long one the middle is left out. */
 function nameCell (clip) {
-  const opens = clip.status === 'done'
-  return [opens
-    ? h('a.clip-name', { href: `#clip/${encodeURIComponent(clip.clip_id)}`, title: clip.name }, clip.name)
-    : h('span.clip-name', { title: clip.name }, clip.name),
+  const cut = Math.max(0, clip.name.length - TAIL)
+  return [h('a.clip-name', { href: `#clip/${encodeURIComponent(clip.clip_id)}`, title: clip.name, 'aria-label': clip.name },
+    h('span.name-start', {}, clip.name.slice(0, cut)), h('span.name-end', {}, clip.name.slice(cut))),
   clip.error ? h('span.clip-error', { title: clip.error }, clip.error) : null]
 }
 
-function statusCell (clip) {
+function statusCell (clip, { onScore, onDelete }) {
   const [text, kind] = STATUS[clip.status] || [clip.status, 'idle']
-  return h(`span.status.${kind}`, {}, text)
+  const score = ['not scored', 'failed'].includes(clip.status)
+    ? h('button.small', { type: 'button', 'aria-label': `Score ${clip.name}`, onclick: () => onScore(clip) }, clip.status === 'failed' ? 'Again' : 'Score')
+    : null
+  const remove = clip.uploaded ? iconButton('trash', `Delete ${clip.name}`, () => onDelete(clip)) : null
+  return h('span.row', {}, h(`span.status.${kind}`, {}, text), score, remove)
 }
 
 function cryCell (clip) {
@@ -79,8 +85,8 @@ export function sorted (clips, key, ascending) {
   })
 }
 
-/** Make the table; `show(clips)` fills it. */
-export function clipTable ({ onScore }) {
+/** Make the table; `show(clips)` fills it. Actions are onScore(clip) and onDelete(clip). */
+export function clipTable (actions) {
   let clips = []
   let [key, ascending] = ['name', true]
   const search = h('input', { type: 'search', placeholder: 'Filter by name', 'aria-label': 'Filter by name', oninput: draw })
@@ -96,7 +102,7 @@ export function clipTable ({ onScore }) {
   const element = h('div.table-block', {},
     h('div.filters', {}, search, status),
     h('div.table-scroll', { tabIndex: 0, role: 'region', 'aria-label': 'Table of clips' },
-      h('table.table', {}, h('thead', {}, h('tr', {}, heads, h('th', { scope: 'col' }, h('span.visually-hidden', {}, 'Actions')))), body)))
+      h('table.table', {}, h('thead', {}, h('tr', {}, heads)), body)))
 
   function sortBy (column) {
     ascending = key === column.key ? !ascending : !column.number
@@ -113,12 +119,8 @@ export function clipTable ({ onScore }) {
   }
 
   function row (clip) {
-    const action = ['not scored', 'failed'].includes(clip.status)
-      ? h('button.small', { type: 'button', 'aria-label': `Score ${clip.name}`, onclick: () => onScore(clip) }, clip.status === 'failed' ? 'Try again' : 'Score')
-      : null
     return h('tr', {},
-      COLUMNS.map((column) => h(`td${column.number ? '.number' : ''}`, { data: { title: column.title } }, column.cell(clip))),
-      h('td.action', {}, action))
+      COLUMNS.map((column) => h(`td${column.number ? '.number' : ''}`, { data: { title: column.title } }, column.cell(clip, actions))))
   }
 
   function draw () {
@@ -131,7 +133,7 @@ export function clipTable ({ onScore }) {
     const rows = sorted(clips.filter(matches), key, ascending)
     fill(body, rows.length
       ? rows.map(row)
-      : h('tr', {}, h('td.empty-row', { colSpan: COLUMNS.length + 1 }, clips.length ? 'No clip matches.' : 'There is no sound or video in this folder.')))
+      : h('tr', {}, h('td.empty-row', { colSpan: COLUMNS.length }, clips.length ? 'No clip matches.' : 'There is no sound or video in this folder.')))
     if (focused && body.contains(document.activeElement) === false) {
       body.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus()
     }

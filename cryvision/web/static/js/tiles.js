@@ -6,6 +6,7 @@
 
 const KEPT = 96
 const AT_ONCE = 4
+const PAUSE_MS = 60 // a view that is passed by while zooming is not fetched
 
 export class Tiles {
   /**
@@ -50,7 +51,8 @@ export class Tiles {
     }
     if (!this.tiles.has('0:0')) missing.unshift('0:0')
     this.wanted = missing
-    this.fetchNext()
+    clearTimeout(this.timer)
+    if (missing.length) this.timer = setTimeout(() => this.fetchNext(), this.tiles.size ? PAUSE_MS : 0)
     return parts
   }
 
@@ -103,5 +105,8 @@ export class Tiles {
 
   get busy () { return this.running > 0 || this.wanted.length > 0 }
 
-  close () { this.ending.abort() }
+  close () {
+    clearTimeout(this.timer)
+    this.ending.abort()
+  }
 }

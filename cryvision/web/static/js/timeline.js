@@ -245,19 +245,31 @@ export class Timeline {
     return this.shownTracks
   }
 
-  drawOverview (pen, y, height) {
-    const { left, width, duration } = this
-    const room = width - left
-    const at = (t) => left + t * room / duration
-    const whole = { pen, x: at, t0: 0, t1: duration, left, width: room }
-    if (this.clip.peaks) {
-      const data = this.clip.peaks.best(0, 0)
-      if (data) lanes.drawWave(whole, [{ from: 0, to: duration, ...data }], y, height, faded(palette().wave, 0.55))
-    }
+  /** Draw the whole clip once, and again only where something of it has changed. */
+  overviewPicture (height) {
+    const data = this.clip.peaks?.best(0, 0)
+    const state = [this.events, this.labels, data?.data, this.width, palette()]
+    if (this.overview?.state.every((value, n) => value === state[n])) return this.overview.canvas
+    const canvas = document.createElement('canvas')
+    canvas.width = this.base.width
+    canvas.height = Math.round(height * this.base.width / this.width)
+    const pen = canvas.getContext('2d')
+    pen.scale(canvas.width / this.width, canvas.width / this.width)
+    const room = this.width - this.left
+    const at = (t) => this.left + t * room / this.duration
+    const whole = { pen, x: at, t0: 0, t1: this.duration, left: this.left, width: room }
+    if (data) lanes.drawWave(whole, [{ from: 0, to: this.duration, ...data }], 0, height, faded(palette().wave, 0.55))
     for (const event of this.events) {
       pen.fillStyle = faded(labelColour(event.label, this.labels), 0.75)
-      pen.fillRect(at(event.onset_s), y, Math.max(1, (event.offset_s - event.onset_s) * room / duration), height)
+      pen.fillRect(at(event.onset_s), 0, Math.max(1, (event.offset_s - event.onset_s) * room / this.duration), height)
     }
+    this.overview = { state, canvas }
+    return canvas
+  }
+
+  drawOverview (pen, y, height) {
+    const at = (t) => this.left + t * (this.width - this.left) / this.duration
+    pen.drawImage(this.overviewPicture(height), 0, y, this.width, height)
     if (this.span >= this.duration) return
     const [from, to] = [at(this.t0), at(this.t1)]
     const wide = Math.max(to - from, 4)

@@ -29,7 +29,7 @@ export function trainingCard (signal) {
         bar.value = state.progress || 0
         line.textContent = state.message || 'Training'
       }, signal)
-      fill(result, comparison(end.result, job))
+      fill(result, comparison(end.result))
     } catch (error) {
       if (error.name !== 'AbortError') fill(result, h('p.warning', { role: 'alert' }, icon('warn'), h('span', {}, error.message)))
     } finally {
@@ -50,17 +50,16 @@ export function trainingCard (signal) {
   }
 }
 
-function comparison ({ event_f1: f1, n_clips: n, note, protocol }, job) {
-  const change = f1.after - f1.before
-  const known = Number.isFinite(change)
-  const look = !known || Math.abs(change) < 0.005 ? 'none' : change > 0 ? 'better' : 'worse'
-  const interval = f1.after_interval ? ` (${f1.after_interval.map(score).join(' to ')})` : ''
-  const rows = [['Before', score(f1.before), ''], ['After', score(f1.after) + interval, ''],
-    ['Change', known ? `${change >= 0 ? '+' : '−'}${Math.abs(change).toFixed(2)}` : '–', look]]
+function comparison ({ before, after, n_clips: n, note, protocol, bundle_url: address }) {
+  const change = after.event_f1 - before.event_f1
+  const look = Math.abs(change) < 0.005 ? 'none' : change > 0 ? 'better' : 'worse'
+  const interval = after.interval ? ` (${after.interval.map(score).join(' to ')})` : ''
+  const rows = [['Before', score(before.event_f1), ''], ['After', score(after.event_f1) + interval, ''],
+    ['Change', `${change >= 0 ? '+' : '−'}${Math.abs(change).toFixed(2)}`, look]]
   return [
     h('table.compare', {}, h('caption', {}, 'Event F1 on clips kept apart'),
       h('tbody', {}, rows.map(([name, text, kind]) => h('tr', {}, h('th', { scope: 'row' }, name), h(kind ? `td.${kind}` : 'td', {}, text))))),
     h('p.muted', {}, `${plural(n, 'clip')}${protocol ? `, ${protocol}` : ''}. ${note || ''}`),
-    h('a.button', { href: `/api/train/${encodeURIComponent(job)}/bundle.zip`, download: true }, icon('down'), 'Download the bundle')
+    h('a.button', { href: address, download: true }, icon('down'), 'Download the bundle')
   ]
 }
