@@ -104,6 +104,8 @@ class Playback:
             output = builder.output(*streams, url, map_metadata=-1, **options).overwrite_output()
             with ffmpeg.Process(ffmpeg.command_line(path, output)) as process:
                 self._processes.add(process)
+                if self._closed:
+                    process.kill()
                 try:
                     if process.wait() or self._closed:
                         raise MediaError("the clip cannot be made playable for a browser")

@@ -78,12 +78,13 @@ def serve(settings: ServeSettings, ready: Callable[[str], object]) -> None:
 
 
 def _server(page: Page) -> type[uvicorn.Server]:
-    """Return uvicorn's server, which tells the page that it ends: who follows a job is let go."""
+    """Return uvicorn's server, which tells the page that it ends: nobody waits for long work."""
     import uvicorn
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             page.closing = True
+            page.playback.close()
             super().handle_exit(sig, frame)
 
     return Server
