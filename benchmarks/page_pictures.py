@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from report import ROOT, SEED
-from serve_page import DEMO, demo_sound, server
+from serve_page import DEMO, QUIET, demo_sound, server
 
 from cryvision.config import SAMPLE_RATE_HZ
 
@@ -54,6 +54,8 @@ def shoot(page: Any, name: str) -> None:
     from PIL import Image
 
     page.mouse.move(0, 0)
+    while page.locator(".timeline").count() and not page.evaluate(QUIET):
+        time.sleep(0.1)
     time.sleep(1.0)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     path = PICTURES / f"page-{name}.png"

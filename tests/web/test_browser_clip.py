@@ -86,6 +86,18 @@ def test_a_refused_file_shows_why_and_the_next_shows_its_events(ada: Tab, tmp_pa
     expect(page.locator(".facts")).to_contain_text("Crying 7.4 s in 8 events")
 
 
+def test_a_clip_that_is_not_scored_is_scored_when_it_is_opened(ada: Tab, served: Any) -> None:
+    new = served.folder / "later.mp4"
+    new.write_bytes(DEMO.read_bytes())
+    try:
+        page = ada.open()
+        page.get_by_role("link", name="later.mp4").click()
+        ready(page)
+        expect(page.locator("h1")).to_have_text("later.mp4")
+    finally:
+        new.unlink()
+
+
 def test_a_click_on_an_event_plays_it(ada: Tab, clip: str) -> None:
     page = ready(ada.open(clip))
     page.mouse.click(*timeline_point(page, 6.8))

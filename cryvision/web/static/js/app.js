@@ -17,6 +17,7 @@ let session = null
 let leave = null
 let shown = null
 let routing = Promise.resolve() // one view is left before the next is entered
+let entered = new AbortController() // of the view that is shown, or still loads
 
 /** Show the line on what results are worth; it stays at the foot of every view. */
 export function showHonesty (line) {
@@ -39,10 +40,15 @@ export function showPerson () {
   person.setAttribute('aria-label', `Corrections by ${name}`)
 }
 
-async function route () {
+/** Read from the address which view is wanted, and of which clip. */
+function wanted () {
   const [view, id] = location.hash.replace(/^#/, '').split('/')
   const name = ['open', 'clip', 'live'].includes(view) ? view : 'open'
-  const here = `${name}/${id || ''}`
+  return { name, id, here: `${name}/${id || ''}` }
+}
+
+async function route () {
+  const { name, id, here } = wanted()
   if (shown === here) return
   shown = here
   try { await leave?.() } finally { leave = null }
@@ -55,9 +61,11 @@ async function route () {
   main.replaceChildren()
   if (session.honesty) showHonesty(session.honesty)
   const views = { open: openView, clip: clipView, live: liveView }
+  entered = new AbortController()
   try {
-    leave = await views[name](main, session, id ? decodeURIComponent(id) : undefined)
+    leave = await views[name](main, session, entered.signal, id ? decodeURIComponent(id) : undefined)
   } catch (error) {
+    if (error.name === 'AbortError') return
     fill(main, h('section.empty', {}, icon('warn'), h('h1', {}, name === 'clip' ? 'This clip cannot be shown' : 'Something went wrong'),
       h('p', {}, error.message), h('a.button', { href: '#open' }, 'All clips')))
   }
@@ -83,7 +91,10 @@ async function start () {
       h('button.primary', { type: 'button', onclick: () => location.reload() }, 'Try again')))
   }
   showPerson()
-  addEventListener('hashchange', () => { routing = routing.then(route) })
+  addEventListener('hashchange', () => {
+    if (wanted().here !== shown) entered.abort()
+    routing = routing.then(route)
+  })
   addEventListener('unhandledrejection', (e) => {
     if (e.reason?.name !== 'AbortError') toast(e.reason?.message || 'Something went wrong.', 'error')
   })

@@ -18,16 +18,15 @@ import { showPerson } from './app.js'
 const NEW_EVENT_S = 0.8
 const CRYING = new Set(['cry', 'crying']) // labels that count as crying, as in the measures
 
-/** Show a clip; returns what ends the view. */
-export async function clipView (main, session, id) {
-  const ending = new AbortController()
-  await untilScored(main, id, ending.signal)
-  const [clip, state] = await Promise.all([get(clipPath(id), ending.signal), get(clipPath(id, '/corrections'), ending.signal)])
+/** Show a clip until the signal ends it; returns what cleans up then. */
+export async function clipView (main, session, signal, id) {
+  await untilScored(main, id, signal)
+  const [clip, state] = await Promise.all([get(clipPath(id), signal), get(clipPath(id, '/corrections'), signal)])
   document.title = `${clip.name} – cryvision`
   const view = new ClipView(session, id, clip, state)
   fill(main, view.element)
-  view.begin(ending.signal)
-  return () => { ending.abort(); return view.close() }
+  view.begin(signal)
+  return () => view.close()
 }
 
 /** Have a clip scored that is not yet, and show how far that is. */

@@ -11,9 +11,8 @@ const REFRESH_MS = 1500
 
 const underWay = (clip) => ['waiting', 'scoring'].includes(clip.status)
 
-/** Show the view; returns what ends it. */
-export async function openView (main, session) {
-  const ending = new AbortController()
+/** Show the view until the signal ends it; returns what cleans up then. */
+export async function openView (main, session, signal) {
   const table = clipTable({
     onScore: (clip) => asked(() => post(clipPath(clip.clip_id, '/score')), refresh),
     onDelete: async (clip) => {
@@ -38,16 +37,16 @@ export async function openView (main, session) {
   tableCard.append(table.element)
 
   const heat = session.has_folder ? heatmapCard() : null
-  const training = session.has_folder ? trainingCard(ending.signal) : null
+  const training = session.has_folder ? trainingCard(signal) : null
   if (heat) side.append(heat.element)
   if (training) side.append(training.element)
 
   let timer = 0
   async function refresh () {
     clearTimeout(timer)
-    if (ending.signal.aborted) return
+    if (signal.aborted) return
     try {
-      const clips = await get('/api/clips', ending.signal)
+      const clips = await get('/api/clips', signal)
       table.show(clips)
       tableCard.hidden = clips.length === 0 && !session.has_folder
       page.classList.toggle('with-clips', !tableCard.hidden)
@@ -63,7 +62,7 @@ export async function openView (main, session) {
   }
   await refresh()
   document.title = session.has_folder && session.folder_name ? `${session.folder_name} – cryvision` : 'cryvision'
-  return () => { ending.abort(); clearTimeout(timer) }
+  return () => clearTimeout(timer)
 }
 
 /** Ask the server for something, say why where it refuses, and show what there is now. */
