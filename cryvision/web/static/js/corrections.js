@@ -189,9 +189,11 @@ export class Corrections extends EventTarget {
     if (!Array.isArray(draft?.events) || !Array.isArray(draft.base)) return
     if (JSON.stringify(ordered(draft.events)) === JSON.stringify(this.saved)) return drafts.remove(this.clip)
     this.recovered = true
-    const { events } = draft.version === this.version ? draft : merged(draft.base, draft.events, this.saved)
     this.past.push(this.saved)
-    this.events = ordered(events)
+    // As if it had just been made: whoever saved meanwhile is met when it is sent.
+    this.version = draft.version
+    this.saved = ordered(draft.base)
+    this.events = ordered(draft.events)
     this.status = { kind: 'saving' }
     setTimeout(() => this.changed())
   }
