@@ -11,7 +11,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from cryvision.errors import AnnotationError
-from cryvision.outputs.shown import as_shown
 from cryvision.web.answers import (
     JSON,
     AnyClip,
@@ -100,7 +99,7 @@ def tracks(
     """Give the columns of the timeline, the largest value of each of at most so many stretches."""
     from cryvision.web.results import pooled_tracks
 
-    result = as_shown(clip.result())
+    result = clip.shown_result()
     start_s, end_s = stretch(start_s, end_s, result.duration_s)
     time_s, columns = pooled_tracks(result.timeline, start_s, end_s, points)
     return JSON(

@@ -20,6 +20,7 @@ from cryvision.batch.sources import find_clips
 from cryvision.datasets.corrections import corrections_path
 from cryvision.inputs.media import MEDIA_SUFFIXES
 from cryvision.outputs.files import stems
+from cryvision.outputs.shown import as_shown
 from cryvision.outputs.wording import escaped
 from cryvision.result import Classification
 from cryvision.web.jobs import FINISHED, RUNNING, WAITING, Job
@@ -94,6 +95,10 @@ class PageClip:
         """Return its result; the clip must be scored."""
         return _result(self.results, _version(self.results / "result.json"))
 
+    def shown_result(self) -> Classification:
+        """Return its result less what is hidden by default."""
+        return _shown_result(self.results, _version(self.results / "result.json"))
+
     def pyramid(self) -> Pyramid:
         """Return its waveform and spectrogram; the clip must be scored."""
         return _pyramid(self.results, _version(self.results / "pyramid.json"))
@@ -121,6 +126,11 @@ class PageClip:
 @lru_cache(maxsize=16)
 def _result(folder: Path, version: int) -> Classification:
     return load_result(folder)
+
+
+@lru_cache(maxsize=16)
+def _shown_result(folder: Path, version: int) -> Classification:
+    return as_shown(_result(folder, version))
 
 
 @lru_cache(maxsize=16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,12 @@ from typing import Any
 import numpy as np
 
 from cryvision.bundle import Bundle
-from cryvision.datasets.annotated import CRY_LABELS, Interval, cry_intervals
+from cryvision.datasets.annotated import (
+    CRY_LABELS,
+    Interval,
+    compile_subject_pattern,
+    cry_intervals,
+)
 from cryvision.datasets.corrections import read_corrections
 from cryvision.detector_training.options import DetectorOptions
 from cryvision.detector_training.train import train_with
@@ -52,19 +58,19 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
     labels = wanted["cry_labels"]
     options = DetectorOptions(
         overwrite=True,
-        subject_pattern=wanted["subject_pattern"],
         cry_labels=labels,
         n_folds=wanted["folds"],
         base=base,
     )
+    pattern = compile_subject_pattern(wanted["subject_pattern"])
+    rows = [row for clip in wanted["clips"] if (row := _row(clip, pattern)) is not None]
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder, "corrections", "corrections.csv")
         manifest.parent.mkdir()
         with manifest.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["path", "labels"])
-            writer.writerows([clip["path"], clip["labels"]] for clip in wanted["clips"])
+            csv.writer(file).writerows([["path", "labels", "subject"], *rows])
         trained = train_with(manifest, wanted["out"], options)
+    n_left_out = len(wanted["clips"]) - len(rows) + len(trained.left_out)
     figures = trained.bundle.skill[0]["figures"]
     after = figures.get("event_f1_fused", figures["event_f1"])
     corrections = [read_corrections(clip["labels"]).events for clip in wanted["clips"]]
@@ -76,14 +82,22 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
             "interval": [round(value, 4) for value in after["interval"]],
         },
         "protocol": trained.bundle.skill[0]["protocol"],
-        "n_clips": len(wanted["clips"]) - len(trained.left_out),
+        "n_clips": len(wanted["clips"]) - n_left_out,
         "n_events": sum(map(len, corrections)),
         "n_checked": sum(event.checked for events in corrections for event in events),
-        "n_left_out": len(trained.left_out),
+        "n_left_out": n_left_out,
         "note": NOTE,
         "bundle": {"name": trained.bundle.name, "sha256": trained.bundle.sha256},
         "bundle_url": f"/api/train/{wanted['job_id']}/bundle.zip",
     }
+
+
+def _row(clip: Mapping[str, Any], pattern: re.Pattern[str] | None) -> list[str] | None:
+    """Return a clip's row of the manifest; None where the pattern does not fit its name."""
+    if pattern is None:
+        return [clip["path"], clip["labels"], ""]
+    match = pattern.search(clip["name"])
+    return None if match is None or not match[1] else [clip["path"], clip["labels"], match[1]]
 
 
 def _before(

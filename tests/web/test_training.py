@@ -53,7 +53,7 @@ def test_both_figures_are_of_clips_that_were_kept_apart(
         "clips": corrected_clips(tmp_path / "clips"),
         "out": str(tmp_path / "out.zip"),
         "job_id": "job",
-        "subject_pattern": r"/(\w+)-\d\.wav$",
+        "subject_pattern": r"^([a-z]+)-\d\.wav$",
         "cry_labels": [],
         "folds": 3,
     }
@@ -77,7 +77,7 @@ def test_one_subject_is_too_few(
         "clips": corrected_clips(tmp_path / "clips")[:2],
         "out": str(tmp_path / "out.zip"),
         "job_id": "job",
-        "subject_pattern": r"/(\w+)-\d\.wav$",
+        "subject_pattern": r"^([a-z]+)-\d\.wav$",
         "cry_labels": [],
         "folds": 3,
     }
