@@ -81,7 +81,7 @@ export async function askTraining () {
   const answer = await ask('Train a detector?', [
     h('p', {}, 'It learns from the corrected clips of this folder, and is measured on corrected clips kept apart. This can take a long time; the page works meanwhile.'),
     h('label.field', { for: 'train-labels' }, 'Labels that mean crying, besides cry', labels),
-    h('label.field', { for: 'train-subjects' }, 'Subject in the names of clips, a regular expression. Without it each clip is a subject of its own.', pattern)
+    h('label.field', { for: 'train-subjects' }, 'Subject in the names of clips: a regular expression whose first group is the subject. Clips that it does not fit are left out.', pattern)
   ], [['', 'Cancel'], ['ok', 'Train', 'primary']])
   if (answer !== 'ok') return null
   return {
