@@ -22,6 +22,7 @@ from cryvision.commands import (
     lr_find,
     reproduce,
     score,
+    serve,
     train,
     train_audio_only,
     train_detector,
@@ -30,7 +31,7 @@ from cryvision.commands.terminal import EXIT_DONE, EXIT_STOPPED, log
 from cryvision.errors import CryvisionError
 
 GROUPS = {
-    "use": (classify, live, score, info, fetch),
+    "use": (classify, serve, live, score, info, fetch),
     "train": (train, train_detector, train_audio_only, features, lr_find),
     "measure": (evaluate, agree, audit, reproduce),
     "publish": (export,),

@@ -12,6 +12,7 @@ LAYERS = {
     "export": ("tensorflow", "keras", "onnx", "tf2onnx"),
     "live": ("apprise", "filelock", "paho", "sounddevice"),
     "acoustics": ("parselmouth",),
+    "web": ("fastapi", "python_multipart", "scipy", "uvicorn", "websockets"),
 }
 """Modules of each layer beside those that classifying needs; in ``setup.cfg`` their packages."""
 

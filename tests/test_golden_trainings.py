@@ -40,7 +40,12 @@ def check(found: Any, wanted: Any, tolerance: float) -> None:
 
 
 def test_a_table_holds_what_it_held(clips: Path, expected: dict[str, Any]) -> None:
-    check(numbers(table(clips)), numbers(expected["score"]), TABLE_TOLERANCE)
+    wanted = numbers(expected["score"])
+    found = [
+        {name: row[name] for name in old}
+        for row, old in zip(numbers(table(clips)), wanted, strict=True)
+    ]
+    check(found, wanted, TABLE_TOLERANCE)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ PACKAGES = {
     "markdown_it": "markdown-it-py",
     "paho": "paho-mqtt",
     "parselmouth": "praat-parselmouth",
+    "python_multipart": "python-multipart",
     "sklearn": "scikit-learn",
 }
 """Modules whose package has another name."""
@@ -30,6 +31,7 @@ COMMANDS = {
     ],
     "export": ["export --out OUT.onnx"],
     "acoustics": ["classify SOURCE --acoustics", "score SOURCE --out OUT.csv --acoustics"],
+    "web": ["serve --port 0"],
 }
 
 
@@ -88,5 +90,5 @@ def test_a_layer_brings_what_it_is_checked_for(layer: str, extras: dict[str, set
 
 
 def test_all_is_all_of_them(extras: dict[str, set[str]]) -> None:
-    layers_of_users = ("evaluate", "train", "export", "batch", "acoustics", "live")
+    layers_of_users = ("evaluate", "train", "export", "batch", "acoustics", "live", "web")
     assert extras["all"] == set().union(*(extras[name] for name in layers_of_users))

@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryvision.annotations import chat, elan, json_files, lena, lines, subtitles, tables, textgrid
+from cryvision.annotations import (
+    chat,
+    corrections,
+    elan,
+    json_files,
+    lena,
+    lines,
+    subtitles,
+    tables,
+    textgrid,
+)
 from cryvision.annotations.interval import DamagedError, Entry, Interval, Sheet
 from cryvision.annotations.text import read_seconds, read_text, refused
 from cryvision.atomic import staged
@@ -43,6 +53,12 @@ _TABLES = (".tsv", ".csv", ".txt")
 _JSON = (".json", ".jsonl")
 
 FORMATS: Mapping[str, Format] = {
+    "corrections": Format(
+        (corrections.SUFFIX,),
+        corrections.DECIMALS,
+        corrections.read_entries,
+        is_it=corrections.is_corrections,
+    ),
     "eaf": Format((".eaf",), elan.DECIMALS, elan.read_eaf, elan.write_eaf),
     "textgrid": Format(
         (".textgrid",), textgrid.DECIMALS, textgrid.read_textgrid, textgrid.write_textgrid

@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from cryvision import errors
 from cryvision.batch.job import Job
 from cryvision.batch.rows import failed_row
+from cryvision.batch.scratch import lock, sweep
 from cryvision.batch.sources import ListedClip
 from cryvision.errors import CryvisionError
 
@@ -39,7 +40,6 @@ WORKER_CRASH, TIME_LIMIT = "WorkerCrash", "TimeLimit"
 # pass for the standard library.
 _COMMAND = "import sys; sys.path[:] = sys.argv[1:]; from cryvision.batch.worker import main; main()"
 _SCRATCH_PREFIX, _LOG = "cryvision-worker-", "log"
-_SWEPT_AFTER_SECONDS = 60.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
 
@@ -70,7 +70,7 @@ class Supervisor:
         self._process: _WorkerProcess | None = None
         self._stopped = False
         self._lock = threading.Lock()
-        _sweep(Path(tempfile.gettempdir()))
+        sweep(Path(tempfile.gettempdir()), _SCRATCH_PREFIX, _LOG)
 
     def score(self, clips: Sequence[ListedClip]) -> Iterator[bytes]:
         """Score some clips.
@@ -149,29 +149,6 @@ class Supervisor:
             process.kill()
 
 
-def _lock(log: IO[bytes]) -> None:
-    """Lock the log of a worker until this process ends or closes it; the system ends it then."""
-    if sys.platform != "win32":
-        import fcntl
-
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the files of workers that were killed together with who watched over them.
-
-    There may be copies of recordings among them.
-    """
-    if sys.platform == "win32":  # nothing that is in use can be removed there
-        return
-    for scratch in folder.glob(_SCRATCH_PREFIX + "*"):
-        # Another user's, one that is being made or removed, or one that is locked is left.
-        with contextlib.suppress(OSError), open(scratch / _LOG, "r+b") as log:
-            if time.time() - scratch.stat().st_mtime >= _SWEPT_AFTER_SECONDS:  # else not yet locked
-                _lock(log)
-                shutil.rmtree(scratch, ignore_errors=True)
-
-
 class _WorkerProcess:
     """A running worker: requests to it, answers from it, and its end with all it started."""
 
@@ -179,7 +156,7 @@ class _WorkerProcess:
         self._scratch = tempfile.mkdtemp(prefix=_SCRATCH_PREFIX)
         self._log = open(os.path.join(self._scratch, _LOG), "w+b")  # noqa: SIM115
         with contextlib.suppress(OSError):  # without locks here, nothing is swept either
-            _lock(self._log)
+            lock(self._log)
         own_group: dict[str, Any] = (
             {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
             if sys.platform == "win32"

@@ -14,12 +14,12 @@ def add(commands: Any) -> None:
         "train-detector",
         help="train a cry detector on your own annotated recordings",
         description="Train a cry detector on recordings with label files beside them (Praat "
-        "TextGrid, Audacity labels, ELAN, WebVTT, RTTM, or CSV with start_s and end_s), or on a "
-        "manifest CSV with the columns path, labels and, if known, subject. Labels that read cry "
-        "or crying mean crying, and so do those of --cry-label. The tagger, which names what is "
-        "heard, is that of the default bundle; a last layer of its own is kept only where folds "
-        "show it better. Recordings that cannot be used are listed and left out, and the exit "
-        "status is then 3.",
+        "TextGrid, Audacity labels, ELAN, WebVTT, RTTM, CSV with start_s and end_s, or what was "
+        "corrected on the page of 'cryvision serve'), or on a manifest CSV with the columns path, "
+        "labels and, if known, subject. Labels that read cry or crying mean crying, and so do "
+        "those of --cry-label. The tagger, which names what is heard, is that of the default "
+        "bundle; a last layer of its own is kept only where folds show it better. Recordings that "
+        "cannot be used are listed and left out, and the exit status is then 3.",
     )
     parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
     add_training_options(parser)

@@ -218,7 +218,7 @@ def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[Problem]]:
         owners = {
             path: [clip for clip in clips if {clip.name, clip.stem} & _clip_names(path.name)]
             for path in files
-            if path.suffix.lower() in LABEL_SUFFIXES
+            if path.name.lower().endswith(LABEL_SUFFIXES)
             and not path.name.lower().endswith(VIEW_SUFFIXES)
         }
         problems += [f"{path}: labels without a clip" for path in owners if not owners[path]]

@@ -57,30 +57,50 @@ def pooled_spectrogram(
     return picture
 
 
+class Spectra:
+    """Power spectra of sound that comes in pieces: Hann windows of 32 ms.
+
+    Parameters
+    ----------
+    hop_samples : int
+        From one window to the next, at 16 kHz. Window k is centred on sample k * hop_samples.
+    """
+
+    def __init__(self, hop_samples: int) -> None:
+        self._hop = hop_samples
+        self._window = np.hanning(N_FFT + 1)[:-1].astype(np.float32)
+        # A full-scale sine has power 1.
+        self._scale = np.float32((self._window.sum() / 2) ** 2)
+        # Zeros on both sides centre the windows.
+        self._pending = np.zeros(N_FFT // 2, dtype=np.float32)
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take the next sound; return the spectra that are complete, float32, shape (n, 257)."""
+        pending = np.concatenate([self._pending, samples])
+        count = max(0, 1 + (len(pending) - N_FFT) // self._hop)
+        self._pending = pending[count * self._hop :]
+        if not count:
+            return np.empty((0, N_FFT // 2 + 1), np.float32)
+        frames = np.lib.stride_tricks.sliding_window_view(pending, N_FFT)[:: self._hop][:count]
+        spectra = np.fft.rfft(frames * self._window, axis=1)
+        return np.asarray(np.abs(spectra) ** 2 / self._scale, np.float32)
+
+    def finish(self) -> NDArray[np.float32]:
+        """Return the spectra that reach beyond the end of the sound."""
+        return self.push(np.zeros(N_FFT // 2, dtype=np.float32))
+
+
 def _powers(
     pieces: Iterable[NDArray[np.float32]], hop: int
 ) -> Iterable[tuple[int, NDArray[np.float32]]]:
     """Yield the number of a first window and the power spectra from it on, shape (n, 257)."""
-    window = np.hanning(N_FFT + 1)[:-1].astype(np.float32)
-    scale = np.float32((window.sum() / 2) ** 2)  # a full-scale sine has power 1
-    # Zeros on both sides centre window k on sample k * hop.
-    pending = np.zeros(N_FFT // 2, dtype=np.float32)
-    done = 0
-    for samples in _then_silence(pieces):
-        pending = np.concatenate([pending, samples])
-        count = max(0, 1 + (len(pending) - N_FFT) // hop)
-        if count:
-            frames = np.lib.stride_tricks.sliding_window_view(pending, N_FFT)[::hop][:count]
-            spectra = np.fft.rfft(frames * window, axis=1)
-            yield done, (np.abs(spectra) ** 2 / scale).astype(np.float32)
-            done += count
-            pending = pending[count * hop :]
-
-
-def _then_silence(pieces: Iterable[NDArray[np.float32]]) -> Iterable[NDArray[np.float32]]:
-    has_sound = False
+    spectra = Spectra(hop)
+    done, has_sound = 0, False
     for samples in pieces:
         has_sound = has_sound or len(samples) > 0
-        yield samples
-    if has_sound:
-        yield np.zeros(N_FFT // 2, dtype=np.float32)
+        block = spectra.push(samples)
+        if len(block):
+            yield done, block
+            done += len(block)
+    if has_sound and len(block := spectra.finish()):
+        yield done, block

@@ -60,7 +60,7 @@ FLOORS = (
     Floor("measures and reports", ("evaluation",)),
     Floor("training, audits", ("training", "detector_training", "auditing")),
     Floor("the public names", ("__init__",)),
-    Floor("the command line", ("commands", "cli", "__main__")),
+    Floor("the page, the command line", ("web", "commands", "cli", "__main__")),
 )
 """From the ground up."""
 

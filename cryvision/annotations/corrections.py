@@ -1,0 +1,310 @@
+"""Corrections: events that a person moved, deleted, added or labelled, beside their clip."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import glob
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryvision.annotations.interval import DamagedError, Entry
+from cryvision.atomic import staged
+from cryvision.errors import AnnotationError
+
+SUFFIX = ".corrections.json"
+"""Behind the whole name of the clip, its own suffix included."""
+
+DECIMALS = 3
+"""Places of a second that a page keeps."""
+
+ORIGINS = ("detector", "person")
+
+MOST_EVENTS = 20_000
+MOST_HISTORY = 2_000
+"""Saves that a file remembers; the oldest are forgotten."""
+
+LONGEST_LABEL, LONGEST_NAME, LONGEST_ID = 100, 100, 64
+
+END_TOLERANCE_SECONDS = 0.1
+"""An event may end so far behind its clip: pages round."""
+
+_LEFT_SECONDS = 10.0
+
+_FORMAT, _FORMAT_VERSION = "cryvision corrections", 1
+
+
+@dataclass(frozen=True)
+class CorrectedEvent:
+    """One event as a person left it.
+
+    Attributes
+    ----------
+    id : str
+        The same in every version of the file.
+    onset_s, offset_s : float
+    label : str
+    origin : {"detector", "person"}
+        Who found it.
+    checked : bool
+        Whether a person looked at it.
+    confidence : float or None
+        The detector's; None for what it had not found.
+    """
+
+    id: str
+    onset_s: float
+    offset_s: float
+    label: str
+    origin: str = "person"
+    checked: bool = False
+    confidence: float | None = None
+
+    @classmethod
+    def from_json(cls, data: Any, duration_s: float | None = None) -> CorrectedEvent:
+        """Check an event that came from outside.
+
+        Raises
+        ------
+        AnnotationError
+            On anything that is no event inside the clip; the message is the rule.
+        """
+        if not isinstance(data, Mapping):
+            raise AnnotationError(f"an event must be a JSON object; got {str(data)[:40]!r}")
+        event_id = _text(data.get("id"), "the id of an event", LONGEST_ID)
+        times = [data.get("onset_s"), data.get("offset_s")]
+        if not all(isinstance(t, int | float) and not isinstance(t, bool) for t in times):
+            raise AnnotationError(f"onset_s and offset_s must be numbers; got {times}")
+        onset_s, offset_s = (float(str(t)) for t in times)
+        if not (math.isfinite(onset_s) and math.isfinite(offset_s)):
+            raise AnnotationError("onset_s and offset_s must be finite")
+        if not 0 <= onset_s < offset_s:
+            raise AnnotationError(
+                f"an event must satisfy 0 <= onset_s < offset_s; got {onset_s:g} and {offset_s:g}"
+            )
+        if duration_s is not None and offset_s > duration_s + END_TOLERANCE_SECONDS:
+            raise AnnotationError(
+                f"an event must lie inside the clip, which is {duration_s:.3f} s long; got "
+                f"{onset_s:g} to {offset_s:g} s"
+            )
+        confidence = data.get("confidence")
+        if confidence is not None and not (
+            isinstance(confidence, int | float) and 0 <= confidence <= 1
+        ):
+            raise AnnotationError("confidence must be 0 to 1, or null")
+        if data.get("origin", "person") not in ORIGINS:
+            raise AnnotationError(f"origin must be one of {', '.join(ORIGINS)}")
+        if not isinstance(data.get("checked", False), bool):
+            raise AnnotationError("checked must be true or false")
+        return cls(
+            id=event_id,
+            onset_s=onset_s,
+            offset_s=offset_s if duration_s is None else min(offset_s, max(duration_s, onset_s)),
+            label=_text(data.get("label"), "a label", LONGEST_LABEL),
+            origin=data.get("origin", "person"),
+            checked=data.get("checked", False),
+            confidence=None if confidence is None else float(confidence),
+        )
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """The newest state of a clip's events, and how it came about.
+
+    Attributes
+    ----------
+    events : tuple of CorrectedEvent
+        In order of time.
+    version : int
+        0 before the first save, then one more each time.
+    who, saved_at : str
+        Of the newest save; ``saved_at`` in UTC, ISO 8601.
+    labels : tuple of str
+        The label set of the clip.
+    history : tuple of dict
+        For each save ``version``, ``who``, ``saved_at``, ``added``, ``removed`` and ``changed``.
+    about : dict
+        ``clip``, ``duration_s``, and ``bundle`` and ``sha256`` of what found the first events.
+    """
+
+    events: tuple[CorrectedEvent, ...]
+    version: int = 0
+    who: str = ""
+    saved_at: str = ""
+    labels: tuple[str, ...] = ()
+    history: tuple[dict[str, Any], ...] = ()
+    about: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def after(
+        self, events: Sequence[CorrectedEvent], who: str, saved_at: str, labels: Sequence[str] = ()
+    ) -> Corrections:
+        """Return the next version, with what it changed in its history."""
+        old, new = ({e.id: e for e in some} for some in (self.events, events))
+        entry = {
+            "version": self.version + 1,
+            "who": who,
+            "saved_at": saved_at,
+            "added": [dataclasses.asdict(new[i]) for i in new if i not in old],
+            "removed": [dataclasses.asdict(old[i]) for i in old if i not in new],
+            "changed": [
+                {"from": dataclasses.asdict(old[i]), "to": dataclasses.asdict(new[i])}
+                for i in new
+                if i in old and old[i] != new[i]
+            ],
+        }
+        return dataclasses.replace(
+            self,
+            events=tuple(sorted(events, key=lambda event: (event.onset_s, event.offset_s))),
+            version=self.version + 1,
+            who=who,
+            saved_at=saved_at,
+            labels=tuple(labels) or self.labels,
+            history=(*self.history, entry)[-MOST_HISTORY:],
+        )
+
+
+def corrections_path(clip: str | os.PathLike[str]) -> Path:
+    """Name the file of a clip's corrections."""
+    path = Path(clip)
+    return path.with_name(path.name + SUFFIX)
+
+
+def read_corrections(path: str | os.PathLike[str]) -> Corrections:
+    """Read a file of corrections.
+
+    Raises
+    ------
+    AnnotationError
+        If it cannot be read or is not such a file; the message names it.
+    """
+    try:
+        return _parsed(Path(path).read_text("utf-8"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise AnnotationError(f"{path}: the corrections could not be read: {reason}") from error
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{path}: the corrections are damaged: no UTF-8") from error
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error}") from error
+
+
+def read_entries(text: str) -> Iterator[Entry]:
+    """Read the newest events of a file of corrections, for `cryvision.annotations`.
+
+    Raises
+    ------
+    DamagedError
+        If it is no such file.
+    """
+    try:
+        events = _parsed(text).events
+    except AnnotationError as error:
+        raise DamagedError(1, str(error)) from error
+    for event in events:
+        confidence = "" if event.confidence is None else repr(event.confidence)
+        yield Entry(
+            1, repr(event.onset_s), repr(event.offset_s), event.label, confidence=confidence
+        )
+
+
+def is_corrections(text: str) -> bool:
+    """Whether a text seems to be a file of corrections."""
+    return f'"{_FORMAT}"' in text[:200]
+
+
+def _parsed(text: str) -> Corrections:
+    try:
+        data = json.loads(text)
+        if data["format"] != _FORMAT or data["format_version"] != _FORMAT_VERSION:
+            raise AnnotationError("it must be a file of corrections that cryvision wrote")
+        return Corrections(
+            events=tuple(CorrectedEvent.from_json(event) for event in data["events"]),
+            version=int(data["version"]),
+            who=str(data["who"]),
+            saved_at=str(data["saved_at"]),
+            labels=tuple(map(str, data["labels"])),
+            history=tuple(data["history"]),
+            about=dict(data["about"]),
+        )
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        words = " ".join(str(error).split())[:80]
+        raise AnnotationError(f"the corrections are damaged: {words}") from error
+
+
+def write_corrections(corrections: Corrections, path: Path) -> None:
+    """Write a file of corrections beside its place, bring it to the disk, and rename it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what was there stays.
+    """
+    data = {
+        "format": _FORMAT,
+        "format_version": _FORMAT_VERSION,
+        "about": corrections.about,
+        "version": corrections.version,
+        "who": corrections.who,
+        "saved_at": corrections.saved_at,
+        "labels": corrections.labels,
+        "events": [dataclasses.asdict(event) for event in corrections.events],
+        "history": corrections.history,
+    }
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    _remove_leftovers(path)
+    with staged(path, overwrite=True) as place:
+        place.write_text(text, "utf-8")
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed processes have left of files that were being written."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > _LEFT_SECONDS:
+                leftover.unlink()
+
+
+def check_events(data: Any, duration_s: float) -> list[CorrectedEvent]:
+    """Check a list of events that came from outside.
+
+    Raises
+    ------
+    AnnotationError
+        If it is no list, holds too many, one of them is not inside the clip, or two share an id.
+    """
+    if not isinstance(data, list) or len(data) > MOST_EVENTS:
+        raise AnnotationError(f"events must be a list of at most {MOST_EVENTS} events")
+    events = [CorrectedEvent.from_json(event, duration_s) for event in data]
+    if len({event.id for event in events}) != len(events):
+        raise AnnotationError("each event must have an id of its own")
+    return events
+
+
+def check_name(text: Any, what: str) -> str:
+    """Check who corrects, or a label of the label set; the empty string is nobody.
+
+    Raises
+    ------
+    AnnotationError
+        If it is no short text.
+    """
+    return _text(text, what, LONGEST_NAME, may_be_empty=True)
+
+
+def _text(text: Any, what: str, longest: int, may_be_empty: bool = False) -> str:
+    if not isinstance(text, str):
+        raise AnnotationError(f"{what} must be a text")
+    stripped = text.strip()
+    if not (stripped or may_be_empty) or len(stripped) > longest:
+        raise AnnotationError(f"{what} must have 1 to {longest} characters; got {len(stripped)}")
+    try:
+        stripped.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise AnnotationError(f"{what} must be valid Unicode") from error
+    return stripped

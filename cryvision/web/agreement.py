@@ -1,0 +1,75 @@
+"""How far corrected events and those of the detector agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryvision.annotations import Interval
+from cryvision.annotations.corrections import CorrectedEvent
+from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip
+from cryvision.evaluation import metrics
+from cryvision.evaluation.detection_metrics import (
+    OFFSET_TOLERANCE_S,
+    ONSET_TOLERANCE_S,
+    WINDOW_SECONDS,
+    compare,
+    cry_windows,
+)
+from cryvision.result import Classification
+
+
+def agreement_record(result: Classification, events: Sequence[CorrectedEvent]) -> dict[str, Any]:
+    """Measure a detector against what a person made of its events.
+
+    Parameters
+    ----------
+    result : Classification
+    events : sequence of CorrectedEvent
+        Those that are labelled ``cry`` or ``crying`` are the reference.
+
+    Returns
+    -------
+    dict
+        ``event_f1``, ``precision``, ``recall``, ``kappa`` (of windows of 0.5 s), ``n_matched``,
+        ``n_reference``, ``n_detected``, ``reference_seconds``, ``detected_seconds``, ``n_checked``
+        and ``n_events`` of the corrections, and ``tolerance_s``. A number that is not defined, as
+        the kappa of a clip without any crying, is None.
+    """
+    intervals = tuple(Interval(e.onset_s, e.offset_s, e.label) for e in events)
+    compared = compare(AnnotatedClip(Path(result.path), "", intervals, "file"), result)
+    counts = metrics.match_events(
+        compared.annotated, compared.detected, ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S
+    )
+    scores = metrics.event_f1([counts])
+    reference, detected, _, _ = cry_windows([compared])
+    kappa = metrics.cohen_kappa(reference, detected) if len(reference) else math.nan
+    defined = counts[1] + counts[2] > 0
+    return {
+        "event_f1": _rounded(scores.f1) if defined else None,
+        "precision": _rounded(scores.precision) if counts[2] else None,
+        "recall": _rounded(scores.recall) if counts[1] else None,
+        "kappa": _rounded(kappa),
+        "n_matched": counts[0],
+        "n_reference": counts[1],
+        "n_detected": counts[2],
+        "reference_seconds": _rounded(_seconds(compared.annotated)),
+        "detected_seconds": _rounded(_seconds(compared.detected)),
+        "n_checked": sum(event.checked for event in events),
+        "n_events": len(events),
+        "labels_that_count": list(CRY_LABELS),
+        "tolerance_s": {"onset": ONSET_TOLERANCE_S, "offset": OFFSET_TOLERANCE_S},
+        "window_seconds": WINDOW_SECONDS,
+    }
+
+
+def _seconds(events: np.ndarray) -> float:
+    return float(np.sum(events[:, 1] - events[:, 0]))
+
+
+def _rounded(value: float) -> float | None:
+    return round(float(value), 4) if math.isfinite(value) else None

@@ -1,0 +1,247 @@
+"""The clips that the page shows: uploads, and those of a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePath
+from typing import Any
+
+from cryvision.annotations.corrections import corrections_path
+from cryvision.batch.sources import find_clips
+from cryvision.inputs.media import MEDIA_SUFFIXES
+from cryvision.outputs.files import stems
+from cryvision.outputs.shown import as_shown
+from cryvision.result import Classification
+from cryvision.safe_text import escaped
+from cryvision.start_times import recording_start
+from cryvision.web.jobs import FINISHED, RUNNING, WAITING, Job
+from cryvision.web.pyramid import Pyramid
+from cryvision.web.results import load_result
+
+RESCAN_SECONDS = 2.0
+"""How long the listing of the folder is taken to be true."""
+
+LONGEST_NAME = 200
+
+
+@dataclass(eq=False)
+class PageClip:
+    """A clip.
+
+    Attributes
+    ----------
+    id : str
+    name : str
+        As it is shown: of an upload its file name, of a clip of the folder its path there.
+    path : Path
+    place : Path
+        Folder of all that is known of it.
+    uploaded : bool
+    job : Job or None
+        The newest scoring.
+    stated_seconds : float or None
+        Of an upload, the length that its file states.
+    version : str
+        Of a clip of the folder: tells one state of the file from the next.
+    """
+
+    id: str
+    name: str
+    path: Path
+    place: Path
+    uploaded: bool
+    job: Job | None = None
+    stated_seconds: float | None = None
+    version: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    playback_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @cached_property
+    def start(self) -> datetime | None:
+        """When the recording started, by the clock of its place; None where nothing states it."""
+        found = recording_start(self.path, name=self.name)
+        return None if found is None else found.time.replace(tzinfo=None)
+
+    @property
+    def scored(self) -> bool:
+        """Whether there is a result."""
+        return self.job is not None and self.job.status == FINISHED
+
+    @property
+    def status(self) -> str:
+        if self.job is None or self.job.status == "cancelled":
+            return "not scored"
+        names = {WAITING: "waiting", RUNNING: "scoring", FINISHED: "done"}
+        return names.get(self.job.status, "failed")
+
+    @property
+    def corrections(self) -> Path:
+        """The file of its corrections, beside it."""
+        return corrections_path(self.path)
+
+    @property
+    def results(self) -> Path:
+        """Folder of the newest scoring: of its own, so that nothing changes while it is read."""
+        return self.place / (self.job.id if self.job is not None else "none")
+
+    def result(self) -> Classification:
+        """Return its result; the clip must be scored."""
+        return _result(self.results, _version(self.results / "result.json"))
+
+    def shown_result(self) -> Classification:
+        """Return its result less what is hidden by default."""
+        return _shown_result(self.results, _version(self.results / "result.json"))
+
+    def pyramid(self) -> Pyramid:
+        """Return its waveform and spectrogram; the clip must be scored."""
+        return _pyramid(self.results, _version(self.results / "pyramid.json"))
+
+    def row(self) -> dict[str, Any]:
+        """Give its row in the table of clips."""
+        summary: dict[str, Any] = dict.fromkeys(
+            ("duration_s", "cry_seconds", "n_events", "n_bouts", "loudest_db", "share_not_heard")
+        )
+        if self.scored and self.job is not None:
+            summary |= self.job.result or {}
+        return {
+            "clip_id": self.id,
+            "name": self.name,
+            "status": self.status,
+            "job_id": None if self.job is None else self.job.id,
+            "error": self.job.error or None if self.job is not None else None,
+            **summary,
+            "corrected": self.corrections.exists(),
+            "uploaded": self.uploaded,
+            "start_time": self.start and self.start.isoformat(timespec="seconds"),
+        }
+
+
+@lru_cache(maxsize=16)
+def _result(folder: Path, version: int) -> Classification:
+    return load_result(folder)
+
+
+@lru_cache(maxsize=16)
+def _shown_result(folder: Path, version: int) -> Classification:
+    return as_shown(_result(folder, version))
+
+
+@lru_cache(maxsize=16)
+def _pyramid(folder: Path, version: int) -> Pyramid:
+    return Pyramid(folder)
+
+
+def _version(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def shown_name(name: str) -> str:
+    """Turn the name of an upload into one to show: its last part, in one line, not too long."""
+    last = re.split(r"[/\\]", name)[-1].strip() or "clip"
+    return escaped(last)[:LONGEST_NAME]
+
+
+def without_path(error: Exception | str, path: Path | str) -> str:
+    """Give the words of an error less the place of a clip on this machine."""
+    text = str(error)
+    for name in (str(path), os.path.dirname(path)):
+        text = text.replace(f"{name}: ", "").replace(name, "the clip")
+    return text
+
+
+class Clips:
+    """All clips by their id.
+
+    Parameters
+    ----------
+    private : Path
+        Folder with the folders ``clips`` and ``results``.
+    folder : Path, optional
+        Whose clips are shown.
+    """
+
+    def __init__(self, private: Path, folder: Path | None) -> None:
+        self._private = private
+        self.folder = None if folder is None else folder.resolve()
+        self._clips: dict[str, PageClip] = {}
+        self._lock = threading.RLock()
+        self._scanned_at = -RESCAN_SECONDS
+
+    def all(self) -> list[PageClip]:
+        """List uploads, newest first, then the folder in the order of names."""
+        with self._lock:
+            self._scan()
+            clips = list(self._clips.values())
+        uploads = [clip for clip in clips if clip.uploaded]
+        return uploads[::-1] + sorted(
+            (clip for clip in clips if not clip.uploaded), key=lambda clip: clip.name
+        )
+
+    def get(self, clip_id: str) -> PageClip | None:
+        """Return a clip, or None where there is none of this id."""
+        with self._lock:
+            if clip_id not in self._clips:
+                self._scan()
+            return self._clips.get(clip_id)
+
+    def new_place(self, name: str) -> PageClip:
+        """Make a place for an upload; nothing of its name decides where that is."""
+        clip_id = secrets.token_hex(8)
+        name = shown_name(name)
+        folder = self._private / "clips" / clip_id
+        folder.mkdir()
+        suffix = PurePath(name).suffix.lower()
+        suffix = suffix if suffix in MEDIA_SUFFIXES else ""
+        path = folder / f"{stems([name])[0]}{suffix}"
+        return PageClip(clip_id, name, path, self._private / "results" / clip_id, True)
+
+    def add(self, clip: PageClip) -> None:
+        """Show a clip from now on."""
+        with self._lock:
+            self._clips[clip.id] = clip
+
+    def remove(self, clip: PageClip) -> None:
+        """Delete an upload with all that is known of it."""
+        with self._lock:
+            self._clips.pop(clip.id, None)
+        if clip.uploaded:
+            shutil.rmtree(clip.path.parent, ignore_errors=True)
+        shutil.rmtree(clip.place, ignore_errors=True)
+
+    def uploaded_bytes(self) -> int:
+        """Return the size of all uploads together."""
+        with self._lock:
+            uploads = [clip.path for clip in self._clips.values() if clip.uploaded]
+        return sum(path.stat().st_size for path in uploads if path.exists())
+
+    def _scan(self) -> None:
+        if self.folder is None or time.monotonic() - self._scanned_at < RESCAN_SECONDS:
+            return
+        found = dict(self._found())
+        gone = [i for i, clip in self._clips.items() if not clip.uploaded and i not in found]
+        for clip_id in gone:
+            del self._clips[clip_id]
+        for clip_id, clip in found.items():
+            if clip_id not in self._clips or self._clips[clip_id].version != clip.version:
+                self._clips[clip_id] = clip  # new, or another file than the one that was scored
+        self._scanned_at = time.monotonic()
+
+    def _found(self) -> Iterator[tuple[str, PageClip]]:
+        assert self.folder is not None
+        for found in find_clips([str(self.folder)], (), []):
+            relative = os.path.relpath(found.path, self.folder).replace(os.sep, "/")
+            clip_id = hashlib.sha256(os.fsencode(relative)).hexdigest()[:16]
+            place = self._private / "results" / clip_id
+            clip = PageClip(clip_id, escaped(relative), Path(found.path), place, uploaded=False)
+            clip.version = f"{found.size_bytes} {found.version}"
+            yield clip_id, clip

@@ -1,0 +1,156 @@
+"""The addresses of the folder, and of what takes long: videos, faces, training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, HTTPException
+from starlette.responses import FileResponse, Response
+
+from cryvision.datasets.annotated import CRY_LABELS
+from cryvision.errors import AnnotationError
+from cryvision.subjects import compile_subject_pattern
+from cryvision.web.answers import JSON, ScoredClip, Seconds, TheJob, ThePage
+from cryvision.web.clips import PageClip
+from cryvision.web.faces import faces_within
+from cryvision.web.heatmap import TimedClip, heatmap
+from cryvision.web.jobs import FINISHED, Job
+from cryvision.web.page import current_corrections
+
+MOST_CRY_LABELS = 20
+
+router = APIRouter(prefix="/api")
+
+
+@router.post("/folder/score", status_code=202, tags=["folder"])
+def score_folder(page: ThePage) -> JSON:
+    """Score all clips of the folder that are not scored yet, behind everything else."""
+    if page.settings.folder is None:
+        raise HTTPException(409, "the server was started without a folder")
+    job = page.score_folder()
+    return JSON({"job_id": job.id, "n_clips": len(job.children)}, 202)
+
+
+@router.get("/folder/heatmap", tags=["folder"])
+def minutes_by_hour(page: ThePage, by: Literal["day", "week"] = "day") -> JSON:
+    """Give minutes of crying by hour, of the scored clips whose names say when they begin."""
+    clips = [clip for clip in page.clips.all() if clip.scored and not clip.uploaded]
+    timed = [one for clip in clips if (one := _timed(clip)) is not None]
+    return JSON(
+        {**heatmap(timed, by), "n_clips": len(timed), "n_without_time": len(clips) - len(timed)}
+    )
+
+
+@router.post("/clips/{clip_id}/video", status_code=202, tags=["clips"])
+def make_video(clip: ScoredClip, page: ThePage) -> JSON:
+    """Make the video with what was found drawn below the picture."""
+    if not clip.result().media.get("has_picture"):
+        raise HTTPException(422, "a video needs a clip with pictures")
+    out = clip.results / "annotated.mp4"
+    request = {"path": str(clip.path), "folder": str(clip.results), "out": str(out)}
+    return JSON({"job_id": page.side_job("video", request, clip.id).id}, 202)
+
+
+@router.get("/clips/{clip_id}/video.mp4", tags=["clips"])
+def video(clip: ScoredClip) -> FileResponse:
+    """Download the video that was made."""
+    path = clip.results / "annotated.mp4"
+    if not path.exists():
+        raise HTTPException(404, "the video was not made yet")
+    return FileResponse(path, media_type="video/mp4")
+
+
+@router.get("/clips/{clip_id}/faces", tags=["clips"])
+def faces(clip: ScoredClip, page: ThePage, start_s: Seconds = 0.0, end_s: Seconds = 1e6) -> JSON:
+    """Give the face in each of some pictures a second, where the face detector is installed.
+
+    The first request has the faces looked for, and names the job.
+    """
+    path = clip.results / "faces.json"
+    job = page.face_jobs.get(path)
+    if not path.exists() and job is None and clip.result().media.get("has_picture"):
+        request = {"path": str(clip.path), "out": str(path)}
+        job = page.face_jobs[path] = page.side_job("faces", request, clip.id)
+    found = faces_within(path, start_s, end_s)
+    state = "done" if path.exists() else "none" if job is None else job.snapshot()["status"]
+    return JSON({**found, "status": state, "job_id": None if job is None else job.id})
+
+
+@router.post("/train", status_code=202, tags=["training"])
+def train(page: ThePage, body: Annotated[Any, Body()] = None) -> JSON:
+    """Train a detector on all corrections, and measure it on clips kept apart.
+
+    The body may have ``subject_pattern``, a regular expression whose first group, on the name of a
+    clip, is its subject; ``cry_labels``, more labels that mean crying; and ``folds``.
+    """
+    options = _training_options(body)
+    clips = [clip for clip in page.clips.all() if clip.corrections.exists()]
+    if not clips:
+        raise HTTPException(422, "no clip has been corrected yet")
+    job = Job("train", {}, "")
+    job.request = {
+        **options,
+        "job_id": job.id,
+        "clips": [_training_clip(clip) for clip in clips],
+        "out": str(page.private / "downloads" / f"{job.id}.zip"),
+    }
+    page.side_lane.submit(job)
+    return JSON({"job_id": page.jobs.add(job).id, "n_clips": len(clips)}, 202)
+
+
+@router.get("/train/{job_id}/bundle.zip", tags=["training"])
+def trained_bundle(job: TheJob, page: ThePage) -> Response:
+    """Download the bundle of a training that is done."""
+    path = page.private / "downloads" / f"{job.id}.zip"
+    if job.kind != "train" or job.status != FINISHED or not path.exists():
+        raise HTTPException(404, "there is no bundle of such a training")
+    return FileResponse(path, media_type="application/zip", filename="corrected-detector.zip")
+
+
+def _timed(clip: PageClip) -> TimedClip | None:
+    if clip.start is None:
+        return None
+    result = clip.result()
+    spans = tuple(event.span_s for event in result.events)
+    if clip.corrections.exists():
+        try:
+            events = current_corrections(clip).events
+        except AnnotationError:
+            events = None
+        if events is not None:
+            spans = tuple((e.onset_s, e.offset_s) for e in events if e.label in CRY_LABELS)
+    return TimedClip(clip.start, result.duration_s, spans)
+
+
+def _training_clip(clip: PageClip) -> dict[str, Any]:
+    return {
+        "path": str(clip.path),
+        "labels": str(clip.corrections),
+        "name": clip.name,
+        "results": str(clip.results) if clip.scored else None,
+    }
+
+
+def _training_options(body: Any) -> dict[str, Any]:
+    if body is None:
+        body = {}
+    if not isinstance(body, dict):
+        raise HTTPException(422, "the options of a training must be an object")
+    pattern, labels, folds = (
+        body.get("subject_pattern") or None,
+        body.get("cry_labels", []),
+        body.get("folds", 5),
+    )
+    if pattern is not None:
+        if not isinstance(pattern, str) or len(pattern) > 200:
+            raise HTTPException(422, "subject_pattern must be a short text")
+        compile_subject_pattern(pattern)
+    if (
+        not isinstance(labels, list)
+        or len(labels) > MOST_CRY_LABELS
+        or not all(isinstance(label, str) for label in labels)
+    ):
+        raise HTTPException(422, f"cry_labels must be a list of at most {MOST_CRY_LABELS} texts")
+    if not isinstance(folds, int) or isinstance(folds, bool) or not 2 <= folds <= 20:
+        raise HTTPException(422, "folds must be 2 to 20")
+    return {"subject_pattern": pattern, "cry_labels": labels, "folds": folds}

@@ -1,0 +1,135 @@
+"""Results of clips on disk: written by the worker that scored them, read by the server."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryvision.config import FRAME_RATE_HZ
+from cryvision.inputs.quality import MinuteQuality
+from cryvision.result import Classification, Detection, Event
+from cryvision.start_times import RecordingStart, time_zone
+
+_RESULT, _TIMELINE = "result.json", "timeline.npy"
+
+
+def save_result(result: Classification, folder: Path) -> dict[str, Any]:
+    """Write a result into a folder, and return its summary.
+
+    Parameters
+    ----------
+    result : Classification
+    folder : Path
+
+    Returns
+    -------
+    dict
+        ``duration_s``, ``cry_seconds``, ``n_events``, ``n_bouts``, ``loudest_db`` and
+        ``share_not_heard``: the share of the clip without a cry score.
+    """
+    names = [name for name in result.timeline if name != "time_s"]
+    n_frames = len(result.timeline["time_s"])
+    table = np.empty((len(names), n_frames), np.float32)
+    for row, name in zip(table, names, strict=True):
+        row[:] = result.timeline[name]
+    np.save(folder / _TIMELINE, table)
+    fields = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
+    del fields["timeline"]
+    fields["detector"] = dataclasses.asdict(result.detector)
+    for name in ("events", "rejected"):
+        fields[name] = [dataclasses.asdict(event) for event in fields[name]]
+    fields["quality"] = [dataclasses.asdict(minute) for minute in result.quality]
+    if result.start is not None:
+        # Its zone tells the clock over a change of it.
+        fields["start"] = {
+            "time": result.start.time.isoformat(),
+            "zone": getattr(result.start.time.tzinfo, "key", ""),
+            "source": result.start.source,
+            "remark": result.start.remark,
+        }
+    text = json.dumps({"columns": names, "fields": fields}, default=_plain)
+    (folder / _RESULT).write_text(text, "utf-8")
+    return _summary(result)
+
+
+def load_result(folder: Path) -> Classification:
+    """Read what `save_result` wrote; the timeline stays on disk until it is used."""
+    data = json.loads((folder / _RESULT).read_text("utf-8"))
+    fields = data["fields"]
+    fields["detector"] = Detection(**fields["detector"])
+    for name in ("events", "rejected"):
+        fields[name] = tuple(Event(**event) for event in fields[name])
+    for name in ("modalities", "warnings"):
+        fields[name] = tuple(fields[name])
+    fields["quality"] = tuple(MinuteQuality(**minute) for minute in fields["quality"])
+    if fields["start"] is not None:
+        time, zone = (
+            datetime.fromisoformat(fields["start"].pop("time")),
+            fields["start"].pop("zone"),
+        )
+        time = time.astimezone(time_zone(zone)) if zone else time
+        fields["start"] = RecordingStart(time, **fields["start"])
+    table = np.load(folder / _TIMELINE, mmap_mode="r")
+    timeline = {"time_s": np.arange(table.shape[1]) / FRAME_RATE_HZ}
+    timeline |= dict(zip(data["columns"], table, strict=True))
+    return Classification(**fields, timeline=timeline)
+
+
+def pooled_tracks(
+    timeline: dict[str, np.ndarray], start_s: float, end_s: float, points: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Reduce columns to at most so many values each: the largest of a stretch.
+
+    Parameters
+    ----------
+    timeline : dict of str to ndarray
+        As of a `Classification`.
+    start_s, end_s : float
+    points : int
+
+    Returns
+    -------
+    time_s : ndarray of float64, shape (n,)
+        Where each stretch starts.
+    columns : dict of str to ndarray, shape (n,)
+        NaN where nothing is known in a stretch.
+    """
+    n_frames = len(timeline["time_s"])
+    first = min(max(0, int(start_s * FRAME_RATE_HZ)), n_frames)
+    last = min(max(first, int(np.ceil(end_s * FRAME_RATE_HZ))), n_frames)
+    n = last - first
+    if not n:
+        return np.zeros(0), {name: np.zeros(0) for name in timeline if name != "time_s"}
+    starts = np.unique(np.linspace(0, n, min(n, points), endpoint=False).astype(np.intp))
+    columns = {
+        name: np.fmax.reduceat(np.asarray(values[first:last]), starts)
+        for name, values in timeline.items()
+        if name != "time_s"
+    }
+    return (first + starts) / FRAME_RATE_HZ, columns
+
+
+def _summary(result: Classification) -> dict[str, Any]:
+    levels = [e.intensity_db for e in result.events if np.isfinite(e.intensity_db)]
+    cry = result.timeline.get("cry", np.zeros(0))
+    return {
+        "duration_s": round(result.duration_s, 3),
+        "cry_seconds": round(result.detector.seconds, 3),
+        "n_events": len(result.events),
+        "n_bouts": len(result.bouts),
+        "loudest_db": round(max(levels), 1) if levels else None,
+        "share_not_heard": round(float(np.mean(~np.isfinite(cry))), 4) if len(cry) else 1.0,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,298 @@
+"""A person opens, hears and corrects clips in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsers import PHONE, Tab, chromium, drag, timeline_point
+
+pytest.importorskip("fastapi", reason="the page needs the layer web")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright.expect
+
+DEMO = Path(__file__).parents[2] / "examples" / "demo.mp4"
+N_EVENTS = 8
+"""Cries in the clip, as its script has them and the detector finds them."""
+
+DRAG_TOLERANCE_S = 0.05
+"""A pixel of the timeline is 0.02 s wide."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def window(browser: Any, served: Any) -> Iterator[Tab]:
+    tab = Tab(browser, served.url)
+    tab.open("live")
+    yield tab
+    tab.close()
+
+
+@pytest.fixture
+def ada(window: Tab) -> Iterator[Tab]:
+    """The tab of somebody who was asked for her name before."""
+    window.reset("Ada")
+    yield window
+    window.check()
+
+
+@pytest.fixture
+def clip(served: Any, scored: str) -> Iterator[str]:
+    """The address of a clip of the folder, which nobody has corrected yet."""
+    yield f"clip/{scored}"
+    for path in served.folder.glob("*.corrections.json"):
+        path.unlink()
+
+
+def corrections(served: Any) -> dict[str, Any]:
+    (path,) = served.folder.glob("*.corrections.json")
+    data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return data
+
+
+def rows(page: Any) -> Any:
+    return page.locator("button.event")
+
+
+def saved(page: Any) -> None:
+    expect(page.locator(".save-state")).to_have_text(re.compile("^Saved"))
+
+
+def ready(page: Any, n_events: int = N_EVENTS) -> Any:
+    expect(rows(page)).to_have_count(n_events)
+    return page
+
+
+def test_a_refused_file_shows_why_and_the_next_shows_its_events(ada: Tab, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.wav"
+    notes.write_text("no sound at all")
+    page = ada.open()
+    page.set_input_files("#file", notes)
+    expect(page.get_by_role("alert")).to_contain_text("This file was refused")
+    expect(page.get_by_role("alert")).to_contain_text("notes.wav")
+    page.set_input_files("#file", DEMO)
+    ready(page)
+    expect(page.locator("h1")).to_have_text("demo.mp4")
+    expect(page.locator("#honesty")).to_contain_text("no medical device")
+    expect(page.locator(".facts")).to_contain_text("Crying 7.4 s in 8 events")
+
+
+def test_a_clip_that_is_not_scored_is_scored_when_it_is_opened(ada: Tab, served: Any) -> None:
+    new = served.folder / "later.mp4"
+    new.write_bytes(DEMO.read_bytes())
+    try:
+        page = ada.open()
+        page.get_by_role("link", name="later.mp4").click()
+        ready(page)
+        expect(page.locator("h1")).to_have_text("later.mp4")
+    finally:
+        new.unlink()
+
+
+def test_a_click_on_an_event_plays_it(ada: Tab, clip: str) -> None:
+    page = ready(ada.open(clip))
+    page.mouse.click(*timeline_point(page, 6.8))
+    expect(page.locator("button.event[aria-current]")).to_contain_text("0:06.40")
+    expect(page.get_by_label("Time", exact=True)).to_have_text(re.compile(r"^0:0(6\.[4-9]|7)"))
+    # It stops where the event ends.
+    expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+    assert page.locator("video").evaluate("v => v.currentTime") == pytest.approx(7.28, abs=0.2)
+
+
+def test_a_dragged_edge_is_saved_reloaded_and_exported(ada: Tab, served: Any, clip: str) -> None:
+    ada.reset("")
+    page = ready(ada.open(clip))
+    drag(page, timeline_point(page, 2.44), timeline_point(page, 2.0))
+    page.get_by_label("Name", exact=True).fill("Bea")
+    page.get_by_role("button", name="Start correcting").click()
+    saved(page)
+    state = corrections(served)
+    assert state["who"] == "Bea"
+    (event,) = [one for one in state["events"] if one["id"] == "d1"]
+    assert event["offset_s"] == pytest.approx(2.0, abs=DRAG_TOLERANCE_S)
+    assert event["checked"]
+    assert event["origin"] == "detector"
+
+    page.reload()
+    ready(page)
+    end_s = float(rows(page).first.get_attribute("data-offset"))
+    assert end_s == event["offset_s"]
+    with page.expect_download() as download:
+        page.locator("a.download[data-format=audacity]").click()
+    assert f"{end_s:.3f}" in _unpacked(download.value.path())
+    expect(page.locator(".measure").first).to_contain_text("Event F1")
+
+
+def _unpacked(path: Path) -> str:
+    import zipfile
+
+    if not zipfile.is_zipfile(path):
+        return path.read_text("utf-8")
+    with zipfile.ZipFile(path) as archive:
+        return "".join(archive.read(name).decode("utf-8") for name in archive.namelist())
+
+
+def test_events_are_added_labelled_deleted_and_all_of_it_undone(
+    ada: Tab, served: Any, clip: str
+) -> None:
+    page = ready(ada.open(clip))
+    drag(page, timeline_point(page, 9.8), timeline_point(page, 10.6))
+    ready(page, N_EVENTS + 1)
+    page.keyboard.press("2")
+    expect(page.locator("button.event[data-label=fuss]")).to_have_count(1)
+    page.mouse.click(*timeline_point(page, 4.0))
+    page.keyboard.press("Delete")
+    ready(page, N_EVENTS)
+    saved(page)
+    labels = [event["label"] for event in corrections(served)["events"]]
+    assert sorted(labels) == ["cry"] * (N_EVENTS - 1) + ["fuss"]
+    for _ in range(3):
+        page.keyboard.press("Control+z")
+    ready(page, N_EVENTS)
+    expect(page.locator("button.event[data-label=fuss]")).to_have_count(0)
+    page.keyboard.press("Control+Shift+z")
+    ready(page, N_EVENTS + 1)
+    saved(page)
+    assert len(corrections(served)["events"]) == N_EVENTS + 1
+
+
+def test_the_keyboard_is_enough(ada: Tab, served: Any, clip: str) -> None:
+    page = ada.open()
+    link = page.locator("a.clip-name").first
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if link.evaluate("a => a === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    ready(page)
+    page.keyboard.press("u")  # the least certain event, which nobody has checked
+    before = page.locator("button.event[aria-current]").get_attribute("data-onset")
+    page.keyboard.press("Period")
+    page.keyboard.press("c")
+    page.keyboard.press("c")
+    saved(page)
+    (event,) = [e for e in corrections(served)["events"] if e["checked"]]
+    assert event["onset_s"] == pytest.approx(float(before) + 0.02)
+    page.keyboard.press("Home")
+    page.keyboard.press("a")
+    ready(page, N_EVENTS + 1)
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("next uncertain event")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("+")
+    assert page.evaluate("document.querySelector('.clip-page').timeline.span") < 15
+
+
+def test_two_people_on_one_clip_lose_nothing(
+    browser: Any, window: Tab, served: Any, clip: str
+) -> None:
+    window.reset("Ada")
+    second = Tab(browser, served.url, who="Ben")
+    ada, ben = (ready(tab.open(clip)) for tab in (window, second))
+    rows(ada).nth(0).click()
+    ada.keyboard.press("3")
+    saved(ada)
+    rows(ben).nth(1).click()
+    ben.keyboard.press("2")
+    saved(ben)
+    labels = [event["label"] for event in corrections(served)["events"]]
+    assert labels[:3] == ["other", "fuss", "cry"]
+    expect(ben.locator(".toasts")).to_contain_text("Ada")
+    # Both change the same event: who saves last is asked.
+    rows(ada).nth(1).click()
+    ada.keyboard.press("3")
+    expect(ada.get_by_role("dialog")).to_contain_text("Ben")
+    ada.get_by_role("radio").nth(1).check()
+    ada.get_by_role("button", name="Save this").click()
+    saved(ada)
+    assert [event["label"] for event in corrections(served)["events"]][:2] == ["other", "fuss"]
+    second.close()
+    window.check()
+
+
+def test_what_cannot_be_saved_is_kept_and_saved_later(ada: Tab, served: Any, clip: str) -> None:
+    page = ready(ada.open(clip))
+    ada.context.set_offline(True)
+    rows(page).first.click()
+    page.keyboard.press("2")
+    expect(page.locator(".save-state")).to_contain_text("Kept in this browser")
+    page.goto("about:blank")
+    ada.context.set_offline(False)
+    address = f"/api/clips/{clip.removeprefix('clip/')}/corrections"
+    with served.client() as client:  # somebody else corrects the clip meanwhile
+        state = client.get(address).json()
+        state["events"][1]["label"] = "other"
+        assert client.put(address, json={**state, "who": "Ben"}).status_code == 200
+    saved(ready(ada.open(clip)))
+    labels = [event["label"] for event in corrections(served)["events"]]
+    assert labels[:3] == ["fuss", "other", "cry"]
+
+
+def test_names_and_labels_are_shown_as_text(ada: Tab, tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=document.title=1>"
+    upload = tmp_path / f"{hostile}.mp4"
+    upload.write_bytes(DEMO.read_bytes())
+    ada.reset("<i>Ada</i>")
+    page = ada.open()
+    page.set_input_files("#file", upload)
+    ready(page)
+    expect(page.locator("h1")).to_have_text(f"{hostile}.mp4")
+    rows(page).first.click()
+    page.get_by_role("button", name="Labels", exact=True).click()
+    page.get_by_label("Label set").fill(f"cry\n{hostile}")
+    page.get_by_role("button", name="Use these labels").click()
+    page.keyboard.press("2")
+    expect(rows(page).first).to_contain_text(hostile)
+    assert page.locator("main img").count() == 0
+
+
+def test_axe_finds_nothing_serious_in_light_and_dark(ada: Tab, clip: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    for view, text in (("open", "Drop a recording"), (clip, "Detected sounds"), ("live", "Listen")):
+        page = ada.open(view)
+        expect(page.locator("main")).to_contain_text(text)
+        if view == clip:
+            rows(page).first.click()
+        for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+            page.emulate_media(color_scheme=scheme)
+            expect(page.locator("html")).to_have_attribute("data-theme", scheme)
+            options = {"resultTypes": ["violations"], **rules}
+            found = axe.run(page, options=options).response["violations"]
+            serious = [one for one in found if one["impact"] in ("serious", "critical")]
+            nodes = [(one["id"], node["html"][:120]) for one in serious for node in one["nodes"]]
+            assert nodes == [], (view, scheme)
+
+
+def test_a_phone_is_wide_enough(browser: Any, served: Any, clip: str) -> None:
+    phone = Tab(browser, served.url, PHONE, has_touch=True, is_mobile=True)
+    for view, text in (("open", "Choose a file"), (clip, "Detected sounds"), ("live", "Listen")):
+        page = phone.open(view)
+        expect(page.locator("main")).to_contain_text(text)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], view
+    page = ready(phone.open(clip))
+    page.touchscreen.tap(*timeline_point(page, 6.8, "spectrogram"))
+    expect(page.locator("button.event[aria-current]")).to_contain_text("0:06.40")
+    expect(page.locator("#honesty")).to_be_in_viewport()
+    phone.close()
+
+
+def test_the_theme_can_be_chosen_and_stays(ada: Tab) -> None:
+    page = ada.open()
+    page.emulate_media(color_scheme="light")
+    theme = page.locator("#theme")
+    theme.click()
+    theme.click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")

@@ -1,0 +1,257 @@
+"""A clip is opened, seen, heard, corrected and downloaded."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from served import DEMO, Served, upload, wait_for
+
+import cryvision
+from cryvision.annotations import read_annotations
+from cryvision.inputs.media import read_sound
+from cryvision.outputs.tables import to_record
+from cryvision.web.pyramid import PEAK_SAMPLES
+
+LEVEL_TOLERANCE = 1e-4
+"""Peaks are kept as 16 bits and sent with four places."""
+
+SHIFT_TOLERANCE_S = 1e-3
+
+MakeMedia = Callable[..., Path]
+
+
+def test_the_folder_is_a_table(client: Any, scored: str) -> None:
+    (row,) = [row for row in client.get("/api/clips").json() if row["clip_id"] == scored]
+    assert row["name"] == "cam_20260504_130700.mp4"
+    assert row["status"] == "done"
+    assert row["start_time"] == "2026-05-04T13:07:00"
+    assert (row["n_events"], row["n_bouts"]) == (8, 3)
+    assert 0 <= row["share_not_heard"] < 0.1
+
+
+def test_the_record_is_that_of_the_command(client: Any, scored: str, tmp_path: Path) -> None:
+    shown = client.get(f"/api/clips/{scored}").json()
+    own = to_record(cryvision.classify(shutil.copy(DEMO, tmp_path / shown["name"])))
+    assert shown["record"] == json.loads(json.dumps({**own, "path": shown["name"]}))
+    assert (shown["has_video"], shown["has_sound"]) == (True, True)
+    assert "no medical device" in shown["honesty"]
+
+
+def test_the_waveform_of_any_stretch_is_that_of_the_sound(client: Any, scored: str) -> None:
+    sound = read_sound(DEMO)
+    for start_s, end_s, points in ((0.0, 15.0, 300), (2.0, 2.5, 400), (1.0, 9.0, 7)):
+        query = {"start_s": start_s, "end_s": end_s, "points": points}
+        peaks = client.get(f"/api/clips/{scored}/peaks", params=query).json()
+        assert len(peaks["min"]) == len(peaks["max"]) == points
+        edges = np.linspace(start_s, end_s, points + 1) * 16_000
+        # A stretch may show what lies in the row of the pyramid that it begins or ends in.
+        margin = PEAK_SAMPLES * max(1, int((edges[1] - edges[0]) / PEAK_SAMPLES))
+        for low, high, first, last in zip(
+            peaks["min"], peaks["max"], edges[:-1], edges[1:], strict=True
+        ):
+            inner = sound[int(np.ceil(first)) : max(int(last), int(np.ceil(first)) + 1)]
+            outer = sound[max(0, int(first) - margin) : int(last) + margin]
+            assert low <= inner.min() + LEVEL_TOLERANCE
+            assert high >= inner.max() - LEVEL_TOLERANCE
+            assert low >= outer.min() - LEVEL_TOLERANCE
+            assert high <= outer.max() + LEVEL_TOLERANCE
+
+
+def test_tracks_show_the_loudest_moment_and_nothing_where_nothing_is_known(
+    client: Any, scored: str
+) -> None:
+    result = cryvision.classify(DEMO)
+    tracks = client.get(f"/api/clips/{scored}/tracks?points=50").json()
+    assert len(tracks["time_s"]) == 50
+    cry = result.timeline["cry_smooth"]
+    assert max(tracks["columns"]["cry_smooth"]) == pytest.approx(float(cry.max()), abs=1e-4)
+    whole = client.get(f"/api/clips/{scored}/tracks?start_s=0&end_s=1&points=100").json()
+    assert len(whole["time_s"]) == 30  # the frames that there are
+    assert whole["columns"]["heard_cry"][0] is None  # before the tagger's first window
+    assert "hungry" not in tracks["columns"]  # reasons that were not measured are not shown
+
+
+def test_the_spectrogram_is_a_picture_of_the_wanted_size(client: Any, scored: str) -> None:
+    from PIL import Image
+
+    url = f"/api/clips/{scored}/spectrogram.png?start_s=1&end_s=4&width=320&height=64"
+    answer = client.get(url)
+    assert answer.headers["content-type"] == "image/png"
+    picture = Image.open(io.BytesIO(answer.content))
+    assert picture.size == (320, 64)
+    brightness = np.asarray(picture.convert("L"), float).mean(axis=0)
+    # 1.60 to 2.44 s is an event, 1.0 to 1.5 s is silence.
+    assert brightness[70:140].mean() > 1.5 * brightness[:50].mean()
+
+
+def test_a_part_of_the_media_can_be_asked_for(client: Any, scored: str) -> None:
+    whole = client.get(f"/api/clips/{scored}/media")
+    part = client.get(f"/api/clips/{scored}/media", headers={"range": "bytes=100-199"})
+    assert (whole.status_code, part.status_code) == (200, 206)
+    assert whole.content == DEMO.read_bytes()
+    assert part.content == whole.content[100:200]
+    assert whole.headers["content-type"] == "video/mp4"
+    assert whole.headers["cache-control"] == "no-store"
+
+
+def test_what_browsers_cannot_play_is_copied(client: Any, make_media: MakeMedia) -> None:
+    tone = "aevalsrc=0.5*sin(2*PI*440*t):s=16000:d=1"
+    clip = upload(client, make_media("tone.aiff", "-f", "lavfi", "-i", tone))
+    answer = client.get(f"/api/clips/{clip}/media")
+    assert answer.headers["content-type"] == "audio/ogg"
+    assert answer.content.startswith(b"OggS")
+    client.delete(f"/api/clips/{clip}")
+
+
+def test_an_upload_is_scored_and_can_be_deleted(served: Served, client: Any) -> None:
+    clip = upload(client, DEMO)
+    assert len(client.get(f"/api/clips/{clip}").json()["record"]["events"]) == 8
+    (private,) = [p for p in served.temporary.iterdir() if p.name.startswith("cryvision-web-")]
+    assert (private / "clips" / clip).is_dir()
+    assert client.delete(f"/api/clips/{clip}").status_code == 204
+    assert client.get(f"/api/clips/{clip}").status_code == 404
+    assert not (private / "clips" / clip).exists()
+    assert not (private / "results" / clip).exists()
+
+
+def test_a_clip_of_the_folder_cannot_be_deleted(client: Any, scored: str, served: Served) -> None:
+    assert client.delete(f"/api/clips/{scored}").status_code == 405
+    assert list(served.folder.glob("*.mp4"))
+
+
+def test_an_edge_is_moved_saved_and_exported(client: Any) -> None:
+    clip = upload(client, DEMO)
+    before = client.get(f"/api/clips/{clip}/corrections").json()
+    assert before["version"] == 0
+    assert {event["origin"] for event in before["events"]} == {"detector"}
+    assert client.get(f"/api/clips/{clip}/agreement").json()["event_f1"] == 1.0
+    events = before["events"][:-1]  # the last one is deleted
+    events[0] = {**events[0], "onset_s": 1.35, "checked": True}
+    events.append({"id": "p1", "onset_s": 14.0, "offset_s": 14.5, "label": "fuss"})
+    body = {"version": 0, "events": events, "who": "Ada", "labels": ["cry", "fuss"]}
+    saved = client.put(f"/api/clips/{clip}/corrections", json=body).json()
+    after = client.get(f"/api/clips/{clip}/corrections").json()
+    assert (saved["version"], after["version"], after["who"]) == (1, 1, "Ada")
+    assert after["labels"] == ["cry", "fuss"]
+    assert [e["onset_s"] for e in after["events"]] == sorted(e["onset_s"] for e in events)
+    agreement = client.get(f"/api/clips/{clip}/agreement").json()
+    assert (agreement["n_reference"], agreement["n_detected"]) == (7, 8)
+    assert agreement["event_f1"] < 1.0
+    stale = client.put(f"/api/clips/{clip}/corrections", json=body)
+    assert stale.status_code == 409
+    assert stale.json()["events"] == after["events"]
+    detected = client.get(f"/api/clips/{clip}/export/raven?which=detector").text
+    corrected = client.get(f"/api/clips/{clip}/export/raven?which=corrected").text
+    assert "1.3500" in corrected
+    assert "1.3500" not in detected
+    client.delete(f"/api/clips/{clip}")
+
+
+@pytest.mark.parametrize("form", ["textgrid", "eaf", "csv", "audacity", "vtt", "rttm"])
+def test_exports_hold_the_corrected_events(
+    client: Any, corrected_clip: str, form: str, tmp_path: Path
+) -> None:
+    answer = client.get(f"/api/clips/{corrected_clip}/export/{form}?which=corrected")
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"].startswith("attachment")
+    name = answer.headers["content-disposition"].rpartition("'")[2]
+    path = tmp_path / name
+    path.write_bytes(answer.content)
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(tmp_path)
+        (path,) = [p for p in tmp_path.iterdir() if p.name.endswith((".events.csv", ".labels.txt"))]
+    first = read_annotations(path)[0]
+    # Subtitles show bouts, which begin with their first event.
+    assert first.start_s == pytest.approx(1.35, abs=SHIFT_TOLERANCE_S)
+
+
+@pytest.fixture(scope="module")
+def corrected_clip(served: Served) -> str:
+    """An upload whose first event was moved to 1.35 s."""
+    with served.client() as client:
+        clip = upload(client, DEMO)
+        state = client.get(f"/api/clips/{clip}/corrections").json()
+        state["events"][0]["onset_s"] = 1.35
+        answer = client.put(f"/api/clips/{clip}/corrections", json=state)
+        assert answer.status_code == 200
+    return clip
+
+
+def test_boris_and_label_studio_get_what_they_read(client: Any, corrected_clip: str) -> None:
+    url = f"/api/clips/{corrected_clip}/export"
+    (task,) = client.get(f"{url}/label-studio?which=corrected").json()
+    region = task["annotations"][0]["result"][0]
+    assert (region["value"]["start"], region["value"]["labels"]) == (1.35, ["cry"])
+    head, first, *_ = client.get(f"{url}/boris?which=corrected").text.splitlines()
+    row = dict(zip(head.split("\t"), first.split("\t"), strict=True))
+    assert (float(row["Start (s)"]), row["Behavior"]) == (1.35, "cry")
+
+
+def test_every_format_that_is_offered_can_be_had(client: Any, corrected_clip: str) -> None:
+    for form in client.get("/api/session").json()["formats"]:
+        answer = client.get(f"/api/clips/{corrected_clip}/export/{form}?which=corrected")
+        assert answer.status_code == 200, form
+        assert answer.content
+
+
+def test_a_video_is_made_on_request(client: Any, small_video: Path) -> None:
+    clip = upload(client, small_video)
+    assert client.get(f"/api/clips/{clip}/video.mp4").status_code == 404
+    job = wait_for(client, client.post(f"/api/clips/{clip}/video").json()["job_id"])
+    assert job["status"] == "done", job
+    assert client.get(f"/api/clips/{clip}/video.mp4").content[4:8] == b"ftyp"
+    client.delete(f"/api/clips/{clip}")
+
+
+def test_the_folder_is_scored_behind_the_page(served: Served, client: Any) -> None:
+    shutil.copy(DEMO, served.folder / "second.mp4")
+    (served.folder / "broken_20260505_000000.wav").write_bytes(b"RIFF no sound")
+    try:
+        wait_until(lambda: len(rows_of_folder(client)) >= 3)
+        answer = client.post("/api/folder/score").json()
+        ended = wait_for(client, answer["job_id"])
+        assert (ended["status"], ended["progress"]) == ("done", 1.0)
+        rows = {row["name"]: row for row in client.get("/api/clips").json()}
+        assert rows["second.mp4"]["status"] == "done"
+        broken = rows["broken_20260505_000000.wav"]
+        assert broken["status"] == "failed"
+        assert str(served.folder) not in broken["error"]
+        days = client.get("/api/folder/heatmap").json()
+        assert days["days"] == ["2026-05-04"]
+        assert days["minutes"][0][13] == pytest.approx(7.36 / 60, abs=1e-3)
+        assert days["minutes"][0][12] is None
+        assert days["n_without_time"] == 1
+        shutil.copy(served.folder / "cam_20260504_130700.mp4", served.folder / "second.mp4")
+        os.utime(served.folder / "second.mp4", (0, 0))  # another file of the same name
+        wait_until(lambda: status_of(client, "second.mp4") == "not scored")
+    finally:
+        (served.folder / "second.mp4").unlink()
+        (served.folder / "broken_20260505_000000.wav").unlink()
+
+
+def rows_of_folder(client: Any) -> list[dict[str, Any]]:
+    return [row for row in client.get("/api/clips").json() if not row["uploaded"]]
+
+
+def status_of(client: Any, name: str) -> str:
+    (status,) = [row["status"] for row in rows_of_folder(client) if row["name"] == name]
+    return str(status)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for the listing of the folder, which is made anew every two seconds."""
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)

@@ -1,0 +1,95 @@
+"""A long clip is drawn at once, at any zoom, and a short cry in it stays visible."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cryvision.web.pyramid import Pyramid, PyramidWriter
+from cryvision.web.results import pooled_tracks
+
+RATE_HZ = 16_000
+LONG_S = 600
+"""An hour takes as long to draw, and much longer to make; the benchmark does."""
+
+STEP_SECONDS = 0.1
+"""What the project promises for a step of zoom, drawing included."""
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Pyramid:
+    """Faint noise with a click of a millisecond half-way."""
+    folder = tmp_path_factory.mktemp("long")
+    writer = PyramidWriter(folder)
+    minute = np.random.default_rng(0).normal(0, 0.001, 60 * RATE_HZ).astype(np.float32)
+    for number in range(10):
+        block = minute
+        if number == 5:
+            block = minute.copy()
+            block[:16] = 0.9
+        writer.push(block)
+    writer.finish()
+    return Pyramid(folder)
+
+
+def test_a_click_is_seen_from_afar(long_clip: Pyramid) -> None:
+    assert long_clip.sound_seconds == LONG_S
+    peaks = long_clip.peaks(0.0, LONG_S, 1000)
+    # A row of the pyramid may lie on the border of two stretches.
+    assert peaks[499:501, 1].max() == pytest.approx(0.9, abs=1e-3)
+    assert np.delete(peaks[:, 1], [499, 500]).max() < 0.02
+
+
+@pytest.mark.parametrize("span_s", [LONG_S, 60.0, 5.0, 0.05])
+def test_each_step_of_zoom_takes_the_same_short_time(long_clip: Pyramid, span_s: float) -> None:
+    long_clip.spectrogram_png(0.0, 1.0, 10, 10)  # libraries are loaded
+    start_s = LONG_S / 2 - span_s / 2
+    best = np.inf
+    for _ in range(5):
+        begun = time.perf_counter()
+        long_clip.peaks(start_s, start_s + span_s, 1200)
+        long_clip.spectrogram_png(start_s, start_s + span_s, 1200, 128)
+        best = min(best, time.perf_counter() - begun)
+    assert best < STEP_SECONDS
+
+
+def test_what_lies_outside_the_sound_is_empty(long_clip: Pyramid) -> None:
+    assert not long_clip.peaks(LONG_S + 10, LONG_S + 20, 50).any()
+    edge = long_clip.peaks(LONG_S - 1, LONG_S + 1, 10)
+    assert edge[:5].any()
+    assert not edge[6:].any()
+
+
+def test_the_sizes_of_the_pieces_make_no_difference(tmp_path: Path) -> None:
+    sound = np.random.default_rng(1).normal(0, 0.1, 50_001).astype(np.float32)
+    pictures = []
+    for name, size in (("a", 50_001), ("b", 777)):
+        folder = tmp_path / name
+        folder.mkdir()
+        writer = PyramidWriter(folder)
+        for first in range(0, len(sound), size):
+            writer.push(sound[first : first + size])
+        writer.finish()
+        pyramid = Pyramid(folder)
+        pictures.append((pyramid.peaks(0, 3, 90), pyramid.spectrogram_png(0, 3, 90, 64)))
+    assert np.array_equal(pictures[0][0], pictures[1][0])
+    assert pictures[0][1] == pictures[1][1]
+
+
+def test_a_clip_without_sound_is_drawn_empty(tmp_path: Path) -> None:
+    PyramidWriter(tmp_path).finish()
+    pyramid = Pyramid(tmp_path)
+    assert not pyramid.peaks(0.0, 10.0, 100).any()
+    assert pyramid.spectrogram_png(0.0, 10.0, 100, 50).startswith(b"\x89PNG")
+
+
+def test_tracks_keep_the_largest_value_and_what_is_unknown() -> None:
+    values = np.full(3000, np.nan, np.float32)
+    values[1500] = 0.8
+    time_s, columns = pooled_tracks({"time_s": np.arange(3000) / 30, "cry": values}, 0, 100, 10)
+    assert time_s.tolist() == [10.0 * n for n in range(10)]
+    assert columns["cry"][5] == np.float32(0.8)
+    assert np.isnan(np.delete(columns["cry"], 5)).all()

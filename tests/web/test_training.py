@@ -1,0 +1,85 @@
+"""A detector learns from corrections, and is compared on clips kept apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lab
+import pytest
+from two_parts import two_part_bundle
+
+from cryvision.annotations.corrections import (
+    CorrectedEvent,
+    Corrections,
+    corrections_path,
+    write_corrections,
+)
+from cryvision.bundle import Bundle
+from cryvision.detector_training import train as detection
+from cryvision.errors import CryvisionError
+from cryvision.web.training import train_on_corrections
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is really fitted."""
+    monkeypatch.setattr(detection, "SYNTHETIC_PER_FAMILY", 1)
+    monkeypatch.setattr(detection, "fit_frame_network", lambda *given: lab.peak_edges())
+    monkeypatch.setattr(detection, "altered_copies", lambda sound, rng: [sound])
+
+
+def corrected_clips(folder: Path) -> list[dict[str, Any]]:
+    """Clips of three babies, two each, with the truth as corrections."""
+    clips = []
+    for seed, baby in enumerate(("ada", "ada", "ben", "ben", "cleo", "cleo")):
+        samples, bouts = lab.crying(seed)
+        path = lab.write_wav(folder / f"{baby}-{seed}.wav", samples)
+        events = [
+            CorrectedEvent(f"p{n}", *times, "cry", checked=n == 0) for n, times in enumerate(bouts)
+        ]
+        write_corrections(Corrections(tuple(events)), corrections_path(path))
+        labels = str(corrections_path(path))
+        clips.append({"path": str(path), "labels": labels, "name": path.name, "results": None})
+    return clips
+
+
+def test_both_figures_are_of_clips_that_were_kept_apart(
+    quick: None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    base = two_part_bundle(tmp_path_factory)
+    wanted = {
+        "clips": corrected_clips(tmp_path / "clips"),
+        "out": str(tmp_path / "out.zip"),
+        "job_id": "job",
+        "subject_pattern": r"^([a-z]+)-\d\.wav$",
+        "cry_labels": [],
+        "folds": 3,
+    }
+    found = train_on_corrections(wanted, base)
+    json.dumps(found, allow_nan=False)
+    assert found["protocol"] == "grouped 3-fold"
+    assert (found["n_clips"], found["n_events"], found["n_checked"]) == (6, 12, 6)
+    for when in ("before", "after"):
+        assert 0 <= found[when]["event_f1"] <= 1
+    low, high = found["after"]["interval"]
+    assert low <= found["after"]["event_f1"] <= high
+    assert found["bundle_url"] == "/api/train/job/bundle.zip"
+    assert Bundle.load(wanted["out"]).sha256 == found["bundle"]["sha256"]
+    assert "favours" in found["note"]
+
+
+def test_one_subject_is_too_few(
+    quick: None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    wanted = {
+        "clips": corrected_clips(tmp_path / "clips")[:2],
+        "out": str(tmp_path / "out.zip"),
+        "job_id": "job",
+        "subject_pattern": r"^([a-z]+)-\d\.wav$",
+        "cry_labels": [],
+        "folds": 3,
+    }
+    with pytest.raises(CryvisionError, match="two subjects"):
+        train_on_corrections(wanted, two_part_bundle(tmp_path_factory))
