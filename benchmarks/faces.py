@@ -30,9 +30,9 @@ from skimage import data
 from cryvision.bundle import Bundle, Part
 from cryvision.bundle.saving import Description, save
 from cryvision.config import FRAME_RATE_HZ, FaceConfig
-from cryvision.inputs.faces import FaceFinder, crop
 from cryvision.inputs.media import find_ffmpeg
-from cryvision.inputs.yunet import TURNS_DEGREES
+from cryvision.inputs.pictures.faces import FaceFinder, crop
+from cryvision.inputs.pictures.yunet import TURNS_DEGREES
 
 STEADY_PX, MISSED_SHARE = 0.5, 0.1
 EXACT_OVER_NAIVE, PEAK_MIB = 0.5, 500 / 1.048576
@@ -101,7 +101,7 @@ def main() -> int:
 
 def face_model() -> str:
     """The detector's file, as the package finds it."""
-    from cryvision.inputs.yunet import MODEL_VARIABLE, fetched_model
+    from cryvision.inputs.pictures.yunet import MODEL_VARIABLE, fetched_model
 
     return os.environ.get(MODEL_VARIABLE) or str(fetched_model())
 

@@ -229,8 +229,8 @@ def heads() -> dict[str, Any]:
     """CPU seconds with the cache and with the backbone in the loop."""
     import keras
 
-    from cryvision.inputs.backbone import IMAGENET_MEAN_BGR
-    from cryvision.inputs.embedding import Embedder
+    from cryvision.inputs.pictures.backbone import IMAGENET_MEAN_BGR
+    from cryvision.inputs.pictures.embedding import Embedder
     from cryvision.training import branches
     from cryvision.training.branches import Rows, head_branch
 

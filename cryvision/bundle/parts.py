@@ -17,7 +17,7 @@ from cryvision.config import (
 )
 from cryvision.errors import BundleError, ConfigError
 from cryvision.inputs.audio import n_features
-from cryvision.inputs.backbone import NAMED_WEIGHTS, is_named
+from cryvision.inputs.pictures.backbone import NAMED_WEIGHTS, is_named
 from cryvision.runtime import safe_load
 from cryvision.runtime.loading import RUNTIMES, Model
 

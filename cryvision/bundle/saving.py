@@ -20,7 +20,7 @@ from cryvision.bundle.parts import Part
 from cryvision.bundle.schema import FORMAT_VERSION, library_versions
 from cryvision.config import GateConfig, VetoConfig, to_json
 from cryvision.errors import BundleError
-from cryvision.inputs.backbone import cache_weights
+from cryvision.inputs.pictures.backbone import cache_weights
 from cryvision.runtime import loading as runtimes
 from cryvision.runtime import safe_load
 

@@ -105,7 +105,7 @@ def _windows(
     """Give the ends of windows in seconds, their features, and which weights the backbone has."""
     from cryvision.config import SAMPLE_RATE_HZ
     from cryvision.datasets.labelled import LabelledClip
-    from cryvision.inputs.embedding import Embedder
+    from cryvision.inputs.pictures.embedding import Embedder
     from cryvision.training.clip_features import clip_windows
 
     clip = LabelledClip(Path(options.clip), label="", subject="", subject_source="file")

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _fetch_face_detector() -> Path:
     from cryvision import download
-    from cryvision.inputs.yunet import MODEL_BYTES, MODEL_SHA256, fetched_model
+    from cryvision.inputs.pictures.yunet import MODEL_BYTES, MODEL_SHA256, fetched_model
 
     def fetch(url: str) -> Path:
         return download.download(url, fetched_model(), sha256=MODEL_SHA256, size_bytes=MODEL_BYTES)
@@ -67,7 +67,7 @@ def _fetch_face_detector() -> Path:
 
 def _fetch_backbone_weights() -> Path:
     from cryvision import download
-    from cryvision.inputs.backbone import IMAGENET_MD5, has_imagenet_weights, imagenet_path
+    from cryvision.inputs.pictures.backbone import IMAGENET_MD5, has_imagenet_weights, imagenet_path
 
     target = imagenet_path()
     # Keras, too, replaces a file of the wrong hash.
@@ -86,7 +86,7 @@ def _prepare_backbone() -> Path:
     # TensorFlow reports on the machine as it starts.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from cryvision.config import FaceConfig
-    from cryvision.inputs.embedding import prepare
+    from cryvision.inputs.pictures.embedding import prepare
 
     log("preparing the backbone, which takes half a minute and 5 GB of memory")
     return prepare(FaceConfig())

@@ -25,7 +25,8 @@ import numpy as np
 
 from cryvision.config import FaceConfig, LogMelConfig, SoundConfig
 from cryvision.errors import ConfigError
-from cryvision.inputs import audio, backbone, logmel
+from cryvision.inputs import audio, logmel
+from cryvision.inputs.pictures import backbone
 
 if TYPE_CHECKING:
     import keras
@@ -202,7 +203,7 @@ def build_face_front_end(config: FaceConfig) -> keras.Model:
     -------
     keras.Model
         From RGB crops, float32 from 0 to 255, shape (n, size, size, 3), to float32, shape
-        (n, config.embedding_width), as `cryvision.inputs.embedding.Embedder` gives them.
+        (n, config.embedding_width), as `cryvision.inputs.pictures.embedding.Embedder` gives them.
 
     Raises
     ------

@@ -151,7 +151,7 @@ def _other(graph: Graph, name: str) -> dict[str, Any]:
         "the mean embedding of all crops in a window, which the form with features takes too."
     )
     if graph.features:
-        what = "Embedding of the face, as cryvision.inputs.embedding gives it."
+        what = "Embedding of the face, as cryvision.inputs.pictures.embedding gives it."
     return {"what": what, "face": to_json(graph.face)}
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig
 from cryvision.errors import BundleError, MissingDependencyError
-from cryvision.inputs.embedding import BATCH_CROPS, Embedder
-from cryvision.inputs.faces import Face, FaceFinder, crop
+from cryvision.inputs.pictures.embedding import BATCH_CROPS, Embedder
+from cryvision.inputs.pictures.faces import Face, FaceFinder, crop
 
 
 class FaceStream:
@@ -28,7 +28,7 @@ class FaceStream:
     looks : bool
         Whether a face is looked for at all: not where the middle of the picture is taken for one.
     weights : str
-        Which weights the backbone has; see `cryvision.inputs.embedding.Embedder`.
+        Which weights the backbone has; see `cryvision.inputs.pictures.embedding.Embedder`.
 
     Raises
     ------

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from cryvision.config import FRAME_RATE_HZ, FaceConfig
 from cryvision.errors import CryvisionError, MediaError, MissingDependencyError
 from cryvision.inputs import ffmpeg
-from cryvision.inputs.faces import FaceFinder
 from cryvision.inputs.media import KNOWN_LAYOUT_CHANNELS, MediaInfo, Piece, open_clip
-from cryvision.inputs.yunet import TURNS_DEGREES, YuNet, load_cv2
+from cryvision.inputs.pictures.faces import FaceFinder
+from cryvision.inputs.pictures.yunet import TURNS_DEGREES, YuNet, load_cv2
 from cryvision.outputs.screen import Box, Frame, Screen
 from cryvision.outputs.shown import as_shown
 from cryvision.result import Classification

@@ -22,7 +22,7 @@ from cryvision.inference.detector import CryDetector
 from cryvision.inference.face_stream import FaceStream
 from cryvision.inference.gated_windows import SoundBranchWindows
 from cryvision.inputs import media
-from cryvision.inputs.embedding import Embedder
+from cryvision.inputs.pictures.embedding import Embedder
 from cryvision.training.checkpoints import Checkpoints
 from cryvision.training.stacking import Samples
 

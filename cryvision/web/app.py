@@ -14,12 +14,16 @@ from starlette.staticfiles import StaticFiles
 
 from cryvision import __version__
 from cryvision.errors import CryvisionError
-from cryvision.web import clip_routes, folder_routes, job_routes, live_routes, v1_routes
-from cryvision.web.answers import JSON, ThePage, Who
 from cryvision.web.guard import Guard
 from cryvision.web.jobs import BusyError
 from cryvision.web.page import Page
 from cryvision.web.passwords import Passwords
+from cryvision.web.routes import clip as clip_routes
+from cryvision.web.routes import folder as folder_routes
+from cryvision.web.routes import job as job_routes
+from cryvision.web.routes import live as live_routes
+from cryvision.web.routes import v1 as v1_routes
+from cryvision.web.routes.answers import JSON, ThePage, Who
 from cryvision.web.uploads import Receiver, RefusedError
 
 STATIC = Path(__file__).parent / "static"

@@ -15,7 +15,7 @@ import numpy as np
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.errors import CryvisionError
 from cryvision.inputs.media import open_clip
-from cryvision.inputs.yunet import TURNS_DEGREES, YuNet
+from cryvision.inputs.pictures.yunet import TURNS_DEGREES, YuNet
 
 EVERY_FRAMES = 10
 """Three pictures a second are looked at."""

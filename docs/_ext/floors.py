@@ -65,7 +65,13 @@ FLOORS = (
 """From the ground up."""
 
 KERAS_USERS = (
-    *("models", "runtime/loading", "export", "inputs/backbone", "inputs/embedding"),
+    *(
+        "models",
+        "runtime/loading",
+        "export",
+        "inputs/pictures/backbone",
+        "inputs/pictures/embedding",
+    ),
     *("training/branches", "training/epochs", "training/tensorboard"),
     *("detector_training/pieces", "detector_training/tag_scores"),
 )

@@ -21,7 +21,7 @@ from cryvision import cli
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, to_json
 from cryvision.errors import BundleError, ConfigError
-from cryvision.inputs.backbone import cache_weights
+from cryvision.inputs.pictures.backbone import cache_weights
 
 
 @pytest.fixture

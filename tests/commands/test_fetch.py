@@ -13,7 +13,7 @@ import pytest
 from cryvision import download
 from cryvision.commands import fetch
 from cryvision.errors import DownloadError
-from cryvision.inputs import backbone, embedding, yunet
+from cryvision.inputs.pictures import backbone, embedding, yunet
 
 CONTENT = b"the weights, or so"
 

@@ -13,8 +13,8 @@ from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import BundleError, MissingDependencyError
 from cryvision.inference.branch_inputs import FACE, BranchInputs
 from cryvision.inference.face_stream import FaceStream
-from cryvision.inputs.embedding import BATCH_CROPS, Embedder
-from cryvision.inputs.faces import Face, FaceFinder
+from cryvision.inputs.pictures.embedding import BATCH_CROPS, Embedder
+from cryvision.inputs.pictures.faces import Face, FaceFinder
 
 FLOAT32 = 1e-4
 """Of means up to 255."""

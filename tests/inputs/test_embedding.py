@@ -16,9 +16,9 @@ import pytest
 
 from cryvision.config import FaceConfig
 from cryvision.errors import BundleError, ConfigError, CryvisionError, MissingDependencyError
-from cryvision.inputs import embedding
-from cryvision.inputs.backbone import cache_weights, imagenet_path
-from cryvision.inputs.embedding import Embedder, prepare
+from cryvision.inputs.pictures import embedding
+from cryvision.inputs.pictures.backbone import cache_weights, imagenet_path
+from cryvision.inputs.pictures.embedding import Embedder, prepare
 
 AGREES = 1e-3  # what is promised: the largest difference from Keras in any number
 SAME = 1e-5  # float32, for one crop in batches of different lengths
@@ -270,7 +270,7 @@ def test_the_copy_is_run_without_keras(prepared: Path, cache: Path):
         "for name in ('keras', 'tensorflow', 'onnx', 'tf2onnx'): sys.modules[name] = None\n"
         "import numpy as np\n"
         "from cryvision.config import FaceConfig\n"
-        "from cryvision.inputs.embedding import Embedder\n"
+        "from cryvision.inputs.pictures.embedding import Embedder\n"
         f"embedder = Embedder({small(backbone_weights='random')!r})\n"
         f"print(embedder.embed(np.zeros((2, {SMALL}, {SMALL}, 3), np.uint8)).shape)"
     )
@@ -371,7 +371,7 @@ def test_weights_that_are_not_complete_are_refused(tmp_path: Path, cache: Path):
 def test_a_trained_backbone_knows_a_face_again(corpus: Path):
     from skimage import data
 
-    from cryvision.inputs.faces import Face, crop
+    from cryvision.inputs.pictures.faces import Face, crop
     from cryvision.models.squeezenet import build_squeezenet
 
     path = corpus / "models" / "squeezenet_weights_tf_dim_ordering_tf_kernels_notop.h5"

@@ -15,9 +15,9 @@ import pytest
 from cryvision.bundle.fields import from_json
 from cryvision.config import FaceConfig, to_json
 from cryvision.errors import ConfigError, MissingDependencyError
-from cryvision.inputs import faces, yunet
-from cryvision.inputs.faces import Face, FaceFinder, crop
-from cryvision.inputs.yunet import TURNS_DEGREES, Detection
+from cryvision.inputs.pictures import faces, yunet
+from cryvision.inputs.pictures.faces import Face, FaceFinder, crop
+from cryvision.inputs.pictures.yunet import TURNS_DEGREES, Detection
 
 cv2 = pytest.importorskip("cv2")
 

@@ -14,9 +14,9 @@ import pytest
 from cryvision import cli
 from cryvision.errors import CryvisionError, MediaError, MissingDependencyError
 from cryvision.inputs import ffmpeg
-from cryvision.inputs.faces import Face
 from cryvision.inputs.media import find_ffmpeg, open_clip, probe, read_sound
-from cryvision.inputs.yunet import Detection as Found
+from cryvision.inputs.pictures.faces import Face
+from cryvision.inputs.pictures.yunet import Detection as Found
 from cryvision.outputs import screen, video
 from cryvision.outputs.screen import MIN_WIDTH_PX, Screen
 from cryvision.outputs.video import write_blurred_video, write_video

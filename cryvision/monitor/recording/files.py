@@ -18,7 +18,7 @@ from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import CryvisionError
 from cryvision.inputs import ffmpeg
 from cryvision.inputs.audio import mean_square_dbfs
-from cryvision.inputs.yunet import load_cv2
+from cryvision.inputs.pictures.yunet import load_cv2
 from cryvision.monitor.recording.folder import (
     FORMAT,
     FORMAT_VERSION,

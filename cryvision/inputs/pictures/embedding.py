@@ -20,7 +20,7 @@ from cryvision.atomic import staged
 from cryvision.config import BACKBONE_WIDTHS, FaceConfig
 from cryvision.download import cache_folder
 from cryvision.errors import BundleError, ConfigError, CryvisionError, MissingDependencyError
-from cryvision.inputs.backbone import (
+from cryvision.inputs.pictures.backbone import (
     REMEDY,
     build_backbone,
     find_weights,

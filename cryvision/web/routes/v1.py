@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, StreamingResponse
 
 from cryvision.outputs.tables import to_record
-from cryvision.web.answers import JSON, TheJob, ThePage, follow
 from cryvision.web.clips import PageClip
 from cryvision.web.jobs import FINISHED, Job
-from cryvision.web.openapi_page import openapi_html
 from cryvision.web.page import Page
+from cryvision.web.routes.answers import JSON, TheJob, ThePage, follow
+from cryvision.web.routes.openapi_page import openapi_html
 from cryvision.web.uploads import RefusedError
 
 WAITED_SECONDS = 60.0

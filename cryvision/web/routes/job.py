@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
-from cryvision.web.answers import JSON, TheJob, ThePage, follow
+from cryvision.web.routes.answers import JSON, TheJob, ThePage, follow
 
 router = APIRouter(tags=["jobs"])
 

@@ -10,12 +10,12 @@ from starlette.responses import FileResponse, Response
 from cryvision.datasets.annotated import CRY_LABELS
 from cryvision.errors import AnnotationError
 from cryvision.subjects import compile_subject_pattern
-from cryvision.web.answers import JSON, ScoredClip, Seconds, TheJob, ThePage
 from cryvision.web.clips import PageClip
 from cryvision.web.faces import faces_within
 from cryvision.web.heatmap import TimedClip, heatmap
 from cryvision.web.jobs import FINISHED, Job
 from cryvision.web.page import current_corrections
+from cryvision.web.routes.answers import JSON, ScoredClip, Seconds, TheJob, ThePage
 
 MOST_CRY_LABELS = 20
 

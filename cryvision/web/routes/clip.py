@@ -11,7 +11,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from cryvision.errors import AnnotationError
-from cryvision.web.answers import (
+from cryvision.web.exports import CLIP_FORMATS, corrected, export
+from cryvision.web.page import (
+    StaleError,
+    clip_record,
+    corrections_json,
+    current_corrections,
+    save_corrections,
+)
+from cryvision.web.routes.answers import (
     JSON,
     AnyClip,
     Points,
@@ -20,14 +28,6 @@ from cryvision.web.answers import (
     ThePage,
     Who,
     stretch,
-)
-from cryvision.web.exports import CLIP_FORMATS, corrected, export
-from cryvision.web.page import (
-    StaleError,
-    clip_record,
-    corrections_json,
-    current_corrections,
-    save_corrections,
 )
 
 router = APIRouter(prefix="/api/clips", tags=["clips"])

@@ -16,7 +16,14 @@ import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ, FaceConfig
 from cryvision.errors import ConfigError
-from cryvision.inputs.yunet import TURNS_DEGREES, Detection, YuNet, load_cv2, overlap, turning
+from cryvision.inputs.pictures.yunet import (
+    TURNS_DEGREES,
+    Detection,
+    YuNet,
+    load_cv2,
+    overlap,
+    turning,
+)
 
 SURE_SCORE = 0.9
 """A face with this score is turned as was assumed, and other turns are not tried: adults' faces

@@ -10,10 +10,10 @@ from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from cryvision.errors import ConfigError, CryvisionError
-from cryvision.web.answers import get_page
 from cryvision.web.faces import LiveFaces
 from cryvision.web.live import BROWSER, RATES_HZ, BrowserSource, Feed, Mailbox
 from cryvision.web.page import Page, dumps
+from cryvision.web.routes.answers import get_page
 from cryvision.web.settings import MAX_LIVE
 
 QUIET_SECONDS = 30.0

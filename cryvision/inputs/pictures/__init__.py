@@ -1,0 +1,1 @@
+"""Faces in pictures, and the numbers that describe them."""
