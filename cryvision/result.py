@@ -116,11 +116,13 @@ class Bout:
 def find_bouts(events: Sequence[Event], gap_seconds: float = BOUT_GAP_SECONDS) -> tuple[Bout, ...]:
     """Put events less than ``gap_seconds`` apart together; they must be in order of time."""
     groups: list[list[Event]] = []
+    end_s = -math.inf
     for event in events:
-        if groups and event.onset_s - groups[-1][-1].span_s[1] < gap_seconds:
+        if groups and event.onset_s - end_s < gap_seconds:
             groups[-1].append(event)
         else:
             groups.append([event])
+        end_s = max(end_s, event.span_s[1])
     return tuple(_bout(group) for group in groups)
 
 
@@ -132,7 +134,7 @@ def _bout(events: list[Event]) -> Bout:
     power = float(weights @ 10 ** (np.array([event.intensity_db for event in events]) / 10))
     return Bout(
         onset_s=events[0].onset_s,
-        offset_s=events[-1].span_s[1],
+        offset_s=max(event.span_s[1] for event in events),
         n_events=len(events),
         cry_seconds=float(seconds.sum()),
         confidence=float(weights @ np.array([event.confidence for event in events])),

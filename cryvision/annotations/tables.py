@@ -252,7 +252,7 @@ def write_childproject(sheet: Sheet, path: Path) -> None:
         times = [str(round(1000 * time_s)) for time_s in rounded(interval, DECIMALS)]
         letter = letters.get(interval.label.strip().casefold(), "NA")
         speaker = "NA" if letter == "NA" else _CHILD
-        row = (*times, speaker, letter, interval.label, interval.tier, path.name)
+        row = (*times, speaker, letter, interval.label, interval.tier, sheet.media_name)
         rows.append(row)
     _write(path, header, rows, delimiter=",")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def all_bouts(classification: Classification, decimals: int) -> list[Interval]:
 
 
 def events_inside(classification: Classification, decimals: int) -> list[Interval]:
-    """Give the events inside the clip, in order and without overlap, less those without length."""
+    """Give the events in order, cut at the ends of the clip, less those without length."""
     return _inside(all_events(classification, decimals), classification.duration_s, decimals)
 
 
@@ -70,13 +71,10 @@ def _interval(span: Event | Bout, label: str, tier: str) -> Interval:
 
 
 def _inside(intervals: Iterable[Interval], duration_s: float, decimals: int) -> list[Interval]:
-    inside = []
-    free_from_s, end_s = 0.0, round(float(duration_s), decimals)
+    inside, last_s = [], round(float(duration_s), decimals)
     for interval in sorted(intervals):
-        onset_s = max(round(interval.start_s, decimals), free_from_s)
-        offset_s = min(round(interval.end_s, decimals), end_s)
+        onset_s = max(round(interval.start_s, decimals), 0.0)
+        offset_s = min(round(interval.end_s, decimals), last_s)
         if onset_s < offset_s:
-            label, tier = interval.label, interval.tier
-            inside.append(Interval(onset_s, offset_s, label, tier, interval.confidence))
-            free_from_s = offset_s
+            inside.append(replace(interval, start_s=onset_s, end_s=offset_s))
     return inside

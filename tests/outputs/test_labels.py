@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import itertools
 import math
@@ -43,12 +44,17 @@ def _cues(path: Path) -> list[tuple[float, float, str]]:
     return cues
 
 
-def _intervals(path: Path, duration_s: float, tier: str = "cry") -> list[tuple[float, float, str]]:
+def _intervals(
+    path: Path,
+    duration_s: float,
+    tier: str = "cry",
+    tiers: tuple[str, ...] = ("cry", "bouts"),
+) -> list[tuple[float, float, str]]:
     """Read a TextGrid with praatio and hold it to Praat's rule: no gaps from 0 to the end."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True, reportingMode="error")
-    assert grid.tierNames == ("cry", "bouts")
+    assert grid.tierNames == tiers
     for name in grid.tierNames:
         entries = [tuple(entry) for entry in grid.getTier(name).entries]
         assert grid.minTimestamp == entries[0][0] == 0
@@ -99,11 +105,40 @@ def test_a_textgrid_takes_events_that_touch_each_other_and_the_ends(make, tmp_pa
     assert _intervals(path, 12.0) == [(0, 4, 'a "quoted" one'), (4, 12, "cry")]
 
 
-def test_a_textgrid_keeps_to_the_clip_where_events_overlap_or_leave_it(make, tmp_path):
+def test_a_textgrid_keeps_to_the_clip_and_has_a_second_tier_for_what_overlaps(make, tmp_path):
     events = (_event(-0.2, 1), _event(0.5, 2), _event(3, 3), _event(11, 12.3), _event(14, 15))
     (path,) = write(make(events=events), tmp_path, ["textgrid"])
-    labelled = [entry for entry in _intervals(path, 12.0) if entry[2]]
-    assert labelled == [(0, 1, "cry"), (1, 2, "cry"), (11, 12, "cry")]
+    tiers = ("cry", "bouts", "cry (2)")
+    first, second = (_intervals(path, 12.0, tier, tiers) for tier in ("cry", "cry (2)"))
+    assert [entry for entry in first if entry[2]] == [(0, 1, "cry"), (11, 12, "cry")]
+    assert [entry for entry in second if entry[2]] == [(0.5, 2, "cry")]
+
+
+OVERLAPPING = (_event(1, 4), _event(2, 3, "fuss"), _event(3.5, 5))
+"""One inside another, and one that begins before another ends."""
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["raven", "boris", "childproject", "rttm", "audioset", "dcase", "chat", "label-studio"],
+)
+def test_events_that_overlap_are_all_written_as_they_are(make, tmp_path, form):
+    (path,) = write(make(events=OVERLAPPING), tmp_path, [form])
+    assert [(i.start_s, i.end_s, i.label) for i in read_annotations(path)] == [
+        (event.onset_s, event.offset_s, event.label) for event in OVERLAPPING
+    ]
+
+
+@pytest.mark.parametrize("form", ["textgrid", "eaf"])
+def test_events_that_overlap_are_in_two_tiers(make, tmp_path, form):
+    (path,) = write(make(events=OVERLAPPING), tmp_path, [form])
+    assert [(i.start_s, i.end_s) for i in read_annotations(path)] == [(1, 4), (2, 3), (3.5, 5)]
+
+
+def test_a_bout_ends_with_the_latest_end_of_its_events(make):
+    nested = (_event(1, 9), _event(2, 3))
+    assert [bout.span_s for bout in make(events=nested).bouts] == [(1, 9)]
+    assert len(make(events=(*nested, _event(9.4, 10))).bouts) == 1
 
 
 @pytest.mark.parametrize("duration_s", [0.0, 1e-5, 0.0333, math.pi, 12.0, 36_000.03334])
@@ -171,3 +206,9 @@ def test_a_clip_without_events_gives_files_without_labels(make, tmp_path):
     audacity, bouts, vtt = write(make(events=()), tmp_path, ["audacity", "vtt"])
     assert audacity.read_text() == bouts.read_text() == ""
     assert _cues(vtt) == []
+
+
+def test_a_file_of_childproject_names_the_clip(make, tmp_path):
+    (path,) = write(make(), tmp_path, ["childproject"])
+    with open(path, newline="") as file:
+        assert {row["raw_filename"] for row in csv.DictReader(file)} == {"demo.mp4"}

@@ -43,7 +43,9 @@ def _turns(path: Path) -> list[tuple[float, float, str]]:
     return [(segment.start, segment.end, label) for segment, _, label in tracks]
 
 
-def _annotations(path: Path, name: str = "cry") -> tuple[list[tuple[float, float, str]], list[str]]:
+def _annotations(
+    path: Path, name: str = "cry", names: tuple[str, ...] = ("cry", "bouts")
+) -> tuple[list[tuple[float, float, str]], list[str]]:
     """Read an EAF by its schema: the tier's annotations in order, and the linked media."""
     root = ElementTree.parse(path).getroot()
     assert root.tag == "ANNOTATION_DOCUMENT"
@@ -52,7 +54,7 @@ def _annotations(path: Path, name: str = "cry") -> tuple[list[tuple[float, float
         for slot in root.iter("TIME_SLOT")
     }
     tiers = {tier.attrib["TIER_ID"]: tier for tier in root.iter("TIER")}
-    assert list(tiers) == ["cry", "bouts"]
+    assert tuple(tiers) == names
     tier = tiers[name]
     types = {kind.attrib["LINGUISTIC_TYPE_ID"] for kind in root.iter("LINGUISTIC_TYPE")}
     assert tier.attrib["LINGUISTIC_TYPE_REF"] in types
@@ -111,11 +113,13 @@ def test_an_eaf_holds_the_events_and_links_the_clip(make, tmp_path):
     assert [Path(unquote(urlsplit(url).path)) for url in media] == [clip]
 
 
-def test_an_eaf_keeps_to_the_clip_where_events_overlap_or_leave_it(make, tmp_path):
+def test_an_eaf_keeps_to_the_clip_and_has_a_second_tier_for_what_overlaps(make, tmp_path):
     events = (_event(-0.2, 1), _event(0.5, 2), _event(3, 3.0002), _event(11, 12.3, 'a <"\x07'))
     (path,) = write(make(path="s3://babies/a.wav", events=events), tmp_path, ["eaf"])
-    entries, media = _annotations(path)
-    assert entries == [(0, 1, "cry"), (1, 2, "cry"), (11, 12, 'a <"\\x07')]
+    names = ("cry", "bouts", "cry (2)")
+    entries, media = _annotations(path, "cry", names)
+    assert entries == [(0, 1, "cry"), (11, 12, 'a <"\\x07')]
+    assert _annotations(path, "cry (2)", names)[0] == [(0.5, 2, "cry")]
     assert media == []
 
 
