@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,8 @@ def measure_agreement(
     Returns
     -------
     dict
-        ``figures``, each with ``value`` and ``interval``: the keys of
+        ``figures``, each with ``value``, None where it is not defined, and with ``interval`` where
+        there are two subjects or more: the keys of
         `cryvision.evaluation.agreement_report.FIGURES`. ``onset_error_s`` and ``offset_error_s``:
         the second less the first, over pairs of events that overlap. How much was compared, and
         ``clips``, those with most disagreement first.
@@ -109,7 +110,8 @@ def measure_agreement(
         "tolerance_s": {"onset": onset_tolerance_s, "offset": offset_tolerance_s},
         "overlap": overlap,
         "figures": {
-            **bootstrap_figures(subjects, statistics, n_draws),
+            **{name: {"value": None} for name in statistics},
+            **_figures(subjects, statistics, n_draws),
             **_psds_figures(clips, n_draws),
         },
         **_time_errors(clips, subjects, n_draws),
@@ -139,9 +141,9 @@ def _event_statistics(
         return _ratio(2 * n_found, n_found + n_wrong + n_reference)
 
     return {
-        "event_f1": lambda w: metrics.event_f1(matched, w).f1,
-        "event_precision": lambda w: metrics.event_f1(matched, w).precision,
-        "event_recall": lambda w: metrics.event_f1(matched, w).recall,
+        "event_f1": lambda w: _ratio(2 * (w @ matched[:, 0]), w @ matched[:, 1:].sum(axis=1)),
+        "event_precision": lambda w: _ratio(w @ matched[:, 0], w @ matched[:, 2]),
+        "event_recall": lambda w: _ratio(w @ matched[:, 0], w @ matched[:, 1]),
         "intersection_f1": intersection_f1,
         "alarms_per_hour": lambda w: _ratio(w @ alarms, w @ hours),
         "missed_per_hour": lambda w: _ratio(w @ missed, w @ hours),
@@ -164,7 +166,17 @@ def _psds_figures(clips: Sequence[CodedClip], n_draws: int) -> dict[str, Any]:
     for name, overlap in PSDS_OVERLAPS.items():
         counts = psds_counts(timelines, overlap)
         statistics[name] = functools.partial(psds, counts, hours)
-    return bootstrap_figures(subjects, statistics, n_draws)
+    return _figures(subjects, statistics, n_draws)
+
+
+def _figures(
+    subjects: NDArray[Any], statistics: Mapping[str, Statistic], n_draws: int
+) -> dict[str, dict[str, Any]]:
+    """Give the figures that are defined, with intervals where there are two subjects or more."""
+    figures = bootstrap_figures(subjects, statistics, n_draws)
+    if len(set(subjects)) < 2:
+        return {name: {"value": figure["value"]} for name, figure in figures.items()}
+    return figures
 
 
 def _time_errors(
@@ -190,7 +202,7 @@ def _time_errors(
             "mean": float(values.mean()),
             "sd": float(values.std()),
             "mean_absolute": float(np.abs(values).mean()),
-            "median_interval": [low, high],
+            "median_interval": [low, high] if len(set(of)) > 1 else None,
         }
     return records
 

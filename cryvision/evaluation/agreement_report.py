@@ -58,7 +58,7 @@ def agreement_text(record: dict[str, Any]) -> str:
 
 
 def figure_rows(record: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Give name, value with its interval, and meaning of each figure that is known."""
+    """Give name, value with its interval (a dash for none), and meaning of each figure."""
     words = {**record["tolerance_s"], "overlap": f"{100 * record['overlap']:g}"}
     rows = []
     for name, meaning in FIGURES.items():
@@ -66,7 +66,8 @@ def figure_rows(record: dict[str, Any]) -> list[tuple[str, str, str]]:
         if figure is not None:
             low_high = figure.get("interval")
             interval = f" ({low_high[0]:.2f} to {low_high[1]:.2f})" if low_high else ""
-            rows.append((name, f"{figure['value']:.2f}{interval}", meaning.format(**words)))
+            value = "-" if figure["value"] is None else f"{figure['value']:.2f}{interval}"
+            rows.append((name, value, meaning.format(**words)))
     return rows
 
 
@@ -147,9 +148,10 @@ def _errors(record: dict[str, Any]) -> list[tuple[str, str]]:
     for name in ("onset", "offset"):
         errors = record[f"{name}_error_s"]
         if errors is not None:
-            low, high = errors["median_interval"]
+            low_high = errors["median_interval"]
+            interval = f" ({low_high[0]:+.3f} to {low_high[1]:+.3f})" if low_high else ""
             text = (
-                f"median {errors['median']:+.3f} s ({low:+.3f} to {high:+.3f}), middle half "
+                f"median {errors['median']:+.3f} s{interval}, middle half "
                 f"{errors['p25']:+.3f} to {errors['p75']:+.3f}, 90 % {errors['p5']:+.3f} to "
                 f"{errors['p95']:+.3f}, mean of the sizes {errors['mean_absolute']:.3f}"
             )

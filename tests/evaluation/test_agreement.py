@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cryvision.errors import ConfigError
 from cryvision.evaluation.agreement import CodedClip, measure_agreement
+from cryvision.evaluation.agreement_report import agreement_text, figure_rows
 from cryvision.evaluation.event_metrics import intersection_counts, overlapping_pairs
 from cryvision.evaluation.metrics import cohen_kappa
 from cryvision.evaluation.psds import ScoredTimeline, psds, psds_counts
@@ -33,9 +34,14 @@ def clip(
     return CodedClip("a", subject, first, second, duration_s)
 
 
-def values(*clips: CodedClip, **options: float) -> dict[str, float]:
+def values(*clips: CodedClip, **options: float) -> dict[str, float | None]:
     figures = measure_agreement(clips, n_draws=10, **options)["figures"]
     return {name: figure["value"] for name, figure in figures.items()}
+
+
+def kappa(first: np.ndarray, second: np.ndarray) -> float:
+    value = values(clip(first, second))["kappa"]
+    return math.nan if value is None else value
 
 
 @st.composite
@@ -76,10 +82,9 @@ def test_kappa_is_that_of_short_frames_and_the_same_both_ways(
         for events in (first, second)
     ]
     wanted = cohen_kappa(*frames)
-    found = values(clip(first, second)).get("kappa", math.nan)
+    found = kappa(first, second)
     assert found == pytest.approx(wanted, abs=KAPPA_TOLERANCE, nan_ok=True)
-    back = values(clip(second, first)).get("kappa", math.nan)
-    assert back == pytest.approx(found, nan_ok=True)
+    assert kappa(second, first) == pytest.approx(found, nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +121,27 @@ def test_intervals_are_over_subjects() -> None:
     two = [CodedClip(c.name, c.name, c.first, c.second, 10.0) for c in one]
     figures = [measure_agreement(clips)["figures"]["event_f1"] for clips in (one, two)]
     assert [figure["value"] for figure in figures] == [0.5, 0.5]
-    assert figures[0]["interval"] == [0.5, 0.5]
     assert figures[1]["interval"] == [0, 1]
+
+
+def test_one_subject_has_no_intervals() -> None:
+    scored = CodedClip("a", "s", spans((1, 2)), spans((1, 2)), 10.0, np.eye(1, 10)[0], 1.0)
+    record = measure_agreement([scored], n_draws=10)
+    assert "psds1" in record["figures"]
+    assert not any("interval" in figure for figure in record["figures"].values())
+    assert record["onset_error_s"]["median_interval"] is None
+    assert "median +0.000 s, middle half" in agreement_text(record)
+
+
+def test_clips_without_crying_have_no_f1() -> None:
+    record = measure_agreement([clip(spans(), spans())], n_draws=10)
+    undefined = ("event_f1", "event_precision", "event_recall", "intersection_f1", "kappa", "iou")
+    assert {record["figures"][name]["value"] for name in undefined} == {None}
+    assert record["figures"]["alarms_per_hour"]["value"] == 0
+    shown = {name: value for name, value, _ in figure_rows(record)}
+    assert {shown[name] for name in undefined} == {"-"}
+    found = values(clip(spans((1, 2)), spans()))
+    assert (found["event_f1"], found["event_recall"], found["event_precision"]) == (0, 0, None)
 
 
 def test_the_clip_with_most_disagreement_is_listed_first() -> None:
