@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from cryvision.commands.terminal import (
@@ -17,6 +18,9 @@ from cryvision.commands.terminal import (
 
 ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S, OVERLAP = 0.25, 0.5, 0.5
 """As in `cryvision.evaluation.agreement`, which would take time to import."""
+
+_SOFTWARE = "cryvision agreement"
+"""In the files of figures, to tell them from others."""
 
 
 def add(commands: Any) -> None:
@@ -89,12 +93,11 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.evaluation.agreement import measure_agreement
     from cryvision.evaluation.agreement_report import KIND, agreement_page, agreement_text, draw
     from cryvision.evaluation.coded_clips import CodingOptions, find_coded_clips
-    from cryvision.outputs.html_page import check_page, write_report_page
+    from cryvision.outputs.html_page import write_report_page
     from cryvision.outputs.tables import plain
     from cryvision.outputs.text import printable
 
-    if options.html is not None:
-        check_page(KIND, options.html)  # fails before any work where it cannot be written
+    _check_outputs(options.html, options.figure)
     pairs = find_coded_clips(
         options.first,
         options.second,
@@ -128,6 +131,20 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_SOME_FAILED if pairs.problems else EXIT_DONE
 
 
+def _check_outputs(html: str | None, figure: str | None) -> None:
+    """Fail before any work where a file cannot be written."""
+    from cryvision.errors import ConfigError
+    from cryvision.evaluation.agreement_report import KIND
+    from cryvision.outputs.html_page import check_marked, check_page
+
+    page = None if html is None else check_page(KIND, html)
+    if figure is None:
+        return
+    target = check_marked(f"figure of an older {KIND}", f"Software\0{_SOFTWARE}".encode(), figure)
+    if page is not None and os.path.realpath(page) == os.path.realpath(target):
+        raise ConfigError(f"--html and --figure must be two files; got {figure} for both")
+
+
 def _write_figure(figure: Any, path: str) -> None:
     from pathlib import Path
 
@@ -137,7 +154,7 @@ def _write_figure(figure: Any, path: str) -> None:
 
     try:
         with staged(Path(path), overwrite=True) as place:
-            write_png(figure, place)
+            write_png(figure, place, _SOFTWARE)
     except OSError as error:
         raise CryvisionError(f"{path}: cannot be written: {error.strerror or error}") from error
     log(f"wrote {path}")

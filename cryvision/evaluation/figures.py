@@ -166,9 +166,9 @@ def draw_learning_curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) ->
     return figure
 
 
-def write_png(figure: Figure, path: Path | IO[bytes]) -> None:
-    """Write a figure, the same bytes for the same figure."""
-    figure.savefig(path, format="png", facecolor="white", metadata={"Software": None})
+def write_png(figure: Figure, path: Path | IO[bytes], software: str | None = None) -> None:
+    """Write a figure, the same bytes for the same figure; the file may state its software."""
+    figure.savefig(path, format="png", facecolor="white", metadata={"Software": software})
 
 
 def png_bytes(figure: Figure) -> bytes:

@@ -12,7 +12,7 @@ from cryvision.errors import CryvisionError
 from cryvision.inputs.ffmpeg import shown
 
 _MARK_BYTES = 1000
-"""The mark of our pages is within so many bytes of the start."""
+"""The mark of our files is within so many bytes of the start."""
 
 _STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
@@ -64,20 +64,43 @@ def check_page(kind: str, path: str | os.PathLike[str]) -> Path:
     CryvisionError
         If something else than an older page of its kind is there: that is never replaced.
     """
+    return check_marked(f"page of an older {kind}", _mark(kind).encode(), path)
+
+
+def check_marked(what: str, mark: bytes, path: str | os.PathLike[str]) -> Path:
+    """Make sure before any work that a file may be written.
+
+    Parameters
+    ----------
+    what : str
+        The only file that is replaced, in words.
+    mark : bytes
+        Stands near the start of each such file.
+    path : path
+
+    Returns
+    -------
+    Path
+        Absolute.
+
+    Raises
+    ------
+    CryvisionError
+        If something else is there.
+    """
     target = Path(os.path.abspath(path))
     if not os.path.lexists(target):
         return target
     try:
         with open(target, "rb") as file:
-            is_ours = _mark(kind).encode() in file.read(_MARK_BYTES)
+            is_ours = mark in file.read(_MARK_BYTES)
     except OSError as error:
         raise CryvisionError(
-            f"{shown(target)}: the page is a file; this cannot be read as one: {error.strerror}"
+            f"{shown(target)}: the {what.split()[0]} is a file; this cannot be read as one: "
+            f"{error.strerror}"
         ) from error
     if not is_ours:
-        raise CryvisionError(
-            f"{shown(target)}: only the page of an older {kind} is replaced; this is another file"
-        )
+        raise CryvisionError(f"{shown(target)}: only the {what} is replaced; this is another file")
     return target
 
 
