@@ -107,7 +107,7 @@ def inside(clip: AnnotatedClip, duration_s: float) -> tuple[AnnotatedClip, list[
         within.append(replace(interval, end_s=min(interval.end_s, duration_s)))
     rule = f"labels must lie inside the clip, which is {duration_s:.2f} s long"
     remarks = [
-        f"{clip.path}: {rule}; {what}: {_times(those)}"
+        f"{clip.path}: {rule}; {len(those)} {what}: {_times(those)}"
         for what, those in (("cut there", cut), ("left out", left_out))
         if those
     ]

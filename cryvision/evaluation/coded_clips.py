@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,7 @@ import numpy as np
 from cryvision.annotations import Interval, format_of, read_recordings
 from cryvision.annotations.interval import DamagedError
 from cryvision.annotations.json_files import result_records
-from cryvision.annotations.text import read_text, refused
+from cryvision.annotations.text import header_of, read_text, refused
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.datasets.annotated import (
     LABEL_SUFFIXES,
@@ -25,16 +27,22 @@ from cryvision.datasets.annotated import (
     find_subject,
     visible_files,
 )
-from cryvision.datasets.cry_labels import count_as_crying
+from cryvision.datasets.cry_labels import count_as_crying, inside
 from cryvision.errors import AnnotationError, MediaError, MissingDependencyError
 from cryvision.evaluation.agreement import CodedClip
 from cryvision.inputs.media import MEDIA_SUFFIXES, probe
+from cryvision.outputs.timeline_tables import TIME
 from cryvision.subjects import compile_subject_pattern
 
 log = logging.getLogger(__name__)
 
 _RESULT_SUFFIXES = (".json", ".jsonl", ".parquet")
+_SUBTITLES = (".srt", ".vtt")
 _RESULTS = "cryvision"
+_RESULT_COLUMNS = ("path", "status", "duration_s", "events")
+_TIME_TOLERANCE_S = 0.01
+"""Of the times of a timeline: they are rounded, and float32 over a whole day."""
+
 _NO_LENGTH = (
     "{}: the length is not known and taken to be {:.1f} s, the end of the last label; kappa and "
     "rates an hour depend on it: --media names the folder of the recordings"
@@ -96,6 +104,7 @@ class _Coding:
     path: Path
     duration_s: float | None = None
     scores: np.ndarray | None = None
+    frame_seconds: float = 1 / FRAME_RATE_HZ
     is_result: bool = False
 
 
@@ -166,12 +175,17 @@ def find_coded_clips(
         if duration_s is None:
             duration_s = max((i.end_s for one in pair for i in one.intervals), default=1.0)
             warnings.append(_NO_LENGTH.format(name, duration_s))
-        spans = [_spans(own[name], duration_s) for own in crying]
+        spans = []
+        for coding, own in zip(pair, crying, strict=True):
+            coded = AnnotatedClip(coding.path, name, tuple(own[name]), "file")
+            within, remarks = inside(coded, duration_s)
+            spans.append(_spans(within.intervals))
+            warnings += [f"{name}: {remark}" for remark in remarks]
         path = pair[0].path.parent / name
         subject, _ = find_subject(path, Path(first), "", pattern)
-        scores = pair[1].scores
+        scores, frame_seconds = pair[1].scores, pair[1].frame_seconds
         clips.append(
-            CodedClip(name, subject, spans[0], spans[1], duration_s, scores, 1 / FRAME_RATE_HZ)
+            CodedClip(name, subject, spans[0], spans[1], duration_s, scores, frame_seconds)
         )
     return CodedPairs(clips, problems, notes, warnings)
 
@@ -199,9 +213,9 @@ def _read(source: Path, tier: str, options: CodingOptions) -> dict[str, _Coding]
     if source.is_dir():
         left_out: list[str] = []
         files = [path for group in visible_files(source, left_out) for path in group]
-        labels = [path for path in files if _may_be_labels(path)]
+        labels = [path for path in files if _may_be_labels(path) and not _is_timeline(path)]
         clips = [path for path in files if path.suffix.lower() in MEDIA_SUFFIXES]
-        found = [item for path in labels for item in _read_file(path, source)]
+        found = _without_subtitles([i for path in labels for i in _read_file(path, source)])
         if not labels:
             found = [_scored(path, options) for path in clips]
     elif not source.is_file():
@@ -226,17 +240,35 @@ def _read(source: Path, tier: str, options: CodingOptions) -> dict[str, _Coding]
 def _may_be_labels(path: Path) -> bool:
     name = path.name.lower()
     return name.endswith((*LABEL_SUFFIXES, ".parquet", ".srt", ".json", ".jsonl")) and not (
-        name.endswith(VIEW_SUFFIXES)
+        name.endswith((*VIEW_SUFFIXES, ".timeline.parquet"))
     )
+
+
+def _is_timeline(path: Path) -> bool:
+    """Whether a file is a table of scores by time, which holds no events."""
+    if path.suffix.lower() != ".csv":
+        return False
+    header = header_of(read_text(path))
+    return TIME in header and not header & {"start_s", "onset_s"}
+
+
+def _without_subtitles(found: list[tuple[str, _Coding]]) -> list[tuple[str, _Coding]]:
+    """Leave out subtitles, which may hold bouts, where another file codes the recording."""
+    coded = {name for name, coding in found if coding.path.suffix.lower() not in _SUBTITLES}
+    return [
+        (name, coding)
+        for name, coding in found
+        if name not in coded or coding.path.suffix.lower() not in _SUBTITLES
+    ]
 
 
 def _read_file(path: Path, root: Path) -> list[tuple[str, _Coding]]:
     """Read a file of one or of many recordings."""
     if path.suffix.lower() == ".parquet":
-        return [_of_result(record, path) for record in _parquet_rows(path)]
+        return [_of_result(row, path, number) for number, row in _parquet_rows(path)]
     if format_of(path) == _RESULTS:
         try:
-            return [_of_result(record, path) for _, record in result_records(read_text(path))]
+            return [_of_result(one, path, line) for line, one in result_records(read_text(path))]
         except DamagedError as error:
             raise refused(path, error.line, error.rule) from error
     recordings = read_recordings(path)
@@ -246,32 +278,63 @@ def _read_file(path: Path, root: Path) -> list[tuple[str, _Coding]]:
     return [(_name(name), _Coding(found, path)) for name, found in recordings.items()]
 
 
-def _of_result(record: Mapping[str, Any], path: Path) -> tuple[str, _Coding]:
+def _of_result(record: Mapping[str, Any], path: Path, line: int) -> tuple[str, _Coding]:
     """Take all events of a result as crying, whatever reasons they state."""
-    spans = [(float(e["onset_s"]), float(e["offset_s"])) for e in record["events"]]
-    scores = record.get("timeline", {}).get("cry") if "timeline" in record else None
-    duration = record.get("duration_s")
-    return _name(str(record.get("path", "")) or path.name), _Coding(
-        [Interval(*span, "cry") for span in spans],
-        path,
-        float(duration) if duration else None,
-        None if scores is None else np.array(scores, np.float64),
-        is_result=True,
-    )
-
-
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
-    import json
-
     try:
-        from pyarrow import parquet
+        intervals = [_event(event) for event in record["events"]]
+        duration_s = float(record.get("duration_s") or 0) or None
+    except (KeyError, TypeError, ValueError) as error:
+        rule = "a result must have events with 0 <= onset_s <= offset_s, and duration_s in seconds"
+        raise refused(path, line, rule) from error
+    try:
+        scores, frame_seconds = _timeline(record.get("timeline") or {})
+    except (KeyError, TypeError, ValueError) as error:
+        rule = f"a timeline must have cry and {TIME} of equal length, in equal steps from 0"
+        raise refused(path, line, rule) from error
+    name = _name(str(record.get("path", "")) or path.name)
+    return name, _Coding(intervals, path, duration_s, scores, frame_seconds, is_result=True)
+
+
+def _event(event: Mapping[str, Any]) -> Interval:
+    onset_s, offset_s = float(event["onset_s"]), float(event["offset_s"])
+    if not 0 <= onset_s <= offset_s < math.inf:
+        raise ValueError(f"{onset_s} to {offset_s}")
+    return Interval(onset_s, offset_s, "cry")
+
+
+def _timeline(columns: Mapping[str, Any]) -> tuple[np.ndarray | None, float]:
+    """Give the scores, where there are some, and the seconds from one to the next."""
+    if "cry" not in columns:
+        return None, 1 / FRAME_RATE_HZ
+    scores, times = (np.array(columns[name], np.float64) for name in ("cry", TIME))
+    n_steps = len(times) - 1
+    hop_s = float(times[-1] / n_steps) if n_steps > 0 else 1 / FRAME_RATE_HZ
+    if scores.shape != times.shape or not hop_s > 0:
+        raise ValueError(f"{scores.shape} scores, {times.shape} times")
+    if not np.allclose(times, hop_s * np.arange(len(times)), rtol=0, atol=_TIME_TOLERANCE_S):
+        raise ValueError("unequal steps")
+    return scores, hop_s
+
+
+def _parquet_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    try:
+        from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise MissingDependencyError(
             f"{path}: Parquet needs pyarrow: python -m pip install 'cryvision[batch]'"
         ) from error
-    columns = ["path", "status", "duration_s", "events"]
-    rows = parquet.read_table(path, columns=columns).to_pylist()
-    return [{**row, "events": json.loads(row["events"])} for row in rows if row["status"] == "ok"]
+    try:
+        rows = parquet.read_table(path, columns=list(_RESULT_COLUMNS)).to_pylist()
+        return [
+            (number, {**row, "events": json.loads(row["events"])})
+            for number, row in enumerate(rows, start=1)
+            if row["status"] == "ok"
+        ]
+    except (ArrowException, KeyError, OSError, TypeError, ValueError) as error:
+        raise AnnotationError(
+            f"{path}: a result in Parquet must be a table of cryvision score, with "
+            f"{', '.join(_RESULT_COLUMNS)}"
+        ) from error
 
 
 def _scored(path: Path, options: CodingOptions) -> tuple[str, _Coding]:
@@ -314,11 +377,8 @@ def _crying(
     return crying, notes, warnings
 
 
-def _spans(intervals: Sequence[Interval], duration_s: float) -> np.ndarray:
-    """Give onsets and offsets, cut at the end of the recording."""
-    spans = np.array([(i.start_s, i.end_s) for i in intervals], np.float64).reshape(-1, 2)
-    spans = np.minimum(spans, duration_s)
-    return spans[spans[:, 0] < spans[:, 1]]
+def _spans(intervals: Sequence[Interval]) -> np.ndarray:
+    return np.array([(i.start_s, i.end_s) for i in intervals], np.float64).reshape(-1, 2)
 
 
 def _name(path: str) -> str:

@@ -121,6 +121,99 @@ def test_a_page_and_a_figure_are_written_and_no_other_file_is_replaced(
     assert "older agreement" in err
 
 
+def test_psds_is_that_of_the_times_of_the_scores(tmp_path: Path, capsys) -> None:
+    coder = code(tmp_path, "a.rttm", [(1, 2), (4, 6)], "rttm")
+    times = [n / 2 for n in range(20)]
+    scores = [1.0 if 1 <= t < 2 or 4 <= t < 6 else 0.0 for t in times]
+    result = {"path": "a.wav", "duration_s": 10.0, "events": []}
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps({**result, "timeline": {"time_s": times, "cry": scores}}))
+    assert record(capsys, coder, path)["figures"]["psds1"]["value"] == 1
+    for odd in ([*times[:-1], 12.0], times[1:], [5.0] * 20):
+        path.write_text(json.dumps({**result, "timeline": {"time_s": odd, "cry": scores}}))
+        status, _, err = agree(capsys, coder, path)
+        assert status == 1
+        assert "in equal steps from 0" in err
+
+
+def test_labels_behind_the_end_are_a_warning(tmp_path: Path, capsys) -> None:
+    sound(tmp_path / "a.wav", 10.0)
+    first = code(tmp_path, "a.rttm", [(1, 2), (11, 12), (13, 14)], "rttm")
+    second = code(tmp_path, "a.txt", [(1, 2)], "audacity")
+    status, _, err = agree(capsys, first, second)
+    assert status == 0
+    assert "inside the clip, which is 10.00 s long; 2 left out: cry from 11.00 to 12.00 s" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.parquet", b"x"),
+        ("a.json", b'{"events": [{"onset_s": null, "offset_s": 2}]}'),
+        ("a.json", b'{"events": [{"onset_s": 3, "offset_s": 2}]}'),
+        ("a.json", b'{"events": [1]}'),
+        ("a.json", b'{"events": [], "duration_s": [1]}'),
+        ("a.json", b'{"events": [], "timeline": {"cry": [0.1]}}'),
+    ],
+)
+def test_a_damaged_result_is_one_line(tmp_path: Path, capsys, name: str, content: bytes) -> None:
+    coder = code(tmp_path, "b.rttm", [(1, 2)], "rttm")
+    (tmp_path / name).write_bytes(content)
+    status, _, err = agree(capsys, coder, tmp_path / name)
+    assert status == 1
+    assert name in err
+    assert err.count("\n") == 1
+
+
+def test_a_timeline_in_parquet_is_no_result(tmp_path: Path, capsys) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "a.timeline.parquet"
+    parquet.write_table(pyarrow.table({"time_s": [0.0, 0.1], "cry": [0.5, 0.5]}), path)
+    status, _, err = agree(capsys, path, path)
+    assert status == 1
+    assert "must be a table of cryvision score" in err
+
+
+def test_timelines_and_subtitles_beside_better_files_are_passed_over(
+    tmp_path: Path, capsys
+) -> None:
+    folder = tmp_path / "results"
+    code(folder, "a.rttm", [(1, 2), (2.1, 3)], "rttm")
+    code(folder, "a.srt", [(1, 3)], "srt")
+    code(folder, "a.vtt", [(1, 3)], "vtt")
+    code(folder, "b.srt", [(1, 2)], "srt")
+    (folder / "a.csv").write_text("time_s,cry\n0,0.5\n")
+    (folder / "a.timeline.parquet").write_bytes(b"x")
+    found = record(capsys, folder, folder)
+    assert found["n_clips"] == 2
+    assert found["events"]["matched"] == 3
+
+
+def test_a_figure_replaces_no_other_file(tmp_path: Path, capsys) -> None:
+    first = code(tmp_path, "a.rttm", [(1, 2)], "rttm")
+    second = code(tmp_path, "b.txt", [(1, 2)], "audacity")
+    other, page = tmp_path / "photo.png", tmp_path / "p.html"
+    other.write_bytes(PNG + b"of somebody else")
+    assert agree(capsys, first, second, "--html", page)[0] == 0
+    for path in (first, other, page):
+        before = path.read_bytes()
+        status, out, err = agree(capsys, first, second, "--figure", path)
+        assert (status, out) == (1, "")
+        assert "only the figure of an older agreement is replaced" in err
+        assert path.read_bytes() == before
+
+
+def test_the_page_and_the_figure_are_two_files(tmp_path: Path, capsys) -> None:
+    first = code(tmp_path, "a.rttm", [(1, 2)], "rttm")
+    both = tmp_path / "both"
+    same = tmp_path / "x" / ".." / "both"
+    status, _, err = agree(capsys, first, first, "--html", both, "--figure", same)
+    assert status == 2
+    assert "must be two files" in err
+    assert not both.exists()
+
+
 def test_what_has_no_recording_in_common_is_one_line(tmp_path: Path, capsys) -> None:
     for folder in ("one", "two"):
         for name in ("a", "b"):

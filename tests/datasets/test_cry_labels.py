@@ -54,9 +54,9 @@ def test_labels_outside_a_clip_are_cut_or_left_out_and_named() -> None:
     kept, remarks = inside(known, 5.0)
     assert [(i.start_s, i.end_s) for i in kept.intervals] == [(0, 1), (4, 5), (4.5, 5)]
     assert remarks == [
-        "a.wav: labels must lie inside the clip, which is 5.00 s long; cut there: "
+        "a.wav: labels must lie inside the clip, which is 5.00 s long; 1 cut there: "
         "fuss from 4.50 to 7.00 s",
-        "a.wav: labels must lie inside the clip, which is 5.00 s long; left out: "
+        "a.wav: labels must lie inside the clip, which is 5.00 s long; 2 left out: "
         "cry from 5.00 to 6.00 s, cry from 9.00 to 10.00 s",
     ]
     assert inside(clip((0, 5, "cry")), 5.0)[1] == []
