@@ -152,7 +152,7 @@ def _measured(part: _Part, snr_db: float, recorded_rate_hz: float) -> dict[str, 
         "spectral_centroid_hz": centroid_hz,
         "spectral_tilt_db": tilt_db,
         **dict(zip(FORMANTS, formants_hz, strict=True)),
-        **find_phases(levels_db, sounds).measures(),
+        **find_phases(levels_db, sounds, n_frames).measures(),
     }
 
 

@@ -88,7 +88,7 @@ def sounding(levels_db: np.ndarray, cry: np.ndarray, snr_db: float) -> np.ndarra
     return sounds
 
 
-def find_phases(levels_db: np.ndarray, sounding: np.ndarray) -> Phases:
+def find_phases(levels_db: np.ndarray, sounding: np.ndarray, n_cry: int) -> Phases:
     """Divide what sounds into expiratory and inspiratory sounds.
 
     Parameters
@@ -96,6 +96,8 @@ def find_phases(levels_db: np.ndarray, sounding: np.ndarray) -> Phases:
     levels_db : ndarray of float, shape (n,)
     sounding : ndarray of bool, shape (n,)
         Frames of `HOP_SECONDS`.
+    n_cry : int
+        Frames of the cry itself. Behind them only an inspiration belongs to it.
     """
     phases = Phases([], [])
     last_s = last_db = 0.0
@@ -108,9 +110,12 @@ def find_phases(levels_db: np.ndarray, sounding: np.ndarray) -> Phases:
         )
         if inspired:
             phases.inspiratory_s.append(length_s)
-        else:
+        elif first < n_cry:
+            length_s = (min(stop, n_cry) - first) * HOP_SECONDS
             phases.expiratory_s.append(length_s)
             last_s, last_db = length_s, level_db
+        else:
+            break  # another sound in the pause
     return phases
 
 

@@ -43,11 +43,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--auth-file",
         metavar="FILE",
-        help="who may come in: lines that --hash-password prints. Passwords cross the network "
+        help="who may log in: lines that --hash-password prints. Passwords cross the network "
         "unencrypted unless a proxy with TLS stands before the server",
     )
     parser.add_argument(
-        "--insecure", action="store_true", help="let anybody on the network come in"
+        "--insecure", action="store_true", help="let anybody on the network use the page"
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument(

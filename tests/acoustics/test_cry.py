@@ -101,7 +101,7 @@ def test_the_formants_are_those_of_the_tract() -> None:
     assert formants_hz == pytest.approx((1100.0, 3300.0, 5500.0), rel=FORMANT_TOLERANCE)
 
 
-def test_expirations_and_inspirations_are_told_apart() -> None:
+def test_expirations_and_inspirations_are_distinguished() -> None:
     rng = np.random.default_rng(5)
 
     def sound(seconds: float, f0_hz: float, size: float) -> np.ndarray:
@@ -124,10 +124,21 @@ def test_expirations_and_inspirations_are_told_apart() -> None:
     assert bout.expirations == 2
 
 
+def test_a_sound_in_the_pause_is_no_expiration_of_the_cry() -> None:
+    time_s = np.arange(4 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+    sounding = ((time_s >= 1.0) & (time_s < 1.7)) | ((time_s >= 2.0) & (time_s < 2.5))
+    tone = 0.1 * np.sin(2 * np.pi * 440 * time_s) * sounding
+    tone = tone + 1e-4 * draw_noise(np.random.default_rng(6), len(tone))
+    options = {"above_background_db": LOUD_DB, "next_onset_s": 3.0}
+    found = measure_cry(tone, SAMPLE_RATE_HZ, 1.0, 1.5, **options)
+    assert found.expirations == 1
+    assert found.expiratory_s == pytest.approx(0.5, abs=PHASE_TOLERANCE_S)
+
+
 def test_a_short_gap_does_not_part_a_sound_and_a_click_is_none() -> None:
     sounding = np.zeros(100, bool)
     sounding[10:50] = sounding[53:60] = sounding[80:83] = True
-    phases = find_phases(np.full(100, -20.0), sounding)
+    phases = find_phases(np.full(100, -20.0), sounding, 100)
     assert phases.expiratory_s == pytest.approx([0.5])
     assert phases.inspiratory_s == []
 

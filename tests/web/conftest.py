@@ -18,7 +18,7 @@ FOLDER_CLIP = "cam_20260504_130700.mp4"
 Serve = Callable[..., Served]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one clip whose name says when it was recorded."""
     folder = tmp_path_factory.mktemp("recordings")
@@ -26,7 +26,7 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """Return ``serve(folder, *arguments, temporary=None) -> Served``, which starts a server."""
     running: list[Served] = []
@@ -41,9 +41,9 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
         served.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(serve: Serve, clip_folder: Path) -> Served:
-    """One server for all tests that leave it as it is."""
+    """One server for all tests of a module that leave it as it is."""
     return serve(clip_folder)
 
 
@@ -53,11 +53,11 @@ def client(served: Served) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scored(served: Served) -> str:
     """The id of the clip of the folder, once it is scored."""
     with served.client() as client:
-        (clip,) = [one for one in client.get("/api/clips").json() if not one["uploaded"]]
+        clip = next(one for one in client.get("/api/clips").json() if one["name"] == FOLDER_CLIP)
         job = wait_for(client, client.post(f"/api/clips/{clip['clip_id']}/score").json()["job_id"])
         assert job["status"] == "done"
     return str(clip["clip_id"])

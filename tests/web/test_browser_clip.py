@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ expect = playwright.expect
 DEMO = Path(__file__).parents[2] / "examples" / "demo.mp4"
 N_EVENTS = 8
 """Cries in the clip, as its script has them and the detector finds them."""
+
+LAST_SAVE_SECONDS = 0.5
+"""What a page sends as it is left has arrived by then."""
 
 DRAG_TOLERANCE_S = 0.05
 """A pixel of the timeline is 0.02 s wide."""
@@ -46,9 +50,11 @@ def ada(window: Tab) -> Iterator[Tab]:
 
 
 @pytest.fixture
-def clip(served: Any, scored: str) -> Iterator[str]:
+def clip(window: Tab, served: Any, scored: str) -> Iterator[str]:
     """The address of a clip of the folder, which nobody has corrected yet."""
     yield f"clip/{scored}"
+    window.page.goto("about:blank")  # which saves what was not yet saved
+    time.sleep(LAST_SAVE_SECONDS)
     for path in served.folder.glob("*.corrections.json"):
         path.unlink()
 

@@ -63,7 +63,7 @@ export class Capture extends EventTarget {
     }
     this.streams[0].getAudioTracks()[0].onended = () => {
       this.stop()
-      this.dispatchEvent(new CustomEvent('closed', { detail: 'The microphone was taken away.' }))
+      this.dispatchEvent(new CustomEvent('closed', { detail: 'The microphone was disconnected.' }))
     }
   }
 

@@ -146,7 +146,7 @@ class ClipView {
     this.showAll()
     this.showStatus()
     this.faces?.load(signal)
-    if (this.corrections.recovered) toast('Corrections that could not be saved last time were taken up again.')
+    if (this.corrections.recovered) toast('Restored corrections that could not be saved last time.')
     if (this.corrections.version) this.agreement.load(id)
     measure(id, this.duration, signal).then((heard) => this.showFacts(heard)).catch(() => {})
   }
@@ -157,7 +157,7 @@ class ClipView {
     corrections.addEventListener('select', () => this.showAll())
     corrections.addEventListener('status', () => this.showStatus())
     corrections.addEventListener('saved', () => this.agreement.load(this.id))
-    corrections.addEventListener('merged', () => toast(`Your changes were brought together with those of ${corrections.mergedWith}.`))
+    corrections.addEventListener('merged', () => toast(`Your changes were merged with those of ${corrections.mergedWith}.`))
     player.addEventListener('tick', (e) => {
       this.timeline?.setPlayhead(e.detail, player.playing)
       this.faces?.draw(e.detail)
