@@ -6,6 +6,7 @@ import csv
 import logging
 import math
 import os
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -201,26 +202,26 @@ def joined_events(recordings: Sequence[Recording]) -> list[Span]:
     Parameters
     ----------
     recordings : sequence of Recording
-        In order of time. Where they overlap, what both have found counts once.
+        Where they overlap, what both have found counts once.
     """
     joined: list[Span] = []
-    ends: list[float] = []
-    for recording in recordings:
-        for onset, offset in recording.events:
-            follows = any(0 <= recording.start - end < FILE_GAP_SECONDS for end in ends)
-            goes_on = (
-                follows
-                and bool(joined)
-                and onset - recording.start < EDGE_SECONDS
-                and recording.start - joined[-1][1] < FILE_GAP_SECONDS + EDGE_SECONDS
-                and min(abs(end - joined[-1][1]) for end in ends) < EDGE_SECONDS
-            )
-            if joined and (onset <= joined[-1][1] or goes_on):
-                joined[-1] = (joined[-1][0], max(joined[-1][1], offset))
-            else:
-                joined.append((onset, offset))
-        ends = [*ends[-1:], recording.end]
+    ends = sorted(recording.end for recording in recordings)
+    events = sorted((*event, one.start) for one in recordings for event in one.events)
+    for onset, offset, start in events:
+        if joined and (
+            onset <= joined[-1][1]
+            or (onset - start < EDGE_SECONDS and _ends_before(ends, start, joined[-1][1]))
+        ):
+            joined[-1] = (joined[-1][0], max(joined[-1][1], offset))
+        else:
+            joined.append((onset, offset))
     return joined
+
+
+def _ends_before(ends: Sequence[float], start: float, offset: float) -> bool:
+    """Tell whether an event ends with a recording that another one follows at `start`."""
+    before = ends[bisect_right(ends, start - FILE_GAP_SECONDS) : bisect_right(ends, start)]
+    return any(abs(end - offset) < EDGE_SECONDS for end in before)
 
 
 def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:

@@ -98,6 +98,13 @@ def test_two_recorders_at_once_are_observed_once() -> None:
     assert (hours[9].observed_s, hours[9].cry_s, hours[9].n_events) == (900, 14, 2)
 
 
+def test_no_cry_is_lost_where_recordings_overlap() -> None:
+    first = row("2024-06-01T09:00:00", 3599, (10, 12), (3000, 3002))
+    second = row("2024-06-01T09:01:40", 3000, (100, 110), (2990, 2995))
+    hours = of_hours(periods(first, second))
+    assert (hours[9].cry_s, hours[9].n_events) == (2 + 2 + 10 + 5, 4)
+
+
 @pytest.mark.parametrize(("day", "n_hours"), [("2024-03-31", 23), ("2024-10-27", 25)])
 def test_a_day_on_which_the_clock_is_changed_has_its_own_length(day: str, n_hours: int) -> None:
     seconds = n_hours * 3600
