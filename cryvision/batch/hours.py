@@ -242,7 +242,8 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
         own = recordings[subject]
         zone = own[0].zone
         observed = _united([(one.start, one.end) for one in own])
-        events = joined_events(own)
+        crying = _united(event for one in own for event in one.events)
+        onsets = [onset for onset, _ in joined_events(own)]
         first = datetime.fromtimestamp(own[0].start, zone).date()
         # A recording that ends at midnight has nothing in the day after.
         last = datetime.fromtimestamp(max(one.end for one in own) - _TICK_SECONDS, zone).date()
@@ -250,7 +251,7 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
             day = first + timedelta(days=number)
             start, end = (_midnight(one, zone) for one in (day, day + timedelta(days=1)))
             spans = [(DAY, start, end), *((HOUR, *hour) for hour in _hours(start, end, zone))]
-            periods += [_period(subject, span, zone, observed, events) for span in spans]
+            periods += [_period(subject, span, zone, observed, crying, onsets) for span in spans]
     return periods
 
 
@@ -278,7 +279,8 @@ def _period(
     span: tuple[str, float, float],
     zone: tzinfo,
     observed: Sequence[Span],
-    events: Sequence[Span],
+    crying: Sequence[Span],
+    onsets: Sequence[float],
 ) -> Period:
     kind, start, end = span
     observed_s = _within(observed, start, end)
@@ -289,8 +291,8 @@ def _period(
         datetime.fromtimestamp(start, zone),
         datetime.fromtimestamp(end, zone),
         observed_s,
-        cry_s=_within(events, start, end) if known else None,
-        n_events=sum(start <= onset < end for onset, _ in events) if known else None,
+        cry_s=_within(crying, start, end) if known else None,
+        n_events=sum(start <= onset < end for onset in onsets) if known else None,
     )
 
 

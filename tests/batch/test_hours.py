@@ -74,9 +74,16 @@ def test_a_cry_that_goes_on_in_the_next_file_is_one_event() -> None:
     second = row("2024-06-01T09:10:00", 600, (0.1, 5), (300, 310), name="p1/2.wav")
     hours = of_hours(periods(first, second))
     assert hours[9].n_events == 3
-    # With the second that the recorder lost while it cried on.
-    assert hours[9].cry_s == pytest.approx(10 + 15 + 10)
+    assert hours[9].cry_s == pytest.approx(10 + 8.9 + 4.9 + 10)
     assert hours[9].observed_s == 1199
+
+
+def test_between_two_recordings_no_crying_is_counted() -> None:
+    starts = ("09:00:00", "09:01:01.9", "09:02:03.8")
+    found = periods(*(row(f"2024-06-01T{start}", 60, (0, 60)) for start in starts))
+    hour = of_hours(found)[9]
+    assert (hour.observed_s, hour.cry_s) == (pytest.approx(180), pytest.approx(180))
+    assert hour.n_events == 1
 
 
 def test_recordings_far_apart_or_of_two_subjects_are_not_joined() -> None:
