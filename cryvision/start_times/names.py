@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePath
 
-UTC = timezone.utc
+from cryvision.start_times.chunks import FIRST_YEAR, LAST_YEAR
 
-_EARLIEST, _LATEST = 1990, 2100
+UTC = timezone.utc
 
 _UTC_NAMES = (
     ("AudioMoth", re.compile(r"(?:[0-9A-F]{16}_)?\d{8}_\d{6}(?:_\d{3})?T?\.WAV")),
@@ -78,7 +78,7 @@ def time_from_name(path: str) -> NamedTime | None:
     """
     pure = PurePath(path.replace("\\", "/"))
     for found in _candidates(pure):
-        if _EARLIEST <= found.time.year < _LATEST:
+        if FIRST_YEAR <= found.time.year <= LAST_YEAR:
             return found
     return None
 

@@ -253,7 +253,22 @@ def test_without_a_zone_the_one_of_this_machine_is_taken() -> None:
     assert stated.time == datetime(2021, 3, 5, 8, 52, 33, tzinfo=timezone.utc)
 
 
-@pytest.mark.parametrize("stated", ["yesterday", "2021-13-05T00:00", "14:22"])
+@pytest.mark.parametrize(
+    "chunk",
+    [bext("0001-01-01", "00:00:00"), guano("9999-12-31T23:59:59"), guano("2100-01-01T00:00")],
+)
+def test_a_clock_that_was_never_set_is_no_start(tmp_path: Path, chunk: tuple[bytes, bytes]) -> None:
+    assert recording_start(riff(tmp_path / "a.wav", chunk), zone=ZONE) is None
+
+
+def test_a_header_of_the_far_future_is_no_start(tmp_path: Path) -> None:
+    path = movie(tmp_path / "a.mp4", seconds=8095 * 365 * 86400, version=1)
+    assert recording_start(path, zone=ZONE) is None
+
+
+@pytest.mark.parametrize(
+    "stated", ["yesterday", "2021-13-05T00:00", "14:22", "0001-01-01T00:00:00", "9999-12-31T23:59"]
+)
 def test_what_is_no_time_is_refused(stated: str) -> None:
     with pytest.raises(ConfigError, match="date and time"):
         recording_start("a.wav", stated=stated)
