@@ -45,6 +45,8 @@ def time_from_chunks(path: str | os.PathLike[str]) -> tuple[datetime, str] | Non
         b"LIST": ("AudioMoth's comment", _comment),
         b"bext": ("BWF", _bext),
     }
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return None
     try:
         with open(path, "rb") as file:
             chunks = dict(_chunks(file))

@@ -29,6 +29,8 @@ def time_from_mp4(path: str | os.PathLike[str]) -> tuple[datetime, str] | None:
     source : str
         None in place of both where the file states no time, is of another kind, or is damaged.
     """
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return None
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size

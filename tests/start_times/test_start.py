@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from cryvision.errors import ConfigError
 from cryvision.start_times import recording_start
 
 ZONE = "Europe/Berlin"
+START_SECONDS = 20.0  # a new process takes a second or two; the machine may be busy
 LOCAL, IN_UTC = "2021-03-05T14:22:33+01:00", "2021-03-05T15:22:33+01:00"
 """14:22:33 by the clock of the place, and by UTC, as Berlin's clock shows both."""
 
@@ -203,6 +207,15 @@ def test_apples_own_date_keeps_the_zone_of_the_place(tmp_path: Path) -> None:
     found = recording_start(path)
     assert found is not None
     assert found.time.isoformat() == LOCAL
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no such files")
+@pytest.mark.parametrize("name", ["a.wav", "a.mp4"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    code = "import sys; from cryvision.start_times import recording_start as find; "
+    code += "assert find(sys.argv[1]) is None"
+    subprocess.run([sys.executable, "-c", code, tmp_path / name], check=True, timeout=START_SECONDS)
 
 
 @pytest.mark.parametrize("seconds", [0, UNIX_1904])
