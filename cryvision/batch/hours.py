@@ -114,13 +114,14 @@ class Hours:
 
     Attributes
     ----------
-    path : str
+    paths : tuple of str
+        Of the table alone.
     periods : list of Period
         What was written.
     """
 
     def __init__(self, path: str, subject_pattern: str | None = None) -> None:
-        self.path = path
+        self.paths = (path,)
         self.periods: list[Period] = []
         self._pattern = subject_pattern
         if not remote.is_url(path) and os.path.lexists(path) and not _is_ours(path):
@@ -128,15 +129,16 @@ class Hours:
 
     def write(self, store: Store, job: Job) -> None:
         """Write the table, and log how many clips have no start."""
+        (target,) = self.paths
         recordings, left_out = find_recordings(store.rows(), job.timezone, self._pattern)
         if left_out:
             log.warning(
                 "%s: %d clips are not in the totals, as nothing states when they started; the "
                 "first is %s: a manifest may have a column start",
-                *(self.path, len(left_out), left_out[0]),
+                *(target, len(left_out), left_out[0]),
             )
         self.periods = totals(recordings)
-        put(self.path, lambda path: write_periods(path, self.periods))
+        put(target, lambda path: write_periods(path, self.periods))
 
 
 def _is_ours(path: str) -> bool:
