@@ -86,6 +86,7 @@ class Recording:
     Attributes
     ----------
     start, end : float
+        Of its sound.
     events : tuple of (float, float)
     zone : tzinfo
         Of the clock of the place.
@@ -195,7 +196,7 @@ def _recording(row: Mapping[str, Any], place: tzinfo, keep: bool) -> Recording:
     # An offset that is not that of the place was stated by the recording.
     elsewhere = keep and stated.astimezone(place).utcoffset() != stated.utcoffset()
     zone = stated.tzinfo if elsewhere else place
-    return Recording(start, start + row["duration_s"], events, zone or place)
+    return Recording(start, start + row["sound_s"], events, zone or place)
 
 
 def joined_events(recordings: Sequence[Recording]) -> list[Span]:

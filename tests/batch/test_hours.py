@@ -26,6 +26,7 @@ def row(
         "status": "ok",
         "detector_cry": bool(events),
         "duration_s": seconds,
+        "sound_s": seconds,
         "events": [{"onset_s": a, "offset_s": b} for a, b in events],
         "start": found.time.isoformat() if found else None,
         **facts,
@@ -103,6 +104,13 @@ def test_two_recorders_at_once_are_observed_once() -> None:
     rows.append(row("2024-06-01T09:00:00", 600, (5, 16)))
     hours = of_hours(periods(*rows))
     assert (hours[9].observed_s, hours[9].cry_s, hours[9].n_events) == (900, 14, 2)
+
+
+def test_pictures_that_go_on_without_sound_are_not_observed() -> None:
+    film = row("2024-06-01T09:00:00", 60, (1, 2), sound_s=7.0)
+    later = row("2024-06-01T09:10:00", 60, sound_s=60.0)
+    hours = of_hours(periods(film, later))
+    assert (hours[9].observed_s, hours[9].cry_s) == (67, 1)
 
 
 def test_no_cry_is_lost_where_recordings_overlap() -> None:
