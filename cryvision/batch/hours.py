@@ -164,7 +164,8 @@ def find_recordings(
         See `cryvision.start_times.recording_start`.
     subject_pattern : str, optional
         See `cryvision.batch.sources.subject_of`. Without it and without a manifest's, all clips
-        are of one subject, whose name is empty.
+        are of one subject, whose name is empty; with it, a clip that it misses is a subject of its
+        own, named by its path, and a warning is logged.
 
     Returns
     -------
@@ -176,14 +177,24 @@ def find_recordings(
     pattern = compile_subject_pattern(subject_pattern)
     place = time_zone(zone)
     found: dict[str, list[Recording]] = defaultdict(list)
-    left_out = []
+    left_out, nameless = [], []
     for clip, row in rows:
         if row["status"] != OK or row.get("detector_cry") is None:
             continue
         if not row.get("start"):
             left_out.append(clip.path)
             continue
-        found[subject_of(clip, pattern)].append(_recording(row, place, keep=not zone))
+        subject = subject_of(clip, pattern)
+        if pattern is not None and not subject:
+            nameless.append(clip.path)
+            subject = clip.path
+        found[subject].append(_recording(row, place, keep=not zone))
+    if nameless:
+        log.warning(
+            "%d clips have no subject, as the subject pattern is not in their path; each is summed "
+            "up alone; the first is %s",
+            *(len(nameless), nameless[0]),
+        )
     for recordings in found.values():
         recordings.sort(key=lambda one: (one.start, one.end))
     return dict(found), left_out

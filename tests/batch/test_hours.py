@@ -136,6 +136,21 @@ def test_clips_without_a_start_are_named() -> None:
     assert (recordings, left_out) == ({}, ["x.wav"])
 
 
+def test_clips_that_the_pattern_misses_are_named_and_kept_apart(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [
+        row("2024-06-01T09:00:00", 60, (0, 60), name="p1/a.wav"),
+        row("2024-06-01T09:00:00", 60, (0, 60), name="x.wav"),
+        row("2024-06-01T09:01:00", 60, (0, 60), name="y.wav"),
+    ]
+    days = [one for one in periods(*rows, pattern=r"(p\d)/") if one.kind == DAY]
+    assert [(one.subject, one.n_events) for one in days] == [("p1", 1), ("x.wav", 1), ("y.wav", 1)]
+    (warning,) = caplog.messages
+    assert "2 clips have no subject" in warning
+    assert "x.wav" in warning
+
+
 def test_a_recording_that_states_another_zone_keeps_its_day() -> None:
     clip, record = row("2024-06-01T23:30:00", 600, (0, 10))
     record["start"] = "2024-06-01T23:30:00+09:30"
