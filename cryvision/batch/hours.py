@@ -6,6 +6,7 @@ import csv
 import logging
 import math
 import os
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,7 @@ class Recording:
     Attributes
     ----------
     start, end : float
+        Of its sound.
     events : tuple of (float, float)
     zone : tzinfo
         Of the clock of the place.
@@ -113,13 +115,14 @@ class Hours:
 
     Attributes
     ----------
-    path : str
+    paths : tuple of str
+        Of the table alone.
     periods : list of Period
         What was written.
     """
 
     def __init__(self, path: str, subject_pattern: str | None = None) -> None:
-        self.path = path
+        self.paths = (path,)
         self.periods: list[Period] = []
         self._pattern = subject_pattern
         if not remote.is_url(path) and os.path.lexists(path) and not _is_ours(path):
@@ -127,15 +130,16 @@ class Hours:
 
     def write(self, store: Store, job: Job) -> None:
         """Write the table, and log how many clips have no start."""
+        (target,) = self.paths
         recordings, left_out = find_recordings(store.rows(), job.timezone, self._pattern)
         if left_out:
             log.warning(
                 "%s: %d clips are not in the totals, as nothing states when they started; the "
                 "first is %s: a manifest may have a column start",
-                *(self.path, len(left_out), left_out[0]),
+                *(target, len(left_out), left_out[0]),
             )
         self.periods = totals(recordings)
-        put(self.path, lambda path: write_periods(path, self.periods))
+        put(target, lambda path: write_periods(path, self.periods))
 
 
 def _is_ours(path: str) -> bool:
@@ -160,7 +164,8 @@ def find_recordings(
         See `cryvision.start_times.recording_start`.
     subject_pattern : str, optional
         See `cryvision.batch.sources.subject_of`. Without it and without a manifest's, all clips
-        are of one subject, whose name is empty.
+        are of one subject, whose name is empty; with it, a clip that it misses is a subject of its
+        own, named by its path, and a warning is logged.
 
     Returns
     -------
@@ -172,14 +177,24 @@ def find_recordings(
     pattern = compile_subject_pattern(subject_pattern)
     place = time_zone(zone)
     found: dict[str, list[Recording]] = defaultdict(list)
-    left_out = []
+    left_out, nameless = [], []
     for clip, row in rows:
         if row["status"] != OK or row.get("detector_cry") is None:
             continue
         if not row.get("start"):
             left_out.append(clip.path)
             continue
-        found[subject_of(clip, pattern)].append(_recording(row, place, keep=not zone))
+        subject = subject_of(clip, pattern)
+        if pattern is not None and not subject:
+            nameless.append(clip.path)
+            subject = clip.path
+        found[subject].append(_recording(row, place, keep=not zone))
+    if nameless:
+        log.warning(
+            "%d clips have no subject, as the subject pattern is not in their path; each is summed "
+            "up alone; the first is %s",
+            *(len(nameless), nameless[0]),
+        )
     for recordings in found.values():
         recordings.sort(key=lambda one: (one.start, one.end))
     return dict(found), left_out
@@ -192,7 +207,7 @@ def _recording(row: Mapping[str, Any], place: tzinfo, keep: bool) -> Recording:
     # An offset that is not that of the place was stated by the recording.
     elsewhere = keep and stated.astimezone(place).utcoffset() != stated.utcoffset()
     zone = stated.tzinfo if elsewhere else place
-    return Recording(start, start + row["duration_s"], events, zone or place)
+    return Recording(start, start + row["sound_s"], events, zone or place)
 
 
 def joined_events(recordings: Sequence[Recording]) -> list[Span]:
@@ -201,26 +216,26 @@ def joined_events(recordings: Sequence[Recording]) -> list[Span]:
     Parameters
     ----------
     recordings : sequence of Recording
-        In order of time. Where they overlap, what both have found counts once.
+        Where they overlap, what both have found counts once.
     """
     joined: list[Span] = []
-    ends: list[float] = []
-    for recording in recordings:
-        for onset, offset in recording.events:
-            follows = any(0 <= recording.start - end < FILE_GAP_SECONDS for end in ends)
-            goes_on = (
-                follows
-                and bool(joined)
-                and onset - recording.start < EDGE_SECONDS
-                and recording.start - joined[-1][1] < FILE_GAP_SECONDS + EDGE_SECONDS
-                and min(abs(end - joined[-1][1]) for end in ends) < EDGE_SECONDS
-            )
-            if joined and (onset <= joined[-1][1] or goes_on):
-                joined[-1] = (joined[-1][0], max(joined[-1][1], offset))
-            else:
-                joined.append((onset, offset))
-        ends = [*ends[-1:], recording.end]
+    ends = sorted(recording.end for recording in recordings)
+    events = sorted((*event, one.start) for one in recordings for event in one.events)
+    for onset, offset, start in events:
+        if joined and (
+            onset <= joined[-1][1]
+            or (onset - start < EDGE_SECONDS and _ends_before(ends, start, joined[-1][1]))
+        ):
+            joined[-1] = (joined[-1][0], max(joined[-1][1], offset))
+        else:
+            joined.append((onset, offset))
     return joined
+
+
+def _ends_before(ends: Sequence[float], start: float, offset: float) -> bool:
+    """Tell whether an event ends with a recording that another one follows at `start`."""
+    before = ends[bisect_right(ends, start - FILE_GAP_SECONDS) : bisect_right(ends, start)]
+    return any(abs(end - offset) < EDGE_SECONDS for end in before)
 
 
 def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
@@ -241,7 +256,8 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
         own = recordings[subject]
         zone = own[0].zone
         observed = _united([(one.start, one.end) for one in own])
-        events = joined_events(own)
+        crying = _united(event for one in own for event in one.events)
+        onsets = [onset for onset, _ in joined_events(own)]
         first = datetime.fromtimestamp(own[0].start, zone).date()
         # A recording that ends at midnight has nothing in the day after.
         last = datetime.fromtimestamp(max(one.end for one in own) - _TICK_SECONDS, zone).date()
@@ -249,7 +265,7 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
             day = first + timedelta(days=number)
             start, end = (_midnight(one, zone) for one in (day, day + timedelta(days=1)))
             spans = [(DAY, start, end), *((HOUR, *hour) for hour in _hours(start, end, zone))]
-            periods += [_period(subject, span, zone, observed, events) for span in spans]
+            periods += [_period(subject, span, zone, observed, crying, onsets) for span in spans]
     return periods
 
 
@@ -277,7 +293,8 @@ def _period(
     span: tuple[str, float, float],
     zone: tzinfo,
     observed: Sequence[Span],
-    events: Sequence[Span],
+    crying: Sequence[Span],
+    onsets: Sequence[float],
 ) -> Period:
     kind, start, end = span
     observed_s = _within(observed, start, end)
@@ -288,8 +305,8 @@ def _period(
         datetime.fromtimestamp(start, zone),
         datetime.fromtimestamp(end, zone),
         observed_s,
-        cry_s=_within(events, start, end) if known else None,
-        n_events=sum(start <= onset < end for onset, _ in events) if known else None,
+        cry_s=_within(crying, start, end) if known else None,
+        n_events=sum(start <= onset < end for onset in onsets) if known else None,
     )
 
 

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 from cryvision.atomic import staged
 from cryvision.batch import remote
-from cryvision.errors import CryvisionError
+from cryvision.errors import ConfigError, CryvisionError
+
+
+def check_distinct(targets: Iterable[str]) -> None:
+    """Refuse outputs that would replace each other.
+
+    Parameters
+    ----------
+    targets : iterable of str
+        Paths and URLs.
+
+    Raises
+    ------
+    ConfigError
+        If two of them are one file.
+    """
+    taken = set()
+    for target in targets:
+        place = target if remote.is_url(target) else os.path.realpath(target)
+        if place in taken:
+            raise ConfigError(f"each output must have a file of its own; got {target} twice")
+        taken.add(place)
 
 
 def put(target: str, write: Callable[[Path], object]) -> None:

@@ -31,6 +31,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "status": ("text", "ok, or the kind of failure, as MediaError, WorkerCrash or TimeLimit"),
     "error": ("text", "why it failed, in one line"),
     "duration_s": ("real", "length of the clip in seconds"),
+    "sound_s": ("real", "length of its sound in seconds; pictures may go on without it"),
     "start": ("text", "date and time of its start, ISO 8601; empty where that is not known"),
     "start_source": ("text", "what states it: a chunk of the file, its name, or the manifest"),
     "label": ("text", "no cry, cry or a reason, or not sure"),
@@ -195,6 +196,7 @@ def _measures(result: Classification, pitch: PitchTrack) -> dict[str, Any]:
     f0_hz = pitch.within(sorted(event.span_s for event in result.events))
     minutes = result.duration_s / 60
     return {
+        "sound_s": round(sum(minute.seconds for minute in result.quality), 3),
         "n_events": len(result.events),
         "cries_per_minute": round(len(result.events) / minutes, 3) if minutes else None,
         "n_bouts": len(bouts),

@@ -18,7 +18,7 @@ from cryvision.batch.event_table import EventTable
 from cryvision.batch.hours import Hours
 from cryvision.batch.job import Job
 from cryvision.batch.options import BatchOptions
-from cryvision.batch.placing import put, remove_partials
+from cryvision.batch.placing import check_distinct, put, remove_partials
 from cryvision.batch.rows import OK, ordered_columns, probability_column
 from cryvision.batch.sources import find_clips
 from cryvision.batch.store import STORE_SUFFIX, Store
@@ -93,7 +93,7 @@ def score(
     paths = [os.fspath(source) for source in listed]
     table, who = os.fspath(out), how.subject_pattern
     job, facts = _job(table, bundle, chosen, how)
-    events = () if how.events is None else (EventTable(os.fspath(how.events), table, who),)
+    events = () if how.events is None else (EventTable(os.fspath(how.events), who),)
     hours = () if how.summary is None else (Hours(os.fspath(how.summary), who),)
     summary = run(
         job, paths, table, engine=how.bound_engine(), views=(*events, *hours),
@@ -220,6 +220,8 @@ class _Table:
         self._is_url = remote.is_url(out)
         # What goes beside a table elsewhere lies in the current folder.
         self._here = Path(PurePosixPath(out).name) if self._is_url else Path(out)
+        beside = (str(self.beside(suffix)) for suffix in (STORE_SUFFIX, _ABOUT_SUFFIX))
+        check_distinct([out, *beside, *(path for view in views for path in view.paths)])
         if self.beside(STORE_SUFFIX).exists():
             return
         if remote.exists(out) if self._is_url else os.path.lexists(out):
@@ -234,8 +236,8 @@ class _Table:
     def remove_leftovers(self) -> None:
         """Remove what killed runs have left of tables that were being written."""
         remove_partials(self._here)
-        for view in self._views:
-            remove_partials(Path(view.path))
+        for path in (path for view in self._views for path in view.paths):
+            remove_partials(Path(path))
 
     def write(self, job: Job, store: Store, bundle_facts: Mapping[str, Any]) -> Counter[str]:
         """Write the rows that there are; give their number by status."""

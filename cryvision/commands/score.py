@@ -133,6 +133,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.week is not None and options.summary is None:
         raise ConfigError("--week draws the hours of --summary; it is not there")
+    _check_targets(options)
     names = [name.strip() for name in (options.formats or "").split(",") if name]
     formats = written_formats(names, options.blur_faces)
     with _Bar() as bar:
@@ -175,6 +176,18 @@ def run(options: argparse.Namespace) -> int:
     if not summary.n_failed and not summary.problems:
         return EXIT_DONE
     return EXIT_FAILED if summary.n_failed == summary.n_clips else EXIT_SOME_FAILED
+
+
+def _check_targets(options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from cryvision.batch.placing import check_distinct
+    from cryvision.monitor.recording import day_figure
+
+    if options.week is not None:
+        targets = (options.out, options.events, options.summary, options.week)
+        check_distinct(target for target in targets if target is not None)
+        day_figure.check_target(Path(options.week))
 
 
 def _draw_week(summary: Summary, path: str) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import BinaryIO
 
+FIRST_YEAR, LAST_YEAR = 1990, 2099
+"""Of recordings; clocks that were never set start before, and damaged ones show any year."""
+
 _MOST_CHUNKS = 1000
 _MOST_BYTES = 1 << 20
 """Of a chunk of text; what is larger is something else."""
@@ -42,6 +45,8 @@ def time_from_chunks(path: str | os.PathLike[str]) -> tuple[datetime, str] | Non
         b"LIST": ("AudioMoth's comment", _comment),
         b"bext": ("BWF", _bext),
     }
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return None
     try:
         with open(path, "rb") as file:
             chunks = dict(_chunks(file))
@@ -110,7 +115,10 @@ def _bext(chunk: bytes) -> datetime | None:
 
 
 def iso_time(text: str) -> datetime | None:
-    """Read a date and time of ISO 8601, as loosely as recorders write it; None for all else."""
+    """Read a date and time of ISO 8601, as loosely as recorders write it.
+
+    None for all else, and for years before `FIRST_YEAR` or after `LAST_YEAR`.
+    """
     match = re.fullmatch(
         r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{1,6})\d*)?\s*(Z|[+-]\d\d(?::?\d\d)?)?",
         text,
@@ -122,8 +130,9 @@ def iso_time(text: str) -> datetime | None:
     if zone:
         zone = f"{zone[:3]}:{zone[3:].lstrip(':') or '00'}"
     try:
-        return datetime.fromisoformat(
+        time = datetime.fromisoformat(
             f"{date}T{clock}{seconds or ':00'}.{(fraction or '0').ljust(6, '0')}{zone}"
         )
     except ValueError:
         return None
+    return time if FIRST_YEAR <= time.year <= LAST_YEAR else None

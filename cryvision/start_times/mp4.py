@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import BinaryIO
 
-from cryvision.start_times.chunks import iso_time
+from cryvision.start_times.chunks import FIRST_YEAR, LAST_YEAR, iso_time
 
 _EPOCH = datetime(1904, 1, 1, tzinfo=timezone.utc)
-_EARLIEST = datetime(1990, 1, 1, tzinfo=timezone.utc)
-"""Cameras without a clock start in 1904 or in 1970."""
 
 _MOST_BOXES = 1000
 _MOST_BYTES = 1 << 20
@@ -31,6 +29,8 @@ def time_from_mp4(path: str | os.PathLike[str]) -> tuple[datetime, str] | None:
     source : str
         None in place of both where the file states no time, is of another kind, or is damaged.
     """
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return None
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -57,7 +57,8 @@ def _of_movie(file: BinaryIO, start: int, end: int) -> tuple[datetime, str] | No
             time = iso_time(date[0].decode("ascii")) if date else None
             if time is not None:
                 return time, "QuickTime creation date"
-    if header is None or header < _EARLIEST:
+    # Cameras without a clock start in 1904 or in 1970.
+    if header is None or not FIRST_YEAR <= header.year <= LAST_YEAR:
         return None
     return header, "MP4 creation time"
 

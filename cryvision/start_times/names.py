@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePath
 
-UTC = timezone.utc
+from cryvision.start_times.chunks import FIRST_YEAR, LAST_YEAR
 
-_EARLIEST, _LATEST = 1990, 2100
+UTC = timezone.utc
 
 _UTC_NAMES = (
     ("AudioMoth", re.compile(r"(?:[0-9A-F]{16}_)?\d{8}_\d{6}(?:_\d{3})?T?\.WAV")),
@@ -30,18 +30,23 @@ _LOCAL_NAMES = (
 """Makers that write the time on the clock of the place; only their names come from here."""
 
 _AUDIOMOTH_HEX = re.compile(r"([0-9A-F]{8})\.WAV")
-_ZONE = r"(?P<zone>Z|[+-](?:0\d|1[0-4]):?(?:00|15|30|45)(?!\d))?"
+_ZONE = r"(?P<zone>Z|(?:\+(?:0\d|1[0-4])|-(?:0\d|1[0-2])):?(?:00|15|30|45)(?!\d))?"
+_HOUR = r"(?P<hour>\d\d|\d(?=[-_.:h]\d\d[-_.:m]\d\d))"
 _FULL = re.compile(
     r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<mark>[-_.]?)(?P<month>\d\d)(?P=mark)(?P<day>\d\d)"
-    r"(?:[T _-]+|_?at_?| at )?"
-    r"(?P<hour>\d\d)(?P<between>[-_.:h]?)(?P<minute>\d\d)[-_.:m]?(?P<second>\d\d)"
+    r"(?P<before>[T _-]+|_?at_?| at )?" + _HOUR + r"[-_.:h]?(?P<minute>\d\d)[-_.:m]?"
+    r"(?P<second>\d\d)(?:\s?(?P<half>[AP]M)\b)?"
     r"(?:(?:\.|_(?=\d{3}\D))?(?P<fraction>\d{3}))?" + _ZONE + r"(?!\d)"
 )
 _SHORT = re.compile(
     r"(?<!\d)(?P<year>\d\d)(?P<month>\d\d)(?P<day>\d\d)[-_ ]?"
     r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)(?!\d)"
 )
-_EPOCH = re.compile(r"(?<![\d.])(1\d{9})(\d{3})?(?:\.\d+)?(?!\d)")
+_EPOCH = re.compile(
+    r"(?<![\d.])(1\d{9})(?:(\d{3})(?!\d)|(?=\.\d{3})|(?<=-[0-9A-Fa-f]{12}-\d{10})(?=-))"
+)
+"""Ten digits alone may be any count: they have a fraction, or a UUID before them."""
+
 _CLOCK = re.compile(r"(\d\d)-(\d\d)-(\d\d)(?:-\d+)?\.\w+")
 _DATE_FOLDER = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 
@@ -78,7 +83,7 @@ def time_from_name(path: str) -> NamedTime | None:
     """
     pure = PurePath(path.replace("\\", "/"))
     for found in _candidates(pure):
-        if _EARLIEST <= found.time.year < _LATEST:
+        if FIRST_YEAR <= found.time.year <= LAST_YEAR:
             return found
     return None
 
@@ -114,13 +119,20 @@ def _candidates(path: PurePath) -> Iterator[NamedTime]:
 
 def _from_fields(match: re.Match[str]) -> datetime | None:
     fields = match.groupdict()
-    year = int(fields["year"])
-    numbers = (int(fields[name]) for name in ("month", "day", "hour", "minute", "second"))
-    time = _time(year + 2000 if year < 100 else year, *numbers)
+    year, hour = int(fields["year"]), int(fields["hour"])
+    half = fields.get("half")
+    if half and hour <= 12:
+        hour = hour % 12 + (12 if half == "PM" else 0)
+    month, day, minute, second = (
+        int(fields[name]) for name in ("month", "day", "minute", "second")
+    )
+    time = _time(year + 2000 if year < 100 else year, month, day, hour, minute, second)
     if time is None:
         return None
     time = time.replace(microsecond=1000 * int(fields.get("fraction") or 0))
     zone = fields.get("zone")
+    if zone and zone[0] == "-" and "T" not in (fields["before"] or ""):
+        zone = None  # the time of the end
     return time if not zone else time.replace(tzinfo=_zone(zone))
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryvision.errors import ConfigError
-from cryvision.start_times.chunks import iso_time, time_from_chunks
+from cryvision.start_times.chunks import FIRST_YEAR, LAST_YEAR, iso_time, time_from_chunks
 from cryvision.start_times.mp4 import time_from_mp4
 from cryvision.start_times.names import time_from_name
 
@@ -71,15 +71,15 @@ def recording_start(
     Raises
     ------
     ConfigError
-        If what was stated is no time, or the zone is not known.
+        If what was stated is no time of the years 1990 to 2099, or the zone is not known.
     """
     place = time_zone(zone)
     if stated:
         time = iso_time(stated.strip())
         if time is None:
             raise ConfigError(
-                "the start of a recording must be a date and time such as "
-                f"2026-03-29T01:30:00+01:00; got {stated!r:.60}"
+                f"the start of a recording must be a date and time from {FIRST_YEAR} to "
+                f"{LAST_YEAR}, such as 2026-03-29T01:30:00+01:00; got {stated!r:.60}"
             )
         return _in_zone(time, place, "stated", keep=not zone)
     chunk = time_from_chunks(path)

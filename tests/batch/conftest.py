@@ -53,7 +53,7 @@ def run_null(null_job: Job, tmp_path: Path) -> Callable[..., Summary]:
         )
         events = options.pop("events", None)
         if events is not None:
-            options["views"] = [EventTable(events, str(tmp_path / out))]
+            options["views"] = [EventTable(events)]
         return run(job, [str(s) for s in sources], str(tmp_path / out), engine=engine, **options)
 
     return run_it

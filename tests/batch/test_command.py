@@ -55,6 +55,42 @@ def test_a_folder_becomes_a_table_and_a_line_says_so(recordings, main, tmp_path,
     assert capsys.readouterr().out == f"{out}: 40 clips; nothing was left to score\n"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--events", "t.csv"),
+        ("--summary", "t.csv"),
+        ("--summary", "t.csv.about.json"),
+        ("--events", "e.csv", "--summary", "e.csv"),
+        ("--events", "e.csv", "--summary", "e.csv.dictionary.csv"),
+        ("--summary", "h.csv", "--week", "t.csv"),
+        ("--summary", "h.csv", "--week", "./h.csv"),
+    ],
+)
+def test_two_outputs_never_share_a_file(
+    main, tmp_path, capsys, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main("clips", "--out", "t.csv", *words) == 2
+    assert "must have a file of its own" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--out", "--events", "--summary", "--week"])
+def test_a_file_of_something_else_is_never_replaced(
+    main, tmp_path, capsys, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {"--out": "t.csv", "--events": "e.csv", "--summary": "h.csv", "--week": "w.png"}
+    other = tmp_path / names[option]
+    other.write_bytes(b"\x89PNG of a holiday")
+    words = [word for pair in names.items() for word in pair]
+    assert main("clips", *words) == 1
+    assert names[option] in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [other]
+    assert other.read_bytes() == b"\x89PNG of a holiday"
+
+
 def test_exit_codes_say_whether_some_or_all_clips_failed(recordings, main, tmp_path, capsys):
     (recordings / "bad.wav").write_bytes(b"no sound")
     two = (recordings / "bad.wav", recordings / "00.wav")

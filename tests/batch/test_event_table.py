@@ -102,7 +102,9 @@ def test_what_is_no_table_of_a_run_is_not_replaced(
     assert mine.read_text() == "my thesis"
 
 
-@pytest.mark.parametrize(("name", "match"), [("e.xlsx", "must end in"), ("table.csv", "two files")])
+@pytest.mark.parametrize(
+    ("name", "match"), [("e.xlsx", "must end in"), ("table.csv", "of its own")]
+)
 def test_a_table_that_cannot_be_is_refused(
     make_clips: Any, run_null: Any, job: Job, tmp_path: Path, name: str, match: str
 ) -> None:

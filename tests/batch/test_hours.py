@@ -26,6 +26,7 @@ def row(
         "status": "ok",
         "detector_cry": bool(events),
         "duration_s": seconds,
+        "sound_s": seconds,
         "events": [{"onset_s": a, "offset_s": b} for a, b in events],
         "start": found.time.isoformat() if found else None,
         **facts,
@@ -74,9 +75,16 @@ def test_a_cry_that_goes_on_in_the_next_file_is_one_event() -> None:
     second = row("2024-06-01T09:10:00", 600, (0.1, 5), (300, 310), name="p1/2.wav")
     hours = of_hours(periods(first, second))
     assert hours[9].n_events == 3
-    # With the second that the recorder lost while it cried on.
-    assert hours[9].cry_s == pytest.approx(10 + 15 + 10)
+    assert hours[9].cry_s == pytest.approx(10 + 8.9 + 4.9 + 10)
     assert hours[9].observed_s == 1199
+
+
+def test_between_two_recordings_no_crying_is_counted() -> None:
+    starts = ("09:00:00", "09:01:01.9", "09:02:03.8")
+    found = periods(*(row(f"2024-06-01T{start}", 60, (0, 60)) for start in starts))
+    hour = of_hours(found)[9]
+    assert (hour.observed_s, hour.cry_s) == (pytest.approx(180), pytest.approx(180))
+    assert hour.n_events == 1
 
 
 def test_recordings_far_apart_or_of_two_subjects_are_not_joined() -> None:
@@ -98,6 +106,20 @@ def test_two_recorders_at_once_are_observed_once() -> None:
     assert (hours[9].observed_s, hours[9].cry_s, hours[9].n_events) == (900, 14, 2)
 
 
+def test_pictures_that_go_on_without_sound_are_not_observed() -> None:
+    film = row("2024-06-01T09:00:00", 60, (1, 2), sound_s=7.0)
+    later = row("2024-06-01T09:10:00", 60, sound_s=60.0)
+    hours = of_hours(periods(film, later))
+    assert (hours[9].observed_s, hours[9].cry_s) == (67, 1)
+
+
+def test_no_cry_is_lost_where_recordings_overlap() -> None:
+    first = row("2024-06-01T09:00:00", 3599, (10, 12), (3000, 3002))
+    second = row("2024-06-01T09:01:40", 3000, (100, 110), (2990, 2995))
+    hours = of_hours(periods(first, second))
+    assert (hours[9].cry_s, hours[9].n_events) == (2 + 2 + 10 + 5, 4)
+
+
 @pytest.mark.parametrize(("day", "n_hours"), [("2024-03-31", 23), ("2024-10-27", 25)])
 def test_a_day_on_which_the_clock_is_changed_has_its_own_length(day: str, n_hours: int) -> None:
     seconds = n_hours * 3600
@@ -112,6 +134,21 @@ def test_a_day_on_which_the_clock_is_changed_has_its_own_length(day: str, n_hour
 def test_clips_without_a_start_are_named() -> None:
     recordings, left_out = find_recordings([row("", 10, name="x.wav")], ZONE)
     assert (recordings, left_out) == ({}, ["x.wav"])
+
+
+def test_clips_that_the_pattern_misses_are_named_and_kept_apart(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [
+        row("2024-06-01T09:00:00", 60, (0, 60), name="p1/a.wav"),
+        row("2024-06-01T09:00:00", 60, (0, 60), name="x.wav"),
+        row("2024-06-01T09:01:00", 60, (0, 60), name="y.wav"),
+    ]
+    days = [one for one in periods(*rows, pattern=r"(p\d)/") if one.kind == DAY]
+    assert [(one.subject, one.n_events) for one in days] == [("p1", 1), ("x.wav", 1), ("y.wav", 1)]
+    (warning,) = caplog.messages
+    assert "2 clips have no subject" in warning
+    assert "x.wav" in warning
 
 
 def test_a_recording_that_states_another_zone_keeps_its_day() -> None:

@@ -283,6 +283,7 @@ def test_a_figure_shows_when_there_was_crying(tmp_path: Path, zone: SetZone) -> 
     orange = (abs(picture.astype(int) - (0, 159, 230)) < 8).all(axis=2)
     columns = orange.any(axis=0).nonzero()[0] / picture.shape[1]
     assert 0.45 < columns.min() < columns.max() < 0.65  # noon to one o'clock, and nothing else
+    day_figure.check_target(tmp_path / "day.png")  # drawn anew
     with pytest.raises(CryvisionError, match="none"):
         day_figure.draw([], tmp_path / "none.png")
 

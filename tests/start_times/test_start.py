@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from cryvision.errors import ConfigError
 from cryvision.start_times import recording_start
 
 ZONE = "Europe/Berlin"
+START_SECONDS = 20.0  # a new process takes a second or two; the machine may be busy
 LOCAL, IN_UTC = "2021-03-05T14:22:33+01:00", "2021-03-05T15:22:33+01:00"
 """14:22:33 by the clock of the place, and by UTC, as Berlin's clock shows both."""
 
@@ -45,12 +49,20 @@ NAMES = [
     ("2021_03_05_14_22_33.mp3", LOCAL),
     ("20210305 142233.m4a", LOCAL),
     ("WhatsApp Video 2021-03-05 at 14.22.33.mp4", LOCAL),
+    ("WhatsApp Video 2021-03-05 at 2.22.33 PM.mp4", LOCAL),
+    ("WhatsApp Video 2021-03-05 at 02.22.33 PM (1).mp4", LOCAL),
+    ("WhatsApp Video 2021-03-05 at 12.22.33 AM.mp4", "2021-03-05T00:22:33+01:00"),
+    ("WhatsApp Video 2021-03-05 at 12.22.33 PM.mp4", "2021-03-05T12:22:33+01:00"),
+    ("Screen Recording 2021-03-05 at 2.22.33\u202fPM.mov", LOCAL),
     ("Screen_Recording_20210305-142233.mp4", LOCAL),
     ("Screenrecorder-2021-03-05-14-22-33-123.mp4", LOCAL),
     # Cameras.
     ("DJI_20210305142233_0001_D.MP4", LOCAL),
     ("20210305142233.MTS", LOCAL),
     ("MDalarm_20210305_142233.mkv", LOCAL),
+    ("20210305_142233-1430.wav", LOCAL),
+    ("20210305_142233-1500.wav", LOCAL),
+    ("20210305T082233-0500.wav", LOCAL),
     ("RecM01_20210305_142233_142303.mp4", LOCAL),
     ("Nursery-00-20210305142233.mp4", LOCAL),
     ("1614954153123.mp4", "2021-03-05T15:22:33.123000+01:00"),
@@ -64,6 +76,10 @@ NAMES = [
     ("2021-03-05T14.22.33.wav", LOCAL),
     ("210305-142233.WAV", LOCAL),
     ("2021-03-05/14-22-33.flac", LOCAL),
+    (
+        "02c3b725-26e4-4a2c-9336-04ddc58836d9-1614954153123-1.7-m-04-hu.caf",
+        "2021-03-05T15:22:33.123000+01:00",
+    ),
     ("02c3b725-26e4-4a2c-9336-04ddc58836d9-1614954153-1.0-m-04-hu.caf", IN_UTC),
     ("s3://bucket/p1/SMM00123_20210305_142233.wav", LOCAL),
     ("C:\\data\\p1\\VID_20210305_142233.mp4", LOCAL),
@@ -73,6 +89,7 @@ NO_TIMES = [
     *("IMG_1234.MOV", "GX010123.MP4", "VID-20210305-WA0001.mp4", "20210305.wav", "ZOOM0001.WAV"),
     *("20211305_142233.mp4", "20210305_252233.mp4", "clip-123456789012345.wav", "night 2.mp4"),
     *("14-22-33.flac", "baby_2021_03.wav", "DEADBEEF.mp3"),
+    *("1234567890.wav", "1234567890.3gp", "IMG_1234567890.MOV"),
 ]
 
 
@@ -192,6 +209,15 @@ def test_apples_own_date_keeps_the_zone_of_the_place(tmp_path: Path) -> None:
     assert found.time.isoformat() == LOCAL
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no such files")
+@pytest.mark.parametrize("name", ["a.wav", "a.mp4"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    code = "import sys; from cryvision.start_times import recording_start as find; "
+    code += "assert find(sys.argv[1]) is None"
+    subprocess.run([sys.executable, "-c", code, tmp_path / name], check=True, timeout=START_SECONDS)
+
+
 @pytest.mark.parametrize("seconds", [0, UNIX_1904])
 def test_a_camera_without_a_clock_has_no_start(tmp_path: Path, seconds: int) -> None:
     assert recording_start(movie(tmp_path / "IMG_1.MP4", seconds=seconds), zone=ZONE) is None
@@ -253,7 +279,22 @@ def test_without_a_zone_the_one_of_this_machine_is_taken() -> None:
     assert stated.time == datetime(2021, 3, 5, 8, 52, 33, tzinfo=timezone.utc)
 
 
-@pytest.mark.parametrize("stated", ["yesterday", "2021-13-05T00:00", "14:22"])
+@pytest.mark.parametrize(
+    "chunk",
+    [bext("0001-01-01", "00:00:00"), guano("9999-12-31T23:59:59"), guano("2100-01-01T00:00")],
+)
+def test_a_clock_that_was_never_set_is_no_start(tmp_path: Path, chunk: tuple[bytes, bytes]) -> None:
+    assert recording_start(riff(tmp_path / "a.wav", chunk), zone=ZONE) is None
+
+
+def test_a_header_of_the_far_future_is_no_start(tmp_path: Path) -> None:
+    path = movie(tmp_path / "a.mp4", seconds=8095 * 365 * 86400, version=1)
+    assert recording_start(path, zone=ZONE) is None
+
+
+@pytest.mark.parametrize(
+    "stated", ["yesterday", "2021-13-05T00:00", "14:22", "0001-01-01T00:00:00", "9999-12-31T23:59"]
+)
 def test_what_is_no_time_is_refused(stated: str) -> None:
     with pytest.raises(ConfigError, match="date and time"):
         recording_start("a.wav", stated=stated)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,30 @@ if TYPE_CHECKING:
 MOST_PANELS = 31
 """Days in a figure: the latest ones."""
 
+_MARK = "cryvision figure of days"
+_MARK_BYTES = 1000  # of the file: the mark stands before the picture
 _PANEL_INCHES = 1.9
 _TOPS = (2, 4, 10, 20, 30, 60)
 _LONGEST_NAME = 40
+
+
+def check_target(path: Path) -> None:
+    """Make sure before any work that a figure may be written.
+
+    Raises
+    ------
+    CryvisionError
+        If something else than an older figure is there: that is never replaced.
+    """
+    if not os.path.lexists(path):
+        return
+    try:
+        with open(path, "rb") as file:
+            is_ours = _MARK.encode() in file.read(_MARK_BYTES)
+    except OSError:
+        is_ours = False
+    if not is_ours:
+        raise CryvisionError(f"{path}: only an older figure of days is replaced; this is no such")
 
 
 def draw(days: list[Day], path: Path) -> None:
@@ -55,7 +77,7 @@ def draw(days: list[Day], path: Path) -> None:
     for axes, day in zip(column, latest, strict=True):
         _draw_day(axes, day)
     column[-1].set_xlabel("local time (hatched: not observed)")
-    figure.savefig(path, format="png", facecolor="white")
+    figure.savefig(path, format="png", facecolor="white", metadata={"Software": _MARK})
 
 
 def _panel_order(day: Day) -> tuple[str, date]:
