@@ -88,7 +88,9 @@ class CorrectedEvent:
             raise AnnotationError(
                 f"an event must satisfy 0 <= onset_s < offset_s; got {onset_s:g} and {offset_s:g}"
             )
-        if duration_s is not None and offset_s > duration_s + END_TOLERANCE_SECONDS:
+        if duration_s is not None and (
+            onset_s >= duration_s or offset_s > duration_s + END_TOLERANCE_SECONDS
+        ):
             raise AnnotationError(
                 f"an event must lie inside the clip, which is {duration_s:.3f} s long; got "
                 f"{onset_s:g} to {offset_s:g} s"
@@ -105,7 +107,7 @@ class CorrectedEvent:
         return cls(
             id=event_id,
             onset_s=onset_s,
-            offset_s=offset_s if duration_s is None else min(offset_s, max(duration_s, onset_s)),
+            offset_s=offset_s if duration_s is None else min(offset_s, duration_s),
             label=_text(data.get("label"), "a label", LONGEST_LABEL),
             origin=data.get("origin", "person"),
             checked=data.get("checked", False),

@@ -58,6 +58,7 @@ def test_the_history_says_who_changed_what() -> None:
         ({"onset_s": -1.0}, "0 <= onset_s < offset_s"),
         ({"offset_s": 1.0}, "0 <= onset_s < offset_s"),
         ({"offset_s": 10.2}, "inside the clip"),
+        ({"onset_s": 10.02, "offset_s": 10.05}, "inside the clip"),  # nothing is left of it
         ({"onset_s": True}, "numbers"),
         ({"onset_s": "1"}, "numbers"),
         ({"label": "x" * 101}, "1 to 100 characters"),
