@@ -243,8 +243,13 @@ class Classification:
 
     @property
     def bouts(self) -> tuple[Bout, ...]:
-        """The events put together where less than ``bout_gap_s`` lies between them."""
-        return find_bouts(self.events, self.bout_gap_s)
+        """The crying put together where less than ``bout_gap_s`` lies between two events."""
+        return find_bouts(self.crying, self.bout_gap_s)
+
+    @property
+    def crying(self) -> tuple[Event, ...]:
+        """The events that make bouts: all that a detector finds."""
+        return self.events
 
     def __repr__(self) -> str:
         path = repr(self.path)

@@ -15,6 +15,7 @@ ORIGINS = (
     "https://127.0.0.1",
     "http://127.0.0.1:1",
     "http://localhost",
+    "http://[",
 )
 
 PATHS = (

@@ -39,6 +39,17 @@ _LEFT_SECONDS = 10.0
 
 _FORMAT, _FORMAT_VERSION = "cryvision corrections", 1
 
+_FIELDS = {
+    "about": dict,
+    "version": int,
+    "who": str,
+    "saved_at": str,
+    "labels": list,
+    "events": list,
+    "history": list,
+}
+_KINDS = {dict: "an object", int: "a whole number", str: "a text", list: "a list"}
+
 
 @dataclass(frozen=True)
 class CorrectedEvent:
@@ -88,7 +99,9 @@ class CorrectedEvent:
             raise AnnotationError(
                 f"an event must satisfy 0 <= onset_s < offset_s; got {onset_s:g} and {offset_s:g}"
             )
-        if duration_s is not None and offset_s > duration_s + END_TOLERANCE_SECONDS:
+        if duration_s is not None and (
+            onset_s >= duration_s or offset_s > duration_s + END_TOLERANCE_SECONDS
+        ):
             raise AnnotationError(
                 f"an event must lie inside the clip, which is {duration_s:.3f} s long; got "
                 f"{onset_s:g} to {offset_s:g} s"
@@ -105,7 +118,7 @@ class CorrectedEvent:
         return cls(
             id=event_id,
             onset_s=onset_s,
-            offset_s=offset_s if duration_s is None else min(offset_s, max(duration_s, onset_s)),
+            offset_s=offset_s if duration_s is None else min(offset_s, duration_s),
             label=_text(data.get("label"), "a label", LONGEST_LABEL),
             origin=data.get("origin", "person"),
             checked=data.get("checked", False),
@@ -223,18 +236,33 @@ def _parsed(text: str) -> Corrections:
         data = json.loads(text)
         if data["format"] != _FORMAT or data["format_version"] != _FORMAT_VERSION:
             raise AnnotationError("it must be a file of corrections that cryvision wrote")
+        _check_fields(data)
         return Corrections(
             events=tuple(CorrectedEvent.from_json(event) for event in data["events"]),
-            version=int(data["version"]),
-            who=str(data["who"]),
-            saved_at=str(data["saved_at"]),
-            labels=tuple(map(str, data["labels"])),
+            version=data["version"],
+            who=data["who"],
+            saved_at=data["saved_at"],
+            labels=tuple(data["labels"]),
             history=tuple(data["history"]),
-            about=dict(data["about"]),
+            about=data["about"],
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         words = " ".join(str(error).split())[:80]
         raise AnnotationError(f"the corrections are damaged: {words}") from error
+
+
+def _check_fields(data: Mapping[str, Any]) -> None:
+    """Refuse what the next save could not write; ValueError says what."""
+    for name, kind in _FIELDS.items():
+        if type(data[name]) is not kind:  # a bool is no version
+            raise ValueError(f"{name} must be {_KINDS[kind]}")
+    if data["version"] < 0:
+        raise ValueError("version must be 0 or more")
+    if not all(isinstance(label, str) for label in data["labels"]):
+        raise ValueError("labels must be texts")
+    if not all(isinstance(entry, dict) for entry in data["history"]):
+        raise ValueError("history must be a list of objects")
+    _json(data)  # infinities, NaN and lone surrogates
 
 
 def write_corrections(corrections: Corrections, path: Path) -> None:
@@ -256,10 +284,14 @@ def write_corrections(corrections: Corrections, path: Path) -> None:
         "events": [dataclasses.asdict(event) for event in corrections.events],
         "history": corrections.history,
     }
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    content = _json(data)
     _remove_leftovers(path)
     with staged(path, overwrite=True) as place:
-        place.write_text(text, "utf-8")
+        place.write_bytes(content)
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    return f"{json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)}\n".encode()
 
 
 def _remove_leftovers(path: Path) -> None:

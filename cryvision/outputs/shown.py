@@ -77,7 +77,7 @@ def detected_tags(classification: Classification) -> list[str]:
 
 def bouts_with_events(classification: Classification) -> list[tuple[Bout, list[Event]]]:
     """Give each bout beside its events."""
-    events = iter(classification.events)
+    events = iter(classification.crying)
     return [(bout, list(islice(events, bout.n_events))) for bout in classification.bouts]
 
 

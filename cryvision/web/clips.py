@@ -18,6 +18,7 @@ from typing import Any
 
 from cryvision.annotations.corrections import corrections_path
 from cryvision.batch.sources import find_clips
+from cryvision.errors import MediaError
 from cryvision.inputs.media import MEDIA_SUFFIXES
 from cryvision.outputs.files import stems
 from cryvision.outputs.shown import as_shown
@@ -227,14 +228,17 @@ class Clips:
     def _scan(self) -> None:
         if self.folder is None or time.monotonic() - self._scanned_at < RESCAN_SECONDS:
             return
-        found = dict(self._found())
+        self._scanned_at = time.monotonic()
+        try:
+            found = dict(self._found())
+        except MediaError:
+            return  # a drive that is away for a while: its clips stay as they were
         gone = [i for i, clip in self._clips.items() if not clip.uploaded and i not in found]
         for clip_id in gone:
             del self._clips[clip_id]
         for clip_id, clip in found.items():
             if clip_id not in self._clips or self._clips[clip_id].version != clip.version:
                 self._clips[clip_id] = clip  # new, or another file than the one that was scored
-        self._scanned_at = time.monotonic()
 
     def _found(self) -> Iterator[tuple[str, PageClip]]:
         assert self.folder is not None

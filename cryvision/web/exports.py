@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from cryvision.annotations.corrections import CorrectedEvent
+from cryvision.datasets.annotated import CRY_LABELS
 from cryvision.outputs.files import FORMATS, stems, write
 from cryvision.result import Classification, Detection, Event
 
@@ -71,25 +72,32 @@ def corrected(result: Classification, events: Sequence[CorrectedEvent]) -> Class
     """Put the events of a person in the place of those of the detector.
 
     Levels are those of the detector's event that overlaps most, and unknown where none does. The
-    confidence of what the detector had not found is 1: a person is sure.
+    confidence of what the detector had not found is 1: a person is sure. Only the labels in
+    `CRY_LABELS` count as crying and make bouts.
     """
-    corrected_events = tuple(_as_event(event, result.events) for event in events)
-    crying = [event for event in corrected_events if event.label == "cry"]
+    values = {field.name: getattr(result, field.name) for field in fields(result)}
+    values["events"] = tuple(_as_event(event, result.events) for event in events)
+    of_person = _Corrected(**{**values, "rejected": ()})
+    crying = of_person.crying
+    seconds = sum(event.duration_s for event in crying)
     return replace(
-        result,
-        events=corrected_events,
-        rejected=(),
-        label=_label(result, corrected_events),
-        detector=Detection(
-            bool(crying), result.detector.probability, sum(event.duration_s for event in crying)
-        ),
+        of_person,
+        label=_label(result, bool(crying)),
+        detector=Detection(bool(crying), result.detector.probability, seconds),
     )
 
 
-def _label(result: Classification, events: Sequence[Event]) -> str:
-    if not events:
+class _Corrected(Classification):
+    @property
+    def crying(self) -> tuple[Event, ...]:
+        """The events whose label means crying."""
+        return tuple(event for event in self.events if event.label in CRY_LABELS)
+
+
+def _label(result: Classification, cry: bool) -> str:
+    if not cry:
         return "no cry"
-    return "cry" if result.label == "no cry" else result.label
+    return "cry" if result.label in ("no cry", "not sure") else result.label
 
 
 def _as_event(event: CorrectedEvent, found: Sequence[Event]) -> Event:

@@ -95,7 +95,7 @@ class Guard:
         if not self._is_own(host):
             return 400, "the Host of a request must be this server"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _host_of(origin) != host.lower():
             return 403, "requests of other pages are refused"
         length = headers.get("content-length")
         if scope["path"] not in UPLOADS and scope.get("method") in ("POST", "PUT"):
@@ -180,6 +180,14 @@ def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
         found[key] = f"{found[key]}, " if key in found else ""
         found[key] += value.decode("latin-1")
     return found
+
+
+def _host_of(origin: str) -> str:
+    """Return the host of an origin with its port; empty where it has none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _cookie(header: str) -> str:

@@ -19,6 +19,7 @@ class TimedClip(NamedTuple):
     start : datetime
         Local time, as the name of the file has it.
     duration_s : float
+        Length of its sound: crying can be found in that alone.
     events : tuple of (float, float)
         Onset and offset of the crying in seconds of the clip.
     """

@@ -222,7 +222,7 @@ def save_corrections(clip: PageClip, body: Any, who: str) -> Corrections:
     StaleError
         If the version is not that of the newest state.
     AnnotationError
-        If something in the body is not as it must be.
+        If something in the body is not as it must be, or the clip is not there.
     """
     if not isinstance(body, dict) or not isinstance(body.get("version"), int):
         raise AnnotationError("corrections must be an object with a version and events")
@@ -232,6 +232,8 @@ def save_corrections(clip: PageClip, body: Any, who: str) -> Corrections:
         raise AnnotationError("labels must be a list of at most 100 texts")
     labels = [check_name(label, "a label") for label in labels]
     with clip.lock:
+        if not clip.path.exists():  # the folder would be made anew, beside a drive that is away
+            raise AnnotationError("the file of this clip is not there: nothing is saved")
         current = current_corrections(clip)
         if body["version"] != current.version:
             raise StaleError

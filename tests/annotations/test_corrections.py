@@ -58,6 +58,7 @@ def test_the_history_says_who_changed_what() -> None:
         ({"onset_s": -1.0}, "0 <= onset_s < offset_s"),
         ({"offset_s": 1.0}, "0 <= onset_s < offset_s"),
         ({"offset_s": 10.2}, "inside the clip"),
+        ({"onset_s": 10.02, "offset_s": 10.05}, "inside the clip"),  # nothing is left of it
         ({"onset_s": True}, "numbers"),
         ({"onset_s": "1"}, "numbers"),
         ({"label": "x" * 101}, "1 to 100 characters"),
@@ -92,6 +93,35 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(AnnotationError, match=r"a\.wav\.corrections\.json"):
         read_corrections(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        '"version": Infinity',
+        '"version": 1e400',
+        '"version": 1.5',
+        '"version": -1',
+        '"version": true',
+        '"events": {}',
+        '"labels": "cry"',
+        '"labels": [1]',
+        '"history": "abc"',
+        '"history": [NaN]',
+        '"history": [{"who": NaN}]',
+        '"history": [{"who": "\\ud800"}]',
+        '"who": "\\ud800"',
+        '"about": [["clip", 1e400]]',
+    ],
+)
+def test_a_file_that_could_not_be_saved_again_is_damaged(tmp_path: Path, changes: str) -> None:
+    path = corrections_path(tmp_path / "a.wav")
+    write_corrections(Corrections((FIRST,)), path)
+    text = path.read_text("utf-8").strip().removesuffix("}")
+    path.write_text(f"{text}, {changes}}}")  # the last of two values counts
+    with pytest.raises(AnnotationError, match=r"a\.wav\.corrections\.json: .*damaged") as refusal:
+        read_corrections(path)
+    assert "\n" not in str(refusal.value)
 
 
 def test_corrections_are_labels_to_train_on(tmp_path: Path, tone_wav: Path) -> None:

@@ -240,6 +240,22 @@ def test_the_folder_is_scored_behind_the_page(served: Served, client: Any) -> No
         (served.folder / "broken_20260505_000000.wav").unlink()
 
 
+def test_an_hour_without_sound_is_not_observed(
+    served: Served, client: Any, make_media: MakeMedia
+) -> None:
+    tone, picture = "sine=440:d=3", "color=size=64x64:rate=5:d=60"
+    made = make_media("partly.mp4", *("-f", "lavfi", "-i", tone), *("-f", "lavfi", "-i", picture))
+    clip = Path(shutil.copy(made, served.folder / "cam_20260601_120000.mp4"))
+    try:
+        wait_until(lambda: clip.name in {row["name"] for row in rows_of_folder(client)})
+        wait_for(client, client.post("/api/folder/score").json()["job_id"])
+        heatmap = client.get("/api/folder/heatmap").json()
+        minutes = heatmap["recorded_minutes"][heatmap["days"].index("2026-06-01")][12]
+        assert minutes == pytest.approx(3 / 60, abs=0.01)
+    finally:
+        clip.unlink()
+
+
 def rows_of_folder(client: Any) -> list[dict[str, Any]]:
     return [row for row in client.get("/api/clips").json() if not row["uploaded"]]
 

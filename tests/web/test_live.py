@@ -53,12 +53,27 @@ def test_crying_at_the_microphone_is_seen_and_ends(served: Served, sound: bytes)
 
 
 @pytest.mark.parametrize(
-    "start", ["", "x", "[]", "{}", '{"sample_rate_hz": 1}', '{"sample_rate_hz": NaN}']
+    "start",
+    [
+        "",
+        "x",
+        "[]",
+        "{}",
+        '{"sample_rate_hz": 1}',
+        '{"sample_rate_hz": NaN}',
+        '{"sample_rate_hz": 1' + "0" * 400 + "}",
+        pytest.param("[" * 100_000, id="deep"),
+        b"{}",
+    ],
 )
-def test_a_stream_that_does_not_begin_as_it_must_is_refused(served: Served, start: str) -> None:
+def test_a_stream_that_does_not_begin_as_it_must_is_refused(
+    served: Served, start: str | bytes
+) -> None:
     with opened(served) as socket:
         socket.send(start)
         assert "sample_rate_hz" in json.loads(socket.recv(timeout=ANSWER_SECONDS))["error"]
+        with pytest.raises(Exception, match="1008"):
+            socket.recv(timeout=ANSWER_SECONDS)
 
 
 @pytest.mark.parametrize("query", ["", "kind=other", "source=unknown"])

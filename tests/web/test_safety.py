@@ -21,8 +21,10 @@ import pytest
 from hostile_requests import HOSTS, ORIGINS, PATHS, POLYGLOTS, SCRIPT, TRAVERSALS, named_form
 from served import DEMO, Served, upload, wait_for
 
+from cryvision.annotations.corrections import corrections_path
 from cryvision.errors import ConfigError
 from cryvision.web import uploads
+from cryvision.web.clips import RESCAN_SECONDS
 from cryvision.web.guard import MAX_FAILURES, Guard
 from cryvision.web.passwords import Passwords, hash_password
 from cryvision.web.settings import ServeSettings
@@ -398,6 +400,48 @@ def test_requests_that_are_no_json_are_refused_in_one_line(client: Any, scored: 
     answer = client.put(url, content=nan, headers={"content-type": "application/json"})
     assert answer.status_code == 422
     assert not list(Path(client.base_url.path).glob("*.corrections.json"))
+
+
+def test_damaged_corrections_do_not_say_where_they_lie(
+    served: Served, client: Any, scored: str
+) -> None:
+    (clip,) = served.folder.glob("*.mp4")
+    damaged = corrections_path(clip)
+    damaged.write_text("{")
+    url = f"/api/clips/{scored}/corrections"
+    try:
+        for answer in (client.get(url), client.put(url, json={"version": 0, "events": []})):
+            assert answer.status_code == 422
+            assert "damaged" in answer.json()["error"]
+            assert str(served.folder) not in answer.text
+    finally:
+        damaged.unlink()
+
+
+def test_a_folder_that_is_away_for_a_while_keeps_its_clips_and_its_name(
+    served: Served, client: Any, scored: str, tone_wav: Path
+) -> None:
+    uploaded = upload(client, tone_wav)
+    away = served.folder.rename(served.folder.with_name("away"))
+    try:
+        time.sleep(RESCAN_SECONDS)
+        table = client.get("/api/clips")
+        assert {scored, uploaded} <= {row["clip_id"] for row in table.json()}
+        media = client.get(f"/api/clips/{scored}/media")
+        assert media.status_code == 404
+        saved = client.put(f"/api/clips/{scored}/corrections", json={"version": 0, "events": []})
+        assert saved.status_code == 422
+        assert not served.folder.exists()
+        heatmap = client.get("/api/folder/heatmap")
+        assert heatmap.json()["n_clips"] == 1
+        unknown = client.post("/api/clips/0/score")
+        assert unknown.status_code == 404
+        for answer in (table, media, saved, heatmap, unknown):
+            assert str(served.folder) not in answer.text
+    finally:
+        away.rename(served.folder)
+        client.delete(f"/api/clips/{uploaded}")
+    assert client.get(f"/api/clips/{scored}/media").status_code == 200
 
 
 @pytest.mark.parametrize(

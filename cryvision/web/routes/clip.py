@@ -10,7 +10,6 @@ from fastapi import APIRouter, Body, HTTPException, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
-from cryvision.errors import AnnotationError
 from cryvision.web.exports import CLIP_FORMATS, corrected, export
 from cryvision.web.page import (
     StaleError,
@@ -78,6 +77,8 @@ def record(clip: ScoredClip) -> JSON:
 @router.get("/{clip_id}/media")
 def media(clip: ScoredClip, page: ThePage) -> FileResponse:
     """Play a clip, or a copy that browsers can play; a part of it with a Range."""
+    if not clip.path.exists():
+        raise HTTPException(404, "the file of this clip is not there")
     path, kind = page.playback.playable(clip)
     return FileResponse(path, media_type=kind, headers={"content-disposition": "inline"})
 
@@ -138,8 +139,6 @@ def correct(clip: ScoredClip, who: Who, body: Annotated[Any, Body()]) -> JSON:
     except StaleError:
         newer = corrections_json(current_corrections(clip))
         return JSON({"error": "the corrections were saved elsewhere meanwhile", **newer}, 409)
-    except AnnotationError as error:
-        raise HTTPException(422, str(error)) from error
     except OSError as error:
         reason = error.strerror or error
         raise HTTPException(507, f"the corrections could not be saved: {reason}") from error

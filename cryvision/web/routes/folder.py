@@ -119,7 +119,7 @@ def _timed(clip: PageClip) -> TimedClip | None:
             events = None
         if events is not None:
             spans = tuple((e.onset_s, e.offset_s) for e in events if e.label in CRY_LABELS)
-    return TimedClip(clip.start, result.duration_s, spans)
+    return TimedClip(clip.start, clip.pyramid().sound_seconds, spans)
 
 
 def _training_clip(clip: PageClip) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import MutableMapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -47,6 +48,8 @@ async def live(socket: WebSocket, kind: str = "", source: str = "") -> None:
             await _end(socket, "kind must be browser, or source a name", _REFUSED)
     except (WebSocketDisconnect, RuntimeError):
         pass  # the browser has gone
+    except asyncio.TimeoutError:
+        await _end(socket, "no sound came", _REFUSED)
     except CryvisionError as error:
         await _end(socket, str(error), _REFUSED)
     finally:
@@ -55,18 +58,16 @@ async def live(socket: WebSocket, kind: str = "", source: str = "") -> None:
 
 async def _take(socket: WebSocket, page: Page) -> None:
     """Take sound and pictures from a browser, and say what is heard."""
-    source = BrowserSource(_rate_hz(await asyncio.wait_for(socket.receive_text(), QUIET_SECONDS)))
+    start = await asyncio.wait_for(_receive(socket), QUIET_SECONDS)
+    source = BrowserSource(_rate_hz(start.get("text") or ""))
     feed, mailbox, faces = Feed(source, page.bundle), Mailbox(), LiveFaces()
     feed.listen(mailbox.put)
     feed.start()
     sending = asyncio.create_task(_send(socket, mailbox, faces))
     try:
         while not (sending.done() or page.closing):
-            try:
-                data = await asyncio.wait_for(_receive(socket), QUIET_SECONDS)
-            except asyncio.TimeoutError:
-                await _end(socket, "no sound came", _REFUSED)
-                return
+            message = await asyncio.wait_for(_receive(socket), QUIET_SECONDS)
+            data = message.get("bytes") or b""
             if data.startswith(PICTURE) and data[1:3] == b"\xff\xd8":
                 if len(data) > MAX_PICTURE_BYTES:
                     await _end(socket, "a picture must be at most 1 MB", _TOO_LARGE)
@@ -92,11 +93,11 @@ async def _watch(socket: WebSocket, page: Page, name: str) -> None:
             receiving.cancel()
 
 
-async def _receive(socket: WebSocket) -> bytes:
+async def _receive(socket: WebSocket) -> MutableMapping[str, Any]:
     message = await socket.receive()
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", 1000))
-    return message.get("bytes") or b""
+    return message
 
 
 async def _send(socket: WebSocket, mailbox: Mailbox, faces: LiveFaces | None) -> None:
@@ -116,7 +117,7 @@ def _rate_hz(text: str) -> float:
     try:
         start: Any = json.loads(text)
         rate_hz = float(start["sample_rate_hz"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ConfigError('a live stream must begin with {"sample_rate_hz": 48000}') from error
     lowest, highest = RATES_HZ
     if not lowest <= rate_hz <= highest:

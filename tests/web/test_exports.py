@@ -1,0 +1,50 @@
+"""A corrected download says the same of the crying in all its parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the page needs the layer web")
+
+from served import DEMO
+
+import cryvision
+from cryvision.annotations.corrections import CorrectedEvent
+from cryvision.outputs.tables import to_record
+from cryvision.web.exports import corrected, export
+
+CRYING = CorrectedEvent("a", 1.0, 2.0, "crying")
+FUSS = CorrectedEvent("b", 2.1, 3.0, "fuss")
+CRY = CorrectedEvent("c", 6.0, 6.5, "cry")
+
+
+@pytest.fixture(scope="module")
+def result() -> cryvision.Classification:
+    return cryvision.classify(DEMO)
+
+
+@pytest.mark.parametrize("label", ["no cry", "cry", "not sure"])
+def test_only_crying_counts_and_makes_bouts(result: cryvision.Classification, label: str) -> None:
+    record = to_record(corrected(replace(result, label=label), [CRYING, FUSS, CRY]))
+    assert record["label"] == "cry"
+    assert (record["detector"]["cry"], record["detector"]["seconds"]) == (True, 1.5)
+    assert [(b["onset_s"], b["offset_s"]) for b in record["bouts"]] == [(1.0, 2.0), (6.0, 6.5)]
+    assert [event["label"] for event in record["events"]] == ["crying", "fuss", "cry"]
+
+
+@pytest.mark.parametrize("label", ["no cry", "cry", "not sure"])
+def test_a_clip_without_crying_is_no_cry(result: cryvision.Classification, label: str) -> None:
+    record = to_record(corrected(replace(result, label=label), [FUSS]))
+    assert (record["label"], record["detector"]["cry"], record["bouts"]) == ("no cry", False, [])
+    assert len(record["events"]) == 1
+
+
+def test_subtitles_name_each_bout_after_its_own_events(
+    result: cryvision.Classification, tmp_path: Path
+) -> None:
+    _, _, data = export(corrected(result, [CRYING, FUSS, CRY]), "a.mp4", "srt", tmp_path)
+    words = [line.split()[0] for line in data.decode().splitlines() if line[:1].isalpha()]
+    assert words == ["crying", "cry"]
