@@ -207,7 +207,7 @@ def _recording(row: Mapping[str, Any], place: tzinfo, keep: bool) -> Recording:
     # An offset that is not that of the place was stated by the recording.
     elsewhere = keep and stated.astimezone(place).utcoffset() != stated.utcoffset()
     zone = stated.tzinfo if elsewhere else place
-    return Recording(start, start + row["sound_s"], events, zone or place)
+    return Recording(start, start + row.get("sound_s", row["duration_s"]), events, zone or place)
 
 
 def joined_events(recordings: Sequence[Recording]) -> list[Span]:

@@ -112,7 +112,7 @@ def _add_result_options(parser: Any) -> None:
         "known",
     )
     parser.add_argument(
-        "--week", metavar="FILE", help="also draw the hours of --summary as a PNG, a panel a day"
+        "--week", metavar="FILE", help="also draw the hours of --summary as a PNG, one panel per day"
     )
     parser.add_argument(
         "--subject-pattern",
@@ -132,7 +132,7 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.batch import score
 
     if options.week is not None and options.summary is None:
-        raise ConfigError("--week draws the hours of --summary; it is not there")
+        raise ConfigError("--week needs --summary; got none")
     _check_targets(options)
     names = [name.strip() for name in (options.formats or "").split(",") if name]
     formats = written_formats(names, options.blur_faces)

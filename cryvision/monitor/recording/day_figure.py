@@ -34,8 +34,11 @@ def check_target(path: Path) -> None:
     Raises
     ------
     CryvisionError
-        If something else than an older figure is there: that is never replaced.
+        If its folder is missing, or something else than an older figure is there: that is never
+        replaced.
     """
+    if not path.parent.is_dir():
+        raise CryvisionError(f"{path}: a figure must go into a folder that is there")
     if not os.path.lexists(path):
         return
     try:
