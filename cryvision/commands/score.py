@@ -112,7 +112,9 @@ def _add_result_options(parser: Any) -> None:
         "known",
     )
     parser.add_argument(
-        "--week", metavar="FILE", help="also draw the hours of --summary as a PNG, one panel per day"
+        "--week",
+        metavar="FILE",
+        help="also draw the hours of --summary as a PNG, one panel per day",
     )
     parser.add_argument(
         "--subject-pattern",

@@ -76,11 +76,10 @@ def measure_agreement(
     Returns
     -------
     dict
-        ``figures``, each with ``value``, None where it is not defined, and with ``interval`` where
-        there are two subjects or more: the keys of
-        `cryvision.evaluation.agreement_report.FIGURES`. ``onset_error_s`` and ``offset_error_s``:
-        the second less the first, over pairs of events that overlap. How much was compared, and
-        ``clips``, those with most disagreement first.
+        ``figures`` by the names of `cryvision.evaluation.agreement_report.FIGURES`, each with
+        ``value``, None where it is not defined, and with ``interval`` from two subjects on.
+        ``onset_error_s`` and ``offset_error_s``: the second minus the first, over pairs of events
+        that overlap. What was compared, and ``clips``, those with most disagreement first.
 
     Raises
     ------
@@ -90,12 +89,8 @@ def measure_agreement(
     if not clips or not all(clip.duration_s > 0 for clip in clips):
         raise ConfigError("agreement needs at least one clip, and each must have a length")
     subjects = np.array([clip.subject for clip in clips], object)
-    matched = np.array(
-        [
-            event_metrics.match_events(c.first, c.second, onset_tolerance_s, offset_tolerance_s)
-            for c in clips
-        ]
-    )
+    tolerances = onset_tolerance_s, offset_tolerance_s
+    matched = np.array([event_metrics.match_events(c.first, c.second, *tolerances) for c in clips])
     seconds = np.array([_confusion_seconds(clip) for clip in clips])
     statistics = {**_event_statistics(clips, matched, overlap), **_time_statistics(seconds)}
     counts = matched.sum(axis=0)
