@@ -23,7 +23,7 @@ PACKAGES = {
 """Modules whose package has another name."""
 
 COMMANDS = {
-    "evaluate": ["evaluate default SOURCE", "audit SOURCE"],
+    "evaluate": ["evaluate default SOURCE", "audit SOURCE", "agree SOURCE SOURCE"],
     "train": [
         "train SOURCE --out OUT",
         "train-audio-only SOURCE --out OUT",

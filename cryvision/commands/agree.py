@@ -93,10 +93,12 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.evaluation.agreement import measure_agreement
     from cryvision.evaluation.agreement_report import KIND, agreement_page, agreement_text, draw
     from cryvision.evaluation.coded_clips import CodingOptions, find_coded_clips
+    from cryvision.layers import require
     from cryvision.outputs.html_page import write_report_page
     from cryvision.outputs.tables import plain
     from cryvision.outputs.text import printable
 
+    require("evaluate", "agreement")
     _check_outputs(options.html, options.figure)
     pairs = find_coded_clips(
         options.first,

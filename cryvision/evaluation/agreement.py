@@ -14,6 +14,7 @@ from cryvision.errors import ConfigError
 from cryvision.evaluation import event_metrics, metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures, subject_bootstrap
 from cryvision.evaluation.psds import ScoredTimeline, psds, psds_counts
+from cryvision.layers import require
 
 FloatArray = NDArray[np.float64]
 
@@ -86,6 +87,7 @@ def measure_agreement(
     ConfigError
         If there are no clips, or one has no length.
     """
+    require("evaluate", "agreement")
     if not clips or not all(clip.duration_s > 0 for clip in clips):
         raise ConfigError("agreement needs at least one clip, and each must have a length")
     subjects = np.array([clip.subject for clip in clips], object)
