@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -57,11 +58,14 @@ def few_draws() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def make_media(tmp_path_factory: pytest.TempPathFactory) -> MakeMedia:
-    """Return ``make(name, *ffmpeg_arguments) -> Path``, which makes each named file once."""
+    """Return ``make(name, *ffmpeg_arguments) -> Path``, which makes each different file once."""
     folder = tmp_path_factory.mktemp("media")
 
     def make(name: str, *arguments: str) -> Path:
-        path = folder / name
+        # Two modules may use one name for different files.
+        place = folder / hashlib.sha256("\0".join(arguments).encode()).hexdigest()[:12]
+        place.mkdir(exist_ok=True)
+        path = place / name
         if not path.exists():
             command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
             done = subprocess.run([*command, *arguments, str(path)], capture_output=True)
