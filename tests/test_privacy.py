@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from bundles import glides
+from no_network import WATCH
 
 SECONDS = 4
 """onnxruntime with telemetry leaves its files within this time."""
@@ -17,21 +18,11 @@ SECONDS = 4
 LONG_SECONDS = 60
 """What reports later than at its start does so within a minute."""
 
-WATCH = """
-import os, sys, time, atexit
+WATCH_AND_STAY = f"""{WATCH}
+import atexit, time
 
-TRIES = {"connect", "getaddrinfo", "gethostbyname", "gethostbyaddr", "sendto", "sendmsg"}
-
-def watch(event, args):
-    if event.startswith("socket.") and event[7:] in TRIES:
-        with open(os.environ["TRIED"], "a") as file:
-            print(event, args, sys.argv, file=file)
-        raise OSError("there is no network here")
-
-sys.addaudithook(watch)
 atexit.register(time.sleep, float(os.environ["STAY_SECONDS"]))
 """
-"""Run by Python at the start of each process: the network is forbidden, and tries are noted."""
 
 
 class Apart:
@@ -43,7 +34,7 @@ class Apart:
         self.tried = folder / "tried"
         for name in ("home", "tmp", "work", "watch"):
             (folder / name).mkdir()
-        (folder / "watch" / "sitecustomize.py").write_text(WATCH)
+        (folder / "watch" / "sitecustomize.py").write_text(WATCH_AND_STAY)
 
     def run(self, *command: str, stay_s: float = 0.0, watched: bool = True) -> str:
         """Run Python; give what it wrote to stderr."""

@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
         description="Classify recordings that people labelled and measure the predictions. "
         "Clips with a class (a folder per class, a manifest CSV with the columns path and label, "
         "donateacry-corpus) are measured by clip, event and window; clips with annotations of when "
-        "they cry (Praat TextGrid, Audacity labels, ELAN, WebVTT, RTTM or CSV beside them) by "
+        "they cry (ELAN, Praat, Raven, BORIS, Audacity and other files of labels beside them) by "
         "agreement; clips in folders such as cry and 'no cry' by whether crying is detected. Clips "
         "that fail are listed, the rest goes on, and the exit status is then 3.",
     )

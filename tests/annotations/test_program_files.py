@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from refused_files import assert_refused, write
 
 from cryvision.annotations import Interval, format_of, read_annotations, read_recordings
 from cryvision.errors import AnnotationError
@@ -97,11 +98,6 @@ FILES = [
 ]
 
 
-def write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8", newline="")
-    return path
-
-
 @pytest.mark.parametrize(("name", "text", "form", "labels", "tiers"), FILES)
 def test_the_file_of_a_program_is_recognised_and_read(
     tmp_path: Path, name: str, text: str, form: str, labels: list[str], tiers: list[str]
@@ -157,9 +153,4 @@ def test_people_who_labelled_the_same_task_are_tiers(tmp_path: Path) -> None:
 def test_what_cannot_be_understood_is_refused_in_one_line(
     tmp_path: Path, name: str, text: str, line: int, rule: str
 ) -> None:
-    path = write(tmp_path / name, text)
-    with pytest.raises(AnnotationError) as caught:
-        read_annotations(path)
-    assert str(caught.value).startswith(f"{path}: line {line}: ")
-    assert rule in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert_refused(write(tmp_path / name, text), line, rule)

@@ -226,8 +226,9 @@ def test_a_camera_without_a_clock_has_no_start(tmp_path: Path, seconds: int) -> 
 @pytest.mark.parametrize("cut", range(0, 300, 7))
 def test_a_damaged_mp4_is_no_crash(tmp_path: Path, cut: int) -> None:
     path = movie(tmp_path / "IMG_1.MP4", seconds=UNIX_1904 + EPOCH_S, meta=APPLE)
+    whole = recording_start(path, zone=ZONE)
     path.write_bytes(path.read_bytes()[:cut])
-    recording_start(path, zone=ZONE)
+    assert recording_start(path, zone=ZONE) in (None, whole)
 
 
 CHANGES = [

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from hostile_requests import HOSTS, ORIGINS, PATHS, POLYGLOTS, SCRIPT, TRAVERSALS, named_form
+from no_network import WATCH
 from served import DEMO, Served, upload, wait_for
 
 from cryvision.annotations.corrections import corrections_path
@@ -365,21 +366,6 @@ def test_nothing_is_tried_to_reach_and_no_name_is_logged(tmp_path: Path) -> None
     assert "secret" not in printed
     assert printed.splitlines() == ["cryvision: stopped"]
     assert not (tmp_path / "tried").exists(), (tmp_path / "tried").read_text()
-
-
-WATCH = """
-import os, sys
-
-TRIES = {"connect", "getaddrinfo", "gethostbyname", "gethostbyaddr", "sendto", "sendmsg"}
-
-def watch(event, args):
-    if event.startswith("socket.") and event[7:] in TRIES:
-        with open(os.environ["TRIED"], "a") as file:
-            print(event, args, sys.argv, file=file)
-        raise OSError("there is no network here")
-
-sys.addaudithook(watch)
-"""
 
 
 def test_requests_that_are_no_json_are_refused_in_one_line(client: Any, scored: str) -> None:
