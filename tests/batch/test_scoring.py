@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,17 +35,18 @@ PROBABILITY_TOLERANCE = 1e-5  # what is demanded; both round alike
 def media(make_media, tmp_path_factory) -> list[Path]:
     """A cry-like sound, a video, silence, a very short clip, and a damaged one."""
     warble = "aevalsrc=0.3*sin(2*PI*450*t+8*sin(2*PI*5*t))*(gt(mod(t\\,2)\\,0.7)):s=16000:d=6"
-    damaged = tmp_path_factory.mktemp("damaged") / "damaged.wav"
-    damaged.write_bytes(b"RIFF" + b"\0" * 100)
     source = ("-f", "lavfi", "-i")
-    return [
+    made = [
         make_media("warble.wav", *source, warble),
         make_media("video.mp4", *source, "testsrc=s=64x48:r=30:d=2", *source, warble, "-shortest"),
         make_media("silence.flac", *source, "anullsrc=r=16000:cl=mono:d=2"),
         make_media("short.wav", *source, "aevalsrc=0.3*sin(2*PI*450*t):s=16000:d=0.2"),
         make_media("mute.mp4", *source, "testsrc=s=64x48:r=30:d=1"),
-        damaged,
     ]
+    folder = tmp_path_factory.mktemp("media")
+    damaged = folder / "damaged.wav"
+    damaged.write_bytes(b"RIFF" + b"\0" * 100)
+    return [*(Path(shutil.copy(path, folder)) for path in made), damaged]
 
 
 @pytest.fixture(scope="module")

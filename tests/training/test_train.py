@@ -55,6 +55,9 @@ FLOAT32 = 1e-5
 RUNTIME_TOLERANCE = 1e-4
 """What a bundle allows between Keras and ONNX."""
 
+LEAST_SAY_NATS = 0.1
+"""What a branch that knows the classes adds to the log-odds of a clip, at least; none adds 0."""
+
 TRAIN_ACCURACY = 0.9
 """On rows that are easily told apart; one in two is right by chance."""
 
@@ -181,7 +184,7 @@ def trained(
     rows.append([str(folder / "damaged.mp4"), rows[0][1], "baby3", "train"])
     with (folder / "lab.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["path", "label", "subject", "split"], *rows])
-    with quick_fits(epochs=1), logged() as lines:
+    with quick_fits(epochs=12), logged() as lines:
         bundle = train(
             folder / "lab.csv",
             folder / "bundle",
@@ -229,8 +232,12 @@ class TestVideos:
         for result in found.values():
             assert sum(result.probabilities.values()) == pytest.approx(1, abs=FLOAT32)
             assert not any("shorter" in warning for warning in result.warnings)
-        table = [result.probabilities["low_dim"] for result in found.values()]
-        assert min(abs(table[0] - table[1]), abs(table[0] - table[2])) > RUNTIME_TOLERANCE
+        # Of a clip that is easily told, probabilities say little: all are near one.
+        both, *alone = (
+            np.log(r.probabilities["high_bright"] / r.probabilities["low_dim"])
+            for r in found.values()
+        )
+        assert min(abs(both - one) for one in alone) > LEAST_SAY_NATS
 
     def test_windows_in_training_and_in_use_are_the_same(
         self, trained: tuple[Bundle, list[str]], make_media: MakeMedia
