@@ -8,9 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.monitor.sources import microphone, network, source
 from cryvision.monitor.sources.observations import Piece, SourceFault
+
+
+def set_waits(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
+    """Set how long live sources wait, such as ``stall=1.0``."""
+    for name, value in seconds.items():
+        for module in (source, network, microphone):
+            monkeypatch.setattr(module, f"{name.upper()}_SECONDS", value, raising=False)
 
 
 def read_until(

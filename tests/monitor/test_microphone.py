@@ -11,14 +11,12 @@ from types import ModuleType
 import leftovers
 import numpy as np
 import pytest
-from listening import amplitude, faults, kinds, pitch_hz, read_until, seconds, sound
+from listening import amplitude, faults, kinds, pitch_hz, read_until, seconds, set_waits, sound
 
 from cryvision.errors import ConfigError, MediaError, MissingDependencyError
 from cryvision.monitor.sources import camera
 from cryvision.monitor.sources.microphone import Microphone, list_devices
-from cryvision.monitor.sources.source import Timing
 
-QUICK = Timing(stall_s=0.6, first_retry_s=0.02, longest_retry_s=0.05)
 TONE_HZ, AMPLITUDE = 440.0, 0.25
 
 
@@ -96,6 +94,11 @@ class Stream:
             self.active &= any(name == self.name for name, _, _ in self.cards.connected)
 
 
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_waits(monkeypatch, stall=0.6, first_retry=0.02, longest_retry=0.05)
+
+
 @pytest.fixture
 def plug(monkeypatch: pytest.MonkeyPatch):
     def connect(*devices: tuple[str, int, float]) -> Cards:
@@ -113,7 +116,7 @@ def plug(monkeypatch: pytest.MonkeyPatch):
 )
 def test_any_rate_and_number_of_channels_becomes_16_khz_mono(plug, rate_hz, n_channels) -> None:
     cards = plug(("USB", n_channels, rate_hz))
-    items = read_until(Microphone(timing=QUICK), seconds(2))
+    items = read_until(Microphone(), seconds(2))
     assert not faults(items)
     middle = sound(items)[3200:]
     assert pitch_hz(middle) == pytest.approx(TONE_HZ, abs=0.2)
@@ -125,7 +128,7 @@ def test_any_rate_and_number_of_channels_becomes_16_khz_mono(plug, rate_hz, n_ch
 def test_a_device_that_vanishes_is_found_again_by_its_name(plug) -> None:
     """It may come back under another index."""
     cards = plug(("Built-in", 2, 44_100.0), ("USB", 1, 48_000.0))
-    source = Microphone(1, timing=QUICK)
+    source = Microphone(1)
     assert source.name == "USB"
     items, stop = [], threading.Event()
     for item in source.pieces(stop):
@@ -144,7 +147,7 @@ def test_a_device_that_vanishes_is_found_again_by_its_name(plug) -> None:
 def test_a_device_that_gives_nothing_is_stalled(plug) -> None:
     cards = plug(("USB", 1, 48_000.0))
     items, stop = [], threading.Event()
-    for item in Microphone("USB", timing=QUICK).pieces(stop):
+    for item in Microphone("USB").pieces(stop):
         items.append(item)
         cards.silent = seconds(0.3)(items) and not kinds(items)
         if "recovered" in kinds(items):
@@ -153,12 +156,13 @@ def test_a_device_that_gives_nothing_is_stalled(plug) -> None:
     assert "given no sound for 0.6 s" in faults(items)[0].message
 
 
-def test_a_stop_ends_it_within_a_second_also_while_the_device_is_silent(plug) -> None:
+def test_a_stop_ends_it_within_a_second_also_while_the_device_is_silent(plug, monkeypatch) -> None:
+    set_waits(monkeypatch, stall=5.0)
     plug(("USB", 1, 48_000.0)).silent = True
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
     begun = time.monotonic()
-    list(Microphone(timing=Timing()).pieces(stop))
+    list(Microphone().pieces(stop))
     assert time.monotonic() - begun < 1.3
 
 
@@ -241,7 +245,7 @@ def test_a_camera_beside_a_microphone_gives_its_newest_picture(plug, monkeypatch
             self.index = None
 
     monkeypatch.setattr(cv2, "VideoCapture", Webcam)
-    source = Microphone(pictures=camera.Camera(2, QUICK), timing=QUICK)
+    source = Microphone(pictures=camera.Camera(2))
     items = read_until(source, lambda items: len(shown_in(items)) >= 15)
     assert not faults(items)
     assert {tuple(p.frame[0, 0, 1:]) for p in shown_in(items)} == {(0, 0)}
@@ -257,7 +261,7 @@ def shown_in(items: list) -> list:
 
 
 def test_a_camera_that_is_not_there_is_one_line(capfd, caplog) -> None:
-    absent = camera.Camera(97, QUICK)
+    absent = camera.Camera(97)
     absent.start()
     assert leftovers.comes_true(lambda: bool(caplog.records), 5)
     absent.close()

@@ -14,15 +14,13 @@ import leftovers
 import numpy as np
 import psutil
 import pytest
-from listening import amplitude, faults, kinds, pitch_hz, read_until, seconds, sound
+from listening import amplitude, faults, kinds, pitch_hz, read_until, seconds, set_waits, sound
 from servers import AMPLITUDE, TONE_HZ, RtspServer, Server
 
 from cryvision.errors import ConfigError
 from cryvision.monitor.sources.network import NetworkStream
 from cryvision.monitor.sources.observations import Piece, SourceFault
-from cryvision.monitor.sources.source import Timing
 
-QUICK = Timing(stall_s=1.0, first_retry_s=0.05, longest_retry_s=0.2)
 USER = "nursery:s3cr%40t/x@".replace("/", "%2F")
 SECRETS = ("s3cr", "nursery", "token", "abc123")
 LEVEL_TOLERANCE, HERTZ_TOLERANCE = 0.01, 0.1
@@ -45,13 +43,18 @@ def http() -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_waits(monkeypatch, stall=1.0, first_retry=0.05, longest_retry=0.2)
+
+
+@pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     yield
     assert leftovers.comes_true(lambda: not (leftovers.threads() or leftovers.processes()), 5)
 
 
-def open_stream(server: Server, timing: Timing = QUICK, **options: bool) -> NetworkStream:
-    return NetworkStream(server.url(USER), timing=timing, **options)
+def open_stream(server: Server, **options: bool) -> NetworkStream:
+    return NetworkStream(server.url(USER), **options)
 
 
 def test_the_sound_of_a_stream_comes_with_its_pitch_and_level(server: Server) -> None:
@@ -153,12 +156,14 @@ def test_a_stream_that_stalls_comes_back(server: Server) -> None:
 
 
 @pytest.mark.parametrize("mode", ["sound", "silent", "refuse", "stall"])
-def test_a_stop_ends_everything_within_a_second(server: Server, mode: str) -> None:
+def test_a_stop_ends_everything_within_a_second(
+    server: Server, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While sound comes, while it connects, between tries, and while nothing comes."""
     server.mode = mode
-    slow = Timing(stall_s=60, first_retry_s=60)
+    set_waits(monkeypatch, stall=60, first_retry=60)
     stop, begun = threading.Event(), time.monotonic()
-    for _item in open_stream(server, slow).pieces(stop):
+    for _item in open_stream(server).pieces(stop):
         if time.monotonic() - begun > 0.6 and not stop.is_set():
             stop.set()
             stopped = time.monotonic()
@@ -186,9 +191,9 @@ def test_an_exception_of_the_reader_leaves_nothing_running(server: Server) -> No
 
 READER = """
 import sys, threading
-from cryvision.monitor.sources.network import NetworkStream
-from cryvision.monitor.sources.source import Timing
-for item in NetworkStream(sys.argv[1], timing=Timing(stall_s=2)).pieces(threading.Event()):
+from cryvision.monitor.sources import network
+network.STALL_SECONDS = 2
+for item in network.NetworkStream(sys.argv[1]).pieces(threading.Event()):
     if hasattr(item, "samples") and len(item.samples):
         print("sound", flush=True)
 """
@@ -209,7 +214,7 @@ def test_ffmpeg_ends_when_the_program_is_killed(http: Server, mode: str) -> None
 
 def test_no_secret_is_shown_anywhere(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    source = NetworkStream(server.url(USER, "?token=abc123"), timing=QUICK)
+    source = NetworkStream(server.url(USER, "?token=abc123"))
     items: list[Piece | SourceFault] = []
     stop, shown = threading.Event(), [source.name, repr(source), str(vars(source))]
     for item in source.pieces(stop):
@@ -277,7 +282,10 @@ def test_no_other_host_is_asked(http: Server, elsewhere: Server) -> None:
     assert elsewhere.requests == []
 
 
-def test_pictures_come_beside_the_sound_small_and_seldom(http: Server, make_media) -> None:
+def test_pictures_come_beside_the_sound_small_and_seldom(
+    http: Server, make_media, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_waits(monkeypatch, stall=5.0)
     clip = make_media(
         "camera.ts",
         *("-f", "lavfi", "-i", "testsrc=s=1280x720:r=25:d=10"),
@@ -287,7 +295,7 @@ def test_pictures_come_beside_the_sound_small_and_seldom(http: Server, make_medi
     http.mode, http.text = "text", clip.read_bytes()
     http.text_seconds = 5.0
     enough = lambda items: len(shown_in(items)) >= 5  # noqa: E731
-    items = read_until(open_stream(http, Timing(), pictures=True), enough)
+    items = read_until(open_stream(http, pictures=True), enough)
     pieces = shown_in(items)
     assert {p.frame.shape for p in pieces} == {(360, 640, 3)}
     assert np.all(np.diff([p.frame_time_s for p in pieces]) > 0)

@@ -33,11 +33,13 @@ SERVER = (
 READER = """
 import json, threading, time
 import numpy as np
+from cryvision.monitor.sources import microphone, source as sources
 from cryvision.monitor.sources.microphone import Microphone, list_devices
-from cryvision.monitor.sources.source import Timing
 
+microphone.STALL_SECONDS = 2
+sources.FIRST_RETRY_SECONDS, sources.LONGEST_RETRY_SECONDS = 0.2, 0.5
 stop, sound = threading.Event(), []
-source = Microphone(timing=Timing(stall_s=2, first_retry_s=0.2, longest_retry_s=0.5))
+source = Microphone()
 for item in source.pieces(stop):
     if hasattr(item, "kind"):
         print(json.dumps({"kind": item.kind, "message": item.message}), flush=True)

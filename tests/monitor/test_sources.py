@@ -11,16 +11,20 @@ from collections.abc import Iterable, Iterator
 import leftovers
 import numpy as np
 import pytest
-from listening import faults, kinds, read_until, seconds, sound
+from listening import faults, kinds, read_until, seconds, set_waits, sound
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.monitor.sources import source as sources
 from cryvision.monitor.sources.observations import Piece
 from cryvision.monitor.sources.pictures import Pictures
-from cryvision.monitor.sources.source import Backoff, DisconnectedError, LiveSource, Timing
+from cryvision.monitor.sources.source import Backoff, DisconnectedError, LiveSource
 
 BLOCK = SAMPLE_RATE_HZ // 10
-QUICK = Timing(stall_s=1.0, first_retry_s=0.01, longest_retry_s=0.05, slow_s=2.0)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_waits(monkeypatch, stall=1.0, first_retry=0.01, longest_retry=0.05, slow=2.0)
 
 
 class Script:
@@ -49,8 +53,8 @@ class Script:
 class Scripted(LiveSource):
     """A source whose connections are scripts, one after the other."""
 
-    def __init__(self, *scripts, pictures: Pictures | None = None, timing: Timing = QUICK) -> None:
-        super().__init__("made up", pictures, timing)
+    def __init__(self, *scripts, pictures: Pictures | None = None) -> None:
+        super().__init__("made up", pictures)
         self._scripts = iter(scripts)
         self.connections: list[Script] = []
 
@@ -86,7 +90,7 @@ def for_ever() -> Iterator[np.ndarray]:
 
 def test_sound_comes_in_order_and_whole_however_slow_the_reader_is() -> None:
     n_blocks = 200
-    source = Scripted([*numbered(n_blocks)], for_ever(), pictures=Painted("painted", QUICK))
+    source = Scripted([*numbered(n_blocks)], for_ever(), pictures=Painted("painted"))
     items, stop = [], threading.Event()
     for item in source.pieces(stop):
         if not items:
@@ -105,7 +109,7 @@ def test_sound_comes_in_order_and_whole_however_slow_the_reader_is() -> None:
 
 
 def test_a_reader_that_keeps_up_loses_no_picture_to_slowness() -> None:
-    source = Scripted(numbered(100, 0.01), pictures=Painted("painted", QUICK))
+    source = Scripted(numbered(100, 0.01), pictures=Painted("painted"))
     items = read_until(source, seconds(9.9))
     shown = [i for i in items if isinstance(i, Piece) and i.frame is not None]
     assert not faults(items)
@@ -137,7 +141,7 @@ def test_the_reader_of_the_source_waits_when_very_much_is_queued(monkeypatch) ->
 
 
 def test_a_piece_comes_four_times_a_second_where_there_is_no_sound() -> None:
-    source = Scripted(None, timing=Timing())
+    source = Scripted(None)
     begun = time.monotonic()
     items = read_until(source, lambda items: len(items) == 4)
     assert time.monotonic() - begun < 4 * 0.25 + 0.5
@@ -165,7 +169,7 @@ def test_faults_and_recoveries_alternate_and_are_in_order_with_the_sound() -> No
 
 
 def test_the_clock_of_the_pictures_starts_again_with_a_connection() -> None:
-    pictures = Painted("painted", QUICK)
+    pictures = Painted("painted")
     source = Scripted(numbered(20, 0.01), numbered(20, 0.01), for_ever(), pictures=pictures)
     items = read_until(source, lambda items: kinds(items) == ["lost", "recovered"] * 2)
     times = [i.frame_time_s for i in items if isinstance(i, Piece) and i.frame_time_s is not None]
@@ -188,8 +192,9 @@ def test_a_source_can_be_read_again() -> None:
     assert leftovers.comes_true(lambda: not leftovers.threads(), 1)
 
 
-def test_waits_double_up_to_the_longest() -> None:
-    backoff = Backoff(Timing())
+def test_waits_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_waits(monkeypatch, first_retry=1, longest_retry=60)
+    backoff = Backoff()
     assert [backoff.next_s() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
     backoff.reset()
     assert backoff.next_s() == 1
@@ -204,7 +209,7 @@ def test_lost_pictures_are_one_line_in_the_log_and_the_sound_goes_on(
             yield
 
     with caplog.at_level(logging.WARNING):
-        items = read_until(Scripted(for_ever(), pictures=Dark("dark", QUICK)), seconds(1))
+        items = read_until(Scripted(for_ever(), pictures=Dark("dark")), seconds(1))
     assert not faults(items)
     assert [r.getMessage() for r in caplog.records] == [
         "dark: there are no pictures: the lens is covered"

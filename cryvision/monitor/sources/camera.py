@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cryvision.monitor.sources.pictures import PICTURE_RATE_HZ, Pictures
-from cryvision.monitor.sources.source import DisconnectedError, Timing
+from cryvision.monitor.sources.source import DisconnectedError
 
 _LINUX_CAMERAS = Path("/sys/class/video4linux")
 
@@ -25,11 +25,10 @@ class Camera(Pictures):
     ----------
     index : int
         OpenCV's number of the camera; 0 is the first.
-    timing : Timing, optional
     """
 
-    def __init__(self, index: int = 0, timing: Timing | None = None) -> None:
-        super().__init__(f"camera {index}", timing or Timing())
+    def __init__(self, index: int = 0) -> None:
+        super().__init__(f"camera {index}")
         self._index = index
 
     def frames(self, over: threading.Event) -> Generator[np.ndarray, None, None]:

@@ -19,10 +19,10 @@ from cryvision.monitor.sources.camera import camera_names
 from cryvision.monitor.sources.pictures import Pictures
 from cryvision.monitor.sources.source import (
     PIECE_SECONDS,
+    STALL_SECONDS,
     TICK_SECONDS,
     DisconnectedError,
     LiveSource,
-    Timing,
 )
 
 MOST_REAL_CHANNELS = 8
@@ -44,7 +44,6 @@ class Microphone(LiveSource):
         Such as a `cryvision.monitor.sources.camera.Camera`.
     name : str, optional
         The device's name by default.
-    timing : Timing, optional
 
     Raises
     ------
@@ -62,14 +61,13 @@ class Microphone(LiveSource):
         *,
         pictures: Pictures | None = None,
         name: str | None = None,
-        timing: Timing | None = None,
     ) -> None:
         sounddevice = _import_sounddevice()
         found = _find(sounddevice, device)
         # Indices change when a device comes or goes; its name stays.
         self._device = None if device is None else (int(found["index"]), str(found["name"]))
         self._connected_before = False
-        super().__init__(name or str(found["name"]), pictures, timing or Timing())
+        super().__init__(name or str(found["name"]), pictures)
 
     def connect(self) -> _Recording:
         """Open the device.
@@ -88,7 +86,7 @@ class Microphone(LiveSource):
                         sounddevice._terminate()
                     sounddevice._initialize()
             self._connected_before = True
-            return _Recording(sounddevice, self._index(sounddevice), self._timing)
+            return _Recording(sounddevice, self._index(sounddevice))
         except (sounddevice.PortAudioError, ValueError) as error:
             raise DisconnectedError("lost", f"the microphone cannot be opened: {error}") from error
 
@@ -105,12 +103,11 @@ class Microphone(LiveSource):
 class _Recording:
     """An open device."""
 
-    def __init__(self, sounddevice: ModuleType, device: int | None, timing: Timing) -> None:
+    def __init__(self, sounddevice: ModuleType, device: int | None) -> None:
         info = sounddevice.query_devices(device, "input")
         rate_hz = float(info["default_samplerate"])
         n_channels = int(info["max_input_channels"])
         self._sounddevice = sounddevice
-        self._stall_s = timing.stall_s
         self._ended = threading.Event()
         self._lost_sound = False
         self._blocks: queue.Queue[tuple[np.ndarray, float]] = queue.Queue(_WAITING_BLOCKS)
@@ -141,8 +138,8 @@ class _Recording:
             except queue.Empty:
                 if not self._active():
                     raise DisconnectedError("lost", "the microphone has stopped") from None
-                if time.monotonic() - last > self._stall_s:
-                    message = f"the microphone has given no sound for {self._stall_s:g} s"
+                if time.monotonic() - last > STALL_SECONDS:
+                    message = f"the microphone has given no sound for {STALL_SECONDS:g} s"
                     raise DisconnectedError("stalled", message) from None
                 continue
             if self._lost_sound:

@@ -16,7 +16,12 @@ from cryvision.errors import ConfigError, MissingDependencyError
 from cryvision.inputs import ffmpeg
 from cryvision.inputs.decoding import read_frame
 from cryvision.monitor.sources.pictures import Pictures
-from cryvision.monitor.sources.source import PIECE_SECONDS, DisconnectedError, LiveSource, Timing
+from cryvision.monitor.sources.source import (
+    PIECE_SECONDS,
+    STALL_SECONDS,
+    DisconnectedError,
+    LiveSource,
+)
 
 CONNECT_SECONDS = 15.0
 """A connection may take so long to give its first sound."""
@@ -113,7 +118,6 @@ class NetworkStream(LiveSource):
         Whether to read pictures too.
     name : str, optional
         The address without credentials by default.
-    timing : Timing, optional
 
     Raises
     ------
@@ -123,23 +127,15 @@ class NetworkStream(LiveSource):
         When there is no ffmpeg.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        pictures: bool = False,
-        name: str | None = None,
-        timing: Timing | None = None,
-    ) -> None:
+    def __init__(self, url: str, *, pictures: bool = False, name: str | None = None) -> None:
         self._address = Address.parse(url)
         ffmpeg.find_ffmpeg()
-        timing = timing or Timing()
-        seen = StreamPictures(self._address, timing) if pictures else None
-        super().__init__(name or self._address.shown, seen, timing)
+        seen = StreamPictures(self._address) if pictures else None
+        super().__init__(name or self._address.shown, seen)
 
     def connect(self) -> _Sound:
         """Start ffmpeg; whether it can connect shows when it is read."""
-        return _Sound(self._address, self._timing)
+        return _Sound(self._address)
 
 
 class _Sound:
@@ -153,10 +149,9 @@ class _Sound:
         *("-f", "f32le", "-flush_packets", "1", "pipe:1"),
     )
 
-    def __init__(self, address: Address, timing: Timing) -> None:
+    def __init__(self, address: Address) -> None:
         self._address = address
-        self._timing = timing
-        self._process = _start(address, timing, "audio", self._OUTPUT)
+        self._process = _start(address, "audio", self._OUTPUT)
 
     def blocks(self) -> Iterator[tuple[np.ndarray, float]]:
         """Iterate over the sound until ffmpeg ends."""
@@ -165,7 +160,7 @@ class _Sound:
             n_bytes = self._process.read_into(block.data.cast("B"))
             samples = block[: n_bytes // block.itemsize].astype(np.float32)
             if len(samples):
-                self._process.stall_seconds = self._timing.stall_s
+                self._process.stall_seconds = STALL_SECONDS
                 yield samples, time.time()
             if n_bytes < block.nbytes:
                 raise _why_down(self._process, self._address)
@@ -180,13 +175,7 @@ class _Sound:
 
 
 class StreamPictures(Pictures):
-    """Pictures of a stream: `STREAM_RATE_HZ` a second, at most `STREAM_WIDTH_PX` wide.
-
-    Parameters
-    ----------
-    address : Address
-    timing : Timing
-    """
+    """Pictures of a stream: `STREAM_RATE_HZ` a second, at most `STREAM_WIDTH_PX` wide."""
 
     _OUTPUT = (
         *("-map", "0:v:0", "-an", "-sn", "-dn", "-vf"),
@@ -194,17 +183,17 @@ class StreamPictures(Pictures):
         *("-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "-flush_packets", "1", "pipe:1"),
     )
 
-    def __init__(self, address: Address, timing: Timing) -> None:
-        super().__init__(address.shown, timing)
+    def __init__(self, address: Address) -> None:
+        super().__init__(address.shown)
         self._address = address
         self._process: ffmpeg.Process | None = None
 
     def frames(self, over: threading.Event) -> Generator[np.ndarray, None, None]:
         """Iterate over the pictures until ffmpeg ends."""
-        with _start(self._address, self._timing, "video", self._OUTPUT) as process:
+        with _start(self._address, "video", self._OUTPUT) as process:
             self._process = process
             while not over.is_set() and (frame := read_frame(process)) is not None:
-                process.stall_seconds = self._timing.stall_s
+                process.stall_seconds = STALL_SECONDS
                 yield frame
             raise _why_down(process, self._address)
 
@@ -214,14 +203,14 @@ class StreamPictures(Pictures):
             self._process.kill()
 
 
-def _start(address: Address, timing: Timing, media: str, output: tuple[str, ...]) -> ffmpeg.Process:
+def _start(address: Address, media: str, output: tuple[str, ...]) -> ffmpeg.Process:
     """Start ffmpeg on one kind of media of a stream.
 
     The address and how to open it go through a pipe, as the script of a list of one "file".
     """
     protocols, formats = _SCHEMES[address.scheme]
     # ffmpeg's own limit is for when nobody is left to kill it.
-    microseconds = round(2 * timing.stall_s * 1e6)
+    microseconds = round(2 * STALL_SECONDS * 1e6)
     options: dict[str, object] = {"rw_timeout": microseconds}
     if address.scheme in ("rtsp", "rtsps"):
         options = {"timeout": microseconds, "rtsp_transport": "tcp", "allowed_media_types": media}

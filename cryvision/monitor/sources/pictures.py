@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 import numpy as np
 
-from cryvision.monitor.sources.source import JOIN_SECONDS, Backoff, DisconnectedError, Timing
+from cryvision.monitor.sources.source import JOIN_SECONDS, Backoff, DisconnectedError
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +25,10 @@ class Pictures(ABC):
     ----------
     name : str
         For the log; without credentials.
-    timing : Timing
     """
 
-    def __init__(self, name: str, timing: Timing) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self._timing = timing
         self._lock = threading.Lock()
         self._newest: np.ndarray | None = None
         self._over = threading.Event()
@@ -73,7 +71,7 @@ class Pictures(ABC):
             self._thread.join(JOIN_SECONDS)
 
     def _read(self, over: threading.Event) -> None:
-        backoff, down = Backoff(self._timing), False
+        backoff, down = Backoff(), False
         while not over.is_set():
             try:
                 with contextlib.closing(self.frames(over)) as frames:

@@ -9,7 +9,6 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -31,6 +30,15 @@ TICK_SECONDS = 0.25
 QUEUE_SECONDS = 300.0
 """So much sound waits at most, 19 MB: then the reader waits too."""
 
+STALL_SECONDS = 5.0
+"""Without data for so long, a connection counts as stalled and is made anew."""
+
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 60.0
+"""Wait before the first try to connect again, and the longest; each is twice the last."""
+
+SLOW_SECONDS = 10.0
+"""Once so much sound waits to be classified, the computer is too slow."""
+
 STEADY_SECONDS = 10.0
 """After a connection that lasted so long, the next try is made soon again."""
 
@@ -50,26 +58,6 @@ class Source(Protocol):
     def close(self) -> None:
         """End what is running; from any thread, and more than once."""
         ...
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How long a live source waits.
-
-    Attributes
-    ----------
-    stall_s : float
-        Without data for so long, a connection counts as stalled and is made anew.
-    first_retry_s, longest_retry_s : float
-        Wait before the first try to connect again, and the longest; each is twice the last.
-    slow_s : float
-        Once so much sound waits to be classified, the computer is too slow.
-    """
-
-    stall_s: float = 5.0
-    first_retry_s: float = 1.0
-    longest_retry_s: float = 60.0
-    slow_s: float = 10.0
 
 
 class DisconnectedError(Exception):
@@ -111,18 +99,17 @@ class Connection(Protocol):
 class Backoff:
     """Waits between tries, each twice as long as the last."""
 
-    def __init__(self, timing: Timing) -> None:
-        self._timing = timing
+    def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
         """Begin with the shortest wait again."""
-        self._next_s = self._timing.first_retry_s
+        self._next_s = FIRST_RETRY_SECONDS
 
     def next_s(self) -> float:
         """Return how long to wait now, in seconds."""
         wait_s = self._next_s
-        self._next_s = min(2 * wait_s, self._timing.longest_retry_s)
+        self._next_s = min(2 * wait_s, LONGEST_RETRY_SECONDS)
         return wait_s
 
 
@@ -136,12 +123,10 @@ class LiveSource(ABC):
     name : str
     pictures : Pictures, optional
         Where pictures come from; each goes to the piece of sound that comes next.
-    timing : Timing
     """
 
-    def __init__(self, name: str, pictures: Pictures | None, timing: Timing) -> None:
+    def __init__(self, name: str, pictures: Pictures | None) -> None:
         self.name = name
-        self._timing = timing
         self._pictures = pictures
         self._queue = _PieceQueue()
         self._over = threading.Event()
@@ -201,10 +186,10 @@ class LiveSource(ABC):
             if isinstance(item, BaseException):
                 raise item
             waiting_s = self._queue.seconds
-            if not slow and waiting_s > self._timing.slow_s:
+            if not slow and waiting_s > SLOW_SECONDS:
                 slow = True
                 yield SourceFault("slow", self._slowness(waiting_s), time.time())
-            elif slow and waiting_s < self._timing.slow_s / 4:
+            elif slow and waiting_s < SLOW_SECONDS / 4:
                 slow = False
                 message = f"this computer keeps up again; {self._dropped()}"
                 yield SourceFault("recovered", message, time.time(), ended="slow")
@@ -228,7 +213,7 @@ class LiveSource(ABC):
             queue.put(error, over)
 
     def _connect_for_ever(self, queue: _PieceQueue, over: threading.Event) -> None:
-        backoff, down = Backoff(self._timing), ""
+        backoff, down = Backoff(), ""
         while not over.is_set():
             begun = time.monotonic()
             try:
@@ -276,7 +261,7 @@ class LiveSource(ABC):
         if frame is None:
             return None
         self._n_pictures += 1
-        if queue.seconds <= self._timing.slow_s / 4:
+        if queue.seconds <= SLOW_SECONDS / 4:
             return frame
         self._n_dropped += 1
         return None
