@@ -22,9 +22,8 @@ from cryvision.monitor.sinks import SinkSettings
 from cryvision.monitor.sinks.apprise import Apprise
 from cryvision.monitor.sinks.command import PLACEHOLDERS, Command, unknown_placeholders
 from cryvision.monitor.sinks.console import Console
+from cryvision.monitor.sinks.http import PRIORITIES, Ntfy, Webhook
 from cryvision.monitor.sinks.mqtt import VERSIONS, MqttSettings
-from cryvision.monitor.sinks.ntfy import PRIORITIES, Ntfy
-from cryvision.monitor.sinks.webhook import Webhook
 from cryvision.monitor.sources.network import Address
 
 SOURCE_KINDS = ("microphone", "camera", "rtsp", "file")
@@ -112,10 +111,6 @@ def load_config(path: Path) -> LiveConfig:
     ----------
     path : Path
         Relative paths in the file are relative to its folder.
-
-    Returns
-    -------
-    LiveConfig
 
     Raises
     ------

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from receivers import make_alert
 
-from cryvision.monitor.alerting.outbox import Outbox, Retries
-from cryvision.monitor.sinks.webhook import Webhook
+from cryvision.monitor.alerting import outbox as outboxes
+from cryvision.monitor.sinks.http import Webhook
 
 path, url, first = sys.argv[1:]
-outbox = Outbox(Path(path), {"hook": Webhook("hook", url)}, Retries(first_s=0.01, longest_s=0.05))
+outboxes.FIRST_WAIT_S, outboxes.LONGEST_WAIT_S = 0.01, 0.05
+outbox = outboxes.Outbox(Path(path), {"hook": Webhook("hook", url)})
 number = int(first)
 while True:
     alert = make_alert(id=f"{number:032x}")

@@ -18,9 +18,8 @@ from cryvision.monitor.sinks import open_sinks
 from cryvision.monitor.sinks.apprise import Apprise
 from cryvision.monitor.sinks.command import Command
 from cryvision.monitor.sinks.console import Console
+from cryvision.monitor.sinks.http import Ntfy, Webhook
 from cryvision.monitor.sinks.mqtt import MqttSettings
-from cryvision.monitor.sinks.ntfy import Ntfy
-from cryvision.monitor.sinks.webhook import Webhook
 
 EXAMPLE = ROOT / "examples" / "live.toml"
 SOURCE = '[[source]]\nname = "nursery"\nkind = "microphone"\n'

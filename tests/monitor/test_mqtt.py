@@ -17,15 +17,15 @@ from pages import ROOT
 from receivers import make_alert
 
 from cryvision.errors import ConfigError
+from cryvision.monitor.alerting import outbox as outboxes
 from cryvision.monitor.alerting.alerts import Alert
 from cryvision.monitor.alerting.delivery import DeliveryError
-from cryvision.monitor.alerting.outbox import Outbox, Retries
+from cryvision.monitor.alerting.outbox import Outbox
 from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.home_assistant import discovery, discovery_topic
 from cryvision.monitor.sinks.mqtt import Mqtt, MqttSettings, SourceState
 
 HERE = Path(__file__).parent
-QUICK = Retries(first_s=0.05, longest_s=0.2, attempts=100_000)
 CRYING = SourceState(True, True, False, 0.934, -23.46, 12.5)
 CONFIG = "homeassistant/device/cryvision_nursery/config"
 
@@ -110,10 +110,14 @@ def test_home_assistant_is_told_again_when_it_starts(broker: Broker):
         until(lambda: home.last("cryvision/nursery/state")["crying"] == "ON")
 
 
-def test_alerts_wait_for_a_broker_and_come_once_and_in_order(broker: Broker, tmp_path: Path):
+def test_alerts_wait_for_a_broker_and_come_once_and_in_order(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outboxes, "FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr(outboxes, "LONGEST_WAIT_S", 0.2)
     settings = MqttSettings("home", "127.0.0.1", broker.port, version=broker.version)
     sink = Mqtt(settings, ["nursery"])
-    outbox = Outbox(tmp_path / "outbox", {"home": sink}, QUICK)
+    outbox = Outbox(tmp_path / "outbox", {"home": sink})
     alerts = [make_alert() for _ in range(6)]
 
     def arrived(home: Watcher) -> list[str]:

@@ -19,19 +19,32 @@ from pages import ROOT
 from receivers import make_alert, web_receiver
 
 from cryvision.errors import CryvisionError
+from cryvision.monitor.alerting import outbox as outboxes
 from cryvision.monitor.alerting import outbox_file
 from cryvision.monitor.alerting.alerts import Alert
 from cryvision.monitor.alerting.delivery import DeliveryError
-from cryvision.monitor.alerting.outbox import LONGEST_RETRY_AFTER_S, Outbox, Retries
-from cryvision.monitor.sinks.webhook import Webhook
+from cryvision.monitor.alerting.outbox import LONGEST_RETRY_AFTER_S, MOST_ATTEMPTS, Outbox, wait_s
+from cryvision.monitor.sinks.http import Webhook
 
-QUICK = Retries(first_s=0.001, longest_s=0.02, attempts=100_000)
 PATIENCE_S = 30.0
 """Longest wait for what takes milliseconds on a free machine."""
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])}
 """Of processes that the tests start."""
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_waits(monkeypatch, 0.001, 0.02, most_attempts=100_000)
+
+
+def set_waits(
+    monkeypatch: pytest.MonkeyPatch, first_s: float, longest_s: float, most_attempts: int
+) -> None:
+    monkeypatch.setattr(outboxes, "FIRST_WAIT_S", first_s)
+    monkeypatch.setattr(outboxes, "LONGEST_WAIT_S", longest_s)
+    monkeypatch.setattr(outboxes, "MOST_ATTEMPTS", most_attempts)
 
 
 class Receiver:
@@ -67,7 +80,7 @@ def rows(path: Path) -> list[tuple[str, str, str]]:
 
 def test_alerts_arrive_in_order_at_each_of_their_sinks(tmp_path: Path):
     one, other = Receiver(), Receiver()
-    outbox = Outbox(tmp_path / "outbox", {"one": one, "other": other}, QUICK)
+    outbox = Outbox(tmp_path / "outbox", {"one": one, "other": other})
     alerts = [make_alert() for _ in range(20)]
     for i, alert in enumerate(alerts):
         outbox.put(alert, ["one", "other"] if i % 2 else ["one"])
@@ -81,7 +94,7 @@ def test_a_receiver_that_was_away_gets_everything_once_and_in_order(tmp_path: Pa
     with web_receiver() as receiver:
         port = receiver.port
     hook = Webhook("hook", f"http://127.0.0.1:{port}", timeout_s=5)
-    outbox = Outbox(tmp_path / "outbox", {"hook": hook}, QUICK)
+    outbox = Outbox(tmp_path / "outbox", {"hook": hook})
     alerts = [make_alert() for _ in range(10)]
     for alert in alerts:
         outbox.put(alert, ["hook"])
@@ -94,7 +107,7 @@ def test_a_receiver_that_was_away_gets_everything_once_and_in_order(tmp_path: Pa
 
 def test_a_sink_that_is_away_holds_up_no_other(tmp_path: Path):
     away, there = Receiver(DeliveryError("away")), Receiver()
-    outbox = Outbox(None, {"away": away, "there": there}, QUICK)
+    outbox = Outbox(None, {"away": away, "there": there})
     for _ in range(5):
         outbox.put(make_alert(), ["away", "there"])
     until(lambda: len(there.alerts) == 5)
@@ -110,7 +123,7 @@ def test_putting_waits_for_no_receiver():
 
     go = threading.Event()
     slow = Slow()
-    outbox = Outbox(None, {"slow": slow}, QUICK)
+    outbox = Outbox(None, {"slow": slow})
     began = time.monotonic()
     for _ in range(100):
         outbox.put(make_alert(), ["slow"])
@@ -130,7 +143,7 @@ def test_a_refusal_for_good_is_not_tried_again_and_holds_nothing_up(
 
     bad, good = make_alert(), make_alert()
     picky = Picky()
-    outbox = Outbox(tmp_path / "outbox", {"picky": picky}, QUICK)
+    outbox = Outbox(tmp_path / "outbox", {"picky": picky})
     outbox.put(bad, ["picky"])
     outbox.put(good, ["picky"])
     outbox.close(PATIENCE_S)
@@ -142,29 +155,30 @@ def test_a_refusal_for_good_is_not_tried_again_and_holds_nothing_up(
     assert f"picky: alert {bad.id} is given up: answered 404" in caplog.text
 
 
-def test_attempts_end_at_the_stated_limit(tmp_path: Path):
+def test_attempts_end_at_the_stated_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    set_waits(monkeypatch, 0.001, 0.002, most_attempts=7)
     away = Receiver(DeliveryError("away"))
-    outbox = Outbox(tmp_path / "outbox", {"away": away}, Retries(0.001, 0.002, attempts=7))
+    outbox = Outbox(tmp_path / "outbox", {"away": away})
     outbox.put(make_alert(), ["away"])
     outbox.close(PATIENCE_S)
     assert away.attempts == 7
     assert rows(tmp_path / "outbox") == [("away", "dead", "away")]
 
 
-def test_waits_double_up_to_the_longest_and_differ():
-    retries = Retries(first_s=1, longest_s=300)
+def test_waits_double_up_to_the_longest_and_differ(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.undo()
     for attempts in range(1, 2000):
         longest = min(300, 2 ** (attempts - 1))
-        waits = {retries.wait_s(attempts) for _ in range(3)}
+        waits = {wait_s(attempts) for _ in range(3)}
         assert len(waits) > 1
         assert all(longest / 2 <= wait <= longest for wait in waits)
     # What the documentation says: about a day.
-    assert 18 < sum(retries.wait_s(i) for i in range(1, retries.attempts)) / 3600 < 36
+    assert 18 < sum(wait_s(i) for i in range(1, MOST_ATTEMPTS)) / 3600 < 36
 
 
 def test_a_receiver_is_left_alone_as_long_as_it_asks_but_not_for_ever():
     busy = Receiver(DeliveryError("answered 429", retry_after_s=0.3))
-    outbox = Outbox(None, {"busy": busy}, QUICK)
+    outbox = Outbox(None, {"busy": busy})
     outbox.put(make_alert(), ["busy"])
     until(lambda: busy.attempts == 1)
     time.sleep(0.15)
@@ -178,7 +192,7 @@ def test_an_unexpected_error_is_tried_again_and_its_text_kept_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     odd = Receiver(ValueError("password hunter2"))
-    outbox = Outbox(tmp_path / "outbox", {"odd": odd}, QUICK)
+    outbox = Outbox(tmp_path / "outbox", {"odd": odd})
     outbox.put(make_alert(), ["odd"])
     until(lambda: odd.attempts > 3)
     odd.error = None
@@ -190,13 +204,13 @@ def test_an_unexpected_error_is_tried_again_and_its_text_kept_out(
 
 def test_what_waits_is_delivered_by_the_next_process(tmp_path: Path):
     path = tmp_path / "made" / "outbox"
-    outbox = Outbox(path, {"sink": Receiver(DeliveryError("away"))}, QUICK)
+    outbox = Outbox(path, {"sink": Receiver(DeliveryError("away"))})
     alerts = [make_alert() for _ in range(5)]
     for alert in alerts:
         outbox.put(alert, ["sink"])
     outbox.close()
     sink = Receiver()
-    outbox = Outbox(path, {"sink": sink}, QUICK)
+    outbox = Outbox(path, {"sink": sink})
     outbox.close(PATIENCE_S)
     assert sink.alerts == alerts
     if os.name == "posix":
@@ -206,18 +220,18 @@ def test_what_waits_is_delivered_by_the_next_process(tmp_path: Path):
 def test_what_waits_for_a_sink_that_is_gone_is_given_up(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    outbox = Outbox(tmp_path / "outbox", {"old": Receiver(DeliveryError("away"))}, QUICK)
+    outbox = Outbox(tmp_path / "outbox", {"old": Receiver(DeliveryError("away"))})
     outbox.put(make_alert(), ["old"])
     outbox.close()
-    Outbox(tmp_path / "outbox", {"new": Receiver()}, QUICK).close()
+    Outbox(tmp_path / "outbox", {"new": Receiver()}).close()
     assert rows(tmp_path / "outbox") == [("old", "dead", "the sink no longer exists")]
     assert "no sink old" in caplog.text
 
 
 def test_a_second_process_is_refused(tmp_path: Path):
-    outbox = Outbox(tmp_path / "outbox", {}, QUICK)
+    outbox = Outbox(tmp_path / "outbox", {})
     with pytest.raises(CryvisionError, match="outbox: an outbox is for one process"):
-        Outbox(tmp_path / "outbox", {}, QUICK)
+        Outbox(tmp_path / "outbox", {})
     outbox.close()
 
 
@@ -225,7 +239,7 @@ def test_a_damaged_file_is_put_aside(tmp_path: Path, caplog: pytest.LogCaptureFi
     path = tmp_path / "outbox"
     path.write_bytes(b"no database" * 1000)
     sink = Receiver()
-    outbox = Outbox(path, {"sink": sink}, QUICK)
+    outbox = Outbox(path, {"sink": sink})
     outbox.put(make_alert(), ["sink"])
     outbox.close(PATIENCE_S)
     assert len(sink.alerts) == 1
@@ -236,8 +250,9 @@ def test_a_damaged_file_is_put_aside(tmp_path: Path, caplog: pytest.LogCaptureFi
 def test_the_file_and_the_queue_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("cryvision.monitor.alerting.outbox.MAX_PENDING", 20)
     monkeypatch.setattr(outbox_file, "KEPT_FINISHED", 30)
+    set_waits(monkeypatch, 60, 60, most_attempts=400)
     away = Receiver(DeliveryError("away"))
-    outbox = Outbox(tmp_path / "outbox", {"away": away}, Retries(60, 60))
+    outbox = Outbox(tmp_path / "outbox", {"away": away})
     alerts = [make_alert() for _ in range(100)]
     for alert in alerts:
         outbox.put(alert, ["away"])
@@ -246,8 +261,9 @@ def test_the_file_and_the_queue_are_bounded(tmp_path: Path, monkeypatch: pytest.
     states = [state for _, state, _ in rows(tmp_path / "outbox")]
     assert states.count("pending") == 20
     assert states.count("dead") <= 30
+    set_waits(monkeypatch, 0.001, 0.02, most_attempts=400)
     sink = Receiver()
-    outbox = Outbox(tmp_path / "outbox", {"away": sink}, QUICK)
+    outbox = Outbox(tmp_path / "outbox", {"away": sink})
     outbox.close(PATIENCE_S)
     # The first was under way; of the others the newest are left.
     assert sink.alerts == [alerts[0], *alerts[-19:]]
@@ -257,7 +273,7 @@ FULL_DISK = """
 import resource, sys, time
 from pathlib import Path
 from receivers import make_alert
-from cryvision.monitor.alerting.outbox import Outbox, Retries
+from cryvision.monitor.alerting import outbox as outboxes
 import logging; logging.basicConfig(format="%(message)s")
 
 class Sink:
@@ -266,7 +282,8 @@ class Sink:
     def close(self): pass
 
 path = Path(sys.argv[1])
-outbox = Outbox(path, {"sink": Sink()}, Retries(0.001, 0.01))
+outboxes.FIRST_WAIT_S, outboxes.LONGEST_WAIT_S = 0.001, 0.01
+outbox = outboxes.Outbox(path, {"sink": Sink()})
 put = []
 def several():
     for _ in range(20):
@@ -306,7 +323,7 @@ def test_a_folder_that_cannot_be_written_stops_no_alert(
 ):
     (tmp_path / "file").write_text("")
     sink = Receiver()
-    outbox = Outbox(tmp_path / "file" / "outbox", {"sink": sink}, QUICK)
+    outbox = Outbox(tmp_path / "file" / "outbox", {"sink": sink})
     outbox.put(make_alert(), ["sink"])
     outbox.close(PATIENCE_S)
     assert len(sink.alerts) == 1
@@ -342,7 +359,7 @@ def kill_while_delivering(path: Path, kills: int) -> None:
                 # The last line may be half of one; then the next process takes its number again.
                 taken += [line for line in lines if len(line) == 32]
         receiver.answer = lambda request: (200, {})
-        outbox = Outbox(path, {"hook": Webhook("hook", receiver.url)}, QUICK)
+        outbox = Outbox(path, {"hook": Webhook("hook", receiver.url)})
         outbox.close(PATIENCE_S)
         arrived = receiver.ids
     assert len(taken) >= kills
@@ -361,7 +378,7 @@ def test_nothing_is_lost_in_two_hundred_kills(tmp_path: Path):
 
 def test_the_log_has_a_line_when_an_alert_waits(caplog: pytest.LogCaptureFixture):
     away = Receiver(DeliveryError("there was no way"))
-    outbox = Outbox(None, {"away": away}, QUICK)
+    outbox = Outbox(None, {"away": away})
     with caplog.at_level(logging.WARNING):
         outbox.put(make_alert(), ["away"])
         until(lambda: away.attempts > 5)

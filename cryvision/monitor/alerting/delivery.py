@@ -26,7 +26,7 @@ class DeliveryError(CryvisionError):
 
 
 class Sink(Protocol):
-    """A receiver of alerts."""
+    """A receiver of alerts; those that keep nothing open inherit `close`."""
 
     def deliver(self, alert: Alert) -> None:
         """Bring an alert to the receiver, within a few seconds.

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryvision.errors import CryvisionError
@@ -21,29 +20,18 @@ _log = logging.getLogger(__name__)
 MAX_PENDING = 10_000
 """Deliveries that wait for one sink; the oldest is given up for one more."""
 
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 300.0
+"""The wait before a delivery is tried again doubles from the first to the longest; of each, a
+random share between a half and the whole is waited."""
+
+MOST_ATTEMPTS = 400
+"""After so many, about a day, a delivery is dead."""
+
 LONGEST_RETRY_AFTER_S = 3600.0
 """Longest time that a receiver can ask to be left alone."""
 
 CLOSE_SECONDS = 2.0
 """How long closing waits for an attempt that is under way."""
-
-
-@dataclass(frozen=True)
-class Retries:
-    """How a delivery is tried again.
-
-    The wait doubles from ``first_s`` to ``longest_s``; of each, a random share between a half and
-    the whole is waited. After ``attempts`` the delivery is dead: about a day.
-    """
-
-    first_s: float = 1.0
-    longest_s: float = 300.0
-    attempts: int = 400
-
-    def wait_s(self, attempts: int) -> float:
-        """Return the wait after a number of attempts."""
-        longest = min(self.longest_s, self.first_s * 2.0 ** min(attempts - 1, 60))
-        return longest * random.uniform(0.5, 1.0)
 
 
 class Outbox:
@@ -62,7 +50,6 @@ class Outbox:
         A SQLite file that no other process uses, made where it is missing. None: nothing is kept.
     sinks : mapping of str to Sink
         What waits on disk for other names is given up.
-    retries : Retries
 
     Raises
     ------
@@ -70,15 +57,10 @@ class Outbox:
         If another process has the file open.
     """
 
-    def __init__(
-        self, path: Path | None, sinks: Mapping[str, Sink], retries: Retries | None = None
-    ) -> None:
+    def __init__(self, path: Path | None, sinks: Mapping[str, Sink]) -> None:
         self._file = OutboxFile(path) if path is not None else None
         waiting = self._file.waiting if self._file is not None else []
-        self._lanes = {
-            name: _Lane(name, sink, self._file, retries or Retries())
-            for name, sink in sinks.items()
-        }
+        self._lanes = {name: _Lane(name, sink, self._file) for name, sink in sinks.items()}
         orphans = [delivery for delivery in waiting if delivery.sink not in self._lanes]
         for delivery in orphans:
             delivery.state, delivery.error = "dead", "the sink no longer exists"
@@ -133,11 +115,10 @@ class Outbox:
 class _Lane:
     """The deliveries of one sink, in order, and the thread that makes them."""
 
-    def __init__(self, name: str, sink: Sink, file: OutboxFile | None, retries: Retries) -> None:
+    def __init__(self, name: str, sink: Sink, file: OutboxFile | None) -> None:
         self._name = name
         self._sink = sink
         self._file = file
-        self._retries = retries
         self._queue: deque[Delivery] = deque()
         self._changed = threading.Condition()
         self._due = 0.0
@@ -205,14 +186,15 @@ class _Lane:
 
     def _fail(self, delivery: Delivery, error: str, retry: bool, retry_after_s: float) -> None:
         delivery.error = error
-        if not retry or delivery.attempts >= self._retries.attempts:
+        if not retry or delivery.attempts >= MOST_ATTEMPTS:
             self._give_up(delivery, error)
             self._finish(delivery)
             return
         if delivery.attempts == 1:
             _log.warning("%s: an alert waits: %s", self._name, error)
-        wait_s = self._retries.wait_s(delivery.attempts)
-        self._due = time.monotonic() + max(wait_s, min(retry_after_s, LONGEST_RETRY_AFTER_S))
+        self._due = time.monotonic() + max(
+            wait_s(delivery.attempts), min(retry_after_s, LONGEST_RETRY_AFTER_S)
+        )
         self._save(delivery)
 
     def _give_up(self, delivery: Delivery, error: str) -> None:
@@ -231,3 +213,9 @@ class _Lane:
     def _save(self, delivery: Delivery) -> None:
         if self._file is not None:
             self._file.save([delivery])
+
+
+def wait_s(attempts: int) -> float:
+    """Return the wait after a number of attempts, in seconds."""
+    longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(attempts - 1, 60))
+    return longest * random.uniform(0.5, 1.0)

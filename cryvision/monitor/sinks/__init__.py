@@ -11,9 +11,8 @@ from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.apprise import Apprise
 from cryvision.monitor.sinks.command import Command
 from cryvision.monitor.sinks.console import Console
+from cryvision.monitor.sinks.http import Ntfy, Webhook
 from cryvision.monitor.sinks.mqtt import Mqtt, MqttSettings
-from cryvision.monitor.sinks.ntfy import Ntfy
-from cryvision.monitor.sinks.webhook import Webhook
 
 SinkSettings = Console | Command | Webhook | MqttSettings | Ntfy | Apprise
 

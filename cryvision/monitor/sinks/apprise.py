@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from cryvision.errors import ConfigError
 from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.delivery import DeliveryError, Sink
 from cryvision.monitor.alerting.secrets import Secret
 
 
 @dataclass(frozen=True)
-class Apprise:
+class Apprise(Sink):
     """Sends each alert to the service of an Apprise URL.
 
     Attributes
@@ -42,6 +42,3 @@ class Apprise:
         )
         if not sent:
             raise DeliveryError("Apprise could not notify the service")
-
-    def close(self) -> None:
-        """Nothing is open."""

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 
 from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.delivery import DeliveryError, Sink
 
 PLACEHOLDERS = tuple(field.name for field in dataclasses.fields(Alert))
 """Words in braces that arguments may hold."""
@@ -26,7 +26,7 @@ def unknown_placeholders(argument: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Command:
+class Command(Sink):
     """Runs a command for each alert, never through a shell.
 
     ``{message}`` and the other fields of an alert are filled in within their argument; each is also
@@ -73,9 +73,6 @@ class Command:
             raise DeliveryError(f"{program} was killed after {self.timeout_s:g} s") from None
         if status:
             raise DeliveryError(f"{program} ended with status {status}")
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.delivery import DeliveryError, Sink
 
 
 def _print(line: str) -> None:
@@ -15,7 +15,7 @@ def _print(line: str) -> None:
 
 
 @dataclass(frozen=True)
-class Console:
+class Console(Sink):
     """Prints a line for each alert on stdout, in local time.
 
     Attributes
@@ -41,6 +41,3 @@ class Console:
             self.write(f'{{"type": "alert", {alert.to_json()[1:]}' if self.json else text)
         except (OSError, ValueError) as error:
             raise DeliveryError(f"stdout cannot be written: {error}") from error
-
-    def close(self) -> None:
-        """Leave the terminal as it is."""

@@ -1,17 +1,104 @@
-"""One HTTP request, as webhooks and ntfy send it."""
+"""Alerts as HTTP requests: signed JSON to a web address, and ntfy notifications."""
 
 from __future__ import annotations
 
 import email.utils
+import hashlib
+import hmac
 import http.client
+import json
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import cryvision
-from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.alerts import Alert
+from cryvision.monitor.alerting.delivery import DeliveryError, Sink
+from cryvision.monitor.alerting.secrets import Secret
+
+PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "max": 5}
+
+_TAGS = {"crying": "baby", "fault": "warning"}
+
+
+@dataclass(frozen=True)
+class Webhook(Sink):
+    """Posts each alert as JSON.
+
+    With a secret, ``X-Cryvision-Signature`` is ``sha256=`` and the HMAC-SHA256, in hexadecimal, of
+    ``X-Cryvision-Timestamp`` (seconds since 1970), a full stop and the body. ``Idempotency-Key`` is
+    the alert's id.
+
+    Attributes
+    ----------
+    name : str
+    url : str
+        ``https``, or ``http`` within your own network.
+    secret : Secret, optional
+    timeout_s : float
+    """
+
+    name: str
+    url: str = field(repr=False)
+    secret: Secret | None = None
+    timeout_s: float = 10.0
+
+    def deliver(self, alert: Alert) -> None:
+        """Post the alert."""
+        body = alert.to_json().encode()
+        headers = {"Idempotency-Key": alert.id}
+        if self.secret is not None:
+            stamp = str(int(time.time()))
+            headers["X-Cryvision-Timestamp"] = stamp
+            headers["X-Cryvision-Signature"] = f"sha256={sign(self.secret.read(), stamp, body)}"
+        post(self.url, body, headers, self.timeout_s)
+
+
+def sign(secret: str, timestamp: str, body: bytes) -> str:
+    """Return the HMAC-SHA256 of a timestamp, a full stop and a body, in hexadecimal."""
+    return hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True)
+class Ntfy(Sink):
+    """Publishes each alert to a topic of an ntfy server.
+
+    Attributes
+    ----------
+    name : str
+    url : str
+        The server, such as ``https://ntfy.example.org``.
+    topic : str
+        Who knows it can read the alerts, unless the server asks for tokens.
+    token : Secret, optional
+    priority : str
+        Of alerts that are raised; a key of `PRIORITIES`. Those that are cleared have ``low``.
+    timeout_s : float
+    """
+
+    name: str
+    url: str = field(repr=False)
+    topic: str = field(repr=False)
+    token: Secret | None = None
+    priority: str = "high"
+    timeout_s: float = 10.0
+
+    def deliver(self, alert: Alert) -> None:
+        """Publish the alert."""
+        body = {
+            "topic": self.topic,
+            "title": f"{alert.source}: {alert.rule} {alert.state}",
+            "message": alert.message,
+            "priority": PRIORITIES[self.priority if alert.state == "raised" else "low"],
+            "tags": [_TAGS[alert.kind] if alert.state == "raised" else "white_check_mark"],
+        }
+        headers = {}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token.read()}"
+        post(self.url, json.dumps(body).encode(), headers, self.timeout_s)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
