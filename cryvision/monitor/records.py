@@ -29,6 +29,11 @@ def utc(wall_time: float | None) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def rounded(value: float | None, decimals: int) -> float | None:
+    """Round a number; None where there is none, or it is not finite."""
+    return None if value is None or not math.isfinite(value) else round(value, decimals)
+
+
 def state_record(observation: Observation) -> dict[str, Any]:
     """Give the state of a source as a JSON object."""
     state, since = observation.state, observation.since
@@ -39,10 +44,10 @@ def state_record(observation: Observation) -> dict[str, Any]:
         "crying": observation.crying,
         "since": utc(since),
         "seconds": None if since is None else round(observation.time - since, 2),
-        "probability": _rounded(state.probability, 4),
-        "level_dbfs": _rounded(state.level_dbfs, 1),
-        "above_background_db": _rounded(state.above_background_db, 1),
-        "tags": {tag: _rounded(score, 3) for tag, score in state.tags.items()},
+        "probability": rounded(state.probability, 4),
+        "level_dbfs": rounded(state.level_dbfs, 1),
+        "above_background_db": rounded(state.above_background_db, 1),
+        "tags": {tag: rounded(score, 3) for tag, score in state.tags.items()},
         "not_scored": state.not_scored,
     }
 
@@ -60,9 +65,9 @@ def event_record(source: str, timed: TimedEvent) -> dict[str, Any]:
             if ended
             else {}
         ),
-        "confidence": _rounded(event.confidence, 4),
-        "intensity_db": _rounded(event.intensity_db, 1),
-        "above_background_db": _rounded(event.above_background_db, 1),
+        "confidence": rounded(event.confidence, 4),
+        "intensity_db": rounded(event.intensity_db, 1),
+        "above_background_db": rounded(event.above_background_db, 1),
         "other_tag": event.other_tag or None,
     }
 
@@ -150,7 +155,3 @@ def _crying(observation: Observation) -> str:
     if observation.state.above_background_db >= LOUD_DB:
         words.append("loud")
     return " ".join(words)
-
-
-def _rounded(value: float | None, decimals: int) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, decimals)

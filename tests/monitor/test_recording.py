@@ -121,8 +121,9 @@ def test_crying_without_end_goes_on_in_the_next_file(
     tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "LONGEST_SECONDS", 8.0)
+    monkeypatch.setattr(recording, "BEFORE_SECONDS", 2.0)
     samples = noise(40)
-    found = record(tmp_path, bundle, list(observations(samples, [(15.0, 30.0)])), before_s=2.0)
+    found = record(tmp_path, bundle, list(observations(samples, [(15.0, 30.0)])))
     assert [facts["continues"] for _, facts in found] == [False, True, True]
     whole = np.concatenate([sound_of(path.with_suffix(".flac")) for path, _ in found])
     first = 13 * RATE_HZ
@@ -475,7 +476,7 @@ def test_each_minute_says_how_much_was_observed_and_cried(tmp_path: Path, bundle
 
 @pytest.mark.corpus
 def test_of_real_speech_nothing_is_left_where_it_is_masked(
-    tmp_path: Path, bundle: Bundle, corpus: Path
+    tmp_path: Path, bundle: Bundle, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import threading
 
@@ -494,7 +495,8 @@ def test_of_real_speech_nothing_is_left_where_it_is_masked(
     samples = np.concatenate([gap, speech, gap, crying, gap, gap])
     session = LiveSession(Script(pieces(samples)), bundle)
     seen = list(session.observations(threading.Event()))
-    ((path, facts),) = record(tmp_path, bundle, seen, before_s=20.0, mask_speech=True)
+    monkeypatch.setattr(recording, "BEFORE_SECONDS", 20.0)
+    ((path, facts),) = record(tmp_path, bundle, seen, mask_speech=True)
     found = sound_of(path.with_suffix(".flac"))
     assert facts["masked_s"]
     for first_s, last_s in facts["masked_s"]:

@@ -20,7 +20,7 @@ from cryvision.monitor.recording.folder import (
     read_recording,
 )
 from cryvision.monitor.recording.observed import MINUTE, MOST_BYTES
-from cryvision.monitor.records import PAUSE_SECONDS, utc
+from cryvision.monitor.records import PAUSE_SECONDS, rounded, utc
 from cryvision.outputs.wording import length, printable
 
 HOUR = 3600
@@ -184,16 +184,16 @@ def record(days: list[Day]) -> list[dict[str, Any]]:
             "source": day.source,
             "date": day.date.isoformat(),
             "day_s": day.day_s,
-            "observed_s": _rounded(day.observed_s),
-            "crying_s": _rounded(day.crying_s),
-            "longest_bout_s": _rounded(day.longest_s),
+            "observed_s": rounded(day.observed_s, 1),
+            "crying_s": rounded(day.crying_s, 1),
+            "longest_bout_s": rounded(day.longest_s, 1),
             "bouts": [{"onset": utc(onset), "offset": utc(offset)} for onset, offset in day.bouts],
             "hours": [
                 {
                     "start": utc(hour.start),
                     "clock": hour.clock,
-                    "crying_s": _rounded(hour.crying_s),
-                    "observed_s": _rounded(hour.observed_s),
+                    "crying_s": rounded(hour.crying_s, 1),
+                    "observed_s": rounded(hour.observed_s, 1),
                 }
                 for hour in day.hours
             ],
@@ -338,7 +338,3 @@ def _cell(hour: Hour) -> str:
     if not hour.crying_s:
         return "-" if hour.observed_s == 0 else "."
     return f"{hour.crying_s / MINUTE:.0f}"
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)

@@ -12,7 +12,6 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,24 +39,6 @@ _LONGEST_NAME = 60
 
 _CHANGING = threading.Lock()
 """Recorders of other sources share the folder."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What is removed as a whole: a recording, or what was observed on a day.
-
-    Attributes
-    ----------
-    time : datetime
-        When it began, or the end of the day; local time.
-    files : tuple of Path
-        The one that says what it is comes last.
-    n_bytes : int
-    """
-
-    time: datetime
-    files: tuple[Path, ...]
-    n_bytes: int
 
 
 class RecordingFolder:
@@ -158,18 +139,18 @@ class RecordingFolder:
 
     def _prune(self, n_more: int) -> None:
         """Prune until there is room for so many bytes more."""
-        stored = sorted(self._stored(), key=lambda one: one.time)
-        too_many = sum(one.n_bytes for one in stored) + n_more - self._max_bytes
+        stored = sorted(self._stored(), key=lambda one: one[0])
+        too_many = sum(n_bytes for _, _, n_bytes in stored) + n_more - self._max_bytes
         now = datetime.now()
-        for one in stored:
-            if too_many <= 0 and now - one.time <= timedelta(days=self._max_days):
+        for time, files, n_bytes in stored:
+            if too_many <= 0 and now - time <= timedelta(days=self._max_days):
                 continue
-            for file in one.files:
+            for file in files:
                 file.unlink(missing_ok=True)
-            self._known.pop(one.files[-1], None)
-            too_many -= one.n_bytes
+            self._known.pop(files[-1], None)
+            too_many -= n_bytes
             with contextlib.suppress(OSError):  # other recordings are still there
-                one.files[-1].parent.rmdir()
+                files[-1].parent.rmdir()
 
     def _publish(self, staged: Path) -> None:
         """Move whole files to their place; the one that names the others comes last."""
@@ -186,8 +167,17 @@ class RecordingFolder:
         names = (stem if not n else f"{stem}-{n + 1}" for n in range(len(taken) + 1))
         return next(name for name in names if name not in taken)
 
-    def _stored(self) -> Iterator[Stored]:
-        """Find what was written here, of all sources, without what was observed today."""
+    def _stored(self) -> Iterator[tuple[datetime, tuple[Path, ...], int]]:
+        """Find what was written here, of all sources, without what was observed today.
+
+        Yields
+        ------
+        time : datetime
+            When a recording began, or the end of an observed day; local time.
+        files : tuple of Path
+            What is removed as a whole; the one that says what it is comes last.
+        n_bytes : int
+        """
         today = datetime.now().strftime("%Y-%m-%d")
         known, self._known = self._known, {}
         for day in day_folders(self._folder):
@@ -203,7 +193,7 @@ class RecordingFolder:
                 with contextlib.suppress(ValueError, FileNotFoundError):
                     moment = datetime.strptime(f"{day.name} {time}", "%Y-%m-%d %H-%M-%S")
                     sizes = [file.lstat().st_size for file in files if file.exists()]
-                    yield Stored(moment, files, sum(sizes))
+                    yield moment, files, sum(sizes)
 
 
 def folder_name(source: str) -> str:

@@ -31,11 +31,6 @@ class ObservedMinutes:
 
     The first line names the source. A day is one of local time, a minute one of UTC. A monitor that
     begins within a minute writes a line of its own for it: they add up.
-
-    Parameters
-    ----------
-    folder : Path
-    source : str
     """
 
     def __init__(self, folder: Path, source: str) -> None:

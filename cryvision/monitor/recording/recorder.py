@@ -29,6 +29,9 @@ from cryvision.monitor.recording.observed import ObservedMinutes
 from cryvision.monitor.recording.ring import Ring
 from cryvision.monitor.session import BREAKS, Observation, TimedEvent
 
+BEFORE_SECONDS = 10.0
+"""So much sound is kept before the onset."""
+
 AFTER_SECONDS = 5.0
 """So much sound is kept after an event; the next event within it belongs to the same file."""
 
@@ -93,8 +96,6 @@ class Recorder:
         Name of the source.
     bundle : Bundle
         What the session classifies with.
-    before_s : float
-        How much sound is kept before the onset.
     max_bytes : int
         The oldest recordings in ``folder`` are removed beyond it.
     max_days : float
@@ -120,13 +121,11 @@ class Recorder:
         *,
         source: str,
         bundle: Bundle,
-        before_s: float = 10.0,
         max_bytes: int,
         max_days: float,
         mask_speech: bool = False,
     ) -> None:
         for name, value, least, most in (
-            ("before_s", before_s, 0.0, 60.0),
             ("max_bytes", max_bytes, 1, 2**60),
             ("max_days", max_days, 0.001, 36_500),
         ):
@@ -134,7 +133,7 @@ class Recorder:
                 raise ConfigError(f"{name} must be from {least:g} to {most:g}; got {value:g}")
         require("live", "recording")
         self._source = source
-        self._before = round(before_s * SAMPLE_RATE_HZ)
+        self._before = round(BEFORE_SECONDS * SAMPLE_RATE_HZ)
         self._mask_speech = mask_speech
         self._unsettled = _tagger_samples(bundle) if mask_speech else 0
         try:
