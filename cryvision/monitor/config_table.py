@@ -104,11 +104,11 @@ class Table:
             self.refuse(key, f"a whole number from {least} to {most}")
         return value
 
-    def flag(self, key: str, default: bool = False) -> bool:
-        """Take true or false."""
+    def flag(self, key: str) -> bool:
+        """Take true or false; false where it is missing."""
         value = self.get(key)
         if value is None:
-            return default
+            return False
         if not isinstance(value, bool):
             self.refuse(key, "true or false")
         return value

@@ -166,11 +166,7 @@ class HealthServer:
     ----------
     health : Health
     port : int
-        0 for any that is free.
-
-    Attributes
-    ----------
-    port : int
+        0 for any that is free; the attribute of this name has the one that is used.
 
     Raises
     ------

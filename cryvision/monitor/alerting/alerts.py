@@ -155,10 +155,6 @@ class AlertMonitor:
             One of `FAULT_KINDS`, or ``recovered``; others raise no alert.
         message : str
             One line for people.
-
-        Returns
-        -------
-        list of Alert
         """
         now = round(time * _US)
         # A report that comes a little late must not turn the clock back.

@@ -107,12 +107,7 @@ class OutboxFile:
             os.replace(f"{self._path}-wal", f"{aside}-wal")
 
     def save(self, deliveries: Iterable[Delivery]) -> None:
-        """Write the states of deliveries; they are on the disk when this returns, if they can be.
-
-        Parameters
-        ----------
-        deliveries : iterable of Delivery
-        """
+        """Write the states of deliveries; if they can be, they are on the disk on return."""
         with self._lock:
             for one in deliveries:
                 self._unwritten[one.alert.id, one.sink] = one

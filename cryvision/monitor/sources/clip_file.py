@@ -30,31 +30,19 @@ class ClipFile:
         Whether to wait until each piece is due, or to give them as fast as they can be read.
     frames : bool
         Whether to read pictures too.
-    audio_track : int, optional
-        See `cryvision.inputs.media.open_clip`.
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        realtime: bool = True,
-        frames: bool = False,
-        audio_track: int | None = None,
+        self, path: str | os.PathLike[str], *, realtime: bool = True, frames: bool = False
     ) -> None:
         self.name = ffmpeg.shown(path)
         self._path = path
         self._realtime = realtime
         self._frames = frames
-        self._audio_track = audio_track
         self._over = threading.Event()
 
     def pieces(self, stop: threading.Event) -> Iterator[Piece | SourceFault]:
         """Iterate over the clip until its end, ``stop`` or `close`.
-
-        Yields
-        ------
-        Piece
 
         Raises
         ------
@@ -64,10 +52,7 @@ class ClipFile:
         self._over.clear()
         start, begun = time.time(), time.monotonic()
         n_samples, media_s = 0, 0.0
-        track = self._audio_track
-        with media.open_clip(
-            self._path, frames=self._frames, chunk_seconds=PIECE_SECONDS, audio_track=track
-        ) as clip:
+        with media.open_clip(self._path, frames=self._frames, chunk_seconds=PIECE_SECONDS) as clip:
             for read in clip.pieces():
                 samples = np.zeros(0, np.float32) if read.samples is None else read.samples
                 n_samples += len(samples)

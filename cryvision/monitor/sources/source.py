@@ -148,10 +148,6 @@ class LiveSource(ABC):
         """Iterate over sound and faults until ``stop`` is set or `close` is called.
 
         A piece comes at least each `TICK_SECONDS`, an empty one where there is no sound.
-
-        Yields
-        ------
-        Piece or SourceFault
         """
         self.close()
         self._queue, self._over = _PieceQueue(), threading.Event()
