@@ -6,20 +6,21 @@ import base64
 import binascii
 import hmac
 import ipaddress
-import json
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from cryvision.web.passwords import Passwords
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.types import Message, Receive, Scope, Send
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from cryvision.web.passwords import Passwords
 
 COOKIE = "cryvision"
 SESSION_SECONDS = 12 * 3600
@@ -75,22 +76,24 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = _headers(scope["headers"])
+        connection = HTTPConnection(scope)
+        # Two hosts or origins are none.
+        headers = {n: ", ".join(connection.headers.getlist(n)) for n in connection.headers}
         refusal = self._refusal(scope, headers)
         if refusal is not None:
             await _refuse(scope, receive, send, *refusal)
             return
-        cookies: list[str] = []
+        cookie = None
         if self._passwords is not None:
-            who, cookie, status = await self._who(headers)
+            token = connection.cookies.get(COOKIE, "")
+            who, cookie, status = await self._who(token, headers.get("authorization", ""))
             if not who:
                 await _refuse(scope, receive, send, *_login(status))
                 return
             scope["who"] = who
-            cookies = [] if cookie is None else [cookie]
-        await self._app(scope, receive, _with_headers(send, scope, cookies))
+        await self._app(scope, receive, _with_headers(send, scope, cookie))
 
-    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
         if not self._is_own(host):
             return 400, "the Host of a request must be this server"
@@ -125,14 +128,13 @@ class Guard:
             return name == socket.gethostname().lower()
         return True
 
-    async def _who(self, headers: dict[str, str]) -> tuple[str, str | None, int]:
+    async def _who(self, token: str, authorization: str) -> tuple[str, str | None, int]:
         """Return the name, a cookie to set, and the status of a refusal."""
-        token = _cookie(headers.get("cookie", ""))
         with self._lock:
             name, until = self._sessions.get(token, ("", 0.0))
         if until > time.monotonic():
             return name, None, 200
-        given = _basic(headers.get("authorization", ""))
+        given = _basic(authorization)
         if given is None:
             return "", None, 401
         with self._lock:
@@ -154,8 +156,6 @@ class Guard:
 
     async def _is_right(self, name: str, password: str) -> bool:
         """Check a password; one that was right is known by a keyed hash, which is quick."""
-        from starlette.concurrency import run_in_threadpool
-
         assert self._passwords is not None
         key = hmac.digest(self._secret, f"{name}\0{password}".encode(), "sha256")
         if self._checked.get(key) == name:
@@ -172,30 +172,12 @@ def _login(status: int) -> tuple[int, str, dict[str, str]]:
     return 401, "name and password, please", {"www-authenticate": 'Basic realm="cryvision"'}
 
 
-def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in raw:
-        key = name.decode("latin-1").lower()
-        # Two hosts or origins are none.
-        found[key] = f"{found[key]}, " if key in found else ""
-        found[key] += value.decode("latin-1")
-    return found
-
-
 def _host_of(origin: str) -> str:
     """Return the host of an origin with its port; empty where it has none."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
-
-
-def _cookie(header: str) -> str:
-    for pair in header.replace(",", ";").split(";"):
-        name, _, value = pair.strip().partition("=")
-        if name == COOKIE:
-            return value
-    return ""
 
 
 def _basic(header: str) -> tuple[str, str] | None:
@@ -222,27 +204,20 @@ async def _refuse(
         await receive()
         await send({"type": "websocket.close", "code": 1008})  # answered with 403
         return
-    body = json.dumps({"error": error}).encode() + b"\n"
-    headers = {**HEADERS, "content-type": "application/json", **(more or {})}
-    headers |= {"content-length": str(len(body)), "connection": "close"}
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+    headers = {**HEADERS, **(more or {}), "connection": "close"}
+    await JSONResponse({"error": error}, status, headers)(scope, receive, send)
 
 
-def _with_headers(send: Send, scope: Scope, cookies: list[str]) -> Send:
-    async def sending(message: MutableMapping[str, Any]) -> None:
+def _with_headers(send: Send, scope: Scope, cookie: str | None) -> Send:
+    async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = list(message.get("headers", []))
-            there = {name.lower() for name, _ in headers}
-            more = dict(HEADERS)
-            if not str(scope.get("path", "")).startswith("/static/"):
-                more["cache-control"] = "no-store"
-            headers += [
-                (k.encode(), v.encode()) for k, v in more.items() if k.encode() not in there
-            ]
-            headers += [(b"set-cookie", cookie.encode()) for cookie in cookies]
-            message = {**message, "headers": headers}
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            if not scope["path"].startswith("/static/"):
+                headers.setdefault("cache-control", "no-store")
+            if cookie is not None:
+                headers.append("set-cookie", cookie)
         await send(message)
 
     return sending
