@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Query
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from cryvision.web.clips import PageClip
 from cryvision.web.jobs import Job
 from cryvision.web.page import Page, dumps
-
-SSE_SECONDS = 0.1
-"""How often a job is looked at for those who follow it."""
-
-SSE_QUIET_SECONDS = 10.0
-"""After so long without news a comment is sent, so that a connection that has gone is noticed."""
 
 
 class JSON(Response):
@@ -78,26 +71,3 @@ def stretch(start_s: float, end_s: float | None, duration_s: float) -> tuple[flo
     if not start_s < end_s:
         raise HTTPException(422, "start_s must be before end_s")
     return start_s, end_s
-
-
-def follow(page: Page, job: Job) -> StreamingResponse:
-    """Answer with server-sent events: the job whenever something of it changes, until its end."""
-    import asyncio
-
-    async def events() -> AsyncIterator[bytes]:
-        last, quiet_s = b"", 0.0
-        while not page.closing:
-            snapshot = job.snapshot()
-            data = dumps(snapshot)
-            if data != last:
-                last, quiet_s = data, 0.0
-                yield b"data: " + data + b"\n\n"
-            if snapshot["status"] in ("done", "failed", "cancelled"):
-                return
-            await asyncio.sleep(SSE_SECONDS)
-            quiet_s += SSE_SECONDS
-            if quiet_s >= SSE_QUIET_SECONDS:
-                quiet_s = 0.0
-                yield b": still here\n\n"
-
-    return StreamingResponse(events(), media_type="text/event-stream")

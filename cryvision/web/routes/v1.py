@@ -1,4 +1,4 @@
-"""The addresses for programs: classify a clip, follow a long one."""
+"""The addresses for programs alone: classify a clip, and what all addresses are."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import HTMLResponse, StreamingResponse
+from starlette.responses import HTMLResponse
 
 from cryvision.outputs.tables import to_record
 from cryvision.web.clips import PageClip
 from cryvision.web.jobs import FINISHED, Job
 from cryvision.web.page import Page
-from cryvision.web.routes.answers import JSON, TheJob, ThePage, follow
+from cryvision.web.routes.answers import JSON, ThePage
 from cryvision.web.routes.openapi_page import openapi_html
 from cryvision.web.uploads import RefusedError
 
@@ -62,18 +62,6 @@ async def classify(request: Request, page: ThePage, name: str = Query("clip")) -
     if job.status != FINISHED:
         raise RefusedError(422, job.error or "the clip was not classified")
     return JSON(job.result)
-
-
-@router.get("/jobs/{job_id}")
-def state(job: TheJob) -> JSON:
-    """Say how far a job is; once it is done, its ``result`` is the record."""
-    return JSON(job.snapshot())
-
-
-@router.get("/jobs/{job_id}/events")
-async def events(job: TheJob, page: ThePage) -> StreamingResponse:
-    """Follow a job by server-sent events, until it has ended."""
-    return follow(page, job)
 
 
 @router.get("/docs", include_in_schema=False)
