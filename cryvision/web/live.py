@@ -39,12 +39,7 @@ class OverrunError(CryvisionError):
 
 
 class BrowserSource:
-    """Sound that a browser sends, as a source of a `LiveSession`.
-
-    Parameters
-    ----------
-    sample_rate_hz : float
-    """
+    """Sound that a browser sends, as a source of a `LiveSession`."""
 
     def __init__(self, sample_rate_hz: float) -> None:
         self.name = BROWSER
@@ -85,13 +80,7 @@ class BrowserSource:
 
 
 class Feed:
-    """Classifies a source in a thread, and passes what there is to say on to who listens.
-
-    Parameters
-    ----------
-    source : Source
-    bundle : Bundle
-    """
+    """Classifies a source in a thread, and passes what there is to say on to who listens."""
 
     def __init__(self, source: Source, bundle: Bundle) -> None:
         self._source, self._bundle = source, bundle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryvision.batch.scratch import lock, sweep
@@ -13,33 +14,24 @@ PREFIX = "cryvision-web-"
 _LOCK = "lock"
 
 
-class PrivateFolder:
-    """A folder that only its owner can read. A context manager that removes it.
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """Make a folder that only its owner can read, and remove it at the end.
 
     What servers that were killed have left behind is removed when the next one starts. All
     temporary files of this process go there too.
-
-    Attributes
-    ----------
-    path : Path
     """
-
-    def __enter__(self) -> PrivateFolder:
-        self._before = tempfile.tempdir
-        sweep(Path(tempfile.gettempdir()), PREFIX, _LOCK)
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX))  # mode 0700
-        self._lock = open(self.path / _LOCK, "w+b")
-        with contextlib.suppress(OSError):  # without locks here, nothing is swept either
-            lock(self._lock)
-        for name in ("clips", "results", "requests", "downloads", "temporary"):
-            (self.path / name).mkdir()
-        tempfile.tempdir = str(self.path / "temporary")
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        tempfile.tempdir = self._before
-        self._lock.close()
-        shutil.rmtree(self.path, ignore_errors=True)
-
-    def __truediv__(self, name: str) -> Path:
-        return self.path / name
+    before = tempfile.tempdir
+    sweep(Path(tempfile.gettempdir()), PREFIX, _LOCK)
+    path = Path(tempfile.mkdtemp(prefix=PREFIX))  # mode 0700
+    try:
+        with open(path / _LOCK, "w+b") as file:
+            with contextlib.suppress(OSError):  # without locks here, nothing is swept either
+                lock(file)
+            for name in ("clips", "results", "requests", "downloads", "temporary"):
+                (path / name).mkdir()
+            tempfile.tempdir = str(path / "temporary")
+            yield path
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(path, ignore_errors=True)

@@ -43,12 +43,7 @@ _FILE = "pyramid.json"
 
 
 class PyramidWriter:
-    """Writes the levels of a clip's sound, as it comes, into a folder.
-
-    Parameters
-    ----------
-    folder : Path
-    """
+    """Writes the levels of a clip's sound, as it comes, into a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -129,12 +124,7 @@ def _rows(folder: Path, name: str, level: int) -> NDArray[Any]:
 
 
 class Pyramid:
-    """Reads what `PyramidWriter` wrote.
-
-    Parameters
-    ----------
-    folder : Path
-    """
+    """Reads what `PyramidWriter` wrote."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -147,11 +137,6 @@ class Pyramid:
 
     def peaks(self, start_s: float, end_s: float, points: int) -> NDArray[np.float64]:
         """Return the lowest and the highest sample of each of so many stretches of equal length.
-
-        Parameters
-        ----------
-        start_s, end_s : float
-        points : int
 
         Returns
         -------

@@ -21,11 +21,6 @@ _RESULT, _TIMELINE = "result.json", "timeline.npy"
 def save_result(result: Classification, folder: Path) -> dict[str, Any]:
     """Write a result into a folder, and return its summary.
 
-    Parameters
-    ----------
-    result : Classification
-    folder : Path
-
     Returns
     -------
     dict
@@ -40,10 +35,6 @@ def save_result(result: Classification, folder: Path) -> dict[str, Any]:
     np.save(folder / _TIMELINE, table)
     fields = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
     del fields["timeline"]
-    fields["detector"] = dataclasses.asdict(result.detector)
-    for name in ("events", "rejected"):
-        fields[name] = [dataclasses.asdict(event) for event in fields[name]]
-    fields["quality"] = [dataclasses.asdict(minute) for minute in result.quality]
     if result.start is not None:
         # Its zone tells the clock over a change of it.
         fields["start"] = {

@@ -50,13 +50,12 @@ def serve(settings: ServeSettings, ready: Callable[[str], object]) -> None:
     from cryvision.web.app import build_app
     from cryvision.web.page import Page
     from cryvision.web.passwords import Passwords
-    from cryvision.web.private_folder import PrivateFolder
+    from cryvision.web.private_folder import private_folder
 
     passwords = None if settings.auth_file is None else Passwords(settings.auth_file)
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(contextlib.closing(_listen(settings)))
-        private = stack.enter_context(PrivateFolder())
-        page = Page(settings, private.path)
+        page = Page(settings, stack.enter_context(private_folder()))
         stack.callback(page.close)
         # Its log would name what is asked for.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)

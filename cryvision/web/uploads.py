@@ -53,12 +53,7 @@ class RefusedError(CryvisionError):
 
 
 class Receiver:
-    """Takes uploads, so many at once.
-
-    Parameters
-    ----------
-    page : Page
-    """
+    """Takes uploads, so many at once."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
