@@ -9,9 +9,7 @@ import numpy as np
 
 from cryvision.evaluation import metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
-from cryvision.evaluation.report import reliability_bins
-
-_ANSWERS = ("no cry", "cry")
+from cryvision.evaluation.report import detection_panels
 
 
 class DetectedClip(NamedTuple):
@@ -76,17 +74,12 @@ def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
         stated, true = scores[scored], cry[scored]
         of_scores: dict[str, Statistic] = {"auc": lambda w: metrics.auc(true, stated, w)}
         figures |= bootstrap_figures(subjects[scored], of_scores)
-    counts = metrics.confusion(cry, predicted, 2).astype(int) if usable else np.zeros((2, 2), int)
     return {
         "n": len(usable),
         "n_unheard": len(clips) - len(usable),
         "n_subjects": len({clip.subject for clip in usable}),
         "figures": figures,
-        "confusion": {"labels": list(_ANSWERS), "answers": list(_ANSWERS), "counts": counts},
-        "reliability": {
-            "of": "crying",
-            "bins": reliability_bins(scores[scored], cry[scored], subjects[scored]),
-        },
+        **detection_panels(cry, predicted, scores, subjects),
     }
 
 

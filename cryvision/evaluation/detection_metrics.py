@@ -13,7 +13,7 @@ from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.datasets.annotated import AnnotatedClip, cry_intervals, window_labels
 from cryvision.evaluation import metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
-from cryvision.evaluation.report import reliability_bins
+from cryvision.evaluation.report import detection_panels
 from cryvision.result import Classification
 
 ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S = 0.25, 0.5
@@ -85,6 +85,7 @@ def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
     """
     whole = [replace(c, detected=np.array([[0.0, c.duration_s]])) for c in clips]
     counts = _match_counts(clips).sum(axis=0)
+    windows = cry_windows(clips)
     return {
         "n_clips": len(clips),
         "n_subjects": len({clip.subject for clip in clips}),
@@ -96,7 +97,7 @@ def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
         "events": dict(zip(("matched", "annotated", "found"), counts.tolist(), strict=True)),
         "figures": _estimates({**_event_statistics(clips), **_window_statistics(clips)}),
         "without_listening": _without_listening(whole),
-        "windows": _window_record(clips),
+        "windows": {"n": len(windows[0]), **detection_panels(*windows)},
         "per_subject": _per_subject(clips),
     }
 
@@ -181,28 +182,16 @@ def _estimates(statistics: Statistics) -> dict[str, dict[str, Any]]:
     return estimates
 
 
-def _window_record(clips: Sequence[ComparedClip]) -> dict[str, Any]:
-    cry, called, scores, subjects = cry_windows(clips)
-    finite = np.isfinite(scores)
-    answers = ["no cry", "cry"]
-    counts = metrics.confusion(cry, called, 2).astype(int) if len(cry) else np.zeros((2, 2), int)
-    return {
-        "n": len(cry),
-        "confusion": {"labels": answers, "answers": answers, "counts": counts},
-        "reliability": {
-            "of": "crying",
-            "bins": reliability_bins(scores[finite], cry[finite], subjects[finite]),
-        },
-    }
+def _values(clips: Sequence[ComparedClip]) -> dict[str, float]:
+    statistics = {**_event_statistics(clips), **_window_statistics(clips)}
+    return {name: float(of(np.ones(len(s), int))) for name, (s, of) in statistics.items()}
 
 
 def _without_listening(clips: Sequence[ComparedClip]) -> dict[str, float]:
     """Figures of calling each clip crying throughout, the share of crying as its score."""
     cry, _, _, _ = cry_windows(clips)
     share = float(cry.mean()) if len(cry) else 0.0
-    constant = [replace(clip, scores=np.full(len(clip.scores), share)) for clip in clips]
-    statistics = {**_event_statistics(constant), **_window_statistics(constant)}
-    values = {name: float(of(np.ones(len(s), int))) for name, (s, of) in statistics.items()}
+    values = _values([replace(clip, scores=np.full(len(clip.scores), share)) for clip in clips])
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
@@ -210,16 +199,10 @@ def _per_subject(clips: Sequence[ComparedClip]) -> dict[str, Any]:
     records = {}
     for subject in sorted({clip.subject for clip in clips}):
         own = [clip for clip in clips if clip.subject == subject]
-        figures = {**_event_statistics(own), **_window_statistics(own)}
+        values = _values(own)
         names = ("event_f1", "iou", "false_alarms_per_hour", "window_kappa")
-        records[subject] = {
-            "clips": len(own),
-            **{
-                name: float(figures[name][1](np.ones(len(figures[name][0]), int)))
-                for name in names
-                if name in figures
-            },
-        }
+        shown = {name: values[name] for name in names if name in values}
+        records[subject] = {"clips": len(own), **shown}
     return records
 
 

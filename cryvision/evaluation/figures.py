@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,64 +31,35 @@ _MOST_WRITTEN = 12
 BLUE, ORANGE, GREY, PALE = "#0072B2", "#D55E00", "#666666", "#dddddd"
 
 
-class Confusion(NamedTuple):
-    """One panel of `draw_confusion`.
+def draw_confusion(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Draw matrices side by side: counts, shaded by the share of their row.
 
-    Attributes
+    Parameters
     ----------
-    title : str
-    counts : ndarray of float, shape (n_rows, n_columns)
-        A row for each label, a column for each answer.
-    rows, columns : sequence of str
-        Their names.
+    panels : mapping of str to mapping
+        By title; each as the ``confusion`` of `cryvision.evaluation.report.unit_record`.
     """
-
-    title: str
-    counts: np.ndarray
-    rows: Sequence[str]
-    columns: Sequence[str]
-
-
-class Reliability(NamedTuple):
-    """One panel of `draw_reliability`.
-
-    Attributes
-    ----------
-    title : str
-    bins : sequence of mapping
-        From `cryvision.evaluation.report.reliability_bins`.
-    of : str
-        What the stated probability is of.
-    """
-
-    title: str
-    bins: Sequence[Mapping[str, Any]]
-    of: str
-
-
-def draw_confusion(panels: Sequence[Confusion]) -> Figure:
-    """Draw matrices side by side: counts, shaded by the share of their row."""
     n_rows, n_columns = _shape(len(panels))
     size_inches = ((_PANEL_INCHES + 0.3) * n_columns, _PANEL_INCHES * n_rows)
     figure, axes = grid(n_rows, n_columns, size_inches)
-    for ax, panel in zip(_used(axes, len(panels)), panels, strict=True):
-        shares = panel.counts / np.maximum(panel.counts.sum(axis=1, keepdims=True), 1)
+    for ax, (title, panel) in zip(_used(axes, len(panels)), panels.items(), strict=True):
+        counts, answers, labels = np.asarray(panel["counts"]), panel["answers"], panel["labels"]
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        ax.set_xticks(range(len(panel.columns)), _short(panel.columns), parse_math=False)
-        ax.set_yticks(range(len(panel.rows)), _short(panel.rows), parse_math=False)
+        ax.set_xticks(range(len(answers)), _short(answers), parse_math=False)
+        ax.set_yticks(range(len(labels)), _short(labels), parse_math=False)
         for label in ax.get_xticklabels():
             label.set(rotation=30, ha="right", rotation_mode="anchor")
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
-        title = f"{panel.title} (n = {panel.counts.sum():,.0f})"
-        ax.set(title=title, xlabel="answer", ylabel="label")
-        if len(panel.columns) > _MOST_WRITTEN:
+        ax.set(title=f"{title} (n = {counts.sum():,.0f})", xlabel="answer", ylabel="label")
+        if len(answers) > _MOST_WRITTEN:
             continue
         for (row, column), share in np.ndenumerate(shares):
             ax.text(
                 column,
                 row,
-                f"{panel.counts[row, column]:.0f}\n{share:.0%}",
+                f"{counts[row, column]:.0f}\n{share:.0%}",
                 ha="center",
                 va="center",
                 fontsize=8,
@@ -97,20 +68,27 @@ def draw_confusion(panels: Sequence[Confusion]) -> Figure:
     return figure
 
 
-def draw_reliability(panels: Sequence[Reliability]) -> Figure:
-    """Draw how often what was stated came true, and under it how often it was stated."""
+def draw_reliability(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Draw how often what was stated came true, and under it how often it was stated.
+
+    Parameters
+    ----------
+    panels : mapping of str to mapping
+        By title; each as the ``reliability`` of `cryvision.evaluation.report.unit_record`.
+    """
     from matplotlib.ticker import MaxNLocator
 
     n_rows, n_columns = _shape(len(panels))
     size_inches = (_PANEL_INCHES * n_columns, 1.1 * _PANEL_INCHES * n_rows)
     figure, axes = grid(2 * n_rows, n_columns, size_inches, height_ratios=(3, 1) * n_rows)
     tops, counts = (_used(axes[start::2], len(panels)) for start in (0, 1))
-    for top, below, panel in zip(tops, counts, panels, strict=True):
-        middles = [(b["from"] + b["to"]) / 2 for b in panel.bins]
-        widths = [0.94 * (b["to"] - b["from"]) for b in panel.bins]
+    for top, below, (title, panel) in zip(tops, counts, panels.items(), strict=True):
+        bins = panel["bins"]
+        middles = [(b["from"] + b["to"]) / 2 for b in bins]
+        widths = [0.94 * (b["to"] - b["from"]) for b in bins]
         top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="calibrated")
-        stated, true = ([b[name] for b in panel.bins] for name in ("stated", "true"))
-        intervals = [b.get("interval") or (b["true"], b["true"]) for b in panel.bins]
+        stated, true = ([b[name] for b in bins] for name in ("stated", "true"))
+        intervals = [b.get("interval") or (b["true"], b["true"]) for b in bins]
         # The interval of a percentile bootstrap need not hold the value.
         reach = [
             [max(0.0, value - low) for value, (low, _) in zip(true, intervals, strict=True)],
@@ -120,12 +98,12 @@ def draw_reliability(panels: Sequence[Reliability]) -> Figure:
             stated, true, yerr=reach, color=BLUE, marker="o", linewidth=1.5, capsize=3,
             label="with 95 % interval",
         )  # fmt: skip
-        title = f"{panel.title} (n = {sum(b['n'] for b in panel.bins):,})"
+        title += f" (n = {sum(b['n'] for b in bins):,})"
         top.set(title=title, ylabel="how often it was so", xlim=_UNIT, ylim=_UNIT)
         top.tick_params(labelbottom=False)
         top.legend(loc="upper left", frameon=False, fontsize=8)
-        below.bar(middles, [b["n"] for b in panel.bins], widths, color=BLUE)
-        below.set(xlabel=f"stated probability of {panel.of}", ylabel="number", xlim=_UNIT)
+        below.bar(middles, [b["n"] for b in bins], widths, color=BLUE)
+        below.set(xlabel=f"stated probability of {panel['of']}", ylabel="number", xlim=_UNIT)
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         for ax in (top, below):
             _lighten(ax)

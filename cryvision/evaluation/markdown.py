@@ -146,12 +146,7 @@ def _unit_lines(unit: str, record: Mapping[str, Any]) -> list[str]:
         for label, of in record["per_class"].items()
     ]
     lines += ["", *table(["class", "precision", "recall", "F1", f"{unit}s"], rows)]
-    confusion = record["confusion"]
-    answers = [_cell(answer) for answer in confusion["answers"]]
-    if len(answers) <= _MOST_COLUMNS:
-        cells = zip(confusion["labels"], confusion["counts"], strict=True)
-        rows = [[_cell(label), *counts] for label, counts in cells]
-        lines += ["", *table(["label \\ answer", *answers], rows)]
+    lines += _confusion_lines(record["confusion"])
     of_all = record.get("of_all")
     if of_all and of_all["n"] > record["n"]:
         lines += [
@@ -161,6 +156,15 @@ def _unit_lines(unit: str, record: Mapping[str, Any]) -> list[str]:
             f"{_number(of_all['accuracy'])}.",
         ]
     return lines
+
+
+def _confusion_lines(confusion: Mapping[str, Any]) -> list[str]:
+    answers = [_cell(answer) for answer in confusion["answers"]]
+    if len(answers) > _MOST_COLUMNS:
+        return []
+    cells = zip(confusion["labels"], confusion["counts"], strict=True)
+    rows = [[_cell(label), *counts] for label, counts in cells]
+    return ["", *table(["label \\ answer", *answers], rows)]
 
 
 def _baselines(record: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
@@ -207,19 +211,13 @@ def _modality_lines(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _detection_lines(record: Mapping[str, Any]) -> list[str]:
     baselines = {"balanced_accuracy": (0.5, "chance"), "auc": (0.5, "chance")}
-    confusion = record["confusion"]
-    cells = zip(confusion["labels"], confusion["counts"], strict=True)
     n_silent = record["n_unheard"]
     return [
         "",
         f"## Crying or not, by clip: {record['n']:,} of {record['n_subjects']:,} subjects",
         "",
         *_figure_table(record["figures"], _DETECTION, baselines),
-        "",
-        *table(
-            ["label \\ answer", *confusion["answers"]],
-            [[label, *counts] for label, counts in cells],
-        ),
+        *_confusion_lines(record["confusion"]),
         *(["", f"In {n_silent} more clips there was no sound."] if n_silent else []),
     ]
 

@@ -15,7 +15,6 @@ from cryvision.atomic import staged
 from cryvision.errors import CryvisionError
 from cryvision.evaluation import figures, metrics, skill
 from cryvision.evaluation.event_metrics import PrecisionRecallF1
-from cryvision.evaluation.figures import Confusion, Reliability
 from cryvision.evaluation.markdown import training_text
 from cryvision.evaluation.skill import OutOfFoldPredictions
 from cryvision.outputs.tables import plain
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 CONFUSION, RELIABILITY, CURVES = "confusion.png", "reliability.png", "learning_curves.png"
 JSON, TEXT = "report.json", "report.md"
 
-N_BINS = 10
 _BIN_DRAWS = 200
 
 
@@ -151,8 +149,32 @@ def unit_record(
     }
 
 
+def detection_panels(
+    cry: np.ndarray, called: np.ndarray, scores: np.ndarray, subjects: np.ndarray
+) -> dict[str, Any]:
+    """Describe calls of crying or not by ``confusion`` and ``reliability``, as `unit_record` has.
+
+    Parameters
+    ----------
+    cry, called : ndarray of int, shape (n,)
+        0 or 1.
+    scores : ndarray of float, shape (n,)
+        0 to 1; NaN where there is none.
+    subjects : ndarray of str, shape (n,)
+    """
+    answers, scored = ["no cry", "cry"], np.isfinite(scores)
+    counts = metrics.confusion(cry, called, 2).astype(int) if len(cry) else np.zeros((2, 2), int)
+    return {
+        "confusion": {"labels": answers, "answers": answers, "counts": counts},
+        "reliability": {
+            "of": "crying",
+            "bins": reliability_bins(scores[scored], cry[scored], subjects[scored]),
+        },
+    }
+
+
 def reliability_bins(
-    stated: np.ndarray, true: np.ndarray, subjects: np.ndarray, n_bins: int = N_BINS
+    stated: np.ndarray, true: np.ndarray, subjects: np.ndarray
 ) -> list[dict[str, Any]]:
     """Compare stated probabilities with how often it was so (Guo et al., ICML 2017, section 2).
 
@@ -162,16 +184,15 @@ def reliability_bins(
         0 to 1.
     true : ndarray of bool, shape (n,)
     subjects : ndarray of str, shape (n,)
-    n_bins : int
-        Of equal width.
 
     Returns
     -------
     list of dict
-        For each bin that holds any: ``from``, ``to``, ``n``, the means ``stated`` and ``true``,
-        and the 95 % ``interval`` of the latter over subjects, where there are several.
+        For each bin of equal width that holds any: ``from``, ``to``, ``n``, the means ``stated``
+        and ``true``, and the 95 % ``interval`` of the latter over subjects, where there are
+        several.
     """
-    bin_of_row = np.minimum((stated * n_bins).astype(int), n_bins - 1)
+    n_bins, bin_of_row = metrics.N_BINS, metrics.calibration_bins(stated)
     bins = []
     for number in np.unique(bin_of_row):
         rows = bin_of_row == number
@@ -213,19 +234,11 @@ def draw(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
     records : mapping of str to mapping
         From `unit_record`, or others with its ``confusion`` and ``reliability``.
     """
-    matrices = [
-        Confusion(title, np.asarray(of["counts"]), of["labels"], of["answers"])
-        for title, record in records.items()
-        for of in [record["confusion"]]
-    ]
-    diagrams = [
-        Reliability(title, of["bins"], of["of"])
-        for title, record in records.items()
-        for of in [record["reliability"]]
-    ]
+    confusions = {title: record["confusion"] for title, record in records.items()}
+    reliabilities = {title: record["reliability"] for title, record in records.items()}
     return {
-        CONFUSION: figures.draw_confusion(matrices),
-        RELIABILITY: figures.draw_reliability(diagrams),
+        CONFUSION: figures.draw_confusion(confusions),
+        RELIABILITY: figures.draw_reliability(reliabilities),
     }
 
 

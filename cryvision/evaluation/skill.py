@@ -10,7 +10,6 @@ import numpy as np
 
 from cryvision.evaluation import metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
-from cryvision.evaluation.ranking import RankedScores
 
 
 @dataclass(frozen=True)
@@ -89,14 +88,16 @@ def _statistics(measured: OutOfFoldPredictions) -> dict[str, Statistic]:
     }
 
 
-def _ranked_folds(measured: OutOfFoldPredictions) -> list[tuple[np.ndarray, RankedScores]]:
+def _ranked_folds(measured: OutOfFoldPredictions) -> list[tuple[np.ndarray, metrics.RankedScores]]:
     """Rank the rows of each fold by the probability of each class that the fold holds."""
     ranked = []
     for fold in np.unique(measured.fold):
         rows = np.flatnonzero(measured.fold == fold)
         for label in np.unique(measured.labels[rows]):
             is_label = (measured.labels[rows] == label).astype(np.int64)
-            ranked.append((rows, RankedScores(is_label, measured.probabilities[rows, label])))
+            ranked.append(
+                (rows, metrics.RankedScores(is_label, measured.probabilities[rows, label]))
+            )
     return ranked
 
 

@@ -269,10 +269,8 @@ def test_learning_curves_have_an_axis_a_model_and_mark_the_epoch_that_was_kept()
 
 
 def test_confusion_matrices_show_counts_and_the_shares_of_rows() -> None:
-    panel = figures.Confusion(
-        "by clip", np.array([[3, 1], [0, 0]]), LABELS, (*LABELS[:1], "no cry")
-    )
-    (ax,) = figures.draw_confusion([panel]).axes
+    panel = {"labels": LABELS, "answers": (*LABELS[:1], "no cry"), "counts": [[3, 1], [0, 0]]}
+    (ax,) = figures.draw_confusion({"by clip": panel}).axes
     assert ax.get_title() == "by clip (n = 4)"
     assert [text.get_text() for text in ax.texts] == ["3\n75%", "1\n25%", "0\n0%", "0\n0%"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["hungry", "no cry"]
