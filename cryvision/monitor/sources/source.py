@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import logging
+import queue
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -129,7 +129,6 @@ class LiveSource(ABC):
         self.name = name
         self._pictures = pictures
         self._queue = _PieceQueue()
-        self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
         self._n_pictures = self._n_dropped = 0
@@ -150,10 +149,9 @@ class LiveSource(ABC):
         A piece comes at least each `TICK_SECONDS`, an empty one where there is no sound.
         """
         self.close()
-        self._queue, self._over = _PieceQueue(), threading.Event()
-        reader = (self._queue, self._over)
+        self._queue = _PieceQueue()
         self._thread = threading.Thread(
-            target=self._read, args=reader, name=f"source {self.name}", daemon=True
+            target=self._read, args=(self._queue,), name=f"source {self.name}", daemon=True
         )
         try:
             if self._pictures is not None:
@@ -165,8 +163,7 @@ class LiveSource(ABC):
 
     def close(self) -> None:
         """End the connection and the threads; from any thread, and more than once."""
-        self._over.set()
-        self._queue.wake()
+        self._queue.over.set()
         if (connection := self._connection) is not None:
             connection.end()
         if self._pictures is not None:
@@ -177,8 +174,11 @@ class LiveSource(ABC):
 
     def _consume(self, stop: threading.Event) -> Iterator[Piece | SourceFault]:
         slow = False
-        while not (stop.is_set() or self._over.is_set()):
-            item = self._queue.get(TICK_SECONDS)
+        while not (stop.is_set() or self._queue.over.is_set()):
+            try:
+                item = self._queue.get(timeout=TICK_SECONDS)
+            except queue.Empty:
+                item = Piece(np.zeros(0, np.float32), None, None, time.time())
             if isinstance(item, BaseException):
                 raise item
             waiting_s = self._queue.seconds
@@ -190,7 +190,7 @@ class LiveSource(ABC):
                 message = f"this computer keeps up again; {self._dropped()}"
                 yield SourceFault("recovered", message, time.time(), ended="slow")
                 self._n_pictures = self._n_dropped = 0
-            yield Piece(np.zeros(0, np.float32), None, None, time.time()) if item is None else item
+            yield item
 
     def _slowness(self, waiting_s: float) -> str:
         text = f"{waiting_s:.0f} s of sound wait to be classified: this computer is too slow"
@@ -201,24 +201,24 @@ class LiveSource(ABC):
             return "there are no pictures to drop"
         return f"{100 * self._n_dropped / self._n_pictures:.0f} % of the pictures were dropped"
 
-    def _read(self, queue: _PieceQueue, over: threading.Event) -> None:
+    def _read(self, pieces: _PieceQueue) -> None:
         """Fill the queue; what is unforeseen goes to the consumer."""
         try:
-            self._connect_for_ever(queue, over)
+            self._connect_for_ever(pieces)
         except BaseException as error:
-            queue.put(error, over)
+            pieces.give(error)
 
-    def _connect_for_ever(self, queue: _PieceQueue, over: threading.Event) -> None:
-        backoff, down = Backoff(), ""
+    def _connect_for_ever(self, pieces: _PieceQueue) -> None:
+        backoff, down, over = Backoff(), "", pieces.over
         while not over.is_set():
             begun = time.monotonic()
             try:
-                for piece in self._connected(queue, over):
+                for piece in self._connected(pieces):
                     if down:
                         message = "sound is back"
-                        queue.put(SourceFault("recovered", message, piece.time, True, down), over)
+                        pieces.give(SourceFault("recovered", message, piece.time, True, down))
                         down = ""
-                    queue.put(piece, over)
+                    pieces.give(piece)
             except DisconnectedError as error:
                 if over.is_set():
                     return
@@ -226,83 +226,58 @@ class LiveSource(ABC):
                     log.info("%s: still no sound: %s", self.name, error)
                 else:
                     down = error.kind
-                    queue.put(SourceFault(error.kind, str(error), time.time(), True), over)
+                    pieces.give(SourceFault(error.kind, str(error), time.time(), True))
             if time.monotonic() - begun > STEADY_SECONDS:
                 backoff.reset()
             over.wait(backoff.next_s())
 
-    def _connected(self, queue: _PieceQueue, over: threading.Event) -> Iterator[Piece]:
+    def _connected(self, pieces: _PieceQueue) -> Iterator[Piece]:
         """Read one connection to its end."""
         with contextlib.closing(self.connect()) as connection:
             self._connection = connection
             n_samples, last_frame = 0, -1
             try:
                 for samples, wall_time in connection.blocks():
-                    if over.is_set():
+                    if pieces.over.is_set():
                         return
                     n_samples += len(samples)
                     k = n_samples * FRAME_RATE_HZ // SAMPLE_RATE_HZ
-                    frame = self._newest_picture(queue) if k > last_frame else None
+                    frame = self._newest_picture(pieces) if k > last_frame else None
                     if frame is not None:
                         last_frame = k
                     frame_time_s = None if frame is None else k / FRAME_RATE_HZ
                     yield Piece(samples, frame, frame_time_s, wall_time)
             finally:
                 self._connection = None
-        if not over.is_set():
+        if not pieces.over.is_set():
             raise DisconnectedError("lost", "the sound has ended")
 
-    def _newest_picture(self, queue: _PieceQueue) -> np.ndarray | None:
+    def _newest_picture(self, pieces: _PieceQueue) -> np.ndarray | None:
         frame = None if self._pictures is None else self._pictures.newest()
         if frame is None:
             return None
         self._n_pictures += 1
-        if queue.seconds <= SLOW_SECONDS / 4:
+        if pieces.seconds <= SLOW_SECONDS / 4:
             return frame
         self._n_dropped += 1
         return None
 
 
-class _PieceQueue:
-    """Pieces and faults on their way from the thread that reads to the one that classifies.
-
-    Attributes
-    ----------
-    seconds : float
-        Sound that waits.
-    """
+class _PieceQueue(queue.Queue["Piece | SourceFault | BaseException"]):
+    """What is on its way from the thread that reads to the one that classifies, until ``over``."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self._items: collections.deque[Piece | SourceFault | BaseException] = collections.deque()
-        self._changed = threading.Condition()
+        super().__init__(round(QUEUE_SECONDS / PIECE_SECONDS))
+        self.over = threading.Event()
 
-    def put(self, item: Piece | SourceFault | BaseException, over: threading.Event) -> None:
+    @property
+    def seconds(self) -> float:
+        """Sound that waits, about."""
+        return self.qsize() * PIECE_SECONDS
+
+    def give(self, item: Piece | SourceFault | BaseException) -> None:
         """Append, once there is room for it or all is over."""
-        with self._changed:
-            while self.seconds >= QUEUE_SECONDS and not over.is_set():
-                self._changed.wait(TICK_SECONDS)
-            self._items.append(item)
-            self.seconds += _seconds(item)
-            self._changed.notify_all()
-
-    def get(self, timeout_s: float) -> Piece | SourceFault | BaseException | None:
-        """Take the first; None where none came in time."""
-        with self._changed:
-            if not self._items:
-                self._changed.wait(timeout_s)
-            if not self._items:
-                return None
-            item = self._items.popleft()
-            self.seconds = self.seconds - _seconds(item) if self._items else 0.0
-            self._changed.notify_all()
-            return item
-
-    def wake(self) -> None:
-        """Let who waits look again."""
-        with self._changed:
-            self._changed.notify_all()
-
-
-def _seconds(item: object) -> float:
-    return len(item.samples) / SAMPLE_RATE_HZ if isinstance(item, Piece) else 0.0
+        while not self.over.is_set():
+            with contextlib.suppress(queue.Full):
+                self.put(item, timeout=TICK_SECONDS)
+                return
