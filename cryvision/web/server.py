@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from cryvision.batch.scratch import lock, sweep
 from cryvision.errors import CryvisionError
 from cryvision.layers import require
 from cryvision.web.settings import ServeSettings
@@ -26,6 +30,8 @@ HEAD_SECONDS = 15.0
 """A connection on which no request has come by then is closed."""
 
 MAX_CONNECTIONS = 200
+
+_PREFIX, _LOCK = "cryvision-web-", "lock"
 
 
 def serve(settings: ServeSettings, ready: Callable[[str], object]) -> None:
@@ -50,12 +56,11 @@ def serve(settings: ServeSettings, ready: Callable[[str], object]) -> None:
     from cryvision.web.app import build_app
     from cryvision.web.page import Page
     from cryvision.web.passwords import Passwords
-    from cryvision.web.private_folder import private_folder
 
     passwords = None if settings.auth_file is None else Passwords(settings.auth_file)
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(contextlib.closing(_listen(settings)))
-        page = Page(settings, stack.enter_context(private_folder()))
+        page = Page(settings, stack.enter_context(_private_folder()))
         stack.callback(page.close)
         # Its log would name what is asked for.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
@@ -76,6 +81,29 @@ def serve(settings: ServeSettings, ready: Callable[[str], object]) -> None:
         with _stops(server):
             ready(_address(settings.host, listening))
             server.run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _private_folder() -> Iterator[Path]:
+    """Make the server's own folder, which only its owner can read, and remove it at the end.
+
+    What servers that were killed have left behind is removed when the next one starts. All
+    temporary files of this process go there too.
+    """
+    before = tempfile.tempdir
+    sweep(Path(tempfile.gettempdir()), _PREFIX, _LOCK)
+    path = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700
+    try:
+        with open(path / _LOCK, "w+b") as file:
+            with contextlib.suppress(OSError):  # without locks here, nothing is swept either
+                lock(file)
+            for name in ("clips", "results", "requests", "downloads", "temporary"):
+                (path / name).mkdir()
+            tempfile.tempdir = str(path / "temporary")
+            yield path
+    finally:
+        tempfile.tempdir = before
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager

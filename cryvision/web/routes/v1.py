@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 from fastapi import APIRouter, Query, Request
@@ -13,7 +15,6 @@ from cryvision.web.clips import PageClip
 from cryvision.web.jobs import FINISHED, Job
 from cryvision.web.page import Page
 from cryvision.web.routes.answers import JSON, ThePage
-from cryvision.web.routes.openapi_page import openapi_html
 from cryvision.web.uploads import RefusedError
 
 WAITED_SECONDS = 60.0
@@ -67,7 +68,7 @@ async def classify(request: Request, page: ThePage, name: str = Query("clip")) -
 @router.get("/docs", include_in_schema=False)
 def documentation(request: Request) -> HTMLResponse:
     """Describe all addresses on one page without scripts."""
-    return HTMLResponse(openapi_html(request.app.openapi()))
+    return HTMLResponse(_openapi_html(request.app.openapi()))
 
 
 async def _conclude(page: Page, clip: PageClip, job: Job) -> None:
@@ -79,3 +80,41 @@ async def _conclude(page: Page, clip: PageClip, job: Job) -> None:
         record = {**to_record(await asyncio.to_thread(clip.result)), "path": clip.name}
     job.result = record
     await asyncio.to_thread(page.clips.remove, clip)
+
+
+def _openapi_html(schema: Mapping[str, Any]) -> str:
+    """Write FastAPI's description as plain HTML: no script, no file of another host."""
+    info = schema["info"]
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width">',
+        f"<title>{escape(info['title'])}: addresses</title>",
+        f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>",
+        f"<p>{escape(info.get('description', ''))}",
+        'The same for programs: <a href="/openapi.json">openapi.json</a>.</p>',
+    ]
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            parts.append(f"<h2><code>{method.upper()} {escape(path)}</code></h2>")
+            text = operation.get("description", operation.get("summary", ""))
+            parts += [f"<p>{escape(' '.join(text.split()))}</p>", *_parameters(operation)]
+    return "\n".join([*parts, "</html>", ""])
+
+
+def _parameters(operation: Mapping[str, Any]) -> list[str]:
+    parameters = operation.get("parameters", ())
+    rows = [
+        f"<li><code>{escape(one['name'])}</code> ({escape(one['in'])}"
+        f"{', required' if one.get('required') else ''}): {escape(_kind(one['schema']))}</li>"
+        for one in parameters
+    ]
+    return ["<ul>", *rows, "</ul>"] if rows else []
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    kinds = [one.get("type") for one in schema.get("anyOf", ())] or [schema.get("type")]
+    words = " or ".join(str(kind) for kind in kinds if kind and kind != "null") or "any"
+    words += f", at least {schema['minimum']}" if "minimum" in schema else ""
+    words += f", at most {schema['maximum']}" if "maximum" in schema else ""
+    return words + (f"; default {schema['default']}" if "default" in schema else "")
