@@ -242,23 +242,27 @@ def _convert(work: _Work, file: Path, values: Mapping[str, Any]) -> None:
     write(graph.network, front_end, file, work.precision, names, work.representative())
 
 
-def _description(work: _Work, values: Mapping[str, Any]) -> coreml.Description:
+def _description(work: _Work, values: Mapping[str, Any]) -> dict[str, str | dict[str, str]]:
     """The words of a Core ML package."""
     bundle = work.bundle
     parts = {"all": "cry detector and reasons", "detector": "cry detector"}
     label = {coreml.LABEL: "The most probable label."} if work.graph.labels else {}
     sources = "; ".join(f"{s['name']}: {s['licence']}" for s in bundle.sources)
-    return coreml.Description(
-        short=f"{parts.get(work.graph.choice, work.graph.choice)} of the bundle {bundle.name}. "
-        f"Label policy: {values['label_policy']['says']}, because "
+    inputs = {name: value["what"] for name, value in values["inputs"].items()}
+    return {
+        "short_description": f"{parts.get(work.graph.choice, work.graph.choice)} of the bundle "
+        f"{bundle.name}. Label policy: {values['label_policy']['says']}, because "
         f"{values['label_policy']['why']}. The JSON beside this package has the rest.",
-        author=f"cryvision {__version__}, bundle {bundle.name}",
-        licence=f"Training data: {sources}" if sources else "Training data: not stated",
-        version=f"{bundle.created} {bundle.sha256[:12]}",
-        inputs={name: value["what"] for name, value in values["inputs"].items()},
-        outputs={**label, **values["outputs"]},
-        more={"bundle_sha256": bundle.sha256, "labels": json.dumps(values["labels"])},
-    )
+        "author": f"cryvision {__version__}, bundle {bundle.name}",
+        "license": f"Training data: {sources}" if sources else "Training data: not stated",
+        "version": f"{bundle.created} {bundle.sha256[:12]}",
+        "input_description": inputs,
+        "output_description": {**label, **values["outputs"]},
+        "user_defined_metadata": {
+            "bundle_sha256": bundle.sha256,
+            "labels": json.dumps(values["labels"]),
+        },
+    }
 
 
 def _proofs(work: _Work, file: Path, target: Path) -> tuple[proof.Proof, ...]:

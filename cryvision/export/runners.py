@@ -44,11 +44,11 @@ def run_onnx(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return _collected(inputs, lambda batch: _named(names, session.run(names, batch)), ONNX_BATCH)
 
+    def run(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, batch), strict=True))
 
-def _named(names: Sequence[str], values: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    return dict(zip(names, values, strict=True))
+    return _collected(inputs, run, ONNX_BATCH)
 
 
 def run_litert(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:

@@ -42,7 +42,7 @@ def synthetic(span_samples: int, n: int, seed: int = 0) -> np.ndarray:
     return np.stack([kinds[i % len(kinds)](rng, time_s) for i in range(n)]).astype(np.float32)
 
 
-def silent_frames(n_frames: int, n: int, seed: int = 0) -> np.ndarray:
+def silent_frames(n_frames: int, n: int) -> np.ndarray:
     """Draw how many frames of a span lie before the start of a stream, and behind its end.
 
     Parameters
@@ -51,20 +51,19 @@ def silent_frames(n_frames: int, n: int, seed: int = 0) -> np.ndarray:
         Of a span.
     n : int
         How many spans; most lie within their streams.
-    seed : int
 
     Returns
     -------
     ndarray of float32, shape (n, 2)
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     drawn = np.zeros((n, 2), np.float32)
     drawn[2::5, 0] = rng.integers(1, n_frames, len(drawn[2::5]))
     drawn[4::5, 1] = rng.integers(1, n_frames // 4, len(drawn[4::5]))
     return drawn
 
 
-def pictures(size: int, n: int, seed: int = 0) -> np.ndarray:
+def pictures(size: int, n: int) -> np.ndarray:
     """Draw pictures to compare on: noise of fine and of coarse grain, bright, dark and tinted.
 
     Parameters
@@ -73,14 +72,13 @@ def pictures(size: int, n: int, seed: int = 0) -> np.ndarray:
         Of each side, in pixels.
     n : int
         How many.
-    seed : int
 
     Returns
     -------
     ndarray of float32, shape (n, size, size, 3)
         Whole numbers from 0 to 255.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     drawn = np.empty((n, size, size, 3), np.float32)
     for i in range(n):
         grain = 2 ** (i % 6)

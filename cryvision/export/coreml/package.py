@@ -7,8 +7,7 @@ import io
 import platform
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,28 +27,6 @@ their squares and what else comes before do not fit into it."""
 
 QUANTIZED_FROM_WEIGHTS = 512
 """Smaller arrays of weights stay as they are under int8."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """The description of a package in Xcode.
-
-    Attributes
-    ----------
-    short, author, licence, version : str
-    inputs, outputs : dict of str to str
-        A sentence for each.
-    more : dict of str to str
-        Further facts.
-    """
-
-    short: str
-    author: str
-    licence: str
-    version: str
-    inputs: dict[str, str]
-    outputs: dict[str, str]
-    more: dict[str, str]
 
 
 def require() -> Any:
@@ -78,7 +55,7 @@ def write(
     precision: str,
     output_names: Sequence[str],
     labels: Sequence[str],
-    description: Description,
+    description: Mapping[str, str | Mapping[str, str]],
 ) -> None:
     """Convert a model and save it, as a classifier where it gives ``probabilities``.
 
@@ -94,7 +71,8 @@ def write(
         All outputs; ``probabilities``, if there are any, first.
     labels : sequence of str
         What the columns of ``probabilities`` are.
-    description : Description
+    description : mapping of str to str, or to mapping of str to str
+        For Xcode: attributes of a package, or what to put into one of them.
 
     Raises
     ------
@@ -114,7 +92,12 @@ def write(
                 package = _as_classifier(coremltools, program, labels)
             else:
                 package = _as_package(coremltools, program)
-            package = _described(coremltools, package, description)
+            for name, value in description.items():
+                if isinstance(value, str):
+                    setattr(package, name, value)
+                else:
+                    for key, text in value.items():
+                        getattr(package, name)[key] = text
             package.save(str(path))
     except OSError:
         raise
@@ -249,19 +232,6 @@ def _as_classifier(coremltools: Any, program: Any, labels: Sequence[str]) -> Any
     spec = package.get_spec()
     coremltools.utils.rename_feature(spec, f"{LABEL}_probs", PROBABILITIES)
     return coremltools.models.MLModel(spec, weights_dir=package.weights_dir, skip_model_load=True)
-
-
-def _described(coremltools: Any, package: Any, description: Description) -> Any:
-    package.short_description = description.short
-    package.author = description.author
-    package.license = description.licence
-    package.version = description.version
-    for name, text in description.inputs.items():
-        package.input_description[name] = text
-    for name, text in description.outputs.items():
-        package.output_description[name] = text
-    package.user_defined_metadata.update(description.more)
-    return package
 
 
 @contextlib.contextmanager

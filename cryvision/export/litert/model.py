@@ -37,27 +37,8 @@ def write(
 ) -> None:
     """Convert both models and join them; the file takes one item at a time.
 
-    Parameters
-    ----------
-    network : keras.Model
-        From features by name to a dict of outputs.
-    front_end : keras.Model or None
-        From ``waveform`` to a dict of those features and of further outputs of the file; None
-        for a file that takes features. It stays in float32.
-    path : Path
-        Where to write; not replaced before all went well.
-    precision : {"fp32", "fp16", "int8"}
-        ``fp16`` stores the network's weights in float16 and computes in float32; ``int8`` stores
-        them in 8 bits and computes with them in 8 bits.
-    output_names : sequence of str
-        All outputs of the file.
-    representative : mapping of str to ndarray
-        Features on which the ranges for ``int8`` are measured, shape (n, ...).
-
-    Raises
-    ------
-    CryvisionError
-        If a model cannot be converted, or would need operators of TensorFlow.
+    Parameters and errors are as of `cryvision.export.onnx.deploy.write`; a model that would need
+    operators of TensorFlow is refused too.
     """
     try:
         after = _frozen(network)
