@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from cryvision.bundle import Bundle
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inference.state import StreamState
-from cryvision.monitor.sources.observations import Piece, SourceFault
-from cryvision.monitor.sources.source import Source
+from cryvision.monitor.sources.source import Piece, Source, SourceFault
 from cryvision.monitor.sources.watch import Watch
 from cryvision.result import Event
 

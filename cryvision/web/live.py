@@ -20,8 +20,7 @@ from cryvision.inputs.resampling import Resampler
 from cryvision.monitor.alerting.alerts import AlertMonitor
 from cryvision.monitor.records import event_record, fault_record, state_record
 from cryvision.monitor.session import LiveSession, Observation
-from cryvision.monitor.sources.observations import Piece, SourceFault
-from cryvision.monitor.sources.source import PIECE_SECONDS, TICK_SECONDS, Source
+from cryvision.monitor.sources.source import PIECE_SECONDS, TICK_SECONDS, Piece, Source, SourceFault
 
 STATE_SECONDS = 0.5
 """How often the state is sent; what begins and ends is sent at once."""

@@ -12,7 +12,7 @@ import pytest
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.monitor.sources import microphone, network, source
-from cryvision.monitor.sources.observations import Piece, SourceFault
+from cryvision.monitor.sources.source import Piece, SourceFault
 
 
 def set_waits(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from cryvision.inference.state import StreamState
 from cryvision.inputs.media import open_clip
 from cryvision.monitor.session import Observation, TimedEvent
-from cryvision.monitor.sources.observations import Piece, SourceFault
+from cryvision.monitor.sources.source import Piece, SourceFault
 from cryvision.result import Event
 
 RATE_HZ = 16_000

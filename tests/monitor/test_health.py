@@ -17,7 +17,7 @@ from cryvision.inference.state import StreamState
 from cryvision.monitor.alerting.alerts import Alert
 from cryvision.monitor.health import Health, HealthServer
 from cryvision.monitor.session import Observation, TimedEvent
-from cryvision.monitor.sources.observations import Piece, SourceFault
+from cryvision.monitor.sources.source import Piece, SourceFault
 from cryvision.result import Event
 
 NOW = 1_700_000_000.0

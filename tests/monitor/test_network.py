@@ -19,7 +19,7 @@ from servers import AMPLITUDE, TONE_HZ, RtspServer, Server
 
 from cryvision.errors import ConfigError
 from cryvision.monitor.sources.network import NetworkStream
-from cryvision.monitor.sources.observations import Piece, SourceFault
+from cryvision.monitor.sources.source import Piece, SourceFault
 
 USER = "nursery:s3cr%40t/x@".replace("/", "%2F")
 SECRETS = ("s3cr", "nursery", "token", "abc123")

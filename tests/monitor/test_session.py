@@ -12,7 +12,7 @@ from two_parts import RATE_HZ, tones, two_part_bundle
 from cryvision.bundle import Bundle
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.monitor.session import LiveSession, Observation
-from cryvision.monitor.sources.observations import Piece, SourceFault
+from cryvision.monitor.sources.source import Piece, SourceFault
 
 START = 1_700_000_000.0
 

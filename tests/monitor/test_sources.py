@@ -15,9 +15,8 @@ from listening import faults, kinds, read_until, seconds, set_waits, sound
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.monitor.sources import source as sources
-from cryvision.monitor.sources.observations import Piece
 from cryvision.monitor.sources.pictures import Pictures
-from cryvision.monitor.sources.source import Backoff, DisconnectedError, LiveSource
+from cryvision.monitor.sources.source import Backoff, DisconnectedError, LiveSource, Piece
 
 BLOCK = SAMPLE_RATE_HZ // 10
 

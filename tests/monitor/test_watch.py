@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.monitor.sources.observations import Piece, SourceFault
+from cryvision.monitor.sources.source import Piece, SourceFault
 from cryvision.monitor.sources.watch import Watch
 
 START = 1_700_000_000.0

@@ -12,8 +12,7 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inputs import ffmpeg, media
-from cryvision.monitor.sources.observations import Piece, SourceFault
-from cryvision.monitor.sources.source import PIECE_SECONDS
+from cryvision.monitor.sources.source import PIECE_SECONDS, Piece, SourceFault
 
 log = logging.getLogger(__name__)
 

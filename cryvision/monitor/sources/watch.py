@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.monitor.sources.observations import Piece, SourceFault
+from cryvision.monitor.sources.source import Piece, SourceFault
 
 UNCHANGED_SECONDS = 60.0
 """Sound of one value, or pictures that are all the same, for so long: a real microphone or camera
