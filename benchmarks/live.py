@@ -30,7 +30,7 @@ from cryvision.monitor.alerting.alerts import AlertMonitor
 from cryvision.monitor.alerting.crying_rules import SustainedCrying
 from cryvision.monitor.session import LiveSession, Observation
 from cryvision.monitor.sources.clip_file import ClipFile
-from cryvision.monitor.sources.observations import Piece
+from cryvision.monitor.sources.source import Piece
 
 # The folders of scripts are no packages; they share what finds the recordings.
 sys.path.insert(0, str(ROOT / "experiments"))
