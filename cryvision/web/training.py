@@ -59,7 +59,7 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
         n_folds=wanted["folds"],
         base=base,
     )
-    pattern = compile_subject_pattern(wanted["subject_pattern"])
+    pattern = compile_subject_pattern(wanted["subject_pattern"] or None)
     rows = [row for clip in wanted["clips"] if (row := _row(clip, pattern)) is not None]
     with tempfile.TemporaryDirectory() as folder:
         manifest = Path(folder, "corrections", "corrections.csv")

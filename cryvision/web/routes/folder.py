@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Body, HTTPException
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, Response
 
 from cryvision.datasets.annotated import CRY_LABELS
@@ -17,9 +18,19 @@ from cryvision.web.jobs import FINISHED, Job
 from cryvision.web.page import current_corrections
 from cryvision.web.routes.answers import JSON, ScoredClip, Seconds, TheJob, ThePage
 
-MOST_CRY_LABELS = 20
-
 router = APIRouter(prefix="/api")
+
+
+class TrainingOptions(BaseModel):
+    """How a detector is trained on corrections."""
+
+    subject_pattern: str | None = Field(
+        None,
+        max_length=200,
+        description="Regular expression whose first group, on the name of a clip, is its subject.",
+    )
+    cry_labels: list[str] = Field([], max_length=20, description="More labels that mean crying.")
+    folds: int = Field(5, ge=2, le=20, strict=True)
 
 
 @router.post("/folder/score", status_code=202, tags=["folder"])
@@ -77,19 +88,16 @@ def faces(clip: ScoredClip, page: ThePage, start_s: Seconds = 0.0, end_s: Second
 
 
 @router.post("/train", status_code=202, tags=["training"])
-def train(page: ThePage, body: Annotated[Any, Body()] = None) -> JSON:
-    """Train a detector on all corrections, and measure it on clips kept apart.
-
-    The body may have ``subject_pattern``, a regular expression whose first group, on the name of a
-    clip, is its subject; ``cry_labels``, more labels that mean crying; and ``folds``.
-    """
-    options = _training_options(body)
+def train(page: ThePage, options: TrainingOptions | None = None) -> JSON:
+    """Train a detector on all corrections, and measure it on clips kept apart."""
+    options = options or TrainingOptions()
+    compile_subject_pattern(options.subject_pattern or None)  # refused at once, not by the job
     clips = [clip for clip in page.clips.all() if clip.corrections.exists()]
     if not clips:
         raise HTTPException(422, "no clip has been corrected yet")
     job = Job("train", {}, "")
     job.request = {
-        **options,
+        **options.model_dump(),
         "job_id": job.id,
         "clips": [_training_clip(clip) for clip in clips],
         "out": str(page.private / "downloads" / f"{job.id}.zip"),
@@ -129,28 +137,3 @@ def _training_clip(clip: PageClip) -> dict[str, Any]:
         "name": clip.name,
         "results": str(clip.results) if clip.scored else None,
     }
-
-
-def _training_options(body: Any) -> dict[str, Any]:
-    if body is None:
-        body = {}
-    if not isinstance(body, dict):
-        raise HTTPException(422, "the options of a training must be an object")
-    pattern, labels, folds = (
-        body.get("subject_pattern") or None,
-        body.get("cry_labels", []),
-        body.get("folds", 5),
-    )
-    if pattern is not None:
-        if not isinstance(pattern, str) or len(pattern) > 200:
-            raise HTTPException(422, "subject_pattern must be a short text")
-        compile_subject_pattern(pattern)
-    if (
-        not isinstance(labels, list)
-        or len(labels) > MOST_CRY_LABELS
-        or not all(isinstance(label, str) for label in labels)
-    ):
-        raise HTTPException(422, f"cry_labels must be a list of at most {MOST_CRY_LABELS} texts")
-    if not isinstance(folds, int) or isinstance(folds, bool) or not 2 <= folds <= 20:
-        raise HTTPException(422, "folds must be 2 to 20")
-    return {"subject_pattern": pattern, "cry_labels": labels, "folds": folds}
