@@ -243,7 +243,6 @@ def _convert(work: _Work, file: Path, values: Mapping[str, Any]) -> None:
 
 
 def _description(work: _Work, values: Mapping[str, Any]) -> dict[str, str | dict[str, str]]:
-    """The words of a Core ML package."""
     bundle = work.bundle
     parts = {"all": "cry detector and reasons", "detector": "cry detector"}
     label = {coreml.LABEL: "The most probable label."} if work.graph.labels else {}

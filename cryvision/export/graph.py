@@ -242,6 +242,23 @@ def build_whole(graph: Graph) -> keras.Model:
     return keras.Model(inputs, {**network, **levels}, name="whole")
 
 
+def concrete_function(model: keras.Model, output_names: Sequence[str]) -> Any:
+    """Give a model as a function of TensorFlow on one item, its inputs and outputs in order."""
+    import tensorflow as tf
+
+    specs = [
+        tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name=tensor.name)
+        for tensor in model.inputs
+    ]
+
+    def ordered(*tensors: Any) -> list[Any]:
+        named = {spec.name: tensor for spec, tensor in zip(specs, tensors, strict=True)}
+        outputs = model(named, training=False)
+        return [outputs[name] for name in output_names]
+
+    return tf.function(ordered, input_signature=specs).get_concrete_function()
+
+
 def _decider(bundle: Bundle, choice: str) -> Part | None:
     """The part whose output is the class, if there is one."""
     branches = [part for part in bundle.parts if part.kind == "branch"]

@@ -49,16 +49,12 @@ def max_differences(
     tolerance: float,
     where: str,
 ) -> dict[str, float]:
-    """Compare the outputs of two runtimes on the same samples.
+    """Compare the outputs of two runtimes on the same samples; parameters as of `check_outputs`.
 
     Parameters
     ----------
-    reference, candidate : mapping of str to ndarray
-        Outputs by name, shape (n, ...).
     tolerance : float
         Largest absolute difference allowed.
-    where : str
-        What to name in an error.
 
     Returns
     -------

@@ -328,7 +328,13 @@ def _decisions(graph: Graph) -> list[str]:
 
 
 def _refuse_differences(graph: Graph, measured: Proof, tolerance: float, where: str) -> None:
-    _refuse_blind_control(measured.control, where)
+    for part, difference in measured.control.items():
+        if difference == 0:
+            raise CryvisionError(
+                f"{where}: on these windows the check could not fail: with all weights x "
+                f"{CONTROL_CHANGE} the part {part!r} gives the same; give recordings on which it "
+                "has an output"
+            )
     for differences, limit, reference in (
         (measured.max_difference, tolerance, "Keras"),
         (
@@ -355,16 +361,6 @@ def _allowed(
         by_control = CONTROL_SHARE * control[part.name]
         allowed[logits_name(part)] = min(LOGIT_TOLERANCE * tolerance, by_control)
     return allowed
-
-
-def _refuse_blind_control(control: Mapping[str, float], where: str) -> None:
-    for part, difference in control.items():
-        if difference == 0:
-            raise CryvisionError(
-                f"{where}: on these windows the check could not fail: with all weights x "
-                f"{CONTROL_CHANGE} the part {part!r} gives the same; give recordings on which it "
-                "has an output"
-            )
 
 
 def _levels(config: SoundConfig, spans: np.ndarray) -> np.ndarray:

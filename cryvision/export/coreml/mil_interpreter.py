@@ -101,7 +101,6 @@ class SavedProgram:
 
 
 def _run(op: Any, values: dict[Any, Any]) -> None:
-    """Compute one operation and keep its results."""
     arguments = {}
     for name, argument in op.inputs.items():
         if argument is None:

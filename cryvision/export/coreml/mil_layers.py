@@ -58,34 +58,18 @@ def _conv(
     return out if bias is None else out + bias.reshape(1, -1, *[1] * n_space)
 
 
-def _max_pool(
-    x: Array,
-    kernel_sizes: Sequence[int],
-    strides: Sequence[int] | None = None,
-    pad_type: str = "valid",
-    pad: Sequence[int] | None = None,
-    ceil_mode: bool = False,
-) -> Array:
-    windows = _pool_windows(x, kernel_sizes, strides, pad_type, pad, ceil_mode, -np.inf)
+def _max_pool(x: Array, **window: Any) -> Array:
+    windows = _pool_windows(x, -np.inf, **window)
     largest: Array = windows.max(axis=tuple(range(x.ndim, windows.ndim)))
     return largest
 
 
-def _avg_pool(
-    x: Array,
-    kernel_sizes: Sequence[int],
-    strides: Sequence[int] | None = None,
-    pad_type: str = "valid",
-    pad: Sequence[int] | None = None,
-    exclude_padding_from_average: bool = False,
-    ceil_mode: bool = False,
-) -> Array:
-    arguments = (kernel_sizes, strides, pad_type, pad, ceil_mode)
-    windows = _pool_windows(x, *arguments, 0.0)
+def _avg_pool(x: Array, exclude_padding_from_average: bool = False, **window: Any) -> Array:
+    windows = _pool_windows(x, 0.0, **window)
     over = tuple(range(x.ndim, windows.ndim))
     mean: Array
     if exclude_padding_from_average:
-        counted = _pool_windows(np.ones_like(x), *arguments, 0.0).sum(axis=over)
+        counted = _pool_windows(np.ones_like(x), 0.0, **window).sum(axis=over)
         mean = windows.sum(axis=over) / counted
     else:
         mean = windows.mean(axis=over)
@@ -94,12 +78,12 @@ def _avg_pool(
 
 def _pool_windows(
     x: Array,
-    kernel_sizes: Sequence[int],
-    strides: Sequence[int] | None,
-    pad_type: str,
-    pad: Sequence[int] | None,
-    ceil_mode: bool,
     filler: float,
+    kernel_sizes: Sequence[int],
+    strides: Sequence[int] | None = None,
+    pad_type: str = "valid",
+    pad: Sequence[int] | None = None,
+    ceil_mode: bool = False,
 ) -> Array:
     if ceil_mode:
         raise NotImplementedError("pooling with ceil_mode")

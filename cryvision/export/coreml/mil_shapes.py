@@ -19,12 +19,8 @@ def _reshape(x: Array, shape: Array) -> Array:
     return np.reshape(x, sizes)
 
 
-def _expand_dims(x: Array, axes: Array) -> Array:
-    return np.expand_dims(x, tuple(int(a) for a in axes))
-
-
-def _squeeze(x: Array, axes: Array | None = None) -> Array:
-    return np.squeeze(x, None if axes is None else tuple(int(a) for a in axes))
+def _axes(axes: Array | None) -> tuple[int, ...] | None:
+    return None if axes is None else tuple(int(a) for a in axes)
 
 
 def _concat(values: Sequence[Array], axis: int, interleave: bool = False) -> Array:
@@ -42,10 +38,6 @@ def _split(
     if split_sizes is None:
         return tuple(np.split(x, int(num_splits or 1), axis=int(axis)))
     return tuple(np.split(x, np.cumsum(split_sizes)[:-1], axis=int(axis)))
-
-
-def _stack(values: Sequence[Array], axis: int) -> Array:
-    return np.stack(values, axis=int(axis))
 
 
 def _slice_by_index(
@@ -106,25 +98,21 @@ def _topk(
     return np.take_along_axis(x, indices, axis=int(axis)), indices
 
 
-def _reverse(x: Array, axes: Array | None = None) -> Array:
-    return np.flip(x, None if axes is None else tuple(int(a) for a in axes))
-
-
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "reshape": _reshape,
-    "transpose": lambda x, perm: np.transpose(x, [int(a) for a in perm]),
-    "expand_dims": _expand_dims,
-    "squeeze": _squeeze,
+    "transpose": lambda x, perm: np.transpose(x, _axes(perm)),
+    "expand_dims": lambda x, axes: np.expand_dims(x, _axes(axes)),
+    "squeeze": lambda x, axes=None: np.squeeze(x, _axes(axes)),
     "concat": _concat,
     "split": _split,
-    "stack": _stack,
+    "stack": lambda values, axis: np.stack(values, axis=int(axis)),
     "slice_by_index": _slice_by_index,
     "slice_by_size": _slice_by_size,
     "crop": _crop,
     "gather": _gather,
     "pad": _pad,
     "topk": _topk,
-    "reverse": _reverse,
+    "reverse": lambda x, axes=None: np.flip(x, _axes(axes)),
     "tile": lambda x, reps: np.tile(x, [int(n) for n in reps]),
     "fill": lambda shape, value=0.0: np.full([int(n) for n in shape], value),
 }

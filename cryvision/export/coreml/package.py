@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from cryvision.errors import CryvisionError, MissingDependencyError
 from cryvision.export.coreml.block_lstm import without_loops
 from cryvision.export.frontend import FRONT_END
+from cryvision.export.graph import PROBABILITIES, concrete_function
 from cryvision.layers import install_command
 
 if TYPE_CHECKING:
     import keras
 
-LABEL, PROBABILITIES = "label", "probabilities"
+LABEL = "label"
 
 LEARNED = frozenset({"conv", "linear", "matmul", "lstm"})
 """Operations with learned weights. In float16, all from the first of them on is float16; decibels,
@@ -112,19 +113,8 @@ def _convert(
 ) -> Any:
     """Give the converted program; its outputs are float32 and bear our names."""
     import numpy as np
-    import tensorflow as tf
 
-    names = [tensor.name for tensor in model.inputs]
-    specs = [
-        tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name=tensor.name)
-        for tensor in model.inputs
-    ]
-
-    def ordered(*tensors: Any) -> list[Any]:
-        outputs = model(dict(zip(names, tensors, strict=True)), training=False)
-        return [outputs[name] for name in output_names]
-
-    function = tf.function(ordered, input_signature=specs).get_concrete_function()
+    function = concrete_function(model, output_names)
     compute = coremltools.precision.FLOAT32
     if precision != "fp32":
         compute = coremltools.transform.FP16ComputePrecision(op_selector=_Float16Operations())
@@ -134,7 +124,7 @@ def _convert(
         convert_to="milinternal",
         minimum_deployment_target=coremltools.target.iOS16,
         compute_precision=compute,
-        inputs=[_input_type(coremltools, spec) for spec in specs],
+        inputs=[_input_type(coremltools, tensor) for tensor in model.inputs],
         outputs=[
             coremltools.TensorType(name=tensor.name.split(":")[0], dtype=np.float32)
             for tensor in function.outputs
@@ -147,15 +137,15 @@ def _convert(
     return program
 
 
-def _input_type(coremltools: Any, spec: Any) -> Any:
+def _input_type(coremltools: Any, tensor: Any) -> Any:
     """An image where a crop goes in, else an array."""
     import numpy as np
 
-    shape = tuple(spec.shape)
+    shape = (1, *tensor.shape[1:])
     if len(shape) == 4 and shape[-1] == 3:
         layout = coremltools.colorlayout.RGB
-        return coremltools.ImageType(name=spec.name, shape=shape, color_layout=layout)
-    return coremltools.TensorType(name=spec.name, shape=shape, dtype=np.float32)
+        return coremltools.ImageType(name=tensor.name, shape=shape, color_layout=layout)
+    return coremltools.TensorType(name=tensor.name, shape=shape, dtype=np.float32)
 
 
 class _Float16Operations:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryvision.errors import CryvisionError
+from cryvision.export.graph import concrete_function
 from cryvision.export.litert.file import File, joined, operators
 
 if TYPE_CHECKING:
@@ -69,22 +70,12 @@ class _Frozen:
 
 def _frozen(model: keras.Model) -> _Frozen:
     """Make the weights constants: of variables, the converter writes files that give NaN."""
-    import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import (
         convert_variables_to_constants_v2,
     )
 
     inputs, outputs = [tensor.name for tensor in model.inputs], sorted(model.output)
-    specs = [
-        tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, name=tensor.name)
-        for tensor in model.inputs
-    ]
-
-    def ordered(*tensors: Any) -> list[Any]:
-        results = model(dict(zip(inputs, tensors, strict=True)), training=False)
-        return [results[name] for name in outputs]
-
-    function = tf.function(ordered, input_signature=specs).get_concrete_function()
+    function = concrete_function(model, outputs)
     return _Frozen(convert_variables_to_constants_v2(function), inputs, outputs)
 
 
@@ -193,7 +184,6 @@ def _convert_here(folder: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """First line of another library's message."""
     return f"{error}".strip().split("\n", 1)[0][:200] or type(error).__name__
 
 
