@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -28,23 +27,12 @@ class Health:
     ----------
     sources : sequence of str
         Names of all of them.
-    clock : callable
-        Returns wall time, seconds since 1970; for days.
-    monotonic : callable
-        Returns seconds that no setting of the clock changes; for how long nothing came.
     """
 
-    def __init__(
-        self,
-        sources: list[str],
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._clock = clock
-        self._monotonic = monotonic
+    def __init__(self, sources: list[str]) -> None:
         self._lock = threading.Lock()
         self._newest: dict[str, Observation | None] = dict.fromkeys(sources)
-        self._sound: dict[str, float] = dict.fromkeys(sources, monotonic())
+        self._sound: dict[str, float] = dict.fromkeys(sources, time.monotonic())
         self._day = dict.fromkeys(sources, "")
         self._cry_seconds = dict.fromkeys(sources, 0.0)
         self._counts: Counter[tuple[str, str, str]] = Counter()
@@ -57,7 +45,7 @@ class Health:
             self._newest[name] = observation
             piece = observation.piece
             if piece is not None and len(piece.samples):
-                self._sound[name] = self._monotonic()
+                self._sound[name] = time.monotonic()
             for timed in observation.events:
                 if timed.offset_time is None:
                     continue
@@ -83,12 +71,12 @@ class Health:
     def minutes_today(self, source: str) -> float:
         """Give the minutes of crying since midnight, local time."""
         with self._lock:
-            today = datetime.fromtimestamp(self._clock()).strftime("%Y-%m-%d")
+            today = datetime.fromtimestamp(time.time()).strftime("%Y-%m-%d")
             return self._cry_seconds[source] / 60 if self._day[source] == today else 0.0
 
     def report(self) -> tuple[bool, dict[str, Any]]:
         """Say whether all sources are well, and for each since when nothing came and its faults."""
-        now = self._monotonic()
+        now = time.monotonic()
         with self._lock:
             sources = {
                 name: {
@@ -104,7 +92,7 @@ class Health:
 
     def metrics(self) -> str:
         """Give the figures in the text format of Prometheus, version 0.0.4."""
-        now = self._monotonic()
+        now = time.monotonic()
         rows: dict[str, list[tuple[dict[str, str], float]]] = {name: [] for name in METRICS}
         with self._lock:
             for name, newest in self._newest.items():

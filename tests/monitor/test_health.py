@@ -14,6 +14,7 @@ import pytest
 
 from cryvision.errors import CryvisionError
 from cryvision.inference.state import StreamState
+from cryvision.monitor import health as monitored
 from cryvision.monitor.alerting.alerts import Alert
 from cryvision.monitor.health import Health, HealthServer
 from cryvision.monitor.session import Observation, TimedEvent
@@ -35,20 +36,27 @@ HEARD = Observation(
 
 
 class Clock:
-    now = NOW
+    """Stands in for the module time: wall time, and seconds that no setting of it changes."""
 
-    def __call__(self) -> float:
-        return self.now
+    wall_s = steady_s = NOW
+
+    def time(self) -> float:
+        return self.wall_s
+
+    def monotonic(self) -> float:
+        return self.steady_s
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(monitored, "time", clock)
+    return clock
 
 
 @pytest.fixture
 def health(clock: Clock) -> Health:
-    return Health([QUOTED, "quiet"], clock, clock)
+    return Health([QUOTED, "quiet"])
 
 
 @pytest.fixture
@@ -94,7 +102,7 @@ def test_what_is_observed_is_in_the_metrics(health: Health, server: HealthServer
 def test_minutes_begin_anew_at_midnight(health: Health, clock: Clock) -> None:
     event = Event(1.0, 31.0, "cry", 0.9, -20.0, 20.0)
     health.observe(replace(HEARD, events=(TimedEvent(event, NOW - 30, NOW),)))
-    clock.now += 24 * 3600
+    clock.wall_s += 24 * 3600
     assert health.minutes_today(QUOTED) == 0
 
 
@@ -102,7 +110,7 @@ def test_a_source_that_gives_nothing_is_not_healthy(
     health: Health, server: HealthServer, clock: Clock
 ) -> None:
     assert get(server, "/healthz")[0] == 200
-    clock.now += 20
+    clock.steady_s += 20
     health.observe(HEARD)
     status, text = get(server, "/healthz")
     sources = json.loads(text)["sources"]
@@ -134,13 +142,12 @@ def test_a_port_that_is_taken_is_one_line(health: Health, server: HealthServer) 
 
 
 @pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
-def test_a_clock_that_is_set_neither_hides_nor_makes_a_silence(jump_s: float) -> None:
-    wall, steady = Clock(), Clock()
-    health = Health([QUOTED], wall, steady)
+def test_a_clock_that_is_set_neither_hides_nor_makes_a_silence(jump_s: float, clock: Clock) -> None:
+    health = Health([QUOTED])
     health.observe(HEARD)
-    wall.now += jump_s
+    clock.wall_s += jump_s
     assert health.report()[0]
-    steady.now += 60
+    clock.steady_s += 60
     well, report = health.report()
     assert not well
     assert report["sources"][QUOTED]["seconds_since_sound"] == 60

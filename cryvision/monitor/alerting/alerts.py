@@ -113,11 +113,6 @@ class AlertMonitor:
         self._time: int | None = None
 
     @property
-    def raised(self) -> frozenset[str]:
-        """Names of the rules whose alert is raised and not yet cleared."""
-        return frozenset(rule.name for rule, one in (*self._crying, *self._faults) if one.raised)
-
-    @property
     def crying_raised(self) -> bool:
         """Whether an alert about crying is raised."""
         return any(one.raised for _, one in self._crying)

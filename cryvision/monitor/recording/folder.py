@@ -241,12 +241,8 @@ def _files_of(path: Path) -> tuple[Path, ...]:
     names = record.get("files") if record else None
     if not isinstance(names, dict):
         return ()
-    own = [path.with_name(n) for n in names.values() if n in _names(path.stem)]
-    return (*own, path)
-
-
-def _names(stem: str) -> tuple[str, ...]:
-    return tuple(f"{stem}{suffix}" for suffix in (".flac", ".mp4", ".jpg"))
+    possible = [f"{path.stem}{suffix}" for suffix in (".flac", ".mp4", ".jpg")]
+    return (*(path.with_name(name) for name in names.values() if name in possible), path)
 
 
 def _sync(path: Path) -> None:
