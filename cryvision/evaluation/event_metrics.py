@@ -18,7 +18,6 @@ FloatArray = NDArray[np.float64]
 _DECIMALS = 6
 """Times are compared to the microsecond, so that 0.25 s stays within 0.25 s in binary fractions."""
 
-
 _ROUNDING_S = 10.0**-_DECIMALS
 
 
@@ -135,8 +134,8 @@ def intersection_counts(
         raise ConfigError(f"the overlap must be above 0 and at most 1; got {overlap:g}")
     truth, events = _events(reference, "reference"), _events(estimated, "estimated")
     shared_s = _shared_seconds(truth, events)
-    right = shared_s.sum(axis=0) >= overlap * _lengths(events) - _ROUNDING_S
-    found = shared_s[:, right].sum(axis=1) >= overlap * _lengths(truth) - _ROUNDING_S
+    right = shared_s.sum(axis=0) >= overlap * np.diff(events)[:, 0] - _ROUNDING_S
+    found = shared_s[:, right].sum(axis=1) >= overlap * np.diff(truth)[:, 0] - _ROUNDING_S
     return int(found.sum()), len(truth), int((~right).sum())
 
 
@@ -313,11 +312,6 @@ def _shared_seconds(true: FloatArray, predicted: FloatArray) -> FloatArray:
     starts = np.maximum(true[:, None, 0], predicted[None, :, 0])
     shared_s: FloatArray = np.maximum(0.0, ends - starts)
     return shared_s
-
-
-def _lengths(events: FloatArray) -> FloatArray:
-    lengths: FloatArray = events[:, 1] - events[:, 0]
-    return lengths
 
 
 def _covered_seconds(events: FloatArray) -> float:

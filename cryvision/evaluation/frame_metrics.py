@@ -83,26 +83,20 @@ class FrameScores:
 
     def _figures(self, counts: _Counts, labels: np.ndarray) -> dict[str, dict[str, Any]]:
         predicted, changes = np.stack(counts.predicted), np.array(counts.changes)
+        n_frames, right = predicted.sum(axis=1), predicted[np.arange(len(labels)), labels]
         classes = np.eye(self._n_classes)[labels]
 
-        def confusion(weights: np.ndarray) -> np.ndarray:
-            return np.asarray(classes.T @ (weights[:, None] * predicted))
-
         def balanced_accuracy(weights: np.ndarray) -> float:
-            table = confusion(weights)
-            there = table.sum(axis=1) > 0
-            return float(np.mean(np.diag(table)[there] / table.sum(axis=1)[there]))
-
-        def accuracy(weights: np.ndarray) -> float:
-            table = confusion(weights)
-            return float(np.trace(table) / table.sum())
-
-        def changes_per_minute(weights: np.ndarray) -> float:
-            return float(weights @ changes / (weights @ predicted).sum() * FRAMES_PER_MINUTE)
+            right_of_class = (weights * right) @ classes
+            n_of_class = (weights * n_frames) @ classes
+            there = n_of_class > 0
+            return float(np.mean(right_of_class[there] / n_of_class[there]))
 
         statistics: Mapping[str, Statistic] = {
             "balanced_accuracy": balanced_accuracy,
-            "accuracy": accuracy,
-            "label_changes_per_minute": changes_per_minute,
+            "accuracy": lambda w: float(w @ right / (w @ n_frames)),
+            "label_changes_per_minute": lambda w: float(
+                w @ changes / (w @ n_frames) * FRAMES_PER_MINUTE
+            ),
         }
         return bootstrap_figures(self._subjects, statistics)

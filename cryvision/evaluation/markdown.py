@@ -39,6 +39,10 @@ _GUESSED_SUBJECTS = (
     "Warning: subjects are not known, so each file counts as one: intervals are too narrow, and "
     "nothing here is skill on new babies."
 )
+_HOW_TO_READ = (
+    "A figure counts only where it is better than the one without listening. Intervals are 95 %, "
+    "over subjects."
+)
 _MOST_COLUMNS = 10
 """A confusion matrix of more columns is left to the figure and the JSON."""
 
@@ -64,8 +68,7 @@ def training_text(title: str, record: Mapping[str, Any]) -> str:
         _protocol_line(record),
         *(["", _GUESSED_SUBJECTS] if subjects["known_from"] == "file" else []),
         "",
-        "A figure counts only where it is better than the one without listening. "
-        "Intervals are 95 %, over subjects.",
+        _HOW_TO_READ,
     ]
     for unit, of_unit in record["units"].items():
         lines += _unit_lines(unit, of_unit)
@@ -114,8 +117,7 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
         f"{'; '.join(map(_cell, record['trained_on']))}.",
         *(f"\nWarning: {_cell(warning)}." for warning in record["warnings"]),
         "",
-        "A figure counts only where it is better than the one without listening. "
-        "Intervals are 95 %, over subjects.",
+        _HOW_TO_READ,
     ]
     for unit, of_unit in record.get("units", {}).items():
         lines += _unit_lines(unit, of_unit)
