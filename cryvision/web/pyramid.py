@@ -74,8 +74,8 @@ class PyramidWriter:
             file.close()
         about = {
             "n_samples": self._n_samples,
-            "peaks": _write_levels(self._folder, "peaks", _peaks_above),
-            "spectrum": _write_levels(self._folder, "spectrum", _spectrum_above),
+            "peaks": _write_levels(self._folder, "peaks"),
+            "spectrum": _write_levels(self._folder, "spectrum"),
         }
         (self._folder / _FILE).write_text(json.dumps(about), "ascii")
 
@@ -94,23 +94,21 @@ class PyramidWriter:
         self._files["spectrum"].write(steps.astype(np.uint8).tobytes())
 
 
-def _peaks_above(rows: NDArray[Any]) -> NDArray[Any]:
-    starts = np.arange(0, len(rows), FACTOR)
+def _pooled(name: str, rows: NDArray[Any], starts: NDArray[np.intp]) -> NDArray[Any]:
+    """Pool rows from each start to the next: the lowest and highest sample, or the loudest."""
+    if name == "spectrum":
+        return np.asarray(np.maximum.reduceat(rows, starts, axis=0))
     lowest = np.minimum.reduceat(rows[:, 0], starts)
     return np.stack([lowest, np.maximum.reduceat(rows[:, 1], starts)], axis=1)
 
 
-def _spectrum_above(rows: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(np.maximum.reduceat(rows, np.arange(0, len(rows), FACTOR), axis=0))
-
-
-def _write_levels(folder: Path, name: str, above: Any) -> dict[str, int]:
+def _write_levels(folder: Path, name: str) -> dict[str, int]:
     """Write the levels above the finest; give the numbers of levels, and the largest value."""
     rows = _rows(folder, name, 0)
     largest, level = int(rows.max()) if rows.size else 0, 0
     while len(rows) > _SMALLEST_LEVEL:
         level += 1
-        rows = above(rows)
+        rows = _pooled(name, rows, np.arange(0, len(rows), FACTOR))
         (folder / f"{name}-{level}").write_bytes(rows.tobytes())
     return {"levels": level + 1, "largest": largest}
 
@@ -182,12 +180,7 @@ class Pyramid:
         # reduceat takes pairs: from a first row up to the last one, then on to the next first.
         pairs = np.stack([first, last], axis=1).ravel() - base
         padded = np.concatenate([held, held[-1:]])
-        if name == "peaks":
-            low = np.minimum.reduceat(padded[:, 0], pairs)[::2]
-            high = np.maximum.reduceat(padded[:, 1], pairs)[::2]
-            pooled[inside] = np.stack([low, high], axis=1)
-        else:
-            pooled[inside] = np.maximum.reduceat(padded, pairs, axis=0)[::2]
+        pooled[inside] = _pooled(name, padded, pairs)[::2]
         return pooled
 
 
