@@ -48,18 +48,9 @@ _MOST_COLUMNS = 10
 
 
 def training_text(title: str, record: Mapping[str, Any]) -> str:
-    """Say how good a trained classifier is; see `cryvision.evaluation.report.write_report`.
+    """Say in Markdown how good a trained classifier is, from what ``report.json`` holds.
 
-    Parameters
-    ----------
-    title : str
-    record : mapping
-        What ``report.json`` holds.
-
-    Returns
-    -------
-    str
-        Markdown, without a final newline.
+    See `cryvision.evaluation.report.write_report`; there is no final newline.
     """
     subjects = record["subjects"]
     lines = [
@@ -95,17 +86,9 @@ def _protocol_line(record: Mapping[str, Any]) -> str:
 
 
 def evaluation_text(record: Mapping[str, Any]) -> str:
-    """Say how a bundle did on a source; see `cryvision.evaluation.evaluate.evaluate`.
+    """Say in Markdown how a bundle did on a source, from `cryvision.evaluation.evaluate.evaluate`.
 
-    Parameters
-    ----------
-    record : mapping
-        What that gives.
-
-    Returns
-    -------
-    str
-        Markdown, without a final newline.
+    There is no final newline.
     """
     bundle, subjects = record["bundle"], record["subjects"]
     lines = [

@@ -122,17 +122,8 @@ def skill_entry(
 ) -> dict[str, Any]:
     """Describe what was measured as a skill entry of a bundle.
 
-    Parameters
-    ----------
-    measured : OutOfFoldPredictions
-    labels : sequence of str
-        Names of the classes.
-    part : str
-        Name of the part that decided.
-    modalities : sequence of str
-    protocol : str
-    subjects : str
-        Where the subjects are known from.
+    ``labels`` names the classes, ``part`` is what decided, and ``subjects`` says where the subjects
+    are known from.
     """
     counts = np.bincount(measured.labels, minlength=len(labels))
     share = counts / counts.sum()

@@ -90,13 +90,6 @@ def band_dft(n: int, bins: np.ndarray) -> BandDft:
 def build_front_end(config: SoundConfig, name: str) -> keras.Model:
     """Build the model that turns waveform into the input of another model.
 
-    Parameters
-    ----------
-    config : SoundConfig
-        What to compute.
-    name : str
-        Of the model.
-
     Returns
     -------
     keras.Model
@@ -128,15 +121,7 @@ def build_front_end(config: SoundConfig, name: str) -> keras.Model:
 
 
 def build_log_mel_front_end(config: LogMelConfig, n_frames: int, name: str) -> keras.Model:
-    """Build the model that turns waveform into log-mel frames.
-
-    Parameters
-    ----------
-    config : LogMelConfig
-        Its spectral settings count.
-    n_frames : int
-    name : str
-        Of the model.
+    """Build the model that turns waveform into log-mel frames; of ``config`` the spectrum counts.
 
     Returns
     -------

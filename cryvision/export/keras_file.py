@@ -15,16 +15,11 @@ _CONFIG = "config.json"
 
 
 def save(model: keras.Model, path: Path) -> None:
-    """Write a model without what only training needs.
+    """Write a model without what only training needs, into a file that ends in ``.keras``.
 
     Keras writes all arguments of a layer down, and a version without one of them reads
-    none of the file. So arguments that are at their default are left out.
-
-    Parameters
-    ----------
-    model : keras.Model
-    path : Path
-        Must end in ``.keras``; its stem becomes the model's name.
+    none of the file. So arguments that are at their default are left out. The stem of the path
+    becomes the model's name.
     """
     import keras
 

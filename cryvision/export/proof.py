@@ -189,15 +189,7 @@ class Cases:
 
 
 def references(graph: Graph, whole: Any, cases: Cases) -> References:
-    """Run the Keras models.
-
-    Parameters
-    ----------
-    graph : Graph
-    whole : keras.Model
-        From what the file takes to what it gives.
-    cases : Cases
-    """
+    """Run the Keras models; ``whole`` goes from what the file takes to what it gives."""
     inputs = cases.network_inputs(graph)
     package = _run(graph.network, inputs)
     weights = graph.network.get_weights()

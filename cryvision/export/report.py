@@ -98,14 +98,7 @@ def not_proven(kind: str, proofs: tuple[Proof, ...]) -> tuple[str, ...]:
 
 
 def warn(proof: Proof, n_labels: Mapping[str, int]) -> tuple[str, ...]:
-    """Return warnings about the numbers.
-
-    Parameters
-    ----------
-    proof : Proof
-    n_labels : mapping of str to int
-        How many labels each decision has.
-    """
+    """Return warnings about the numbers, given how many labels each decision has."""
     sentences = []
     for name, share in proof.agreement.items():
         if proof.tolerance is None and share < WARN_AGREEMENT:

@@ -37,20 +37,7 @@ DEFAULT_VETO = "normal"
 
 
 def describe(bundle: Bundle, graph: Graph, *, kind: str, precision: str) -> dict[str, Any]:
-    """Gather what does not depend on the file itself.
-
-    Parameters
-    ----------
-    bundle : Bundle
-    graph : Graph
-        What is exported of it.
-    kind, precision : str
-
-    Returns
-    -------
-    dict
-        Plain JSON data.
-    """
+    """Gather what does not depend on the file itself, as plain JSON data."""
     rolling = RollingPrediction(bundle.smooth_seconds)
     return {
         "format_version": FORMAT_VERSION,

@@ -45,12 +45,7 @@ def synthetic(span_samples: int, n: int, seed: int = 0) -> np.ndarray:
 def silent_frames(n_frames: int, n: int) -> np.ndarray:
     """Draw how many frames of a span lie before the start of a stream, and behind its end.
 
-    Parameters
-    ----------
-    n_frames : int
-        Of a span.
-    n : int
-        How many spans; most lie within their streams.
+    Of ``n`` spans of ``n_frames`` most lie within their streams.
 
     Returns
     -------
@@ -65,13 +60,6 @@ def silent_frames(n_frames: int, n: int) -> np.ndarray:
 
 def pictures(size: int, n: int) -> np.ndarray:
     """Draw pictures to compare on: noise of fine and of coarse grain, bright, dark and tinted.
-
-    Parameters
-    ----------
-    size : int
-        Of each side, in pixels.
-    n : int
-        How many.
 
     Returns
     -------

@@ -21,13 +21,7 @@ SILENT_SECONDS = 15.0
 
 
 class Health:
-    """Counts what a monitor observes, and says whether its sources are well.
-
-    Parameters
-    ----------
-    sources : sequence of str
-        Names of all of them.
-    """
+    """Counts what a monitor observes, and says whether its sources are well."""
 
     def __init__(self, sources: list[str]) -> None:
         self._lock = threading.Lock()

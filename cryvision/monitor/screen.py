@@ -21,15 +21,7 @@ class Screen:
     """Prints states, events, faults and alerts: JSON, or lines for people.
 
     On a terminal the states are one line on stderr that is written over; elsewhere only what
-    changes is printed.
-
-    Parameters
-    ----------
-    print_line : callable
-        Prints a line on stdout.
-    as_json : bool
-    every_s : float
-        The state of a source is shown this often.
+    changes is printed. The state of a source is shown each ``every_s`` seconds.
     """
 
     def __init__(self, print_line: Callable[[str], None], as_json: bool, every_s: float) -> None:

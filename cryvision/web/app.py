@@ -30,14 +30,7 @@ STATIC = Path(__file__).parent / "static"
 
 
 def build_app(page: Page, passwords: Passwords | None = None) -> Any:
-    """Build the ASGI application of a page.
-
-    Parameters
-    ----------
-    page : Page
-    passwords : Passwords, optional
-        Who may come in; anybody by default.
-    """
+    """Build the ASGI application of a page; without passwords anybody may come in."""
     app = FastAPI(
         title="cryvision",
         version=__version__,

@@ -161,14 +161,9 @@ def without_path(error: Exception | str, path: Path | str) -> str:
 
 
 class Clips:
-    """All clips by their id.
+    """All clips by their id: uploads, and those of ``folder`` where there is one.
 
-    Parameters
-    ----------
-    private : Path
-        Folder with the folders ``clips`` and ``results``.
-    folder : Path, optional
-        Whose clips are shown.
+    ``private`` holds the folders ``clips`` and ``results``.
     """
 
     def __init__(self, private: Path, folder: Path | None) -> None:

@@ -143,14 +143,7 @@ class Feed:
 
 
 class Feeds:
-    """The feeds of this machine's own sources, each shared by all who watch it.
-
-    Parameters
-    ----------
-    open_source : callable
-        Makes the source of a name.
-    bundle : Bundle
-    """
+    """The feeds of this machine's own sources, by name, each shared by all who watch it."""
 
     def __init__(self, open_source: Callable[[str], Source], bundle: Bundle) -> None:
         self._open, self._bundle = open_source, bundle

@@ -49,14 +49,7 @@ class StaleError(Exception):
 
 
 class Page:
-    """The clips of a server and the work on them.
-
-    Parameters
-    ----------
-    settings : ServeSettings
-    private : Path
-        The server's own folder.
-    """
+    """The clips of a server and the work on them; ``private`` is the server's own folder."""
 
     def __init__(self, settings: ServeSettings, private: Path) -> None:
         self.settings, self.private = settings, private

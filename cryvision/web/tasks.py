@@ -34,13 +34,7 @@ _PROGRESS_SECONDS = 0.2
 
 
 class PageTasks:
-    """Does tasks, one after another, with one bundle whose models stay loaded.
-
-    Parameters
-    ----------
-    job : Job
-        Its bundle is the one to score with.
-    """
+    """Does tasks, one after another, with the bundle of a job, whose models stay loaded."""
 
     def __init__(self, job: Job) -> None:
         self._bundle_path = job.bundle

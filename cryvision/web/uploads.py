@@ -39,13 +39,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 class RefusedError(CryvisionError):
-    """A request is refused.
-
-    Attributes
-    ----------
-    status : int
-        Of HTTP.
-    """
+    """A request is refused, with a status of HTTP."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

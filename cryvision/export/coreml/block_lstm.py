@@ -17,12 +17,9 @@ if TYPE_CHECKING:
 
 
 def without_loops(model: keras.Model) -> keras.Model:
-    """Give a copy of a model that shares all layers but the LSTMs, which work on one item.
+    """Give a copy of a model, and of models inside, in which LSTMs work on one item.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Its models inside are copied too.
+    All other layers are shared.
 
     Raises
     ------

@@ -48,13 +48,7 @@ class File:
         self.outputs = dict(zip(outputs, map(int, graph.outputs), strict=True))
 
     def packed(self, output_names: Sequence[str]) -> bytes:
-        """Give the bytes of the file, its inputs and outputs named by a signature.
-
-        Parameters
-        ----------
-        output_names : sequence of str
-            The outputs to keep, in order.
-        """
+        """Give the bytes of the file with these outputs, in order; a signature has all names."""
         from tensorflow.lite.python import schema_py_generated as schema
         from tensorflow.lite.tools import flatbuffer_utils
 

@@ -158,16 +158,9 @@ def _keras_outputs(model: keras.Model, samples: Mapping[str, np.ndarray]) -> dic
 
 
 def export_model(model: keras.Model, path: Path, shown: Path | None = None) -> None:
-    """Write a Keras model as ONNX, unchecked but by onnx itself.
+    """Write a Keras model that has been called once as ONNX, unchecked but by onnx itself.
 
-    Parameters
-    ----------
-    model : keras.Model
-        Called once before.
-    path : Path
-        The file to write.
-    shown : Path, optional
-        The path to name in errors.
+    Errors name ``shown``, where it is given, in place of the path.
 
     Raises
     ------

@@ -91,19 +91,12 @@ class Alert:
 
 
 class AlertMonitor:
-    """The rules of one source, and what they make of its observations.
+    """The rules of one source, whose names must differ, and what they make of its observations.
 
     It reads no clock: each observation comes with its wall time. An observation speaks for the time
     since the one before, up to `MAX_STEP_S`; so the alerts and their times are the same however
     often a source is observed. Time that nobody observed, or of which nothing is known, counts
     neither as crying nor as calm. A clock that is set back adds no time and takes none away.
-
-    Parameters
-    ----------
-    source : str
-        Name of the source.
-    rules : sequence of Rule
-        Their names must differ.
     """
 
     def __init__(self, source: str, rules: Sequence[Rule] = DEFAULT_RULES) -> None:

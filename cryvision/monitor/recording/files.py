@@ -79,13 +79,7 @@ class Recording:
 
 
 class RecordingWriter:
-    """Writes recordings into a folder, one at a time.
-
-    Parameters
-    ----------
-    folder : RecordingFolder
-    bundle : dict of str to str
-        Name and hash of the bundle, for the JSON object.
+    """Writes recordings into a folder, one at a time, with the name and hash of the bundle.
 
     Raises
     ------

@@ -18,18 +18,7 @@ SinkSettings = Console | Command | Webhook | MqttSettings | Ntfy | Apprise
 
 
 def open_sinks(settings: Sequence[SinkSettings], sources: Sequence[str]) -> dict[str, Sink]:
-    """Make the sinks of a configuration ready; a broker is connected to in the background.
-
-    Parameters
-    ----------
-    settings : sequence of SinkSettings
-    sources : sequence of str
-        Names of all sources.
-
-    Returns
-    -------
-    dict of str to Sink
-        By name.
+    """Give the sinks of a configuration by name; a broker is connected to in the background.
 
     Raises
     ------

@@ -52,18 +52,9 @@ def discovery_topic(prefix: str, topic: str, source: str) -> str:
 
 
 def discovery(topic: str, source: str) -> dict[str, Any]:
-    """Describe a source for Home Assistant.
+    """Describe a source for Home Assistant: the payload, for JSON.
 
-    Parameters
-    ----------
-    topic : str
-        What all topics of this monitor begin with.
-    source : str
-
-    Returns
-    -------
-    dict
-        The payload, for JSON.
+    ``topic`` is what all topics of this monitor begin with.
     """
     device = device_id(topic, source)
     components = {

@@ -115,13 +115,7 @@ class Mqtt:
 
     Topics below that of the settings: ``status`` (online, or offline by last will),
     ``<source>/state`` (retained), ``<source>/alert`` (each alert once, not retained, since it is no
-    state). All have QoS 1.
-
-    Parameters
-    ----------
-    settings : MqttSettings
-    sources : sequence of str
-        Names of all sources, for Home Assistant.
+    state). All have QoS 1. The names of all sources are for Home Assistant.
 
     Raises
     ------

@@ -21,10 +21,7 @@ PICTURE_RATE_HZ = 10
 class Pictures(ABC):
     """A camera or the pictures of a stream. A lost one is connected to again; sound goes on.
 
-    Parameters
-    ----------
-    name : str
-        For the log; without credentials.
+    Its name is for the log, and without credentials.
     """
 
     def __init__(self, name: str) -> None:

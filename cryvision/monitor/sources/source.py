@@ -113,12 +113,9 @@ class Source(Protocol):
 
 
 class DisconnectedError(Exception):
-    """A connection could not be made or has ended; the message is free of credentials.
+    """A connection could not be made or has ended: ``kind`` is ``"lost"`` or ``"stalled"``.
 
-    Attributes
-    ----------
-    kind : str
-        ``"lost"`` or ``"stalled"``.
+    The message is free of credentials.
     """
 
     def __init__(self, kind: str, message: str) -> None:
