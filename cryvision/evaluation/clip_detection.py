@@ -32,12 +32,7 @@ class DetectedClip(NamedTuple):
 
 
 def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
-    """Measure a detector on whole clips.
-
-    Parameters
-    ----------
-    clips : sequence of DetectedClip
-        At least one.
+    """Measure a detector on whole clips, at least one.
 
     Returns
     -------

@@ -34,10 +34,7 @@ BLUE, ORANGE, GREY, PALE = "#0072B2", "#D55E00", "#666666", "#dddddd"
 def draw_confusion(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Draw matrices side by side: counts, shaded by the share of their row.
 
-    Parameters
-    ----------
-    panels : mapping of str to mapping
-        By title; each as the ``confusion`` of `cryvision.evaluation.report.unit_record`.
+    Each is by its title, as the ``confusion`` of `cryvision.evaluation.report.unit_record`.
     """
     n_rows, n_columns = _shape(len(panels))
     size_inches = ((_PANEL_INCHES + 0.3) * n_columns, _PANEL_INCHES * n_rows)
@@ -71,10 +68,7 @@ def draw_confusion(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
 def draw_reliability(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Draw how often what was stated came true, and under it how often it was stated.
 
-    Parameters
-    ----------
-    panels : mapping of str to mapping
-        By title; each as the ``reliability`` of `cryvision.evaluation.report.unit_record`.
+    Each is by its title, as the ``reliability`` of `cryvision.evaluation.report.unit_record`.
     """
     from matplotlib.ticker import MaxNLocator
 

@@ -50,13 +50,11 @@ def write_report(
     units : sequence of OutOfFoldPredictions
         Predictions for held-out subjects: of clips, of windows.
     labels : sequence of str
-        Names of the classes.
     skill : sequence of dict
         The skill entry of each unit, as the bundle has them.
     curves : mapping of str to Curves
         Learning curves of the models that were kept, by branch.
     data : Dataset
-        What was trained on.
     shared : mapping of str to int
         What was on both sides; see `cryvision.datasets.protocols.overlap`.
     warning : str
@@ -229,10 +227,7 @@ def subject_records(units: Sequence[OutOfFoldPredictions], labels: Sequence[str]
 def draw(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Figure]:
     """Draw the confusion and the reliability of records by title, a panel for each; by file name.
 
-    Parameters
-    ----------
-    records : mapping of str to mapping
-        From `unit_record`, or others with its ``confusion`` and ``reliability``.
+    The records are those of `unit_record`, or others with its ``confusion`` and ``reliability``.
     """
     confusions = {title: record["confusion"] for title, record in records.items()}
     reliabilities = {title: record["reliability"] for title, record in records.items()}

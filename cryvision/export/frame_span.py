@@ -20,15 +20,9 @@ class FrameSpan:
     """The frames of one call; the next call takes those ``call_frames`` later.
 
     A call gives the newest steps of the edges, as many as there are from one call to the next, so
-    that no step is missed and none is given twice; and the tagger's scores of the window that
-    ends with the span.
-
-    Attributes
-    ----------
-    edges : LogMelConfig
-        Of the frame network.
-    tagger : LogMelConfig or None
-        Of the tagger, if there is one.
+    that no step is missed and none is given twice; and the tagger's scores of the window that ends
+    with the span. ``edges`` are the settings of the frame network, ``tagger`` those of the tagger,
+    if there is one.
     """
 
     edges: LogMelConfig

@@ -127,13 +127,8 @@ def logits_name(part: Part) -> str:
 def build_graph(bundle: Bundle, choice: str, features: bool = False) -> Graph:
     """Load the Keras originals of the chosen parts and join them.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    choice : str
-        One of ``CHOICES``. ``all`` is the detector and the reason, as far as the bundle has them.
-    features : bool
-        Whether embeddings of faces go in, not crops.
+    The choice is one of `CHOICES`; ``all`` is the detector and the reason, as far as the bundle has
+    them. With ``features``, embeddings of faces go in, not crops.
 
     Raises
     ------

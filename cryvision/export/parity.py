@@ -12,19 +12,12 @@ from cryvision.errors import CryvisionError
 def check_outputs(
     reference: Mapping[str, np.ndarray], candidate: Mapping[str, np.ndarray], where: str
 ) -> None:
-    """Make sure that two sets of outputs can be compared.
-
-    Parameters
-    ----------
-    reference, candidate : mapping of str to ndarray
-        Outputs by name, shape (n, ...).
-    where : str
-        What to name in an error.
+    """Make sure that two sets of outputs by name, shape (n, ...), can be compared.
 
     Raises
     ------
     CryvisionError
-        If outputs are missing, empty, of another shape or not finite.
+        If outputs are missing, empty, of another shape or not finite; names ``where``.
     """
     if set(reference) != set(candidate):
         raise CryvisionError(
@@ -49,22 +42,12 @@ def max_differences(
     tolerance: float,
     where: str,
 ) -> dict[str, float]:
-    """Compare the outputs of two runtimes on the same samples; parameters as of `check_outputs`.
-
-    Parameters
-    ----------
-    tolerance : float
-        Largest absolute difference allowed.
-
-    Returns
-    -------
-    dict of str to float
-        Largest absolute difference of each output.
+    """Give the largest absolute difference of each output of two runtimes on the same samples.
 
     Raises
     ------
     CryvisionError
-        As `check_outputs`, or if they differ by more.
+        As `check_outputs`, or if one is above the tolerance.
     """
     check_outputs(reference, candidate, where)
     differences = {}

@@ -215,25 +215,11 @@ def prove(
     runtime: str,
     where: str,
 ) -> Proof:
-    """Compare a file's outputs with the references.
+    """Compare what a file gave on the windows of the references with these.
 
-    Parameters
-    ----------
-    graph, expected : Graph, and References
-    outputs : mapping of str to ndarray
-        What the file gave on the same windows.
-    precision : {"fp32", "fp16", "int8"}
-    tolerance : float
-        Largest difference allowed from the Keras graph; not used for ``int8``.
-    enter : float
-        Cry score from which a window or a step counts as crying.
-    runtime, where : str
-        What ran the file, and its path.
-
-    Returns
-    -------
-    Proof
-        For ``int8``, its agreement is the measure.
+    ``tolerance`` is the largest difference allowed from the Keras graph; it is not used for
+    ``int8``, whose measure is the agreement. From the cry score ``enter`` on, a window or a step
+    counts as crying. ``runtime`` ran the file, and ``where`` is its path.
 
     Raises
     ------

@@ -23,15 +23,9 @@ ONNX_BATCH = 16
 
 
 def run_onnx(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:
-    """Run an ONNX file with onnxruntime.
+    """Run an ONNX file with onnxruntime, on inputs by name of shape (n, ...).
 
-    Parameters
-    ----------
-    path : Path
-    inputs : mapping of str to ndarray
-        By name, shape (n, ...).
-    labels : sequence of str
-        Of ``probabilities``, in order.
+    ``labels`` are those of ``probabilities``, in order.
 
     Returns
     -------

@@ -19,17 +19,10 @@ LONGEST_SECONDS = 60.0
 
 
 def synthetic(span_samples: int, n: int, seed: int = 0) -> np.ndarray:
-    """Draw spans of sound of many kinds: some like crying, some hard on the arithmetic.
+    """Draw ``n`` spans of sound of many kinds: some like crying, some hard on the arithmetic.
 
     Harmonic sound with a gliding pitch in bursts, noise, sweeps and clicks, from loud to very
     quiet, some on an offset of the microphone; and at the end of each round digital silence.
-
-    Parameters
-    ----------
-    span_samples : int
-    n : int
-        How many.
-    seed : int
 
     Returns
     -------
@@ -78,15 +71,9 @@ def pictures(size: int, n: int) -> np.ndarray:
 
 
 def real(source: str | os.PathLike[str], span_samples: int, n: int) -> np.ndarray:
-    """Cut spans out of recordings, evenly over the files and over the time of each.
+    """Cut up to ``n`` spans out of recordings, evenly over the files and over the time of each.
 
-    Parameters
-    ----------
-    source : path
-        A sound or video file, or a folder that is searched for them.
-    span_samples : int
-    n : int
-        How many at most.
+    ``source`` is a sound or video file, or a folder that is searched for them.
 
     Returns
     -------

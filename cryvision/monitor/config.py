@@ -62,15 +62,8 @@ class SourceSettings:
 class RecordingSettings:
     """Where the sound of events is kept, and for how long.
 
-    Attributes
-    ----------
-    folder : Path
-    max_gb : float
-        The oldest recordings are deleted beyond it.
-    max_days : float
-        Older recordings are deleted.
-    mask_speech : bool
-        Silence adult speech outside events of crying.
+    Recordings that are older than ``max_days`` are deleted, and the oldest beyond ``max_gb``. With
+    ``mask_speech`` adult speech outside events of crying is silenced.
     """
 
     folder: Path
@@ -81,19 +74,7 @@ class RecordingSettings:
 
 @dataclass(frozen=True)
 class LiveConfig:
-    """All settings of ``cryvision live``.
-
-    Attributes
-    ----------
-    sources : tuple of SourceSettings
-    rules : tuple of Rule
-    quiet_hours : QuietHours or None
-    sinks : tuple of SinkSettings
-    recording : RecordingSettings or None
-    metrics_port : int or None
-    outbox : Path or None
-        File in which alerts wait; None for memory.
-    """
+    """All settings of ``cryvision live``; without ``outbox`` alerts wait in memory."""
 
     sources: tuple[SourceSettings, ...]
     rules: tuple[Rule, ...]
@@ -105,12 +86,7 @@ class LiveConfig:
 
 
 def load_config(path: Path) -> LiveConfig:
-    """Read and check a configuration file.
-
-    Parameters
-    ----------
-    path : Path
-        Relative paths in the file are relative to its folder.
+    """Read and check a configuration file; relative paths in it are relative to its folder.
 
     Raises
     ------

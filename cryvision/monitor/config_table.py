@@ -19,15 +19,8 @@ class Table:
     """Takes values out of a table of a TOML file, and says in one line what is wrong.
 
     Each method takes a key, and what stands for one that is missing; without that the key must be
-    there. `end` refuses the keys that nobody asked for.
-
-    Parameters
-    ----------
-    path : Path
-        The file, for messages and for relative paths in it.
-    where : str
-        Name of the table, for messages; empty for the file itself.
-    values : mapping
+    there. `end` refuses the keys that nobody asked for. The name of the table, empty for the file
+    itself, is for messages; paths are relative to the folder of the file.
     """
 
     def __init__(self, path: Path, where: str, values: Mapping[str, Any]) -> None:
@@ -37,15 +30,7 @@ class Table:
         self._known: list[str] = []
 
     def refuse(self, key: str, allowed: str, *, shown: bool = True) -> NoReturn:
-        """Refuse the value of a key.
-
-        Parameters
-        ----------
-        key : str
-        allowed : str
-            What it may be.
-        shown : bool
-            False for what may be a secret.
+        """Refuse the value of a key, and say what it may be; what may be a secret is not ``shown``.
 
         Raises
         ------

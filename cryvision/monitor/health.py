@@ -144,11 +144,7 @@ def _escaped(text: str) -> str:
 class HealthServer:
     """Serves ``/healthz`` and ``/metrics`` on 127.0.0.1, in a thread of its own.
 
-    Parameters
-    ----------
-    health : Health
-    port : int
-        0 for any that is free; the attribute of this name has the one that is used.
+    Port 0 is any that is free; the attribute ``port`` has the one that is used.
 
     Raises
     ------

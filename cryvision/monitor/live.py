@@ -30,14 +30,9 @@ _logger = logging.getLogger(__name__)
 
 
 class LiveMonitor:
-    """Runs sessions side by side until all have ended or one calls `stop`.
+    """Runs sessions of different names side by side until all have ended or one calls `stop`.
 
     A session whose source cannot be read ends with one line in the log; the others go on.
-
-    Parameters
-    ----------
-    sessions : sequence of LiveSession
-        Their names must differ.
 
     Attributes
     ----------
@@ -121,13 +116,8 @@ class LiveMonitor:
 def open_source(settings: SourceSettings, *, pictures: bool, realtime: bool = True) -> Source:
     """Make a source ready; a stream of the network is connected to when it is read.
 
-    Parameters
-    ----------
-    settings : SourceSettings
-    pictures : bool
-        Whether pictures are wanted too, where there are any.
-    realtime : bool
-        Whether a file waits until each piece is due.
+    Pictures come too where they are wanted and there are any. In real time a file waits until each
+    piece is due.
 
     Raises
     ------

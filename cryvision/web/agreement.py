@@ -24,13 +24,7 @@ from cryvision.result import Classification
 
 
 def agreement_record(result: Classification, events: Sequence[CorrectedEvent]) -> dict[str, Any]:
-    """Measure a detector against what a person made of its events.
-
-    Parameters
-    ----------
-    result : Classification
-    events : sequence of CorrectedEvent
-        Those that are labelled ``cry`` or ``crying`` are the reference.
+    """Measure a detector against what a person made of its events, those of `CRY_LABELS`.
 
     Returns
     -------

@@ -37,23 +37,12 @@ LONGEST_NAME = 200
 
 @dataclass(eq=False)
 class PageClip:
-    """A clip.
+    """A clip, with its newest scoring.
 
-    Attributes
-    ----------
-    id : str
-    name : str
-        As it is shown: of an upload its file name, of a clip of the folder its path there.
-    path : Path
-    place : Path
-        Folder of all that is known of it.
-    uploaded : bool
-    job : Job or None
-        The newest scoring.
-    stated_seconds : float or None
-        Of an upload, the length that its file states.
-    version : str
-        Of a clip of the folder: tells one state of the file from the next.
+    The name is what is shown: of an upload its file name, of a clip of the folder its path there.
+    ``place`` is the folder of all that is known of the clip. Of an upload ``stated_seconds`` is the
+    length that its file states; of a clip of the folder ``version`` tells one state of the file
+    from the next.
     """
 
     id: str

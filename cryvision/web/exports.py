@@ -29,24 +29,15 @@ _KINDS = {
 
 
 def export(result: Classification, name: str, form: str, scratch: Path) -> tuple[str, str, bytes]:
-    """Make a download.
+    """Make a download of a clip in one of `CLIP_FORMATS`.
 
-    Parameters
-    ----------
-    result : Classification
-        Its path is that of the clip.
-    name : str
-        Of the clip, as it is shown.
-    form : str
-        One of `CLIP_FORMATS`.
-    scratch : Path
-        A folder for the files, which are removed.
+    The path of the result is that of the clip, ``name`` what is shown of it. Files are written to
+    the folder ``scratch``, and removed.
 
     Returns
     -------
-    name : str
-    kind : str
-        The media type.
+    name, kind : str
+        The file's, and its media type.
     data : bytes
         A zip where the format has several files.
     """

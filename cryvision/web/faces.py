@@ -28,17 +28,10 @@ MAX_PIXELS = 16_000_000
 
 
 def find_faces(path: str, out: Path, progress: Callable[[float], object]) -> None:
-    """Look for faces, and write where they are.
+    """Look for faces in a clip, and write where they are; ``progress`` takes the share done.
 
-    Parameters
-    ----------
-    path : str
-        The clip.
-    out : Path
-        JSON: ``time_s``, and ``boxes``: left, top, width and height in pixels of the picture as it
-        is displayed.
-    progress : callable
-        Called with the share that is done.
+    The file ``out`` is JSON: ``time_s``, and ``boxes``: left, top, width and height in pixels of
+    the picture as it is displayed.
 
     Raises
     ------

@@ -53,13 +53,7 @@ _ANY_ADDRESS = ("0.0.0.0", "::", "")
 class Guard:
     """ASGI middleware that refuses foreign hosts, foreign origins, and who has no password.
 
-    Parameters
-    ----------
-    app : ASGI application
-    host : str
-        The address that is listened on.
-    passwords : Passwords, optional
-        Who may come in; by default anybody who can reach the address.
+    Without passwords, anybody who can reach the address ``host`` may come in.
     """
 
     def __init__(self, app: Any, host: str, passwords: Passwords | None = None) -> None:

@@ -30,13 +30,7 @@ class TimedClip(NamedTuple):
 
 
 def heatmap(clips: Iterable[TimedClip], by: str) -> dict[str, Any]:
-    """Sum up crying by hour.
-
-    Parameters
-    ----------
-    clips : iterable of TimedClip
-    by : {"day", "week"}
-        A row for each date, or for each day of the week: then the mean over its dates.
+    """Sum up crying by hour: for each date, or by ``week`` the mean over the dates of a weekday.
 
     Returns
     -------

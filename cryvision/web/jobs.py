@@ -46,22 +46,10 @@ class BusyError(CryvisionError):
 class Job:
     """A piece of work.
 
-    Attributes
-    ----------
-    id : str
-    kind : str
-        ``score``, ``video``, ``faces``, ``train``; or ``folder``, which stands for many.
-    request : dict
-        What the worker is given.
-    clip_id : str
-    status : str
-        ``waiting``, ``running``, ``done``, ``failed`` or ``cancelled``.
-    result : dict
-        Of a job that is done.
-    error, error_kind : str
-        Of one that failed: a line, and the kind of error.
-    children : list of Job
-        Of ``folder``.
+    Its kind is ``score``, ``video``, ``faces``, ``train``; or ``folder``, which stands for many,
+    its children. The worker is given the request. The status is ``waiting``, ``running``, ``done``,
+    ``failed`` or ``cancelled``; what is done has a result, and what failed a line of error and the
+    kind of error.
     """
 
     kind: str
@@ -115,15 +103,8 @@ class Job:
 class Lane:
     """Does jobs one after another in a worker process.
 
-    Parameters
-    ----------
-    name : str
-    bundle : str or None
-        Path of the bundle.
-    folder : Path
-        Where the requests are written.
-    most_waiting : int
-        More jobs of the order `FIRST` that wait are refused.
+    Requests are written into ``folder``. More than ``most_waiting`` jobs of the order `FIRST` that
+    wait are refused.
     """
 
     def __init__(self, name: str, bundle: str | None, folder: Path, most_waiting: int) -> None:

@@ -202,13 +202,8 @@ def current_corrections(clip: PageClip) -> Corrections:
 def save_corrections(clip: PageClip, body: Any, who: str) -> Corrections:
     """Check what a page sends and save it; on the disk when this returns.
 
-    Parameters
-    ----------
-    clip : PageClip
-    body : object
-        JSON data with ``version``, ``events``, and perhaps ``who`` and ``labels``.
-    who : str
-        The name that came with the password; the body's where it is empty.
+    ``body`` is JSON data with ``version``, ``events``, and perhaps ``who`` and ``labels``; ``who``
+    is the name that came with the password, or the body's where it is empty.
 
     Raises
     ------

@@ -35,13 +35,9 @@ def hash_password(name: str, password: str) -> str:
 
 
 class Passwords:
-    """Names and passwords of those who may come in.
+    """Names and passwords of those who may come in: a file of the lines that `hash_password` gives.
 
-    Parameters
-    ----------
-    path : Path
-        Lines that `hash_password` gives; blank ones and those that begin with ``#`` are passed
-        over.
+    Blank lines and those that begin with ``#`` are passed over.
 
     Raises
     ------

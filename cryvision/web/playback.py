@@ -34,10 +34,7 @@ _SOUND: dict[str, Any] = {"format": "ogg", "acodec": "libopus", "audio_bitrate":
 def playable_kind(info: Mapping[str, Any]) -> str | None:
     """Return the media type of a file that all browsers play; None where a copy is needed.
 
-    Parameters
-    ----------
-    info : mapping
-        As ``media`` of a `Classification`.
+    ``info`` is the ``media`` of a `Classification`.
     """
     container = str(info.get("container", ""))
     sound, picture = info.get("sound_codec"), info.get("picture_codec")

@@ -74,14 +74,7 @@ def load_result(folder: Path) -> Classification:
 def pooled_tracks(
     timeline: dict[str, np.ndarray], start_s: float, end_s: float, points: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Reduce columns to at most so many values each: the largest of a stretch.
-
-    Parameters
-    ----------
-    timeline : dict of str to ndarray
-        As of a `Classification`.
-    start_s, end_s : float
-    points : int
+    """Reduce a timeline to at most so many values of each column: the largest of a stretch.
 
     Returns
     -------

@@ -41,13 +41,7 @@ class PageTasks:
         self._bundle: Bundle | None = None
 
     def __call__(self, request: ListedClip) -> dict[str, Any]:
-        """Do one task; the path of the request is that of its file.
-
-        Returns
-        -------
-        dict
-            ``status``, and ``result`` or ``error``.
-        """
+        """Do the task in the file of a request; give ``status``, and ``result`` or ``error``."""
         path = Path(request.path)
         wanted = json.loads(path.read_text("utf-8"))
         progress = _Progress(path.with_suffix(PROGRESS_SUFFIX))

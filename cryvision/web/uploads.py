@@ -54,18 +54,9 @@ class Receiver:
         self._n_receiving = 0
 
     async def receive(self, request: Request, name: str = "clip") -> PageClip:
-        """Take the clip of a request: the part ``file`` of a form, or the body itself.
+        """Take the clip of a request: the part ``file`` of a form, or the body, called ``name``.
 
-        Parameters
-        ----------
-        request : Request
-        name : str
-            Of a body that is no form.
-
-        Returns
-        -------
-        PageClip
-            Not yet among those that are shown.
+        The clip is not yet among those that are shown.
 
         Raises
         ------

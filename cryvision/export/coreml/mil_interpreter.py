@@ -63,12 +63,7 @@ class SavedProgram:
         self._constants = self._fold()
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """Run the program once.
-
-        Parameters
-        ----------
-        inputs : mapping of str to ndarray
-            Every input by name, of exactly the shape that the program states.
+        """Run the program once, on inputs by name of exactly the shapes that it states.
 
         Returns
         -------

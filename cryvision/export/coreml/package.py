@@ -60,20 +60,10 @@ def write(
 ) -> None:
     """Convert a model and save it, as a classifier where it gives ``probabilities``.
 
-    Parameters
-    ----------
-    model : keras.Model
-        From named inputs to a dict of outputs.
-    path : Path
-        A name that ends in ``.mlpackage``; nothing must be there.
-    precision : {"fp32", "fp16", "int8"}
-        ``int8`` stores the large arrays of weights in 8 bits and computes as ``fp16``.
-    output_names : sequence of str
-        All outputs; ``probabilities``, if there are any, first.
-    labels : sequence of str
-        What the columns of ``probabilities`` are.
-    description : mapping of str to str, or to mapping of str to str
-        For Xcode: attributes of a package, or what to put into one of them.
+    The model goes from named inputs to a dict of outputs, of which ``probabilities`` come first;
+    ``labels`` are what their columns are. Nothing must be at the path, which ends in
+    ``.mlpackage``. ``int8`` stores the large arrays of weights in 8 bits and computes as ``fp16``.
+    The description is for Xcode: attributes of a package, or what to put into one of them.
 
     Raises
     ------

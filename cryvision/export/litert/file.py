@@ -70,19 +70,10 @@ class File:
 
 
 def joined(before: File, after: File) -> File:
-    """Feed the outputs of one file into the inputs of the same names of another.
+    """Feed outputs of one file into the inputs of the same names of another, and give the whole.
 
-    Parameters
-    ----------
-    before : File
-        With one subgraph; consumed.
-    after : File
-        Becomes the whole; inputs that ``before`` does not give stay inputs.
-
-    Returns
-    -------
-    File
-        Its outputs are those of ``after``, and those of ``before`` that ``after`` does not take.
+    ``before``, which has one subgraph, is consumed. Inputs of ``after`` that it does not give stay
+    inputs; outputs are those of ``after``, and those of ``before`` that ``after`` does not take.
     """
     first, whole = before.model, after.model
     n_codes, n_buffers = len(whole.operatorCodes), len(whole.buffers)

@@ -68,15 +68,9 @@ def convert(model: keras.Model, path: Path, samples: Mapping[str, np.ndarray]) -
 def part_files(
     model: keras.Model, folder: Path, part_name: str, samples: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, Path], dict[str, Any]]:
-    """Write the two files that a part of a bundle needs.
+    """Write the two files that a part of a bundle needs, from a model and samples as of `convert`.
 
-    Parameters
-    ----------
-    model, samples
-        As for `convert`.
-    folder : Path
-        An existing folder for ``<part_name>.keras`` and ``<part_name>.onnx``.
-    part_name : str
+    They are ``<part_name>.keras`` and ``<part_name>.onnx`` in an existing folder.
 
     Returns
     -------
@@ -97,28 +91,11 @@ def compare(
     reference: Mapping[str, np.ndarray],
     where: str,
 ) -> dict[str, Any]:
-    """Run an ONNX file on samples and compare it with what Keras gave.
+    """Run an ONNX file on samples, and compare it with what Keras gave.
 
-    Parameters
-    ----------
-    path : Path
-        The ONNX file.
-    samples : mapping of str to ndarray
-        Inputs by name, shape (n, ...).
-    reference : mapping of str to ndarray
-        Keras' ``logits`` and ``probabilities``, each of shape (n, k) or (n, n_steps, k).
-    where : str
-        What to name in an error.
-
-    Returns
-    -------
-    dict
-        ``max_difference`` (per output), ``n_samples``, ``tolerance``.
-
-    Raises
-    ------
-    CryvisionError
-        As for `convert`.
+    Samples by name have shape (n, ...); ``reference`` has the ``logits`` and ``probabilities`` of
+    Keras, each of shape (n, k) or (n, n_steps, k). What is returned and raised is as of `convert`;
+    errors name ``where``.
     """
     candidate = loading.OnnxModel(path.read_bytes(), path).outputs(samples)
     return {

@@ -11,12 +11,8 @@ from cryvision.monitor.alerting.alerts import Alert
 class DeliveryError(CryvisionError):
     """An alert was not delivered; the message holds no credentials.
 
-    Attributes
-    ----------
-    retry : bool
-        Whether a later attempt may succeed.
-    retry_after_s : float
-        How long the receiver wants to be left alone, 0 where it does not say.
+    ``retry`` says whether a later attempt may succeed, and ``retry_after_s`` for how many seconds
+    the receiver wants to be left alone, 0 where it does not say.
     """
 
     def __init__(self, message: str, *, retry: bool = True, retry_after_s: float = 0.0) -> None:

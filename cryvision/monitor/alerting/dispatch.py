@@ -21,17 +21,8 @@ CLOSE_SECONDS = 5.0
 class Alerting:
     """Watches the rules for every source, and sends alerts and states.
 
-    Parameters
-    ----------
-    health : Health
-        Counts the alerts; says how much crying there was today.
-    sources : sequence of str
-        Names of all of them.
-    sinks : sequence of SinkSettings
-    rules : sequence of Rule
-    quiet_hours : QuietHours, optional
-    outbox : Path, optional
-        File in which alerts wait; in memory by default.
+    ``health`` counts the alerts, and says how much crying there was today. Alerts wait in the file
+    ``outbox``, by default in memory.
 
     Raises
     ------

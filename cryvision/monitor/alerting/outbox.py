@@ -42,14 +42,8 @@ class Outbox:
     delivery and its note on disk, the receiver gets the alert a second time, with the same id.
 
     A disk that cannot be written is logged once; alerts are then kept in memory, and written when
-    it can be written again.
-
-    Parameters
-    ----------
-    path : Path or None
-        A SQLite file that no other process uses, made where it is missing. None: nothing is kept.
-    sinks : mapping of str to Sink
-        What waits on disk for other names is given up.
+    it can be written again. Without a path nothing is kept. What waits on disk for sinks that are
+    no more is given up.
 
     Raises
     ------
@@ -95,10 +89,7 @@ class Outbox:
     def close(self, wait_s: float = 0.0) -> None:
         """Stop delivering, and close the sinks; what waits stays on disk.
 
-        Parameters
-        ----------
-        wait_s : float
-            Longest time to wait for the outbox to become empty.
+        The outbox is given up to ``wait_s`` seconds to become empty first.
         """
         deadline = time.monotonic() + wait_s
         for lane in self._lanes.values():

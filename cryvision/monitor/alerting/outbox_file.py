@@ -61,17 +61,8 @@ class OutboxFile:
     """Deliveries on disk, safe against a kill and a power cut at any moment.
 
     Where the disk cannot be written, what was to be written is kept and goes with the next write.
-
-    Parameters
-    ----------
-    path : Path
-        Made, with its folder, where it is missing; readable for its owner alone. A damaged file is
-        put aside.
-
-    Attributes
-    ----------
-    waiting : list of Delivery
-        What was pending when the file was opened, oldest first.
+    The file is made, with its folder, where it is missing; readable for its owner alone. A damaged
+    file is put aside. ``waiting`` is what was pending when the file was opened, oldest first.
 
     Raises
     ------

@@ -53,18 +53,10 @@ def _passed(reading: time, local: datetime) -> bool:
 
 
 class AlertRouter:
-    """Which sinks an alert goes to.
+    """Which sinks an alert goes to: those of its rule, or all; in quiet hours those of quiet hours.
 
     An alert that is cleared goes where it was raised, so that nobody is left with one that never
     ends.
-
-    Parameters
-    ----------
-    sinks : sequence of str
-        All that there are.
-    rule_sinks : mapping of str to sequence of str
-        For a rule's name its own; empty means all.
-    quiet_hours : QuietHours, optional
     """
 
     def __init__(

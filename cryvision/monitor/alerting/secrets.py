@@ -11,15 +11,7 @@ from cryvision.errors import ConfigError
 
 @dataclass(frozen=True)
 class Secret:
-    """Where a secret is.
-
-    Attributes
-    ----------
-    file : Path or None
-        Its first line is the secret.
-    variable : str or None
-        Environment variable that holds it.
-    """
+    """Where a secret is: in the first line of a file, or in an environment variable."""
 
     file: Path | None = None
     variable: str | None = None

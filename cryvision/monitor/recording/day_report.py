@@ -109,15 +109,10 @@ class _Source:
 
 
 def read(folder: Path) -> list[Day]:
-    """Read what a `Recorder` has written.
+    """Read what a `Recorder` has written into a folder.
 
     How much of each minute was crying is taken from ``observed.jsonl``, and where that has no line
     from the events of the recordings. Bouts are those of the recordings that are still there.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder that was recorded into.
 
     Returns
     -------

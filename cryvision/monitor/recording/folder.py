@@ -44,18 +44,9 @@ _CHANGING = threading.Lock()
 class RecordingFolder:
     """Where the recordings of one source lie: ``FOLDER/SOURCE/2026-11-29/07-03-12.flac``.
 
-    One writer at a time holds it, until `close` or until its process ends.
-
-    Parameters
-    ----------
-    folder : Path
-        Of all sources; is made, for its owner alone, where it is not there.
-    source : str
-        Name of the source.
-    max_bytes : int
-        Of all recordings in ``folder``; the oldest are removed.
-    max_days : float
-        Older recordings in ``folder`` are removed.
+    One writer at a time holds it, until `close` or until its process ends. Folders are made, for
+    their owner alone, where they are not there. Of the recordings of all sources those that are
+    older than ``max_days`` are removed, and the oldest beyond ``max_bytes``.
 
     Raises
     ------
@@ -94,13 +85,9 @@ class RecordingFolder:
     def staged(self, start: float) -> Iterator[tuple[Path, str]]:
         """Give a folder to write the files of a recording into, and the stem of their names.
 
-        They come to their place together once all went well, `RECORD_NAME` with a name that says
-        so. An exception removes them.
-
-        Parameters
-        ----------
-        start : float
-            Wall time at which the recording begins, seconds since 1970.
+        ``start`` is the wall time at which the recording begins, seconds since 1970. The files come
+        to their place together once all went well, `RECORD_NAME` with a name that says so. An
+        exception removes them.
 
         Raises
         ------

@@ -83,27 +83,15 @@ class Recorder:
     where there are pictures also ``.mp4`` and ``.jpg``, and ``.json`` beside them. Files are there
     whole or not at all, for the owner alone. ``observed.jsonl`` says for each minute how much of it
     was observed and how much was crying. All is written in a thread of its own; a disk that is full
-    costs recordings, with a line in the log for each, and nothing else.
+    costs recordings, with a line in the log for each, and nothing else. `RecordingFolder` says what
+    ``max_bytes`` and ``max_days`` limit.
 
     Memory: the newest 25 s, and of a bout all until it is written: at most 5 minutes of sound
     (10 MB) and 64 MB of pictures.
 
-    Parameters
-    ----------
-    folder : path-like
-        Of all sources.
-    source : str
-        Name of the source.
-    bundle : Bundle
-        What the session classifies with.
-    max_bytes : int
-        The oldest recordings in ``folder`` are removed beyond it.
-    max_days : float
-        Older recordings in ``folder`` are removed.
-    mask_speech : bool
-        Whether to set the sound to zero where the tagger hears an adult speak and there is no
-        crying. Where both overlap the crying stays, and the speech with it; what the tagger does
-        not hear as speech stays too. A recording then comes some seconds later.
+    With ``mask_speech`` the sound is zero where the tagger hears an adult speak and there is no
+    crying. Where both overlap the crying stays, and the speech with it; what the tagger does not
+    hear as speech stays too. A recording then comes some seconds later.
 
     Raises
     ------

@@ -15,11 +15,7 @@ from cryvision.monitor.alerting.secrets import Secret
 class Apprise(Sink):
     """Sends each alert to the service of an Apprise URL.
 
-    Attributes
-    ----------
-    name : str
-    url : Secret
-        Apprise URLs hold tokens and passwords, so they come from a file or the environment.
+    Such URLs hold tokens and passwords, so they come from a file or the environment.
     """
 
     name: str

@@ -30,15 +30,8 @@ class Command(Sink):
     """Runs a command for each alert, never through a shell.
 
     ``{message}`` and the other fields of an alert are filled in within their argument; each is also
-    in an environment variable, such as ``CRYVISION_MESSAGE``. A field without a value is empty.
-
-    Attributes
-    ----------
-    name : str
-    command : tuple of str
-        The program and its arguments.
-    timeout_s : float
-        The command, and all that it started, is killed after this time.
+    in an environment variable, such as ``CRYVISION_MESSAGE``. A field without a value is empty. The
+    command, and all that it started, is killed after ``timeout_s`` seconds.
     """
 
     name: str

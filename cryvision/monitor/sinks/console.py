@@ -16,15 +16,9 @@ def _print(line: str) -> None:
 
 @dataclass(frozen=True)
 class Console(Sink):
-    """Prints a line for each alert on stdout, in local time.
+    """Prints a line for each alert on stdout: text in local time, or a JSON object.
 
-    Attributes
-    ----------
-    name : str
-    json : bool
-        One JSON object a line in place of text, with the ``type`` alert.
-    write : callable
-        Takes the line.
+    The ``type`` of the object is alert.
     """
 
     name: str = "console"

@@ -26,19 +26,11 @@ _TAGS = {"crying": "baby", "fault": "warning"}
 
 @dataclass(frozen=True)
 class Webhook(Sink):
-    """Posts each alert as JSON.
+    """Posts each alert as JSON to ``https``, or to ``http`` within your own network.
 
     With a secret, ``X-Cryvision-Signature`` is ``sha256=`` and the HMAC-SHA256, in hexadecimal, of
     ``X-Cryvision-Timestamp`` (seconds since 1970), a full stop and the body. ``Idempotency-Key`` is
     the alert's id.
-
-    Attributes
-    ----------
-    name : str
-    url : str
-        ``https``, or ``http`` within your own network.
-    secret : Secret, optional
-    timeout_s : float
     """
 
     name: str
@@ -64,19 +56,10 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 
 @dataclass(frozen=True)
 class Ntfy(Sink):
-    """Publishes each alert to a topic of an ntfy server.
+    """Publishes each alert to a topic of an ntfy server, such as ``https://ntfy.example.org``.
 
-    Attributes
-    ----------
-    name : str
-    url : str
-        The server, such as ``https://ntfy.example.org``.
-    topic : str
-        Who knows it can read the alerts, unless the server asks for tokens.
-    token : Secret, optional
-    priority : str
-        Of alerts that are raised; a key of `PRIORITIES`. Those that are cleared have ``low``.
-    timeout_s : float
+    Who knows the topic can read the alerts, unless the server asks for tokens. The priority, a key
+    of `PRIORITIES`, is that of alerts that are raised; those that are cleared have ``low``.
     """
 
     name: str
@@ -109,19 +92,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> None:
-    """Send a body to an address, and take any 2xx for an answer.
+    """Send JSON to an address, and take any 2xx for an answer.
 
     No redirect is followed, and no proxy asked. Only the host is named in messages, since the rest
-    of an address may be a secret.
-
-    Parameters
-    ----------
-    url : str
-    body : bytes
-        JSON.
-    headers : mapping of str to str
-    timeout_s : float
-        Longest silence of the server.
+    of an address may be a secret. The server may be silent for ``timeout_s`` seconds.
 
     Raises
     ------

@@ -33,24 +33,11 @@ _RECONNECT_S = (1, 60)
 
 @dataclass(frozen=True)
 class MqttSettings:
-    """Where the broker is, and how to speak to it.
+    """Where the broker is, and how to speak to it in one of `VERSIONS` of MQTT.
 
-    Attributes
-    ----------
-    name : str
-    host : str
-    port : int
-    topic : str
-        What all topics begin with; two monitors at one broker need two.
-    discovery_prefix : str
-        Home Assistant's; empty to announce nothing.
-    version : str
-        One of `VERSIONS`.
-    username : str, optional
-    password : Secret, optional
-    tls : bool
-    ca_file, certificate_file, key_file : Path, optional
-        Who is trusted in place of the system's authorities; a certificate of one's own.
+    All topics begin with ``topic``; two monitors at one broker need two. Where ``discovery_prefix``
+    is empty, nothing is announced to Home Assistant. ``ca_file`` is who is trusted in place of the
+    system's authorities; the other files are a certificate of one's own.
     """
 
     name: str

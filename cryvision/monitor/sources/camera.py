@@ -16,15 +16,10 @@ _LINUX_CAMERAS = Path("/sys/class/video4linux")
 
 
 class Camera(Pictures):
-    """Pictures of a camera, read with OpenCV.
+    """Pictures of a camera, read with OpenCV, whose first camera has the index 0.
 
-    A camera that hangs holds its thread until OpenCV gives up, about ten seconds; nothing waits
-    for it.
-
-    Parameters
-    ----------
-    index : int
-        OpenCV's number of the camera; 0 is the first.
+    A camera that hangs holds its thread until OpenCV gives up, about ten seconds; nothing waits for
+    it.
     """
 
     def __init__(self, index: int = 0) -> None:

@@ -20,15 +20,8 @@ log = logging.getLogger(__name__)
 class ClipFile:
     """A sound or video file, whose wall time is the time of its start plus its media time.
 
-    It is read where it is used: nothing is dropped, and no thread waits.
-
-    Parameters
-    ----------
-    path : path-like
-    realtime : bool
-        Whether to wait until each piece is due, or to give them as fast as they can be read.
-    frames : bool
-        Whether to read pictures too.
+    It is read where it is used: nothing is dropped, and no thread waits. In real time it waits
+    until each piece is due; else it gives them as fast as they can be read.
     """
 
     def __init__(

@@ -36,14 +36,8 @@ _open_lock = threading.Lock()
 class Microphone(LiveSource):
     """Sound of a device, through PortAudio.
 
-    Parameters
-    ----------
-    device : int or str, optional
-        Index or part of the name, as `list_devices` shows them; the system's default by default.
-    pictures : Pictures, optional
-        Such as a `cryvision.monitor.sources.camera.Camera`.
-    name : str, optional
-        The device's name by default.
+    The device is an index or a part of the name, as `list_devices` shows them; the system's default
+    by default. Its name is that of the source by default.
 
     Raises
     ------

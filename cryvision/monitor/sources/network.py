@@ -51,14 +51,9 @@ _USER = re.compile(r"(?<=//)[^/@\s]*@")
 
 @dataclass(frozen=True)
 class Address:
-    """Where a stream is.
+    """Where a stream is: all of it, and what people are shown of it.
 
-    Attributes
-    ----------
-    shown : str
-        The address for people: without user, password and query, which may hold secrets.
-    url : str
-        All of it.
+    What is shown is without user, password and query, which may hold secrets.
     """
 
     shown: str
@@ -107,17 +102,8 @@ class NetworkStream(LiveSource):
 
     ffmpeg, version 5 or later, opens the address and nothing else but where the host of an RTSP or
     RTMP address may redirect it to; HTTP redirects are refused. It reads the address from a pipe,
-    so that the list of processes shows no password.
-
-    Parameters
-    ----------
-    url : str
-        ``rtsp``, ``rtsps``, ``http``, ``https``, ``rtmp`` or ``rtmps``. May hold a user and a
-        password, which no message shows.
-    pictures : bool
-        Whether to read pictures too.
-    name : str, optional
-        The address without credentials by default.
+    so that the list of processes shows no password. The address may hold a user and a password,
+    which no message shows; without them it is the name by default.
 
     Raises
     ------

@@ -166,12 +166,7 @@ class LiveSource(ABC):
     """A source that is read in a thread of its own and connected to again when it is lost.
 
     Sound is never dropped while the classifier is late by less than `QUEUE_SECONDS`; pictures are.
-
-    Parameters
-    ----------
-    name : str
-    pictures : Pictures, optional
-        Where pictures come from; each goes to the piece of sound that comes next.
+    A picture goes to the piece of sound that comes next.
     """
 
     def __init__(self, name: str, pictures: Pictures | None) -> None:
