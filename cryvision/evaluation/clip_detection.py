@@ -15,14 +15,7 @@ from cryvision.evaluation.report import detection_panels
 class DetectedClip(NamedTuple):
     """The label of a clip, and the detector's output.
 
-    Attributes
-    ----------
-    cry : bool
-    predicted : bool or None
-        None without sound.
-    score : float
-        Mean cry score; NaN where nothing was scored.
-    subject : str
+    Nothing is predicted without sound; the mean cry score is NaN where nothing was scored.
     """
 
     cry: bool

@@ -65,12 +65,7 @@ def compare(clip: AnnotatedClip, result: Classification) -> ComparedClip:
 
 
 def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
-    """Measure the agreement over clips, with intervals by subject.
-
-    Parameters
-    ----------
-    clips : sequence of ComparedClip
-        At least one.
+    """Measure the agreement over clips, at least one, with intervals by subject.
 
     Returns
     -------

@@ -44,11 +44,7 @@ class Predictions:
 def measured(answers: Mapping[str, Predictions], prior: np.ndarray) -> list[OutOfFoldPredictions]:
     """Return the predictions of each unit that has any; one bundle, so one fold.
 
-    Parameters
-    ----------
-    answers : mapping of str to Predictions
-        By unit.
-    prior : ndarray of float, shape (n_classes,)
+    The answers are by unit; the prior has shape (n_classes,).
     """
     return [
         OutOfFoldPredictions(

@@ -41,11 +41,8 @@ class ScoredTimeline(NamedTuple):
 def psds_counts(clips: Sequence[ScoredTimeline], overlap: float) -> NDArray[np.int64]:
     """Count, at each of many thresholds, what `psds` needs of each clip.
 
-    Parameters
-    ----------
-    clips : sequence of ScoredTimeline
-    overlap : float
-        Both intersection criteria: 0.7 asks for exact times (PSDS 1), 0.1 for presence (PSDS 2).
+    The overlap is that of both intersection criteria: 0.7 asks for exact times (PSDS 1), 0.1 for
+    presence (PSDS 2).
 
     Returns
     -------

@@ -94,17 +94,10 @@ def find_evaluation_set(
 ) -> EvaluationSet:
     """Find the clips in a source to evaluate a bundle on.
 
-    Parameters
-    ----------
-    source : path
-        A folder; or a manifest, whose column ``labels`` or ``label`` shows what it lists.
-    bundle : Bundle
-        Classes are there for one with branches, annotations for one with a detector, and for that
-        also clips whose classes are crying and no crying.
-    subject_pattern : str, optional
-        As for `find_labelled_clips` and `find_annotated_clips`.
-    cry_labels : sequence of str
-        Labels that mean crying, beside ``cry`` and ``crying``.
+    The source is a folder; or a manifest, whose column ``labels`` or ``label`` shows what it lists.
+    Classes are there for a bundle with branches, annotations for one with a detector, and for that
+    also clips whose classes are crying and no crying. ``subject_pattern`` is as for
+    `find_labelled_clips`; ``cry_labels`` mean crying beside ``cry`` and ``crying``.
 
     Raises
     ------

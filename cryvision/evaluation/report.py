@@ -97,15 +97,8 @@ def unit_record(
 ) -> dict[str, Any]:
     """Describe what was measured by one unit, with what nobody needs to listen for beside it.
 
-    Parameters
-    ----------
-    measured : OutOfFoldPredictions
-    labels : sequence of str
-        Names of the classes.
-    entry : mapping
-        Its skill entry, from `cryvision.evaluation.skill.skill_entry`.
-    unanswered : mapping of str to sequence of int, optional
-        The answer instead of a class, and the number of samples of each class.
+    ``entry`` is its skill entry, from `cryvision.evaluation.skill.skill_entry`; ``unanswered`` has
+    the answers instead of a class, and the number of samples of each class.
 
     Returns
     -------

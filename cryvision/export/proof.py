@@ -62,18 +62,12 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class References:
-    """What the file is compared with, on the same windows.
+    """What the file is compared with, on the same windows; outputs have shape (n, k).
 
-    Attributes
-    ----------
-    n_real : int
-        So many windows come first that were cut from recordings; the others are synthetic.
-    graph : dict of str to ndarray
-        Outputs of the Keras models behind the front end in float32, shape (n, k).
-    package : dict of str to ndarray
-        Outputs of the Keras models on the package's own features.
-    wrong : dict of str to ndarray
-        The control: as ``package``, with all weights a little wrong.
+    ``graph`` are those of the Keras models behind the front end in float32, ``package`` those of
+    the Keras models on the package's own features, and ``wrong`` is the control: as ``package``,
+    with all weights a little wrong. The first ``n_real`` windows were cut from recordings; the
+    others are synthetic.
     """
 
     n_real: int

@@ -38,18 +38,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """Where sound comes from.
+    """Where sound comes from: one of `SOURCE_KINDS`.
 
-    Attributes
-    ----------
-    name : str
-        Letters, digits, ``-`` and ``_``: it is part of topics and file names.
-    kind : str
-        One of `SOURCE_KINDS`.
-    value : str or None
-        Device of a microphone (None: the default one), index of a camera, URL, or path of a file.
-    microphone : str or None
-        Of a camera: the device that its sound comes from.
+    The name is of letters, digits, ``-`` and ``_``: it is part of topics and file names. The value
+    is the device of a microphone (None: the default one), index of a camera, URL, or path of a
+    file; the microphone that of a camera.
     """
 
     name: str

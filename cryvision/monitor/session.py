@@ -31,16 +31,9 @@ DEAF_FAULTS = (*BREAKS, "silent")
 
 @dataclass(frozen=True)
 class TimedEvent:
-    """An event of a session, with its place in the world's time.
+    """An event of a session, with wall times, seconds since 1970; no offset while it lasts.
 
-    Attributes
-    ----------
-    event : Event
-        Its times are those of the connection that it was heard on.
-    onset_time : float
-        Wall time, seconds since 1970.
-    offset_time : float or None
-        None while the event lasts.
+    The times of the event itself are those of the connection that it was heard on.
     """
 
     event: Event
@@ -83,20 +76,9 @@ class LiveSession:
     """Classifies what a source gives.
 
     After a break in the sound the classifier begins anew: nothing from before it counts after it.
-
-    Parameters
-    ----------
-    source : Source
-    bundle : Bundle, optional
-        The one that ships with the package by default. Reasons are left out: a monitor says when,
-        and reasons are for whole clips.
-    **options
-        The fields of `cryvision.inference.options.Options`.
-
-    Attributes
-    ----------
-    bundle : Bundle
-        Without its reasons.
+    The bundle, by default the one that ships with the package, is taken without its reasons: a
+    monitor says when, and reasons are for whole clips. The options are the fields of
+    `cryvision.inference.options.Options`.
     """
 
     def __init__(

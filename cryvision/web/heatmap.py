@@ -12,16 +12,10 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 
 
 class TimedClip(NamedTuple):
-    """When a clip was recorded, and when there is crying in it.
+    """When a clip was recorded, local time, and when there is crying in it.
 
-    Attributes
-    ----------
-    start : datetime
-        Local time, as the name of the file has it.
-    duration_s : float
-        Length of its sound: crying can be found in that alone.
-    events : tuple of (float, float)
-        Onset and offset of the crying in seconds of the clip.
+    ``duration_s`` is the length of its sound: crying can be found in that alone. Events are onsets
+    and offsets in seconds of the clip.
     """
 
     start: datetime

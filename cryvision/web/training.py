@@ -32,13 +32,9 @@ NOTE = (
 def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, Any]:
     """Train as ``cryvision train-detector`` does, on a manifest of corrected clips.
 
-    Parameters
-    ----------
-    wanted : mapping
-        ``clips`` (each with ``path``, ``labels``, ``name`` and perhaps ``results``), ``out``,
-        ``subject_pattern``, ``cry_labels`` and ``folds``.
-    base : Bundle
-        The detector in use, which is compared with; its tagger is kept.
+    ``wanted`` has ``clips`` (each with ``path``, ``labels``, ``name`` and perhaps ``results``),
+    ``out``, ``subject_pattern``, ``cry_labels`` and ``folds``. ``base`` is the detector in use,
+    which is compared with; its tagger is kept.
 
     Returns
     -------

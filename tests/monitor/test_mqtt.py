@@ -18,8 +18,7 @@ from receivers import make_alert
 
 from cryvision.errors import ConfigError
 from cryvision.monitor.alerting import outbox as outboxes
-from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.alerts import Alert, DeliveryError
 from cryvision.monitor.alerting.outbox import Outbox
 from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.home_assistant import discovery, discovery_topic

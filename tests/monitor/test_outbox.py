@@ -21,8 +21,7 @@ from receivers import make_alert, web_receiver
 from cryvision.errors import CryvisionError
 from cryvision.monitor.alerting import outbox as outboxes
 from cryvision.monitor.alerting import outbox_file
-from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.alerts import Alert, DeliveryError
 from cryvision.monitor.alerting.outbox import LONGEST_RETRY_AFTER_S, MOST_ATTEMPTS, Outbox, wait_s
 from cryvision.monitor.sinks.http import Webhook
 

@@ -20,8 +20,7 @@ from receivers import Request, make_alert, web_receiver
 
 from cryvision import layers
 from cryvision.errors import CryvisionError
-from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.alerts import Alert, DeliveryError
 from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks import open_sinks
 from cryvision.monitor.sinks.apprise import Apprise

@@ -34,6 +34,10 @@ def _erf(x: Array) -> Array:
     return integral
 
 
+def _select(cond: Array, a: Array, b: Array) -> Array:
+    return np.where(cond, a, b)
+
+
 def _cast(x: Array, dtype: str) -> Array:
     names = {"fp16": "float16", "fp32": "float32", "bool": "bool"}
     kind = np.dtype(names.get(dtype, dtype))
@@ -88,7 +92,7 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
     "rsqrt": lambda x, epsilon=1e-12: 1.0 / np.sqrt(x + epsilon),
     "inverse": lambda x, epsilon=1e-4: 1.0 / (x + epsilon),
     "clip": lambda x, alpha, beta: np.clip(x, alpha, beta),
-    "select": lambda cond, a, b: np.where(cond, a, b),
+    "select": _select,
     "cast": _cast,
     "reduce_mean": _reduction(np.mean),
     "reduce_sum": _reduction(np.sum),

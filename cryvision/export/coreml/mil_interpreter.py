@@ -23,20 +23,11 @@ OPERATIONS = {
 
 
 class SavedProgram:
-    """An ML Program as it stands in an ``.mlpackage``.
+    """An ML Program as it stands in an ``.mlpackage``, read back from the disk with its weights.
 
     Each operation is computed in float32 and its result rounded to the type that the program
-    states, so that a program in float16 loses what it loses.
-
-    Parameters
-    ----------
-    path : Path
-        The package; read back from the disk with its weights.
-
-    Attributes
-    ----------
-    operations : list
-        Of the main function, in order, each with ``op_type``, ``inputs`` and ``outputs``.
+    states, so that a program in float16 loses what it loses. ``operations`` are those of the main
+    function, in order, each with ``op_type``, ``inputs`` and ``outputs``.
 
     Raises
     ------

@@ -101,7 +101,7 @@ def _topk(
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "reshape": _reshape,
     "transpose": lambda x, perm: np.transpose(x, _axes(perm)),
-    "expand_dims": lambda x, axes: np.expand_dims(x, _axes(axes)),
+    "expand_dims": lambda x, axes: np.expand_dims(x, tuple(int(a) for a in axes)),
     "squeeze": lambda x, axes=None: np.squeeze(x, _axes(axes)),
     "concat": _concat,
     "split": _split,

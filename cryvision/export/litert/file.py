@@ -11,21 +11,10 @@ SIGNATURE = "serving_default"
 
 
 class File:
-    """A LiteRT file as objects.
+    """A LiteRT file as objects: ``model`` is its content, as the flatbuffer schema has it.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    inputs, outputs : sequence of str
-        What its inputs and outputs are to be called, in the order of the file.
-
-    Attributes
-    ----------
-    model : object
-        The file's content, as the flatbuffer schema has it.
-    inputs, outputs : dict of str to int
-        Name to tensor of the main subgraph.
+    Inputs and outputs are given the names that they are to be called, in the order of the file; as
+    attributes they are names to tensors of the main subgraph.
 
     Raises
     ------

@@ -29,20 +29,12 @@ OUTPUTS = ("logits", "probabilities")
 def convert(model: keras.Model, path: Path, samples: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Write a Keras model as ONNX, once both were seen to agree.
 
-    The file has a free batch axis (a frame network's a free time axis too), the model's inputs by
-    name, and two outputs: ``probabilities`` and ``logits``, which is the output of the layer of
-    that name, before the calibration.
-
-    Parameters
-    ----------
-    model : keras.Model
-        One output: probabilities, shape (n, k), or (n, n_steps, k) of a frame network. It must
-        have a layer named ``logits``.
-    path : Path
-        Where to write; replaced only by a file that passed.
-    samples : mapping of str to ndarray
-        Real inputs by name, shape (n, ...), on which to compare. Real, because on inputs a
-        model never meets its outputs may be constant and the comparison empty.
+    The model must have a layer named ``logits`` and one output: probabilities, shape (n, k), or (n,
+    n_steps, k) of a frame network. The file, which is replaced only by one that passed, has a free
+    batch axis (a frame network's a free time axis too), the model's inputs by name, and two
+    outputs: ``probabilities`` and ``logits``, before the calibration. They are compared on samples
+    by name, shape (n, ...). These must be real, because on inputs a model never meets its outputs
+    may be constant and the comparison empty.
 
     Returns
     -------

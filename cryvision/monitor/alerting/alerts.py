@@ -1,4 +1,4 @@
-"""Alerts: crying over wall time, and faults of a source, are raised and cleared by rules."""
+"""Alerts: crying over wall time, and faults of a source, raised and cleared by rules for sinks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Protocol
 
+from cryvision.errors import CryvisionError
 from cryvision.monitor.alerting.crying_rules import (
     Change,
     CryingRule,
@@ -90,6 +92,36 @@ class Alert:
         return cls(**json.loads(text))
 
 
+class DeliveryError(CryvisionError):
+    """An alert was not delivered; the message holds no credentials.
+
+    ``retry`` says whether a later attempt may succeed, and ``retry_after_s`` for how many seconds
+    the receiver wants to be left alone, 0 where it does not say.
+    """
+
+    def __init__(self, message: str, *, retry: bool = True, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry = retry
+        self.retry_after_s = retry_after_s
+
+
+class Sink(Protocol):
+    """A receiver of alerts; those that keep nothing open inherit `close`."""
+
+    def deliver(self, alert: Alert) -> None:
+        """Bring an alert to the receiver, within a few seconds.
+
+        Raises
+        ------
+        DeliveryError
+            When it is not certain that the receiver has it.
+        """
+
+    def close(self) -> None:
+        """Let go of connections."""
+        return
+
+
 class AlertMonitor:
     """The rules of one source, whose names must differ, and what they make of its observations.
 
@@ -116,33 +148,19 @@ class AlertMonitor:
         return any(one.raised for _, one in self._faults)
 
     def update(self, time: float, crying: bool | None) -> list[Alert]:
-        """Take an observation. While a source is lost, call it at least once a second too.
+        """Take an observation; while a source is lost, call it at least once a second too.
 
-        Parameters
-        ----------
-        time : float
-            Wall time, seconds since 1970 as ``time.time()`` gives them.
-        crying : bool or None
-            None where nothing is known.
-
-        Returns
-        -------
-        list of Alert
-            What was raised and cleared since the last observation, in order; mostly empty.
+        The time is wall time, seconds since 1970 as ``time.time()`` gives them; ``crying`` is None
+        where nothing is known. What was raised and cleared since the last observation is returned
+        in order; mostly nothing.
         """
         return self._advance(round(time * _US), crying)
 
     def fault(self, time: float, kind: str, message: str = "") -> list[Alert]:
-        """Take word of a fault of the source, or of its end.
+        """Take word of a fault of the source, or of its end, at a wall time in seconds.
 
-        Parameters
-        ----------
-        time : float
-            Wall time, in seconds.
-        kind : str
-            One of `FAULT_KINDS`, or ``recovered``; others raise no alert.
-        message : str
-            One line for people.
+        The kind is one of `FAULT_KINDS`, or ``recovered``; others raise no alert. The message is
+        one line for people.
         """
         now = round(time * _US)
         # A report that comes a little late must not turn the clock back.

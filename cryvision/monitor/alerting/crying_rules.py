@@ -51,16 +51,9 @@ CryingRule = SustainedCrying | TotalCrying
 
 
 class Span(NamedTuple):
-    """A stretch of wall time in which one thing holds.
+    """A stretch of wall time in which one thing holds; ``crying`` is None where nothing is known.
 
-    Attributes
-    ----------
-    start : int
-        Wall time, microseconds since 1970.
-    us : int
-        Its length, above 0.
-    crying : bool or None
-        None where nothing is known.
+    The start is in microseconds since 1970; the length ``us`` is above 0.
     """
 
     start: int
@@ -69,16 +62,10 @@ class Span(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A rule's alert is raised or cleared.
+    """A rule's alert is ``raised`` or ``cleared``.
 
-    Attributes
-    ----------
-    state : str
-        ``raised`` or ``cleared``.
-    time, since : int
-        Wall times of the change and of the beginning of what it is about, in microseconds.
-    us : int
-        How long that had lasted.
+    ``time`` and ``since`` are wall times of the change and of the beginning of what it is about,
+    and ``us`` is how long that had lasted; all in microseconds.
     """
 
     state: str

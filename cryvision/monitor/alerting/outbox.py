@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cryvision.errors import CryvisionError
-from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError, Sink
+from cryvision.monitor.alerting.alerts import Alert, DeliveryError, Sink
 from cryvision.monitor.alerting.outbox_file import Delivery, OutboxFile
 
 _log = logging.getLogger(__name__)

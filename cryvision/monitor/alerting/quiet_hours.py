@@ -12,20 +12,12 @@ from cryvision.monitor.alerting.alerts import Alert
 
 @dataclass(frozen=True)
 class QuietHours:
-    """A stretch of each day in local time; it may cross midnight.
+    """A stretch of each day in local time; it may cross midnight, and begins and ends at two times.
 
     It begins, and ends, the first time on a day that the clocks show ``start`` (``end``) or later.
     So where clocks are set back it has one beginning and one end, and where they are set forward
-    over ``start``, it begins at that moment.
-
-    Attributes
-    ----------
-    start, end : datetime.time
-        Must differ.
-    zone : str
-        Such as ``Europe/Berlin``.
-    sinks : tuple of str
-        Where alerts go instead; empty means nowhere.
+    over ``start``, it begins at that moment. Alerts go to ``sinks`` instead; empty means nowhere.
+    The zone is one such as ``Europe/Berlin``.
     """
 
     start: time

@@ -36,17 +36,9 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Hour:
-    """An hour of a day.
+    """An hour of a day, by the clock of a place; without a zone, by that of this machine.
 
-    Attributes
-    ----------
-    start : float
-        Wall time, seconds since 1970.
-    crying_s : float
-    observed_s : float or None
-        None where no file says it.
-    zone : tzinfo or None
-        Of the clock of the place; None for that of this machine.
+    The start is wall time, seconds since 1970. ``observed_s`` is None where no file says it.
     """
 
     start: float

@@ -10,14 +10,9 @@ import numpy as np
 class Ring:
     """Takes pieces of sound and pictures, and gives stretches of them.
 
-    Sound is kept in 16 bits and pictures as JPEG files. Who uses it forgets what is old.
-
-    Attributes
-    ----------
-    start, end : int
-        Places of the first sample that is kept, and after the last, since the ring was made.
-    picture_bytes : int
-        Of all that are kept.
+    Sound is kept in 16 bits and pictures as JPEG files, of ``picture_bytes`` in all. ``start`` and
+    ``end`` are the places of the first sample that is kept, and after the last, since the ring was
+    made. Who uses it forgets what is old.
     """
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from cryvision.layers import require
-from cryvision.monitor.alerting.delivery import Sink
+from cryvision.monitor.alerting.alerts import Sink
 from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.apprise import Apprise
 from cryvision.monitor.sinks.command import Command

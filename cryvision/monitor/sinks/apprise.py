@@ -6,8 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from cryvision.errors import ConfigError
-from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError, Sink
+from cryvision.monitor.alerting.alerts import Alert, DeliveryError, Sink
 from cryvision.monitor.alerting.secrets import Secret
 
 

@@ -11,8 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError, Sink
+from cryvision.monitor.alerting.alerts import Alert, DeliveryError, Sink
 
 PLACEHOLDERS = tuple(field.name for field in dataclasses.fields(Alert))
 """Words in braces that arguments may hold."""

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError, Sink
+from cryvision.monitor.alerting.alerts import Alert, DeliveryError, Sink
 
 
 def _print(line: str) -> None:

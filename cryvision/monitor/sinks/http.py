@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import cryvision
-from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError, Sink
+from cryvision.monitor.alerting.alerts import Alert, DeliveryError, Sink
 from cryvision.monitor.alerting.secrets import Secret
 
 PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "max": 5}

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cryvision.errors import ConfigError
-from cryvision.monitor.alerting.alerts import Alert
-from cryvision.monitor.alerting.delivery import DeliveryError
+from cryvision.monitor.alerting.alerts import Alert, DeliveryError
 from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.home_assistant import OFFLINE, ONLINE, discovery, discovery_topic
 
@@ -58,16 +57,8 @@ class MqttSettings:
 class SourceState:
     """What is known of a source now; None where it is not.
 
-    Attributes
-    ----------
-    crying : bool or None
-    alert, problem : bool
-        Whether an alert about crying, or about the source, is raised.
-    probability : float or None
-        From 0 to 1.
-    level_dbfs : float or None
-    minutes_today : float
-        Crying since midnight, local time.
+    ``alert`` and ``problem`` say whether an alert about crying, or about the source, is raised. The
+    probability is from 0 to 1; ``minutes_today`` are of crying since midnight, local time.
     """
 
     crying: bool | None = None

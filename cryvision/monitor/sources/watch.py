@@ -34,10 +34,7 @@ DRIFT_SECONDS = 30.0
 class Watch:
     """Finds silence, frozen pictures, jumps of the clock and stalls. Each is a fault once.
 
-    Parameters
-    ----------
-    clock : callable
-        Returns monotonic seconds; for stalls alone. The rest goes by the number of samples.
+    ``clock`` returns monotonic seconds, for stalls alone. The rest goes by the number of samples.
 
     Examples
     --------

@@ -25,12 +25,14 @@ class TrainingOptions(BaseModel):
     """How a detector is trained on corrections."""
 
     subject_pattern: str | None = Field(
-        None,
+        default=None,
         max_length=200,
         description="Regular expression whose first group, on the name of a clip, is its subject.",
     )
-    cry_labels: list[str] = Field([], max_length=20, description="More labels that mean crying.")
-    folds: int = Field(5, ge=2, le=20, strict=True)
+    cry_labels: list[str] = Field(
+        default=[], max_length=20, description="More labels that mean crying."
+    )
+    folds: int = Field(default=5, ge=2, le=20, strict=True)
 
 
 @router.post("/folder/score", status_code=202, tags=["folder"])
