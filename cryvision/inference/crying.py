@@ -14,6 +14,7 @@ from cryvision.inference.label_policy import CRY
 from cryvision.inference.state import StreamState
 from cryvision.inference.tags import HEARD, SILENCE_TAG, TagWindows
 from cryvision.inference.timeline import HeldPredictions
+from cryvision.inputs.frame_rows import RowFiles
 from cryvision.result import Event
 
 HEARD_COLUMN = "heard_{}"
@@ -38,6 +39,8 @@ class CryStream:
     veto : {"normal", "strict", "off"}
     bout_gap_s : float
         Pauses shorter than this are within a bout.
+    files : RowFiles, optional
+        As for `HeldPredictions`.
 
     Attributes
     ----------
@@ -48,7 +51,13 @@ class CryStream:
     """
 
     def __init__(
-        self, bundle: Bundle, runtime: str, smooth_seconds: float, veto: str, bout_gap_s: float
+        self,
+        bundle: Bundle,
+        runtime: str,
+        smooth_seconds: float,
+        veto: str,
+        bout_gap_s: float,
+        files: RowFiles | None = None,
     ) -> None:
         self._detector = CryDetector(bundle, runtime, veto)
         self._bout_gap_s = bout_gap_s
@@ -56,11 +65,11 @@ class CryStream:
         self._newest_probability: float | None = None
         self._newest_tags = np.zeros(len(self._detector.tags), np.float32)
         self._following = EventStream(self._detector)
-        self._cry = HeldPredictions((CRY,), smooth_seconds)
+        self._cry = HeldPredictions((CRY,), smooth_seconds, files)
         self._tag_columns: HeldPredictions | None = None
         if self._detector.tags:
             self._tag_columns = HeldPredictions(
-                [HEARD_COLUMN.format(tag) for tag in self._detector.tags], None
+                [HEARD_COLUMN.format(tag) for tag in self._detector.tags], None, files
             )
         self._tag_samples = np.zeros(len(self._detector.tags), np.int64)
         self._n_tagged = self._tagged_until = 0

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ _SECONDS_DECIMALS = 3
 _SCORE_DECIMALS = 4
 _LEVEL_DECIMALS = 1
 _TIMELINE_DECIMALS = 4
+_BLOCK_ROWS = 1 << 16
 _SKILL_DIGITS = 6
 
 
@@ -115,18 +116,27 @@ def write_json(
     """
     record = to_record(classification, show_experimental=show_experimental)
     head = json.dumps(record, indent=2, allow_nan=False).removesuffix("\n}")
-    columns = (
-        f"    {json.dumps(name)}: {json.dumps(_listed(values), allow_nan=False)}"
-        for name, values in _ordered(classification.timeline)
-    )
     with open(path, "w", encoding="ascii", newline="\n") as file:
-        file.write(head + ',\n  "timeline": {\n' + ",\n".join(columns) + "\n  }\n}\n")
+        file.write(head + ',\n  "timeline": {\n')
+        for number, (name, values) in enumerate(_ordered(classification.timeline)):
+            comma = ",\n" if number else ""
+            file.write(f"{comma}    {json.dumps(name)}: [")
+            for first, block in _blocks(values):
+                text = json.dumps(_listed(block), allow_nan=False)
+                file.write(f"{', ' if first else ''}{text[1:-1]}")
+            file.write("]")
+        file.write("\n  }\n}\n")
 
 
 def write_timeline_csv(classification: Classification, path: Path) -> None:
     """Write one row a frame: ``time_s`` and every column, empty where nothing is known."""
     columns = dict(_ordered(classification.timeline))
-    rows = zip(*(map(_cell, _listed(values)) for values in columns.values()), strict=True)
+    blocks = zip(*(_blocks(values) for values in columns.values()), strict=True)
+    rows = (
+        row
+        for block in blocks
+        for row in zip(*(map(_cell, _listed(values)) for _, values in block), strict=True)
+    )
     _write_csv(path, list(columns), rows)
 
 
@@ -250,6 +260,12 @@ def _scores(values: Mapping[str, float]) -> dict[str, float | None]:
 
 def _ordered(timeline: Mapping[str, NDArray[Any]]) -> list[tuple[str, NDArray[Any]]]:
     return sorted(timeline.items(), key=lambda item: item[0] != "time_s")
+
+
+def _blocks(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Cut a column, with the first row of each block: that of a day has 2.6 million rows."""
+    for first in range(0, len(values), _BLOCK_ROWS):
+        yield first, values[first : first + _BLOCK_ROWS]
 
 
 def _listed(values: NDArray[Any]) -> list[float | None]:
