@@ -17,7 +17,7 @@ from cryvision.datasets.annotated import (
     find_subject,
     visible_files,
 )
-from cryvision.datasets.cry_labels import count_as_crying, inside
+from cryvision.datasets.cry_labels import brief, count_as_crying, inside
 from cryvision.errors import AnnotationError, MediaError
 from cryvision.evaluation.agreement import CodedClip
 from cryvision.evaluation.coding_files import (
@@ -94,8 +94,8 @@ class _Lengths:
 
     files: dict[str, Path] = field(default_factory=dict)
 
-    def add(self, folder: Path) -> None:
-        if folder.is_dir():
+    def add(self, *folders: Path) -> None:
+        for folder in filter(Path.is_dir, folders):
             for path in sorted(folder.iterdir()):
                 if path.suffix.lower() in MEDIA_SUFFIXES:
                     self.files.setdefault(path.stem, path)
@@ -145,10 +145,9 @@ def find_coded_clips(
     names, problems = _in_both(codings, (os.fspath(first), os.fspath(second)))
     crying, counted, warnings = _crying(codings, names, options.cry_labels)
     notes = list(dict.fromkeys([note for _, passed_over in read for note in passed_over] + counted))
-    lengths = _Lengths()
     folders = {own[name].path.parent for own in codings for name in names}
-    for folder in (*([Path(options.media)] if options.media is not None else []), *sorted(folders)):
-        lengths.add(folder)
+    lengths = _Lengths()
+    lengths.add(*([] if options.media is None else [Path(options.media)]), *sorted(folders))
     clips = []
     for name in names:
         pair = codings[0][name], codings[1][name]
@@ -231,7 +230,7 @@ def _scored(path: Path, options: CodingOptions) -> tuple[str, Coding]:
 def _of_tier(coding: Coding, tier: str) -> Coding:
     kept = [i for i in coding.intervals if i.tier == tier]
     if not kept and coding.intervals:
-        tiers = ", ".join(sorted({i.tier or "(none)" for i in coding.intervals}))
+        tiers = ", ".join(sorted({brief(i.tier) for i in coding.intervals}))
         raise AnnotationError(f"{coding.path}: there is no tier {tier!r}; there are {tiers}")
     return replace(coding, intervals=kept)
 

@@ -18,7 +18,7 @@ from cryvision.datasets.annotated import (
     cry_intervals,
     find_annotated_clips,
 )
-from cryvision.datasets.cry_labels import count_as_crying, count_lines, meant
+from cryvision.datasets.cry_labels import brief, count_as_crying, count_lines, meant
 from cryvision.datasets.labelled import REASONS, Dataset, LabelledClip, find_labelled_clips
 from cryvision.errors import AnnotationError
 
@@ -267,7 +267,7 @@ def warnings_on(
         )
     intervals = [i for clip in material.annotated.values() for i in clip.intervals]
     if intervals and not cry_intervals(intervals):
-        labels = sorted({interval.label for interval in intervals})[:_LABELS_SHOWN]
+        labels = sorted({brief(interval.label) for interval in intervals})[:_LABELS_SHOWN]
         warnings.append(f"no annotation reads cry or crying; there are {', '.join(labels)}")
     return warnings
 
