@@ -73,7 +73,7 @@ def count_lines(crying: dict[str, int], others: dict[str, int], what: str) -> li
     """List in two lines what counts as crying and what does not."""
     return [
         f"{what} that count as crying: {_listed(crying)}",
-        f"{what} that count as no crying: {_listed(others)}",
+        f"{what} that do not count as crying: {_listed(others)}",
     ]
 
 

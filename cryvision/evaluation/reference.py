@@ -21,6 +21,7 @@ from cryvision.datasets.annotated import (
 from cryvision.datasets.cry_labels import brief, count_as_crying, count_lines, meant
 from cryvision.datasets.labelled import REASONS, Dataset, LabelledClip, find_labelled_clips
 from cryvision.errors import AnnotationError
+from cryvision.outputs.wording import counted
 
 CRY, NO_CRY = "cry", "no cry"
 
@@ -212,7 +213,9 @@ def _of_classes(
     """Clips of the classes, and a line for what else there is; none only if there are others."""
     clips = [clip for clip in data.clips if clip.label in classes]
     others = Counter(clip.label for clip in data.clips if clip.label not in classes)
-    names = ", ".join(f"{label} ({n} clips)" for label, n in others.most_common(_LABELS_SHOWN))
+    names = ", ".join(
+        f"{brief(label)} ({counted(n, 'clip')})" for label, n in others.most_common(_LABELS_SHOWN)
+    )
     rule = f"classes must be the bundle's, {', '.join(classes)}; others are {names}"
     if not clips and not annotated:
         raise AnnotationError(f"{source}: {rule}")

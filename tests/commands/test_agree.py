@@ -57,7 +57,7 @@ def test_two_folders_of_coders_are_compared_by_name(tmp_path: Path, capsys) -> N
     status, out, err = agree(capsys, *words, "--subject-pattern", r"(s\d)")
     assert status == 3
     assert "alone: only in" in err
-    assert out.startswith("2 recordings of 2 subjects, 0.01 h\n")
+    assert out.startswith("2 recordings of 2 subjects, 20.0 s\n")
     found = record(capsys, *words)
     assert found["figures"]["event_f1"]["value"] == 1
     assert found["figures"]["iou"]["value"] == pytest.approx(2.9 / 3)

@@ -22,7 +22,7 @@ def test_labels_are_told_with_counts_and_doubtful_ones_are_warned_of() -> None:
     clips, lines, warnings = count_as_crying([BABY])
     assert lines == [
         "labels that count as crying: cry (1)",
-        "labels that count as no crying: Baby Cry (2), speech (1), (blank) (1)",
+        "labels that do not count as crying: Baby Cry (2), speech (1), (blank) (1)",
     ]
     (warning,) = warnings
     assert warning.startswith("the label 'Baby Cry' (2 times) does not count as crying")
