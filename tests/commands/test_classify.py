@@ -354,3 +354,15 @@ def test_a_silent_minute_is_not_scored(run, tmp_path: Path, bundle: tuple[str, .
     assert float(silence["not_scored_share"]) == pytest.approx(1.0, abs=ABOUT_A_WINDOW)
     for minute in (noise, rest):
         assert float(minute["not_scored_share"]) == pytest.approx(0.0, abs=ABOUT_A_WINDOW * 6)
+
+
+def test_a_wrong_start_names_the_option_and_its_form(run, bout_wav: Path, tone_wav: Path) -> None:
+    for start in ("31.03.2024 01:59", ""):
+        done = run("classify", bout_wav, "--start", start)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("cryvision: --start must be a date and time of ISO 8601")
+        assert repr(start) in done.err
+        assert done.err.count("\n") == 1
+    done = run("classify", bout_wav, tone_wav, "--start", "2024-03-31T01:59:55")
+    assert "--start is for a single clip; got 2 clips" in done.err
+    assert "column start" in done.err
