@@ -46,7 +46,8 @@ def measure_cry(
         Mono sound around the cry, full scale 1.
     sample_rate_hz : float
     onset_s, offset_s : float
-        Of the cry, in seconds from the first sample.
+        Of the cry, in seconds from the first sample. An offset may lie up to 25 ms
+        behind the last sample: the cry then ends with the sound.
     above_background_db : float
         Level of the cry above its background, as `cryvision.Event` has it. NaN where it is not
         known: then the cry is taken to be free of noise.
@@ -69,8 +70,9 @@ def measure_cry(
         Without parselmouth.
     """
     _check(samples, sample_rate_hz, onset_s, offset_s)
-    end_s = min(offset_s, onset_s + LONGEST_SECONDS)
-    goes_on = math.isfinite(next_onset_s) and end_s == offset_s
+    last_s = min(offset_s, len(samples) / sample_rate_hz)
+    end_s = min(last_s, onset_s + LONGEST_SECONDS)
+    goes_on = math.isfinite(next_onset_s) and end_s == last_s
     rate_hz = min(sample_rate_hz, recorded_rate_hz or sample_rate_hz)
     snr_db = _snr_db(above_background_db)
     cry = samples[round(onset_s * sample_rate_hz) : round(end_s * sample_rate_hz)].astype(float)
@@ -85,7 +87,7 @@ def measure_cry(
         until_s = max(next_onset_s, end_s) if goes_on else end_s
         part = _Part.cut(samples, sample_rate_hz, rate_hz, (onset_s, end_s, until_s))
         values |= _measured(part, snr_db, recorded_rate_hz or sample_rate_hz)
-    clipped = float(np.mean(np.abs(cry) >= CLIPPED_AT)) > MOST_CLIPPED_SHARE
+    clipped = np.count_nonzero(np.abs(cry) >= CLIPPED_AT) > MOST_CLIPPED_SHARE * len(cry)
     conditions = Conditions(too_short, not cry.any(), clipped, snr_db, rate_hz)
     return CryAcoustics(**undefine(values, conditions))
 
