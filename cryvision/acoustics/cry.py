@@ -46,8 +46,7 @@ def measure_cry(
         Mono sound around the cry, full scale 1.
     sample_rate_hz : float
     onset_s, offset_s : float
-        Of the cry, in seconds from the first sample. An offset may lie up to 25 ms
-        behind the last sample: the cry then ends with the sound.
+        Of the cry, in seconds from the first sample; the offset up to 25 ms after the last one.
     above_background_db : float
         Level of the cry above its background, as `cryvision.Event` has it. NaN where it is not
         known: then the cry is taken to be free of noise.
@@ -87,8 +86,7 @@ def measure_cry(
         until_s = max(next_onset_s, end_s) if goes_on else end_s
         part = _Part.cut(samples, sample_rate_hz, rate_hz, (onset_s, end_s, until_s))
         values |= _measured(part, snr_db, recorded_rate_hz or sample_rate_hz)
-    clipped = np.count_nonzero(np.abs(cry) >= CLIPPED_AT) > MOST_CLIPPED_SHARE * len(cry)
-    conditions = Conditions(too_short, not cry.any(), clipped, snr_db, rate_hz)
+    conditions = Conditions(too_short, not cry.any(), _is_clipped(cry), snr_db, rate_hz)
     return CryAcoustics(**undefine(values, conditions))
 
 
@@ -156,6 +154,11 @@ def _measured(part: _Part, snr_db: float, recorded_rate_hz: float) -> dict[str, 
         **dict(zip(FORMANTS, formants_hz, strict=True)),
         **find_phases(levels_db, sounds, n_frames).measures(),
     }
+
+
+def _is_clipped(cry: np.ndarray) -> bool:
+    n_clipped = int(np.count_nonzero(np.abs(cry) >= CLIPPED_AT))
+    return n_clipped > MOST_CLIPPED_SHARE * len(cry)
 
 
 def _snr_db(above_background_db: float) -> float:

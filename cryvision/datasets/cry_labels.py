@@ -54,8 +54,9 @@ def count_as_crying(
     crying = {shown[key]: n for key, n in counts.most_common() if key in counted}
     others = {shown[key]: n for key, n in counts.most_common() if key not in counted}
     warnings = [
-        f"the label {brief(shown[key])!r} ({n} times) does not count as crying: is it?"
-        + (f" --cry-label {shown[key]!r} would count it" if brief(shown[key]) == shown[key] else "")
+        f"the label {brief(shown[key])!r} ({n} times) does not count as crying; --cry-label"
+        + (f" {shown[key]!r}" if brief(shown[key]) == shown[key] else "")
+        + " would count it"
         for key, n in counts.most_common()
         if key not in counted and meant(key)
     ]

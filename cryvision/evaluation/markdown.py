@@ -79,7 +79,7 @@ def _protocol_line(record: Mapping[str, Any]) -> str:
     subjects = record["subjects"]
     shared = record["on_both_sides"]
     both_sides = (
-        f"On both sides were {shared['subjects']} subjects and, of the test clips, the files of "
+        f"On both sides: {counted(shared['subjects'], 'subject')} and, of the test clips, the files of "
         f"{shared['same_files']}, {shared['duplicates']} duplicates and "
         f"{shared['near_duplicates']} near-duplicates."
     )
@@ -245,9 +245,9 @@ def _agreement_lines(record: Mapping[str, Any]) -> list[str]:
         f"## Agreement on crying: {counted(record['n_clips'], 'clip')} of "
         f"{counted(record['n_subjects'], 'subject')}, {60 * record['hours']:.1f} minutes",
         "",
-        f"Annotators marked {events['annotated']} events, {record['annotated_seconds']:.0f} s; "
-        f"{events['found']} were found, {record['found_seconds']:.0f} s; {events['matched']} "
-        f"match, onsets within {tolerance['onset']:g} s and offsets within "
+        f"Annotators marked {counted(events['annotated'], 'event')}, "
+        f"{record['annotated_seconds']:.0f} s; {events['found']} were found, "
+        f"{record['found_seconds']:.0f} s; {events['matched']} match, onsets within {tolerance['onset']:g} s and offsets within "
         f"{tolerance['offset']:g} s. Windows are {record['window_seconds']:g} s, each called "
         "what most of it is.",
         "",

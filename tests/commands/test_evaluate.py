@@ -132,7 +132,7 @@ def test_names_cannot_steer_the_terminal(
     lab.write_wav(odd, np.zeros(1600, np.float32))
     done = evaluate("any", corpus)
     assert done.code == 0
-    assert "x1b[31mred (1 clips)" in done.out
+    assert "x1b[31mred (1 clip)" in done.out
     assert all(char.isprintable() for char in done.out.replace("\n", ""))
 
 
