@@ -79,8 +79,8 @@ def _protocol_line(record: Mapping[str, Any]) -> str:
     subjects = record["subjects"]
     shared = record["on_both_sides"]
     both_sides = (
-        f"On both sides: {counted(shared['subjects'], 'subject')} and, of the test clips, the files of "
-        f"{shared['same_files']}, {shared['duplicates']} duplicates and "
+        f"On both sides: {counted(shared['subjects'], 'subject')} and, of the test clips, "
+        f"the files of {shared['same_files']}, {shared['duplicates']} duplicates and "
         f"{shared['near_duplicates']} near-duplicates."
     )
     if record["warning"]:
@@ -247,9 +247,9 @@ def _agreement_lines(record: Mapping[str, Any]) -> list[str]:
         "",
         f"Annotators marked {counted(events['annotated'], 'event')}, "
         f"{record['annotated_seconds']:.0f} s; {events['found']} were found, "
-        f"{record['found_seconds']:.0f} s; {events['matched']} match, onsets within {tolerance['onset']:g} s and offsets within "
-        f"{tolerance['offset']:g} s. Windows are {record['window_seconds']:g} s, each called "
-        "what most of it is.",
+        f"{record['found_seconds']:.0f} s; {events['matched']} match, onsets within "
+        f"{tolerance['onset']:g} s and offsets within {tolerance['offset']:g} s. Windows are "
+        f"{record['window_seconds']:g} s, each called what most of it is.",
         "",
         *_figure_table(record["figures"], _AGREEMENT, baselines),
     ]
