@@ -229,6 +229,7 @@ class StreamClassifier:
             min_gap_s=None if gate is None else gate.min_gap_seconds,
             veto="off" if crying is None else crying.veto,
             heard_seconds={} if crying is None else crying.heard_seconds,
+            quiet_seconds=() if crying is None else crying.quiet_seconds,
         )
 
     @property

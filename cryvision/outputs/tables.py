@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -163,12 +164,20 @@ def write_quality_csv(classification: Classification, path: Path) -> None:
     cry = classification.timeline.get("cry", np.zeros(0))
     n_frames = MINUTE_SECONDS * FRAME_RATE_HZ
     records = []
-    for number, minute in enumerate(classification.quality):
-        frames = cry[number * n_frames : (number + 1) * n_frames]
-        share = float(np.mean(~np.isfinite(frames))) if len(frames) else None
+    quiet = itertools.chain(classification.quiet_seconds, itertools.repeat(0.0))
+    for number, (minute, quiet_s) in enumerate(zip(classification.quality, quiet, strict=False)):
+        share = _not_scored_share(cry[number * n_frames : (number + 1) * n_frames], quiet_s)
         rounded = {name: _rounded(value, 4) for name, value in asdict(minute).items()}
         records.append({**rounded, "not_scored_share": _rounded(share, _SCORE_DECIMALS)})
     _write_records(path, QUALITY_COLUMNS, records)
+
+
+def _not_scored_share(cry: NDArray[Any], quiet_s: float) -> float | None:
+    """Give the share of a stretch that has no score, or one of 0 because it is too quiet."""
+    if not len(cry):
+        return None
+    n_not_scored = float(np.sum(~np.isfinite(cry))) + quiet_s * FRAME_RATE_HZ
+    return min(1.0, n_not_scored / len(cry))
 
 
 def _write_records(
