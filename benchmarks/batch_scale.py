@@ -50,7 +50,7 @@ class NullScorer:
             *("", 7.0, "cry", {"no cry": 0.38, "cry": 0.62}, Detection(True, 0.62, 4.2), {}),
             *(bouts, ("sound",), {"name": "null", "sha256": "0" * 64}, []),
         )
-        self._pitch = PitchTrack(np.arange(350) * 0.02, np.full(350, 450.0, np.float32))
+        self._pitch = PitchTrack(np.full(350, 450.0, np.float32))
 
     def __call__(self, clip: ListedClip) -> dict[str, Any]:
         return {**scored_row(clip, self._job, self._result, self._pitch, 0.0), "path": clip.path}

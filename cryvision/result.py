@@ -203,6 +203,9 @@ class Classification:
         When the recording started, where that is known.
     quality : tuple of MinuteQuality
         Of the sound of each minute; empty for a stream.
+    quiet_seconds : tuple of float
+        Of each minute of the sound, seconds below the level gate: they were not scored. Empty
+        where the bundle has no detector, 0 for minutes that a stream has forgotten.
     modalities : tuple of str
         What the label was decided from: ``sound``, ``face``.
     bundle : dict
@@ -240,6 +243,7 @@ class Classification:
     acoustics: Acoustics | None = None
     start: RecordingStart | None = None
     quality: tuple[MinuteQuality, ...] = ()
+    quiet_seconds: tuple[float, ...] = ()
 
     @property
     def bouts(self) -> tuple[Bout, ...]:

@@ -46,7 +46,7 @@ def measure_cry(
         Mono sound around the cry, full scale 1.
     sample_rate_hz : float
     onset_s, offset_s : float
-        Of the cry, in seconds from the first sample.
+        Of the cry, in seconds from the first sample; the offset up to 25 ms after the last one.
     above_background_db : float
         Level of the cry above its background, as `cryvision.Event` has it. NaN where it is not
         known: then the cry is taken to be free of noise.
@@ -69,8 +69,9 @@ def measure_cry(
         Without parselmouth.
     """
     _check(samples, sample_rate_hz, onset_s, offset_s)
-    end_s = min(offset_s, onset_s + LONGEST_SECONDS)
-    goes_on = math.isfinite(next_onset_s) and end_s == offset_s
+    last_s = min(offset_s, len(samples) / sample_rate_hz)
+    end_s = min(last_s, onset_s + LONGEST_SECONDS)
+    goes_on = math.isfinite(next_onset_s) and end_s == last_s
     rate_hz = min(sample_rate_hz, recorded_rate_hz or sample_rate_hz)
     snr_db = _snr_db(above_background_db)
     cry = samples[round(onset_s * sample_rate_hz) : round(end_s * sample_rate_hz)].astype(float)
@@ -85,8 +86,7 @@ def measure_cry(
         until_s = max(next_onset_s, end_s) if goes_on else end_s
         part = _Part.cut(samples, sample_rate_hz, rate_hz, (onset_s, end_s, until_s))
         values |= _measured(part, snr_db, recorded_rate_hz or sample_rate_hz)
-    clipped = float(np.mean(np.abs(cry) >= CLIPPED_AT)) > MOST_CLIPPED_SHARE
-    conditions = Conditions(too_short, not cry.any(), clipped, snr_db, rate_hz)
+    conditions = Conditions(too_short, not cry.any(), _is_clipped(cry), snr_db, rate_hz)
     return CryAcoustics(**undefine(values, conditions))
 
 
@@ -154,6 +154,11 @@ def _measured(part: _Part, snr_db: float, recorded_rate_hz: float) -> dict[str, 
         **dict(zip(FORMANTS, formants_hz, strict=True)),
         **find_phases(levels_db, sounds, n_frames).measures(),
     }
+
+
+def _is_clipped(cry: np.ndarray) -> bool:
+    n_clipped = int(np.count_nonzero(np.abs(cry) >= CLIPPED_AT))
+    return n_clipped > MOST_CLIPPED_SHARE * len(cry)
 
 
 def _snr_db(above_background_db: float) -> float:

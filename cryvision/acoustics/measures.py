@@ -54,7 +54,7 @@ class CryAcoustics:
     f0_sd_hz: float = _real("Hz", "standard deviation of F0 over the voiced frames")
     f0_min_hz: float = _real("Hz", "lowest F0")
     f0_max_hz: float = _real("Hz", "highest F0")
-    f0_range_hz: float = _real("Hz", "highest less lowest F0")
+    f0_range_hz: float = _real("Hz", "highest minus lowest F0")
     f0_slope_hz_per_s: float = _real("Hz/s", "slope of the line through F0, least squares")
     f0_shape: str = _text("contour of F0: rising, falling, flat or complex; empty where undefined")
     voiced_share: float = _real("0 to 1", "share of the cry's frames that are voiced")
@@ -65,7 +65,7 @@ class CryAcoustics:
     shimmer_percent: float = _real("%", "local shimmer: mean difference of their amplitudes")
     hnr_db: float = _real("dB", "harmonics-to-noise ratio")
     spectral_centroid_hz: float = _real("Hz", "centre of gravity of the power spectrum")
-    spectral_tilt_db: float = _real("dB", "energy from 1 to 5 kHz over that from 50 Hz to 1 kHz")
+    spectral_tilt_db: float = _real("dB", "energy from 1 to 5 kHz relative to 50 Hz to 1 kHz")
     formant1_hz: float = _real("Hz", "median of the first formant over the voiced frames")
     formant2_hz: float = _real("Hz", "median of the second formant")
     formant3_hz: float = _real("Hz", "median of the third formant")
@@ -75,7 +75,7 @@ class CryAcoustics:
     cry_interval_s: float = _real("s", "onset to onset of the next cry of the bout")
     pause_s: float = _real("s", "offset to onset of the next cry of the bout")
     level_dbfs: float = _real("dBFS", "root mean square of the whole band, re full scale")
-    snr_db: float = _real("dB", "level of the cry without its background, over the background")
+    snr_db: float = _real("dB", "level of the cry without its background, above the background")
     undefined: str = _text("measures that are not defined, by reason: 'noise: hnr_db; ...'")
 
 
@@ -85,12 +85,12 @@ class BoutAcoustics:
 
     bout_s: float = _real("s", "length of the bout, pauses included")
     bout_cries: int = _whole("", "cries of the bout")
-    bout_cries_per_minute: float = _real("1/min", "cries a minute of the bout")
-    bout_cry_interval_s: float = _real("s", "mean of onset to next onset; from 2 cries on")
-    bout_pause_s: float = _real("s", "mean of offset to next onset; from 2 cries on")
-    bout_rhythm_npvi: float = _real("0 to 200", "nPVI of the cry intervals; from 3 cries on")
+    bout_cries_per_minute: float = _real("1/min", "cries per minute of the bout")
+    bout_cry_interval_s: float = _real("s", "mean of onset to next onset; needs 2 cries")
+    bout_pause_s: float = _real("s", "mean of offset to next onset; needs 2 cries")
+    bout_rhythm_npvi: float = _real("0 to 200", "nPVI of the cry intervals; needs 3 cries")
     bout_latency_s: float = _real(
-        "s", "from the start, or the end of the bout before, to its onset"
+        "s", "from the start, or the end of the previous bout, to its onset"
     )
 
 

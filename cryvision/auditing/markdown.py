@@ -9,6 +9,7 @@ from cryvision.auditing.audit import Audit
 from cryvision.auditing.findings import ERROR, INFO, WARNING, Finding, interval
 from cryvision.evaluation import markdown
 from cryvision.inputs.ffmpeg import shown
+from cryvision.outputs.wording import counted
 
 HEADINGS: Mapping[str, str] = {
     ERROR: "Errors: correct them before you train",
@@ -56,8 +57,9 @@ def summary(audit: Audit) -> str:
     n_errors = sum(finding.severity == ERROR for finding in audit.findings)
     sources = ", ".join(counts["subjects_known_from"])
     return (
-        f"{counts['clips']:,} clips of {counts['subjects']:,} subjects (known from: {sources}), "
-        f"{len(counts['labels'])} labels, {counts['seconds'] / 60:,.1f} minutes; "
+        f"{counted(counts['clips'], 'clip')} of {counted(counts['subjects'], 'subject')} "
+        f"(known from: {sources}), {counted(len(counts['labels']), 'label')}, "
+        f"{counts['seconds'] / 60:,.1f} minutes; "
         f"{counts['unreadable']} cannot be read, {counts['left_out']} were left out. "
         f"{n_errors or 'No'} {'error' if n_errors == 1 else 'errors'}, "
         f"{len(audit.findings) - n_errors} warnings and notes."

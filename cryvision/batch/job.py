@@ -39,6 +39,8 @@ class Job:
         Of the recorders' clocks; empty for that of each machine.
     timeline_hop_s : float, optional
         Of the timelines in ``formats``.
+    unfinished_dir : str
+        Where the state of long recordings is kept until they are scored; empty for nowhere.
     scorer : str
         ``module:class`` that is made once in each worker, with the job, and then called with each
         clip for its row. Only measurements of the scheduling itself replace it.
@@ -55,6 +57,7 @@ class Job:
     acoustics: bool = False
     timezone: str = ""
     timeline_hop_s: float | None = None
+    unfinished_dir: str = ""
     scorer: str = CLIP_SCORER
 
     @property
@@ -62,7 +65,7 @@ class Job:
         """All that decides what a row holds."""
         settings = dataclasses.asdict(self)
         # The bundle is what it holds, and a clip what its path leads to, wherever that is written.
-        del settings["bundle"], settings["folder"]
+        del settings["bundle"], settings["folder"], settings["unfinished_dir"]
         return {**settings, **settings.pop("options")}
 
     @property

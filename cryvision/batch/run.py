@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _ABOUT_SUFFIX = ".about.json"
 _CLIPS_SUFFIX = ".clips"
+_UNFINISHED_SUFFIX = ".unfinished"
 
 AnyPath = str | os.PathLike[str]
 
@@ -50,8 +52,9 @@ def score(
 ) -> Summary:
     """Score many clips into one table, each exactly once.
 
-    What is scored is kept in the file ``<out>.rows.sqlite``. However a run ends, the same call goes
-    on where it stopped; clips that have changed since, or other settings, are scored anew.
+    Rows are kept in ``<out>.rows.sqlite``, and where a long recording stands in
+    ``<out>.unfinished``. However a run ends, the same call goes on where it stopped, within a
+    recording too. Clips that have changed since, or other settings, are scored anew.
 
     Parameters
     ----------
@@ -91,15 +94,22 @@ def score(
     chosen, how = _divided(options)
     listed = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     paths = [os.fspath(source) for source in listed]
-    table, who = os.fspath(out), how.subject_pattern
-    job, facts = _job(table, bundle, chosen, how)
-    events = () if how.events is None else (EventTable(os.fspath(how.events), who),)
-    hours = () if how.summary is None else (Hours(os.fspath(how.summary), who),)
+    job, facts = _job(os.fspath(out), bundle, chosen, how)
+    views = _views(how)
     summary = run(
-        job, paths, table, engine=how.bound_engine(), views=(*events, *hours),
+        job, paths, os.fspath(out), engine=how.bound_engine(), views=views,
         retry_failed=how.retry_failed, progress=progress, bundle_facts=facts,
     )  # fmt: skip
+    hours = (view for view in views if isinstance(view, Hours))
     return replace(summary, periods=tuple(period for one in hours for period in one.periods))
+
+
+def _views(how: BatchOptions) -> tuple[EventTable | Hours, ...]:
+    """Give the tables of events and of hours that are wanted."""
+    who = how.subject_pattern
+    events = () if how.events is None else (EventTable(os.fspath(how.events), who),)
+    hours = () if how.summary is None else (Hours(os.fspath(how.summary), who),)
+    return (*events, *hours)
 
 
 def _divided(options: Mapping[str, Any]) -> tuple[Options, BatchOptions]:
@@ -126,6 +136,8 @@ def _job(
         options=options,
         formats=tuple(how.formats),
         formats_dir=_formats_dir(table, how.formats_dir) if how.formats else "",
+        # Machines of a cluster may have no such place.
+        unfinished_dir=_beside(table, _UNFINISHED_SUFFIX) if how.engine == "local" else "",
         acoustics=how.acoustics,
         timezone=how.timezone,
         timeline_hop_s=how.timeline_hop_s,
@@ -182,6 +194,8 @@ def run(
         finally:
             # However it ends, what was scored is kept and shown.
             store.commit()
+            if job.unfinished_dir and store.count()[1] == 0:
+                shutil.rmtree(job.unfinished_dir, ignore_errors=True)
             statuses = target.write(job, store, bundle_facts or {})
     ok = statuses.pop(OK, 0)
     return Summary(
@@ -257,7 +271,9 @@ class _Table:
 
 
 def _formats_dir(table: str, formats_dir: AnyPath | None) -> str:
-    if formats_dir is not None:
-        return os.path.abspath(formats_dir)
+    return _beside(table, _CLIPS_SUFFIX) if formats_dir is None else os.path.abspath(formats_dir)
+
+
+def _beside(table: str, suffix: str) -> str:
     name = PurePosixPath(table).name if remote.is_url(table) else table
-    return os.path.abspath(name + _CLIPS_SUFFIX)
+    return os.path.abspath(name + suffix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path, PurePosixPath
@@ -15,15 +16,21 @@ from cryvision.batch.job import Job
 from cryvision.batch.rows import failed_row, scored_row
 from cryvision.batch.sources import ListedClip
 from cryvision.bundle import Bundle
+from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import BundleError, CryvisionError, MediaError
+from cryvision.inference.checkpoint import Checkpoint
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inference.clip import with_start
 from cryvision.inputs import media
+from cryvision.inputs.frame_rows import RowFiles
 from cryvision.inputs.pitch import PitchStream, PitchTrack
 from cryvision.inputs.quality import QualityStream
 from cryvision.outputs import files
 from cryvision.result import Classification
 from cryvision.start_times import RecordingStart, recording_start
+
+SAVE_SECONDS = 60.0
+"""The most work on one recording that is lost when a run is killed."""
 
 # Written from the clip itself, which a URL does not name on this machine.
 _READS_THE_CLIP = ("png", "mp4", "mp4-blurred")
@@ -50,10 +57,12 @@ class ClipScorer:
         self._job = job
         self._bundle = bundle.keeping_models()
         # Loads the models, and refuses settings that no clip can be scored with.
-        self._new_stream("")
+        stream = self._new_stream("")
+        # What is known of faces cannot be saved.
+        self._saves = bool(job.unfinished_dir) and not stream.takes_frames
 
     def __call__(self, clip: ListedClip) -> dict[str, Any]:
-        """Score one clip.
+        """Score one clip, or what is left of it.
 
         Returns
         -------
@@ -65,13 +74,19 @@ class ClipScorer:
         CryvisionError
             For what would befall the other clips as well: no ffmpeg, no room for the files.
         """
+        row = self._row(clip)
+        if self._job.unfinished_dir:
+            shutil.rmtree(self._state_folder(clip), ignore_errors=True)
+        return row
+
+    def _row(self, clip: ListedClip) -> dict[str, Any]:
         started = time.monotonic()
         local = clip.path
         try:
             with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
                 if remote.is_url(clip.path):
                     local = str(remote.fetch(clip.path, Path(folder)))
-                result, pitch = self._classify(clip.path, local)
+                result, pitch = self._classify(clip, local)
                 result = with_start(result, self._start(clip, local))
                 self._write_files(clip, result, local)
                 return scored_row(clip, self._job, result, pitch, time.monotonic() - started)
@@ -85,29 +100,45 @@ class ClipScorer:
             reason = " ".join(f"{clip.path}: {error}".split())
         return failed_row(clip, self._job, status, reason, time.monotonic() - started)
 
-    def _classify(self, path: str, local: str) -> tuple[Classification, PitchTrack]:
+    def _classify(self, clip: ListedClip, local: str) -> tuple[Classification, PitchTrack]:
         """Classify as `cryvision.classify` does, and track the pitch of the same pieces."""
-        stream = self._new_stream(path)
-        pitch, quality = PitchStream(), QualityStream()
-        with media.open_clip(local, sound=True, frames=stream.takes_frames) as clip:
-            for piece in clip.pieces():
+        saved = None
+        if self._saves:
+            saved = Checkpoint(self._state_folder(clip), self._bundle, self._job.options.runtime)
+        files = RowFiles() if saved is None else saved.files
+        stream = self._new_stream(clip.path, files)
+        pitch, quality, position = PitchStream(files), QualityStream(), 0
+        kinds = (StreamClassifier, PitchStream, QualityStream)
+        if saved is not None and (state := saved.load(kinds)) is not None:
+            position, (stream, pitch, quality) = state
+        saved_s = time.monotonic()
+        start_s = position / SAMPLE_RATE_HZ
+        with media.open_clip(local, frames=stream.takes_frames, start_s=start_s) as opened:
+            for piece in opened.pieces():
                 stream.push(piece.samples, piece.frame, piece.frame_time_s)
                 if piece.samples is not None:
                     pitch.push(piece.samples)
                     quality.push(piece.samples)
-            result = stream.finish(clip.info, tuple(clip.warnings))
+                    position += len(piece.samples)
+                if saved is not None and time.monotonic() - saved_s >= SAVE_SECONDS:
+                    saved.save(position, (stream, pitch, quality))
+                    saved_s = time.monotonic()
+            result = stream.finish(opened.info, tuple(opened.warnings))
         result = dataclasses.replace(result, quality=quality.finish())
         if self._job.acoustics:
             result = measure_clip(result, local)
         return result, pitch.track()
 
+    def _state_folder(self, clip: ListedClip) -> Path:
+        return Path(self._job.unfinished_dir, clip.key)
+
     def _start(self, clip: ListedClip, local: str) -> RecordingStart | None:
         zone = self._job.timezone
         return recording_start(local, stated=clip.start, zone=zone, name=clip.path)
 
-    def _new_stream(self, path: str) -> StreamClassifier:
+    def _new_stream(self, path: str, files: RowFiles | None = None) -> StreamClassifier:
         options = dataclasses.asdict(self._job.options)
-        return StreamClassifier(self._bundle, path=path, **options)
+        return StreamClassifier(self._bundle, path=path, row_files=files, **options)
 
     def _write_files(self, clip: ListedClip, result: Classification, local: str) -> None:
         """Write what is wanted beside the table, in the folders that the clips lie in."""

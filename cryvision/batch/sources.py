@@ -15,7 +15,7 @@ from cryvision.batch import remote
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.inputs.ffmpeg import shown
 from cryvision.inputs.media import MEDIA_SUFFIXES
-from cryvision.start_times.chunks import FIRST_YEAR, LAST_YEAR, iso_time
+from cryvision.start_times.chunks import TIME_RULE, iso_time
 
 MANIFEST_SUFFIX = ".csv"
 MANIFEST_COLUMN = "path"
@@ -252,9 +252,8 @@ def _manifest_clips(
                 start = (row.get(names.get(START_COLUMN, "")) or "").strip()
                 if start and iso_time(start) is None:
                     raise ConfigError(
-                        f"{shown(manifest)}: line {reader.line_num}: a start must be a date and "
-                        f"time from {FIRST_YEAR} to {LAST_YEAR}, such as "
-                        f"2026-03-29T01:30:00+01:00; got {start!r:.60}"
+                        f"{shown(manifest)}: line {reader.line_num}: a start {TIME_RULE}; "
+                        f"got {start!r:.60}"
                     )
                 yield path, (row.get(names.get(SUBJECT_COLUMN, "")) or "").strip(), start
             elif row:

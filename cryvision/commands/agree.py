@@ -52,7 +52,7 @@ def add(commands: Any) -> None:
         "--subject-pattern",
         metavar="REGEX",
         help="its first group, on the path of a recording below A, names its subject (default: "
-        "each recording is one)",
+        "each recording is a subject)",
     )
     parser.add_argument(
         "--media",

@@ -79,7 +79,6 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--start",
-        default="",
         metavar="TIME",
         help="date and time at which the recording started, such as 2026-03-29T01:30:00+01:00 "
         "(default: what its file or its name states); one clip only",
@@ -252,12 +251,16 @@ def run(options: argparse.Namespace) -> int:
         from cryvision.acoustics.praat import require_praat
 
         require_praat()  # fails before any work without it
+    _check_start(options.start)
     bundle = Bundle.load(options.bundle).keeping_models()
     n_done = n_failed = 0
     rested_on: set[str] = set()
     with named_clips(options.paths) as (clips, problems):
-        if options.start and len(clips) != 1:
-            raise ConfigError(f"--start is of one clip; got {len(clips)} clips")
+        if options.start is not None and len(clips) != 1:
+            raise ConfigError(
+                f"--start is for a single clip; got {len(clips)} clips: cryvision score reads the "
+                "column start of a manifest"
+            )
         for problem in problems:
             log(problem)
             n_failed += 1
@@ -272,6 +275,14 @@ def run(options: argparse.Namespace) -> int:
     if n_failed == 0:
         return EXIT_DONE
     return EXIT_SOME_FAILED if n_done else EXIT_FAILED
+
+
+def _check_start(start: str | None) -> None:
+    """Fail before any work where ``--start`` is no time."""
+    from cryvision.start_times.chunks import TIME_RULE, iso_time
+
+    if start is not None and iso_time(start.strip()) is None:
+        raise ConfigError(f"--start {TIME_RULE}; got {start!r:.60}")
 
 
 def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
@@ -323,7 +334,7 @@ def _one(
             clip.path,
             bundle,
             audio_track=options.audio_track,
-            start=options.start,
+            start=options.start or "",
             timezone=options.timezone,
             progress=progress,
             **chosen_options(options),

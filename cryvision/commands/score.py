@@ -119,9 +119,9 @@ def _add_result_options(parser: Any) -> None:
     parser.add_argument(
         "--subject-pattern",
         metavar="REGEX",
-        help="its first group, in the path of a clip, names its subject; in --summary, recordings "
-        "of a subject that follow each other are joined (default: the manifest's column subject, "
-        "or all are of one)",
+        help="its first group, found in the path of a clip, is the clip's subject, where a "
+        "manifest names none; --summary and --week join successive recordings of a subject "
+        "(default: no pattern; clips without a subject then count as one subject's)",
     )
     add_timezone_option(parser)
     add_timeline_option(parser)

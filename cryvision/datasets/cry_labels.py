@@ -8,10 +8,16 @@ from dataclasses import replace
 
 from cryvision.annotations import Interval
 from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip
+from cryvision.outputs.lettering import shortened
+from cryvision.safe_text import one_line
 
 END_TOLERANCE_SECONDS = 0.1
 """A label may end so far behind its clip: editors round, and codecs cut."""
 
+LONGEST_LABEL = 60
+"""Characters of a label in a message."""
+
+_BLANK = "(blank)"
 _LABELS_SHOWN = 20
 _INTERVALS_SHOWN = 3
 _CRY = CRY_LABELS[0]
@@ -44,17 +50,18 @@ def count_as_crying(
     for interval in (interval for clip in clips for interval in clip.intervals):
         key = _plain(interval.label)
         counts[key] += 1
-        shown.setdefault(key, interval.label.strip() or "(blank)")
+        shown.setdefault(key, interval.label.strip() or _BLANK)
     crying = {shown[key]: n for key, n in counts.most_common() if key in counted}
     others = {shown[key]: n for key, n in counts.most_common() if key not in counted}
     warnings = [
-        f"the label {shown[key]!r} ({n} times) does not count as crying: is it? "
-        f"--cry-label {shown[key]!r} would count it"
+        f"the label {brief(shown[key])!r} ({n} times) does not count as crying; --cry-label"
+        + (f" {shown[key]!r}" if brief(shown[key]) == shown[key] else "")
+        + " would count it"
         for key, n in counts.most_common()
         if key not in counted and meant(key)
     ]
     warnings += [
-        f"no annotation reads {label!r}" for label in cry_labels if not counts[_plain(label)]
+        f"no annotation reads {brief(label)!r}" for label in cry_labels if not counts[_plain(label)]
     ]
     renamed = [
         replace(clip, intervals=tuple(_renamed(interval, counted) for interval in clip.intervals))
@@ -67,7 +74,7 @@ def count_lines(crying: dict[str, int], others: dict[str, int], what: str) -> li
     """List in two lines what counts as crying and what does not."""
     return [
         f"{what} that count as crying: {_listed(crying)}",
-        f"{what} that count as no crying: {_listed(others)}",
+        f"{what} that do not count as crying: {_listed(others)}",
     ]
 
 
@@ -114,6 +121,11 @@ def inside(clip: AnnotatedClip, duration_s: float) -> tuple[AnnotatedClip, list[
     return replace(clip, intervals=tuple(within)), remarks
 
 
+def brief(label: str) -> str:
+    """Write a label for a message: in one line, and shortened where it is a whole note."""
+    return shortened(one_line(label), LONGEST_LABEL) or _BLANK
+
+
 def _plain(label: str) -> str:
     return label.strip().casefold()
 
@@ -123,12 +135,12 @@ def _renamed(interval: Interval, counted: set[str]) -> Interval:
 
 
 def _listed(counts: dict[str, int]) -> str:
-    names = [f"{label} ({n})" for label, n in counts.items()]
+    names = [f"{brief(label)} ({n})" for label, n in counts.items()]
     more = [f"and {len(names) - _LABELS_SHOWN} more"] if len(names) > _LABELS_SHOWN else []
     return ", ".join([*names[:_LABELS_SHOWN], *more]) or "none"
 
 
 def _times(intervals: Iterable[Interval]) -> str:
-    times = [f"{i.label or '(blank)'} from {i.start_s:.2f} to {i.end_s:.2f} s" for i in intervals]
+    times = [f"{brief(i.label)} from {i.start_s:.2f} to {i.end_s:.2f} s" for i in intervals]
     more = f" and {len(times) - _INTERVALS_SHOWN} more" if len(times) > _INTERVALS_SHOWN else ""
     return ", ".join(times[:_INTERVALS_SHOWN]) + more

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryvision.annotations.corrections import LONGEST_LABEL
 from cryvision.annotations.text import read_rows, read_seconds, refused
 from cryvision.datasets.annotated import (
     DONATEACRY_CLIP,
@@ -372,8 +373,8 @@ def _clip_of_row(
     if end_s is not None and end_s <= (start_s or 0.0):
         rule = f"the end must be after the start; got {start_s or 0.0:g} to {end_s:g} s"
         raise refused(manifest, line, rule)
-    if not row["label"]:
-        raise refused(manifest, line, "a clip must have a label")
+    if not 0 < len(row["label"]) <= LONGEST_LABEL:
+        raise refused(manifest, line, f"a label must have 1 to {LONGEST_LABEL} characters")
     if row.get("split") == "":
         raise refused(manifest, line, "the split must be given in every row or in none")
     facts = {column: row[column] for column in _MANIFEST_FACTS if row.get(column)}

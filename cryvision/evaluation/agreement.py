@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +108,7 @@ def measure_agreement(
         "overlap": overlap,
         "figures": {
             **{name: {"value": None} for name in statistics},
-            **_figures(subjects, statistics, n_draws),
+            **bootstrap_figures(subjects, statistics, n_draws),
             **_psds_figures(clips, n_draws),
         },
         **_time_errors(clips, subjects, n_draws),
@@ -163,17 +163,7 @@ def _psds_figures(clips: Sequence[CodedClip], n_draws: int) -> dict[str, Any]:
     for name, overlap in PSDS_OVERLAPS.items():
         counts = psds_counts(timelines, overlap)
         statistics[name] = functools.partial(psds, counts, hours)
-    return _figures(subjects, statistics, n_draws)
-
-
-def _figures(
-    subjects: NDArray[Any], statistics: Mapping[str, Statistic], n_draws: int
-) -> dict[str, dict[str, Any]]:
-    """Give the figures that are defined, with intervals where there are two subjects or more."""
-    figures = bootstrap_figures(subjects, statistics, n_draws)
-    if len(set(subjects)) < 2:
-        return {name: {"value": figure["value"]} for name, figure in figures.items()}
-    return figures
+    return bootstrap_figures(subjects, statistics, n_draws)
 
 
 def _time_errors(

@@ -11,10 +11,11 @@ import numpy as np
 
 from cryvision.evaluation.agreement import CodedClip
 from cryvision.evaluation.figures import BLUE, GREY, ORANGE, grid, png_bytes
+from cryvision.evaluation.markdown import intervals_line
 from cryvision.inputs.ffmpeg import shown
 from cryvision.outputs.html_page import picture, report_page
 from cryvision.outputs.lettering import set_plain, shortened
-from cryvision.outputs.wording import clock
+from cryvision.outputs.wording import clock, counted, length
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,19 +24,25 @@ KIND = "agreement"
 """Of the page, as `cryvision.outputs.html_page` has it."""
 
 FIGURES = {
-    "event_f1": "F1 of events whose onsets are within {onset:g} s and offsets within {offset:g} s",
-    "event_precision": "of the events of B, share that A has",
-    "event_recall": "of the events of A, share that B has",
-    "intersection_f1": "F1 of events of which {overlap} % overlap",
-    "kappa": "Cohen's kappa of every moment",
-    "iou": "seconds in both over seconds in either",
+    "event_f1": "F1 of events, onsets within {onset:g} s and offsets within {offset:g} s",
+    "event_precision": "share of the events of B that match one of A",
+    "event_recall": "share of the events of A that match one of B",
+    "intersection_f1": "F1 of events that overlap by {overlap} %",
+    "kappa": "Cohen's kappa over time",
+    "iou": "intersection over union of the time with crying",
     "psds1": "PSDS, exact times (overlap 70 %)",
     "psds2": "PSDS, presence (overlap 10 %)",
-    "alarms_per_hour": "events of B an hour that overlap none of A",
-    "missed_per_hour": "events of A an hour that overlap none of B",
+    "alarms_per_hour": "events of B per hour that overlap none of A",
+    "missed_per_hour": "events of A per hour that overlap none of B",
 }
-"""What each figure is; B is compared with A."""
+"""What each figure is; A is the reference."""
 
+_HEADER = ("measure", "value", "95 % interval", "definition")
+_CLIP_HEADER = ("recording", "subject", "A only, s", "B only, s", "both, s", "length, s")
+_DIFFERENCES = (
+    *("", "median", "95 % interval", "interquartile range", "5th to 95th percentile"),
+    "mean absolute",
+)
 _MOST_CLIPS = 12
 _WINDOW_SECONDS = 600.0
 _LONGEST_NAME = 60
@@ -43,32 +50,90 @@ _WIDTH_INCHES, _CLIP_INCHES = 8.0, 0.95
 
 
 def agreement_text(record: dict[str, Any]) -> str:
-    """Write an agreement for people, a figure a line."""
-    events = record["events"]
-    lines = [
-        f"{record['n_clips']} recordings of {record['n_subjects']} subjects, "
-        f"{record['hours']:.2f} h",
-        f"A: {events['first']} events, {record['first_seconds']:.1f} s of crying",
-        f"B: {events['second']} events, {record['second_seconds']:.1f} s of crying",
-        *(f"{name:<16} {value:<26} {what}" for name, value, what in figure_rows(record)),
-    ]
-    for name, values in _errors(record):
-        lines.append(f"{name} of B less A, {record['n_pairs']} pairs: {values}")
-    return "\n".join(lines)
+    """Write an agreement for people: what was compared, the measures, the differences in time."""
+    heading, differences = _difference_lines(record)
+    return "\n".join(
+        [
+            _compared(record),
+            f"A (reference): {_crying(record, 'first')}",
+            f"B: {_crying(record, 'second')}",
+            "",
+            *_aligned(_filled([_HEADER, *figure_rows(record)])),
+            "",
+            intervals_line(record["n_subjects"]),
+            "",
+            heading,
+            *_aligned(differences),
+        ]
+    )
 
 
-def figure_rows(record: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Give name, value with its interval (a dash for none), and meaning of each figure."""
+def figure_rows(record: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Give name, value (a dash for none), interval and definition of each figure."""
     words = {**record["tolerance_s"], "overlap": f"{100 * record['overlap']:g}"}
     rows = []
     for name, meaning in FIGURES.items():
         figure = record["figures"].get(name)
         if figure is not None:
-            low_high = figure.get("interval")
-            interval = f" ({low_high[0]:.2f} to {low_high[1]:.2f})" if low_high else ""
-            value = "-" if figure["value"] is None else f"{figure['value']:.2f}{interval}"
-            rows.append((name, value, meaning.format(**words)))
+            value = "-" if figure["value"] is None else f"{figure['value']:.2f}"
+            interval = _range(figure.get("interval"), ".2f")
+            rows.append((name, value, interval, meaning.format(**words)))
     return rows
+
+
+def _compared(record: dict[str, Any]) -> str:
+    return (
+        f"{counted(record['n_clips'], 'recording')} of {counted(record['n_subjects'], 'subject')}, "
+        f"{length(3600 * record['hours'])}"
+    )
+
+
+def _crying(record: dict[str, Any], which: str) -> str:
+    return (
+        f"{counted(record['events'][which], 'event')}, {length(record[f'{which}_seconds'])} of "
+        "crying"
+    )
+
+
+def _difference_lines(record: dict[str, Any]) -> tuple[str, list[tuple[str, ...]]]:
+    """Give a heading and a table, with its header, of the differences in time."""
+    if not record["n_pairs"]:
+        return "No onset or offset differences: no event of A overlaps one of B.", []
+    pairs = counted(record["n_pairs"], "pair")
+    heading = f"Onset and offset differences (B - A) in seconds, {pairs} of overlapping events:"
+    rows = []
+    for name in ("onset", "offset"):
+        of = record[f"{name}_error_s"]
+        rows.append(
+            (
+                name,
+                f"{of['median']:+.3f}",
+                _range(of["median_interval"], "+.3f"),
+                _range((of["p25"], of["p75"]), "+.3f"),
+                _range((of["p5"], of["p95"]), "+.3f"),
+                f"{of['mean_absolute']:.3f}",
+            )
+        )
+    return heading, _filled([_DIFFERENCES, *rows])
+
+
+def _range(ends: Sequence[float] | None, form: str) -> str:
+    return "" if ends is None else f"{ends[0]:{form}} to {ends[1]:{form}}"
+
+
+def _filled(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Leave out the columns of a table that are empty below their header."""
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    return list(zip(*columns, strict=True))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Put the cells of a table below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def agreement_page(
@@ -85,40 +150,33 @@ def agreement_page(
     sources : sequence of str
         What A and B are.
     """
-    events = record["events"]
     first, second = (escape(shown(source)) for source in sources)
+    heading, differences = _difference_lines(record)
     parts = [
         "<h1>Agreement</h1>",
-        f"<p>A is {first}, B is {second}. {record['n_clips']} recordings of "
-        f"{record['n_subjects']} subjects, {record['hours']:.2f} h. A has {events['first']} events "
-        f"({record['first_seconds']:.1f} s of crying), B has {events['second']} "
-        f"({record['second_seconds']:.1f} s).</p>",
+        f"<p>{_compared(record)}.<br>A (reference): {first}, {_crying(record, 'first')}.<br>"
+        f"B: {second}, {_crying(record, 'second')}.</p>",
         *(f"<p>{escape(shown(line))}</p>" for line in (*record["warnings"], *record["notes"])),
-        _table(
-            ("figure", "value (95 % interval over subjects)", "what it is"), figure_rows(record)
-        ),
-        "<h2>Errors in time</h2>",
-        f"<p>{record['n_pairs']} pairs of events that overlap; B less A.</p>",
-        _table(("time", "distribution"), _errors(record)),
+        _table(_filled([_HEADER, *figure_rows(record)])),
+        f"<p>{intervals_line(record['n_subjects'])}</p>",
+        "<h2>Differences in time</h2>",
+        f"<p>{heading}</p>",
+        _table(differences),
         "<h2>Where they differ</h2>",
-        picture("A above, B below; orange: A alone, blue: B alone", png_bytes(draw(clips))),
-        _table(
-            ("recording", "subject", "A alone, s", "B alone, s", "both, s", "length, s"),
-            [
-                (
-                    shown(clip["name"]),
-                    shown(clip["subject"]),
-                    *(
-                        f"{clip[key]:.1f}"
-                        for key in ("first_only_s", "second_only_s", "both_s", "duration_s")
-                    ),
-                )
-                for clip in record["clips"]
-            ],
+        picture(
+            "A above, B below; grey: both, orange: only A, blue: only B", png_bytes(draw(clips))
         ),
+        _table([_CLIP_HEADER, *map(_clip_row, record["clips"])]),
+        *(["<h2>Not compared</h2>"] if record["problems"] else []),
         *(f"<p>{escape(shown(line))}</p>" for line in record["problems"]),
     ]
     return report_page(KIND, "Agreement", "\n".join(parts) + "\n")
+
+
+def _clip_row(clip: dict[str, Any]) -> tuple[str, ...]:
+    names = (shortened(shown(clip[key]), _LONGEST_NAME) for key in ("name", "subject"))
+    seconds = (clip[key] for key in ("first_only_s", "second_only_s", "both_s", "duration_s"))
+    return (*names, *(f"{value:.1f}" for value in seconds))
 
 
 def draw(clips: Sequence[CodedClip]) -> Figure:
@@ -141,22 +199,6 @@ def draw(clips: Sequence[CodedClip]) -> Figure:
         title = ax.set_title(" ", fontsize=8, loc="left")
         set_plain(title, shortened(clip.name, _LONGEST_NAME))
     return figure
-
-
-def _errors(record: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = []
-    for name in ("onset", "offset"):
-        errors = record[f"{name}_error_s"]
-        if errors is not None:
-            low_high = errors["median_interval"]
-            interval = f" ({low_high[0]:+.3f} to {low_high[1]:+.3f})" if low_high else ""
-            text = (
-                f"median {errors['median']:+.3f} s{interval}, middle half "
-                f"{errors['p25']:+.3f} to {errors['p75']:+.3f}, 90 % {errors['p5']:+.3f} to "
-                f"{errors['p95']:+.3f}, mean of the sizes {errors['mean_absolute']:.3f}"
-            )
-            rows.append((name, text))
-    return rows
 
 
 def _window(clip: CodedClip) -> tuple[float, float]:
@@ -197,9 +239,12 @@ def _stretches(events: np.ndarray, others: np.ndarray, inside: bool) -> list[tup
     return found
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>\n" for row in rows
-    )
-    return f"<table>\n<tr>{head}</tr>\n{body}</table>"
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    """Write a table, its header first; nothing where there are no rows."""
+    if not rows:
+        return ""
+    lines = [
+        "".join(f"<{cell}>{escape(text)}</{cell}>" for text in row)
+        for cell, row in zip(("th", *("td",) * (len(rows) - 1)), rows, strict=True)
+    ]
+    return "<table>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "\n</table>"

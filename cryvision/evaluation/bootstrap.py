@@ -75,17 +75,18 @@ def subject_bootstrap(
 def bootstrap_figures(
     subjects: ArrayLike, statistics: Mapping[str, Statistic], n_draws: int = 1000
 ) -> dict[str, dict[str, Any]]:
-    """Give each figure that is known its ``value`` and, where there is one, its ``interval``.
+    """Give each figure that is known its ``value`` and, of two subjects and more, its ``interval``.
 
     Areas under a curve, which take longest, have a fifth of the draws.
     """
     figures: dict[str, dict[str, Any]] = {}
+    several = len(set(np.asarray(subjects).tolist())) > 1
     for name, statistic in statistics.items():
         draws = max(1, n_draws // 5) if name.endswith("auc") else n_draws
         estimate = subject_bootstrap(subjects, statistic, draws)
         if np.isfinite(estimate.value):
             figures[name] = {"value": estimate.value}
-            if np.isfinite(estimate.low):
+            if several and np.isfinite(estimate.low):
                 figures[name]["interval"] = [estimate.low, estimate.high]
     return figures
 

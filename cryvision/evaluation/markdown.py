@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cryvision.outputs.wording import counted
+
 _FIGURES = {
     "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy",
@@ -39,10 +41,6 @@ _GUESSED_SUBJECTS = (
     "Warning: subjects are not known, so each file counts as one: intervals are too narrow, and "
     "nothing here is skill on new babies."
 )
-_HOW_TO_READ = (
-    "A figure counts only where it is better than the one without listening. Intervals are 95 %, "
-    "over subjects."
-)
 _MOST_COLUMNS = 10
 """A confusion matrix of more columns is left to the figure and the JSON."""
 
@@ -59,7 +57,8 @@ def training_text(title: str, record: Mapping[str, Any]) -> str:
         _protocol_line(record),
         *(["", _GUESSED_SUBJECTS] if subjects["known_from"] == "file" else []),
         "",
-        _HOW_TO_READ,
+        "A figure counts only where it is better than the one without listening. "
+        f"{intervals_line(subjects['n'])}",
     ]
     for unit, of_unit in record["units"].items():
         lines += _unit_lines(unit, of_unit)
@@ -71,8 +70,8 @@ def _protocol_line(record: Mapping[str, Any]) -> str:
     subjects = record["subjects"]
     shared = record["on_both_sides"]
     both_sides = (
-        f"On both sides were {shared['subjects']} subjects and, of the test clips, the files of "
-        f"{shared['same_files']}, {shared['duplicates']} duplicates and "
+        f"On both sides: {counted(shared['subjects'], 'subject')} and, of the test clips, "
+        f"the files of {shared['same_files']}, {shared['duplicates']} duplicates and "
         f"{shared['near_duplicates']} near-duplicates."
     )
     if record["warning"]:
@@ -81,7 +80,7 @@ def _protocol_line(record: Mapping[str, Any]) -> str:
         )
     return (
         f"Measured on held-out subjects: {record['protocol']}, "
-        f"{subjects['n']} subjects (known from: {subjects['known_from']}). {both_sides}"
+        f"{counted(subjects['n'], 'subject')} (known from: {subjects['known_from']}). {both_sides}"
     )
 
 
@@ -95,12 +94,13 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
         f"# {_cell(bundle['name'])} on {_cell(record['source'])}",
         "",
         f"Bundle {_cell(bundle['name'])}, sha256 {bundle['sha256'][:12]}, by {record['runtime']}: "
-        f"{record['n_clips']} clips of {subjects['n']} subjects "
+        f"{counted(record['n_clips'], 'clip')} of {counted(subjects['n'], 'subject')} "
         f"(known from: {subjects['known_from']}). It was trained on: "
         f"{'; '.join(map(_cell, record['trained_on']))}.",
         *(f"\nWarning: {_cell(warning)}." for warning in record["warnings"]),
         "",
-        _HOW_TO_READ,
+        "A figure counts only where it is better than the one without listening. "
+        f"{intervals_line(subjects['n'])}",
     ]
     for unit, of_unit in record.get("units", {}).items():
         lines += _unit_lines(unit, of_unit)
@@ -123,8 +123,15 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
     return "\n".join(lines + _list_lines("Remarks on the data", record["problems"]))
 
 
+def intervals_line(n_subjects: int) -> str:
+    """Say what the intervals are over, or why there are none."""
+    if n_subjects < 2:
+        return "No 95 % intervals: they are over subjects, and there is only one."
+    return f"95 % intervals: bootstrap over {n_subjects:,} subjects."
+
+
 def _unit_lines(unit: str, record: Mapping[str, Any]) -> list[str]:
-    heading = f"## By {unit}: {record['n']:,} of {record['n_subjects']:,} subjects"
+    heading = f"## By {unit}: {record['n']:,} of {counted(record['n_subjects'], 'subject')}"
     lines = ["", heading, "", *_figure_table(record["figures"], _FIGURES, _baselines(record))]
     rows = [
         [_cell(label), *(_number(of[n]) for n in ("precision", "recall", "f1")), of["support"]]
@@ -177,7 +184,7 @@ def _frame_lines(record: Mapping[str, Any]) -> list[str]:
     ]
     return [
         "",
-        f"## By frame: {record['n']:,} of {record['n_subjects']:,} subjects",
+        f"## By frame: {record['n']:,} of {counted(record['n_subjects'], 'subject')}",
         "",
         *table(["figure", "newest window", "smoothed", "without listening"], rows),
     ]
@@ -199,7 +206,7 @@ def _detection_lines(record: Mapping[str, Any]) -> list[str]:
     n_silent = record["n_unheard"]
     return [
         "",
-        f"## Crying or not, by clip: {record['n']:,} of {record['n_subjects']:,} subjects",
+        f"## Crying or not, by clip: {record['n']:,} of {counted(record['n_subjects'], 'subject')}",
         "",
         *_figure_table(record["figures"], _DETECTION, baselines),
         *_confusion_lines(record["confusion"]),
@@ -216,14 +223,14 @@ def _agreement_lines(record: Mapping[str, Any]) -> list[str]:
     }
     return [
         "",
-        f"## Agreement on crying: {record['n_clips']} clips of {record['n_subjects']} subjects, "
-        f"{60 * record['hours']:.1f} minutes",
+        f"## Agreement on crying: {counted(record['n_clips'], 'clip')} of "
+        f"{counted(record['n_subjects'], 'subject')}, {60 * record['hours']:.1f} minutes",
         "",
-        f"Annotators marked {events['annotated']} events, {record['annotated_seconds']:.0f} s; "
-        f"{events['found']} were found, {record['found_seconds']:.0f} s; {events['matched']} "
-        f"match, onsets within {tolerance['onset']:g} s and offsets within "
-        f"{tolerance['offset']:g} s. Windows are {record['window_seconds']:g} s, each called "
-        "what most of it is.",
+        f"Annotators marked {counted(events['annotated'], 'event')}, "
+        f"{record['annotated_seconds']:.0f} s; {events['found']} were found, "
+        f"{record['found_seconds']:.0f} s; {events['matched']} match, onsets within "
+        f"{tolerance['onset']:g} s and offsets within {tolerance['offset']:g} s. Windows are "
+        f"{record['window_seconds']:g} s, each called what most of it is.",
         "",
         *_figure_table(record["figures"], _AGREEMENT, baselines),
     ]

@@ -18,9 +18,10 @@ from cryvision.datasets.annotated import (
     cry_intervals,
     find_annotated_clips,
 )
-from cryvision.datasets.cry_labels import count_as_crying, count_lines, meant
+from cryvision.datasets.cry_labels import brief, count_as_crying, count_lines, meant
 from cryvision.datasets.labelled import REASONS, Dataset, LabelledClip, find_labelled_clips
 from cryvision.errors import AnnotationError
+from cryvision.outputs.wording import counted
 
 CRY, NO_CRY = "cry", "no cry"
 
@@ -205,7 +206,9 @@ def _of_classes(
     """Clips of the classes, and a line for what else there is; none only if there are others."""
     clips = [clip for clip in data.clips if clip.label in classes]
     others = Counter(clip.label for clip in data.clips if clip.label not in classes)
-    names = ", ".join(f"{label} ({n} clips)" for label, n in others.most_common(_LABELS_SHOWN))
+    names = ", ".join(
+        f"{brief(label)} ({counted(n, 'clip')})" for label, n in others.most_common(_LABELS_SHOWN)
+    )
     rule = f"classes must be the bundle's, {', '.join(classes)}; others are {names}"
     if not clips and not annotated:
         raise AnnotationError(f"{source}: {rule}")
@@ -260,7 +263,7 @@ def warnings_on(
         )
     intervals = [i for clip in material.annotated.values() for i in clip.intervals]
     if intervals and not cry_intervals(intervals):
-        labels = sorted({interval.label for interval in intervals})[:_LABELS_SHOWN]
+        labels = sorted({brief(interval.label) for interval in intervals})[:_LABELS_SHOWN]
         warnings.append(f"no annotation reads cry or crying; there are {', '.join(labels)}")
     return warnings
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from cryvision.inference.label_policy import (
 from cryvision.inference.options import Options, OptionValues
 from cryvision.inference.state import StreamState
 from cryvision.inference.timeline import HeldPredictions
+from cryvision.inputs.frame_rows import FRAMES_IN_MEMORY, FrameRows, RowFiles
 from cryvision.inputs.resampling import Resampler
 from cryvision.result import Classification, Detection, Event
 
@@ -50,7 +50,10 @@ class StreamClassifier:
     keep_seconds : float, optional
         Bounds the memory: the timeline and the events of the result are those of the last so many
         seconds. ``detector.probability`` and ``heard_seconds`` are of the whole stream all the
-        same. By default everything is kept, 128 bytes or less a frame.
+        same. By default everything is kept; what is older than ten minutes lies in a temporary
+        file.
+    row_files : RowFiles, optional
+        Where such files are to lie instead.
     **options
         The fields of `cryvision.inference.options.Options`.
 
@@ -79,12 +82,15 @@ class StreamClassifier:
         path: str = "",
         sample_rate_hz: float = SAMPLE_RATE_HZ,
         keep_seconds: float | None = None,
+        row_files: RowFiles | None = None,
         **options: Unpack[OptionValues],
     ) -> None:
         if keep_seconds is not None and not 0 < keep_seconds < math.inf:
             raise ConfigError(f"keep_seconds must be positive and finite; got {keep_seconds:g}")
         self._keep_frames = None if keep_seconds is None else round(keep_seconds * FRAME_RATE_HZ)
         self._first_frame = 0
+        files = row_files or RowFiles() if keep_seconds is None else None
+        self._files = files
         self._resampler = Resampler(sample_rate_hz)
         self._options = chosen = Options(**options)
         self._bundle = bundle = chosen.applied(bundle or Bundle.load())
@@ -95,12 +101,12 @@ class StreamClassifier:
         self._crying: CryStream | None = None
         if bundle.detector is not None or self._reasons is None:
             self._crying = CryStream(
-                bundle, chosen.runtime, bundle.smooth_seconds, chosen.veto, chosen.bout_gap_s
+                bundle, chosen.runtime, bundle.smooth_seconds, chosen.veto, chosen.bout_gap_s, files
             )
-        self._classes = (
-            None if self._reasons is None else HeldPredictions(bundle.labels, bundle.smooth_seconds)
-        )
-        self._face_shown = array("f")
+        self._classes: HeldPredictions | None = None
+        if self._reasons is not None:
+            self._classes = HeldPredictions(bundle.labels, bundle.smooth_seconds, files)
+        self._face_shown = FrameRows(1, files)
         self._shows_face = False
         self._n_samples = 0
         self._picture_end_s = 0.0
@@ -223,6 +229,7 @@ class StreamClassifier:
             min_gap_s=None if gate is None else gate.min_gap_seconds,
             veto="off" if crying is None else crying.veto,
             heard_seconds={} if crying is None else crying.heard_seconds,
+            quiet_seconds=() if crying is None else crying.quiet_seconds,
         )
 
     @property
@@ -255,7 +262,7 @@ class StreamClassifier:
         if n_frames - self._first_frame <= keep * self._keep_frames:
             return
         first = n_frames - self._keep_frames
-        del self._face_shown[: first - self._first_frame]
+        self._face_shown.forget(first - self._first_frame)
         self._first_frame = first
         if self._crying is not None:
             self._crying.forget(first)
@@ -273,9 +280,9 @@ class StreamClassifier:
         if self._faces is not None:
             shown = self._faces.push(frame, frame_time_s) is not None
             n_shown = self._first_frame + len(self._face_shown)
-            missed = round(frame_time_s * FRAME_RATE_HZ) - n_shown
-            self._face_shown.extend([np.nan] * max(0, missed))
-            self._face_shown.append(float(shown) if self._faces.looks else np.nan)
+            missed = max(0, round(frame_time_s * FRAME_RATE_HZ) - n_shown)
+            newest = float(shown) if self._faces.looks else np.nan
+            self._face_shown.append(np.array([[np.nan]] * missed + [[newest]]))
             self._shows_face = shown
 
     def _write_reasons(self, windows: ReasonWindows) -> None:
@@ -300,15 +307,17 @@ class StreamClassifier:
 
     def _timeline(self, duration_s: float) -> dict[str, np.ndarray]:
         n_frames, first = round(duration_s * FRAME_RATE_HZ), self._first_frame
-        timeline = {"time_s": np.arange(first, n_frames) / FRAME_RATE_HZ}
+        clock = FrameRows(1, self._files, "d")
+        for block in range(first, n_frames, FRAMES_IN_MEMORY):
+            frames = np.arange(block, min(block + FRAMES_IN_MEMORY, n_frames))
+            clock.append(frames[:, None] / FRAME_RATE_HZ)
+        timeline = {"time_s": clock.table(0, n_frames - first)[:, 0]}
         if self._crying is not None:
             timeline.update(self._crying.columns(n_frames, first))
         if self._classes is not None:
             timeline.update(self._classes.columns(n_frames, first))
         if self._faces is not None:
-            shown = np.frombuffer(self._face_shown, np.float32)[: n_frames - first]
-            timeline[FACE] = np.full(n_frames - first, np.nan, np.float32)
-            timeline[FACE][: len(shown)] = shown
+            timeline[FACE] = self._face_shown.table(0, n_frames - first)[:, 0]
         return timeline
 
     def _modalities(self) -> tuple[str, ...]:

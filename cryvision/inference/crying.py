@@ -14,12 +14,16 @@ from cryvision.inference.label_policy import CRY
 from cryvision.inference.state import StreamState
 from cryvision.inference.tags import HEARD, SILENCE_TAG, TagWindows
 from cryvision.inference.timeline import HeldPredictions
+from cryvision.inputs.frame_rows import RowFiles
+from cryvision.inputs.quality import MINUTE_SECONDS
 from cryvision.result import Event
 
 HEARD_COLUMN = "heard_{}"
 """Name of a tag's column in the timeline."""
 
 SOUND = "sound"
+
+_MINUTE = MINUTE_SECONDS * SAMPLE_RATE_HZ
 
 WORTH_SAYING = 0.1
 """Share of a clip too quiet to be scored from which on the result has a warning."""
@@ -38,6 +42,8 @@ class CryStream:
     veto : {"normal", "strict", "off"}
     bout_gap_s : float
         Pauses shorter than this are within a bout.
+    files : RowFiles, optional
+        As for `HeldPredictions`.
 
     Attributes
     ----------
@@ -48,7 +54,13 @@ class CryStream:
     """
 
     def __init__(
-        self, bundle: Bundle, runtime: str, smooth_seconds: float, veto: str, bout_gap_s: float
+        self,
+        bundle: Bundle,
+        runtime: str,
+        smooth_seconds: float,
+        veto: str,
+        bout_gap_s: float,
+        files: RowFiles | None = None,
     ) -> None:
         self._detector = CryDetector(bundle, runtime, veto)
         self._bout_gap_s = bout_gap_s
@@ -56,11 +68,11 @@ class CryStream:
         self._newest_probability: float | None = None
         self._newest_tags = np.zeros(len(self._detector.tags), np.float32)
         self._following = EventStream(self._detector)
-        self._cry = HeldPredictions((CRY,), smooth_seconds)
+        self._cry = HeldPredictions((CRY,), smooth_seconds, files)
         self._tag_columns: HeldPredictions | None = None
         if self._detector.tags:
             self._tag_columns = HeldPredictions(
-                [HEARD_COLUMN.format(tag) for tag in self._detector.tags], None
+                [HEARD_COLUMN.format(tag) for tag in self._detector.tags], None, files
             )
         self._tag_samples = np.zeros(len(self._detector.tags), np.int64)
         self._n_tagged = self._tagged_until = 0
@@ -69,6 +81,7 @@ class CryStream:
         self._padded = False
         self.n_scored = 0
         self._n_quiet = 0
+        self._quiet_samples: dict[int, int] = {}
         self.events: list[Event] = []
 
     @property
@@ -91,6 +104,12 @@ class CryStream:
         """Seconds so far in which each tag was detected."""
         seconds = (self._tag_samples / SAMPLE_RATE_HZ).tolist()
         return dict(zip(self._detector.tags, seconds, strict=True))
+
+    @property
+    def quiet_seconds(self) -> tuple[float, ...]:
+        """Seconds of each minute so far that were too quiet to be scored; 0 of forgotten ones."""
+        n_minutes = -(-self._n_samples // _MINUTE)
+        return tuple(self._quiet_samples.get(m, 0) / SAMPLE_RATE_HZ for m in range(n_minutes))
 
     def push(self, samples: np.ndarray) -> tuple[DetectorWindows, list[Event]]:
         """Take the next samples; give the detector's scores, and what began or ended."""
@@ -149,6 +168,8 @@ class CryStream:
         self._cry.forget(first)
         if self._tag_columns is not None:
             self._tag_columns.forget(first)
+        first_minute = first // (MINUTE_SECONDS * FRAME_RATE_HZ)
+        self._quiet_samples = {m: n for m, n in self._quiet_samples.items() if m >= first_minute}
         for events in (self.events, self.rejected):
             n_past = sum(event.span_s[1] < first / FRAME_RATE_HZ for event in events[:-1])
             del events[:n_past]
@@ -193,10 +214,21 @@ class CryStream:
         self._score_sum += float(np.sum(scored, dtype=np.float64))
         self.n_scored += len(scored)
         self._n_quiet += len(windows.probabilities) - len(scored)
+        self._note_quiet(windows)
         probabilities = windows.probabilities[:, None]
         self._cry.write(windows.shown_samples, probabilities, windows.settled_samples)
         if self._tag_columns is not None:
             self._note_tags(self._tag_columns, windows.tags)
+
+    def _note_quiet(self, windows: DetectorWindows) -> None:
+        """Count what is shown of each window that is too quiet, in the minute it begins in."""
+        quiet = ~windows.scored
+        spans = windows.end_samples[quiet] - windows.start_samples[quiet]
+        n_shown = np.minimum(spans, self._detector.hop_samples)
+        minutes = windows.shown_samples[quiet] // _MINUTE
+        for minute in np.unique(minutes).tolist():
+            n_samples = int(n_shown[minutes == minute].sum())
+            self._quiet_samples[minute] = self._quiet_samples.get(minute, 0) + n_samples
 
     def _note_tags(self, columns: HeldPredictions, tags: TagWindows) -> None:
         columns.write(tags.end_samples, tags.scores, min(tags.settled_samples, self._n_samples))

@@ -90,15 +90,14 @@ def mean_probabilities(
     dict of str to float
         Empty where no frame carries a prediction.
     """
-    table = np.array([timeline[f"{label}_smooth"] for label in labels])
-    has_output = ~np.isnan(table).any(axis=0)
+    columns = [timeline[f"{label}_smooth"] for label in labels]
+    has_output = np.logical_and.reduce([~np.isnan(column) for column in columns])
     if spans_s is not None:
-        time_s = timeline["time_s"]
-        inside = np.zeros(len(time_s), bool)
-        for onset_s, offset_s in spans_s:
-            inside |= (time_s >= onset_s) & (time_s < offset_s)
+        inside = np.zeros(len(has_output), bool)
+        for first, stop in np.searchsorted(timeline["time_s"], spans_s).tolist():
+            inside[first:stop] = True
         has_output = has_output & inside if (has_output & inside).any() else has_output
     if not has_output.any():
         return {}
-    means = table[:, has_output].mean(axis=1, dtype=np.float64)
-    return dict(zip(labels, means.tolist(), strict=True))
+    means = [float(column[has_output].mean(dtype=np.float64)) for column in columns]
+    return dict(zip(labels, means, strict=True))

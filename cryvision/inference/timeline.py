@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 
 import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.inference.smoothing import RollingPrediction
+from cryvision.inputs.frame_rows import FrameRows, RowFiles
 
 
 class HeldPredictions:
@@ -24,19 +24,23 @@ class HeldPredictions:
         One column for each value of a prediction.
     smooth_seconds : float or None
         Length of the deque; None for columns without a smoothed one.
+    files : RowFiles, optional
+        Where the frames of a long stream go; nothing of it can then be forgotten.
     """
 
-    def __init__(self, names: Sequence[str], smooth_seconds: float | None) -> None:
+    def __init__(
+        self, names: Sequence[str], smooth_seconds: float | None, files: RowFiles | None = None
+    ) -> None:
         self.names = tuple(names)
-        self._raw = array("f")
-        self._smooth = array("f")
+        self._raw = FrameRows(len(self.names), files)
+        self._smooth = FrameRows(len(self.names), files)
         self._rolling = None if smooth_seconds is None else RollingPrediction(smooth_seconds)
         self._held = np.full(len(self.names), np.nan)
         self._n_unknown = 0
         self._first = 0
 
     def __len__(self) -> int:
-        return self._first + len(self._raw) // len(self.names)
+        return self._first + len(self._raw)
 
     def write(self, ends: np.ndarray, predictions: np.ndarray, n_samples: int) -> None:
         """Write every frame that lies before a sample.
@@ -61,17 +65,16 @@ class HeldPredictions:
         """Let the last of so many frames hold the newest prediction, which ended after it."""
         last = min(len(self), n_frames) - 1 - self._first
         if last >= 0:
-            n = len(self.names)
-            for column in (self._raw, self._smooth)[: 1 if self._rolling is None else 2]:
-                column[last * n : (last + 1) * n] = array("f", self._held.tolist())
+            for _, rows in self._stored():
+                rows.replace(last, self._held)
 
     def forget(self, first: int) -> None:
         """Forget the frames before this one."""
-        n_values = min(first - self._first, len(self) - self._first) * len(self.names)
-        if n_values > 0:
-            del self._raw[:n_values]
-            del self._smooth[:n_values]
-            self._first += n_values // len(self.names)
+        n = min(first, len(self)) - self._first
+        if n > 0:
+            for _, rows in self._stored():
+                rows.forget(n)
+            self._first += n
 
     def columns(self, n_frames: int, first: int = 0) -> dict[str, np.ndarray]:
         """Give the columns up to a frame, NaN where nothing was written.
@@ -89,20 +92,22 @@ class HeldPredictions:
             First the raw columns, then the smoothed ones.
         """
         columns = {}
-        both = ((self._raw, ""), (self._smooth, "_smooth"))
-        for values, suffix in both[: 1 if self._rolling is None else 2]:
-            rows = np.frombuffer(values, np.float32).reshape(-1, len(self.names))
-            rows = rows[max(0, first - self._first) : max(0, n_frames - self._first)]
-            for index, name in enumerate(self.names):
-                column = np.full(max(0, n_frames - first), np.nan, np.float32)
-                column[: len(rows)] = rows[:, index]
-                columns[f"{name}{suffix}"] = column
+        for suffix, rows in self._stored():
+            table = rows.table(max(0, first - self._first), max(0, n_frames - self._first))
+            columns.update(
+                {f"{name}{suffix}": table[:, index] for index, name in enumerate(self.names)}
+            )
         return columns
+
+    def _stored(self) -> list[tuple[str, FrameRows]]:
+        """Give the rows by the suffix of their columns."""
+        smoothed = [] if self._rolling is None else [("_smooth", self._smooth)]
+        return [("", self._raw), *smoothed]
 
     def _append(self, rows: np.ndarray) -> None:
         if not len(rows):
             return
-        self._raw.frombytes(rows.astype(np.float32).tobytes())
+        self._raw.append(rows)
         if self._rolling is None:
             return
         smooth = np.full(rows.shape, np.nan, np.float32)
@@ -115,4 +120,4 @@ class HeldPredictions:
             self._n_unknown += len(run)
             if self._n_unknown > self._rolling.n:
                 self._rolling.clear()
-        self._smooth.frombytes(smooth.tobytes())
+        self._smooth.append(smooth)

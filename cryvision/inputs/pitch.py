@@ -6,7 +6,6 @@ speech and music", J. Acoust. Soc. Am. 111 (2002) 1917-1930, steps 1 to 5, in nu
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.inputs.frame_rows import FrameRows, RowFiles
 
 LOWEST_HZ, HIGHEST_HZ = 200.0, 1000.0
 """F0 that is reported. Infants' phonated crying lies mostly between 350 and 750 Hz (LaGasse, Neal
@@ -50,14 +50,17 @@ class PitchTrack:
 
     Attributes
     ----------
-    time_s : ndarray of float64, shape (n,)
-        Middle of each frame, in seconds from the start of the sound.
     f0_hz : ndarray of float32, shape (n,)
-        NaN where the frame is unvoiced, or its F0 outside ``LOWEST_HZ`` to ``HIGHEST_HZ``.
+        By frame; NaN where it is unvoiced, or its F0 outside ``LOWEST_HZ`` to ``HIGHEST_HZ``.
     """
 
-    time_s: np.ndarray
     f0_hz: np.ndarray
+
+    @property
+    def time_s(self) -> np.ndarray:
+        """Middle of each frame, in seconds from the start of the sound; float64, shape (n,)."""
+        middle_s: np.ndarray = (_SPAN / 2 + _HOP * np.arange(len(self.f0_hz))) / SAMPLE_RATE_HZ
+        return middle_s
 
     def within(self, intervals: Iterable[tuple[float, float]]) -> np.ndarray:
         """Voiced F0 inside some stretches.
@@ -72,8 +75,10 @@ class PitchTrack:
         ndarray of float32, shape (n,)
             In Hz, of the frames whose middle lies in a stretch.
         """
-        edges = [np.searchsorted(self.time_s, interval) for interval in intervals]
-        inside = [self.f0_hz[start:stop] for start, stop in edges]
+        edges_s = np.reshape(list(intervals), (-1, 2))
+        # Not from `time_s`: for a day of sound that is an array of 35 MB.
+        edges = np.ceil((edges_s * SAMPLE_RATE_HZ - _SPAN / 2) / _HOP).clip(0).astype(int)
+        inside = [self.f0_hz[start:stop] for start, stop in edges.tolist()]
         f0_hz = np.concatenate([np.empty(0, np.float32), *inside])
         voiced: np.ndarray = f0_hz[~np.isnan(f0_hz)]
         return voiced
@@ -82,12 +87,18 @@ class PitchTrack:
 class PitchStream:
     """Tracks F0 in a stream of sound; the sizes of its pieces make no difference.
 
-    What is kept of the stream is less than a frame of sound and four bytes for each frame.
+    What is kept of the stream is less than a frame of sound and four bytes for each frame, those of
+    a long stream in a file.
+
+    Parameters
+    ----------
+    files : RowFiles, optional
+        Where that file is to lie.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, files: RowFiles | None = None) -> None:
         self._rest = np.empty(0, np.float32)
-        self._f0_hz = array("f")
+        self._f0_hz = FrameRows(1, files or RowFiles())
 
     def push(self, samples: np.ndarray) -> None:
         """Take the next piece of the stream.
@@ -103,14 +114,12 @@ class PitchStream:
             frames = sliding_window_view(sound, _SPAN)[::_HOP]
             for first in range(0, n_frames, _BLOCK_FRAMES):
                 f0_hz = _yin(frames[first : first + _BLOCK_FRAMES].astype(np.float64))
-                self._f0_hz.frombytes(f0_hz.astype(np.float32).tobytes())
+                self._f0_hz.append(f0_hz[:, None])
         self._rest = sound[n_frames * _HOP :].copy()  # a view would hold all of it in memory
 
     def track(self) -> PitchTrack:
         """Return F0 up to here; what is shorter than a frame at the end has none."""
-        f0_hz = np.array(self._f0_hz, np.float32)
-        middle_s = (_SPAN / 2 + _HOP * np.arange(len(f0_hz))) / SAMPLE_RATE_HZ
-        return PitchTrack(middle_s, f0_hz)
+        return PitchTrack(self._f0_hz.table(0, len(self._f0_hz))[:, 0])
 
 
 def _yin(frames: np.ndarray) -> np.ndarray:

@@ -48,19 +48,25 @@ class MinuteQuality:
 
 
 class QualityStream:
-    """Measures the quality of a stream of sound; it holds no more than a minute."""
+    """Measures the quality of a stream of sound; it holds less than a tenth of a second of it."""
 
     def __init__(self) -> None:
         self._minutes: list[MinuteQuality] = []
-        self._pieces: list[np.ndarray] = []
-        self._n = 0
+        self._rest = np.empty(0, np.float32)
+        self._power: list[float] = []
+        self._n = self._n_clipped = 0
 
     def push(self, samples: np.ndarray) -> None:
         """Take the next piece: float32, shape (n,), 16 kHz mono."""
         while len(samples):
             taken, samples = np.split(samples, [_MINUTE - self._n])
-            self._pieces.append(taken)
             self._n += len(taken)
+            self._n_clipped += int(np.count_nonzero(np.abs(taken) >= CLIPPED_AT))
+            sound = np.concatenate([self._rest, taken])
+            n_frames = len(sound) // _FRAME
+            frames = sound[: n_frames * _FRAME].reshape(n_frames, _FRAME)
+            self._power += np.mean(np.square(frames, dtype=np.float64), axis=1).tolist()
+            self._rest = sound[n_frames * _FRAME :].copy()
             if self._n == _MINUTE:
                 self._close()
 
@@ -71,18 +77,17 @@ class QualityStream:
         return tuple(self._minutes)
 
     def _close(self) -> None:
-        sound = np.concatenate(self._pieces)
-        n_frames = max(1, len(sound) // _FRAME)
-        frames = np.array_split(sound[: n_frames * _FRAME], n_frames)
-        power = np.array([float(np.mean(np.square(f, dtype=np.float64))) for f in frames])
+        # What is shorter than a frame counts only where there is nothing else.
+        power = self._power or [float(np.mean(np.square(self._rest, dtype=np.float64)))]
         levels_dbfs = 10 * np.log10(np.maximum(power, 10 ** (LEVEL_FLOOR_DBFS / 10)))
         self._minutes.append(
             MinuteQuality(
                 start_s=float(len(self._minutes) * MINUTE_SECONDS),
-                seconds=len(sound) / SAMPLE_RATE_HZ,
-                clipped_share=float(np.mean(np.abs(sound) >= CLIPPED_AT)),
+                seconds=self._n / SAMPLE_RATE_HZ,
+                clipped_share=self._n_clipped / self._n,
                 silent_share=float(np.mean(levels_dbfs < SILENT_DBFS)),
                 noise_floor_dbfs=float(np.percentile(levels_dbfs, NOISE_PERCENTILE)),
             )
         )
-        self._pieces, self._n = [], 0
+        self._rest, self._power = np.empty(0, np.float32), []
+        self._n = self._n_clipped = 0

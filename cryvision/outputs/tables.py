@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ _SECONDS_DECIMALS = 3
 _SCORE_DECIMALS = 4
 _LEVEL_DECIMALS = 1
 _TIMELINE_DECIMALS = 4
+_BLOCK_ROWS = 1 << 16
 _SKILL_DIGITS = 6
 
 
@@ -115,18 +117,27 @@ def write_json(
     """
     record = to_record(classification, show_experimental=show_experimental)
     head = json.dumps(record, indent=2, allow_nan=False).removesuffix("\n}")
-    columns = (
-        f"    {json.dumps(name)}: {json.dumps(_listed(values), allow_nan=False)}"
-        for name, values in _ordered(classification.timeline)
-    )
     with open(path, "w", encoding="ascii", newline="\n") as file:
-        file.write(head + ',\n  "timeline": {\n' + ",\n".join(columns) + "\n  }\n}\n")
+        file.write(head + ',\n  "timeline": {\n')
+        for number, (name, values) in enumerate(_ordered(classification.timeline)):
+            comma = ",\n" if number else ""
+            file.write(f"{comma}    {json.dumps(name)}: [")
+            for first, block in _blocks(values):
+                text = json.dumps(_listed(block), allow_nan=False)
+                file.write(f"{', ' if first else ''}{text[1:-1]}")
+            file.write("]")
+        file.write("\n  }\n}\n")
 
 
 def write_timeline_csv(classification: Classification, path: Path) -> None:
     """Write one row a frame: ``time_s`` and every column, empty where nothing is known."""
     columns = dict(_ordered(classification.timeline))
-    rows = zip(*(map(_cell, _listed(values)) for values in columns.values()), strict=True)
+    blocks = zip(*(_blocks(values) for values in columns.values()), strict=True)
+    rows = (
+        row
+        for block in blocks
+        for row in zip(*(map(_cell, _listed(values)) for _, values in block), strict=True)
+    )
     _write_csv(path, list(columns), rows)
 
 
@@ -153,12 +164,20 @@ def write_quality_csv(classification: Classification, path: Path) -> None:
     cry = classification.timeline.get("cry", np.zeros(0))
     n_frames = MINUTE_SECONDS * FRAME_RATE_HZ
     records = []
-    for number, minute in enumerate(classification.quality):
-        frames = cry[number * n_frames : (number + 1) * n_frames]
-        share = float(np.mean(~np.isfinite(frames))) if len(frames) else None
+    quiet = itertools.chain(classification.quiet_seconds, itertools.repeat(0.0))
+    for number, (minute, quiet_s) in enumerate(zip(classification.quality, quiet, strict=False)):
+        share = _not_scored_share(cry[number * n_frames : (number + 1) * n_frames], quiet_s)
         rounded = {name: _rounded(value, 4) for name, value in asdict(minute).items()}
         records.append({**rounded, "not_scored_share": _rounded(share, _SCORE_DECIMALS)})
     _write_records(path, QUALITY_COLUMNS, records)
+
+
+def _not_scored_share(cry: NDArray[Any], quiet_s: float) -> float | None:
+    """Give the share of a stretch that has no score, or one of 0 because it is too quiet."""
+    if not len(cry):
+        return None
+    n_not_scored = float(np.sum(~np.isfinite(cry))) + quiet_s * FRAME_RATE_HZ
+    return min(1.0, n_not_scored / len(cry))
 
 
 def _write_records(
@@ -250,6 +269,12 @@ def _scores(values: Mapping[str, float]) -> dict[str, float | None]:
 
 def _ordered(timeline: Mapping[str, NDArray[Any]]) -> list[tuple[str, NDArray[Any]]]:
     return sorted(timeline.items(), key=lambda item: item[0] != "time_s")
+
+
+def _blocks(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Cut a column, with the first row of each block: that of a day has 2.6 million rows."""
+    for first in range(0, len(values), _BLOCK_ROWS):
+        yield first, values[first : first + _BLOCK_ROWS]
 
 
 def _listed(values: NDArray[Any]) -> list[float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from cryvision.layers import install_command
 from cryvision.result import Classification
 
 TIME = "time_s"
+_BLOCK_HOPS = 1 << 14
 
 
 def check_hop(hop_seconds: float | None) -> None:
@@ -77,6 +79,17 @@ def write_timeline_parquet(classification: Classification, path: Path) -> None:
 
 
 def _means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Give the mean of each hop; some at a time, as the timeline of a day is large."""
+    edges = [*range(0, len(starts), _BLOCK_HOPS), len(starts)]
+    frames = [*starts[edges[:-1]].tolist(), len(values)]
+    pieces = [
+        _means_at_once(values[frames[k] : frames[k + 1]], starts[first:stop] - frames[k])
+        for k, (first, stop) in enumerate(itertools.pairwise(edges))
+    ]
+    return np.concatenate(pieces)
+
+
+def _means_at_once(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     finite = np.isfinite(values)
     counts = np.add.reduceat(finite.astype(np.float64), starts)
     sums = np.add.reduceat(np.where(finite, values, 0.0).astype(np.float64), starts)

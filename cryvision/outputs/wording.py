@@ -44,6 +44,11 @@ def length(seconds: float, decimals: int = 1) -> str:
     return (f"{hours} h " if hours else "") + f"{minutes} min {seconds} s"
 
 
+def counted(n: int, noun: str) -> str:
+    """Write a number with its noun: ``1 subject``, ``1,200 subjects``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def score(value: float | None) -> str:
     """Write a score to two places, and one that is not known as a question mark."""
     return "?" if value is None or not math.isfinite(value) else f"{value:.2f}"

@@ -20,6 +20,12 @@ _RECORDED_AT = re.compile(
     r"Recorded at (\d\d):(\d\d):(\d\d)(?:\.(\d{3}))? (\d\d)/(\d\d)/(\d{4}) "
     r"\(UTC(?:([+-])(\d{1,2})(?::(\d\d))?)?\)"
 )
+TIME_RULE = (
+    f"must be a date and time of ISO 8601 from {FIRST_YEAR} to {LAST_YEAR}, YYYY-MM-DDTHH:MM:SS, "
+    "with or without an offset from UTC such as +01:00"
+)
+"""What is said of a start that `iso_time` does not read."""
+
 _BEXT_DATE, _BEXT_TIME = slice(320, 330), slice(330, 338)
 _WAMD_TIMESTAMP = 5
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cryvision.errors import ConfigError
-from cryvision.start_times.chunks import FIRST_YEAR, LAST_YEAR, iso_time, time_from_chunks
+from cryvision.start_times.chunks import TIME_RULE, iso_time, time_from_chunks
 from cryvision.start_times.mp4 import time_from_mp4
 from cryvision.start_times.names import time_from_name
 
@@ -77,10 +77,7 @@ def recording_start(
     if stated:
         time = iso_time(stated.strip())
         if time is None:
-            raise ConfigError(
-                f"the start of a recording must be a date and time from {FIRST_YEAR} to "
-                f"{LAST_YEAR}, such as 2026-03-29T01:30:00+01:00; got {stated!r:.60}"
-            )
+            raise ConfigError(f"the start of a recording {TIME_RULE}; got {stated!r:.60}")
         return _in_zone(time, place, "stated", keep=not zone)
     chunk = time_from_chunks(path)
     if chunk is not None:

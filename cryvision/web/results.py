@@ -55,7 +55,7 @@ def load_result(folder: Path) -> Classification:
     fields["detector"] = Detection(**fields["detector"])
     for name in ("events", "rejected"):
         fields[name] = tuple(Event(**event) for event in fields[name])
-    for name in ("modalities", "warnings"):
+    for name in ("modalities", "warnings", "quiet_seconds"):
         fields[name] = tuple(fields[name])
     fields["quality"] = tuple(MinuteQuality(**minute) for minute in fields["quality"])
     if fields["start"] is not None:

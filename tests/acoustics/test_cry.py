@@ -186,6 +186,29 @@ def test_a_high_voice_has_no_formants() -> None:
     assert math.isfinite(found.spectral_centroid_hz)
 
 
+def test_a_cry_that_ends_with_the_sound_is_measured() -> None:
+    cry = draw_cry(np.random.default_rng(4), 30.0, "vibrato", 320.0, seconds=1.0)
+    cut = cry.samples[: round(cry.offset_s * SAMPLE_RATE_HZ)]
+    for late_s in (0.0, 0.02):  # a coder's offset may lie a little behind the end
+        found = measure_cry(cut, SAMPLE_RATE_HZ, cry.onset_s, cry.offset_s + late_s)
+        assert found.f0_median_hz == pytest.approx(320, abs=F0_TOLERANCE_HZ)
+        assert found.expiratory_s == pytest.approx(1.0, abs=PHASE_TOLERANCE_S)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seconds", [0.06, 0.03, 0.001, 0.0])
+def test_what_begins_at_the_very_end_has_the_reason(seconds: float) -> None:
+    cry = draw_cry(np.random.default_rng(4), 30.0, "vibrato", 320.0, seconds=1.0)
+    for n_samples in (400, len(cry.samples)):
+        end_s = n_samples / SAMPLE_RATE_HZ
+        onset_s = max(0.0, end_s - seconds)
+        found = measure_cry(cry.samples[:n_samples], SAMPLE_RATE_HZ, onset_s, end_s + 0.0249)
+        assert math.isnan(found.f0_median_hz)
+        expected = "too short" if end_s - onset_s < 0.05 else "fewer than 5 voiced frames"
+        assert reasons(found)["f0_median_hz"] == expected
+        assert math.isnan(found.level_dbfs) == ("level_dbfs" in reasons(found)) == (seconds == 0)
+
+
 @pytest.mark.parametrize("kind", ["noise", "silence", "too short", "cry"])
 def test_every_nan_has_a_reason_and_nothing_else_has(kind: str) -> None:
     rng = np.random.default_rng(9)

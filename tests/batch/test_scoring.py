@@ -139,15 +139,15 @@ def _row(
     seconds = sum(event.duration_s for event in bouts)
     detector = Detection(bool(bouts), 0.5, seconds)
     result = Classification("a.wav", duration_s, "cry", {}, detector, {}, bouts, (), {}, [], **more)
-    track = PitchTrack(np.arange(len(f0_hz)) * 0.02, np.array(f0_hz, np.float32))
+    track = PitchTrack(np.array(f0_hz, np.float32))
     job = Job(None, "b", "0" * 64, "0", "")
     return scored_row(ListedClip("k", "a.wav", 1, "a.wav"), job, result, track, 0.5)
 
 
 class TestMeasures:
     def test_of_two_bouts(self):
-        f0_hz = [math.nan, 400.0, 500.0, math.nan, 900.0]  # at 0, 20, 40, 60 and 80 ms
-        row = _row([(0.01, 0.05, -20.0), (1.05, 1.09, -30.0)], 30.0, f0_hz)
+        f0_hz = [math.nan, 400.0, 500.0, math.nan, 900.0]  # at 15, 35, 55, 75 and 95 ms
+        row = _row([(0.03, 0.07, -20.0), (1.07, 1.11, -30.0)], 30.0, f0_hz)
         assert (row["n_bouts"], row["cries_per_minute"], row["pauses"]) == (2, 4.0, 1)
         assert (row["pause_seconds"], row["longest_bout_s"]) == (1.0, 0.04)
         assert row["bout_seconds"] == pytest.approx(0.08)

@@ -6,10 +6,13 @@ import json
 import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cryvision.annotations import Interval, write_annotations
 from cryvision.cli import main
+from cryvision.outputs.files import FORMATS, write
+from cryvision.result import Classification, Detection, Event
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -54,7 +57,7 @@ def test_two_folders_of_coders_are_compared_by_name(tmp_path: Path, capsys) -> N
     status, out, err = agree(capsys, *words, "--subject-pattern", r"(s\d)")
     assert status == 3
     assert "alone: only in" in err
-    assert out.startswith("2 recordings of 2 subjects, 0.01 h\n")
+    assert out.startswith("2 recordings of 2 subjects, 20.0 s\n")
     found = record(capsys, *words)
     assert found["figures"]["event_f1"]["value"] == 1
     assert found["figures"]["iou"]["value"] == pytest.approx(2.9 / 3)
@@ -188,6 +191,46 @@ def test_timelines_and_subtitles_beside_better_files_are_passed_over(
     found = record(capsys, folder, folder)
     assert found["n_clips"] == 2
     assert found["events"]["matched"] == 3
+
+
+def all_formats(folder: Path, label: str = "cry") -> None:
+    """Write a clip's result as ``--formats all`` does."""
+    events = (Event(1.234, 2.345, label, 0.9, -20.0, 20.0), Event(4, 6, label, 0.8, -20.0, 20.0))
+    timeline = {"time_s": np.arange(300) / 30, "cry": np.zeros(300, np.float32)}
+    detector = Detection(True, 0.5, 3.111)
+    result = Classification("a.mp4", 10.0, label, {}, detector, timeline, events, (), {}, [])
+    write(result, folder, [form for form in FORMATS if form not in ("png", "mp4", "mp4-blurred")])
+
+
+@pytest.mark.parametrize("label", ["cry", "belly pain"])
+def test_a_folder_with_all_formats_is_read_once(tmp_path: Path, capsys, label: str) -> None:
+    all_formats(tmp_path / "found", label)
+    sound(tmp_path / "a.wav")
+    coder = code(tmp_path, "a.eaf", [(1.2, 2.3), (4, 6)], "eaf")
+    status, out, err = agree(capsys, coder, tmp_path / "found", "--json")
+    assert status == 0
+    assert "found: 1 recording has several files with the same events; read: a.json" in err
+    found = json.loads(out)
+    assert found["events"]["matched"] == 2
+    assert {"psds1", "psds2"} <= set(found["figures"])
+    words = [tmp_path / "found", tmp_path / "found", "--tier-a", "cry"]
+    if label == "cry":
+        assert record(capsys, *words)["events"]["matched"] == 2
+
+
+def test_files_of_a_recording_that_differ_are_refused_with_what_to_do(
+    tmp_path: Path, capsys
+) -> None:
+    coder = code(tmp_path, "a.rttm", [(1, 2)], "rttm")
+    other = Interval(1.234, 2.345, "laugh"), Interval(4, 6, "laugh")
+    for name, change in (("moved", [Interval(1, 2, "cry")]), ("relabelled", other)):
+        all_formats(tmp_path / name)
+        write_annotations(change, tmp_path / name / "a.eaf", "eaf")
+        status, out, err = agree(capsys, coder, tmp_path / name)
+        assert (status, out) == (1, "")
+        assert err.count("\n") == 1
+        assert "is coded differently, or twice, in" in err
+        assert "a folder of their own" in err
 
 
 def test_a_figure_replaces_no_other_file(tmp_path: Path, capsys) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pysubs2
 import pytest
+import soundfile
+from bundles import BUNDLE_V1
 from praatio import textgrid
 
 MS = 1e-3
@@ -19,6 +21,9 @@ MS = 1e-3
 
 SAME_MODEL = 2e-4
 """What ONNX and Keras may differ by, 1e-4, and as much again from rounding to four places."""
+
+ABOUT_A_WINDOW = 0.02
+"""Share of a minute in which a window reaches from noise into silence."""
 
 FIELDS = [
     "path",
@@ -333,3 +338,31 @@ def test_a_folder_with_a_line_break_in_its_name_is_still_one_line(
     assert done.code == 1
     (line,) = done.err.splitlines()
     assert line.endswith(r"a\n\x1b[31mb")
+
+
+@pytest.mark.parametrize("bundle", [(), ("--bundle", BUNDLE_V1)])
+def test_a_silent_minute_is_not_scored(run, tmp_path: Path, bundle: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(0)
+    sound = 0.05 * rng.normal(size=130 * 16_000)
+    sound[60 * 16_000 : 120 * 16_000] = 0
+    soundfile.write(tmp_path / "night.wav", sound, 16_000)
+    words = ["--formats", "quality", "--out", tmp_path]
+    assert run("classify", *bundle, *words, tmp_path / "night.wav").code == 0
+    with open(tmp_path / "night.quality.csv", newline="") as file:
+        noise, silence, rest = csv.DictReader(file)
+    assert silence["silent_share"] == "1.0"
+    assert float(silence["not_scored_share"]) == pytest.approx(1.0, abs=ABOUT_A_WINDOW)
+    for minute in (noise, rest):
+        assert float(minute["not_scored_share"]) == pytest.approx(0.0, abs=ABOUT_A_WINDOW * 6)
+
+
+def test_a_wrong_start_names_the_option_and_its_form(run, bout_wav: Path, tone_wav: Path) -> None:
+    for start in ("31.03.2024 01:59", ""):
+        done = run("classify", bout_wav, "--start", start)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("cryvision: --start must be a date and time of ISO 8601")
+        assert repr(start) in done.err
+        assert done.err.count("\n") == 1
+    done = run("classify", bout_wav, tone_wav, "--start", "2024-03-31T01:59:55")
+    assert "--start is for a single clip; got 2 clips" in done.err
+    assert "column start" in done.err

@@ -132,7 +132,7 @@ def test_names_cannot_steer_the_terminal(
     lab.write_wav(odd, np.zeros(1600, np.float32))
     done = evaluate("any", corpus)
     assert done.code == 0
-    assert "x1b[31mred (1 clips)" in done.out
+    assert "x1b[31mred (1 clip)" in done.out
     assert all(char.isprintable() for char in done.out.replace("\n", ""))
 
 
@@ -158,7 +158,7 @@ def test_labels_are_told_before_any_clip_is_classified(
     lines = [line.removeprefix("cryvision: ") for line in done.err.splitlines()]
     assert lines[:2] == [
         "labels that count as crying: cry (5)",
-        "labels that count as no crying: Baby cry (1)",
+        "labels that do not count as crying: Baby cry (1)",
     ]
     assert "--cry-label 'Baby cry' would count it" in lines[2]
     assert lines[3] == "3 clips to classify"
@@ -193,7 +193,7 @@ def test_folders_of_crying_and_none_measure_the_detector(
     done = evaluate(BUNDLE_V1, sorted_clips, *pattern, "--json")
     assert done.code == 0
     assert "cryvision: classes of clips that count as crying: cry (3)" in done.err
-    assert f"cryvision: classes of clips that count as no crying: {renamed} (4)" in done.err
+    assert f"cryvision: classes of clips that do not count as crying: {renamed} (4)" in done.err
     (record,) = done.objects
     found = record["detection"]
     assert (found["n"], found["n_subjects"], found["n_unheard"]) == (7, 3, 0)

@@ -22,7 +22,7 @@ def test_labels_are_told_with_counts_and_doubtful_ones_are_warned_of() -> None:
     clips, lines, warnings = count_as_crying([BABY])
     assert lines == [
         "labels that count as crying: cry (1)",
-        "labels that count as no crying: Baby Cry (2), speech (1), (blank) (1)",
+        "labels that do not count as crying: Baby Cry (2), speech (1), (blank) (1)",
     ]
     (warning,) = warnings
     assert warning.startswith("the label 'Baby Cry' (2 times) does not count as crying")
@@ -60,3 +60,23 @@ def test_labels_outside_a_clip_are_cut_or_left_out_and_named() -> None:
         "cry from 5.00 to 6.00 s, cry from 9.00 to 10.00 s",
     ]
     assert inside(clip((0, 5, "cry")), 5.0)[1] == []
+
+
+LONGEST_LINE = 300
+
+
+def test_a_huge_label_is_shortened_wherever_it_is_shown() -> None:
+    note = "baby crying\nin the next room " + 5000 * "very loud "
+    noted = clip((0, 1, note), (1, 2, note + "!"), (9, 10, note))
+    clips, lines, warnings = count_as_crying([noted])
+    _, remarks = inside(clips[0], 5.0)
+    assert " (2), " in lines[1]
+    assert lines[1].endswith(" (1)")
+    for line in (*lines, *warnings, *remarks):
+        assert len(line) < LONGEST_LINE
+        assert "\n" not in line
+    assert "baby crying in the next" in warnings[0]
+    assert "--cry-label would count it" in warnings[0]  # a shortened label would match nothing
+    counted, lines, _ = count_as_crying([noted], [note])
+    assert len(cry_intervals(counted[0].intervals)) == 2
+    assert len(lines[0]) < LONGEST_LINE

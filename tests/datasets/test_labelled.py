@@ -318,7 +318,7 @@ class TestManifest:
             ("path,label,sex\ns1/a.wav,cry,f\n", 1, "columns path and label"),
             ("path,label,label\ns1/a.wav,cry,fuss\n", 1, "each once"),
             ("path,label\ns1/a.wav,cry,Ann\n", 2, "2 cells"),
-            ("path,label\ns1/a.wav,cry\ns1/b.wav,\n", 3, "must have a label"),
+            ("path,label\ns1/a.wav,cry\ns1/b.wav,\n", 3, "a label must have 1 to"),
             ("path,label,start_s\ns1/a.wav,cry,soon\n", 2, "number of seconds"),
             ("path,label,end_s\ns1/a.wav,cry,nan\n", 2, "finite"),
             ("path,label,start_s\ns1/a.wav,cry,-1\n", 2, "not negative"),
@@ -333,6 +333,7 @@ class TestManifest:
                 "one subject; got 'Bo' and, in line 2, 'Ann'",
             ),
             ("path,label,split\ns1/a.wav,cry,train\ns1/b.wav,cry,\n", 3, "every row"),
+            (f"path,label\ns1/a.wav,{101 * 'x'}\n", 2, "a label must have 1 to 100 characters"),
             (
                 "path,label,subject,split\n"
                 "s1/a.wav,cry,Ann,train\ns2/c.wav,cry,Bo,test\ns1/b.wav,cry,Ann,test\n",

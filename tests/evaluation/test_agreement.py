@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cryvision.errors import ConfigError
 from cryvision.evaluation.agreement import CodedClip, measure_agreement
-from cryvision.evaluation.agreement_report import agreement_text, figure_rows
+from cryvision.evaluation.agreement_report import agreement_page, agreement_text, figure_rows
 from cryvision.evaluation.event_metrics import intersection_counts, overlapping_pairs
 from cryvision.evaluation.metrics import cohen_kappa
 from cryvision.evaluation.psds import ScoredTimeline, psds, psds_counts
@@ -130,7 +130,43 @@ def test_one_subject_has_no_intervals() -> None:
     assert "psds1" in record["figures"]
     assert not any("interval" in figure for figure in record["figures"].values())
     assert record["onset_error_s"]["median_interval"] is None
-    assert "median +0.000 s, middle half" in agreement_text(record)
+    text = agreement_text(record)
+    assert "No 95 % intervals: they are over subjects, and there is only one." in text
+    assert text.startswith("1 recording of 1 subject, 10.0 s\nA (reference): 1 event, 1.0 s")
+    assert "1 pair of overlapping events" in text
+
+
+def test_differences_in_time_have_the_usual_names_and_signs() -> None:
+    late = [
+        CodedClip(name, name, spans((1, 2), (4, 6)), spans((1.1, 1.8), (4.1, 5.8)), 10.0)
+        for name in "ab"
+    ]
+    text = agreement_text(measure_agreement(late, n_draws=10))
+    assert text.startswith("2 recordings of 2 subjects, 20.0 s\nA (reference): 4 events")
+    assert "95 % intervals: bootstrap over 2 subjects." in text
+    onset, offset = text.split("\n")[-2:]
+    assert "Onset and offset differences (B - A) in seconds, 4 pairs of overlapping events" in text
+    assert onset.split() == [
+        *("onset", "+0.100", "+0.100", "to", "+0.100", "+0.100", "to", "+0.100"),
+        *("+0.100", "to", "+0.100", "0.100"),
+    ]
+    assert offset.split()[:2] == ["offset", "-0.200"]
+    for name in ("median", "95 % interval", "interquartile range", "mean absolute"):
+        assert name in text
+    apart = CodedClip("a", "a", spans((1, 2)), spans((5, 6)), 10.0)
+    assert agreement_text(measure_agreement([apart], n_draws=10)).endswith(
+        "No onset or offset differences: no event of A overlaps one of B."
+    )
+
+
+def test_a_page_of_huge_names_stays_a_page() -> None:
+    huge = CodedClip("n" * 5000, "s" * 5000, spans((1, 2)), spans((1, 2)), 10.0)
+    record = measure_agreement([huge], n_draws=10)
+    record |= {"notes": [], "warnings": [], "problems": []}
+    page = agreement_page(record, [huge], ("a", "b"))
+    assert "n" * 200 not in page
+    assert "s" * 200 not in page
+    assert "1 recording of 1 subject" in page
 
 
 def test_clips_without_crying_have_no_f1() -> None:
@@ -138,7 +174,7 @@ def test_clips_without_crying_have_no_f1() -> None:
     undefined = ("event_f1", "event_precision", "event_recall", "intersection_f1", "kappa", "iou")
     assert {record["figures"][name]["value"] for name in undefined} == {None}
     assert record["figures"]["alarms_per_hour"]["value"] == 0
-    shown = {name: value for name, value, _ in figure_rows(record)}
+    shown = {name: value for name, value, *_ in figure_rows(record)}
     assert {shown[name] for name in undefined} == {"-"}
     found = values(clip(spans((1, 2)), spans()))
     assert (found["event_f1"], found["event_recall"], found["event_precision"]) == (0, 0, None)

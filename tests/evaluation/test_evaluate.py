@@ -231,6 +231,11 @@ def test_stretches_of_one_file_are_judged_each_by_itself(bundle: Bundle, tmp_pat
     assert record["units"]["clip"]["confusion"]["counts"] == [[1, 0], [0, 1]]
     assert record["units"]["window"]["confusion"]["counts"] == [[4, 0], [0, 4]]
     assert record["subjects"] == {"n": 1, "known_from": "manifest"}
+    assert "'interval'" not in repr(record)  # one subject says nothing of others
+    text = evaluation_text(record)
+    assert "No 95 % intervals: they are over subjects, and there is only one." in text
+    assert "2 clips of 1 subject (known from: manifest)" in text
+    assert "## By clip: 2 of 1 subject\n" in text
 
 
 def test_classes_that_the_bundle_does_not_know_are_left_out_and_named(

@@ -165,7 +165,7 @@ def test_subjects_are_counted_and_so_are_those_on_both_sides(tmp_path: Path, usu
     text = (tmp_path / "b" / "report.md").read_text()
     assert "No measure of skill" in text
     assert warning in text
-    assert "On both sides were 1 subjects and, of the test clips, the files of 4" in text
+    assert "On both sides: 1 subject and, of the test clips, the files of 4" in text
     assert "0 duplicates and 2 near-duplicates" in text
 
 

@@ -270,8 +270,9 @@ def test_the_quality_has_a_row_a_minute_and_what_was_not_scored(make, tmp_path):
     minutes = (MinuteQuality(0.0, 60.0, 0.25, 0.0, -41.23456), MinuteQuality(60.0, 9.0, 0, 1, -120))
     timeline = {"time_s": np.arange(2070) / 30, "cry": np.zeros(2070, np.float32)}
     timeline["cry"][:450] = np.nan
-    (path,) = write(make(timeline=timeline, quality=minutes), tmp_path, ["quality"])
+    result = make(timeline=timeline, quality=minutes, quiet_seconds=(15.0, 9.0))
+    (path,) = write(result, tmp_path, ["quality"])
     first, second = _rows(path)
     assert (first["clipped_share"], first["noise_floor_dbfs"]) == ("0.25", "-41.2346")
-    assert (first["not_scored_share"], second["not_scored_share"]) == ("0.25", "0.0")
+    assert (first["not_scored_share"], second["not_scored_share"]) == ("0.5", "1.0")
     assert (second["start_s"], second["silent_share"]) == ("60.0", "1.0")

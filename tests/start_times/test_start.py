@@ -294,11 +294,17 @@ def test_a_header_of_the_far_future_is_no_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "stated", ["yesterday", "2021-13-05T00:00", "14:22", "0001-01-01T00:00:00", "9999-12-31T23:59"]
+    "stated",
+    [
+        *("yesterday", "2021-13-05T00:00", "14:22", "0001-01-01T00:00:00", "9999-12-31T23:59"),
+        *("05.03.2021 14:22", "2021-03-05", " "),
+    ],
 )
-def test_what_is_no_time_is_refused(stated: str) -> None:
-    with pytest.raises(ConfigError, match="date and time"):
+def test_what_is_no_time_is_refused_with_the_form_that_is_read(stated: str) -> None:
+    with pytest.raises(ConfigError, match="YYYY-MM-DDTHH:MM:SS") as refusal:
         recording_start("a.wav", stated=stated)
+    assert "ISO 8601" in str(refusal.value)
+    assert "from 1990 to 2099" in str(refusal.value)
 
 
 def test_an_unknown_zone_is_refused() -> None:

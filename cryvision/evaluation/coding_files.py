@@ -1,0 +1,232 @@
+"""What one has coded of recordings, from the files of annotations and results that hold it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from cryvision.annotations import Interval, format_of, read_recordings
+from cryvision.annotations.interval import DamagedError
+from cryvision.annotations.json_files import result_records
+from cryvision.annotations.text import header_of, read_text, refused
+from cryvision.config import FRAME_RATE_HZ
+from cryvision.datasets.annotated import CRY_LABELS, LABEL_SUFFIXES, VIEW_SUFFIXES
+from cryvision.errors import AnnotationError, MissingDependencyError
+from cryvision.inputs.media import MEDIA_SUFFIXES
+from cryvision.outputs.timeline_tables import TIME
+
+_RESULT_SUFFIXES = (".json", ".jsonl", ".parquet")
+_SUBTITLES = (".srt", ".vtt")
+_RESULTS = "cryvision"
+_RESULT_COLUMNS = ("path", "status", "duration_s", "events")
+_TIMELINE_TOLERANCE_S = 0.01
+"""Of the times of a timeline: they are rounded, and float32 over a whole day."""
+
+_SAME_SECONDS = 0.01
+"""Times of an event may differ so much between formats, which round them."""
+
+CRY = CRY_LABELS[0]
+_NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Coding:
+    """What one has coded of a recording."""
+
+    intervals: list[Interval]
+    path: Path
+    duration_s: float | None = None
+    scores: np.ndarray | None = None
+    frame_seconds: float = 1 / FRAME_RATE_HZ
+    is_result: bool = False
+
+
+def may_be_labels(path: Path) -> bool:
+    name = path.name.lower()
+    return name.endswith((*LABEL_SUFFIXES, ".parquet", ".srt", ".json", ".jsonl")) and not (
+        name.endswith((*VIEW_SUFFIXES, ".timeline.parquet"))
+    )
+
+
+def is_timeline(path: Path) -> bool:
+    """Whether a file is a table of scores by time, which holds no events."""
+    if path.suffix.lower() != ".csv":
+        return False
+    header = header_of(read_text(path))
+    return TIME in header and not header & {"start_s", "onset_s"}
+
+
+def one_each(
+    found: Sequence[tuple[str, Coding]], source: Path, tier: str = ""
+) -> tuple[dict[str, Coding], list[str]]:
+    """Take one file of each recording, where all of its files have the same events.
+
+    Parameters
+    ----------
+    found : sequence of (str, Coding)
+        Recordings by name, some of them more than once.
+    source : Path
+        Where they are from.
+    tier : str
+        Tier that is wanted; empty for all.
+
+    Returns
+    -------
+    codings : dict of str to Coding
+        By name. Of several files that is the result, which has the length and the scores; where a
+        tier is wanted, one that has it. Subtitles, which may hold bouts, come last.
+    notes : list of str
+
+    Raises
+    ------
+    AnnotationError
+        If files of a recording differ.
+    """
+    files: dict[str, list[Coding]] = {}
+    for name, coding in found:
+        files.setdefault(name, []).append(coding)
+    several = []
+    for name, own in files.items():
+        own[:] = sorted([one for one in own if not _is_subtitle(one)] or own, key=_rank(tier))
+        other = next((one for one in own[1:] if not _is_copy(own[0], one)), None)
+        if other is not None:
+            paths = " and ".join(sorted(str(one.path) for one in (own[0], other)))
+            raise AnnotationError(
+                f"{source}: a recording must be coded once; {name!r} is coded differently, or "
+                f"twice, in {paths}: put the files of each coder, run and recording into a folder "
+                "of their own, or name one file"
+            )
+        if len(own) > 1:
+            several.append(own[0].path.name)
+    notes = []
+    if several:
+        n = len(several)
+        those = "1 recording has" if n == 1 else f"{n} recordings have"
+        more = f" and {n - _NAMES_SHOWN} more" if n > _NAMES_SHOWN else ""
+        notes.append(
+            f"{source.name}: {those} several files with the same events; read: "
+            f"{', '.join(several[:_NAMES_SHOWN])}{more}"
+        )
+    return {name: own[0] for name, own in files.items()}, notes
+
+
+def _rank(tier: str) -> Callable[[Coding], tuple[bool, bool, str]]:
+    def key(coding: Coding) -> tuple[bool, bool, str]:
+        lacks_tier = bool(tier) and all(i.tier != tier for i in coding.intervals)
+        return lacks_tier, not coding.is_result, str(coding.path)
+
+    return key
+
+
+def _is_subtitle(coding: Coding) -> bool:
+    return coding.path.suffix.lower() in _SUBTITLES
+
+
+def _is_copy(first: Coding, second: Coding) -> bool:
+    """Whether two files beside each other have the same name, less formats, and the same events."""
+    paths = first.path, second.path
+    if paths[0] == paths[1] or len({path.parent / _stem(path.name) for path in paths}) > 1:
+        return False
+    events = [
+        sorted((i.start_s, i.end_s, i.label.casefold()) for i in one.intervals)
+        for one in (first, second)
+    ]
+    return len(events[0]) == len(events[1]) and all(
+        max(abs(a[0] - b[0]), abs(a[1] - b[1])) <= _SAME_SECONDS and a[2] == b[2]
+        for a, b in zip(*events, strict=True)
+    )
+
+
+def read_file(path: Path, root: Path) -> list[tuple[str, Coding]]:
+    """Read a file of one or of many recordings."""
+    if path.suffix.lower() == ".parquet":
+        return [_of_result(row, path, number) for number, row in _parquet_rows(path)]
+    if format_of(path) == _RESULTS:
+        try:
+            return [_of_result(one, path, line) for line, one in result_records(read_text(path))]
+        except DamagedError as error:
+            raise refused(path, error.line, error.rule) from error
+    recordings = read_recordings(path)
+    if len(recordings) < 2:
+        name = recording_name(path.relative_to(root).as_posix())
+        return [(name, Coding(next(iter(recordings.values()), []), path))]
+    return [(recording_name(name), Coding(found, path)) for name, found in recordings.items()]
+
+
+def _of_result(record: Mapping[str, Any], path: Path, line: int) -> tuple[str, Coding]:
+    """Read the events of a result, with the reasons that they state."""
+    try:
+        intervals = [_event(event) for event in record["events"]]
+        duration_s = float(record.get("duration_s") or 0) or None
+    except (KeyError, TypeError, ValueError) as error:
+        rule = "a result must have events with 0 <= onset_s <= offset_s, and duration_s in seconds"
+        raise refused(path, line, rule) from error
+    try:
+        scores, frame_seconds = _timeline(record.get("timeline") or {})
+    except (KeyError, TypeError, ValueError) as error:
+        rule = f"a timeline must have cry and {TIME} of equal length, in equal steps from 0"
+        raise refused(path, line, rule) from error
+    name = recording_name(str(record.get("path", "")) or path.name)
+    return name, Coding(intervals, path, duration_s, scores, frame_seconds, is_result=True)
+
+
+def _event(event: Mapping[str, Any]) -> Interval:
+    onset_s, offset_s = float(event["onset_s"]), float(event["offset_s"])
+    if not 0 <= onset_s <= offset_s < math.inf:
+        raise ValueError(f"{onset_s} to {offset_s}")
+    return Interval(onset_s, offset_s, str(event.get("label", CRY)))
+
+
+def _timeline(columns: Mapping[str, Any]) -> tuple[np.ndarray | None, float]:
+    """Give the scores, where there are some, and the seconds from one to the next."""
+    if "cry" not in columns:
+        return None, 1 / FRAME_RATE_HZ
+    scores, times = (np.array(columns[name], np.float64) for name in ("cry", TIME))
+    n_steps = len(times) - 1
+    hop_s = float(times[-1] / n_steps) if n_steps > 0 else 1 / FRAME_RATE_HZ
+    if scores.shape != times.shape or not hop_s > 0:
+        raise ValueError(f"{scores.shape} scores, {times.shape} times")
+    if not np.allclose(times, hop_s * np.arange(len(times)), rtol=0, atol=_TIMELINE_TOLERANCE_S):
+        raise ValueError("unequal steps")
+    return scores, hop_s
+
+
+def _parquet_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{path}: Parquet needs pyarrow: python -m pip install 'cryvision[batch]'"
+        ) from error
+    try:
+        rows = parquet.read_table(path, columns=list(_RESULT_COLUMNS)).to_pylist()
+        return [
+            (number, {**row, "events": json.loads(row["events"])})
+            for number, row in enumerate(rows, start=1)
+            if row["status"] == "ok"
+        ]
+    except (ArrowException, KeyError, OSError, TypeError, ValueError) as error:
+        raise AnnotationError(
+            f"{path}: a result in Parquet must be a table of cryvision score, with "
+            f"{', '.join(_RESULT_COLUMNS)}"
+        ) from error
+
+
+def recording_name(path: str) -> str:
+    """Return the name of a recording: the path's last part, less what follows the clip's name."""
+    name = _stem(PurePath(path.replace("\\", "/")).name)
+    suffix = PurePath(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in MEDIA_SUFFIXES else name
+
+
+def _stem(name: str) -> str:
+    """Return the name of a file less the suffix of its format."""
+    suffixes = (*LABEL_SUFFIXES, *_RESULT_SUFFIXES, ".srt")
+    fitting = [suffix for suffix in suffixes if name.lower().endswith(suffix)]
+    return name[: -len(max(fitting, key=len))] if fitting else name

@@ -1,0 +1,132 @@
+"""Where the classification of a long recording stands, on disk, so that it can go on from there.
+
+The file is a pickle, as the state is spread over a few dozen objects. It is read as a stranger's:
+nothing but the classes listed here, arrays and plain data comes out of it.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cryvision.atomic import staged
+from cryvision.bundle import Bundle
+from cryvision.inputs.frame_rows import RowFiles
+
+log = logging.getLogger(__name__)
+
+_STATE = "state.pickle"
+
+# fmt: off
+_CLASSES = {
+    "cryvision.bundle.ensemble": {"StackModels"},
+    "cryvision.bundle.parts": {"Part"},
+    "cryvision.config": {"GateConfig", "LogMelConfig", "SoundConfig", "VetoConfig"},
+    "cryvision.inference.branch_inputs": {"BranchInputs"},
+    "cryvision.inference.class_stream": {"ReasonStream"},
+    "cryvision.inference.classifier": {"StreamClassifier"},
+    "cryvision.inference.crying": {"CryStream"},
+    "cryvision.inference.detector": {"CryDetector", "_StepSource", "_WindowSource"},
+    "cryvision.inference.events": {"EventStream"},
+    "cryvision.inference.gated_windows": {"CryGate", "GatedSound", "WindowClock"},
+    "cryvision.inference.options": {"Options"},
+    "cryvision.inference.smoothing": {"EventFollower", "RollingPrediction", "_Bout"},
+    "cryvision.inference.steps": {"StepScorer", "Steps"},
+    "cryvision.inference.tags": {"TagScorer"},
+    "cryvision.inference.timeline": {"HeldPredictions"},
+    "cryvision.inference.veto": {"EventFilter", "_Candidate"},
+    "cryvision.inputs.features": {"SoundFeatureStream", "WindowFeatures"},
+    "cryvision.inputs.frame_rows": {"FrameRows"},
+    "cryvision.inputs.logmel": {"LogMelStream"},
+    "cryvision.inputs.mixing": {"Downmix"},
+    "cryvision.inputs.pitch": {"PitchStream"},
+    "cryvision.inputs.quality": {"MinuteQuality", "QualityStream"},
+    "cryvision.inputs.resampling": {"Resampler"},
+    "cryvision.inputs.shared_spectrum": {"SharedSpectrum"},
+    "cryvision.result": {"Event"},
+    "array": {"array", "_array_reconstructor"},
+    "collections": {"deque"},
+    "numpy": {"dtype", "ndarray"},
+    **{
+        f"numpy.{core}.{module}": {"_frombuffer", "_reconstruct", "scalar"}
+        for core in ("core", "_core") for module in ("numeric", "multiarray")
+    },
+}
+# fmt: on
+
+
+class Checkpoint:
+    """The saved state of one recording, in a folder of its own.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when something is saved.
+    bundle : Bundle
+        Its models are not saved.
+    runtime : {"onnx", "keras"}
+
+    Attributes
+    ----------
+    files : RowFiles
+        For the streams whose state is saved.
+    """
+
+    def __init__(self, folder: Path, bundle: Bundle, runtime: str) -> None:
+        self._folder = folder
+        self.files = RowFiles(folder)
+        self._shared: dict[str, object] = {"bundle": bundle, "files": self.files}
+        for part in bundle.parts:
+            self._shared[f"model {part.name}"] = bundle.model(part, runtime)
+
+    def save(self, position: int, streams: Sequence[object]) -> None:
+        """Save what the streams hold after ``position`` samples of the recording."""
+        buffer = io.BytesIO()
+        _Pickler(buffer, self._shared).dump((position, *streams))
+        try:
+            with staged(self._folder / _STATE, overwrite=True) as path:
+                path.write_bytes(buffer.getvalue())
+        except OSError as error:  # the recording can be scored all the same
+            log.info("%s: the state cannot be saved: %s", self._folder, error)
+
+    def load(self, kinds: Sequence[type]) -> tuple[int, list[Any]] | None:
+        """Return the position and the streams of these kinds, or None where none are saved."""
+        try:
+            data = (self._folder / _STATE).read_bytes()
+            position, *streams = _Unpickler(io.BytesIO(data), self._shared).load()
+            if [type(position), *map(type, streams)] != [int, *kinds] or position < 0:
+                raise pickle.UnpicklingError("it holds other streams")
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # a damaged pickle raises any kind
+            log.info("%s: not used, the recording is read anew: %s", self._folder, error)
+            return None
+        return position, streams
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO, shared: dict[str, object]) -> None:
+        super().__init__(file, protocol=5)
+        self._names = {id(value): name for name, value in shared.items()}
+
+    def persistent_id(self, value: object) -> str | None:
+        # A stream has the bundle with the user's thresholds in it.
+        return "bundle" if isinstance(value, Bundle) else self._names.get(id(value))
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, shared: dict[str, object]) -> None:
+        super().__init__(file)
+        self._shared = shared
+
+    def persistent_load(self, name: str) -> object:
+        return self._shared[name]
+
+    def find_class(self, module: str, name: str) -> Any:
+        if name not in _CLASSES.get(module, ()):
+            raise pickle.UnpicklingError(f"{module}.{name} must not be in it")
+        return super().find_class(module, name)

@@ -1,0 +1,150 @@
+"""Rows of numbers, one a frame, that grow with a stream: in memory at first, then on disk."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from array import array
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from cryvision.config import FRAME_RATE_HZ
+from cryvision.errors import CryvisionError
+
+FRAMES_IN_MEMORY = 600 * FRAME_RATE_HZ
+"""Ten minutes; more than that goes to a file, so that a recording of a day needs no more memory."""
+
+
+class RowFiles:
+    """Where rows go that are too many for the memory.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the files stay when the process ends; by default they go with it.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._n = 0
+
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return tempfile.gettempdir() if self._folder is None else str(self._folder)
+
+    def number(self) -> int:
+        """Return the number of one more file."""
+        self._n += 1
+        return self._n
+
+    def open(self, number: int) -> IO[bytes]:
+        """Open a file for reading and writing; an empty one where there is none."""
+        if self._folder is None:
+            return tempfile.TemporaryFile(prefix="cryvision-")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{number:d}.rows"
+        return open(path, "r+b" if path.exists() else "w+b")
+
+
+class FrameRows:
+    """Rows of ``width`` numbers of the same type.
+
+    Parameters
+    ----------
+    width : int
+    files : RowFiles, optional
+        Without it all rows stay in memory.
+    typecode : {"f", "d"}
+        float32 or float64.
+    """
+
+    def __init__(self, width: int, files: RowFiles | None = None, typecode: str = "f") -> None:
+        self.width = width
+        self._files = files
+        self._number = 0 if files is None else files.number()
+        self._file: IO[bytes] | None = None
+        self._n_filed = 0
+        self._values = array(typecode)
+
+    def __len__(self) -> int:
+        return self._n_filed + len(self._values) // self.width
+
+    def __getstate__(self) -> dict[str, object]:
+        """Bring all rows to the file, and give what is needed to go on with it."""
+        self.store()
+        return {**vars(self), "_file": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._opened(self._files)
+
+    def append(self, rows: np.ndarray) -> None:
+        """Add rows, shape (n, width)."""
+        self._values.frombytes(np.ascontiguousarray(rows, self._dtype).tobytes())
+        if self._files is not None and len(self._values) >= FRAMES_IN_MEMORY * self.width:
+            self.store()
+
+    def replace(self, index: int, row: np.ndarray) -> None:
+        """Put another row in the place of one that is in memory."""
+        first = (index - self._n_filed) * self.width
+        self._values[first : first + self.width] = array(self._values.typecode, row.tolist())
+
+    def forget(self, n: int) -> None:
+        """Drop the first rows, of those in memory."""
+        del self._values[: n * self.width]
+
+    def store(self) -> None:
+        """Bring all rows to the file.
+
+        Raises
+        ------
+        CryvisionError
+            If it cannot be written, or has lost rows.
+        """
+        if self._files is None or not len(self._values):
+            return
+        try:
+            file = self._opened(self._files)
+            file.write(self._values.tobytes())
+            file.flush()
+        except OSError as error:
+            raise CryvisionError(
+                f"{self._files.place}: a long recording needs room for its timeline; a file there "
+                f"cannot be written: {error.strerror or error}"
+            ) from error
+        self._n_filed = len(self)
+        del self._values[:]
+
+    def table(self, first: int, stop: int) -> np.ndarray:
+        """Give rows from one on until another, shape (stop - first, width), NaN behind the last.
+
+        They are read from the file as they are used, where there is one. None are added after.
+        """
+        if not self._n_filed:
+            rows = np.frombuffer(self._values, self._dtype).reshape(-1, self.width)[first:stop]
+            table = np.full((max(0, stop - first), self.width), np.nan, self._dtype, "F")
+            table[: len(rows)] = rows
+            return table
+        missing = max(0, stop - len(self))
+        self.append(np.full((missing, self.width), np.nan))
+        self.store()
+        rows = np.memmap(self._opened(self._files), self._dtype, "c", shape=(len(self), self.width))
+        return rows[first:stop].view(np.ndarray)
+
+    @property
+    def _dtype(self) -> np.dtype[np.floating]:
+        return np.dtype(self._values.typecode)
+
+    def _opened(self, files: RowFiles | None) -> IO[bytes]:
+        """Return the file, at the end of the rows that count."""
+        if self._file is None:
+            self._file = (files or RowFiles()).open(self._number)
+        end = self._n_filed * self.width * self._values.itemsize
+        if self._file.seek(0, os.SEEK_END) < end:
+            raise OSError("it has lost rows")
+        self._file.truncate(end)  # what was written after the state was saved
+        self._file.seek(end)
+        return self._file

@@ -1,0 +1,147 @@
+"""A run that is killed inside a long recording goes on there, and its row is the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from bundles import BUNDLE_V1
+
+from cryvision.batch import scoring
+from cryvision.batch.job import Job
+from cryvision.batch.scoring import ClipScorer
+from cryvision.batch.sources import ListedClip
+from cryvision.bundle import Bundle
+from cryvision.inference import classifier
+from cryvision.inputs import frame_rows
+
+SECONDS = 40
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cries of a second with pauses for one bundle, then a warble for the other one."""
+    time_s = np.arange(SECONDS * 16_000) / 16_000
+    f0_hz = 450 + 60 * np.sin(2 * np.pi * 0.7 * time_s)
+    phase = 2 * np.pi * np.cumsum(f0_hz) / 16_000
+    cry = 0.15 * sum(np.sin(k * phase) / k for k in range(1, 8)) * (time_s % 1.7 < 1.0)
+    warble = np.sin(2 * np.pi * 450 * time_s + 8 * np.sin(2 * np.pi * 5 * time_s))
+    sound = np.where(time_s < SECONDS / 2, cry, 0.3 * warble * (time_s % 2 > 0.7))
+    path = tmp_path_factory.mktemp("day") / "day.flac"
+    soundfile.write(path, sound, 16_000)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def saved_at_each_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "SAVE_SECONDS", 0.0)
+    for module in (frame_rows, classifier):
+        monkeypatch.setattr(module, "FRAMES_IN_MEMORY", 200)
+
+
+@pytest.fixture(params=["default", "v1"])
+def job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
+    path = None if request.param == "default" else str(BUNDLE_V1)
+    bundle = Bundle.load(path)
+    return Job(
+        path, bundle.name, bundle.sha256, "0", os.getcwd(),
+        formats=("csv",), formats_dir=str(tmp_path / "clips"),
+        unfinished_dir=str(tmp_path / "unfinished"),
+    )  # fmt: skip
+
+
+def listed(path: Path) -> ListedClip:
+    return ListedClip("00ff", str(path), path.stat().st_size, path.name)
+
+
+def scored(job: Job, path: Path) -> tuple[dict[str, object], str]:
+    """Return the row less its time, and the timeline that was written beside it."""
+    row = ClipScorer(job)(listed(path))
+    del row["seconds_spent"]
+    return row, Path(job.formats_dir, f"{path.name}.csv").read_text()
+
+
+class Killed(BaseException):
+    """Like the end of a process: nothing catches it."""
+
+
+def count_pieces(monkeypatch: pytest.MonkeyPatch, last: float = np.inf) -> list[int]:
+    """Count the pieces that are classified, and end with the last."""
+    pieces = [0]
+    push = classifier.StreamClassifier.push
+
+    def counted(self: classifier.StreamClassifier, *piece: object) -> object:
+        pieces[0] += 1
+        if pieces[0] > last:
+            raise Killed
+        return push(self, *piece)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scoring.StreamClassifier, "push", counted)
+    return pieces
+
+
+def killed_after(n_pieces: int, job: Job, path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        count_pieces(patch, n_pieces)
+        with pytest.raises(Killed):
+            scored(job, path)
+
+
+@pytest.fixture
+def whole(job: Job, recording: Path, tmp_path: Path) -> tuple[dict[str, object], str]:
+    apart = dataclasses.replace(job, unfinished_dir="", formats_dir=str(tmp_path / "whole"))
+    row, timeline = scored(apart, recording)
+    assert row["status"] == "ok"
+    assert row["n_events"] > 2
+    return {**row, "settings_sha256": job.settings_sha256}, timeline
+
+
+def test_a_row_after_kills_is_that_of_a_run_that_was_not_killed(
+    job: Job, recording: Path, whole: tuple[dict, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_left = SECONDS
+    for seed in range(5):
+        last = int(np.random.default_rng(seed).integers(2, 8))
+        killed_after(last, job, recording)
+        n_left -= last
+    pieces = count_pieces(monkeypatch)
+    assert scored(job, recording) == whole
+    assert pieces[0] == n_left  # what was classified is not classified again
+    assert not list(Path(job.unfinished_dir).iterdir())
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self.target,)
+
+    def __init__(self, target: Path) -> None:
+        self.target = str(target)
+
+
+@pytest.mark.parametrize("job", ["default"], indirect=True)
+@pytest.mark.parametrize("fault", ["cut", "empty", "rows", "hostile", "other"])
+def test_a_state_that_cannot_be_used_is_not(
+    fault: str, job: Job, recording: Path, whole: tuple[dict, str], tmp_path: Path
+) -> None:
+    killed_after(20, job, recording)
+    folder = Path(job.unfinished_dir, "00ff")
+    state = folder / "state.pickle"
+    data = state.read_bytes()
+    if fault == "cut":
+        state.write_bytes(data[: len(data) // 2])
+    elif fault == "empty":
+        state.write_bytes(b"")
+    elif fault == "rows":
+        for path in folder.glob("*.rows"):
+            path.write_bytes(path.read_bytes()[:100])
+    elif fault == "hostile":
+        state.write_bytes(pickle.dumps((5, Hostile(tmp_path / "made"), None, None)))
+    else:
+        state.write_bytes(pickle.dumps((5, 1, 2, 3)))
+    assert scored(job, recording) == whole
+    assert not (tmp_path / "made").exists()
