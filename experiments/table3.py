@@ -30,7 +30,8 @@ import numpy as np
 from record import data_hash, say, show_log, write_result
 
 from cryvision.bundle import Bundle
-from cryvision.config import FaceConfig, from_json, to_json
+from cryvision.bundle.fields import from_json
+from cryvision.config import FaceConfig, to_json
 from cryvision.datasets.labelled import find_labelled_clips
 from cryvision.datasets.splits import grouped_folds
 from cryvision.evaluation import skill

@@ -20,7 +20,7 @@ from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import BundleError, CryvisionError, MediaError
 from cryvision.inference.checkpoint import Checkpoint
 from cryvision.inference.classifier import StreamClassifier
-from cryvision.inference.clip import with_start
+from cryvision.inference.clip import feed, with_start
 from cryvision.inputs import media
 from cryvision.inputs.frame_rows import RowFiles
 from cryvision.inputs.pitch import PitchStream, PitchTrack
@@ -107,20 +107,16 @@ class ClipScorer:
             saved = Checkpoint(self._state_folder(clip), self._bundle, self._job.options.runtime)
         files = RowFiles() if saved is None else saved.files
         stream = self._new_stream(clip.path, files)
-        pitch, quality, position = PitchStream(files), QualityStream(), 0
+        pitch, quality, first = PitchStream(files), QualityStream(), 0
         kinds = (StreamClassifier, PitchStream, QualityStream)
         if saved is not None and (state := saved.load(kinds)) is not None:
-            position, (stream, pitch, quality) = state
+            first, (stream, pitch, quality) = state
         saved_s = time.monotonic()
-        start_s = position / SAMPLE_RATE_HZ
+        start_s = first / SAMPLE_RATE_HZ
         with media.open_clip(local, frames=stream.takes_frames, start_s=start_s) as opened:
-            for piece in opened.pieces():
-                stream.push(piece.samples, piece.frame, piece.frame_time_s)
-                if piece.samples is not None:
-                    pitch.push(piece.samples)
-                    quality.push(piece.samples)
-                    position += len(piece.samples)
+            for done_s in feed(opened, stream, pitch, quality):
                 if saved is not None and time.monotonic() - saved_s >= SAVE_SECONDS:
+                    position = first + round(done_s * SAMPLE_RATE_HZ)
                     saved.save(position, (stream, pitch, quality))
                     saved_s = time.monotonic()
             result = stream.finish(opened.info, tuple(opened.warnings))

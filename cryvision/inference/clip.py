@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
@@ -68,19 +70,38 @@ def classify(
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     stream = StreamClassifier(loaded, path=os.fspath(path), **options)
     quality = QualityStream()
-    done_s = 0.0
     with media.open_clip(path, frames=stream.takes_frames, audio_track=audio_track) as clip:
-        for piece in clip.pieces():
-            stream.push(piece.samples, piece.frame, piece.frame_time_s)
-            if piece.samples is not None:
-                quality.push(piece.samples)
-                done_s += len(piece.samples) / SAMPLE_RATE_HZ
-            if piece.frame_time_s is not None:
-                done_s = piece.frame_time_s
+        for done_s in feed(clip, stream, quality):
             if progress is not None:
                 progress(done_s, clip.info.duration_s)
         result = stream.finish(clip.info, tuple(clip.warnings))
     return with_start(dataclasses.replace(result, quality=quality.finish()), began)
+
+
+class SoundStream(Protocol):
+    """What takes the sound of a clip piece by piece."""
+
+    def push(self, samples: np.ndarray) -> object:
+        """Take the next piece."""
+
+
+def feed(clip: media.Clip, stream: StreamClassifier, *sounds: SoundStream) -> Iterator[float]:
+    """Push a clip into a classifier, and its sound into other streams as well.
+
+    Yields
+    ------
+    float
+        Seconds of the clip that were pushed, after each piece.
+    """
+    n_samples, picture_s = 0, 0.0
+    for piece in clip.pieces():
+        stream.push(piece.samples, piece.frame, piece.frame_time_s)
+        if piece.samples is not None:
+            for sound in sounds:
+                sound.push(piece.samples)
+            n_samples += len(piece.samples)
+        picture_s = piece.frame_time_s or picture_s
+        yield max(n_samples / SAMPLE_RATE_HZ, picture_s)
 
 
 def with_start(result: Classification, start: RecordingStart | None) -> Classification:

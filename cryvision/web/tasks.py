@@ -17,10 +17,9 @@ from typing import Any
 from cryvision.batch.job import Job
 from cryvision.batch.sources import ListedClip
 from cryvision.bundle import Bundle
-from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import CryvisionError, MediaError
 from cryvision.inference.classifier import StreamClassifier
-from cryvision.inference.clip import with_start
+from cryvision.inference.clip import feed, with_start
 from cryvision.inputs import media
 from cryvision.inputs.quality import QualityStream
 from cryvision.start_times import recording_start
@@ -70,15 +69,8 @@ class PageTasks:
         folder.mkdir(parents=True, exist_ok=True)
         stream = StreamClassifier(self._load(), path=wanted["path"])
         pyramid, quality = PyramidWriter(folder), QualityStream()
-        done_s = 0.0
         with media.open_clip(wanted["path"], frames=stream.takes_frames) as clip:
-            for piece in clip.pieces():
-                stream.push(piece.samples, piece.frame, piece.frame_time_s)
-                if piece.samples is not None:
-                    pyramid.push(piece.samples)
-                    quality.push(piece.samples)
-                    done_s += len(piece.samples) / SAMPLE_RATE_HZ
-                done_s = max(done_s, piece.frame_time_s or 0.0)
+            for done_s in feed(clip, stream, pyramid, quality):
                 if done_s > 60 * wanted["max_minutes"]:
                     raise MediaError(
                         f"a clip must be at most {wanted['max_minutes']:g} minutes long; "
