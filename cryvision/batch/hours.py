@@ -21,6 +21,7 @@ from cryvision.batch.rows import OK
 from cryvision.batch.sources import ListedClip, subject_of
 from cryvision.batch.store import Store
 from cryvision.errors import CryvisionError
+from cryvision.inputs.quality import MINUTE_SECONDS
 from cryvision.safe_text import spreadsheet_cell
 from cryvision.start_times import time_zone
 from cryvision.subjects import compile_subject_pattern
@@ -28,7 +29,7 @@ from cryvision.subjects import compile_subject_pattern
 HOUR, DAY = "hour", "day"
 
 COLUMNS = (
-    *("subject", "period", "start", "end", "observed_s", "not_observed_s"),
+    *("subject", "period", "start", "end", "observed_s", "not_observed_s", "too_quiet_s"),
     *("cry_s", "cry_share", "n_events"),
 )
 _LONGEST_HEADER = 1000
@@ -59,6 +60,9 @@ class Period:
     start, end : datetime
     observed_s : float
         Seconds of it in which there was sound to find crying in.
+    too_quiet_s : float
+        Seconds of these in which all sound was below the level from which on it is scored, as in a
+        quiet room, or from a microphone that is switched off.
     cry_s : float or None
         Seconds of crying; None where nothing was observed, which is not the same as no crying.
     n_events : int or None
@@ -70,6 +74,7 @@ class Period:
     start: datetime
     end: datetime
     observed_s: float
+    too_quiet_s: float
     cry_s: float | None
     n_events: int | None
 
@@ -88,6 +93,8 @@ class Recording:
     start, end : float
         Of its sound.
     events : tuple of (float, float)
+    loud : tuple of (float, float)
+        Sound that was loud enough to be scored, to the minute.
     zone : tzinfo
         Of the clock of the place.
     """
@@ -95,6 +102,7 @@ class Recording:
     start: float
     end: float
     events: tuple[Span, ...]
+    loud: tuple[Span, ...]
     zone: tzinfo
 
 
@@ -207,7 +215,21 @@ def _recording(row: Mapping[str, Any], place: tzinfo, keep: bool) -> Recording:
     # An offset that is not that of the place was stated by the recording.
     elsewhere = keep and stated.astimezone(place).utcoffset() != stated.utcoffset()
     zone = stated.tzinfo if elsewhere else place
-    return Recording(start, start + row.get("sound_s", row["duration_s"]), events, zone or place)
+    end = start + row.get("sound_s", row["duration_s"])
+    loud = _loud(start, end, row.get("too_quiet_minutes_s", ()))
+    return Recording(start, end, events, loud, zone or place)
+
+
+def _loud(start: float, end: float, quiet_s: Sequence[float]) -> tuple[Span, ...]:
+    """Give what is left of each minute of a recording; it is taken to be the minute's end."""
+    n_minutes = math.ceil((end - start) / MINUTE_SECONDS)
+    minutes = [start + MINUTE_SECONDS * number for number in range(n_minutes)]
+    quiet = [*quiet_s, *[0.0] * (n_minutes - len(quiet_s))]
+    return tuple(
+        (minute + seconds, min(minute + MINUTE_SECONDS, end))
+        for minute, seconds in zip(minutes, quiet, strict=False)
+        if minute + seconds < min(minute + MINUTE_SECONDS, end)
+    )
 
 
 def joined_events(recordings: Sequence[Recording]) -> list[Span]:
@@ -256,6 +278,7 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
         own = recordings[subject]
         zone = own[0].zone
         observed = _united([(one.start, one.end) for one in own])
+        loud = _united(span for one in own for span in one.loud)
         crying = _united(event for one in own for event in one.events)
         onsets = [onset for onset, _ in joined_events(own)]
         first = datetime.fromtimestamp(own[0].start, zone).date()
@@ -265,7 +288,9 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
             day = first + timedelta(days=number)
             start, end = (_midnight(one, zone) for one in (day, day + timedelta(days=1)))
             spans = [(DAY, start, end), *((HOUR, *hour) for hour in _hours(start, end, zone))]
-            periods += [_period(subject, span, zone, observed, crying, onsets) for span in spans]
+            periods += [
+                _period(subject, span, zone, (observed, loud, crying), onsets) for span in spans
+            ]
     return periods
 
 
@@ -281,6 +306,7 @@ def write_periods(path: Path, periods: Sequence[Period]) -> None:
                     *(spreadsheet_cell(one.subject), one.kind),
                     *(time.isoformat(timespec="seconds") for time in (one.start, one.end)),
                     *(f"{one.observed_s:.1f}", f"{one.not_observed_s:.1f}"),
+                    f"{one.too_quiet_s:.1f}" if known else "",
                     f"{one.cry_s:.1f}" if known else "",
                     f"{(one.cry_s or 0) / one.observed_s:.4f}" if known else "",
                     one.n_events if known else "",
@@ -292,12 +318,11 @@ def _period(
     subject: str,
     span: tuple[str, float, float],
     zone: tzinfo,
-    observed: Sequence[Span],
-    crying: Sequence[Span],
+    states: tuple[Sequence[Span], Sequence[Span], Sequence[Span]],
     onsets: Sequence[float],
 ) -> Period:
     kind, start, end = span
-    observed_s = _within(observed, start, end)
+    observed_s, loud_s, cry_s = (_within(spans, start, end) for spans in states)
     known = observed_s > 0
     return Period(
         subject,
@@ -305,7 +330,8 @@ def _period(
         datetime.fromtimestamp(start, zone),
         datetime.fromtimestamp(end, zone),
         observed_s,
-        cry_s=_within(crying, start, end) if known else None,
+        too_quiet_s=max(0.0, observed_s - loud_s),
+        cry_s=cry_s if known else None,
         n_events=sum(start <= onset < end for onset in onsets) if known else None,
     )
 

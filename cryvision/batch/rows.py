@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "error": ("text", "why it failed, in one line"),
     "duration_s": ("real", "length of the clip in seconds"),
     "sound_s": ("real", "length of its sound in seconds; pictures may be longer"),
+    "too_quiet_s": ("real", "seconds of its sound below the level from which on it is scored"),
     "start": ("text", "date and time of its start, ISO 8601; empty if unknown"),
     "start_source": ("text", "source of the start: a chunk of the file, its name, or the manifest"),
     "label": ("text", "no cry, cry or a reason, or not sure"),
@@ -61,6 +62,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "events": ("json", "the events, as classify --json lists them"),
     "bouts": ("json", "the bouts, likewise"),
     "rejected": ("json", "the rejected candidates, with what was heard instead"),
+    "too_quiet_minutes_s": ("json", "too_quiet_s of each minute; empty where there is none"),
     "modalities": ("json", "what the label was decided from"),
     "warnings": ("json", "warnings about the clip"),
     "seconds_spent": ("real", "wall time for the clip, with its download"),
@@ -188,14 +190,16 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _measures(result: Classification, pitch: PitchTrack) -> dict[str, Any]:
     """Measures of events and bouts; none where there was no sound to look for them in."""
+    quiet = _quiet(result.quiet_seconds)
     if result.detector.cry is None:
-        return {}
+        return quiet
     bouts = result.bouts
     gaps = [later.onset_s - earlier.offset_s for earlier, later in itertools.pairwise(bouts)]
     pauses = [gap for gap in gaps if gap > 0]
     f0_hz = pitch.within(sorted(event.span_s for event in result.events))
     minutes = result.duration_s / 60
     return {
+        **quiet,
         "sound_s": round(sum(minute.seconds for minute in result.quality), 3),
         "n_events": len(result.events),
         "cries_per_minute": round(len(result.events) / minutes, 3) if minutes else None,
@@ -209,6 +213,14 @@ def _measures(result: Classification, pitch: PitchTrack) -> dict[str, Any]:
         "voiced_seconds": round(len(f0_hz) * HOP_SECONDS, 3),
         "intensity_db": _intensity_db(result),
     }
+
+
+def _quiet(seconds: Sequence[float]) -> dict[str, Any]:
+    if not seconds:
+        return {}
+    total_s = round(sum(seconds), 3)
+    minutes = {"too_quiet_minutes_s": [round(one, 3) for one in seconds]} if total_s else {}
+    return {"too_quiet_s": total_s, **minutes}
 
 
 def _intensity_db(result: Classification) -> float | None:

@@ -70,6 +70,21 @@ def test_what_was_not_observed_is_not_called_no_crying(tmp_path: Path) -> None:
     assert written["10"]["not_observed_s"] == "3600.0"
 
 
+def test_sound_too_quiet_to_be_scored_is_told_from_sound_without_crying(tmp_path: Path) -> None:
+    quiet = [0.0] * 50 + [60.0] * 10 + [45.0]
+    switched_off = row("2024-06-01T09:10:00", 3660, too_quiet_minutes_s=quiet)
+    hours = of_hours(periods(switched_off))
+    assert (hours[9].observed_s, hours[9].too_quiet_s) == (3000, pytest.approx(0, abs=1e-3))
+    assert (hours[10].observed_s, hours[10].too_quiet_s) == (660, pytest.approx(645))
+    write_periods(tmp_path / "hours.csv", periods(switched_off))
+    with (tmp_path / "hours.csv").open(newline="") as file:
+        written = {row["start"][11:13]: row["too_quiet_s"] for row in csv.DictReader(file)}
+    assert (written["09"], written["10"], written["11"]) == ("0.0", "645.0", "")
+    # Another recorder of the same subject was loud enough in five of the minutes.
+    other = row("2024-06-01T10:00:00", 300, name="b.wav")
+    assert of_hours(periods(switched_off, other))[10].too_quiet_s == pytest.approx(345)
+
+
 def test_a_cry_that_goes_on_in_the_next_file_is_one_event() -> None:
     first = row("2024-06-01T09:00:00", 599, (10, 20), (590, 598.9), name="p1/1.wav")
     second = row("2024-06-01T09:10:00", 600, (0.1, 5), (300, 310), name="p1/2.wav")

@@ -126,6 +126,13 @@ def test_a_clip_without_sound_has_no_measures(rows):
     assert {mute[name] for name in names} == {None}
 
 
+def test_silence_counts_as_too_quiet_to_be_scored(rows):
+    silence = next(row for row in rows if row["path"].endswith("silence.flac"))
+    assert silence["too_quiet_s"] == pytest.approx(2.0, abs=0.5)  # a window
+    warble = next(row for row in rows if row["path"].endswith("warble.wav"))
+    assert warble["too_quiet_s"] < 2.0
+
+
 def test_without_a_tagger_the_columns_of_tags_are_there_and_empty(rows):
     names = [name for name in rows[0] if name.startswith("heard_")]
     assert {"heard_cry_s", "heard_music_s", "heard_adult_speech_s"} < set(names)
