@@ -27,7 +27,7 @@ from cryvision.commands import (
     train_audio_only,
     train_detector,
 )
-from cryvision.commands.terminal import EXIT_DONE, EXIT_STOPPED, log
+from cryvision.commands.terminal import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, log
 from cryvision.errors import CryvisionError
 
 GROUPS = {
@@ -113,6 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _is_stop(error):
             log("stopped")
             return EXIT_STOPPED
+        if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
+            log(f"a temporary folder with room is needed: {error.strerror}; TMPDIR names another")
+            return EXIT_FAILED
         if not isinstance(error, CryvisionError):
             raise
         log(str(error))

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,23 @@ def test_help_lists_every_command_once_in_its_group(capsys: pytest.CaptureFixtur
 def test_what_the_options_list_is_what_there_is() -> None:
     assert {*classify.FORMATS, "mp4-blurred"} == set(FORMATS)  # --blur-faces stands for the last
     assert classify.BOUT_GAP_SECONDS == BOUT_GAP_SECONDS
+
+
+@pytest.mark.parametrize("command", ["classify", "score"])
+def test_without_a_temporary_folder_there_is_one_line(
+    command: str,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "none")])
+    out = ["--out", str(tmp_path / "table.csv")] if command == "score" else []
+    assert cli.main([command, str(clip), *out]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("cryvision: a temporary folder with room is needed: No usable temp")
+    assert line.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from cryvision.batch.options import BatchOptions
 from cryvision.batch.placing import check_distinct, put, remove_partials
 from cryvision.batch.rows import OK, ordered_columns, probability_column
 from cryvision.batch.sources import find_clips
-from cryvision.batch.store import STORE_SUFFIX, Store
+from cryvision.batch.store import KEY_LENGTH, STORE_SUFFIX, Store
 from cryvision.batch.summary import Progress, Summary, about_table
 from cryvision.batch.work import Work
 from cryvision.bundle import Bundle
@@ -190,12 +190,12 @@ def run(
             if n_todo:
                 work = Work(store.todo, n_todo, n_bytes)
                 with contextlib.closing(engine(job, work)) as rows:
-                    _collect(rows, store, counted, progress)
+                    _collect(rows, store, counted, progress, job.unfinished_dir)
+            store.commit()
+            _remove_states(job.unfinished_dir)
         finally:
             # However it ends, what was scored is kept and shown.
             store.commit()
-            if job.unfinished_dir and store.count()[1] == 0:
-                shutil.rmtree(job.unfinished_dir, ignore_errors=True)
             statuses = target.write(job, store, bundle_facts or {})
     ok = statuses.pop(OK, 0)
     return Summary(
@@ -214,6 +214,7 @@ def _collect(
     store: Store,
     counted: Progress,
     progress: Callable[[Progress], None] | None,
+    unfinished_dir: str,
 ) -> None:
     started = time.monotonic()
     for line in lines:
@@ -221,9 +222,23 @@ def _collect(
         if row is not None:
             counted.add(row)
         store.add(row)
+        if row is not None and unfinished_dir:
+            state = Path(unfinished_dir, row["key"])
+            if state.is_dir():
+                store.commit()  # before that, a kill would cost all of the recording
+                shutil.rmtree(state, ignore_errors=True)
         counted.elapsed_s = time.monotonic() - started
         if progress is not None:
             progress(counted)
+
+
+def _remove_states(unfinished_dir: str) -> None:
+    """Remove the folder for unfinished recordings, and nothing that others have put there."""
+    if unfinished_dir:
+        for state in Path(unfinished_dir).glob("[0-9a-f]" * KEY_LENGTH):
+            shutil.rmtree(state, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(unfinished_dir)
 
 
 class _Table:

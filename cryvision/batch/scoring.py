@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path, PurePosixPath
@@ -74,12 +73,6 @@ class ClipScorer:
         CryvisionError
             For what would befall the other clips as well: no ffmpeg, no room for the files.
         """
-        row = self._row(clip)
-        if self._job.unfinished_dir:
-            shutil.rmtree(self._state_folder(clip), ignore_errors=True)
-        return row
-
-    def _row(self, clip: ListedClip) -> dict[str, Any]:
         started = time.monotonic()
         local = clip.path
         try:
@@ -104,7 +97,9 @@ class ClipScorer:
         """Classify as `cryvision.classify` does, and track the pitch of the same pieces."""
         saved = None
         if self._saves:
-            saved = Checkpoint(self._state_folder(clip), self._bundle, self._job.options.runtime)
+            options = self._job.options
+            bundle = options.applied(self._bundle)
+            saved = Checkpoint(self._state_folder(clip), bundle, options.runtime)
         files = RowFiles() if saved is None else saved.files
         stream = self._new_stream(clip.path, files)
         pitch, quality, first = PitchStream(files), QualityStream(), 0

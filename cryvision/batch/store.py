@@ -25,6 +25,9 @@ STORE_SUFFIX = ".rows.sqlite"
 COMMIT_SECONDS = 5.0
 """The most work that a power cut can cost."""
 
+KEY_LENGTH = 32
+"""Digits of the key of a row."""
+
 # Kept in the header of the file, so that no other database is taken for a store.
 _APPLICATION_ID = 0x43727953
 _SCHEMA = (
@@ -177,4 +180,4 @@ class Store:
 
 def _key(clip: FoundClip, settings_sha256: str) -> str:
     facts = [identity(clip.path), clip.size_bytes, clip.version, settings_sha256]
-    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=KEY_LENGTH // 2).hexdigest()

@@ -67,7 +67,7 @@ class Checkpoint:
     folder : Path
         Made when something is saved.
     bundle : Bundle
-        Its models are not saved.
+        With the user's thresholds, as the streams have it. It is not saved, nor are its models.
     runtime : {"onnx", "keras"}
 
     Attributes
@@ -114,7 +114,7 @@ class _Pickler(pickle.Pickler):
         self._names = {id(value): name for name, value in shared.items()}
 
     def persistent_id(self, value: object) -> str | None:
-        # A stream has the bundle with the user's thresholds in it.
+        # Each stream has one of its own, with the same settings.
         return "bundle" if isinstance(value, Bundle) else self._names.get(id(value))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +17,9 @@ from cryvision.errors import CryvisionError
 
 FRAMES_IN_MEMORY = 600 * FRAME_RATE_HZ
 """Ten minutes; more than that goes to a file, so that a recording of a day needs no more memory."""
+
+FRAMES_READ_AT_ONCE = 3600 * FRAME_RATE_HZ
+"""An hour; a longer table is mapped from its file, which it holds open as long as it is used."""
 
 
 class RowFiles:
@@ -33,7 +38,12 @@ class RowFiles:
     @property
     def place(self) -> str:
         """The folder."""
-        return tempfile.gettempdir() if self._folder is None else str(self._folder)
+        if self._folder is not None:
+            return str(self._folder)
+        try:
+            return tempfile.gettempdir()
+        except OSError:  # none can be written to
+            return "no temporary folder"
 
     def number(self) -> int:
         """Return the number of one more file."""
@@ -46,7 +56,10 @@ class RowFiles:
             return tempfile.TemporaryFile(prefix="cryvision-")
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{number:d}.rows"
-        return open(path, "r+b" if path.exists() else "w+b")
+        if path.is_file() and not path.is_symlink():
+            return open(path, "r+b")
+        path.unlink(missing_ok=True)  # a link could lead to a file that is none of ours
+        return open(path, "w+b")
 
 
 class FrameRows:
@@ -73,8 +86,11 @@ class FrameRows:
         return self._n_filed + len(self._values) // self.width
 
     def __getstate__(self) -> dict[str, object]:
-        """Bring all rows to the file, and give what is needed to go on with it."""
+        """Bring all rows to the disk, and give what is needed to go on with them."""
         self.store()
+        if self._file is not None:
+            with self._errors("written"):
+                os.fsync(self._file.fileno())
         return {**vars(self), "_file": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -88,9 +104,17 @@ class FrameRows:
             self.store()
 
     def replace(self, index: int, row: np.ndarray) -> None:
-        """Put another row in the place of one that is in memory."""
-        first = (index - self._n_filed) * self.width
-        self._values[first : first + self.width] = array(self._values.typecode, row.tolist())
+        """Put another row in the place of one."""
+        values = array(self._values.typecode, row.tolist())
+        if index >= self._n_filed:
+            first = (index - self._n_filed) * self.width
+            self._values[first : first + self.width] = values
+            return
+        with self._errors("written"):
+            file = self._opened(self._files)
+            file.seek(index * self.width * values.itemsize)
+            file.write(values.tobytes())
+            file.flush()
 
     def forget(self, n: int) -> None:
         """Drop the first rows, of those in memory."""
@@ -106,22 +130,22 @@ class FrameRows:
         """
         if self._files is None or not len(self._values):
             return
-        try:
+        with self._errors("written"):
             file = self._opened(self._files)
             file.write(self._values.tobytes())
             file.flush()
-        except OSError as error:
-            raise CryvisionError(
-                f"{self._files.place}: a long recording needs room for its timeline; a file there "
-                f"cannot be written: {error.strerror or error}"
-            ) from error
         self._n_filed = len(self)
         del self._values[:]
 
     def table(self, first: int, stop: int) -> np.ndarray:
         """Give rows from one on until another, shape (stop - first, width), NaN behind the last.
 
-        They are read from the file as they are used, where there is one. None are added after.
+        Those of more than an hour stay in the file, where there is one. None are added after.
+
+        Raises
+        ------
+        CryvisionError
+            If the file cannot be read.
         """
         if not self._n_filed:
             rows = np.frombuffer(self._values, self._dtype).reshape(-1, self.width)[first:stop]
@@ -131,12 +155,29 @@ class FrameRows:
         missing = max(0, stop - len(self))
         self.append(np.full((missing, self.width), np.nan))
         self.store()
-        rows = np.memmap(self._opened(self._files), self._dtype, "c", shape=(len(self), self.width))
-        return rows[first:stop].view(np.ndarray)
+        with self._errors("read"):
+            file = self._opened(self._files)
+            if len(self) > FRAMES_READ_AT_ONCE:
+                rows = np.memmap(file, self._dtype, "c", shape=(len(self), self.width))
+                return rows[first:stop].view(np.ndarray)
+            file.seek(0)
+            values = np.frombuffer(bytearray(file.read()), self._dtype)
+            return values.reshape(-1, self.width)[first:stop]
 
     @property
     def _dtype(self) -> np.dtype[np.floating]:
         return np.dtype(self._values.typecode)
+
+    @contextlib.contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            place = (self._files or RowFiles()).place
+            raise CryvisionError(
+                f"{place}: a long recording needs room for its timeline; a file there cannot be "
+                f"{what}: {error.strerror or error}"
+            ) from error
 
     def _opened(self, files: RowFiles | None) -> IO[bytes]:
         """Return the file, at the end of the rows that count."""

@@ -26,6 +26,10 @@ class NullScorer:
             time.sleep(0.05)
         if "hangs" in name:
             time.sleep(600)
+        if "long" in name:
+            state = Path(self._job.unfinished_dir, clip.key)
+            state.mkdir(parents=True)
+            (state / "state.pickle").touch()
         if "poison" in name or ("unlucky" in name and self._first(clip)):
             os.kill(os.getpid(), signal.SIGSEGV)
         if "damaged" in name:

@@ -18,6 +18,7 @@ from cryvision.batch.scoring import ClipScorer
 from cryvision.batch.sources import ListedClip
 from cryvision.bundle import Bundle
 from cryvision.inference import classifier
+from cryvision.inference.options import Options
 from cryvision.inputs import frame_rows
 
 SECONDS = 40
@@ -50,6 +51,7 @@ def job(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
     bundle = Bundle.load(path)
     return Job(
         path, bundle.name, bundle.sha256, "0", os.getcwd(),
+        options=Options(threshold=0.4, min_duration_s=0.2, min_gap_s=0.15),
         formats=("csv",), formats_dir=str(tmp_path / "clips"),
         unfinished_dir=str(tmp_path / "unfinished"),
     )  # fmt: skip
@@ -92,13 +94,19 @@ def killed_after(n_pieces: int, job: Job, path: Path) -> None:
             scored(job, path)
 
 
-@pytest.fixture
-def whole(job: Job, recording: Path, tmp_path: Path) -> tuple[dict[str, object], str]:
-    apart = dataclasses.replace(job, unfinished_dir="", formats_dir=str(tmp_path / "whole"))
-    row, timeline = scored(apart, recording)
+def scored_at_once(job: Job, path: Path) -> tuple[dict[str, object], str]:
+    """Score a clip without saving anything."""
+    apart = dataclasses.replace(job, unfinished_dir="", formats_dir=f"{job.formats_dir}.whole")
+    row, timeline = scored(apart, path)
     assert row["status"] == "ok"
-    assert row["n_events"] > 2
     return {**row, "settings_sha256": job.settings_sha256}, timeline
+
+
+@pytest.fixture
+def whole(job: Job, recording: Path) -> tuple[dict[str, object], str]:
+    row, timeline = scored_at_once(job, recording)
+    assert row["n_events"] > 2
+    return row, timeline
 
 
 def test_a_row_after_kills_is_that_of_a_run_that_was_not_killed(
@@ -112,7 +120,50 @@ def test_a_row_after_kills_is_that_of_a_run_that_was_not_killed(
     pieces = count_pieces(monkeypatch)
     assert scored(job, recording) == whole
     assert pieces[0] == n_left  # what was classified is not classified again
-    assert not list(Path(job.unfinished_dir).iterdir())
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.2])
+def test_a_clip_of_a_window_or_two_is_the_same_once_it_was_saved(
+    seconds: float, job: Job, recording: Path, tmp_path: Path
+) -> None:
+    short = tmp_path / "short.wav"
+    soundfile.write(short, soundfile.read(recording, frames=int(seconds * 16_000))[0], 16_000)
+    assert scored(job, short) == scored_at_once(job, short)
+
+
+@pytest.mark.parametrize("job", ["default"], indirect=True)
+def test_rows_are_on_the_disk_before_the_state_that_counts_on_them(
+    job: Job, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, synced = os.fsync, []
+
+    def noted(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, os.fstat(descriptor).st_size))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    killed_after(3, job, recording)
+    folder = Path(job.unfinished_dir, "00ff")
+    rows = [(path.stat().st_ino, path.stat().st_size) for path in folder.glob("*.rows")]
+    state = synced.index(
+        ((folder / "state.pickle").stat().st_ino, os.stat(folder / "state.pickle").st_size)
+    )
+    assert rows
+    assert set(rows) <= set(synced[:state])
+
+
+@pytest.mark.parametrize("job", ["default"], indirect=True)
+def test_a_link_in_the_place_of_rows_leads_nowhere(
+    job: Job, recording: Path, whole: tuple[dict, str], tmp_path: Path
+) -> None:
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("mine")
+    killed_after(20, job, recording)
+    for path in Path(job.unfinished_dir, "00ff").glob("*.rows"):
+        path.unlink()
+        path.symlink_to(thesis)
+    assert scored(job, recording) == whole
+    assert thesis.read_text() == "mine"
 
 
 class Hostile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -19,6 +20,7 @@ from cryvision.batch.job import Job
 from cryvision.batch.rows import COLUMNS
 from cryvision.batch.run import score
 from cryvision.batch.sources import ListedClip
+from cryvision.batch.store import Store
 from cryvision.batch.supervisor import Supervisor
 from cryvision.batch.work import Work
 from cryvision.errors import ConfigError, CryvisionError, MediaError
@@ -305,6 +307,50 @@ class TestTarget:
         left.touch()
         run_null(clips)
         assert not left.exists()
+
+    @pytest.mark.parametrize("retry_failed", [False, True])
+    def test_states_of_long_recordings_go_when_all_clips_have_a_row(
+        self, make_clips, run_null, null_job, tmp_path, retry_failed
+    ):
+        folder = tmp_path / "table.csv.unfinished"
+        job = replace(null_job, unfinished_dir=str(folder))
+        (folder / ("0" * 32)).mkdir(parents=True)  # of settings that were given up
+        clips = make_clips("a.wav", "damaged.wav", "long.wav")
+        run_null(clips, job=job, retry_failed=retry_failed)
+        assert not folder.exists()
+
+    def test_what_else_lies_in_the_folder_of_states_stays(
+        self, make_clips, run_null, null_job, tmp_path
+    ):
+        folder = tmp_path / "table.csv.unfinished"
+        (folder / "drafts").mkdir(parents=True)
+        (folder / "notes.txt").write_text("mine")
+        job = replace(null_job, unfinished_dir=str(folder))
+        run_null(make_clips("a.wav", "long.wav"), job=job)
+        assert sorted(path.name for path in folder.iterdir()) == ["drafts", "notes.txt"]
+
+    def test_a_state_is_kept_until_the_row_is_on_the_disk(
+        self, make_clips, run_null, null_job, tmp_path, monkeypatch
+    ):
+        log = []
+
+        def note(owner, name, counts=lambda value: True):
+            real = getattr(owner, name)
+
+            def noted(*values, **options):
+                done = real(*values, **options)
+                if counts(values[0]):
+                    log.append(name)
+                return done
+
+            monkeypatch.setattr(owner, name, noted)
+
+        note(Store, "add")
+        note(Store, "commit")
+        note(shutil, "rmtree", lambda path: "unfinished" in str(path))
+        job = replace(null_job, unfinished_dir=str(tmp_path / "table.csv.unfinished"))
+        run_null(make_clips("long.wav"), job=job)
+        assert log[log.index("rmtree") - 2 :][:2] == ["add", "commit"]
 
     def test_what_the_rows_rest_on_is_said_once(self, make_clips, run_null, null_job, tmp_path):
         run_null(make_clips("a.wav", "b-damaged.wav"))

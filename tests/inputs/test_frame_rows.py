@@ -43,6 +43,52 @@ def test_what_is_changed_in_a_table_is_changed_there_alone(tmp_path: Path) -> No
     np.testing.assert_array_equal(rows.table(0, 100), ROWS)
 
 
+@pytest.mark.parametrize("index", [5, 70, 99])
+def test_a_row_is_replaced_wherever_it_lies(index: int) -> None:
+    rows = grown(ROWS, RowFiles())
+    rows.replace(index, np.zeros(3, np.float32))
+    expected = ROWS.copy()
+    expected[index] = 0
+    np.testing.assert_array_equal(rows.table(0, 100), expected)
+
+
+def descriptors() -> int:
+    folder = Path("/proc/self/fd")
+    if not folder.is_dir():
+        pytest.skip("descriptors are not listed here")
+    return len(list(folder.iterdir()))
+
+
+def test_tables_of_an_hour_hold_no_file_open() -> None:
+    """A list of results must not run into the limit on open files: 256 on macOS."""
+    before = descriptors()
+    tables = [grown(ROWS, RowFiles()).table(0, 100) for _ in range(3)]
+    assert descriptors() == before
+    assert len(tables) == 3
+
+
+def test_a_table_of_a_day_is_read_from_the_file_as_it_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frame_rows, "FRAMES_READ_AT_ONCE", 90)
+    before = descriptors()
+    table = grown(ROWS, RowFiles()).table(0, 100)
+    assert descriptors() == before + 1
+    np.testing.assert_array_equal(table, ROWS)
+
+
+def test_too_many_open_files_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame_rows, "FRAMES_READ_AT_ONCE", 90)
+    rows = grown(ROWS, RowFiles())
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(np, "memmap", refuse)
+    with pytest.raises(CryvisionError, match="cannot be read: Too many open files"):
+        rows.table(0, 100)
+
+
 def test_a_saved_state_goes_on_without_the_rows_that_came_after_it(tmp_path: Path) -> None:
     class Pickler(pickle.Pickler):
         def persistent_id(self, value: object) -> str | None:
