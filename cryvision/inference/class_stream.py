@@ -15,6 +15,7 @@ from cryvision.inference.branch_inputs import FACE, BranchInputs
 from cryvision.inference.detector import DetectorWindows
 from cryvision.inference.face_stream import FaceStream
 from cryvision.inference.gated_windows import SoundBranchWindows
+from cryvision.inputs.frame_rows import FrameRows, RowFiles
 
 SOUND = "sound"
 
@@ -50,6 +51,8 @@ class ReasonStream:
     runtime : {"onnx", "keras"}
     faces : FaceStream or None
         Without one the face branch is silent.
+    files : RowFiles, optional
+        Where the outputs of a long stream go; nothing of it can then be forgotten.
 
     Attributes
     ----------
@@ -59,7 +62,13 @@ class ReasonStream:
         Of all branches.
     """
 
-    def __init__(self, bundle: Bundle, runtime: str, faces: FaceStream | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        runtime: str,
+        faces: FaceStream | None = None,
+        files: RowFiles | None = None,
+    ) -> None:
         self._models = StackModels(bundle, runtime)
         self._labels = bundle.labels
         self.modalities: set[str] = set()
@@ -69,8 +78,9 @@ class ReasonStream:
         gated = None if bundle.gate is None else bundle.gate.enter
         lookahead = 0 if bundle.detector is None else bundle.detector.lookahead_samples
         self._inputs = BranchInputs(sounds, face, faces, gated, lookahead)
-        self._ends: list[np.ndarray] = []
-        self._outputs: dict[str, list[np.ndarray]] = {p.name: [] for p in self._models.branches}
+        # The windows that passed the gate: their ends, and the branches' outputs side by side.
+        self._ends = FrameRows(1, files, "d")
+        self._outputs = FrameRows(len(self._models.branches) * len(bundle.labels), files)
 
     @property
     def decider(self) -> Part:
@@ -78,10 +88,16 @@ class ReasonStream:
         return self._models.decider
 
     @classmethod
-    def of(cls, bundle: Bundle, runtime: str, faces: FaceStream | None) -> ReasonStream | None:
+    def of(
+        cls,
+        bundle: Bundle,
+        runtime: str,
+        faces: FaceStream | None,
+        files: RowFiles | None = None,
+    ) -> ReasonStream | None:
         """Give the reasons of a bundle, or None where it is a detector alone."""
         has_branches = any(part.kind == "branch" for part in bundle.parts)
-        return cls(bundle, runtime, faces) if has_branches else None
+        return cls(bundle, runtime, faces, files) if has_branches else None
 
     def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> ReasonWindows:
         """Take the next samples and the detector's outputs for them."""
@@ -96,11 +112,10 @@ class ReasonStream:
         return self._predicted(self._inputs.finish(detected, n_samples))
 
     def forget(self, before_s: float) -> None:
-        """Drop the outputs for windows that ended before a time, in whole pieces."""
-        while self._ends and self._ends[0][-1] < before_s * SAMPLE_RATE_HZ:
-            del self._ends[0]
-            for pieces in self._outputs.values():
-                del pieces[0]
+        """Drop the outputs for windows that ended before a time."""
+        n_past = int(np.searchsorted(self._end_samples(), before_s * SAMPLE_RATE_HZ))
+        self._ends.forget(n_past)
+        self._outputs.forget(n_past)
 
     def branch_means(self, onset_s: float, offset_s: float) -> dict[str, dict[str, float]]:
         """Average each branch's outputs over the windows that end within a stretch of time.
@@ -110,13 +125,10 @@ class ReasonStream:
         dict of str to dict of str to float
             Name of a branch to label to probability; without branches that have no output.
         """
-        if not self._ends:
-            return {}
-        end_s = np.concatenate(self._ends) / SAMPLE_RATE_HZ
-        inside = (end_s > onset_s) & (end_s <= offset_s)
+        span = np.array([onset_s, offset_s]) * SAMPLE_RATE_HZ
+        first, stop = np.searchsorted(self._end_samples(), span, side="right").tolist()
         means = {}
-        for name, pieces in self._outputs.items():
-            table = np.concatenate(pieces)[inside]
+        for name, table in self._tables(first, stop).items():
             table = table[~np.isnan(table).any(axis=1)]
             if len(table):
                 mean = table.mean(axis=0, dtype=np.float64).tolist()
@@ -133,9 +145,10 @@ class ReasonStream:
             Windows that are not crying are left out. Empty for a bundle on one modality.
         """
         modality = {part.name: FACE if part.face else SOUND for part in self._models.branches}
-        if len(set(modality.values())) < 2 or not self._ends:
+        if len(set(modality.values())) < 2 or not len(self._ends):
             return {}
-        outputs = {name: np.nan_to_num(np.concatenate(t)) for name, t in self._outputs.items()}
+        tables = self._tables(0, len(self._ends))
+        outputs = {name: np.nan_to_num(table) for name, table in tables.items()}
         modalities = {SOUND: {SOUND}, FACE: {FACE}, f"{SOUND} and {FACE}": {SOUND, FACE}}
         return {
             name_of_set: self._models.fuse(
@@ -175,13 +188,24 @@ class ReasonStream:
 
     def _note(self, ends: np.ndarray, outputs: Mapping[str, np.ndarray]) -> None:
         """Store each branch's outputs and its modality for the events."""
-        self._ends.append(ends)
+        tables = []
         for part in self._models.branches:
             values = outputs[part.name]
             present = has_output(values)
-            self._outputs[part.name].append(np.where(present[:, None], values, np.nan))
+            tables.append(np.where(present[:, None], values, np.nan))
             if present.any():
                 self.modalities.add(FACE if part.face else SOUND)
+        self._ends.append(ends[:, None])
+        self._outputs.append(np.concatenate(tables, axis=1))
+
+    def _end_samples(self) -> np.ndarray:
+        return self._ends.table(0, len(self._ends))[:, 0]
+
+    def _tables(self, first: int, stop: int) -> dict[str, np.ndarray]:
+        """Give each branch's outputs for some of the windows."""
+        names = [part.name for part in self._models.branches]
+        tables = np.split(self._outputs.table(first, stop), len(names), axis=1)
+        return dict(zip(names, tables, strict=True))
 
 
 def branch_settings(

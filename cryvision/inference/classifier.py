@@ -97,7 +97,7 @@ class StreamClassifier:
         self._path = path
         face = next((part.face for part in bundle.parts if part.face), None)
         self._faces, self._warnings = face_stream(face, chosen.require_face, str(bundle.folder))
-        self._reasons = ReasonStream.of(bundle, chosen.runtime, self._faces)
+        self._reasons = ReasonStream.of(bundle, chosen.runtime, self._faces, files)
         self._crying: CryStream | None = None
         if bundle.detector is not None or self._reasons is None:
             self._crying = CryStream(
