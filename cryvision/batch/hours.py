@@ -22,6 +22,7 @@ from cryvision.batch.sources import ListedClip, subject_of
 from cryvision.batch.store import Store
 from cryvision.errors import CryvisionError
 from cryvision.inputs.quality import MINUTE_SECONDS
+from cryvision.outputs.wording import counted
 from cryvision.safe_text import spreadsheet_cell
 from cryvision.start_times import time_zone
 from cryvision.subjects import compile_subject_pattern
@@ -142,9 +143,9 @@ class Hours:
         recordings, left_out = find_recordings(store.rows(), job.timezone, self._pattern)
         if left_out:
             log.warning(
-                "%s: %d clips are not in the totals, as nothing states when they started; the "
-                "first is %s: a manifest may have a column start",
-                *(target, len(left_out), left_out[0]),
+                "%s: not in the totals, as nothing states their start: %s, the first is %s; a "
+                "manifest may have a column start",
+                *(target, counted(len(left_out), "clip"), left_out[0]),
             )
         self.periods = totals(recordings)
         put(target, lambda path: write_periods(path, self.periods))
@@ -199,9 +200,9 @@ def find_recordings(
         found[subject].append(_recording(row, place, keep=not zone))
     if nameless:
         log.warning(
-            "%d clips have no subject, as the subject pattern is not in their path; each is summed "
-            "up alone; the first is %s",
-            *(len(nameless), nameless[0]),
+            "%s without a subject, as the subject pattern is not in the path; each is summed up "
+            "alone; the first is %s",
+            *(counted(len(nameless), "clip"), nameless[0]),
         )
     for recordings in found.values():
         recordings.sort(key=lambda one: (one.start, one.end))

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,6 +31,8 @@ from cryvision.start_times import RecordingStart, recording_start
 
 SAVE_SECONDS = 60.0
 """The most work on one recording that is lost when a run is killed."""
+
+_KINDS = (StreamClassifier, PitchStream, QualityStream)
 
 # Written from the clip itself, which a URL does not name on this machine.
 _READS_THE_CLIP = ("png", "mp4", "mp4-blurred")
@@ -100,19 +103,28 @@ class ClipScorer:
             options = self._job.options
             bundle = options.applied(self._bundle)
             saved = Checkpoint(self._state_folder(clip), bundle, options.runtime)
+            if (state := saved.load(_KINDS)) is not None:
+                try:
+                    return self._go_on(local, saved, *state)
+                except CryvisionError:
+                    raise
+                except Exception as error:  # a state that was spoilt raises any kind
+                    saved.discard(error)
         files = RowFiles() if saved is None else saved.files
-        stream = self._new_stream(clip.path, files)
-        pitch, quality, first = PitchStream(files), QualityStream(), 0
-        kinds = (StreamClassifier, PitchStream, QualityStream)
-        if saved is not None and (state := saved.load(kinds)) is not None:
-            first, (stream, pitch, quality) = state
+        streams = self._new_stream(clip.path, files), PitchStream(files), QualityStream()
+        return self._go_on(local, saved, 0, streams)
+
+    def _go_on(
+        self, local: str, saved: Checkpoint | None, first: int, streams: Sequence[Any]
+    ) -> tuple[Classification, PitchTrack]:
+        """Classify what comes after the first samples."""
+        stream, pitch, quality = streams
         saved_s = time.monotonic()
         start_s = first / SAMPLE_RATE_HZ
         with media.open_clip(local, frames=stream.takes_frames, start_s=start_s) as opened:
             for done_s in feed(opened, stream, pitch, quality):
                 if saved is not None and time.monotonic() - saved_s >= SAVE_SECONDS:
-                    position = first + round(done_s * SAMPLE_RATE_HZ)
-                    saved.save(position, (stream, pitch, quality))
+                    saved.save(first + round(done_s * SAMPLE_RATE_HZ), streams)
                     saved_s = time.monotonic()
             result = stream.finish(opened.info, tuple(opened.warnings))
         result = dataclasses.replace(result, quality=quality.finish())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -181,7 +182,7 @@ def _clip_row(clip: dict[str, Any]) -> tuple[str, ...]:
 
 def draw(clips: Sequence[CodedClip]) -> Figure:
     """Draw the clips with most disagreement; of a long one, the ten minutes with most of it."""
-    ranked = sorted(clips, key=lambda clip: -_difference_s(clip, 0.0, clip.duration_s))
+    ranked = sorted(clips, key=lambda clip: -_seconds_within(_differences(clip)))
     shown_clips = ranked[:_MOST_CLIPS]
     size = (_WIDTH_INCHES, _CLIP_INCHES * len(shown_clips) + 0.5)
     figure, axes = grid(len(shown_clips), 1, size)
@@ -204,15 +205,20 @@ def draw(clips: Sequence[CodedClip]) -> Figure:
 def _window(clip: CodedClip) -> tuple[float, float]:
     if clip.duration_s <= _WINDOW_SECONDS:
         return 0.0, clip.duration_s
+    spans = _differences(clip)
     starts = np.arange(0.0, clip.duration_s - _WINDOW_SECONDS / 2, _WINDOW_SECONDS / 2)
-    best = max(starts, key=lambda start: _difference_s(clip, start, start + _WINDOW_SECONDS))
+    best = max(starts, key=lambda start: _seconds_within(spans, start, start + _WINDOW_SECONDS))
     return float(best), float(min(best + _WINDOW_SECONDS, clip.duration_s))
 
 
-def _difference_s(clip: CodedClip, start_s: float, end_s: float) -> float:
-    """Seconds between two times in which one of the two has crying and the other has none."""
-    parts = (_alone(clip.first, clip.second), _alone(clip.second, clip.first))
-    return sum(max(0.0, min(b, end_s) - max(a, start_s)) for part in parts for a, b in part)
+def _differences(clip: CodedClip) -> np.ndarray:
+    """Stretches, shape (n, 2), in which one of the two has crying and the other has none."""
+    parts = [*_alone(clip.first, clip.second), *_alone(clip.second, clip.first)]
+    return np.reshape(parts, (-1, 2))
+
+
+def _seconds_within(spans: np.ndarray, start_s: float = 0.0, end_s: float = math.inf) -> float:
+    return float(np.diff(spans.clip(start_s, end_s)).sum())
 
 
 def _common(events: np.ndarray, others: np.ndarray) -> list[tuple[float, float]]:
@@ -228,9 +234,10 @@ def _alone(events: np.ndarray, others: np.ndarray) -> list[tuple[float, float]]:
 def _stretches(events: np.ndarray, others: np.ndarray, inside: bool) -> list[tuple[float, float]]:
     edges = others.ravel()
     found = []
-    for start_s, end_s in events.tolist():
-        within = edges[(edges > start_s) & (edges < end_s)].tolist()
-        cuts = [start_s, *within, end_s]
+    first = np.searchsorted(edges, events[:, 0], side="right")
+    stop = np.searchsorted(edges, events[:, 1], side="left")
+    for (start_s, end_s), a, b in zip(events.tolist(), first, stop, strict=True):
+        cuts = [start_s, *edges[a:b].tolist(), end_s]
         for left, right in itertools.pairwise(cuts):
             middle = (left + right) / 2
             is_inside = np.searchsorted(edges, middle, side="right") % 2 == 1

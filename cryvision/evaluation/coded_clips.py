@@ -128,11 +128,14 @@ def find_coded_clips(
     Raises
     ------
     AnnotationError
-        If a source is missing or cannot be read, or no recording is in both.
+        If a source or the folder of the recordings is missing, a source cannot be read, or no
+        recording is in both.
     ConfigError
         If the subject pattern is none.
     """
     options = options or CodingOptions()
+    if options.media is not None and not os.path.isdir(options.media):
+        raise AnnotationError(f"the recordings must be in a folder; none is at {options.media}")
     pattern = compile_subject_pattern(options.subject_pattern)
     read = [
         _read(Path(path), tier, options)

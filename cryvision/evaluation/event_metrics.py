@@ -98,9 +98,17 @@ def match_events(
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import maximum_bipartite_matching
 
-    distance_s = np.round(np.abs(truth[:, None] - events[None]), _DECIMALS)
-    near = np.all(distance_s <= (onset_tolerance_s, offset_tolerance_s), axis=-1)
-    partners = maximum_bipartite_matching(csr_matrix(near))
+    reach_s = onset_tolerance_s + _ROUNDING_S
+    order = np.argsort(events[:, 0], kind="stable")
+    onsets = events[order, 0]
+    first = np.searchsorted(onsets, truth[:, 0] - reach_s, side="left")
+    stop = np.searchsorted(onsets, truth[:, 0] + reach_s, side="right")
+    rows, at = _within(first, stop)
+    columns = order[at]
+    distance_s = np.round(np.abs(truth[rows] - events[columns]), _DECIMALS)
+    near = np.all(distance_s <= (onset_tolerance_s, offset_tolerance_s), axis=1)
+    table = (np.ones(near.sum(), bool), (rows[near], columns[near]))
+    partners = maximum_bipartite_matching(csr_matrix(table, (len(truth), len(events))))
     return int(np.sum(partners >= 0)), len(truth), len(events)
 
 
@@ -133,9 +141,12 @@ def intersection_counts(
     if not 0 < overlap <= 1:
         raise ConfigError(f"the overlap must be above 0 and at most 1; got {overlap:g}")
     truth, events = _events(reference, "reference"), _events(estimated, "estimated")
-    shared_s = _shared_seconds(truth, events)
-    right = shared_s.sum(axis=0) >= overlap * np.diff(events)[:, 0] - _ROUNDING_S
-    found = shared_s[:, right].sum(axis=1) >= overlap * np.diff(truth)[:, 0] - _ROUNDING_S
+    rows, columns, shared_s = _shared_seconds(truth, events)
+    of_events = np.bincount(columns, shared_s, len(events))
+    right = of_events >= overlap * np.diff(events)[:, 0] - _ROUNDING_S
+    counts = right[columns]
+    of_truth = np.bincount(rows[counts], shared_s[counts], len(truth))
+    found = of_truth >= overlap * np.diff(truth)[:, 0] - _ROUNDING_S
     return int(found.sum()), len(truth), int((~right).sum())
 
 
@@ -152,13 +163,12 @@ def overlapping_pairs(reference: ArrayLike, estimated: ArrayLike) -> FloatArray:
         Onset and offset of the true and of the found event.
     """
     truth, events = _events(reference, "reference"), _events(estimated, "estimated")
-    shared_s = _shared_seconds(truth, events)
-    if not shared_s.size:
-        return np.zeros((0, 2, 2))
-    best = shared_s.argmax(axis=1)
-    mutual = shared_s.argmax(axis=0)[best] == np.arange(len(truth))
-    mutual &= shared_s.max(axis=1) > 0
-    return np.stack([truth[mutual], events[best[mutual]]], axis=1)
+    rows, columns, shared_s = _shared_seconds(truth, events)
+    best_event = _first_of_each(np.lexsort((columns, -shared_s, rows)), rows)
+    best_truth = _first_of_each(np.lexsort((rows, -shared_s, columns)), columns)
+    mutual = np.intersect1d(best_event, best_truth)
+    mutual = mutual[np.argsort(rows[mutual])]
+    return np.stack([truth[rows[mutual]], events[columns[mutual]]], axis=1)
 
 
 def event_f1(counts: ArrayLike, weights: ArrayLike | None = None) -> PrecisionRecallF1:
@@ -230,8 +240,8 @@ def false_alarms(reference: ArrayLike, estimated: ArrayLike) -> int:
         True and found events.
     """
     true, events = _events(reference, "reference"), _events(estimated, "estimated")
-    overlaps = (true[:, None, 0] < events[None, :, 1]) & (events[None, :, 0] < true[:, None, 1])
-    return int(np.sum(~overlaps.any(axis=0)))
+    _, columns = _overlapping(true, events)
+    return len(events) - len(np.unique(columns))
 
 
 def threshold_for_false_alarms(
@@ -306,12 +316,44 @@ def _events(events: ArrayLike, name: str) -> FloatArray:
     return array
 
 
-def _shared_seconds(true: FloatArray, predicted: FloatArray) -> FloatArray:
-    """Length of the overlap of each pair of events, shape (n, m)."""
-    ends = np.minimum(true[:, None, 1], predicted[None, :, 1])
-    starts = np.maximum(true[:, None, 0], predicted[None, :, 0])
-    shared_s: FloatArray = np.maximum(0.0, ends - starts)
-    return shared_s
+def _shared_seconds(
+    true: FloatArray, predicted: FloatArray
+) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
+    """Give the pairs of events that have time in common, and how much."""
+    rows, columns = _overlapping(true, predicted)
+    ends = np.minimum(true[rows, 1], predicted[columns, 1])
+    shared_s = ends - np.maximum(true[rows, 0], predicted[columns, 0])
+    some = shared_s > 0
+    return rows[some], columns[some], shared_s[some]
+
+
+def _overlapping(
+    true: FloatArray, predicted: FloatArray
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give the pairs of events that overlap; a table of all pairs of a day would take gigabytes."""
+    order = np.argsort(predicted[:, 0], kind="stable")
+    onsets, offsets = predicted[order].T
+    first = np.searchsorted(np.maximum.accumulate(offsets), true[:, 0], side="right")
+    stop = np.searchsorted(onsets, true[:, 1], side="left")
+    rows, at = _within(first, stop)
+    columns = order[at]
+    overlap = true[rows, 0] < predicted[columns, 1]
+    return rows[overlap], columns[overlap]
+
+
+def _within(
+    first: NDArray[np.intp], stop: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give the number of each range once for each of its members, and the members."""
+    n = np.maximum(0, stop - first)
+    before = np.cumsum(n) - n
+    return np.repeat(np.arange(len(n)), n), np.arange(n.sum()) + np.repeat(first - before, n)
+
+
+def _first_of_each(order: NDArray[np.intp], groups: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Give the first of each group among numbers that are sorted by group."""
+    sorted_groups = groups[order]
+    return order[np.diff(sorted_groups, prepend=-1) > 0]
 
 
 def _covered_seconds(events: FloatArray) -> float:

@@ -6,6 +6,7 @@ nothing but the classes listed here, arrays and plain data comes out of it.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import pickle
@@ -103,9 +104,15 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except Exception as error:  # a damaged pickle raises any kind
-            log.info("%s: not used, the recording is read anew: %s", self._folder, error)
+            self.discard(error)
             return None
         return position, streams
+
+    def discard(self, error: Exception) -> None:
+        """Take no more notice of the state, which cannot be used."""
+        log.info("%s: not used, the recording is read anew: %s", self._folder, error)
+        with contextlib.suppress(OSError):
+            (self._folder / _STATE).unlink()
 
 
 class _Pickler(pickle.Pickler):

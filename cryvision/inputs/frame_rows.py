@@ -54,6 +54,7 @@ class RowFiles:
         """Open a file for reading and writing; an empty one where there is none."""
         if self._folder is None:
             return tempfile.TemporaryFile(prefix="cryvision-")
+        self._n = max(self._n, number)  # of rows that were saved: no others may have it
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{number:d}.rows"
         if path.is_file() and not path.is_symlink():

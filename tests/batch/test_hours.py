@@ -162,8 +162,14 @@ def test_clips_that_the_pattern_misses_are_named_and_kept_apart(
     days = [one for one in periods(*rows, pattern=r"(p\d)/") if one.kind == DAY]
     assert [(one.subject, one.n_events) for one in days] == [("p1", 1), ("x.wav", 1), ("y.wav", 1)]
     (warning,) = caplog.messages
-    assert "2 clips have no subject" in warning
+    assert "2 clips without a subject" in warning
     assert "x.wav" in warning
+
+
+def test_one_clip_without_a_subject_is_singular(caplog: pytest.LogCaptureFixture) -> None:
+    periods(row("2024-06-01T09:00:00", 60, (0, 60), name="x.wav"), pattern=r"(p\d)/")
+    (warning,) = caplog.messages
+    assert warning.startswith("1 clip without a subject")
 
 
 def test_a_recording_that_states_another_zone_keeps_its_day() -> None:

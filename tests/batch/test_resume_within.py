@@ -20,6 +20,8 @@ from cryvision.bundle import Bundle
 from cryvision.inference import classifier
 from cryvision.inference.options import Options
 from cryvision.inputs import frame_rows
+from cryvision.inputs.pitch import PitchStream
+from cryvision.inputs.quality import QualityStream
 
 SECONDS = 40
 
@@ -175,7 +177,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("job", ["default"], indirect=True)
-@pytest.mark.parametrize("fault", ["cut", "empty", "rows", "hostile", "other"])
+@pytest.mark.parametrize("fault", ["cut", "empty", "rows", "hostile", "other", "hollow"])
 def test_a_state_that_cannot_be_used_is_not(
     fault: str, job: Job, recording: Path, whole: tuple[dict, str], tmp_path: Path
 ) -> None:
@@ -192,6 +194,9 @@ def test_a_state_that_cannot_be_used_is_not(
             path.write_bytes(path.read_bytes()[:100])
     elif fault == "hostile":
         state.write_bytes(pickle.dumps((5, Hostile(tmp_path / "made"), None, None)))
+    elif fault == "hollow":
+        kinds = (scoring.StreamClassifier, PitchStream, QualityStream)
+        state.write_bytes(pickle.dumps((5, *map(object.__new__, kinds))))
     else:
         state.write_bytes(pickle.dumps((5, 1, 2, 3)))
     assert scored(job, recording) == whole

@@ -104,6 +104,13 @@ def test_a_length_that_is_not_known_is_a_warning(tmp_path: Path, capsys) -> None
     assert "the length is not known and taken to be 2.0 s" in err
 
 
+def test_a_folder_of_recordings_that_is_not_there_is_one_line(tmp_path: Path, capsys) -> None:
+    coded = code(tmp_path, "a.txt", [(1, 2)], "audacity")
+    status, _, err = agree(capsys, coded, coded, "--media", tmp_path / "none")
+    assert status == 1
+    assert err.startswith("cryvision: the recordings must be in a folder; none is at")
+
+
 def test_a_page_and_a_figure_are_written_and_no_other_file_is_replaced(
     tmp_path: Path, capsys
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from cryvision.errors import ConfigError
 from cryvision.evaluation.agreement import CodedClip, measure_agreement
-from cryvision.evaluation.agreement_report import agreement_page, agreement_text, figure_rows
+from cryvision.evaluation.agreement_report import agreement_page, agreement_text, draw, figure_rows
 from cryvision.evaluation.event_metrics import intersection_counts, overlapping_pairs
 from cryvision.evaluation.metrics import cohen_kappa
 from cryvision.evaluation.psds import ScoredTimeline, psds, psds_counts
@@ -22,6 +23,10 @@ KAPPA_TOLERANCE = 0.02
 
 PSDS_TOLERANCE = 0.02
 """500 thresholds against all of them."""
+
+
+MOST_SECONDS = 20.0
+"""A figure takes about a second; with work that grows as the square of the events, minutes."""
 
 
 def spans(*events: tuple[float, float]) -> np.ndarray:
@@ -228,3 +233,16 @@ def test_psds_of_perfect_scores_is_one_and_of_none_is_not_known() -> None:
         perfect._replace(scores=np.full(100, np.nan)),
     ):
         assert math.isnan(psds(psds_counts([unknown], 0.7), [1.0]))
+
+
+def test_of_a_day_the_figure_shows_the_ten_minutes_with_most_disagreement() -> None:
+    onsets = np.arange(3000) * 28.0
+    events = np.stack([onsets, onsets + 2.0], axis=1)
+    others = events.copy()
+    others[2000:2010] += 10.0
+    day = clip(events, others, duration_s=84_000.0)
+    began = time.monotonic()
+    (ax,) = draw([day]).axes
+    assert time.monotonic() - began < MOST_SECONDS
+    start_s, end_s = ax.get_xlim()
+    assert start_s <= 56_000 < 56_290 < end_s == start_s + 600
