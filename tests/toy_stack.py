@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SURE = 0.9
 """Probability with which a toy branch names a class."""
 
-FIT_LOGIT, FIT_RIDGE = 2.0, 0.1
+FIT_LOGIT, FIT_RIDGE, FIT_LEAST_SPREAD = 2.0, 0.1, 1e-6
 """What a model that is fitted at once shall say of its rows, give or take; and how exactly."""
 
 
@@ -131,13 +131,15 @@ def fit_at_once(
     if fitting.loss == "sparse_categorical_crossentropy":
         last = model.get_layer("logits")
         inputs = branches._model_inputs(model, rows.inputs)
-        drawn = np.asarray(keras.Model(model.inputs, last.input)(inputs), np.float64)
-        table = np.hstack([drawn, np.ones((len(drawn), 1))]) * np.sqrt(rows.weights)[:, None]
+        given = np.asarray(keras.Model(model.inputs, last.input)(inputs), np.float64)
+        mean, spread = given.mean(axis=0), given.std(axis=0) + FIT_LEAST_SPREAD
+        table = np.hstack([(given - mean) / spread, np.ones((len(given), 1))])
+        weighted = table * rows.weights[:, None]
+        ridge = FIT_RIDGE * rows.weights.sum() * np.eye(table.shape[1])
         wanted = FIT_LOGIT * (2.0 * np.eye(last.units)[targets] - 1)
-        ridge = FIT_RIDGE * np.trace(table.T @ table) / len(table.T) * np.eye(len(table.T))
-        sides = table.T @ (wanted * np.sqrt(rows.weights)[:, None])
-        weights = np.linalg.solve(table.T @ table + ridge, sides)
-        last.set_weights([weights[:-1], weights[-1]])
+        weights = np.linalg.solve(weighted.T @ table + ridge, weighted.T @ wanted)
+        kernel = weights[:-1] / spread[:, None]
+        last.set_weights([kernel, weights[-1] - mean @ kernel])
     return {"loss": [0.0]}
 
 
