@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import filelock
 import numpy as np
 
 from cryvision.bundle import bundle, saving
@@ -110,10 +113,18 @@ def save_tiny(
 
 def reasons_bundle(places: pytest.TempPathFactory) -> bundle.Bundle:
     """A bundle that hears tones as crying and knows three reasons, made once in a run of tests."""
-    folder = places.getbasetemp() / "reasons-bundle"
-    if not folder.exists():
-        make_reasons_bundle(folder)
-    return bundle.Bundle.load(folder)
+    return bundle.Bundle.load(made_once(places, "reasons-bundle", make_reasons_bundle))
+
+
+def made_once(places: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Make a folder of this name once in a run of tests, by whichever worker needs it first."""
+    base = places.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    with filelock.FileLock(base / f"{name}.lock"):
+        if not (base / name).exists():
+            make(base / name)
+    return base / name
 
 
 def make_reasons_bundle(folder: Path, seed: int = 0, **changes: object) -> Path:

@@ -17,6 +17,12 @@ import pytest
 from cryvision.evaluation import bootstrap, metrics
 from cryvision.inputs.media import find_ffmpeg
 
+# Workers share the cores, and each program that a test starts would compile the package again.
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+    os.environ.setdefault(threads, "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 MakeMedia = Callable[..., Path]
 Start = Callable[..., "subprocess.Popen[str]"]
 

@@ -23,6 +23,7 @@ WIDTHS = {
     "tinytoes": 8,
     "tinytoes-resnet50": 4,
 }
+EPOCHS = {"tinytoes": 20}
 BATCH_SIZES = {"tinytoes-resnet50": 12}
 """Many layers of batch normalisation want many steps until their averages have arrived."""
 
@@ -36,7 +37,10 @@ def small(name: str) -> System:
         found = found.with_window(1.024, 0.512)
     rates = {"rate": 1e-3, "highest_rate": 1e-2}
     return found.with_network(
-        width=WIDTHS[name], epochs=40, batch_size=BATCH_SIZES.get(name, 64), **rates
+        width=WIDTHS[name],
+        epochs=EPOCHS.get(name, 40),
+        batch_size=BATCH_SIZES.get(name, 64),
+        **rates,
     )
 
 

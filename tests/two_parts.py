@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bundles import REASONS, reasons_bundle, save_tiny
+from bundles import REASONS, made_once, reasons_bundle, save_tiny
 
 from cryvision.bundle import bundle
 from cryvision.config import GateConfig, LogMelConfig, VetoConfig
@@ -62,10 +62,7 @@ def tones(
 
 def two_part_bundle(places: pytest.TempPathFactory) -> bundle.Bundle:
     """The bundle of edges and tagger, made once in a run of tests."""
-    folder = places.getbasetemp() / "two-part-bundle"
-    if not folder.exists():
-        make_two_part_bundle(folder)
-    return bundle.Bundle.load(folder)
+    return bundle.Bundle.load(made_once(places, "two-part-bundle", make_two_part_bundle))
 
 
 def make_two_part_bundle(folder: Path, **changes: object) -> Path:
@@ -141,8 +138,8 @@ def build_tagger() -> keras.Model:
 
 def reasons_behind_two_parts(places: pytest.TempPathFactory) -> bundle.Bundle:
     """Edges and tagger, and behind them the reasons of `bundles.reasons_bundle`."""
-    folder = places.getbasetemp() / "two-parts-and-reasons"
-    if not folder.exists():
+
+    def make(folder: Path) -> None:
         gated, reasons = two_part_bundle(places), reasons_bundle(places)
         branches = [part for part in reasons.parts if part.kind != "detector"]
         with tempfile.TemporaryDirectory() as ready:
@@ -159,4 +156,5 @@ def reasons_behind_two_parts(places: pytest.TempPathFactory) -> bundle.Bundle:
                 veto=gated.veto,
                 skill=[],
             )
-    return bundle.Bundle.load(folder)
+
+    return bundle.Bundle.load(made_once(places, "two-parts-and-reasons", make))

@@ -16,6 +16,9 @@ from drivers import names, read_table, wait_for
 from cryvision import cli
 from cryvision.commands import score
 
+N_CLIPS = 24
+"""More than a run has scored before it can be stopped."""
+
 COMMAND = """
 import sys
 from cryvision import cli
@@ -27,12 +30,12 @@ sys.exit(cli.main(sys.argv[1:]))
 
 @pytest.fixture
 def recordings(make_media, tmp_path: Path) -> Path:
-    """Forty recordings of two seconds, and a note."""
+    """Recordings of two seconds, and a note."""
     warble = "aevalsrc=0.3*sin(2*PI*450*t+8*sin(2*PI*5*t)):s=16000:d=2"
     original = make_media("two.wav", "-f", "lavfi", "-i", warble)
     folder = tmp_path / "recordings"
     folder.mkdir()
-    for i in range(40):
+    for i in range(N_CLIPS):
         shutil.copy(original, folder / f"{i:02d}.wav")
     (folder / "note.txt").touch()
     return folder
@@ -48,11 +51,11 @@ def test_a_folder_becomes_a_table_and_a_line_says_so(recordings, main, tmp_path,
     out = tmp_path / "t.csv"
     assert main(recordings, "--out", out, "--workers", 1) == 0
     printed = capsys.readouterr()
-    assert printed.out.startswith(f"{out}: 40 clips; scored 40 in 0:")
+    assert printed.out.startswith(f"{out}: {N_CLIPS} clips; scored {N_CLIPS} in 0:")
     assert "clips/s" in printed.out
     assert printed.err == ""  # no progress off a terminal
     assert main(recordings, "--out", out) == 0
-    assert capsys.readouterr().out == f"{out}: 40 clips; nothing was left to score\n"
+    assert capsys.readouterr().out == f"{out}: {N_CLIPS} clips; nothing was left to score\n"
 
 
 @pytest.mark.parametrize(
@@ -124,13 +127,13 @@ def test_a_run_that_is_stopped_shows_what_it_has_and_goes_on_from_there(recordin
     printed, output = process.communicate(timeout=60)
     assert (process.returncode, printed) == (130, "")
     shown = len(read_table(out))
-    assert 4 <= shown < 40
-    assert f"{shown} of 40 clips are in {out}; the same command goes on from there" in output
+    assert 4 <= shown < N_CLIPS
+    assert f"{shown} of {N_CLIPS} clips are in {out}; the same command goes on from there" in output
 
     done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert f"40 clips; scored {40 - shown} in" in done.stdout
-    assert names(out) == [f"{i:02d}.wav" for i in range(40)]
+    assert f"{N_CLIPS} clips; scored {N_CLIPS - shown} in" in done.stdout
+    assert names(out) == [f"{i:02d}.wav" for i in range(N_CLIPS)]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")

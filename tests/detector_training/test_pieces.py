@@ -43,9 +43,10 @@ def toy(n: int, seed: int, weight: np.ndarray | None = None) -> Pieces:
 
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
-    """Small batches, and a narrow network."""
+    """Small batches, and a narrow network of one block that spans as much as all of them."""
     narrow = functools.partial(build_frame_network, width=16)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frame_network, "DILATIONS", (sum(frame_network.DILATIONS),))
         patch.setattr(pieces, "BATCH_SIZE", 4)
         patch.setattr(frame_network, "build_frame_network", narrow)
         yield

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import toys
+from bundles import made_once
 
 from cryvision.bundle import Bundle
 from cryvision.export import windows
@@ -23,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A detector, two branches and their ensemble, untrained; all three labels are predicted."""
-    return toys.make_bundle(tmp_path_factory.mktemp("toy") / "bundle")
+    return Bundle.load(made_once(tmp_path_factory, "toy", toys.make_bundle))
 
 
 def _exports(bundle: Bundle, folder: Path) -> toys.Exported:
@@ -63,7 +64,7 @@ def few_windows() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def frame_toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Edges, a tagger and a branch, untrained; steps are cry and not, most tags are heard."""
-    return toys.make_frame_bundle(tmp_path_factory.mktemp("frame_toy") / "bundle")
+    return Bundle.load(made_once(tmp_path_factory, "frame-toy", toys.make_frame_bundle))
 
 
 @pytest.fixture(scope="session")

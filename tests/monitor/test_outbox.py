@@ -366,7 +366,7 @@ def kill_while_delivering(path: Path, kills: int) -> None:
 
 
 def test_nothing_is_lost_when_the_process_is_killed_while_delivering(tmp_path: Path):
-    kill_while_delivering(tmp_path / "outbox", kills=20)
+    kill_while_delivering(tmp_path / "outbox", kills=8)
 
 
 @pytest.mark.slow
