@@ -1,26 +1,32 @@
 """Where the classification of a long recording stands, on disk, so that it can go on from there.
 
-The file is a pickle, as the state is spread over a few dozen objects. It is read as a stranger's:
-nothing but the classes listed here, arrays and plain data comes out of it.
+The file is a pickle, as the state is spread over a few dozen objects. Only what this user has saved
+on this machine is read: it is signed with a key in the user's cache. And nothing but the classes
+listed here, arrays and plain data comes out of it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hmac
 import io
 import logging
 import pickle
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cryvision.atomic import staged
 from cryvision.bundle import Bundle
+from cryvision.download import cache_folder
 from cryvision.inputs.frame_rows import RowFiles
 
 log = logging.getLogger(__name__)
 
 _STATE = "state.pickle"
+_KEY = "state.key"
+_SIGNATURE_BYTES = 32
 
 # fmt: off
 _CLASSES = {
@@ -88,16 +94,20 @@ class Checkpoint:
         """Save what the streams hold after ``position`` samples of the recording."""
         buffer = io.BytesIO()
         _Pickler(buffer, self._shared).dump((position, *streams))
+        data = buffer.getvalue()
         try:
             with staged(self._folder / _STATE, overwrite=True) as path:
-                path.write_bytes(buffer.getvalue())
+                path.write_bytes(_signature(data) + data)
         except OSError as error:  # the recording can be scored all the same
             log.info("%s: the state cannot be saved: %s", self._folder, error)
 
     def load(self, kinds: Sequence[type]) -> tuple[int, list[Any]] | None:
         """Return the position and the streams of these kinds, or None where none are saved."""
         try:
-            data = (self._folder / _STATE).read_bytes()
+            signed = (self._folder / _STATE).read_bytes()
+            signature, data = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
+            if not hmac.compare_digest(signature, _signature(data)):
+                raise pickle.UnpicklingError("another user, or on another machine, saved it")
             position, *streams = _Unpickler(io.BytesIO(data), self._shared).load()
             if [type(position), *map(type, streams)] != [int, *kinds] or position < 0:
                 raise pickle.UnpicklingError("it holds other streams")
@@ -113,6 +123,16 @@ class Checkpoint:
         log.info("%s: not used, the recording is read anew: %s", self._folder, error)
         with contextlib.suppress(OSError):
             (self._folder / _STATE).unlink()
+
+
+def _signature(data: bytes) -> bytes:
+    """Sign with a key that only this user can read; it is made when it is first needed."""
+    path = cache_folder() / _KEY
+    if not path.exists():
+        with contextlib.suppress(FileExistsError), staged(path) as place:
+            place.touch(0o600)
+            place.write_bytes(secrets.token_bytes(_SIGNATURE_BYTES))
+    return hmac.digest(path.read_bytes(), data, "sha256")
 
 
 class _Pickler(pickle.Pickler):

@@ -17,7 +17,8 @@ from cryvision.batch.job import Job
 from cryvision.batch.scoring import ClipScorer
 from cryvision.batch.sources import ListedClip
 from cryvision.bundle import Bundle
-from cryvision.inference import classifier
+from cryvision.download import CACHE_VARIABLE
+from cryvision.inference import checkpoint, classifier
 from cryvision.inference.options import Options
 from cryvision.inputs import frame_rows
 from cryvision.inputs.pitch import PitchStream
@@ -41,7 +42,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def saved_at_each_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+def saved_at_each_piece(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(scoring, "SAVE_SECONDS", 0.0)
     for module in (frame_rows, classifier):
         monkeypatch.setattr(module, "FRAMES_IN_MEMORY", 200)
@@ -177,10 +179,16 @@ class Hostile:
 
 
 @pytest.mark.parametrize("job", ["default"], indirect=True)
-@pytest.mark.parametrize("fault", ["cut", "empty", "rows", "hostile", "other", "hollow"])
+@pytest.mark.parametrize(
+    "fault", ["cut", "empty", "rows", "stranger", "no key", "hostile", "other", "hollow"]
+)
 def test_a_state_that_cannot_be_used_is_not(
     fault: str, job: Job, recording: Path, whole: tuple[dict, str], tmp_path: Path
 ) -> None:
+    def sign(content: object) -> None:
+        data = pickle.dumps(content)
+        state.write_bytes(checkpoint._signature(data) + data)
+
     killed_after(20, job, recording)
     folder = Path(job.unfinished_dir, "00ff")
     state = folder / "state.pickle"
@@ -192,12 +200,19 @@ def test_a_state_that_cannot_be_used_is_not(
     elif fault == "rows":
         for path in folder.glob("*.rows"):
             path.write_bytes(path.read_bytes()[:100])
+    elif fault == "stranger":
+        state.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    elif fault == "no key":
+        (tmp_path / "cache" / "state.key").unlink()
     elif fault == "hostile":
-        state.write_bytes(pickle.dumps((5, Hostile(tmp_path / "made"), None, None)))
+        sign((5, Hostile(tmp_path / "made"), None, None))
     elif fault == "hollow":
         kinds = (scoring.StreamClassifier, PitchStream, QualityStream)
-        state.write_bytes(pickle.dumps((5, *map(object.__new__, kinds))))
+        sign((5, *map(object.__new__, kinds)))
     else:
-        state.write_bytes(pickle.dumps((5, 1, 2, 3)))
-    assert scored(job, recording) == whole
+        sign((5, 1, 2, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        pieces = count_pieces(patch)
+        assert scored(job, recording) == whole
+    assert pieces[0] >= SECONDS  # all of it is classified again
     assert not (tmp_path / "made").exists()
