@@ -1,15 +1,19 @@
 """A recording of a day: what it needs in memory beside one of an hour, and what kills do to a run.
 
-The recordings are mixed at random from donateacry, ESC-10 and other-sounds (CRYVISION_DATA), an
-hour that is repeated. `score` runs as its users start it; the memory is that of its worker, sampled
-ten times a second: all resident memory, with what is mapped from files and can be dropped. For the
-second part the run is killed by SIGKILL, parent and worker, at random moments, and started again
-until it ends; its rows, less the time they took, and its tables of events must be those of a run
-that was not killed.
+The recordings are mixed at random from ESC-10 and other-sounds, with crying of donateacry in one
+place of twenty (CRYVISION_DATA): an hour that is repeated. `score` runs as its users start it. The
+memory is that of its worker, sampled ten times a second: what the system cannot take back
+(RssAnon), and all that is resident.
+
+For the second part the run is killed by SIGKILL, parent and worker, at random moments, and started
+again until it ends; its row, less the time it took, its table of events and the timelines beside it
+must be those of a run that was not killed. There the state is saved each five seconds, not each
+minute.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import subprocess
@@ -24,77 +28,106 @@ import psutil
 import soundfile
 from report import SEED, Demand, finish, parser
 
+from cryvision.batch import scoring
+from cryvision.batch.job import Job
+from cryvision.batch.scoring import ClipScorer
 from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inputs.media import MEDIA_SUFFIXES, read_sound
 
 DAY_OVER_HOUR = 1.05
+HOURS = (1, 24)
 HOUR_SECONDS = 3600
-LEAST_SECONDS = 75.0
-"""Mean time to a kill: less than a minute after a start nothing is saved."""
-FOLDERS = ("donateacry-corpus", "esc-10", "other-sounds")
-FORMATS = ("parquet", "csv")
-HOP_SECONDS = 1.0
+CRYING, OTHERS = "donateacry-corpus", ("esc-10", "other-sounds")
+CRYING_SHARE = 0.05
+SAVE_SECONDS, MEAN_SECONDS_TO_KILL = 5.0, 25.0
+FORMATS, HOP_SECONDS = ("parquet", "csv"), 1.0
 
 SCORE = (
-    "import os, sys, cryvision\n"
-    "clip, out, events, bundle, formats, hop = sys.argv[1:]\n"
-    "cryvision.score(clip, out, bundle=bundle, events=events, workers=1,\n"
-    "    formats=formats.split(','), timeline_hop_s=float(hop))\n"
+    "import sys, cryvision\n"
+    "clip, out, events, bundle = sys.argv[1:]\n"
+    "cryvision.score(clip, out, bundle=bundle, events=events, workers=1)\n"
 )
+
+SCORE_AND_SAVE_OFTEN = f"""
+import dataclasses, sys
+from cryvision.batch import run
+from cryvision.batch.options import BatchOptions
+from cryvision.inference.options import Options
+clip, out, events, bundle = sys.argv[1:]
+how = BatchOptions(events=events, workers=1, formats={FORMATS}, timeline_hop_s={HOP_SECONDS})
+job, facts = run._job(out, bundle, Options(), how)
+job = dataclasses.replace(job, scorer="day_long:SavesOften")
+run.run(job, [clip], out, engine=how.bound_engine(), views=run._views(how), bundle_facts=facts)
+"""
+
+
+class SavesOften(ClipScorer):
+    """Scores clips as ever, and saves the state of long ones more often."""
+
+    def __init__(self, job: Job) -> None:
+        scoring.SAVE_SECONDS = SAVE_SECONDS
+        super().__init__(job)
 
 
 def main() -> int:
+    csv.field_size_limit(sys.maxsize)  # the events of a day are one cell
     options = parser(__doc__, repeats=1)
     options.add_argument("--kills", type=int, default=20, help="default: 20")
-    options.add_argument("--kill-hours", type=int, default=24, help="of sound (default: 24)")
+    options.add_argument("--kill-hours", type=int, default=6, help="of sound (default: 6)")
     chosen = options.parse_args()
     bundle = Bundle.load(chosen.bundle)
-    result: dict[str, Any] = {"formats": FORMATS, "timeline_hop_s": HOP_SECONDS}
-    peaks = {}
+    result: dict[str, Any] = {"crying_share": CRYING_SHARE}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for hours in (1, 24):
-            clip = write_hours(folder / f"{hours}-hours.wav", hours)
-            run = Run(clip, folder / f"{hours}.csv", bundle)
-            peaks[hours] = run.to_end()
-            result[f"{hours}_hours"] = peaks[hours]
-        whole = run
-        if chosen.kill_hours != 24:
-            clip = write_hours(folder / "killed.wav", chosen.kill_hours)
-            whole = Run(clip, folder / "whole.csv", bundle)
-            result["not_killed"] = whole.to_end()
-        seconds = (result.get("not_killed") or peaks[24])["seconds"]
-        killed = Run(whole.clip, folder / "killed.csv", bundle)
-        result["killed"] = killed.killed(chosen.kills, seconds)
-        result["killed"]["hours"] = chosen.kill_hours
-        differing = whole.differences(killed)
-        result["killed"]["differing"] = differing
-    ratio = peaks[24]["peak_mib"] / peaks[1]["peak_mib"]
+        hour = mixed_hour()
+        for hours in HOURS:
+            clip = write_hours(folder / f"{hours}-hours.wav", hour, hours)
+            result[f"{hours}_hours"] = Run(clip, folder / f"{hours}.csv", bundle, SCORE).to_end()
+        clip = write_hours(folder / "killed.wav", hour, chosen.kill_hours)
+        whole = Run(clip, folder / "whole" / "a.csv", bundle, SCORE_AND_SAVE_OFTEN)
+        killed = Run(clip, folder / "killed" / "a.csv", bundle, SCORE_AND_SAVE_OFTEN)
+        result["not_killed"] = whole.to_end()
+        result["killed"] = {
+            "hours": chosen.kill_hours,
+            "formats": FORMATS,
+            "timeline_hop_s": HOP_SECONDS,
+            "save_seconds": SAVE_SECONDS,
+            **killed.killed(chosen.kills),
+            "differing": whole.differences(killed),
+        }
+    hour_mib, day_mib = (result[f"{hours}_hours"]["peak_unreclaimable_mib"] for hours in HOURS)
     demands = [
-        Demand("peak memory, a day over an hour", ratio, DAY_OVER_HOUR),
-        Demand("values that differ after kills", len(differing), 0),
+        Demand("peak memory, a day over an hour", day_mib / hour_mib, DAY_OVER_HOUR),
+        Demand("values that differ after kills", len(result["killed"]["differing"]), 0),
         Demand("files left", result["killed"]["files_left"], 0),
     ]
     return finish("day_long", bundle, result, demands)
 
 
-def write_hours(path: Path, hours: int) -> Path:
-    """Write an hour of real sounds in random order, so many times over."""
+def mixed_hour() -> np.ndarray:
+    """Mix an hour of real sounds in random order."""
     data = Path(os.environ["CRYVISION_DATA"])
-    paths = [
-        path
-        for folder in FOLDERS
-        for path in sorted((data / folder).rglob("*"))
-        if path.suffix.lower() in MEDIA_SUFFIXES
-    ]
+    crying, others = (
+        [
+            path
+            for folder in folders
+            for path in sorted((data / folder).rglob("*"))
+            if path.suffix.lower() in MEDIA_SUFFIXES
+        ]
+        for folders in ((CRYING,), OTHERS)
+    )
     rng = np.random.default_rng(SEED)
     pieces: list[np.ndarray] = []
     n_left = HOUR_SECONDS * SAMPLE_RATE_HZ
     while n_left > 0:
+        paths = crying if rng.random() < CRYING_SHARE else others
         pieces.append(read_sound(paths[rng.integers(len(paths))])[:n_left])
         n_left -= len(pieces[-1])
-    hour = np.concatenate(pieces)
+    return np.concatenate(pieces)
+
+
+def write_hours(path: Path, hour: np.ndarray, hours: int) -> Path:
     with soundfile.SoundFile(path, "w", SAMPLE_RATE_HZ, 1, "PCM_16") as file:
         for _ in range(hours):
             file.write(hour)
@@ -102,48 +135,47 @@ def write_hours(path: Path, hours: int) -> Path:
 
 
 class Run:
-    """One clip scored into one table."""
+    """One clip scored into one table by a program."""
 
-    def __init__(self, clip: Path, out: Path, bundle: Bundle) -> None:
-        self.clip, self.out = clip, out
+    def __init__(self, clip: Path, out: Path, bundle: Bundle, program: str) -> None:
+        self.out = out
         self.events = out.with_suffix(".events.csv")
-        self._bundle = bundle
+        out.parent.mkdir(exist_ok=True)
+        words = [clip, out, self.events, bundle.folder]
+        self._command = [sys.executable, "-c", program, *map(str, words)]
 
     def start(self) -> subprocess.Popen[bytes]:
-        arguments = [self.clip, self.out, self.events, self._bundle.folder]
-        words = [*map(str, arguments), ",".join(FORMATS), str(HOP_SECONDS)]
-        return subprocess.Popen([sys.executable, "-c", SCORE, *words])
+        return subprocess.Popen(self._command)
 
     def to_end(self) -> dict[str, Any]:
         """Score without a kill; give the worker's largest memory."""
         started = time.monotonic()
         process = self.start()
-        peak = largest_anonymous = 0
+        peaks = {"RssAnon": 0, "VmRSS": 0}
         while process.poll() is None:
             for worker in workers(process.pid):
-                try:
-                    memory = worker.memory_full_info()
-                except psutil.Error:
-                    continue
-                peak = max(peak, memory.rss)
-                largest_anonymous = max(largest_anonymous, memory.uss)
+                with contextlib.suppress(OSError, KeyError):
+                    status = Path(f"/proc/{worker.pid}/status").read_text().splitlines()
+                    values = dict(line.split(":", 1) for line in status)
+                    for name in peaks:
+                        peaks[name] = max(peaks[name], int(values[name].split()[0]))
             time.sleep(0.1)
         assert process.returncode == 0
         return {
-            "peak_mib": peak / 2**20,
-            "peak_unshared_mib": largest_anonymous / 2**20,
+            "peak_unreclaimable_mib": peaks["RssAnon"] / 1024,
+            "peak_resident_mib": peaks["VmRSS"] / 1024,
             "seconds": time.monotonic() - started,
             "n_events": len(self.events.read_text().splitlines()) - 1,
         }
 
-    def killed(self, n: int, seconds: float) -> dict[str, Any]:
-        """Score with kills at random moments of about as long as the run takes."""
+    def killed(self, n: int) -> dict[str, Any]:
+        """Score, and kill parent and worker so many times."""
         rng = np.random.default_rng(SEED)
         started = time.monotonic()
         waited = []
         for _ in range(n):
             process = self.start()
-            waited.append(float(rng.uniform(0, 2 * max(LEAST_SECONDS, seconds / n))))
+            waited.append(float(rng.uniform(0, 2 * MEAN_SECONDS_TO_KILL)))
             try:
                 process.wait(waited[-1])
                 break
@@ -152,14 +184,12 @@ class Run:
             for one in [*workers(process.pid), psutil.Process(process.pid)]:
                 one.kill()
             process.wait()
-        last = self.start()
-        assert last.wait() == 0
-        left = [path.name for path in self.out.parent.glob(f"{self.out.name}.unfinished*")]
+        assert self.start().wait() == 0
         return {
             "kills": len(waited),
             "killed_after_s": waited,
             "seconds": time.monotonic() - started,
-            "files_left": len(left),
+            "files_left": len(list(self.out.parent.glob("*.unfinished"))),
         }
 
     def differences(self, other: Run) -> list[str]:
@@ -168,7 +198,8 @@ class Run:
         for run in (self, other):
             with run.out.open(newline="") as file:
                 (row,) = csv.DictReader(file)
-            rows.append({k: v for k, v in row.items() if k not in ("seconds_spent", "key")})
+            of_run = ("seconds_spent", "key", "settings_sha256")  # where its files lie is a setting
+            rows.append({name: value for name, value in row.items() if name not in of_run})
         names = [name for name in rows[0] if rows[0][name] != rows[1][name]]
         names += ["events"] if self.events.read_text() != other.events.read_text() else []
         for path in Path(f"{self.out}.clips").iterdir():

@@ -154,11 +154,8 @@ def find_coded_clips(
     clips = []
     for name in names:
         pair = codings[0][name], codings[1][name]
-        stated = (pair[0].duration_s, pair[1].duration_s, lengths.of(name))
-        duration_s = next((one for one in stated if one), None)
-        if duration_s is None:
-            duration_s = max((i.end_s for one in pair for i in one.intervals), default=1.0)
-            warnings.append(_NO_LENGTH.format(name, duration_s))
+        duration_s, remark = _duration_s(name, pair, lengths.of(name))
+        warnings += remark
         spans = []
         for coding, own in zip(pair, crying, strict=True):
             coded = AnnotatedClip(coding.path, name, tuple(own[name]), "file")
@@ -172,6 +169,17 @@ def find_coded_clips(
             CodedClip(name, subject, spans[0], spans[1], duration_s, scores, frame_seconds)
         )
     return CodedPairs(clips, problems, notes, warnings)
+
+
+def _duration_s(
+    name: str, pair: tuple[Coding, Coding], of_file_s: float | None
+) -> tuple[float, list[str]]:
+    """Find how long a recording is; warn where nothing states it and the last label decides."""
+    stated = (pair[0].duration_s, pair[1].duration_s, of_file_s)
+    if known := next((one for one in stated if one), None):
+        return known, []
+    last_s = max((i.end_s for one in pair for i in one.intervals), default=1.0)
+    return last_s, [_NO_LENGTH.format(name, last_s)]
 
 
 def _in_both(
