@@ -69,6 +69,9 @@ def _is_skilled(entry: Mapping[str, Any]) -> bool:
     return bool(interval[0] > entry["chance"] and log_loss < prior_log_loss)
 
 
+_BLOCK_FRAMES = 1 << 16
+
+
 def mean_probabilities(
     timeline: Mapping[str, np.ndarray],
     labels: Sequence[str],
@@ -91,13 +94,21 @@ def mean_probabilities(
         Empty where no frame carries a prediction.
     """
     columns = [timeline[f"{label}_smooth"] for label in labels]
-    has_output = np.logical_and.reduce([~np.isnan(column) for column in columns])
-    if spans_s is not None:
-        inside = np.zeros(len(has_output), bool)
-        for first, stop in np.searchsorted(timeline["time_s"], spans_s).tolist():
-            inside[first:stop] = True
-        has_output = has_output & inside if (has_output & inside).any() else has_output
-    if not has_output.any():
+    n_frames = len(columns[0])
+    inside = np.zeros(n_frames, bool)
+    edges = [[0, n_frames]] if spans_s is None else np.searchsorted(timeline["time_s"], spans_s)
+    for first, stop in edges:
+        inside[first:stop] = True
+    sums, counts = np.zeros((2, len(labels))), np.zeros(2)
+    # Some at a time: a day has 2.6 million frames.
+    for first in range(0, n_frames, _BLOCK_FRAMES):
+        block = slice(first, first + _BLOCK_FRAMES)
+        table = np.array([column[block] for column in columns], np.float64)
+        has_output = ~np.isnan(table).any(axis=0)
+        for row, frames in enumerate((has_output & inside[block], has_output)):
+            sums[row] += table[:, frames].sum(axis=1)
+            counts[row] += np.count_nonzero(frames)
+    row = 0 if counts[0] else 1
+    if not counts[row]:
         return {}
-    means = [float(column[has_output].mean(dtype=np.float64)) for column in columns]
-    return dict(zip(labels, means, strict=True))
+    return dict(zip(labels, (sums[row] / counts[row]).tolist(), strict=True))
