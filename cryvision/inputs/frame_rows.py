@@ -16,7 +16,7 @@ from cryvision.config import FRAME_RATE_HZ
 from cryvision.errors import CryvisionError
 
 FRAMES_IN_MEMORY = 600 * FRAME_RATE_HZ
-"""Ten minutes; more than that goes to a file, so that a recording of a day needs no more memory."""
+"""Ten minutes; more than that goes to a file, as a day has 2.6 million frames."""
 
 FRAMES_READ_AT_ONCE = 3600 * FRAME_RATE_HZ
 """An hour; a longer table is mapped from its file, which it holds open as long as it is used."""

@@ -461,3 +461,26 @@ def test_slow_headers_do_not_hold_others_up(served: Served, client: Any) -> None
     assert time.monotonic() - begun < 5.0
     for one in waiting:
         one.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"folds": 1}, "folds"),
+        ({"folds": 21}, "folds"),
+        ({"folds": "3"}, "folds"),
+        ({"cry_labels": "cry"}, "cry_labels"),
+        ({"cry_labels": [1]}, "cry_labels"),
+        ({"cry_labels": ["x"] * 21}, "cry_labels"),
+        ({"subject_pattern": "x" * 201}, "subject_pattern"),
+        ({"subject_pattern": "("}, "subject pattern"),
+        ([], "object"),
+    ],
+)
+def test_wrong_options_of_a_training_are_one_line_that_names_them(
+    client: Any, options: Any, said: str
+) -> None:
+    answer = client.post("/api/train", json=options)
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
