@@ -92,6 +92,18 @@ class Alert:
         return cls(**json.loads(text))
 
 
+def cleared_at_start(raised: Alert) -> Alert:
+    """Clear an alert that a monitor raised which ended before the alert did."""
+    now = datetime.now(timezone.utc)
+    return dataclasses.replace(
+        raised,
+        id=uuid.uuid4().hex,
+        state="cleared",
+        time=now.isoformat(timespec="milliseconds"),
+        message=f"{raised.source}: the monitor has started again; how it went on is not known",
+    )
+
+
 class DeliveryError(CryvisionError):
     """An alert was not delivered; the message holds no credentials.
 

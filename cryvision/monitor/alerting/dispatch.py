@@ -6,7 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cryvision.monitor.alerting.alerts import DEFAULT_RULES, Alert, AlertMonitor, Rule
+from cryvision.monitor.alerting.alerts import (
+    DEFAULT_RULES,
+    Alert,
+    AlertMonitor,
+    Rule,
+    cleared_at_start,
+)
 from cryvision.monitor.alerting.outbox import Outbox
 from cryvision.monitor.alerting.quiet_hours import AlertRouter, QuietHours
 from cryvision.monitor.health import Health
@@ -22,7 +28,8 @@ class Alerting:
     """Watches the rules for every source, and sends alerts and states.
 
     ``health`` counts the alerts, and says how much crying there was today. Alerts wait in the file
-    ``outbox``, by default in memory.
+    ``outbox``, by default in memory. What an earlier process raised is cleared, so that nobody is
+    left with an alert that never ends.
 
     Raises
     ------
@@ -47,6 +54,8 @@ class Alerting:
         opened = open_sinks(sinks, sources)
         self._brokers = [sink for sink in opened.values() if isinstance(sink, Mqtt)]
         self._outbox = Outbox(outbox, opened)
+        for alert, names in self._outbox.raised.items():
+            self._outbox.put(cleared_at_start(alert), names)
 
     def observe(self, observation: Observation) -> list[Alert]:
         """Take the next observation of a source, and return the alerts of it, which are sent."""

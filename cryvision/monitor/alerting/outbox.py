@@ -44,6 +44,11 @@ class Outbox:
     it can be written again. Without a path nothing is kept. What waits on disk for sinks that are
     no more is given up.
 
+    Attributes
+    ----------
+    raised : dict of Alert to list of str
+        Alerts that an earlier process raised and did not clear, and the sinks that were told.
+
     Raises
     ------
     CryvisionError
@@ -62,6 +67,10 @@ class Outbox:
             self._file.save(orphans)
         for name, lane in self._lanes.items():
             lane.start([delivery for delivery in waiting if delivery.sink == name])
+        self.raised: dict[Alert, list[str]] = {}
+        for one in self._file.raised if self._file is not None else ():
+            if one.sink in self._lanes:
+                self.raised.setdefault(one.alert, []).append(one.sink)
 
     def put(self, alert: Alert, sinks: Iterable[str]) -> None:
         """Take an alert for some sinks; write it to disk before it is delivered.

@@ -62,7 +62,8 @@ class OutboxFile:
 
     Where the disk cannot be written, what was to be written is kept and goes with the next write.
     The file is made, with its folder, where it is missing; readable for its owner alone. A damaged
-    file is put aside. ``waiting`` is what was pending when the file was opened, oldest first.
+    file is put aside. ``waiting`` is what was pending when the file was opened, oldest first, and
+    ``raised`` what each sink was told of last, by source and rule, where that was not its end.
 
     Raises
     ------
@@ -78,9 +79,10 @@ class OutboxFile:
         self._closed = False
         self._connection: sqlite3.Connection | None = None
         self.waiting: list[Delivery] = []
+        self.raised: list[Delivery] = []
         try:
             self._connection = _connect(path)
-            self.waiting = _pending(self._connection)
+            self.waiting, self.raised = _left(self._connection)
         except (OSError, sqlite3.OperationalError) as error:
             self._fail(error)
         except sqlite3.DatabaseError:
@@ -152,14 +154,18 @@ class OutboxFile:
                     self._connection.close()
 
 
-def _pending(connection: sqlite3.Connection) -> list[Delivery]:
+def _left(connection: sqlite3.Connection) -> tuple[list[Delivery], list[Delivery]]:
+    """Read what is pending, and what was raised and is not over."""
     rows = connection.execute(
-        "SELECT body, sink, attempts, error FROM delivery WHERE state = 'pending' ORDER BY number"
+        "SELECT body, sink, state, attempts, error FROM delivery WHERE state != 'dead' "
+        "ORDER BY number"
     )
-    return [
-        Delivery(Alert.from_json(body), sink, "pending", attempts, error)
-        for body, sink, attempts, error in rows
-    ]
+    left = [Delivery(Alert.from_json(body), *row) for body, *row in rows]
+    newest = {(one.sink, one.alert.source, one.alert.rule): one for one in left}
+    return (
+        [one for one in left if one.state == "pending"],
+        [one for one in newest.values() if one.alert.state == "raised"],
+    )
 
 
 def _connect(path: Path) -> sqlite3.Connection:
