@@ -45,11 +45,15 @@ _LIMITS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 _CLIP = "file:"
 _QUIET = ("-hide_banner", "-nostdin", "-nostats")
 _LONGEST_WORDS = 240
+_NO_HEADER = re.compile(r"Could not write header[^:]*: ")
+"""Stands before a reason, of which ``Invalid argument`` says no more than the line before it."""
+
 _ADDRESS = re.compile(r"\[(?P<part>[^\]@\s][^\]@]*?) @ (?:0x)?[0-9a-fA-F]+\] ?")
 _EMPTY_WORDS = (
     *("At least one output file", "Error opening input file", "Last message repeated"),
     *("Conversion failed", "Nothing was written", "Task finished", "Terminating thread"),
-    *("Could not open encoder before EOF", "Could not write header", "sample rate not set"),
+    *("Could not open encoder before EOF", "sample rate not set", "Invalid argument"),
+    "Error initializing output stream",
 )
 _JOIN_SECONDS = 5.0
 _POLL_SECONDS, _REST_SECONDS = 0.25, 5.0
@@ -169,6 +173,7 @@ def last_words(log: bytes, path: str | os.PathLike[str], url: str | None = None)
     words: list[str] = []
     for line in without_name(log, path, url).decode("utf-8", "replace").splitlines():
         text = "".join(c if c.isprintable() else " " for c in _ADDRESS.sub("", line))
+        text = _NO_HEADER.sub("", text)
         text = text.strip().removeprefix(":").removeprefix("Error opening input:").strip()
         if text and text not in words and not text.startswith(_EMPTY_WORDS):
             words.append(text)

@@ -450,6 +450,14 @@ def test_a_full_disk_is_said_in_ffmpegs_words(make: Any, small_video: Path) -> N
         write_video(found_in(make, small_video, 2.0), Path("/dev/full"))
 
 
+def test_the_reason_is_found_in_what_an_older_ffmpeg_prints() -> None:
+    log = (
+        b"Could not write header for output file #0 (incorrect codec parameters ?): "
+        b"No space left on device\nError initializing output stream 0:1 -- \n"
+    )
+    assert ffmpeg.last_words(log, "clip.mp4") == "No space left on device"
+
+
 def test_a_stopped_run_leaves_no_ffmpeg(
     make: Any,
     small_video: Path,
