@@ -57,12 +57,16 @@ def events_and_bouts(classification: Classification, decimals: int) -> list[Inte
 def bout_cues(classification: Classification, decimals: int) -> list[Interval]:
     """Give the bouts with the labels of their events, to show over the video.
 
-    Bouts, as single cries come and go faster than anybody reads.
+    Bouts, as single cries come and go faster than anybody reads. An event that is no crying, as a
+    person may have labelled it, has a cue of its own.
     """
-    return [
+    bouts = [
         _interval(bout, common_label(events), BOUT_TIER)
         for bout, events in bouts_with_events(classification)
     ]
+    crying = {id(event) for event in classification.crying}
+    rest = [event for event in classification.events if id(event) not in crying]
+    return sorted([*bouts, *(_interval(event, event.label, EVENT_TIER) for event in rest)])
 
 
 def _interval(span: Event | Bout, label: str, tier: str) -> Interval:
