@@ -10,12 +10,14 @@ from starlette.responses import FileResponse, Response
 
 from cryvision.datasets.annotated import CRY_LABELS
 from cryvision.errors import AnnotationError
+from cryvision.inputs.quality import MINUTE_SECONDS
 from cryvision.subjects import compile_subject_pattern
 from cryvision.web.clips import PageClip
 from cryvision.web.faces import faces_within
 from cryvision.web.heatmap import TimedClip, heatmap
 from cryvision.web.jobs import FINISHED, Job
 from cryvision.web.page import current_corrections
+from cryvision.web.results import sound_seconds
 from cryvision.web.routes.answers import JSON, ScoredClip, Seconds, TheJob, ThePage
 
 router = APIRouter(prefix="/api")
@@ -129,7 +131,10 @@ def _timed(clip: PageClip) -> TimedClip | None:
             events = None
         if events is not None:
             spans = tuple((e.onset_s, e.offset_s) for e in events if e.label in CRY_LABELS)
-    return TimedClip(clip.start, clip.pyramid().sound_seconds, spans)
+    starts = (MINUTE_SECONDS * number for number in range(len(result.quiet_seconds)))
+    # It is known in which minute it was too quiet, and that is enough for hours.
+    quiet = tuple((at, at + s) for at, s in zip(starts, result.quiet_seconds, strict=True) if s)
+    return TimedClip(clip.start, sound_seconds(result), spans, quiet)
 
 
 def _training_clip(clip: PageClip) -> dict[str, Any]:

@@ -17,13 +17,13 @@ export function resultCard (clip, session) {
   })
   const bouts = record.bouts || []
   const sentence = record.detector?.cry === null
-    ? 'The sound was not heard.'
+    ? 'Nothing was scored.'
     : bouts.length
       ? `The detector found ${length(record.detector.seconds)} of crying in ${plural(bouts.length, 'bout')}.`
       : 'The detector found no crying.'
   return h('section.card.result', { 'aria-label': 'What the detector found' },
     h('header.card-head', {}, h('h2', {}, 'Detected sounds')),
-    h('p', {}, sentence, record.label === 'not sure' ? ' Why the baby cries is not known.' : ''),
+    h('p', {}, sentence, bouts.length && record.label === 'not sure' ? ' Why the baby cries is not known.' : ''),
     rows.length ? h('dl.heard', {}, rows) : null,
     Number.isFinite(record.face_share) ? h('p.muted', {}, `A face is seen in ${Math.round(record.face_share * 100)} % of the pictures.`) : null,
     (record.warnings || []).map((text) => h('p.warning', {}, icon('warn'), h('span', {}, text))),

@@ -24,7 +24,7 @@ export async function openView (main, session, signal) {
   const side = h('div.side', {})
   const page = h('div.open', {},
     h('div.intro', {}, h('h1', {}, 'Find the crying in a recording'),
-      h('p', {}, 'Sound or video of any length. It stays on this computer, and what you upload is deleted when the server stops.')),
+      h('p', {}, 'Your sound or video stays on this computer, and what you upload is deleted when the server stops.')),
     dropZone(session), tableCard, side)
   main.append(page)
 

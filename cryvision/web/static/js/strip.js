@@ -61,7 +61,7 @@ export class Strip {
         if (!Number.isNaN(value) && this.crying[at]) { crying = true; cried++ }
       }
       if (Number.isNaN(score)) {
-        if (unheard) { pen.fillStyle = hatching(pen); pen.fillRect(x, 0, 1, high) }
+        if (unheard) { pen.fillStyle = hatching(); pen.fillRect(x, 0, 1, high) }
         continue
       }
       pen.fillStyle = crying ? colours.cry : faded(colours.wave, 0.45)
