@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryvision.annotations import FORMATS, Interval
 from cryvision.annotations.interval import BOUT_TIER, Sheet
-from cryvision.outputs.shown import bouts_with_events, common_label
+from cryvision.outputs.shown import are_crying, bouts_with_events, common_label
 from cryvision.result import Bout, Classification, Event
 
 EVENT_TIER = "cry"
@@ -64,9 +64,12 @@ def bout_cues(classification: Classification, decimals: int) -> list[Interval]:
         _interval(bout, common_label(events), BOUT_TIER)
         for bout, events in bouts_with_events(classification)
     ]
-    crying = {id(event) for event in classification.crying}
-    rest = [event for event in classification.events if id(event) not in crying]
-    return sorted([*bouts, *(_interval(event, event.label, EVENT_TIER) for event in rest)])
+    rest = [
+        _interval(event, event.label, EVENT_TIER)
+        for event, crying in zip(classification.events, are_crying(classification), strict=True)
+        if not crying
+    ]
+    return sorted([*bouts, *rest])
 
 
 def _interval(span: Event | Bout, label: str, tier: str) -> Interval:
