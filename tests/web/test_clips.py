@@ -263,17 +263,8 @@ def test_an_hour_without_sound_is_not_observed(
         clip.unlink()
 
 
-def test_what_was_too_quiet_is_told_from_what_was_not_heard(
-    client: Any, make_media: MakeMedia
-) -> None:
-    noise, nothing = "anoisesrc=d=10:r=16000:a=0.1", "anullsrc=r=16000:d=20"
-    picture = "color=size=64x64:rate=5:d=40"
-    made = make_media(
-        "half-off.mp4",
-        *("-f", "lavfi", "-i", noise, "-f", "lavfi", "-i", nothing, "-f", "lavfi", "-i", picture),
-        *("-filter_complex", "[0:a][1:a]concat=v=0:a=1[sound]", "-map", "[sound]", "-map", "2:v"),
-    )
-    clip = upload(client, made)
+def test_what_was_too_quiet_is_told_from_what_was_not_heard(client: Any, half_off: Path) -> None:
+    clip = upload(client, half_off)
     (row,) = [row for row in client.get("/api/clips").json() if row["clip_id"] == clip]
     assert row["too_quiet_s"] == pytest.approx(20, abs=STEP_SECONDS)
     assert row["not_scored_s"] - row["too_quiet_s"] == pytest.approx(10, abs=STEP_SECONDS)

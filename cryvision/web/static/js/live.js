@@ -32,7 +32,7 @@ class LiveView {
     this.element = h('div.live', {}, h('h1.visually-hidden', {}, 'Live'),
       h('div.live-top', {}, this.card, this.controls()),
       h('section.card', { 'aria-label': 'Last hour' }, h('header.card-head', {}, h('h2', {}, 'Last hour'),
-        h('p.legend', {}, h('span.key.level-4', {}), 'crying', h('span.key.unknown', {}), 'not heard')),
+        h('p.legend', {}, h('span.key.level-4', {}), 'crying', h('span.key.unknown', {}), 'not scored')),
       this.strip.canvas, h('div.strip-times', { 'aria-hidden': 'true' }, ['60 min ago', '45', '30', '15', 'now'].map((text) => h('span', {}, text)))),
       h('section.card', { 'aria-label': 'Alerts' }, h('header.card-head', {}, h('h2', {}, 'Alerts'), this.rule()), this.alerts, this.noAlerts))
   }
@@ -131,7 +131,7 @@ class LiveView {
     const heard = state.crying !== null && state.crying !== undefined
     const now = state.time ? new Date(state.time) : new Date()
     const why = Object.entries(state.not_scored || {}).map(([what, text]) => `${words(what)}: ${text}`).join('; ')
-    if (!heard) this.show('unheard', 'Not heard', why || 'There is too little sound to say anything yet.')
+    if (!heard) this.show('unheard', 'Not scored', why || 'There is too little sound to say anything yet.')
     else if (state.crying) this.show('crying', 'Crying', state.seconds ? `for ${length(state.seconds, 0)}` : '')
     else this.show('listening', 'Listening, no crying', state.since ? `for ${length(state.seconds, 0)}` : '')
     this.meters.cry.set(state.probability, score(state.probability))
