@@ -65,6 +65,7 @@ class Page:
         self.playback = Playback()
         self.pyramids = Pyramids(round(limits.MAX_DRAWN_MB * 1e6))
         self.face_jobs: dict[Path, Job] = {}
+        self.training: Job | None = None
         self.closing = False
         self.n_live = 0
         self._sources = {} if settings.live_config is None else _sources(settings.live_config)

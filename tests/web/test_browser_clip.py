@@ -376,6 +376,8 @@ def test_the_table_says_what_was_too_quiet_and_what_was_not_heard(
     silent = Path(shutil.copy(quiet, served.folder / "cam_20260601_150000.wav"))
     try:
         page = ada.open()
+        for path in (off, silent):  # the folder is listed every few seconds
+            expect(page.locator("tr", has_text=path.name)).to_have_count(1)
         page.get_by_role("button", name="Score all").click()
         row = page.locator("tr", has_text=off.name)
         expect(row).to_contain_text("50 % too quiet")
@@ -425,3 +427,17 @@ def test_faces_are_framed_and_have_a_lane(
             .data.some(value => value) }""",
     )
     tab.close()
+
+
+def test_what_came_of_a_training_is_there_after_a_look_at_a_clip(ada: Tab, clip: str) -> None:
+    page = ready(ada.open(clip))
+    rows(page).first.click()
+    page.keyboard.press("c")
+    saved(page)
+    page = ada.open()
+    page.get_by_role("button", name="Train a detector").click()
+    page.get_by_role("button", name="Train", exact=True).click()
+    # Before that it is loaded what trains, which takes long.
+    expect(page.locator(".training")).to_contain_text("two subjects", timeout=3 * WAIT_MS)
+    ready(ada.open(clip))
+    expect(ada.open().locator(".training")).to_contain_text("two subjects")

@@ -15,7 +15,7 @@ from cryvision.subjects import compile_subject_pattern
 from cryvision.web.clips import PageClip
 from cryvision.web.faces import faces_within
 from cryvision.web.heatmap import TimedClip, heatmap
-from cryvision.web.jobs import FINISHED, Job
+from cryvision.web.jobs import CANCELLED, FINISHED, Job
 from cryvision.web.page import current_corrections
 from cryvision.web.results import sound_seconds
 from cryvision.web.routes.answers import JSON, ScoredClip, Seconds, TheJob, ThePage
@@ -107,7 +107,15 @@ def train(page: ThePage, options: TrainingOptions | None = None) -> JSON:
         "out": str(page.private / "downloads" / f"{job.id}.zip"),
     }
     page.side_lane.submit(job)
-    return JSON({"job_id": page.jobs.add(job).id, "n_clips": len(clips)}, 202)
+    page.training = page.jobs.add(job)
+    return JSON({"job_id": job.id, "n_clips": len(clips)}, 202)
+
+
+@router.get("/train", tags=["training"])
+def newest_training(page: ThePage) -> JSON:
+    """Name the job of the newest training, unless that was called off."""
+    job = page.training
+    return JSON({"job_id": None if job is None or job.status == CANCELLED else job.id})
 
 
 @router.get("/train/{job_id}/bundle.zip", tags=["training"])
