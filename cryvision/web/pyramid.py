@@ -35,9 +35,9 @@ SPECTRUM_HOP_SAMPLES = 256
 N_BANDS = 128
 """Bands of 62.5 Hz from 0 to 8 kHz."""
 
-DARKEST_DBFS, BRIGHTEST_DBFS = -100.0, -20.0
-"""Range of the colours, the same for every clip, so that a quiet one is dark. They are Audacity's
-defaults, a gain of 20 dB and a range of 80 dB."""
+DARKEST_DBFS, BRIGHTEST_DBFS = -90.0, -20.0
+"""Range of the colours, the same for every clip, so that a quiet one is dark: Audacity's brightest
+level (a gain of 20 dB) and Praat's dynamic range (70 dB), where nobody has changed them."""
 
 PYRAMID = "pyramid"
 """Its folder among the results of a clip."""
