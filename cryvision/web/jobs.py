@@ -19,13 +19,8 @@ from cryvision.batch.supervisor import TIME_LIMIT, WORKER_CRASH, Supervisor
 from cryvision.errors import CryvisionError
 from cryvision.web.tasks import DONE, PROGRESS_SUFFIX
 
-WAITING, RUNNING, FINISHED, FAILED, CANCELLED = (
-    "waiting",
-    "running",
-    "done",
-    "failed",
-    "cancelled",
-)
+WAITING, RUNNING, FINISHED = "waiting", "running", "done"
+FAILED, CANCELLED = "failed", "cancelled"
 
 TASKS = "cryvision.web.tasks:PageTasks"
 

@@ -131,7 +131,7 @@ class Page:
 
     def score_folder(self) -> Job:
         """Have all clips of the folder scored that are not yet, behind everything else."""
-        todo = [c for c in self.clips.all() if not c.uploaded and c.status not in ("done",)]
+        todo = [c for c in self.clips.all() if not c.uploaded and c.status != "done"]
         parent = Job("folder", children=[self.score(clip, BEHIND) for clip in todo])
         if not todo:
             parent.end("done")

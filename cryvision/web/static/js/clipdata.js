@@ -23,7 +23,7 @@ export function tilesOf (id, duration, hasSound, onArrival) {
 
 /** List the sounds beside crying, those that were detected first. */
 export function tagsOf (record) {
-  return Object.entries(record.heard_seconds || {})
+  return Object.entries(record.heard_seconds)
     .filter(([name]) => name !== 'cry')
     .map(([name, seconds], n) => ({
       name, seconds, detected: seconds > 0, colour: () => palette().labels[1 + n % (palette().labels.length - 1)]

@@ -24,8 +24,7 @@ export function score (value) {
   return Number.isFinite(value) ? value.toFixed(2) : '?'
 }
 
-export function share (value) {
-  if (!Number.isFinite(value)) return '–'
+function share (value) {
   return value > 0 && value < 0.01 ? '< 1 %' : `${Math.round(value * 100)} %`
 }
 

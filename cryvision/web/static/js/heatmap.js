@@ -46,7 +46,7 @@ export function heatmapCard () {
   }
 
   function draw (map) {
-    element.hidden = !map.days?.length
+    element.hidden = !map.days.length
     const largest = Math.max(0, ...map.minutes.flat().filter(Number.isFinite))
     const top = TOPS.find((minutes) => minutes >= largest) ?? TOPS.at(-1)
     most.textContent = `up to ${top} min`

@@ -2,7 +2,7 @@
 
 import { faded, hatching, palette } from './colours.js'
 
-export const STRIP_S = 3600
+const STRIP_S = 3600
 
 export class Strip {
   constructor () {

@@ -77,7 +77,7 @@ function compared (a, b, key) {
 const isEmpty = (value) => value === null || value === undefined
 
 /** Sort clips by a column; unknown values last. */
-export function sorted (clips, key, ascending) {
+function sorted (clips, key, ascending) {
   return [...clips].sort((a, b) => {
     const order = compared(a, b, key)
     if (order === 'last') return 1

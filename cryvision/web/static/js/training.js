@@ -57,13 +57,12 @@ export function trainingCard (signal) {
 function comparison ({ before, after, n_clips: n, note, protocol, bundle_url: address }) {
   const change = after.event_f1 - before.event_f1
   const look = Math.abs(change) < 0.005 ? 'none' : change > 0 ? 'better' : 'worse'
-  const interval = after.interval ? ` (${after.interval.map(score).join(' to ')})` : ''
-  const rows = [['Before', score(before.event_f1), ''], ['After', score(after.event_f1) + interval, ''],
+  const rows = [['Before', score(before.event_f1), ''], ['After', `${score(after.event_f1)} (${after.interval.map(score).join(' to ')})`, ''],
     ['Change', `${change >= 0 ? '+' : '−'}${Math.abs(change).toFixed(2)}`, look]]
   return [
     h('table.compare', {}, h('caption', {}, 'Event F1 on clips kept apart'),
       h('tbody', {}, rows.map(([name, text, kind]) => h('tr', {}, h('th', { scope: 'row' }, name), h(kind ? `td.${kind}` : 'td', {}, text))))),
-    h('p.muted', {}, `${plural(n, 'clip')}${protocol ? `, ${protocol}` : ''}. ${note || ''}`),
+    h('p.muted', {}, `${plural(n, 'clip')}, ${protocol}. ${note}`),
     h('a.button', { href: address, download: true }, icon('down'), 'Download the bundle')
   ]
 }
