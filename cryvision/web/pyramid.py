@@ -220,14 +220,19 @@ class Pyramids:
         with self._lock:
             n_bytes = self._bytes.pop(folder, None)
             if n_bytes is None:
-                n_bytes = sum(path.stat().st_size for path in folder.iterdir())
+                n_bytes = sum(path.stat().st_size for path in folder.glob("*"))
             self._bytes[folder] = n_bytes
-            while len(self._bytes) > 1 and sum(self._bytes.values()) > self._most_bytes:
+            if self._is_too_much():  # without those that were deleted with their clip
+                self._bytes = {one: n for one, n in self._bytes.items() if one.exists()}
+            while len(self._bytes) > 1 and self._is_too_much():
                 oldest = next(iter(self._bytes))
                 del self._bytes[oldest]
                 with contextlib.suppress(OSError):
                     (oldest / _FILE).unlink()  # first: a half is never taken for a whole
                 shutil.rmtree(oldest, ignore_errors=True)
+
+    def _is_too_much(self) -> bool:
+        return sum(self._bytes.values()) > self._most_bytes
 
 
 def write_pyramid(clip: Path, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import time
 from pathlib import Path
 
@@ -112,6 +113,9 @@ def test_what_was_not_looked_at_for_longest_is_removed_and_made_anew(
     again = pyramids.get(folders[1], tone_wav).peaks(0, 1, 50)
     assert np.array_equal(again, before)
     assert [folder.exists() for folder in folders] == [False, True, True]
+    shutil.rmtree(folders[2])  # with its clip; it takes nobody's place any more
+    pyramids.get(folders[0], tone_wav)
+    assert [folder.exists() for folder in folders] == [True, True, False]
 
 
 def test_a_clip_without_sound_is_drawn_empty(tmp_path: Path) -> None:
