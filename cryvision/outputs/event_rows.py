@@ -37,7 +37,9 @@ def event_measures(acoustics: bool) -> tuple[Measure, ...]:
     return (*EVENT_MEASURES, *ACOUSTIC_MEASURES) if acoustics else EVENT_MEASURES
 
 
-def event_rows(record: Mapping[str, Any], *, subject: str = "") -> Iterator[dict[str, Any]]:
+def event_rows(
+    record: Mapping[str, Any], *, subject: str = "", crying: Sequence[bool] | None = None
+) -> Iterator[dict[str, Any]]:
     """Give a row for each event of a clip.
 
     Parameters
@@ -46,19 +48,22 @@ def event_rows(record: Mapping[str, Any], *, subject: str = "") -> Iterator[dict
         With ``path``, ``events`` and ``bouts`` as `cryvision.outputs.to_record` has them; without
         events where the clip could not be scored.
     subject : str
+    crying : sequence of bool, optional
+        Which events are crying and so in a bout; by default all.
 
     Yields
     ------
     dict
         Columns by name; what is not known is None or missing.
     """
-    bouts = [
+    bouts = (
         (number, {name: bout.get(name) for name in _BOUT_NAMES})
         for number, bout in enumerate(record.get("bouts") or (), start=1)
         for _ in range(bout["n_events"])
-    ]
+    )
     events = record.get("events") or ()
-    for number, (event, (bout, timing)) in enumerate(zip(events, bouts, strict=True), start=1):
+    for number, event in enumerate(events, start=1):
+        bout, timing = next(bouts) if crying is None or crying[number - 1] else (None, {})
         yield {
             "path": record["path"],
             "subject": subject or None,

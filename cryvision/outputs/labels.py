@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryvision.annotations import FORMATS, Interval
 from cryvision.annotations.interval import BOUT_TIER, Sheet
-from cryvision.outputs.shown import bouts_with_events, common_label
+from cryvision.outputs.shown import are_crying, bouts_with_events, common_label
 from cryvision.result import Bout, Classification, Event
 
 EVENT_TIER = "cry"
@@ -57,12 +57,19 @@ def events_and_bouts(classification: Classification, decimals: int) -> list[Inte
 def bout_cues(classification: Classification, decimals: int) -> list[Interval]:
     """Give the bouts with the labels of their events, to show over the video.
 
-    Bouts, as single cries come and go faster than anybody reads.
+    Bouts, as single cries come and go faster than anybody reads. An event that is no crying, as a
+    person may have labelled it, has a cue of its own.
     """
-    return [
+    bouts = [
         _interval(bout, common_label(events), BOUT_TIER)
         for bout, events in bouts_with_events(classification)
     ]
+    rest = [
+        _interval(event, event.label, EVENT_TIER)
+        for event, crying in zip(classification.events, are_crying(classification), strict=True)
+        if not crying
+    ]
+    return sorted([*bouts, *rest])
 
 
 def _interval(span: Event | Bout, label: str, tier: str) -> Interval:

@@ -26,8 +26,7 @@ from cryvision.result import Classification
 from cryvision.safe_text import escaped
 from cryvision.start_times import recording_start
 from cryvision.web.jobs import FINISHED, RUNNING, WAITING, Job
-from cryvision.web.pyramid import Pyramid
-from cryvision.web.results import load_result
+from cryvision.web.results import SUMMARY, load_result
 
 RESCAN_SECONDS = 2.0
 """How long the listing of the folder is taken to be true."""
@@ -92,15 +91,9 @@ class PageClip:
         """Return its result less what is hidden by default."""
         return _shown_result(self.results, _version(self.results / "result.json"))
 
-    def pyramid(self) -> Pyramid:
-        """Return its waveform and spectrogram; the clip must be scored."""
-        return _pyramid(self.results, _version(self.results / "pyramid.json"))
-
     def row(self) -> dict[str, Any]:
         """Give its row in the table of clips."""
-        summary: dict[str, Any] = dict.fromkeys(
-            ("duration_s", "cry_seconds", "n_events", "n_bouts", "loudest_db", "share_not_heard")
-        )
+        summary: dict[str, Any] = dict.fromkeys(SUMMARY)
         if self.scored and self.job is not None:
             summary |= self.job.result or {}
         return {
@@ -124,11 +117,6 @@ def _result(folder: Path, version: int) -> Classification:
 @lru_cache(maxsize=16)
 def _shown_result(folder: Path, version: int) -> Classification:
     return as_shown(_result(folder, version))
-
-
-@lru_cache(maxsize=16)
-def _pyramid(folder: Path, version: int) -> Pyramid:
-    return Pyramid(folder)
 
 
 def _version(path: Path) -> int:

@@ -208,8 +208,10 @@ def _with_headers(send: Send, scope: Scope, cookie: str | None) -> Send:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
-            if not scope["path"].startswith("/static/"):
-                headers.setdefault("cache-control", "no-store")
+            # What belongs to the package is kept, and asked for anew by its tag: a newer version
+            # is never mixed with an older one. Nothing else is kept.
+            own = scope["path"].startswith("/static/")
+            headers.setdefault("cache-control", "no-cache" if own else "no-store")
             if cookie is not None:
                 headers.append("set-cookie", cookie)
         await send(message)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -11,16 +10,22 @@ HOURS = 24
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
+Span = tuple[float, float]
+Cell = tuple[date, int]
+"""A date and an hour of it."""
+
+
 class TimedClip(NamedTuple):
     """When a clip was recorded, local time, and when there is crying in it.
 
     ``duration_s`` is the length of its sound: crying can be found in that alone. Events are onsets
-    and offsets in seconds of the clip.
+    and offsets in seconds of the clip, and so are ``quiet`` stretches, too quiet to be scored.
     """
 
     start: datetime
     duration_s: float
-    events: tuple[tuple[float, float], ...]
+    events: tuple[Span, ...]
+    quiet: tuple[Span, ...] = ()
 
 
 def heatmap(clips: Iterable[TimedClip], by: str) -> dict[str, Any]:
@@ -30,16 +35,18 @@ def heatmap(clips: Iterable[TimedClip], by: str) -> dict[str, Any]:
     -------
     dict
         ``days`` (names of the rows), ``hours`` (0 to 23), ``minutes`` of crying (a list for each
-        row), and ``recorded_minutes``. Where nothing was recorded, ``minutes`` is None.
+        row), ``recorded_minutes`` and ``too_quiet_minutes``, the part of these that was too quiet
+        to be scored. Where nothing was recorded, ``minutes`` is None.
     """
-    crying: dict[tuple[date, int], float] = defaultdict(float)
-    recorded: dict[tuple[date, int], float] = defaultdict(float)
+    crying: dict[Cell, float] = {}
+    recorded: dict[Cell, float] = {}
+    quiet: dict[Cell, float] = {}
     for clip in clips:
-        for cell, seconds in _by_hour(clip.start, 0.0, clip.duration_s):
-            recorded[cell] += seconds
-        for onset_s, offset_s in clip.events:
-            for cell, seconds in _by_hour(clip.start, onset_s, offset_s):
-                crying[cell] += seconds
+        whole = ((0.0, clip.duration_s),)
+        for sums, spans in ((recorded, whole), (crying, clip.events), (quiet, clip.quiet)):
+            for span in spans:
+                for cell, seconds in _by_hour(clip.start, *span):
+                    sums[cell] = sums.get(cell, 0.0) + seconds
     dates = sorted({day for day, _ in recorded})
     if by == "week":
         rows = {
@@ -54,16 +61,20 @@ def heatmap(clips: Iterable[TimedClip], by: str) -> dict[str, Any]:
         "minutes": [
             [_mean(crying, recorded, days, h) for h in range(HOURS)] for days in rows.values()
         ],
-        "recorded_minutes": [
-            [round(sum(recorded.get((day, h), 0.0) for day in days) / 60, 2) for h in range(HOURS)]
-            for days in rows.values()
-        ],
+        "recorded_minutes": [_sums(recorded, days) for days in rows.values()],
+        "too_quiet_minutes": [_sums(quiet, days) for days in rows.values()],
     }
 
 
+def _sums(seconds: Mapping[Cell, float], days: list[date]) -> list[float]:
+    """Minutes of each hour over all days."""
+    sums = (sum(seconds.get((day, hour), 0.0) for day in days) for hour in range(HOURS))
+    return [round(total / 60, 2) for total in sums]
+
+
 def _mean(
-    crying: dict[tuple[date, int], float],
-    recorded: dict[tuple[date, int], float],
+    crying: Mapping[Cell, float],
+    recorded: Mapping[Cell, float],
     days: list[date],
     hour: int,
 ) -> float | None:
@@ -74,9 +85,7 @@ def _mean(
     return round(sum(crying.get(cell, 0.0) for cell in cells) / 60 / len(cells), 3)
 
 
-def _by_hour(
-    start: datetime, onset_s: float, offset_s: float
-) -> Iterator[tuple[tuple[date, int], float]]:
+def _by_hour(start: datetime, onset_s: float, offset_s: float) -> Iterator[tuple[Cell, float]]:
     """Cut a stretch at the hours; yield the date and hour, and the seconds in it."""
     at, end = start + timedelta(seconds=onset_s), start + timedelta(seconds=offset_s)
     while at < end:

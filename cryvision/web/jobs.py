@@ -7,6 +7,7 @@ import os
 import queue
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,8 @@ from cryvision.batch.supervisor import TIME_LIMIT, WORKER_CRASH, Supervisor
 from cryvision.errors import CryvisionError
 from cryvision.web.tasks import DONE, PROGRESS_SUFFIX
 
-WAITING, RUNNING, FINISHED, FAILED, CANCELLED = (
-    "waiting",
-    "running",
-    "done",
-    "failed",
-    "cancelled",
-)
+WAITING, RUNNING, FINISHED = "waiting", "running", "done"
+FAILED, CANCELLED = "failed", "cancelled"
 
 TASKS = "cryvision.web.tasks:PageTasks"
 
@@ -49,7 +45,7 @@ class Job:
     Its kind is ``score``, ``video``, ``faces``, ``train``; or ``folder``, which stands for many,
     its children. The worker is given the request. The status is ``waiting``, ``running``, ``done``,
     ``failed`` or ``cancelled``; what is done has a result, and what failed a line of error and the
-    kind of error.
+    kind of error. What is done is followed by ``then``.
     """
 
     kind: str
@@ -63,10 +59,13 @@ class Job:
     children: list[Job] = field(default_factory=list)
     progress_path: Path | None = None
     ended: threading.Event = field(default_factory=threading.Event)
+    then: Callable[[], object] | None = None
 
     def end(self, status: str, **facts: Any) -> None:
         for name, value in facts.items():
             setattr(self, name, value)
+        if status == FINISHED and self.then is not None:
+            self.then()
         self.status = status
         self.ended.set()
 

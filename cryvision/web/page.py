@@ -32,6 +32,8 @@ from cryvision.web.exports import CLIP_FORMATS
 from cryvision.web.jobs import BEHIND, FIRST, Job, Jobs, Lane
 from cryvision.web.live import Feeds
 from cryvision.web.playback import Playback
+from cryvision.web.pyramid import PYRAMID, Pyramid, Pyramids
+from cryvision.web.results import not_scored, sound_seconds
 from cryvision.web.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -61,7 +63,9 @@ class Page:
         self.side_lane = Lane("side", settings.bundle, requests, limits.MAX_SIDE_WAITING)
         self.score_lane.submit(Job("warm"), BEHIND)
         self.playback = Playback()
+        self.pyramids = Pyramids(round(limits.MAX_DRAWN_MB * 1e6))
         self.face_jobs: dict[Path, Job] = {}
+        self.training: Job | None = None
         self.closing = False
         self.n_live = 0
         self._sources = {} if settings.live_config is None else _sources(settings.live_config)
@@ -107,21 +111,27 @@ class Page:
         if clip.job is not None and clip.status in ("waiting", "scoring"):
             return clip.job
         job = Job("score", clip_id=clip.id)
+        results = clip.place / job.id
         job.request = {
             "path": str(clip.path),
             "name": clip.name,
-            "out": str(clip.place / job.id),
+            "out": str(results),
             "max_minutes": self.settings.max_minutes,
         }
+        job.then = lambda: self.pyramids.keep(results / PYRAMID)
         self.score_lane.submit(job, order)
         if clip.job is not None:
             shutil.rmtree(clip.results, ignore_errors=True)
         clip.job = self.jobs.add(job)
         return job
 
+    def pyramid(self, clip: PageClip) -> Pyramid:
+        """Return the waveform and spectrogram of a scored clip."""
+        return self.pyramids.get(clip.results / PYRAMID, clip.path)
+
     def score_folder(self) -> Job:
         """Have all clips of the folder scored that are not yet, behind everything else."""
-        todo = [c for c in self.clips.all() if not c.uploaded and c.status not in ("done",)]
+        todo = [c for c in self.clips.all() if not c.uploaded and c.status != "done"]
         parent = Job("folder", children=[self.score(clip, BEHIND) for clip in todo])
         if not todo:
             parent.end("done")
@@ -168,7 +178,8 @@ def clip_record(clip: PageClip) -> dict[str, Any]:
         "duration_s": record["duration_s"],
         "has_video": bool(result.media.get("has_picture")),
         "has_sound": bool(result.media.get("has_sound")),
-        "sound_s": round(clip.pyramid().sound_seconds, 3),
+        "sound_s": sound_seconds(result),
+        **not_scored(result),
         "honesty": f"{HONESTY} {words[:1].upper()}{words[1:]}.",
         "record": record,
     }

@@ -7,8 +7,13 @@ rows for each point to draw.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import shutil
+import threading
+import zlib
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.inputs.media import open_clip
 from cryvision.outputs.spectrogram import FLOOR_DBFS, Spectra
 
 FACTOR = 4
@@ -29,13 +35,12 @@ SPECTRUM_HOP_SAMPLES = 256
 N_BANDS = 128
 """Bands of 62.5 Hz from 0 to 8 kHz."""
 
-SHOWN_DB = 80.0
-"""So much below the loudest moment of the clip is drawn."""
+DARKEST_DBFS, BRIGHTEST_DBFS = -90.0, -20.0
+"""Range of the colours, the same for every clip, so that a quiet one is dark: Audacity's brightest
+level (a gain of 20 dB) and Praat's dynamic range (70 dB), where nobody has changed them."""
 
-QUIET_TOP_DBFS = -30.0
-"""A clip that never comes to this level is drawn as if it did: a quiet room stays dark."""
-
-MAX_POINTS = 8_000
+PYRAMID = "pyramid"
+"""Its folder among the results of a clip."""
 
 _SMALLEST_LEVEL = 1024
 _STEPS_PER_DB = 255 / -FLOOR_DBFS
@@ -46,6 +51,7 @@ class PyramidWriter:
     """Writes the levels of a clip's sound, as it comes, into a folder."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._rest = np.zeros(0, np.float32)
         self._spectra = Spectra(SPECTRUM_HOP_SAMPLES)
@@ -72,11 +78,7 @@ class PyramidWriter:
             self._write_spectra(self._spectra.finish())
         for file in self._files.values():
             file.close()
-        about = {
-            "n_samples": self._n_samples,
-            "peaks": _write_levels(self._folder, "peaks"),
-            "spectrum": _write_levels(self._folder, "spectrum"),
-        }
+        about = {name: _write_levels(self._folder, name) for name in self._files}
         (self._folder / _FILE).write_text(json.dumps(about), "ascii")
 
     def _write_peaks(self, sound: NDArray[np.float32]) -> None:
@@ -102,15 +104,14 @@ def _pooled(name: str, rows: NDArray[Any], starts: NDArray[np.intp]) -> NDArray[
     return np.stack([lowest, np.maximum.reduceat(rows[:, 1], starts)], axis=1)
 
 
-def _write_levels(folder: Path, name: str) -> dict[str, int]:
-    """Write the levels above the finest; give the numbers of levels, and the largest value."""
-    rows = _rows(folder, name, 0)
-    largest, level = int(rows.max()) if rows.size else 0, 0
+def _write_levels(folder: Path, name: str) -> int:
+    """Write the levels above the finest; give the number of all."""
+    rows, level = _rows(folder, name, 0), 0
     while len(rows) > _SMALLEST_LEVEL:
         level += 1
         rows = _pooled(name, rows, np.arange(0, len(rows), FACTOR))
         (folder / f"{name}-{level}").write_bytes(rows.tobytes())
-    return {"levels": level + 1, "largest": largest}
+    return level + 1
 
 
 def _rows(folder: Path, name: str, level: int) -> NDArray[Any]:
@@ -126,12 +127,7 @@ class Pyramid:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._about = json.loads((folder / _FILE).read_text("ascii"))
-
-    @property
-    def sound_seconds(self) -> float:
-        """Length of the sound."""
-        return float(self._about["n_samples"]) / SAMPLE_RATE_HZ
+        self._n_levels = json.loads((folder / _FILE).read_text("ascii"))
 
     def peaks(self, start_s: float, end_s: float, points: int) -> NDArray[np.float64]:
         """Return the lowest and the highest sample of each of so many stretches of equal length.
@@ -149,15 +145,11 @@ class Pyramid:
         from PIL import Image
 
         rows = self._stretches("spectrum", SPECTRUM_HOP_SAMPLES, start_s, end_s, width)
-        quiet = (QUIET_TOP_DBFS - FLOOR_DBFS) * _STEPS_PER_DB
-        top = max(self._about["spectrum"]["largest"], quiet)
-        lowest = top - SHOWN_DB * _STEPS_PER_DB
-        shown = np.clip((rows.astype(np.float32) - lowest) * (255 / (top - lowest)), 0, 255)
-        grey = Image.fromarray(shown.T[::-1].astype(np.uint8))
-        picture = grey.resize((width, height), Image.Resampling.BILINEAR)
+        steps = Image.fromarray(np.ascontiguousarray(rows.T[::-1]))
+        picture = steps.resize((width, height), Image.Resampling.BILINEAR)
         picture.putpalette(_palette())
         file = io.BytesIO()
-        picture.save(file, "PNG", compress_level=1)
+        picture.save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE)  # for speed
         return file.getvalue()
 
     def _stretches(
@@ -166,7 +158,7 @@ class Pyramid:
         """Pool rows to so many stretches of equal length."""
         edges = np.linspace(start_s, end_s, points + 1) * (SAMPLE_RATE_HZ / row_samples)
         per_point = max(1.0, (edges[-1] - edges[0]) / points)
-        level = min(int(np.log(per_point) / np.log(FACTOR)), self._about[name]["levels"] - 1)
+        level = min(int(np.log(per_point) / np.log(FACTOR)), self._n_levels[name] - 1)
         rows = _rows(self._folder, name, level)
         edges /= FACTOR**level
         first = np.floor(edges[:-1]).astype(np.intp)
@@ -184,9 +176,70 @@ class Pyramid:
         return pooled
 
 
+@cache
 def _palette() -> list[int]:
     """Colours of the steps, from silent to loud: 256 times red, green and blue."""
     from matplotlib import colormaps
 
-    colours = colormaps["magma"](np.arange(256))[:, :3] * 255
+    levels_dbfs = FLOOR_DBFS + np.arange(256) / _STEPS_PER_DB
+    shares = (levels_dbfs - DARKEST_DBFS) / (BRIGHTEST_DBFS - DARKEST_DBFS)
+    colours = colormaps["magma"](np.clip(shares, 0, 1))[:, :3] * 255
     return [int(value) for value in colours.astype(np.uint8).ravel()]
+
+
+class Pyramids:
+    """The pyramids of all clips, at most so many bytes of them.
+
+    Those that were not looked at for longest are removed, and made anew from their clip when
+    somebody looks again.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes: dict[Path, int] = {}  # in order of use
+        self._lock, self._making = threading.Lock(), threading.Lock()
+
+    def get(self, folder: Path, clip: Path) -> Pyramid:
+        """Return the pyramid of a clip that is kept in a folder.
+
+        Raises
+        ------
+        MediaError
+            If it has to be made anew and the clip cannot be read.
+        """
+        if not (folder / _FILE).exists():
+            with self._making:  # one at a time, and each once
+                if not (folder / _FILE).exists():
+                    write_pyramid(clip, folder)
+        pyramid = Pyramid(folder)
+        self.keep(folder)
+        return pyramid
+
+    def keep(self, folder: Path) -> None:
+        """Take note that a pyramid was made or looked at, and remove what is too much."""
+        with self._lock:
+            n_bytes = self._bytes.pop(folder, None)
+            if n_bytes is None:
+                n_bytes = sum(path.stat().st_size for path in folder.glob("*"))
+            self._bytes[folder] = n_bytes
+            if self._is_too_much():  # without those that were deleted with their clip
+                self._bytes = {one: n for one, n in self._bytes.items() if one.exists()}
+            while len(self._bytes) > 1 and self._is_too_much():
+                oldest = next(iter(self._bytes))
+                del self._bytes[oldest]
+                with contextlib.suppress(OSError):
+                    (oldest / _FILE).unlink()  # first: a half is never taken for a whole
+                shutil.rmtree(oldest, ignore_errors=True)
+
+    def _is_too_much(self) -> bool:
+        return sum(self._bytes.values()) > self._most_bytes
+
+
+def write_pyramid(clip: Path, folder: Path) -> None:
+    """Read the sound of a clip, and write its pyramid into a folder."""
+    writer = PyramidWriter(folder)
+    with open_clip(clip, frames=False) as opened:
+        for piece in opened.pieces():
+            if piece.samples is not None:
+                writer.push(piece.samples)
+    writer.finish()

@@ -17,6 +17,12 @@ from cryvision.start_times import RecordingStart, time_zone
 
 _RESULT, _TIMELINE = "result.json", "timeline.npy"
 
+SUMMARY = (
+    *("duration_s", "cry_seconds", "n_events", "n_bouts", "loudest_db"),
+    *("not_scored_s", "too_quiet_s"),
+)
+"""Keys of what `save_result` returns."""
+
 
 def save_result(result: Classification, folder: Path) -> dict[str, Any]:
     """Write a result into a folder, and return its summary.
@@ -24,8 +30,7 @@ def save_result(result: Classification, folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``duration_s``, ``cry_seconds``, ``n_events``, ``n_bouts``, ``loudest_db`` and
-        ``share_not_heard``: the share of the clip without a cry score.
+        The keys `SUMMARY`.
     """
     names = [name for name in result.timeline if name != "time_s"]
     n_frames = len(result.timeline["time_s"])
@@ -81,7 +86,8 @@ def pooled_tracks(
     time_s : ndarray of float64, shape (n,)
         Where each stretch starts.
     columns : dict of str to ndarray, shape (n,)
-        NaN where nothing is known in a stretch.
+        NaN where nothing is known in a stretch. The score of crying is 0 where it is too quiet for
+        one, and NaN here: nothing is known of it.
     """
     n_frames = len(timeline["time_s"])
     first = min(max(0, int(start_s * FRAME_RATE_HZ)), n_frames)
@@ -90,24 +96,43 @@ def pooled_tracks(
     if not n:
         return np.zeros(0), {name: np.zeros(0) for name in timeline if name != "time_s"}
     starts = np.unique(np.linspace(0, n, min(n, points), endpoint=False).astype(np.intp))
-    columns = {
-        name: np.fmax.reduceat(np.asarray(values[first:last]), starts)
-        for name, values in timeline.items()
-        if name != "time_s"
-    }
+    shown = {name: np.asarray(v[first:last]) for name, v in timeline.items() if name != "time_s"}
+    if "cry" in shown:
+        shown["cry"] = np.where(shown["cry"] == 0, np.nan, shown["cry"])
+    columns = {name: np.fmax.reduceat(values, starts) for name, values in shown.items()}
     return (first + starts) / FRAME_RATE_HZ, columns
+
+
+def sound_seconds(result: Classification) -> float:
+    """Length of a clip's sound; pictures may go on without it."""
+    return round(sum(minute.seconds for minute in result.quality), 3)
+
+
+def not_scored(result: Classification) -> dict[str, float]:
+    """Say how much of a clip has no score of crying, and how much of that was too quiet for one.
+
+    Returns
+    -------
+    dict
+        ``not_scored_s`` and ``too_quiet_s``. The rest was not heard: there was no sound.
+    """
+    cry = result.timeline.get("cry")
+    not_heard_s = result.duration_s
+    if cry is not None:
+        not_heard_s = np.count_nonzero(np.isnan(cry)) / FRAME_RATE_HZ
+    quiet_s = min(sum(result.quiet_seconds), result.duration_s - not_heard_s)
+    return {"not_scored_s": round(not_heard_s + quiet_s, 3), "too_quiet_s": round(quiet_s, 3)}
 
 
 def _summary(result: Classification) -> dict[str, Any]:
     levels = [e.intensity_db for e in result.events if np.isfinite(e.intensity_db)]
-    cry = result.timeline.get("cry", np.zeros(0))
     return {
         "duration_s": round(result.duration_s, 3),
         "cry_seconds": round(result.detector.seconds, 3),
         "n_events": len(result.events),
         "n_bouts": len(result.bouts),
         "loudest_db": round(max(levels), 1) if levels else None,
-        "share_not_heard": round(float(np.mean(~np.isfinite(cry))), 4) if len(cry) else 1.0,
+        **not_scored(result),
     }
 
 

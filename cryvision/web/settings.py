@@ -26,6 +26,9 @@ MAX_LIVE = 4
 MAX_UPLOADED_MB = 8_000
 """All uploads that are kept together."""
 
+MAX_DRAWN_MB = 2_000
+"""All waveforms and spectrograms that are kept together: 35 hours of sound."""
+
 LABELS = ("cry", "fuss", "other")
 """Labels to choose from on the page, beside those that the corrections of the folder hold."""
 

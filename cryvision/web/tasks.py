@@ -23,7 +23,7 @@ from cryvision.inference.clip import feed, with_start
 from cryvision.inputs import media
 from cryvision.inputs.quality import QualityStream
 from cryvision.start_times import recording_start
-from cryvision.web.pyramid import PyramidWriter
+from cryvision.web.pyramid import PYRAMID, PyramidWriter
 from cryvision.web.results import load_result, save_result
 
 DONE, FAILED = "ok", "failed"
@@ -68,7 +68,7 @@ class PageTasks:
         folder = Path(wanted["out"])
         folder.mkdir(parents=True, exist_ok=True)
         stream = StreamClassifier(self._load(), path=wanted["path"])
-        pyramid, quality = PyramidWriter(folder), QualityStream()
+        pyramid, quality = PyramidWriter(folder / PYRAMID), QualityStream()
         with media.open_clip(wanted["path"], frames=stream.takes_frames) as clip:
             for done_s in feed(clip, stream, pyramid, quality):
                 if done_s > 60 * wanted["max_minutes"]:

@@ -61,3 +61,15 @@ def scored(served: Served) -> str:
         job = wait_for(client, client.post(f"/api/clips/{clip['clip_id']}/score").json()["job_id"])
         assert job["status"] == "done"
     return str(clip["clip_id"])
+
+
+@pytest.fixture(scope="session")
+def half_off(make_media: Callable[..., Path]) -> Path:
+    """A video of 40 s: 10 s of noise, 20 s of a microphone that is off, and no sound after that."""
+    noise, nothing = "anoisesrc=d=10:r=16000:a=0.1", "anullsrc=r=16000:d=20"
+    picture = "color=size=64x64:rate=5:d=40"
+    return make_media(
+        "half-off.mp4",
+        *("-f", "lavfi", "-i", noise, "-f", "lavfi", "-i", nothing, "-f", "lavfi", "-i", picture),
+        *("-filter_complex", "[0:a][1:a]concat=v=0:a=1[sound]", "-map", "[sound]", "-map", "2:v"),
+    )

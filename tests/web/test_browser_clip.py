@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import PHONE, Tab, chromium, drag, timeline_point
+from browsers import PHONE, WAIT_MS, Tab, chromium, drag, timeline_point
 
 pytest.importorskip("fastapi", reason="the page needs the layer web")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -25,6 +26,12 @@ LAST_SAVE_SECONDS = 0.5
 
 DRAG_TOLERANCE_S = 0.05
 """A pixel of the timeline is 0.02 s wide."""
+
+PINCH_TOLERANCE_S = 0.2
+"""On a phone a pixel is 0.04 s wide, and a touch begins a few pixels late."""
+
+PHONE_ROW_PX = 190
+"""A clip in the table of a phone: its name and four lines."""
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +83,14 @@ def saved(page: Any) -> None:
 def ready(page: Any, n_events: int = N_EVENTS) -> Any:
     expect(rows(page)).to_have_count(n_events)
     return page
+
+
+def comes(page: Any, condition: str) -> None:
+    """Wait until something is so; the page's policy forbids playwright's own way."""
+    until = time.monotonic() + WAIT_MS / 1000
+    while not page.evaluate(condition):
+        assert time.monotonic() < until, condition
+        time.sleep(0.1)
 
 
 def test_a_refused_file_shows_why_and_the_next_shows_its_events(ada: Tab, tmp_path: Path) -> None:
@@ -292,6 +307,8 @@ def test_a_phone_is_wide_enough(browser: Any, served: Any, clip: str) -> None:
         page = phone.open(view)
         expect(page.locator("main")).to_contain_text(text)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], view
+    row = phone.open().locator(".table tbody tr", has=page.locator(".status.done")).first
+    assert row.bounding_box()["height"] < PHONE_ROW_PX
     page = ready(phone.open(clip))
     page.touchscreen.tap(*timeline_point(page, 6.8, "spectrogram"))
     expect(page.locator("button.event[aria-current]")).to_contain_text("0:06.40")
@@ -308,3 +325,121 @@ def test_the_theme_can_be_chosen_and_stays(ada: Tab) -> None:
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_labels_in_the_list_follow_the_theme(ada: Tab, clip: str) -> None:
+    page = ada.open(clip)
+    page.reload()  # a theme that was chosen before is forgotten
+    chip = ready(page).locator("button.event .label-chip").first
+    colours = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        expect(page.locator("html")).to_have_attribute("data-theme", scheme)
+        colours.append(chip.evaluate("chip => getComputedStyle(chip).borderLeftColor"))
+    assert colours == ["rgb(217, 122, 0)", "rgb(246, 168, 58)"]
+
+
+def test_two_fingers_zoom_and_keep_their_place(browser: Any, served: Any, clip: str) -> None:
+    phone = Tab(browser, served.url, PHONE, has_touch=True, is_mobile=True)
+    page = ready(phone.open(clip))
+    left, y = timeline_point(page, 5.0, "wave")
+    right, _ = timeline_point(page, 10.0, "wave")
+    touch = page.context.new_cdp_session(page)
+
+    def fingers(kind: str, *places: float) -> None:
+        points = [{"x": x, "y": y, "id": number} for number, x in enumerate(places)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    fingers("touchStart", left, right)
+    for step in (20, 40, 60):
+        fingers("touchMove", left - step, right + step)
+    fingers("touchEnd")
+    times = [
+        page.evaluate(
+            """x => { const host = document.querySelector('.timeline')
+            return document.querySelector('.clip-page').timeline.time(
+                x - host.getBoundingClientRect().left) }""",
+            x,
+        )
+        for x in (left - 60, right + 60)
+    ]
+    assert times == pytest.approx([5.0, 10.0], abs=PINCH_TOLERANCE_S)
+    phone.close()
+
+
+def test_the_table_says_what_was_too_quiet_and_what_was_not_heard(
+    ada: Tab, served: Any, make_media: Any, half_off: Path
+) -> None:
+    off = Path(shutil.copy(half_off, served.folder / "cam_20260601_120000.mp4"))
+    quiet = make_media("quiet.wav", "-f", "lavfi", "-i", "anullsrc=r=16000:d=30")
+    silent = Path(shutil.copy(quiet, served.folder / "cam_20260601_150000.wav"))
+    try:
+        page = ada.open()
+        for path in (off, silent):  # the folder is listed every few seconds
+            expect(page.locator("tr", has_text=path.name)).to_have_count(1)
+        page.get_by_role("button", name="Score all").click()
+        row = page.locator("tr", has_text=off.name)
+        expect(row).to_contain_text("50 % too quiet")
+        expect(row).to_contain_text("25 % not heard")
+        expect(page.locator("tr", has_text=silent.name)).to_contain_text("100 % too quiet")
+        hours = page.locator(".heatmap tbody tr", has_text="2026-06-01").locator("td")
+        expect(hours.nth(12)).to_have_class("level-0")
+        expect(hours.nth(15)).to_have_class("unknown")
+        expect(hours.nth(15)).to_have_text("0.5 min too quiet to be scored")
+        page.get_by_role("link", name=silent.name).click()
+        expect(page.locator(".facts")).to_contain_text("100 % too quiet")
+        expect(page.locator(".result")).to_contain_text("Nothing was scored.")
+    finally:
+        off.unlink()
+        silent.unlink()
+
+
+def test_faces_are_framed_and_have_a_lane(
+    browser: Any, serve: Any, make_media: Any, corpus: Path, monkeypatch: Any, tmp_path: Path
+) -> None:
+    data = pytest.importorskip("skimage.data")
+    from skimage import io
+
+    model = corpus / "models" / "face_detection_yunet_2026may.onnx"
+    monkeypatch.setenv("CRYVISION_FACE_MODEL", str(model))
+    io.imsave(tmp_path / "portrait.png", data.astronaut()[:360, :480])
+    portrait = ("-loop", "1", "-i", str(tmp_path / "portrait.png"), "-i", str(DEMO))
+    made = make_media(
+        "portrait.mp4", *portrait, "-map", "0:v", "-map", "1:a", "-t", "3", "-pix_fmt", "yuv420p"
+    )
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    shutil.copy(made, folder / "portrait.mp4")
+    tab = Tab(browser, serve(folder).url)
+    page = tab.open()
+    page.get_by_role("link", name="portrait.mp4").click()
+    comes(page, "Boolean(document.querySelector('.clip-page')?.timeline?.lane('face'))")
+    found = page.evaluate("document.querySelector('.clip-page').timeline.clip.faces.found")
+    assert len(found["time_s"]) == pytest.approx(3 / found["every_s"], abs=1)
+    middle = [(x + w / 2, y + h / 2) for x, y, w, h in found["boxes"]]
+    assert middle[0] == pytest.approx((223, 130), abs=15)  # the astronaut's nose
+    page.keyboard.press("ArrowRight")
+    comes(
+        page,
+        """() => { const canvas = document.querySelector('.faces')
+        return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+            .data.some(value => value) }""",
+    )
+    tab.close()
+
+
+def test_a_training_is_still_shown_after_a_look_at_a_clip(ada: Tab, clip: str) -> None:
+    page = ready(ada.open(clip))
+    rows(page).first.click()
+    page.keyboard.press("c")
+    saved(page)
+    page = ada.open()
+    page.get_by_role("button", name="Train a detector").click()
+    page.get_by_role("button", name="Train", exact=True).click()
+    progress = page.get_by_role("progressbar", name="Progress of training")
+    expect(progress).to_be_visible()
+    ready(ada.open(clip))
+    ada.open()
+    expect(progress).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".training")).to_contain_text("Cancelled.")

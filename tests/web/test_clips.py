@@ -25,6 +25,12 @@ from cryvision.web.pyramid import PEAK_SAMPLES
 LEVEL_TOLERANCE = 1e-4
 """Peaks are kept as 16 bits and sent with four places."""
 
+SCORE_TOLERANCE = 0.5
+"""In percent: scores are sent as whole ones."""
+
+STEP_SECONDS = 0.25
+"""Sound of the detector's edge counts with either side of it."""
+
 SHIFT_TOLERANCE_S = 1e-3
 
 MakeMedia = Callable[..., Path]
@@ -36,7 +42,7 @@ def test_the_folder_is_a_table(client: Any, scored: str) -> None:
     assert row["status"] == "done"
     assert row["start_time"] == "2026-05-04T13:07:00"
     assert (row["n_events"], row["n_bouts"]) == (8, 3)
-    assert 0 <= row["share_not_heard"] < 0.1
+    assert 0 <= row["not_scored_s"] < 0.1
 
 
 def test_the_record_is_that_of_the_command(client: Any, scored: str, tmp_path: Path) -> None:
@@ -74,7 +80,8 @@ def test_tracks_show_the_loudest_moment_and_nothing_where_nothing_is_known(
     tracks = client.get(f"/api/clips/{scored}/tracks?points=50").json()
     assert len(tracks["time_s"]) == 50
     cry = result.timeline["cry_smooth"]
-    assert max(tracks["columns"]["cry_smooth"]) == pytest.approx(float(cry.max()), abs=1e-4)
+    shown = max(tracks["columns"]["cry_smooth"])
+    assert shown == pytest.approx(100 * float(cry.max()), abs=SCORE_TOLERANCE)
     whole = client.get(f"/api/clips/{scored}/tracks?start_s=0&end_s=1&points=100").json()
     assert len(whole["time_s"]) == 30  # the frames that there are
     assert whole["columns"]["heard_cry"][0] is None  # before the tagger's first window
@@ -254,6 +261,29 @@ def test_an_hour_without_sound_is_not_observed(
         assert minutes == pytest.approx(3 / 60, abs=0.01)
     finally:
         clip.unlink()
+
+
+def test_what_was_too_quiet_is_told_from_what_was_not_heard(client: Any, half_off: Path) -> None:
+    clip = upload(client, half_off)
+    (row,) = [row for row in client.get("/api/clips").json() if row["clip_id"] == clip]
+    assert row["too_quiet_s"] == pytest.approx(20, abs=STEP_SECONDS)
+    assert row["not_scored_s"] - row["too_quiet_s"] == pytest.approx(10, abs=STEP_SECONDS)
+    record = client.get(f"/api/clips/{clip}").json()
+    assert record["not_scored_s"] == row["not_scored_s"]
+    assert record["sound_s"] == pytest.approx(30, abs=STEP_SECONDS)
+    columns = client.get(f"/api/clips/{clip}/tracks?points=40").json()["columns"]
+    known = [value is not None for value in columns["cry"]]
+    assert all(known[:10])
+    assert not any(known[11:])
+    client.delete(f"/api/clips/{clip}")
+
+
+def test_the_page_itself_is_kept_by_the_browser_and_asked_for_by_its_tag(client: Any) -> None:
+    first = client.get("/static/js/app.js")
+    assert first.headers["cache-control"] == "no-cache"
+    again = client.get("/static/js/app.js", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.get("/api/clips").headers["cache-control"] == "no-store"
 
 
 def rows_of_folder(client: Any) -> list[dict[str, Any]]:

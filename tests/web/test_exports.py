@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from served import DEMO
 import cryvision
 from cryvision.annotations.corrections import CorrectedEvent
 from cryvision.outputs.tables import to_record
-from cryvision.web.exports import corrected, export
+from cryvision.web.exports import CLIP_FORMATS, corrected, export
 
 CRYING = CorrectedEvent("a", 1.0, 2.0, "crying")
 FUSS = CorrectedEvent("b", 2.1, 3.0, "fuss")
@@ -42,9 +45,28 @@ def test_a_clip_without_crying_is_no_cry(result: cryvision.Classification, label
     assert len(record["events"]) == 1
 
 
-def test_subtitles_name_each_bout_after_its_own_events(
+@pytest.mark.parametrize("form", CLIP_FORMATS)
+def test_every_format_takes_events_that_are_no_crying(
+    result: cryvision.Classification, tmp_path: Path, form: str
+) -> None:
+    events = corrected(replace(result, path=str(DEMO)), [CRYING, FUSS, CRY])
+    assert export(events, DEMO.name, form, tmp_path)[2]
+
+
+def test_the_table_of_events_has_no_bout_where_there_is_no_crying(
+    result: cryvision.Classification, tmp_path: Path
+) -> None:
+    _, _, data = export(corrected(result, [CRYING, FUSS, CRY]), "a.mp4", "csv", tmp_path)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        rows = list(csv.DictReader(archive.read("a.events.csv").decode().splitlines()))
+    assert [(row["label"], row["event"], row["bout"]) for row in rows] == [
+        *(("crying", "1", "1"), ("fuss", "2", ""), ("cry", "3", "2"))
+    ]
+
+
+def test_subtitles_name_each_bout_after_its_own_events_and_show_the_rest(
     result: cryvision.Classification, tmp_path: Path
 ) -> None:
     _, _, data = export(corrected(result, [CRYING, FUSS, CRY]), "a.mp4", "srt", tmp_path)
     words = [line.split()[0] for line in data.decode().splitlines() if line[:1].isalpha()]
-    assert words == ["crying", "cry"]
+    assert words == ["crying", "fuss", "cry"]

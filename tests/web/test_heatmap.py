@@ -27,6 +27,14 @@ def test_hours_without_a_recording_are_not_calm() -> None:
     assert row[11] is None
 
 
+def test_what_was_too_quiet_is_told_from_calm() -> None:
+    off = TimedClip(datetime(2026, 5, 4, 12, 30), 3600.0, (), quiet=((0.0, 60.0), (1770.0, 1890.0)))
+    found = heatmap([off], "day")
+    assert found["recorded_minutes"][0][12:14] == [30, 30]
+    assert found["too_quiet_minutes"][0][12:14] == [1.5, 1.5]
+    assert found["minutes"][0][12] == 0.0
+
+
 def test_a_week_is_the_mean_over_its_days() -> None:
     mondays = [
         TimedClip(datetime(2026, 5, 4, 12), 3600.0, ((0.0, 600.0),)),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cryvision.web.pyramid import Pyramid, PyramidWriter
+from cryvision.web.pyramid import Pyramid, Pyramids, PyramidWriter, write_pyramid
 from cryvision.web.results import pooled_tracks
 
 RATE_HZ = 16_000
@@ -36,7 +38,6 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Pyramid:
 
 
 def test_a_click_is_seen_from_afar(long_clip: Pyramid) -> None:
-    assert long_clip.sound_seconds == LONG_S
     peaks = long_clip.peaks(0.0, LONG_S, 1000)
     # A row of the pyramid may lie on the border of two stretches.
     assert peaks[499:501, 1].max() == pytest.approx(0.9, abs=1e-3)
@@ -79,6 +80,44 @@ def test_the_sizes_of_the_pieces_make_no_difference(tmp_path: Path) -> None:
     assert pictures[0][1] == pictures[1][1]
 
 
+def test_a_quiet_clip_is_darker_than_the_same_one_loud(tmp_path: Path) -> None:
+    from PIL import Image
+
+    sound = np.random.default_rng(2).normal(0, 0.3, RATE_HZ).astype(np.float32)
+    brightness = []
+    for gain in (1.0, 0.1, 0.01, 0.0001):
+        writer = PyramidWriter(tmp_path / str(gain))
+        writer.push(np.float32(gain) * sound)
+        writer.finish()
+        png = Pyramid(tmp_path / str(gain)).spectrogram_png(0, 1, 60, 64)
+        brightness.append(np.asarray(Image.open(io.BytesIO(png)).convert("L"), float).mean())
+    assert brightness[0] > 1.3 * brightness[1] > 1.3**2 * brightness[2]
+    assert brightness[3] < 5  # black, of 255
+
+
+def test_what_was_not_looked_at_for_longest_is_removed_and_made_anew(
+    tone_wav: Path, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in "abc"]
+    for folder in folders:
+        write_pyramid(tone_wav, folder)
+    one = sum(path.stat().st_size for path in folders[0].iterdir())
+    before = Pyramid(folders[1]).peaks(0, 1, 50)
+    assert before.max() > 0.4
+    pyramids = Pyramids(round(2.5 * one))
+    pyramids.keep(folders[0])
+    pyramids.keep(folders[1])
+    pyramids.get(folders[0], tone_wav)
+    pyramids.keep(folders[2])
+    assert [folder.exists() for folder in folders] == [True, False, True]
+    again = pyramids.get(folders[1], tone_wav).peaks(0, 1, 50)
+    assert np.array_equal(again, before)
+    assert [folder.exists() for folder in folders] == [False, True, True]
+    shutil.rmtree(folders[2])  # with its clip; it takes nobody's place any more
+    pyramids.get(folders[0], tone_wav)
+    assert [folder.exists() for folder in folders] == [True, True, False]
+
+
 def test_a_clip_without_sound_is_drawn_empty(tmp_path: Path) -> None:
     PyramidWriter(tmp_path).finish()
     pyramid = Pyramid(tmp_path)
@@ -89,6 +128,7 @@ def test_a_clip_without_sound_is_drawn_empty(tmp_path: Path) -> None:
 def test_tracks_keep_the_largest_value_and_what_is_unknown() -> None:
     values = np.full(3000, np.nan, np.float32)
     values[1500] = 0.8
+    values[2100:2400] = 0.0  # too quiet for a score
     time_s, columns = pooled_tracks({"time_s": np.arange(3000) / 30, "cry": values}, 0, 100, 10)
     assert time_s.tolist() == [10.0 * n for n in range(10)]
     assert columns["cry"][5] == np.float32(0.8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -10,6 +12,7 @@ from fastapi import APIRouter, Body, HTTPException, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
+from cryvision.web.agreement import agreement_record
 from cryvision.web.exports import CLIP_FORMATS, corrected, export
 from cryvision.web.page import (
     StaleError,
@@ -18,6 +21,7 @@ from cryvision.web.page import (
     current_corrections,
     save_corrections,
 )
+from cryvision.web.results import pooled_tracks
 from cryvision.web.routes.answers import (
     JSON,
     AnyClip,
@@ -85,11 +89,15 @@ def media(clip: ScoredClip, page: ThePage) -> FileResponse:
 
 @router.get("/{clip_id}/peaks")
 def peaks(
-    clip: ScoredClip, start_s: Seconds = 0.0, end_s: Seconds | None = None, points: Points = 1000
+    clip: ScoredClip,
+    page: ThePage,
+    start_s: Seconds = 0.0,
+    end_s: Seconds | None = None,
+    points: Points = 1000,
 ) -> JSON:
     """Give the lowest and highest sample of each of so many stretches."""
     start_s, end_s = stretch(start_s, end_s, clip.result().duration_s)
-    rows = np.round(clip.pyramid().peaks(start_s, end_s, points), 4)
+    rows = np.round(page.pyramid(clip).peaks(start_s, end_s, points), 4)
     return JSON({"min": rows[:, 0].tolist(), "max": rows[:, 1].tolist()})
 
 
@@ -97,16 +105,17 @@ def peaks(
 def tracks(
     clip: ScoredClip, start_s: Seconds = 0.0, end_s: Seconds | None = None, points: Points = 1000
 ) -> JSON:
-    """Give the columns of the timeline, the largest value of each of at most so many stretches."""
-    from cryvision.web.results import pooled_tracks
+    """Give the columns of the timeline, the largest value of each of at most so many stretches.
 
+    Values are in percent, and null where nothing was scored.
+    """
     result = clip.shown_result()
     start_s, end_s = stretch(start_s, end_s, result.duration_s)
     time_s, columns = pooled_tracks(result.timeline, start_s, end_s, points)
     return JSON(
         {
             "time_s": np.round(time_s, 4).tolist(),
-            "columns": {name: _listed(values) for name, values in columns.items()},
+            "columns": {name: _percent(values) for name, values in columns.items()},
         }
     )
 
@@ -114,6 +123,7 @@ def tracks(
 @router.get("/{clip_id}/spectrogram.png")
 def spectrogram(
     clip: ScoredClip,
+    page: ThePage,
     start_s: Seconds = 0.0,
     end_s: Seconds | None = None,
     width: Annotated[int, Query(ge=1, le=4000)] = 1000,
@@ -121,7 +131,7 @@ def spectrogram(
 ) -> Response:
     """Draw the spectrogram of a stretch, 0 to 8 kHz."""
     start_s, end_s = stretch(start_s, end_s, clip.result().duration_s)
-    picture = clip.pyramid().spectrogram_png(start_s, end_s, width, height)
+    picture = page.pyramid(clip).spectrogram_png(start_s, end_s, width, height)
     return Response(picture, media_type="image/png")
 
 
@@ -157,11 +167,7 @@ def download(
     result = clip.result()
     if which == "corrected":
         result = corrected(result, current_corrections(clip).events)
-    import tempfile
-
     with tempfile.TemporaryDirectory() as scratch:
-        from pathlib import Path
-
         name, kind, data = export(result, clip.name, form, Path(scratch))
     disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
     return Response(data, media_type=kind, headers={"content-disposition": disposition})
@@ -170,12 +176,13 @@ def download(
 @router.get("/{clip_id}/agreement")
 async def agreement(clip: ScoredClip) -> JSON:
     """Compare the corrected events with those of the detector."""
-    from cryvision.web.agreement import agreement_record
-
     events = (await run_in_threadpool(current_corrections, clip)).events
     return JSON(await run_in_threadpool(agreement_record, clip.result(), events))
 
 
-def _listed(values: np.ndarray) -> list[float | None]:
-    rounded = np.round(values.astype(np.float64), 4)
-    return [value if value == value else None for value in rounded.tolist()]
+def _percent(values: np.ndarray) -> list[int | None]:
+    known = np.isfinite(values)
+    percents: list[int | None] = np.rint(100 * np.where(known, values, 0)).astype(int).tolist()
+    for place in np.flatnonzero(~known).tolist():
+        percents[place] = None
+    return percents

@@ -10,12 +10,14 @@ from starlette.responses import FileResponse, Response
 
 from cryvision.datasets.annotated import CRY_LABELS
 from cryvision.errors import AnnotationError
+from cryvision.inputs.quality import MINUTE_SECONDS
 from cryvision.subjects import compile_subject_pattern
 from cryvision.web.clips import PageClip
 from cryvision.web.faces import faces_within
 from cryvision.web.heatmap import TimedClip, heatmap
-from cryvision.web.jobs import FINISHED, Job
+from cryvision.web.jobs import CANCELLED, FINISHED, Job
 from cryvision.web.page import current_corrections
+from cryvision.web.results import sound_seconds
 from cryvision.web.routes.answers import JSON, ScoredClip, Seconds, TheJob, ThePage
 
 router = APIRouter(prefix="/api")
@@ -105,7 +107,15 @@ def train(page: ThePage, options: TrainingOptions | None = None) -> JSON:
         "out": str(page.private / "downloads" / f"{job.id}.zip"),
     }
     page.side_lane.submit(job)
-    return JSON({"job_id": page.jobs.add(job).id, "n_clips": len(clips)}, 202)
+    page.training = page.jobs.add(job)
+    return JSON({"job_id": job.id, "n_clips": len(clips)}, 202)
+
+
+@router.get("/train", tags=["training"])
+def newest_training(page: ThePage) -> JSON:
+    """Name the job of the newest training, unless that was called off."""
+    job = page.training
+    return JSON({"job_id": None if job is None or job.status == CANCELLED else job.id})
 
 
 @router.get("/train/{job_id}/bundle.zip", tags=["training"])
@@ -129,7 +139,10 @@ def _timed(clip: PageClip) -> TimedClip | None:
             events = None
         if events is not None:
             spans = tuple((e.onset_s, e.offset_s) for e in events if e.label in CRY_LABELS)
-    return TimedClip(clip.start, clip.pyramid().sound_seconds, spans)
+    starts = (MINUTE_SECONDS * number for number in range(len(result.quiet_seconds)))
+    # It is known in which minute it was too quiet, and that is enough for hours.
+    quiet = tuple((at, at + s) for at, s in zip(starts, result.quiet_seconds, strict=True) if s)
+    return TimedClip(clip.start, sound_seconds(result), spans, quiet)
 
 
 def _training_clip(clip: PageClip) -> dict[str, Any]:

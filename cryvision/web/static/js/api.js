@@ -20,8 +20,9 @@ async function request (path, options = {}) {
     if (error.name === 'AbortError') throw error
     throw new Offline('The server does not answer.')
   }
-  const isJson = (answer.headers.get('content-type') || '').includes('json')
-  const body = isJson ? await answer.json().catch(() => null) : null
+  const type = answer.headers.get('content-type') || ''
+  if (answer.ok && type.startsWith('image/')) return answer.blob()
+  const body = type.includes('json') ? await answer.json().catch(() => null) : null
   if (!answer.ok) {
     const line = typeof body?.error === 'string' ? body.error : plainReason(answer.status)
     throw new Refusal(answer.status, line, body)
@@ -37,6 +38,8 @@ function plainReason (status) {
 }
 
 export const get = (path, signal) => request(path, { signal })
+/** Get a picture, decoded beside the page's own work. */
+export const picture = async (path, signal) => createImageBitmap(await get(path, signal))
 export const post = (path, body) => request(path, body === undefined
   ? { method: 'POST' }
   : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })

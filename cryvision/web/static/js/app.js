@@ -20,7 +20,7 @@ let routing = Promise.resolve() // one view is left before the next is entered
 let entered = new AbortController() // of the view that is shown, or still loads
 
 /** Show the line on what results are worth; it stays at the foot of every view. */
-export function showHonesty (line) {
+function showHonesty (line) {
   fill(honesty, icon('info'), h('span', {}, line))
   const bundle = session?.bundle?.name
   if (bundle) append(honesty, [h('span.bundle', { title: session.bundle.sha256 || '' }, `bundle ${bundle} · cryvision ${session.version}`)])

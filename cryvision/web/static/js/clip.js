@@ -2,13 +2,13 @@
 
 import { clipPath, followJob, get, post } from './api.js'
 import { agreementCard, downloadsCard, resultCard } from './clipcards.js'
-import { measure, tagsOf, tilesOf } from './clipdata.js'
+import { tagsOf, tilesOf } from './clipdata.js'
 import { Corrections } from './corrections.js'
 import { askConflicts, askLabels, askWho } from './dialogs.js'
 import { fill, h, icon, iconButton, toast } from './dom.js'
 import { eventForm, eventList } from './eventlist.js'
 import { Faces } from './faces.js'
-import { clock, length, plural, timeOfDay, words } from './format.js'
+import { clock, length, notScored, plural, timeOfDay, words } from './format.js'
 import { handleKeys } from './keys.js'
 import { Player } from './player.js'
 import { settings } from './settings.js'
@@ -51,7 +51,7 @@ class ClipView {
     Object.assign(this, { session, id, clip })
     this.duration = Math.max(clip.duration_s, 0.05)
     this.labels = this.labelSet(state)
-    this.records = new Map((clip.record.events || []).map((event, n) => [`d${n + 1}`, event]))
+    this.records = new Map(clip.record.events.map((event, n) => [`d${n + 1}`, event]))
     this.corrections = new Corrections(id, state, {
       who: () => session.who || settings.who, labels: () => this.labels, onConflict: askConflicts
     })
@@ -63,7 +63,7 @@ class ClipView {
   labelSet (state) {
     const used = state.events.map((event) => event.label)
     const own = settings.labels.length ? settings.labels : this.session.labels
-    return [...new Set([...own, ...(settings.labels.length ? [] : state.labels || []), ...used])].filter(Boolean)
+    return [...new Set([...own, ...(settings.labels.length ? [] : state.labels), ...used])].filter(Boolean)
   }
 
   // What is on the page
@@ -80,7 +80,7 @@ class ClipView {
     this.host = h('div.timeline', {})
     this.list = eventList({
       select: (one) => this.select(one), play: (event) => this.playEvent(event),
-      emptyText: () => (clip.record.detector?.cry === null ? 'The sound was not heard, so there are no events.' : 'No crying was found. Drag in the row of events to add what was missed.')
+      emptyText: () => (clip.record.detector.cry === null ? 'Nothing was scored, so there are no events.' : 'No crying was found. Drag in the row of events to add what was missed.')
     })
     this.form = eventForm({
       setTime: (field, value) => this.setTime(field, value), check: () => this.check(), remove: () => this.remove(),
@@ -105,14 +105,13 @@ class ClipView {
 
   transport () {
     const { player } = this
-    const zoom = (name, label, act, key) => iconButton(name, label, act, key)
-    this.selectZoom = zoom('target', 'Zoom to the selected event', () => this.zoomToSelected(), 'Z')
+    this.selectZoom = iconButton('target', 'Zoom to the selected event', () => this.zoomToSelected(), 'Z')
     return h('div.transport', {},
       h('div.row', {}, iconButton('previous', 'Previous event', () => this.step(-1), 'P'), player.playButton,
         iconButton('next', 'Next event', () => this.step(1), 'N'), player.loopButton, player.timeText),
       h('div.row', {}, player.muteButton, player.speed),
-      h('div.row.zoom', { role: 'group', 'aria-label': 'Zoom' }, zoom('minus', 'Zoom out', () => this.timeline.zoom(1 / 1.6), '−'),
-        zoom('plus', 'Zoom in', () => this.timeline.zoom(1.6), '+'), h('button.ghost.small', { type: 'button', title: 'Whole clip (0)', onclick: () => this.timeline.fit() }, 'Fit'), this.selectZoom))
+      h('div.row.zoom', { role: 'group', 'aria-label': 'Zoom' }, iconButton('minus', 'Zoom out', () => this.timeline.zoom(1 / 1.6), '−'),
+        iconButton('plus', 'Zoom in', () => this.timeline.zoom(1.6), '+'), h('button.ghost.small', { type: 'button', title: 'Whole clip (0)', onclick: () => this.timeline.fit() }, 'Fit'), this.selectZoom))
   }
 
   stage () {
@@ -125,7 +124,7 @@ class ClipView {
   }
 
   legend () {
-    return h('p.legend', {}, h('span.key.dashed', {}), 'level at which an event opens', h('span.key.unknown', {}), 'not heard')
+    return h('p.legend', {}, h('span.key.dashed', {}), 'level at which an event opens', h('span.key.unknown', {}), 'not scored')
   }
 
   begin (signal) {
@@ -140,7 +139,7 @@ class ClipView {
       playRejected: (event) => this.playRejected(event),
       change: (one, fields, done) => this.change(one, fields, done), add: (on, off) => this.add(on, off)
     })
-    this.timeline.setRejected((clip.record.rejected || []).map((event, n) => ({ ...event, id: `r${n}` })))
+    this.timeline.setRejected(clip.record.rejected.map((event, n) => ({ ...event, id: `r${n}` })))
     this.element.timeline = this.timeline // for tests and the console
     handleKeys(this, signal)
     this.showAll()
@@ -148,7 +147,6 @@ class ClipView {
     this.faces?.load(signal)
     if (this.corrections.recovered) toast('Restored corrections that could not be saved last time.')
     if (this.corrections.version) this.agreement.load(id)
-    measure(id, this.duration, signal).then((heard) => this.showFacts(heard)).catch(() => {})
   }
 
   listen () {
@@ -191,20 +189,19 @@ class ClipView {
     this.showFacts()
   }
 
-  showFacts (heard = this.heard) {
-    this.heard = heard
+  showFacts () {
     const { events } = this.corrections
     const cries = events.filter((event) => CRYING.has(event.label))
     const seconds = cries.reduce((sum, event) => sum + event.offset_s - event.onset_s, 0)
-    const unknown = this.clip.record.detector?.cry === null
+    const scored = this.clip.record.detector.cry !== null
     const found = cries.length
       ? `Crying ${length(seconds)} in ${plural(cries.length, 'event')}`
-      : unknown ? null : 'No crying found'
+      : scored ? 'No crying found' : null
     fill(this.facts,
       h('span', {}, this.duration >= 60 ? length(this.duration) : `${this.duration.toFixed(1)} s long`),
       found ? h('span.fact', {}, found) : null,
       events.length > cries.length ? h('span', {}, `${events.length - cries.length} other`) : null,
-      unknown || heard?.share >= 0.995 ? h('span.not-heard', {}, 'Not heard') : heard?.share > 0.005 ? h('span.not-heard', {}, `${Math.round(heard.share * 100)} % not heard`) : null,
+      notScored(this.clip).map((text) => h('span.not-scored', {}, text)),
       events.length ? h('span', {}, `${events.filter((event) => event.checked).length} of ${events.length} checked`) : null)
   }
 

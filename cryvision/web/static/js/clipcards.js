@@ -7,26 +7,26 @@ import { length, plural, score, words } from './format.js'
 /** Show what the detector found: sounds, bouts, warnings. */
 export function resultCard (clip, session) {
   const { record } = clip
-  const measured = (clip.honesty || '').replace(session.honesty || '', '').trim()
-  const heard = Object.entries(record.heard_seconds || {}).filter(([, seconds]) => seconds > 0).sort((a, b) => b[1] - a[1])
+  const measured = clip.honesty.replace(session.honesty, '').trim()
+  const heard = Object.entries(record.heard_seconds).filter(([, seconds]) => seconds > 0).sort((a, b) => b[1] - a[1])
   const longest = heard[0]?.[1] || 1
   const rows = heard.map(([tag, seconds]) => {
     const bar = h(`span.heard-bar${tag === 'cry' ? '.cry' : ''}`, { 'aria-hidden': 'true' }, h('span'))
     bar.firstChild.style.width = `${100 * seconds / longest}%`
     return h('div.heard-row', {}, h('dt', {}, words(tag)), h('dd', {}, bar, length(seconds)))
   })
-  const bouts = record.bouts || []
-  const sentence = record.detector?.cry === null
-    ? 'The sound was not heard.'
+  const { bouts } = record
+  const sentence = record.detector.cry === null
+    ? 'Nothing was scored.'
     : bouts.length
       ? `The detector found ${length(record.detector.seconds)} of crying in ${plural(bouts.length, 'bout')}.`
       : 'The detector found no crying.'
   return h('section.card.result', { 'aria-label': 'What the detector found' },
     h('header.card-head', {}, h('h2', {}, 'Detected sounds')),
-    h('p', {}, sentence, record.label === 'not sure' ? ' Why the baby cries is not known.' : ''),
+    h('p', {}, sentence, bouts.length && record.label === 'not sure' ? ' Why the baby cries is not known.' : ''),
     rows.length ? h('dl.heard', {}, rows) : null,
     Number.isFinite(record.face_share) ? h('p.muted', {}, `A face is seen in ${Math.round(record.face_share * 100)} % of the pictures.`) : null,
-    (record.warnings || []).map((text) => h('p.warning', {}, icon('warn'), h('span', {}, text))),
+    record.warnings.map((text) => h('p.warning', {}, icon('warn'), h('span', {}, text))),
     measured ? h('details', {}, h('summary', {}, 'What was measured of this bundle'), h('p.muted', {}, measured)) : null)
 }
 
@@ -48,11 +48,9 @@ export function agreementCard () {
     async load (id) {
       try {
         const agreement = await get(clipPath(id, '/agreement'))
-        fill(body, MEASURES.filter(([key]) => key in agreement).map(([key, name, what]) =>
+        fill(body, MEASURES.map(([key, name, what]) =>
           h('div.measure', { title: what }, h('b', {}, score(agreement[key])), h('span', {}, name), h('small', {}, what))))
-        text.textContent = Number.isFinite(agreement.reference_seconds)
-          ? `Against ${length(agreement.reference_seconds)} in your corrections.`
-          : 'Against your corrections.'
+        text.textContent = `Against ${length(agreement.reference_seconds)} in your corrections.`
       } catch (error) {
         text.textContent = error.message
       }
@@ -73,7 +71,7 @@ export function downloadsCard (session, id, clip, corrections) {
   let which = 'corrected'
   const segment = (value, text) => h('button.segment', { type: 'button', 'aria-pressed': String(value === which), data: { value }, onclick: () => choose(value) }, text)
   const choices = h('div.segments', { role: 'group', 'aria-label': 'Which events' }, segment('corrected', 'Corrected'), segment('detector', 'Detector'))
-  const links = (session.formats || Object.keys(FORMATS)).map((format) => {
+  const links = session.formats.map((format) => {
     const [name, what] = FORMATS[format] || [format, '']
     return h('a.download', { data: { format }, download: true, onclick: flush }, h('b', {}, name), h('small', {}, what))
   })

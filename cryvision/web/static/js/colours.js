@@ -1,10 +1,6 @@
 // Colours of the canvas, from the style sheet, and of labels and tags.
 
-// Okabe & Ito's colours, distinct to colour-blind readers: https://jfly.uni-koeln.de/color/
-const LABELS = {
-  light: ['#d97a00', '#0072b2', '#009e73', '#b8478f', '#c74a00', '#2f86b8', '#7a6a00', '#5b4bb7', '#555b66'],
-  dark: ['#f6a83a', '#56a9e0', '#2fc497', '#e08bc0', '#f07f4a', '#7fc8f0', '#d9cc45', '#a99bff', '#aab2bf']
-}
+const N_LABELS = 9 // colours of labels in the style sheet
 
 let cached = null
 
@@ -13,9 +9,7 @@ export function palette () {
   if (cached) return cached
   const style = getComputedStyle(document.documentElement)
   const value = (name) => style.getPropertyValue(`--${name}`).trim()
-  const theme = document.documentElement.dataset.theme === 'dark' ? 'dark' : 'light'
   cached = {
-    theme,
     surface: value('surface'),
     sunk: value('sunk'),
     line: value('line'),
@@ -26,19 +20,26 @@ export function palette () {
     cry: value('cry'),
     face: value('face'),
     hatch: value('hatch'),
-    labels: LABELS[theme],
+    labels: Array.from({ length: N_LABELS }, (_, n) => value(`label-${n}`)),
     font: '11px ' + getComputedStyle(document.body).fontFamily
   }
   return cached
 }
 
-addEventListener('themechange', () => { cached = null })
+addEventListener('themechange', () => { cached = hatch = null })
 
-/** Colour of a label by its place in the label set. */
-export function labelColour (label, labels) {
+/** Which colour a label has, by its place in the label set. */
+function number (label, labels) {
   const place = labels.indexOf(label)
-  const colours = palette().labels
-  return colours[(place < 0 ? labels.length : place) % colours.length]
+  return (place < 0 ? labels.length : place) % N_LABELS
+}
+
+/** Colour of a label on a canvas. */
+export const labelColour = (label, labels) => palette().labels[number(label, labels)]
+
+/** Give an element the colour of a label, which follows the theme. */
+export function setLabelColour (element, label, labels) {
+  element.style.setProperty('--chip', `var(--label-${number(label, labels)})`)
 }
 
 /** Give a colour as #rrggbb some transparency. */
@@ -53,24 +54,22 @@ export function inkOn (colour) {
   return 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] > 0.18 ? '#10141b' : '#ffffff'
 }
 
-let hatchOf = null
+let hatch = null
 
-/** The pattern of what was not heard or not looked at. */
-export function hatching (context) {
-  const { hatch, theme } = palette()
-  if (hatchOf?.theme !== theme) {
-    const tile = document.createElement('canvas')
-    tile.width = tile.height = 8
-    const pen = tile.getContext('2d')
-    pen.strokeStyle = hatch
-    pen.lineWidth = 1.4
-    for (const shift of [-8, 0, 8]) {
-      pen.beginPath()
-      pen.moveTo(shift, 8)
-      pen.lineTo(shift + 8, 0)
-      pen.stroke()
-    }
-    hatchOf = { theme, tile }
+/** The pattern of what was not scored. */
+export function hatching () {
+  if (hatch) return hatch
+  const tile = document.createElement('canvas')
+  tile.width = tile.height = 8
+  const pen = tile.getContext('2d')
+  pen.strokeStyle = palette().hatch
+  pen.lineWidth = 1.4
+  for (const shift of [-8, 0, 8]) {
+    pen.beginPath()
+    pen.moveTo(shift, 8)
+    pen.lineTo(shift + 8, 0)
+    pen.stroke()
   }
-  return context.createPattern(hatchOf.tile, 'repeat')
+  hatch = pen.createPattern(tile, 'repeat')
+  return hatch
 }

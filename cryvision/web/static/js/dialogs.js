@@ -79,7 +79,7 @@ export async function askTraining () {
   const labels = h('input', { type: 'text', id: 'train-labels', maxLength: 400, placeholder: 'fuss, scream' })
   const pattern = h('input', { type: 'text', id: 'train-subjects', maxLength: 200, placeholder: '^(baby\\d+)', spellcheck: false })
   const answer = await ask('Train a detector?', [
-    h('p', {}, 'It learns from the corrected clips of this folder, and is measured on corrected clips kept apart. This can take a long time; the page works meanwhile.'),
+    h('p', {}, 'It learns from all corrected clips, and is measured on some that are kept apart. This can take a long time; the page works meanwhile.'),
     h('label.field', { for: 'train-labels' }, 'Labels that mean crying, besides cry', labels),
     h('label.field', { for: 'train-subjects' }, 'Subject in the names of clips: a regular expression whose first group is the subject. Clips that it does not fit are left out.', pattern)
   ], [['', 'Cancel'], ['ok', 'Train', 'primary']])

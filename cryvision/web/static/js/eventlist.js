@@ -1,6 +1,6 @@
 // The events as a list, with the form for the selected one.
 
-import { labelColour } from './colours.js'
+import { setLabelColour } from './colours.js'
 import { fill, h, icon, iconButton } from './dom.js'
 import { clock, decibels, score, words } from './format.js'
 
@@ -23,7 +23,7 @@ export function eventList (actions) {
     const bar = h('span.confidence', { 'aria-hidden': 'true' }, h('span'))
     bar.firstChild.style.width = `${Math.round(100 * (event.confidence ?? 0))}%`
     const chip = h('span.label-chip', {}, words(event.label))
-    chip.style.setProperty('--chip', labelColour(event.label, labels))
+    setLabelColour(chip, event.label, labels)
     const level = record && Number.isFinite(record.intensity_db) ? `, ${decibels(record.intensity_db)}FS` : ''
     const other = record?.other_tag ? `, ${words(record.other_tag)} heard` : ''
     return h('li', {}, h('button.event', {
@@ -123,15 +123,11 @@ export function eventForm (actions) {
       const names = all.join('\n')
       if (labels.dataset.names !== names) {
         labels.dataset.names = names
-        fill(labels, all.map((label, n) => {
-          const button = h('button.label-button', { type: 'button', onclick: () => actions.label(label), data: { label } },
-            n < 9 ? h('kbd', {}, String(n + 1)) : null, words(label))
-          button.style.setProperty('--chip', labelColour(label, set))
-          return button
-        }), h('button.ghost.small', { type: 'button', onclick: () => actions.editLabels() }, icon('tag'), 'Labels'))
+        fill(labels, all.map((label, n) => h('button.label-button', { type: 'button', onclick: () => actions.label(label), data: { label } },
+          n < 9 ? h('kbd', {}, String(n + 1)) : null, words(label))), h('button.ghost.small', { type: 'button', onclick: () => actions.editLabels() }, icon('tag'), 'Labels'))
       }
       for (const button of labels.querySelectorAll('.label-button')) {
-        button.style.setProperty('--chip', labelColour(button.dataset.label, set))
+        setLabelColour(button, button.dataset.label, set)
         button.setAttribute('aria-pressed', String(button.dataset.label === event.label))
       }
     }

@@ -58,9 +58,10 @@ export class Faces {
   drawLane ({ pen, x, t0, t1 }, y, height) {
     const { time_s: times, every_s: every } = this.found
     pen.fillStyle = palette().face
-    const wide = Math.max(1, x(every) - x(0) + 0.5)
     for (const time of times) {
-      if (time + every >= t0 && time <= t1) pen.fillRect(x(time), y, wide, height)
+      if (time + every < t0 || time > t1) continue
+      const from = Math.floor(x(time)) // whole pixels, lest there be a seam between two
+      pen.fillRect(from, y, Math.max(1, Math.ceil(x(time + every)) - from), height)
     }
   }
 }

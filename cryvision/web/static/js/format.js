@@ -24,9 +24,15 @@ export function score (value) {
   return Number.isFinite(value) ? value.toFixed(2) : '?'
 }
 
-export function share (value) {
-  if (!Number.isFinite(value)) return '–'
+function share (value) {
   return value > 0 && value < 0.01 ? '< 1 %' : `${Math.round(value * 100)} %`
+}
+
+/** Say how much of a clip was not scored: a text for each reason, none where all was scored. */
+export function notScored ({ duration_s: duration, not_scored_s: all, too_quiet_s: quiet }) {
+  return [[quiet, 'too quiet'], [all - quiet, 'not heard']]
+    .filter(([seconds]) => seconds > 0.005 * duration)
+    .map(([seconds, why]) => `${share(seconds / duration)} ${why}`)
 }
 
 export function decibels (value) {

@@ -153,7 +153,7 @@ export function attachGestures (timeline) {
       return body(base, event, start, choose)
     }
     if ((part === 'empty' && found.inRow && e.pointerType !== 'touch') || e.shiftKey) return adding(base, start, time)
-    const [t0] = [timeline.t0]
+    const { t0 } = timeline
     return {
       ...base,
       move: (at) => { host.style.cursor = 'grabbing'; timeline.scroll(t0 - timeline.t0 + (x - at) * timeline.secondsPerPixel) },

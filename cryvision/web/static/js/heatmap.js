@@ -6,14 +6,21 @@ import { fill, h } from './dom.js'
 const TOPS = [1, 2, 5, 10, 15, 20, 30, 45, 60] // minutes in the hour of the darkest shade
 const SHADES = 5
 
-function shade (minutes, top) {
-  if (minutes === null || minutes === undefined) return 'unknown'
-  return `level-${Math.min(SHADES, Math.ceil(SHADES * minutes / top))}`
+/** Whether nothing is known of an hour: not recorded, or all of it too quiet to be scored. */
+const unknown = ({ minutes, recorded, quiet }) => minutes === null || (!minutes && quiet > 0.98 * recorded)
+
+function shade (hour, top) {
+  if (unknown(hour)) return 'unknown'
+  return `level-${Math.min(SHADES, Math.ceil(SHADES * hour.minutes / top))}`
 }
 
-function spoken (minutes) {
-  if (minutes === null || minutes === undefined) return 'not recorded'
-  return `${minutes < 10 ? minutes.toFixed(1) : Math.round(minutes)} min of crying`
+const written = (minutes) => `${minutes < 10 ? minutes.toFixed(1) : Math.round(minutes)} min`
+
+function spoken (hour) {
+  if (hour.minutes === null) return 'not recorded'
+  const crying = unknown(hour) ? [] : [`${written(hour.minutes)} of crying`]
+  const quiet = unknown(hour) || hour.quiet >= 0.05 ? [`${written(hour.quiet)} too quiet to be scored`] : []
+  return [...crying, ...quiet].join(', ')
 }
 
 /** Make the card; it stays hidden while no recording time is known. */
@@ -23,7 +30,7 @@ export function heatmapCard () {
   const weeks = h('button.segment', { type: 'button', 'aria-pressed': 'false', onclick: () => by('week') }, 'Weekdays')
   const most = h('span')
   const legend = h('div.legend', {},
-    h('span.key.unknown', {}), 'not recorded', h('span.key.level-0', {}), 'none',
+    h('span.key.unknown', {}), 'not recorded, or too quiet', h('span.key.level-0', {}), 'none',
     [1, 2, 3, 4, 5].map((level) => h(`span.key.level-${level}`, {})), most)
   const element = h('section.card.heat', { 'aria-label': 'Crying by hour', hidden: true },
     h('header.card-head', {}, h('h2', {}, 'Crying by hour'), h('div.segments', { role: 'group', 'aria-label': 'Rows' }, days, weeks)),
@@ -39,7 +46,7 @@ export function heatmapCard () {
   }
 
   function draw (map) {
-    element.hidden = !map.days?.length
+    element.hidden = !map.days.length
     const largest = Math.max(0, ...map.minutes.flat().filter(Number.isFinite))
     const top = TOPS.find((minutes) => minutes >= largest) ?? TOPS.at(-1)
     most.textContent = `up to ${top} min`
@@ -48,9 +55,10 @@ export function heatmapCard () {
         map.hours.map((hour) => h('th', { scope: 'col' }, hour % 3 === 0 ? String(hour) : h('span.visually-hidden', {}, String(hour)))))),
       h('tbody', {}, map.days.map((day, row) => h('tr', {}, h('th', { scope: 'row' }, String(day)),
         map.hours.map((hour, column) => {
-          const minutes = map.minutes[row][column]
-          const text = spoken(minutes)
-          return h(`td.${shade(minutes, top)}`, { title: `${day}, ${hour}:00 – ${text}` }, h('span.visually-hidden', {}, text))
+          const at = (name) => map[name][row][column]
+          const cell = { minutes: at('minutes'), recorded: at('recorded_minutes'), quiet: at('too_quiet_minutes') }
+          const text = spoken(cell)
+          return h(`td.${shade(cell, top)}`, { title: `${day}, ${hour}:00 – ${text}` }, h('span.visually-hidden', {}, text))
         })))))
   }
 

@@ -78,15 +78,22 @@ export function drawSpectrogram (frame, parts, y, height) {
   })
 }
 
-/** Hatch the stretches of a tile where a column is null: nothing was heard there. */
+/** Give the first value of a tile that is in view, and the one after the last. */
+function inView ({ t0, t1 }, { start, end }, n) {
+  const at = (time) => n * (time - start) / (end - start)
+  return [Math.max(0, Math.floor(at(t0)) - 1), Math.min(n, Math.ceil(at(t1)) + 1)]
+}
+
+/** Hatch the stretches of a tile where a column is null: nothing was scored there. */
 function drawUnknown (frame, tile, values, y, height) {
   const { pen, x } = frame
   const step = (tile.end - tile.start) / values.length
-  pen.fillStyle = hatching(pen)
-  for (let i = 0; i < values.length; i++) {
+  const [first, last] = inView(frame, tile, values.length)
+  pen.fillStyle = hatching()
+  for (let i = first; i < last; i++) {
     if (values[i] !== null) continue
     let j = i
-    while (j < values.length && values[j] === null) j++
+    while (j < last && values[j] === null) j++
     const from = x(tile.start + i * step)
     pen.fillRect(from, y, Math.max(1, x(tile.start + j * step) - from), height)
     i = j
@@ -100,7 +107,7 @@ export function drawNoSound (frame, soundEnd, y, height) {
   const from = Math.max(left, x(soundEnd))
   pen.fillStyle = palette().sunk
   pen.fillRect(from, y, left + width - from, height)
-  pen.fillStyle = hatching(pen)
+  pen.fillStyle = hatching()
   pen.fillRect(from, y, left + width - from, height)
 }
 
@@ -115,10 +122,11 @@ export function drawScore (frame, parts, y, height, threshold) {
     if (!values) return
     const n = values.length
     const at = (i) => x(part.start + (part.end - part.start) * (i + 0.5) / n)
+    const [first, last] = inView(frame, part, n)
     pen.beginPath()
     let open = false
     const bottom = top + room
-    for (let i = 0; i < n; i++) {
+    for (let i = first; i < last; i++) {
       if (values[i] === null) {
         if (open) pen.lineTo(at(i - 1), bottom)
         open = false
@@ -126,9 +134,9 @@ export function drawScore (frame, parts, y, height, threshold) {
       }
       if (!open) pen.moveTo(at(i), bottom)
       open = true
-      pen.lineTo(at(i), bottom - values[i] * room)
+      pen.lineTo(at(i), bottom - values[i] / 100 * room)
     }
-    if (open) pen.lineTo(at(n - 1), bottom)
+    if (open) pen.lineTo(at(last - 1), bottom)
     pen.fillStyle = faded(colours.cry, 0.22)
     pen.fill()
     pen.strokeStyle = colours.cry
@@ -165,7 +173,7 @@ function strip (data, column, colour) {
     const image = pen.createImageData(values.length, 1)
     const n = parseInt(colour.slice(1), 16)
     values.forEach((value, i) => {
-      image.data.set([n >> 16, (n >> 8) & 255, n & 255, 255 * Math.min(1, Math.max(0, value ?? 0))], 4 * i)
+      image.data.set([n >> 16, (n >> 8) & 255, n & 255, 2.55 * (value ?? 0)], 4 * i)
     })
     pen.putImageData(image, 0, 0)
     kept[key] = canvas

@@ -2,7 +2,7 @@
 
 import { Capture, Watch } from './capture.js'
 import { fill, h, icon, toast } from './dom.js'
-import { length, score, timeOfDay, words } from './format.js'
+import { decibels, length, score, timeOfDay, words } from './format.js'
 import { settings } from './settings.js'
 import { Strip } from './strip.js'
 
@@ -32,7 +32,7 @@ class LiveView {
     this.element = h('div.live', {}, h('h1.visually-hidden', {}, 'Live'),
       h('div.live-top', {}, this.card, this.controls()),
       h('section.card', { 'aria-label': 'Last hour' }, h('header.card-head', {}, h('h2', {}, 'Last hour'),
-        h('p.legend', {}, h('span.key.level-4', {}), 'crying', h('span.key.unknown', {}), 'not heard')),
+        h('p.legend', {}, h('span.key.level-4', {}), 'crying', h('span.key.unknown', {}), 'not scored')),
       this.strip.canvas, h('div.strip-times', { 'aria-hidden': 'true' }, ['60 min ago', '45', '30', '15', 'now'].map((text) => h('span', {}, text)))),
       h('section.card', { 'aria-label': 'Alerts' }, h('header.card-head', {}, h('h2', {}, 'Alerts'), this.rule()), this.alerts, this.noAlerts))
   }
@@ -41,7 +41,7 @@ class LiveView {
     this.video = h('video.camera', { muted: true, playsInline: true, hidden: true, 'aria-label': 'Camera' })
     this.mic = h('button.primary', { type: 'button', onclick: () => this.toggle(false) }, icon('mic'), 'Use microphone')
     this.cam = h('button', { type: 'button', onclick: () => this.toggle(true) }, icon('camera'), 'Use microphone and camera')
-    const sources = this.session.live_sources || []
+    const sources = this.session.live_sources
     this.source = sources.length
       ? h('select', { 'aria-label': 'Source of the server', onchange: () => this.watch(this.source.value) },
         h('option', { value: '' }, 'Choose a source'), sources.map((name) => h('option', { value: name }, name)))
@@ -131,12 +131,12 @@ class LiveView {
     const heard = state.crying !== null && state.crying !== undefined
     const now = state.time ? new Date(state.time) : new Date()
     const why = Object.entries(state.not_scored || {}).map(([what, text]) => `${words(what)}: ${text}`).join('; ')
-    if (!heard) this.show('unheard', 'Not heard', why || 'There is too little sound to say anything yet.')
+    if (!heard) this.show('unheard', 'Not scored', why || 'There is too little sound to say anything yet.')
     else if (state.crying) this.show('crying', 'Crying', state.seconds ? `for ${length(state.seconds, 0)}` : '')
     else this.show('listening', 'Listening, no crying', state.since ? `for ${length(state.seconds, 0)}` : '')
     this.meters.cry.set(state.probability, score(state.probability))
-    this.meters.level.set((state.level_dbfs + 80) / 80, decibelsOr(state.level_dbfs))
-    this.meters.above.set(state.above_background_db / 50, decibelsOr(state.above_background_db))
+    this.meters.level.set((state.level_dbfs + 80) / 80, decibels(state.level_dbfs))
+    this.meters.above.set(state.above_background_db / 50, decibels(state.above_background_db))
     fill(this.tags, Object.keys(state.tags || {}).filter((tag) => tag !== 'cry').map((tag) => h('span.tag', {}, words(tag))))
     this.strip.push(now.getTime() / 1000, heard ? state.probability : NaN, state.crying)
   }
@@ -160,8 +160,6 @@ class LiveView {
     this.strip.close()
   }
 }
-
-const decibelsOr = (value) => (Number.isFinite(value) ? `${value.toFixed(0).replace('-', '−')} dB` : '–')
 
 function meter (name, look) {
   const fillBar = h('span')

@@ -2,7 +2,7 @@
 
 import { clipPath, followJob, get, post, remove, upload } from './api.js'
 import { confirmed } from './dialogs.js'
-import { fill, h, icon, toast } from './dom.js'
+import { append, fill, h, icon, toast } from './dom.js'
 import { clipTable } from './table.js'
 import { heatmapCard } from './heatmap.js'
 import { trainingCard } from './training.js'
@@ -24,22 +24,19 @@ export async function openView (main, session, signal) {
   const side = h('div.side', {})
   const page = h('div.open', {},
     h('div.intro', {}, h('h1', {}, 'Find the crying in a recording'),
-      h('p', {}, 'Sound or video of any length. It stays on this computer, and what you upload is deleted when the server stops.')),
+      h('p', {}, 'Your sound or video stays on this computer, and what you upload is deleted when the server stops.')),
     dropZone(session), tableCard, side)
   main.append(page)
 
   const progress = folderProgress(refresh)
-  if (session.has_folder) {
-    tableCard.append(h('header.card-head', {}, h('div', {}, h('h2', {}, session.folder_name || 'Folder'), table.summary), progress.element))
-  } else {
-    tableCard.append(h('header.card-head', {}, h('div', {}, h('h2', {}, 'Your clips'), table.summary)))
-  }
-  tableCard.append(table.element)
+  append(tableCard, [
+    h('header.card-head', {}, h('div', {}, h('h2', {}, session.folder_name || 'Your clips'), table.summary),
+      session.has_folder && progress.element),
+    table.element])
 
   const heat = session.has_folder ? heatmapCard() : null
   const training = session.has_folder ? trainingCard(signal) : null
-  if (heat) side.append(heat.element)
-  if (training) side.append(training.element)
+  append(side, [heat?.element, training?.element])
 
   let timer = 0
   async function refresh () {
@@ -61,7 +58,7 @@ export async function openView (main, session, signal) {
     }
   }
   await refresh()
-  document.title = session.has_folder && session.folder_name ? `${session.folder_name} – cryvision` : 'cryvision'
+  document.title = session.folder_name ? `${session.folder_name} – cryvision` : 'cryvision'
   return () => clearTimeout(timer)
 }
 
@@ -79,12 +76,12 @@ async function asked (request, refresh) {
 function dropZone (session) {
   const input = h('input.visually-hidden', { type: 'file', id: 'file', accept: 'audio/*,video/*,.mkv,.flac,.opus,.m4a,.wav,.caf,.amr,.3gp', onchange: () => take(input.files) })
   const status = h('div.drop-status', { role: 'status' })
-  const limits = [session.max_upload_mb && `up to ${session.max_upload_mb >= 1024 ? `${+(session.max_upload_mb / 1024).toFixed(1)} GB` : `${session.max_upload_mb} MB`}`,
-    session.max_minutes && `${session.max_minutes >= 120 ? `${+(session.max_minutes / 60).toFixed(1)} hours` : `${session.max_minutes} minutes`} at most`].filter(Boolean).join(', ')
+  const { max_upload_mb: megabytes, max_minutes: minutes } = session
+  const longest = minutes >= 120 ? `${+(minutes / 60).toFixed(1)} hours` : `${minutes} minutes`
   const zone = h('section.card.drop', { 'aria-label': 'Open a file' },
     icon('up'), h('div.drop-text', {},
       h('p', {}, h('span.hint-drop', {}, h('b', {}, 'Drop a recording here'), ' or '), input, h('label.button.primary', { for: 'file' }, 'Choose a file')),
-      limits ? h('p.muted', {}, `Sound or video, ${limits}`) : null),
+      h('p.muted', {}, `Sound or video, up to ${megabytes} MB, ${longest} at most`)),
     status)
   let depth = 0
   const over = (on) => zone.classList.toggle('over', on)

@@ -1,8 +1,8 @@
-// The last hour as a strip: how probable crying was in each second, and where nothing was heard.
+// The last hour as a strip: how probable crying was in each second, and where nothing was scored.
 
 import { faded, hatching, palette } from './colours.js'
 
-export const STRIP_S = 3600
+const STRIP_S = 3600
 
 export class Strip {
   constructor () {
@@ -10,7 +10,7 @@ export class Strip {
     this.canvas.className = 'strip'
     this.canvas.setAttribute('role', 'img')
     this.canvas.setAttribute('aria-label', 'The last hour: nothing yet')
-    this.scores = new Float32Array(STRIP_S).fill(NaN) // of a second: crying score; -1 not heard; NaN before the start
+    this.scores = new Float32Array(STRIP_S).fill(NaN) // of a second: crying score; -1 not scored; NaN before the start
     this.second = null
     this.crying = new Uint8Array(STRIP_S)
     this.watching = new ResizeObserver(() => this.draw())
@@ -22,7 +22,7 @@ export class Strip {
   /** Take the state of a moment. */
   push (wallSeconds, probability, crying) {
     const second = Math.floor(wallSeconds)
-    // Seconds that were left out are not heard, unless nothing came yet.
+    // Seconds that were left out are not scored, unless nothing came yet.
     for (let s = (this.second ?? second - 1) + 1; s <= second; s++) {
       this.scores[s % STRIP_S] = -1
       this.crying[s % STRIP_S] = 0
@@ -61,7 +61,7 @@ export class Strip {
         if (!Number.isNaN(value) && this.crying[at]) { crying = true; cried++ }
       }
       if (Number.isNaN(score)) {
-        if (unheard) { pen.fillStyle = hatching(pen); pen.fillRect(x, 0, 1, high) }
+        if (unheard) { pen.fillStyle = hatching(); pen.fillRect(x, 0, 1, high) }
         continue
       }
       pen.fillStyle = crying ? colours.cry : faded(colours.wave, 0.45)

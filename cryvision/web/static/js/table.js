@@ -1,7 +1,7 @@
 // The table of clips: sorted by any column, filtered by name and status.
 
 import { fill, h, icon, iconButton } from './dom.js'
-import { clock, decibels, length, plural, share } from './format.js'
+import { clock, decibels, length, notScored, plural } from './format.js'
 
 const STATUS = {
   'not scored': ['Not scored', 'idle'],
@@ -18,7 +18,7 @@ const COLUMNS = [
   { key: 'cry_seconds', title: 'Crying', number: true, cell: cryCell },
   { key: 'n_bouts', title: 'Bouts', number: true, cell: (clip) => known(clip.n_bouts, String) },
   { key: 'loudest_db', title: 'Loudest', number: true, cell: (clip) => known(clip.loudest_db, decibels) },
-  { key: 'share_not_heard', title: 'Not heard', number: true, cell: notHeardCell },
+  { key: 'not_scored_s', title: 'Not scored', number: true, cell: notScoredCell },
   { key: 'start_time', title: 'Recorded', cell: (clip) => known(clip.start_time, recorded) },
   { key: 'corrected', title: 'Corrected', cell: (clip) => (clip.corrected ? h('span.mark', {}, icon('check'), 'Yes') : h('span.none', {}, '–')) }
 ]
@@ -58,10 +58,11 @@ function cryCell (clip) {
   return [bar, length(clip.cry_seconds)]
 }
 
-/** A share that was not heard has its own look: it is not the same as silence. */
-function notHeardCell (clip) {
-  if (!Number.isFinite(clip.share_not_heard)) return h('span.none', {}, '–')
-  return clip.share_not_heard > 0 ? h('span.not-heard', {}, share(clip.share_not_heard)) : '0 %'
+/** What was not scored has its own look: it is not the same as no crying. */
+function notScoredCell (clip) {
+  if (!Number.isFinite(clip.not_scored_s)) return h('span.none', {}, '–')
+  const parts = notScored(clip)
+  return parts.length ? h('span.parts', {}, parts.map((text) => h('span.not-scored', {}, text))) : '0 %'
 }
 
 function compared (a, b, key) {
@@ -76,7 +77,7 @@ function compared (a, b, key) {
 const isEmpty = (value) => value === null || value === undefined
 
 /** Sort clips by a column; unknown values last. */
-export function sorted (clips, key, ascending) {
+function sorted (clips, key, ascending) {
   return [...clips].sort((a, b) => {
     const order = compared(a, b, key)
     if (order === 'last') return 1

@@ -302,11 +302,14 @@ export class Timeline {
 
   /** Draw the handles of the selected event, and what is being drawn by hand. */
   drawOver () {
+    const event = this.events.find((one) => one.id === this.selected)
+    // A canvas that is cleared is put on the screen anew, which takes as long as drawing it.
+    if (!event && !this.draft && !this.overUsed) return
+    this.overUsed = Boolean(event || this.draft)
     const pen = this.over.getContext('2d')
     const colours = palette()
     pen.clearRect(0, 0, this.width, this.height)
     const top = this.lane('ruler').y
-    const event = this.events.find((one) => one.id === this.selected)
     pen.save()
     pen.beginPath()
     pen.rect(this.left, 0, this.width - this.left, this.height)
