@@ -27,7 +27,13 @@ from cryvision.commands import (
     train_audio_only,
     train_detector,
 )
-from cryvision.commands.terminal import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, log
+from cryvision.commands.terminal import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_STOPPED,
+    log,
+    logging_to_stderr,
+)
 from cryvision.errors import CryvisionError
 
 GROUPS = {
@@ -97,7 +103,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         signal.signal(signal.SIGTERM, _stop)
         options = build_parser().parse_args(arguments)
-        from cryvision.commands.logs import logging_to_stderr
         from cryvision.traces import no_traces
 
         with no_traces(), logging_to_stderr():

@@ -190,9 +190,9 @@ def test_a_terminal_shows_the_seconds_done(
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     with ClipProgress("folder/two\nlines.wav") as progress:
-        progress(0.0, duration_s)
+        progress.show(0.0, duration_s)
         time.sleep(BAR_DELAY_SECONDS)
-        progress(30.0, duration_s)
+        progress.show(30.0, duration_s)
     assert shown in terminal.getvalue()
     assert r"two\nlines.wav: " in terminal.getvalue()
 
@@ -255,7 +255,7 @@ def test_nothing_is_said_on_stdout_where_stderr_is_closed(
     monkeypatch.setattr(sys, "stderr", None)
     log("trouble")
     with ClipProgress("a.wav") as progress:
-        progress(1.0, 2.0)
+        progress.show(1.0, 2.0)
     show("result")
     assert capsys.readouterr().out == "result\n"
 

@@ -52,6 +52,15 @@ class Format:
 _TABLES = (".tsv", ".csv", ".txt")
 _JSON = (".json", ".jsonl")
 
+
+def _table(
+    suffix: str, layout: tables.Layout, write: Callable[[Sheet, Path], None], *more: str
+) -> Format:
+    """Describe a kind of table by its layout; ``more`` are columns that it must have too."""
+    is_it = tables.has_columns(layout.start, layout.end, *more)
+    return Format((suffix, *_TABLES), tables.DECIMALS, tables.reader(layout), write, is_it)
+
+
 FORMATS: Mapping[str, Format] = {
     "corrections": Format(
         (corrections.SUFFIX,),
@@ -77,27 +86,9 @@ FORMATS: Mapping[str, Format] = {
         tables.write_boris,
         tables.is_boris,
     ),
-    "childproject": Format(
-        (".childproject.csv", *_TABLES),
-        tables.DECIMALS,
-        tables.read_childproject,
-        tables.write_childproject,
-        tables.has_columns("segment_onset", "segment_offset"),
-    ),
-    "audioset": Format(
-        (".audioset.tsv", *_TABLES),
-        tables.DECIMALS,
-        tables.read_audioset,
-        tables.write_audioset,
-        tables.has_columns("segment_id", "start_time_seconds", "end_time_seconds"),
-    ),
-    "dcase": Format(
-        (".dcase.tsv", *_TABLES),
-        tables.DECIMALS,
-        tables.read_dcase,
-        tables.write_dcase,
-        tables.has_columns("filename", "onset", "offset", "event_label"),
-    ),
+    "childproject": _table(".childproject.csv", tables.CHILDPROJECT, tables.write_childproject),
+    "audioset": _table(".audioset.tsv", tables.AUDIOSET, tables.write_audioset, "segment_id"),
+    "dcase": _table(".dcase.tsv", tables.DCASE, tables.write_dcase, "filename", "event_label"),
     "cryvision": Format((*_JSON, ".csv"), 3, json_files.read_results, is_it=json_files.is_results),
     "label-studio": Format(
         (".label-studio.json", *_JSON),

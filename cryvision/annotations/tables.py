@@ -92,6 +92,7 @@ AUDIOSET = Layout(
     words={BABY_CRY: "cry"},
 )
 DCASE = Layout(*("onset", "offset"), label=("event_label",), recording=("filename",))
+"""A row without times is a file without events."""
 
 
 def has_columns(*names: str) -> Callable[[str], bool]:
@@ -175,19 +176,9 @@ def is_boris(text: str) -> bool:
     )
 
 
-def read_childproject(text: str) -> Iterator[Entry]:
-    """Read an annotation file of ChildProject: milliseconds, speakers, vocal maturity."""
-    return _entries(text, CHILDPROJECT)
-
-
-def read_audioset(text: str) -> Iterator[Entry]:
-    """Read strong labels of AudioSet."""
-    return _entries(text, AUDIOSET)
-
-
-def read_dcase(text: str) -> Iterator[Entry]:
-    """Read events as the DCASE challenges list them; a row without times is a file without any."""
-    return _entries(text, DCASE)
+def reader(layout: Layout) -> Callable[[str], Iterator[Entry]]:
+    """Make the function that reads tables of a layout."""
+    return lambda text: _entries(text, layout)
 
 
 def write_csv(sheet: Sheet, path: Path) -> None:

@@ -12,8 +12,8 @@ from cryvision.commands.terminal import (
     add_bundle_option,
     add_cry_label_option,
     log,
-    show,
     show_json,
+    show_text,
 )
 
 ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S, OVERLAP = 0.25, 0.5, 0.5
@@ -96,7 +96,6 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.layers import require
     from cryvision.outputs.html_page import write_report_page
     from cryvision.outputs.tables import plain
-    from cryvision.outputs.text import printable
 
     require("evaluate", "agreement")
     _check_outputs(options.html, options.figure)
@@ -129,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         show_json(plain(record))
     else:
-        show("\n".join(map(printable, agreement_text(record).split("\n"))))
+        show_text(agreement_text(record))
     return EXIT_SOME_FAILED if pairs.problems else EXIT_DONE
 
 

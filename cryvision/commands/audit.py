@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show, show_json
+from cryvision.commands.terminal import (
+    EXIT_DONE,
+    EXIT_SOME_FAILED,
+    add_subject_option,
+    log,
+    show_json,
+    show_text,
+)
 
 
 def add(commands: Any) -> None:
@@ -23,12 +30,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--html", metavar="FILE", help="also write a page with figures; it names your files"
     )
-    parser.add_argument(
-        "--subject-pattern",
-        metavar="REGEX",
-        help="its first group, on the path below SOURCE, names the subject of a clip (default: "
-        "the phone in a donateacry name; else each file is one)",
-    )
+    add_subject_option(parser, "SOURCE", "the phone in a donateacry name; else each file is one")
     parser.add_argument("--seed", type=int, default=0, help="of the folds that measure (default 0)")
     parser.set_defaults(run=run)
 
@@ -38,7 +40,6 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.auditing.html import KIND, page
     from cryvision.auditing.markdown import audit_text
     from cryvision.outputs.html_page import check_page, write_report_page
-    from cryvision.outputs.text import printable
 
     if options.html is not None:
         check_page(KIND, options.html)  # fails before any work where it cannot be written
@@ -49,5 +50,5 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         show_json(result.to_json())
     else:
-        show("\n".join(map(printable, audit_text(result).split("\n"))))
+        show_text(audit_text(result))
     return EXIT_SOME_FAILED if result.counts["unreadable"] else EXIT_DONE

@@ -14,6 +14,7 @@ from cryvision.commands.terminal import (
     EXIT_SOME_FAILED,
     ClipProgress,
     add_bundle_option,
+    add_runtime_option,
     log,
     show,
     show_json,
@@ -187,12 +188,7 @@ def add_event_options(parser: Any) -> None:
 
 def add_decision_options(parser: Any) -> None:
     """Give a command the options of labels and faces."""
-    parser.add_argument(
-        "--runtime",
-        choices=("onnx", "keras"),
-        default="onnx",
-        help="onnx starts at once (default); keras runs the original models",
-    )
+    add_runtime_option(parser)
     parser.add_argument(
         "--smooth",
         type=float,
@@ -336,7 +332,7 @@ def _one(
             audio_track=options.audio_track,
             start=options.start or "",
             timezone=options.timezone,
-            progress=progress,
+            progress=progress.show,
             **chosen_options(options),
         )
     if options.acoustics:

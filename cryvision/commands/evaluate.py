@@ -11,9 +11,11 @@ from cryvision.commands.terminal import (
     EXIT_SOME_FAILED,
     add_bundle_option,
     add_cry_label_option,
+    add_runtime_option,
+    add_subject_option,
     log,
-    show,
     show_json,
+    show_text,
 )
 
 SHIPPED = "default"
@@ -41,26 +43,15 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--out", metavar="DIR", help="also write report.json, report.md and figures to this folder"
     )
-    parser.add_argument(
-        "--subject-pattern",
-        metavar="REGEX",
-        help="its first group, on the path below SOURCE, names the subject of a clip (default: "
-        "the phone in a donateacry name; else each file is one)",
-    )
+    add_subject_option(parser, "SOURCE", "the phone in a donateacry name; else each file is one")
     add_cry_label_option(parser)
-    parser.add_argument(
-        "--runtime",
-        choices=("onnx", "keras"),
-        default="onnx",
-        help="onnx starts at once (default); keras runs the original models",
-    )
+    add_runtime_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     from cryvision.evaluation.evaluate import evaluate
     from cryvision.evaluation.markdown import evaluation_text
-    from cryvision.outputs.text import printable
 
     shipped = options.bundle == SHIPPED and not os.path.exists(SHIPPED)
     record = evaluate(
@@ -76,5 +67,5 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         show_json(record)
     else:
-        show("\n".join(map(printable, evaluation_text(record).split("\n"))))
+        show_text(evaluation_text(record))
     return EXIT_SOME_FAILED if record["failed"] else EXIT_DONE

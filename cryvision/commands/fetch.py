@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cryvision.commands.terminal import EXIT_DONE, log, show
+from cryvision.commands.terminal import EXIT_DONE, Bar, log, show
 from cryvision.errors import DownloadError
 
 WHAT = ("face-detector", "backbone", "all")
@@ -74,8 +71,11 @@ def _fetch_backbone_weights() -> Path:
     if target.is_file() and not has_imagenet_weights(target):
         target.unlink()
     url = BACKBONE_FOLDER_URL + target.name
-    with _bar(target.name) as progress:
-        download.download(url, target, progress=progress)
+    look = {"desc": target.name, "unit": "B", "unit_scale": True}
+    with Bar() as bar:
+        download.download(
+            url, target, progress=lambda done, total: bar.move(done, total=total, **look)
+        )
     if not has_imagenet_weights(target):
         target.unlink()
         raise DownloadError(f"{url}: the file must have the MD5 {IMAGENET_MD5}; it had another one")
@@ -90,19 +90,3 @@ def _prepare_backbone() -> Path:
 
     log("preparing the backbone, which takes half a minute and 5 GB of memory")
     return prepare(FaceConfig())
-
-
-@contextlib.contextmanager
-def _bar(name: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(desc=name, unit="B", unit_scale=True, leave=False) as bar:
-
-        def update(done: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield update

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
 from cryvision.commands.classify import (
@@ -19,6 +18,7 @@ from cryvision.commands.terminal import (
     EXIT_DONE,
     EXIT_FAILED,
     EXIT_SOME_FAILED,
+    Bar,
     add_bundle_option,
     log,
     show,
@@ -215,7 +215,7 @@ def _draw_week(summary: Summary, path: str) -> None:
 
 
 def _text(summary: Summary) -> str:
-    from cryvision.outputs.wording import printable
+    from cryvision.outputs.wording import clock, printable
 
     n = summary.n_clips
     text = f"{printable(summary.out)}: {n} clip{'s' if n != 1 else ''}"
@@ -225,7 +225,7 @@ def _text(summary: Summary) -> str:
     if not summary.n_scored:
         return f"{text}; nothing was left to score"
     return (
-        f"{text}; scored {summary.n_scored} in {_clock(summary.elapsed_s)}, "
+        f"{text}; scored {summary.n_scored} in {clock(summary.elapsed_s, decimals=0)}, "
         f"{_rates(summary.n_scored, summary.media_seconds, summary.elapsed_s)}"
     )
 
@@ -235,47 +235,21 @@ def _rates(n_clips: int, media_seconds: float, elapsed_s: float) -> str:
     return f"{n_clips / elapsed_s:.1f} clips/s, {media_seconds / elapsed_s:.0f} h of media an hour"
 
 
-def _clock(seconds: float) -> str:
-    from cryvision.outputs.text import clock
-
-    return clock(seconds, decimals=0)
-
-
-class _Bar:
-    """Clips done, rates, failures and time left on stderr; silent where that is no terminal."""
+class _Bar(Bar):
+    """Clips done, rates, failures and time left."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.newest: Progress | None = None
-        self._bar: Any = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
     def show(self, progress: Progress) -> None:
         self.newest = progress
-        if sys.stderr is None or not sys.stderr.isatty():
-            return
-        if self._bar is None:
-            self._bar = self._open(progress)
-        n_done = progress.n_before + progress.n_scored
-        if not self._bar.update(n_done - self._bar.n):
-            return
-        rates = _rates(progress.n_scored, progress.media_seconds, progress.elapsed_s)
-        self._bar.set_postfix_str(f"{rates}, {progress.n_failed} failed", refresh=False)
-
-    def _open(self, progress: Progress) -> Any:
-        from tqdm import tqdm
-
-        return tqdm(
+        bar = self.move(
+            progress.n_before + progress.n_scored,
             total=progress.n_clips,
             initial=progress.n_before,
-            leave=False,
             bar_format="{n_fmt}/{total_fmt} clips |{bar}|{postfix}, {remaining} left",
         )
+        if bar is not None:
+            rates = _rates(progress.n_scored, progress.media_seconds, progress.elapsed_s)
+            bar.set_postfix_str(f"{rates}, {progress.n_failed} failed", refresh=False)

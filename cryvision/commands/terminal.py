@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, TextIO
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TextIO
 
 from cryvision.errors import CryvisionError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_STOPPED = 0, 1, 2, 3, 130
 
@@ -92,6 +97,26 @@ def add_bundle_option(
         )
 
 
+def add_subject_option(parser: Any, source: str, default: str) -> None:
+    """Give a command the option ``--subject-pattern``, for paths below a source."""
+    parser.add_argument(
+        "--subject-pattern",
+        metavar="REGEX",
+        help=f"its first group, on the path below {source}, names the subject of a clip (default: "
+        f"{default})",
+    )
+
+
+def add_runtime_option(parser: Any) -> None:
+    """Give a command the option ``--runtime``."""
+    parser.add_argument(
+        "--runtime",
+        choices=("onnx", "keras"),
+        default="onnx",
+        help="onnx starts at once (default); keras runs the original models",
+    )
+
+
 def add_cry_label_option(parser: Any) -> None:
     """Give a command the option ``--cry-label``."""
     parser.add_argument(
@@ -103,40 +128,81 @@ def add_cry_label_option(parser: Any) -> None:
     )
 
 
-class ClipProgress:
-    """A bar of seconds done on stderr; silent where that is not a terminal."""
+def show_text(text: str) -> None:
+    """Print lines on stdout in which names of files cannot steer the terminal."""
+    from cryvision.outputs.text import printable
 
-    def __init__(self, path: str) -> None:
-        self._name = os.path.basename(path)
+    show("\n".join(map(printable, text.split("\n"))))
+
+
+class Bar:
+    """A bar on stderr from its first value on; silent where that is no terminal."""
+
+    def __init__(self) -> None:
         self._bar: Any = None
 
-    def __enter__(self) -> Callable[[float, float | None], None]:
-        return self._show
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
 
-    def _show(self, done_s: float, duration_s: float | None) -> None:
+    def move(self, done: float, **look: Any) -> Any:
+        """Move to a value; ``look`` is what tqdm opens the bar with. None if nothing is drawn."""
         if sys.stderr is None or not sys.stderr.isatty():
-            return
-        if duration_s is not None:
-            # Beyond its total, tqdm takes the total for unknown.
-            done_s = min(done_s, duration_s)
+            return None
         if self._bar is None:
-            self._bar = self._open(duration_s)
-        self._bar.update(done_s - self._bar.n)
+            from tqdm import tqdm
 
-    def _open(self, duration_s: float | None) -> Any:
-        from tqdm import tqdm
+            self._bar = tqdm(leave=False, **look)
+        return self._bar if self._bar.update(done - self._bar.n) else None
 
+
+class ClipProgress(Bar):
+    """A bar of the seconds done of a clip."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._name = os.path.basename(path)
+
+    def show(self, done_s: float, duration_s: float | None) -> None:
+        """Show so many seconds of all, if their number is known."""
         from cryvision.outputs.text import printable
 
         progress = "{percentage:3.0f}% {bar} {n:.0f}/{total:.0f} s {remaining}"
-        return tqdm(
+        self.move(
+            # Beyond its total, tqdm takes the total for unknown.
+            done_s if duration_s is None else min(done_s, duration_s),
             total=duration_s,
             desc=printable(self._name),
-            leave=False,
             delay=1.0,
             bar_format="{desc}: " + (progress if duration_s else "{n:.0f} s done"),
         )
+
+
+class _Handler(logging.Handler):
+    """Prints the messages of the package as `log` does."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log(record.getMessage())
+
+
+@contextlib.contextmanager
+def logging_to_stderr() -> Iterator[None]:
+    """Print what the package logs on stderr, each message once."""
+    logger, handler = logging.getLogger("cryvision"), _Handler()
+    level, propagates = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # libraries give the root logger handlers of their own
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagates

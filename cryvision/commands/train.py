@@ -6,9 +6,9 @@ import argparse
 import os
 from typing import Any
 
-from cryvision.commands.terminal import log
+from cryvision.commands.terminal import add_subject_option, log
 from cryvision.commands.train_audio_only import add_method_options, chosen_system
-from cryvision.commands.training import add_training_options, show_trained
+from cryvision.commands.training import add_training_options, show_trained, training_options
 
 KNOWN_WEIGHTS = ("imagenet", "random")
 
@@ -33,12 +33,11 @@ def add(commands: Any) -> None:
         default="cry",
         help="cry: learn from what the default detector calls crying (default); none: from all",
     )
-    parser.add_argument(
-        "--subject-pattern",
-        metavar="REGEX",
-        help="its first group, on the path below SOURCE, names the subject of a clip (default: the "
-        "manifest's, or the phone in a donateacry name; else each file is one, which is never "
-        "skill)",
+    add_subject_option(
+        parser,
+        "SOURCE",
+        "the manifest's, or the phone in a donateacry name; else each file is one, which is never "
+        "skill",
     )
     add_face_options(parser)
     parser.add_argument(
@@ -106,12 +105,9 @@ def run(options: argparse.Namespace) -> int:
         arch=chosen,
         protocol=options.protocol,
         augment=options.augment,
-        subject_pattern=options.subject_pattern,
-        n_folds=options.folds,
-        seed=options.seed,
         cache=options.cache,
         tensorboard=options.tensorboard,
-        overwrite=options.overwrite,
+        **training_options(options),
     )
     try:
         trained = fusion.train_with(options.source, options.out, settings)

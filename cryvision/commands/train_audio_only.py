@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from cryvision.commands.training import add_training_options, show_trained
+from cryvision.commands.terminal import add_subject_option
+from cryvision.commands.training import add_training_options, show_trained, training_options
 
 if TYPE_CHECKING:
     from cryvision.training.systems import System
@@ -28,12 +29,8 @@ def add(commands: Any) -> None:
     )
     add_training_options(parser, default_out="cryvision-donateacry")
     add_method_options(parser)
-    parser.add_argument(
-        "--subject-pattern",
-        metavar="REGEX",
-        help="its first group, on the path below CORPUS, names the subject of a clip (default: "
-        "the phone in a donateacry name; else each file is one, which is never skill)",
-    )
+    phone = "the phone in a donateacry name; else each file is one, which is never skill"
+    add_subject_option(parser, "CORPUS", phone)
     parser.add_argument(
         "--gate-bundle",
         "--gate",
@@ -125,14 +122,11 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.training.train_stack import report_folder
 
     settings = SoundOptions(
-        seed=options.seed,
-        n_folds=options.folds,
-        subject_pattern=options.subject_pattern,
         gate=options.gate,
         arch=chosen_system(options),
         protocol=options.protocol,
         augment=options.augment,
-        overwrite=options.overwrite,
+        **training_options(options),
     )
     trained = train_with(options.corpus, options.out, settings)
     return show_trained(trained, report_folder(options.out))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from cryvision.commands.terminal import add_cry_label_option
-from cryvision.commands.training import add_training_options, show_trained
+from cryvision.commands.terminal import add_cry_label_option, add_subject_option
+from cryvision.commands.training import add_training_options, show_trained, training_options
 
 
 def add(commands: Any) -> None:
@@ -23,12 +23,8 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
     add_training_options(parser)
-    parser.add_argument(
-        "--subject-pattern",
-        metavar="REGEX",
-        help="its first group, on the path below SOURCE, names the subject of a clip (default: "
-        "each file is one, and the detector never has measured skill)",
-    )
+    each = "each file is one, and the detector never has measured skill"
+    add_subject_option(parser, "SOURCE", each)
     add_cry_label_option(parser)
     parser.add_argument(
         "--false-alarms",
@@ -45,11 +41,8 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.detector_training.train import train_with
 
     settings = DetectorOptions(
-        overwrite=options.overwrite,
-        subject_pattern=options.subject_pattern,
         cry_labels=options.cry_label,
         false_alarms_per_hour=options.false_alarms,
-        n_folds=options.folds,
-        seed=options.seed,
+        **training_options(options),
     )
     return show_trained(train_with(options.source, options.out, settings))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
 
 if TYPE_CHECKING:
+    import argparse
     from pathlib import Path
 
     from cryvision.training.saving import Trained
@@ -27,6 +28,16 @@ def add_training_options(parser: Any, default_out: str | None = None) -> None:
     )
     parser.add_argument("--folds", type=int, default=5, help="folds by subject (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="of everything drawn (default 0)")
+
+
+def training_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Give the fields of `cryvision.training.options.TrainingOptions`."""
+    return {
+        "subject_pattern": options.subject_pattern,
+        "n_folds": options.folds,
+        "seed": options.seed,
+        "overwrite": options.overwrite,
+    }
 
 
 def show_trained(trained: Trained, report: Path | None = None) -> int:

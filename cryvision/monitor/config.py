@@ -188,19 +188,11 @@ def _rule(table: Table, name: str) -> Rule:
     kind = table.choice("kind", ("crying", "total", "fault"))
     sinks = table.texts("sinks")
     if kind == "fault":
-        return FaultRule(name, table.number("after_s", 1, DAY_S, FaultRule.after_s), sinks)
-    calm = {
-        "release_s": table.number("release_s", 1, DAY_S, SustainedCrying.release_s),
-        "rearm_s": table.number("rearm_s", 0, DAY_S, SustainedCrying.rearm_s),
-    }
+        return FaultRule(name, sinks=sinks, **table.numbers(FaultRule, after_s=(1, DAY_S)))
+    calm = table.numbers(SustainedCrying, release_s=(1, DAY_S), rearm_s=(0, DAY_S))
     if kind == "crying":
-        return SustainedCrying(
-            name,
-            after_s=table.number("after_s", 0, DAY_S, SustainedCrying.after_s),
-            hold_s=table.number("hold_s", 0, 3600, SustainedCrying.hold_s),
-            sinks=sinks,
-            **calm,
-        )
+        lasting = table.numbers(SustainedCrying, after_s=(0, DAY_S), hold_s=(0, 3600))
+        return SustainedCrying(name, sinks=sinks, **lasting, **calm)
     within = table.number("within_minutes", 1, 1440, TotalCrying.within_minutes)
     minutes = table.number("crying_minutes", 0.1, within, TotalCrying.crying_minutes)
     return TotalCrying(name, minutes, within, sinks=sinks, **calm)
@@ -219,12 +211,9 @@ def _quiet_hours(table: Table) -> QuietHours:
 
 
 def _recording(table: Table) -> RecordingSettings:
-    return RecordingSettings(
-        folder=table.needed_file("folder"),
-        max_gb=table.number("max_gb", 0.001, 1e6, RecordingSettings.max_gb),
-        max_days=table.number("max_days", 0.01, 36_500, RecordingSettings.max_days),
-        mask_speech=table.flag("mask_speech"),
-    )
+    folder = table.needed_file("folder")
+    limits = table.numbers(RecordingSettings, max_gb=(0.001, 1e6), max_days=(0.01, 36_500))
+    return RecordingSettings(folder, mask_speech=table.flag("mask_speech"), **limits)
 
 
 def _sink(table: Table, name: str) -> SinkSettings:

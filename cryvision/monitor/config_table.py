@@ -80,6 +80,10 @@ class Table:
             self.refuse(key, f"a number from {least:g} to {most:g}")
         return float(value)
 
+    def numbers(self, kind: type, **limits: tuple[float, float]) -> dict[str, float]:
+        """Take numbers within limits; for those that are missing, the values of a dataclass."""
+        return {key: self.number(key, *both, getattr(kind, key)) for key, both in limits.items()}
+
     def whole(self, key: str, least: int, most: int, default: T) -> int | T:
         """Take a whole number within limits."""
         value = self.get(key)

@@ -47,7 +47,7 @@ _SHOWN_RANGE_DB = 70.0
 _QUIETEST_TOP_DBFS = -30.0
 _LABEL_POINTS = 8.0
 _RAW, _SMOOTH = "#56B4E9", "#0072B2"
-_REJECTED_HATCH = "xxxx"
+_REJECTED_LOOK: dict[str, Any] = {"facecolor": "none", "edgecolor": GREY, "hatch": "xxxx"}
 _LINE_STYLES = ("-", "--", ":")
 _BOUT_AT, _NAME_AT, _TOP = (1.03, 0.04), 1.09, 1.2
 _BAR_SECONDS, _MOST_BARS = (60, 300, 900, 3600), 400
@@ -94,14 +94,11 @@ def draw_band(axes: Axes, band_hz: tuple[float, float]) -> None:
 
 def draw_strip(axes: Axes, events: Sequence[Event], *, long: bool) -> None:
     """Bars along the top of the spectrogram, so that the crying is seen where it sounds."""
+    # Edges would join the cries of an hour; without them a column is as strong as its share.
+    width = 0 if long else 0.6
+    top = axes.get_xaxis_transform()
     axes.broken_barh(
-        _spans(events),
-        (0.97, 0.03),
-        transform=axes.get_xaxis_transform(),
-        facecolor=EVENT_COLOUR,
-        edgecolor=EVENT_COLOUR,
-        # Edges would join the cries of an hour; without them a column is as strong as its share.
-        linewidth=0 if long else 0.6,
+        _spans(events), (0.97, 0.03), color=EVENT_COLOUR, linewidth=width, transform=top
     )
 
 
@@ -110,13 +107,8 @@ def draw_cry(axes: Axes, classification: Classification, span_s: float) -> None:
     time_s, cry = _cry(classification)
     if np.isfinite(cry).any():
         _draw_score(axes, time_s, cry, _RAW, "cry score")
-        _draw_line(
-            axes,
-            time_s,
-            centred_mean(cry),
-            color=_SMOOTH,
-            label=f"mean of {SMOOTHING_SECONDS:g} s",
-        )
+        name = f"mean of {SMOOTHING_SECONDS:g} s"
+        _draw_line(axes, time_s, centred_mean(cry), color=_SMOOTH, label=name)
     _draw_events(axes, classification, span_s, labelled=True)
     _draw_unknown(axes, time_s, np.isfinite(cry), span_s)
     _draw_probability_axis(axes, "probability")
@@ -134,13 +126,14 @@ def draw_minutes(axes: Axes, classification: Classification, span_s: float) -> N
     rejected = seconds_within(classification.rejected, starts, bar_s) * 60 / bar_s
     axes.bar(starts, crying, bar_s, align="edge", color=EVENT_COLOUR, label="crying", linewidth=0)
     if rejected.any():
-        look: dict[str, Any] = {"edgecolor": GREY, "hatch": _REJECTED_HATCH, "linewidth": 0.4}
-        look |= {"facecolor": "none", "label": "rejected"}
-        axes.bar(starts, rejected, bar_s, crying, align="edge", **look)
+        look = {"align": "edge", "label": "rejected", "linewidth": 0.4, **_REJECTED_LOOK}
+        axes.bar(starts, rejected, bar_s, crying, **look)
     most = float(np.max(crying + rejected, initial=0.0))
     top = next((top for top in _BAR_TOPS_S if top >= most), most)
     if classification.bouts:
-        _draw_bouts(axes, classification.bouts, (top * _BOUT_AT[0], top * _BOUT_AT[1]), 0)
+        at = (top * _BOUT_AT[0], top * _BOUT_AT[1])
+        spans = _spans(classification.bouts)
+        axes.broken_barh(spans, at, color=BOUT_COLOUR, linewidth=0, label="bout")
     time_s, cry = _cry(classification)
     _draw_unknown(axes, time_s, np.isfinite(cry), span_s, top)
     minutes = bar_s // 60
@@ -274,52 +267,23 @@ def _draw_events(
     bout_events = bouts_with_events(classification)
     if bout_events:
         _draw_boxes(axes, classification.events, label="event" if labelled else None)
-        bouts = [bout for bout, _ in bout_events]
-        _draw_bouts(axes, bouts, _BOUT_AT, 0.6, label="bout" if labelled else None)
+        spans = _spans([bout for bout, _ in bout_events])
+        name = "bout" if labelled else None
+        axes.broken_barh(spans, _BOUT_AT, color=BOUT_COLOUR, linewidth=0.6, label=name)
     for bout, events in bout_events:
         label = printable(common_label(events))
         _name(axes, bout, (f"{label} {bout.confidence:.2f}", label), span_s)
     if classification.rejected:
-        axes.broken_barh(
-            _spans(classification.rejected),
-            (0, 1),
-            facecolor="none",
-            edgecolor=GREY,
-            hatch=_REJECTED_HATCH,
-            linewidth=0.4,
-            label="rejected" if labelled else None,
-        )
+        name = "rejected" if labelled else None
+        look = {"label": name, "linewidth": 0.4, **_REJECTED_LOOK}
+        axes.broken_barh(_spans(classification.rejected), (0, 1), **look)
     for event in classification.rejected:
         _name(axes, event, (printable(tag_words(event.rejected)),), span_s, GREY)
 
 
 def _draw_boxes(axes: Axes, events: Sequence[Event], label: str | None = None) -> None:
-    axes.broken_barh(
-        _spans(events),
-        (0, 1),
-        facecolor=(EVENT_COLOUR, 0.28),
-        edgecolor=(EVENT_COLOUR, 0.9),
-        linewidth=0.6,
-        zorder=1,
-        label=label,
-    )
-
-
-def _draw_bouts(
-    axes: Axes,
-    bouts: Sequence[Bout],
-    at: tuple[float, float],
-    linewidth: float,
-    label: str | None = "bout",
-) -> None:
-    axes.broken_barh(
-        _spans(bouts),
-        at,
-        facecolor=BOUT_COLOUR,
-        edgecolor=BOUT_COLOUR,
-        linewidth=linewidth,
-        label=label,
-    )
+    look: dict[str, Any] = {"facecolor": (EVENT_COLOUR, 0.28), "edgecolor": (EVENT_COLOUR, 0.9)}
+    axes.broken_barh(_spans(events), (0, 1), linewidth=0.6, zorder=1, label=label, **look)
 
 
 def _spans(spans: Sequence[Event | Bout]) -> list[tuple[float, float]]:
@@ -352,22 +316,8 @@ def _draw_unknown(
     ]
     if not has_scores.any():
         spans = [(0.0, span_s)]
-        axes.text(
-            0.5,
-            0.5,
-            "no score to show",
-            transform=axes.transAxes,
-            ha="center",
-            va="center",
-            backgroundcolor="white",
-        )
+        middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
+        axes.text(0.5, 0.5, "no score to show", backgroundcolor="white", **middle)
     if spans:
-        axes.broken_barh(
-            spans,
-            (0, top),
-            facecolor="none",
-            edgecolor=HATCH_COLOUR,
-            hatch=HATCH,
-            linewidth=0,
-            label="unknown",
-        )
+        look: dict[str, Any] = {"facecolor": "none", "edgecolor": HATCH_COLOUR, "hatch": HATCH}
+        axes.broken_barh(spans, (0, top), linewidth=0, label="unknown", **look)

@@ -25,21 +25,20 @@ from cryvision.safe_text import spreadsheet_cell
 
 QUALITY_COLUMNS = (*(field.name for field in fields(MinuteQuality)), "not_scored_share")
 
-BOUT_COLUMNS = (
-    "onset_s",
-    "offset_s",
-    "n_events",
-    "cry_seconds",
-    "confidence",
-    "intensity_db",
-    "above_background_db",
-    "onset_time",
-    "offset_time",
-)
-
 _SECONDS_DECIMALS = 3
 _SCORE_DECIMALS = 4
 _LEVEL_DECIMALS = 1
+_BOUT_DECIMALS = {
+    "onset_s": _SECONDS_DECIMALS,
+    "offset_s": _SECONDS_DECIMALS,
+    "n_events": 0,
+    "cry_seconds": _SECONDS_DECIMALS,
+    "confidence": _SCORE_DECIMALS,
+    "intensity_db": _LEVEL_DECIMALS,
+    "above_background_db": _LEVEL_DECIMALS,
+}
+BOUT_COLUMNS = (*_BOUT_DECIMALS, "onset_time", "offset_time")
+
 _TIMELINE_DECIMALS = 4
 _BLOCK_ROWS = 1 << 16
 _SKILL_DIGITS = 6
@@ -254,15 +253,8 @@ def _event_record(event: Event, with_branches: bool = True) -> dict[str, Any]:
 
 
 def _bout_record(bout: Bout) -> dict[str, Any]:
-    return {
-        "onset_s": _rounded(bout.onset_s, _SECONDS_DECIMALS),
-        "offset_s": _rounded(bout.offset_s, _SECONDS_DECIMALS),
-        "n_events": bout.n_events,
-        "cry_seconds": _rounded(bout.cry_seconds, _SECONDS_DECIMALS),
-        "confidence": _rounded(bout.confidence, _SCORE_DECIMALS),
-        "intensity_db": _rounded(bout.intensity_db, _LEVEL_DECIMALS),
-        "above_background_db": _rounded(bout.above_background_db, _LEVEL_DECIMALS),
-    }
+    rounded = {name: _rounded(getattr(bout, name), n) for name, n in _BOUT_DECIMALS.items()}
+    return {**rounded, "n_events": bout.n_events}
 
 
 def _scores(values: Mapping[str, float]) -> dict[str, float | None]:

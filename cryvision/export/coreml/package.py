@@ -16,6 +16,7 @@ from cryvision.export.coreml.block_lstm import without_loops
 from cryvision.export.frontend import FRONT_END
 from cryvision.export.graph import PROBABILITIES, concrete_function
 from cryvision.layers import install_command
+from cryvision.runtime.session import line
 
 if TYPE_CHECKING:
     import keras
@@ -94,8 +95,7 @@ def write(
         raise
     except Exception as error:  # the converter raises any kind
         shutil.rmtree(path, ignore_errors=True)
-        reason = f"{error}".strip().split("\n", 1)[0] or type(error).__name__
-        raise CryvisionError(f"the model cannot be written for Core ML: {reason}") from error
+        raise CryvisionError(f"the model cannot be written for Core ML: {line(error)}") from error
 
 
 def _convert(

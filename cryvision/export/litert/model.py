@@ -17,6 +17,7 @@ import numpy as np
 from cryvision.errors import CryvisionError
 from cryvision.export.graph import concrete_function
 from cryvision.export.litert.file import File, joined, operators
+from cryvision.runtime.session import line
 
 if TYPE_CHECKING:
     import keras
@@ -56,7 +57,7 @@ def write(
     except (OSError, CryvisionError):
         raise
     except Exception as error:  # the converter raises any kind
-        raise CryvisionError(f"the model cannot be written for LiteRT: {_reason(error)}") from error
+        raise CryvisionError(f"the model cannot be written for LiteRT: {line(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -181,10 +182,6 @@ def _convert_here(folder: Path) -> None:
         interpreter.set_tensor(details["index"], value)
     interpreter.invoke()
     folder.joinpath("model.tflite").write_bytes(data)
-
-
-def _reason(error: Exception) -> str:
-    return f"{error}".strip().split("\n", 1)[0][:200] or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 
 from cryvision.errors import CryvisionError
 from cryvision.export.onnx.parts import export_model
+from cryvision.runtime.session import line
 
 if TYPE_CHECKING:
     import keras
@@ -72,8 +73,7 @@ def write(
         except (OSError, CryvisionError):
             raise
         except Exception as error:  # onnx and onnxruntime raise any kind
-            reason = f"{error}".strip().split("\n", 1)[0] or type(error).__name__
-            raise CryvisionError(f"the model cannot be written as ONNX: {reason}") from error
+            raise CryvisionError(f"the model cannot be written as ONNX: {line(error)}") from error
 
 
 def _export(model: keras.Model, path: Path) -> None:

@@ -16,6 +16,7 @@ from cryvision.export import keras_file
 from cryvision.export.parity import max_differences
 from cryvision.layers import install_command
 from cryvision.runtime import loading
+from cryvision.runtime.session import line
 
 if TYPE_CHECKING:
     import keras
@@ -152,7 +153,6 @@ def export_model(model: keras.Model, path: Path, shown: Path | None = None) -> N
             model.export(str(path), format="onnx", verbose=False)
         onnx.checker.check_model(str(path), full_check=True)
     except Exception as error:  # the exporter raises any kind
-        reason = f"{error}".strip().split("\n", 1)[0]
         raise CryvisionError(
-            f"{shown or path}: the model cannot be written as ONNX: {reason}"
+            f"{shown or path}: the model cannot be written as ONNX: {line(error)}"
         ) from error
