@@ -14,7 +14,7 @@ from cryvision.batch.sources import ListedClip
 from cryvision.inputs.pitch import HOP_SECONDS, PitchTrack
 from cryvision.models.tagger import TAGS
 from cryvision.outputs.event_rows import event_measures
-from cryvision.outputs.tables import to_record
+from cryvision.outputs.tables import to_lazy_record
 from cryvision.result import Classification
 
 OK = "ok"
@@ -97,9 +97,10 @@ def scored_row(
     Returns
     -------
     dict
-        Plain JSON data: columns by name, less those that are empty.
+        Columns by name, less those that are empty: plain JSON data, with iterators for lists that
+        may be long.
     """
-    record = {key: value for key, value in to_record(result).items() if key not in _LEFT_OUT}
+    record = {k: value for k, value in to_lazy_record(result).items() if k not in _LEFT_OUT}
     tag_seconds = record.pop("heard_seconds")
     record |= {tag_column(tag): seconds for tag, seconds in tag_seconds.items()}
     share = result.face_share

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from bundles import BUNDLE_V1
+from drivers import as_sent
 
 from cryvision.batch import scoring
 from cryvision.batch.job import Job
@@ -67,7 +68,7 @@ def listed(path: Path) -> ListedClip:
 
 def scored(job: Job, path: Path) -> tuple[dict[str, object], str]:
     """Return the row less its time, and the timeline that was written beside it."""
-    row = ClipScorer(job)(listed(path))
+    row = as_sent(ClipScorer(job)(listed(path)))
     del row["seconds_spent"]
     return row, Path(job.formats_dir, f"{path.name}.csv").read_text()
 
