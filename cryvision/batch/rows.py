@@ -65,7 +65,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "too_quiet_minutes_s": ("json", "too_quiet_s of each minute; empty where there is none"),
     "modalities": ("json", "what the label was decided from"),
     "warnings": ("json", "warnings about the clip"),
-    "seconds_spent": ("real", "wall time for the clip, with its download"),
+    "seconds_spent": (
+        "real",
+        "wall time for the clip, with its download, in all runs until it was done",
+    ),
     "bundle_name": ("text", "name of the bundle"),
     "bundle_sha256": ("text", "hash that identifies the bundle"),
     "settings_sha256": ("text", "hash of the bundle, the settings and the version of cryvision"),

@@ -375,6 +375,10 @@ class TestFormats:
         options = {"formats": ["csv"], "formats_dir": tmp_path / "files", "workers": 1}
         assert score(media[0], out, bundle=BUNDLE_V1, **options).n_scored == 1
         assert score(media[0], out, bundle=BUNDLE_V1, **options).n_scored == 0
+        (row,) = read_table(out)
+        elsewhere = {**options, "formats_dir": tmp_path / "elsewhere"}
+        assert score(media[0], out, bundle=BUNDLE_V1, **elsewhere).n_scored == 1
+        assert read_table(out)[0]["settings_sha256"] == row["settings_sha256"]
         assert sorted(p.name for p in (tmp_path / "files").iterdir()) == [
             "warble.wav.bouts.csv",
             "warble.wav.csv",
