@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -90,14 +90,13 @@ class KeptEvents(Sequence[Event]):
         values = self._values[row * self._width : (row + 1) * self._width].tolist()
         n_before = len(_NUMBERS) + len(_TEXTS)
         texts = [self._texts[int(number)] for number in values[len(_NUMBERS) : n_before]]
+        fields: dict[str, Any] = dict(zip(_NUMBERS, values, strict=False))
+        fields |= zip(_TEXTS, texts, strict=True)
         outputs = np.reshape(values[n_before:], (len(self._branches), len(self._labels)))
         means = zip(self._branches, outputs.tolist(), strict=True)
-        return Event(
-            **dict(zip(_NUMBERS, values, strict=False)),
-            **dict(zip(_TEXTS, texts, strict=True)),
-            branches={
-                name: dict(zip(self._labels, of_branch, strict=True))
-                for name, of_branch in means
-                if not np.isnan(of_branch).any()
-            },
-        )
+        fields["branches"] = {
+            name: dict(zip(self._labels, of_branch, strict=True))
+            for name, of_branch in means
+            if not np.isnan(of_branch).any()
+        }
+        return Event(**fields)
