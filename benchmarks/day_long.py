@@ -2,7 +2,7 @@
 
 The recordings are mixed at random from ESC-10 and other-sounds, with crying of donateacry in one
 place of twenty (CRYVISION_DATA): an hour that is repeated. `score` runs as its users start it. The
-memory is that of its worker, sampled ten times a second: what the system cannot take back
+memory is that of its worker, sampled a hundred times a second: what the system cannot take back
 (RssAnon), and all that is resident.
 
 For the second part the run is killed by SIGKILL, parent and worker, at random moments, and started
@@ -190,7 +190,7 @@ class Run:
                     values = dict(line.split(":", 1) for line in status)
                     for name in peaks:
                         peaks[name] = max(peaks[name], int(values[name].split()[0]))
-            time.sleep(0.1)
+            time.sleep(0.01)
         assert process.returncode == 0
         return {
             "peak_unreclaimable_mib": peaks["RssAnon"] / 1024,
