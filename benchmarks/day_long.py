@@ -176,7 +176,10 @@ class Run:
         self._command = [sys.executable, "-c", program, *map(str, words)]
 
     def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command)
+        here = str(Path(__file__).parent)  # a worker finds `SavesOften` there
+        paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        return subprocess.Popen(self._command, env=env)
 
     def to_end(self) -> dict[str, Any]:
         """Score without a kill; give the worker's largest memory."""
