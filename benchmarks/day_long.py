@@ -2,13 +2,13 @@
 
 The recordings are mixed at random from ESC-10 and other-sounds, with crying of donateacry in one
 place of twenty (CRYVISION_DATA): an hour that is repeated. `score` runs as its users start it. The
-memory is that of its worker, sampled ten times a second: what the system cannot take back
+memory is that of its worker, sampled a hundred times a second: what the system cannot take back
 (RssAnon), and all that is resident.
 
 For the second part the run is killed by SIGKILL, parent and worker, at random moments, and started
 again until it ends; its row, less the time it took, its table of events and the timelines beside it
-must be those of a run that was not killed. There the state is saved each five seconds, not each
-minute.
+must be those of a run that was not killed. Where it ends before there were enough kills, the same
+is done again from the start. There the state is saved each two seconds, not each minute.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inputs.media import MEDIA_SUFFIXES, read_sound
 
+PARTS = "memory", "kills"
 DAY_OVER_HOUR = 1.05
 HOURS = (1, 24)
 HOUR_SECONDS = 3600
 CRYING, OTHERS = "donateacry-corpus", ("esc-10", "other-sounds")
 CRYING_SHARE = 0.05
-SAVE_SECONDS, MEAN_SECONDS_TO_KILL = 5.0, 25.0
+SAVE_SECONDS, MEAN_SECONDS_TO_KILL = 2.0, 15.0
 FORMATS, HOP_SECONDS = ("parquet", "csv"), 1.0
 
 SCORE = (
@@ -73,36 +74,66 @@ class SavesOften(ClipScorer):
 def main() -> int:
     csv.field_size_limit(sys.maxsize)  # the events of a day are one cell
     options = parser(__doc__, repeats=1)
+    options.add_argument("--part", choices=PARTS, action="append", help="default: both")
     options.add_argument("--kills", type=int, default=20, help="default: 20")
     options.add_argument("--kill-hours", type=int, default=6, help="of sound (default: 6)")
     chosen = options.parse_args()
     bundle = Bundle.load(chosen.bundle)
-    result: dict[str, Any] = {"crying_share": CRYING_SHARE}
+    statuses = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         hour = mixed_hour()
-        for hours in HOURS:
-            clip = write_hours(folder / f"{hours}-hours.wav", hour, hours)
-            result[f"{hours}_hours"] = Run(clip, folder / f"{hours}.csv", bundle, SCORE).to_end()
-        clip = write_hours(folder / "killed.wav", hour, chosen.kill_hours)
-        whole = Run(clip, folder / "whole" / "a.csv", bundle, SCORE_AND_SAVE_OFTEN)
-        killed = Run(clip, folder / "killed" / "a.csv", bundle, SCORE_AND_SAVE_OFTEN)
-        result["not_killed"] = whole.to_end()
-        result["killed"] = {
-            "hours": chosen.kill_hours,
-            "formats": FORMATS,
-            "timeline_hop_s": HOP_SECONDS,
-            "save_seconds": SAVE_SECONDS,
-            **killed.killed(chosen.kills),
-            "differing": whole.differences(killed),
-        }
+        for part in chosen.part or PARTS:
+            if part == "memory":
+                result, demands = memory(bundle, folder, hour)
+            else:
+                result, demands = kills(bundle, folder, hour, chosen.kill_hours, chosen.kills)
+            facts = {"crying_share": CRYING_SHARE, **result}
+            statuses.append(finish(f"day_long_{part}", bundle, facts, demands))
+    return max(statuses)
+
+
+def memory(bundle: Bundle, folder: Path, hour: np.ndarray) -> tuple[dict[str, Any], list[Demand]]:
+    """Score recordings of both lengths."""
+    result = {}
+    for hours in HOURS:
+        clip = write_hours(folder / f"{hours}-hours.wav", hour, hours)
+        result[f"{hours}_hours"] = Run(clip, folder / f"{hours}.csv", bundle, SCORE).to_end()
+        clip.unlink()
     hour_mib, day_mib = (result[f"{hours}_hours"]["peak_unreclaimable_mib"] for hours in HOURS)
-    demands = [
-        Demand("peak memory, a day over an hour", day_mib / hour_mib, DAY_OVER_HOUR),
-        Demand("values that differ after kills", len(result["killed"]["differing"]), 0),
-        Demand("files left", result["killed"]["files_left"], 0),
+    demand = Demand("peak memory, a day over an hour", day_mib / hour_mib, DAY_OVER_HOUR)
+    return result, [demand]
+
+
+def kills(
+    bundle: Bundle, folder: Path, hour: np.ndarray, hours: int, n: int
+) -> tuple[dict[str, Any], list[Demand]]:
+    """Score a recording with kills until there were so many, from the start where it ended."""
+    clip = write_hours(folder / "killed.wav", hour, hours)
+    whole = Run(clip, folder / "whole" / "a.csv", bundle, SCORE_AND_SAVE_OFTEN)
+    facts = whole.to_end()
+    rng = np.random.default_rng(SEED)
+    runs: list[dict[str, Any]] = []
+    differing: list[str] = []
+    while (n_left := n - sum(run["kills"] for run in runs)) > 0:
+        out = folder / f"killed-{len(runs)}" / "a.csv"
+        killed = Run(clip, out, bundle, SCORE_AND_SAVE_OFTEN)
+        runs.append(killed.killed(n_left, rng))
+        differing += whole.differences(killed)
+    result = {
+        "hours": hours,
+        "formats": FORMATS,
+        "timeline_hop_s": HOP_SECONDS,
+        "save_seconds": SAVE_SECONDS,
+        "not_killed": facts,
+        "killed": runs,
+        "differing": differing,
+    }
+    return result, [
+        Demand("kills that are missing", n - sum(run["kills"] for run in runs), 0),
+        Demand("values that differ after kills", len(differing), 0),
+        Demand("files left", sum(run["files_left"] for run in runs), 0),
     ]
-    return finish("day_long", bundle, result, demands)
 
 
 def mixed_hour() -> np.ndarray:
@@ -145,7 +176,10 @@ class Run:
         self._command = [sys.executable, "-c", program, *map(str, words)]
 
     def start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command)
+        here = str(Path(__file__).parent)  # a worker finds `SavesOften` there
+        paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        return subprocess.Popen(self._command, env=env)
 
     def to_end(self) -> dict[str, Any]:
         """Score without a kill; give the worker's largest memory."""
@@ -159,7 +193,7 @@ class Run:
                     values = dict(line.split(":", 1) for line in status)
                     for name in peaks:
                         peaks[name] = max(peaks[name], int(values[name].split()[0]))
-            time.sleep(0.1)
+            time.sleep(0.01)
         assert process.returncode == 0
         return {
             "peak_unreclaimable_mib": peaks["RssAnon"] / 1024,
@@ -168,29 +202,34 @@ class Run:
             "n_events": len(self.events.read_text().splitlines()) - 1,
         }
 
-    def killed(self, n: int) -> dict[str, Any]:
-        """Score, and kill parent and worker so many times."""
-        rng = np.random.default_rng(SEED)
+    def killed(self, n: int, rng: np.random.Generator) -> dict[str, Any]:
+        """Score, and kill parent and worker at most so many times."""
         started = time.monotonic()
-        waited = []
-        for _ in range(n):
+        waited: list[float] = []
+        positions = set()
+        while len(waited) < n:
             process = self.start()
-            waited.append(float(rng.uniform(0, 2 * MEAN_SECONDS_TO_KILL)))
+            wait_s = float(rng.uniform(0, 2 * MEAN_SECONDS_TO_KILL))
             try:
-                process.wait(waited[-1])
+                process.wait(wait_s)
                 break
             except subprocess.TimeoutExpired:
-                pass
+                waited.append(wait_s)
             for one in [*workers(process.pid), psutil.Process(process.pid)]:
                 one.kill()
             process.wait()
+            positions |= {path.stat().st_mtime_ns for path in self._states()}
         assert self.start().wait() == 0
         return {
             "kills": len(waited),
+            "kills_with_a_newer_state": len(positions),
             "killed_after_s": waited,
             "seconds": time.monotonic() - started,
             "files_left": len(list(self.out.parent.glob("*.unfinished"))),
         }
+
+    def _states(self) -> list[Path]:
+        return list(self.out.parent.glob("*.unfinished/*/state.pickle"))
 
     def differences(self, other: Run) -> list[str]:
         """Name what another run of the same clip has otherwise."""
@@ -198,7 +237,7 @@ class Run:
         for run in (self, other):
             with run.out.open(newline="") as file:
                 (row,) = csv.DictReader(file)
-            of_run = ("seconds_spent", "key", "settings_sha256")  # where its files lie is a setting
+            of_run = ("seconds_spent", "key")
             rows.append({name: value for name, value in row.items() if name not in of_run})
         names = [name for name in rows[0] if rows[0][name] != rows[1][name]]
         names += ["events"] if self.events.read_text() != other.events.read_text() else []

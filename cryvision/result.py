@@ -115,15 +115,16 @@ class Bout:
 
 def find_bouts(events: Sequence[Event], gap_seconds: float = BOUT_GAP_SECONDS) -> tuple[Bout, ...]:
     """Put events less than ``gap_seconds`` apart together; they must be in order of time."""
-    groups: list[list[Event]] = []
+    bouts: list[Bout] = []
+    group: list[Event] = []
     end_s = -math.inf
     for event in events:
-        if groups and event.onset_s - end_s < gap_seconds:
-            groups[-1].append(event)
-        else:
-            groups.append([event])
+        if group and not event.onset_s - end_s < gap_seconds:
+            bouts.append(_bout(group))
+            group = []
+        group.append(event)
         end_s = max(end_s, event.span_s[1])
-    return tuple(_bout(group) for group in groups)
+    return (*bouts, _bout(group)) if group else ()
 
 
 def _bout(events: list[Event]) -> Bout:
@@ -185,8 +186,8 @@ class Classification:
         Columns of float32, shape (n_frames,), one row a frame of the 30 Hz clock; NaN where
         nothing is known. ``time_s``, ``cry``, ``cry_smooth``, each class and its ``_smooth``,
         and ``heard_<tag>`` for each tag of the bundle's tagger.
-    events : tuple of Event
-    rejected : tuple of Event
+    events : sequence of Event
+    rejected : sequence of Event
         Candidates that the tagger did not detect as crying; they count nowhere.
     bout_gap_s : float
         Events less than this far apart make one bout.
@@ -226,14 +227,14 @@ class Classification:
     probabilities: dict[str, float]
     detector: Detection
     timeline: dict[str, np.ndarray]
-    events: tuple[Event, ...]
+    events: Sequence[Event]
     modalities: tuple[str, ...]
     bundle: dict[str, Any]
     skill: list[dict[str, Any]]
     media: dict[str, Any] = field(default_factory=dict)
     face_share: float | None = None
     warnings: tuple[str, ...] = ()
-    rejected: tuple[Event, ...] = ()
+    rejected: Sequence[Event] = ()
     bout_gap_s: float = BOUT_GAP_SECONDS
     threshold: float | None = None
     min_duration_s: float | None = None
@@ -251,7 +252,7 @@ class Classification:
         return find_bouts(self.crying, self.bout_gap_s)
 
     @property
-    def crying(self) -> tuple[Event, ...]:
+    def crying(self) -> Sequence[Event]:
         """The events that make bouts: all that a detector finds."""
         return self.events
 

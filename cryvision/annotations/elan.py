@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from cryvision.annotations.text import parse_xml, read_text, refused
 
 DECIMALS = 3
 """ELAN keeps whole milliseconds."""
+
+_ID = re.compile('ANNOTATION_ID="([^"]*)"')
 
 
 def read_eaf(text: str) -> Iterator[Entry]:
@@ -32,18 +35,28 @@ def read_eaf(text: str) -> Iterator[Entry]:
     # Where the recording that was annotated does not start with its file.
     origin = int(media[0].get("TIME_ORIGIN") or 0) if len(media) == 1 else 0
     slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
+    lines = _lines_of(text)
     tiers = [tier for tier in root.iter("TIER") if tier.get("TIER_ID") != BOUT_TIER]
     for tier in tiers:
         tier_name = tier.get("TIER_ID", "")
         for annotation in tier.iter("ALIGNABLE_ANNOTATION"):
             name = annotation.get("ANNOTATION_ID", "")
-            line = text.count("\n", 0, max(0, text.find(f'ANNOTATION_ID="{name}"'))) + 1
+            line = lines.get(name, 1)
             times = [slots.get(annotation.get(ref)) for ref in ("TIME_SLOT_REF1", "TIME_SLOT_REF2")]
             if not all(time and time.isdecimal() for time in times):
                 raise DamagedError(line, f"annotation {name!r} must have times; got {times}")
             start, end = (f"{(int(time or 0) + origin) / 1000:.3f}" for time in times)
             label = (annotation.findtext("ANNOTATION_VALUE") or "").strip()
             yield Entry(line, start, end, label or tier_name, tier_name)
+
+
+def _lines_of(text: str) -> dict[str, int]:
+    """Find the line in which each annotation begins, as XML parsers do not give it."""
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        for name in _ID.findall(line):
+            lines.setdefault(name, number)
+    return lines
 
 
 def write_eaf(sheet: Sheet, path: Path) -> None:

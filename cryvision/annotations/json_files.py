@@ -60,6 +60,7 @@ def write_label_studio(sheet: Sheet, path: Path) -> None:
     The recording is named as the task's ``audio``; the file itself is not copied.
     """
     regions = []
+    length_s = sheet.end_s(DECIMALS)
     for number, interval in enumerate(sheet.intervals, start=1):
         start_s, end_s = rounded(interval, DECIMALS)
         labels = [one_line(interval.label)]
@@ -68,7 +69,7 @@ def write_label_studio(sheet: Sheet, path: Path) -> None:
             "from_name": "label",
             "to_name": "audio",
             "type": "labels",
-            "original_length": sheet.end_s(DECIMALS),
+            "original_length": length_s,
             "value": {"start": start_s, "end": end_s, "channel": 0, "labels": labels},
         }
         if interval.tier:

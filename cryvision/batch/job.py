@@ -65,7 +65,8 @@ class Job:
         """All that decides what a row holds."""
         settings = dataclasses.asdict(self)
         # The bundle is what it holds, and a clip what its path leads to, wherever that is written.
-        del settings["bundle"], settings["folder"], settings["unfinished_dir"]
+        for place in ("bundle", "folder", "formats_dir", "unfinished_dir"):
+            del settings[place]
         return {**settings, **settings.pop("options")}
 
     @property

@@ -14,7 +14,7 @@ from cryvision.batch.sources import ListedClip
 from cryvision.inputs.pitch import HOP_SECONDS, PitchTrack
 from cryvision.models.tagger import TAGS
 from cryvision.outputs.event_rows import event_measures
-from cryvision.outputs.tables import to_record
+from cryvision.outputs.tables import to_lazy_record
 from cryvision.result import Classification
 
 OK = "ok"
@@ -65,7 +65,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "too_quiet_minutes_s": ("json", "too_quiet_s of each minute; empty where there is none"),
     "modalities": ("json", "what the label was decided from"),
     "warnings": ("json", "warnings about the clip"),
-    "seconds_spent": ("real", "wall time for the clip, with its download"),
+    "seconds_spent": (
+        "real",
+        "wall time for the clip, with its download, in all runs until it was done",
+    ),
     "bundle_name": ("text", "name of the bundle"),
     "bundle_sha256": ("text", "hash that identifies the bundle"),
     "settings_sha256": ("text", "hash of the bundle, the settings and the version of cryvision"),
@@ -97,9 +100,10 @@ def scored_row(
     Returns
     -------
     dict
-        Plain JSON data: columns by name, less those that are empty.
+        Columns by name, less those that are empty: plain JSON data, with iterators for lists that
+        may be long.
     """
-    record = {key: value for key, value in to_record(result).items() if key not in _LEFT_OUT}
+    record = {k: value for k, value in to_lazy_record(result).items() if k not in _LEFT_OUT}
     tag_seconds = record.pop("heard_seconds")
     record |= {tag_column(tag): seconds for tag, seconds in tag_seconds.items()}
     share = result.face_share

@@ -180,7 +180,7 @@ def run(
     with Store(target.beside(STORE_SUFFIX), retry_failed) as store:
         target.remove_leftovers()
         clips = find_clips(sources, [job.formats_dir] if job.formats_dir else [], problems)
-        store.list_clips(clips, sources, job.settings_sha256)
+        store.list_clips(clips, sources, [job.settings_sha256, job.formats_dir])
         n_clips, n_todo, n_bytes = store.count()
         if not n_clips:
             where = ", ".join(sources)

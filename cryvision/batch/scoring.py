@@ -62,6 +62,7 @@ class ClipScorer:
         stream = self._new_stream("")
         # What is known of faces cannot be saved.
         self._saves = bool(job.unfinished_dir) and not stream.takes_frames
+        self._started_s = 0.0
 
     def __call__(self, clip: ListedClip) -> dict[str, Any]:
         """Score one clip, or what is left of it.
@@ -76,7 +77,7 @@ class ClipScorer:
         CryvisionError
             For what would befall the other clips as well: no ffmpeg, no room for the files.
         """
-        started = time.monotonic()
+        self._started_s = time.monotonic()
         local = clip.path
         try:
             with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
@@ -85,7 +86,7 @@ class ClipScorer:
                 result, pitch = self._classify(clip, local)
                 result = with_start(result, self._start(clip, local))
                 self._write_files(clip, result, local)
-                return scored_row(clip, self._job, result, pitch, time.monotonic() - started)
+                return scored_row(clip, self._job, result, pitch, self._spent_s)
         except MediaError as error:
             # The name of a copy means nothing to a user.
             status, reason = type(error).__name__, str(error).replace(local, clip.path)
@@ -94,7 +95,12 @@ class ClipScorer:
         except Exception as error:  # one clip must never end a run of a million
             status = type(error).__name__
             reason = " ".join(f"{clip.path}: {error}".split())
-        return failed_row(clip, self._job, status, reason, time.monotonic() - started)
+        return failed_row(clip, self._job, status, reason, self._spent_s)
+
+    @property
+    def _spent_s(self) -> float:
+        """Seconds spent on the clip so far, those of runs that were killed included."""
+        return time.monotonic() - self._started_s
 
     def _classify(self, clip: ListedClip, local: str) -> tuple[Classification, PitchTrack]:
         """Classify as `cryvision.classify` does, and track the pitch of the same pieces."""
@@ -104,14 +110,16 @@ class ClipScorer:
             bundle = options.applied(self._bundle)
             saved = Checkpoint(self._state_folder(clip), bundle, options.runtime)
             if (state := saved.load(_KINDS)) is not None:
+                first, spent_s, streams = state
+                self._started_s -= spent_s
                 try:
-                    return self._go_on(local, saved, *state)
+                    return self._go_on(local, saved, first, streams)
                 except CryvisionError:
                     raise
                 except Exception as error:  # a state that was spoilt raises any kind
                     saved.discard(error)
         files = RowFiles() if saved is None else saved.files
-        streams = self._new_stream(clip.path, files), PitchStream(files), QualityStream()
+        streams = [self._new_stream(clip.path, files), PitchStream(files), QualityStream()]
         return self._go_on(local, saved, 0, streams)
 
     def _go_on(
@@ -124,7 +132,8 @@ class ClipScorer:
         with media.open_clip(local, frames=stream.takes_frames, start_s=start_s) as opened:
             for done_s in feed(opened, stream, pitch, quality):
                 if saved is not None and time.monotonic() - saved_s >= SAVE_SECONDS:
-                    saved.save(first + round(done_s * SAMPLE_RATE_HZ), streams)
+                    n_done = first + round(done_s * SAMPLE_RATE_HZ)
+                    saved.save(n_done, self._spent_s, streams)
                     saved_s = time.monotonic()
             result = stream.finish(opened.info, tuple(opened.warnings))
         result = dataclasses.replace(result, quality=quality.finish())

@@ -84,7 +84,7 @@ class Store:
         self._database.close()
 
     def list_clips(
-        self, clips: Iterable[FoundClip], sources: Sequence[str], settings_sha256: str
+        self, clips: Iterable[FoundClip], sources: Sequence[str], of_run: Sequence[str]
     ) -> None:
         """Write down the clips of a run, each once, so that they need not stay in memory.
 
@@ -93,13 +93,13 @@ class Store:
         clips : iterable of FoundClip
         sources : sequence of str
             Where they come from; decides their names.
-        settings_sha256 : str
-            Of the run.
+        of_run : sequence of str
+            What a clip is scored anew for, where it is another: settings, and where files go.
         """
         root = common_folder(sources)
         with self._errors():
             for clip in clips:
-                key = _key(clip, settings_sha256)
+                key = _key(clip, of_run)
                 name = name_below(clip.path, root)
                 listed = ListedClip(key, clip.path, clip.size_bytes, name, *clip[3:])
                 self._database.execute(
@@ -178,6 +178,6 @@ class Store:
             raise CryvisionError(message) from error
 
 
-def _key(clip: FoundClip, settings_sha256: str) -> str:
-    facts = [identity(clip.path), clip.size_bytes, clip.version, settings_sha256]
+def _key(clip: FoundClip, of_run: Sequence[str]) -> str:
+    facts = [identity(clip.path), clip.size_bytes, clip.version, *of_run]
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=KEY_LENGTH // 2).hexdigest()

@@ -16,9 +16,13 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from cryvision.errors import CryvisionError
+
+_BYTES_IN_MEMORY = 1 << 18
+"""Of a row that is longer, as that of a day may be, the rest waits in a file."""
 
 
 def main() -> None:
@@ -72,8 +76,28 @@ def _claim_stdout() -> BinaryIO:
 
 
 def _answer(answers: BinaryIO, record: dict[str, Any]) -> None:
-    answers.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+    with tempfile.SpooledTemporaryFile(_BYTES_IN_MEMORY) as line:  # nothing half is sent
+        for piece in json_pieces(record):
+            line.write(piece.encode())
+        line.seek(0)
+        shutil.copyfileobj(line, answers)
     answers.flush()
+
+
+def json_pieces(record: Mapping[str, Any]) -> Iterator[str]:
+    """Encode a record as a line of JSON: its iterators, which may be long, item by item."""
+    start = "{"
+    for name, value in record.items():
+        yield f"{start}{json.dumps(name)}: "
+        start = ", "
+        if not isinstance(value, Iterator):
+            yield json.dumps(value, allow_nan=False)
+            continue
+        yield "["
+        for number, item in enumerate(value):
+            yield (", " if number else "") + json.dumps(item, allow_nan=False)
+        yield "]"
+    yield "}\n"
 
 
 def _read_requests(requests: queue.SimpleQueue[bytes], scratch: str) -> None:

@@ -57,8 +57,7 @@ def training_text(title: str, record: Mapping[str, Any]) -> str:
         _protocol_line(record),
         *(["", _GUESSED_SUBJECTS] if subjects["known_from"] == "file" else []),
         "",
-        "A figure counts only where it is better than the one without listening. "
-        f"{intervals_line(subjects['n'])}",
+        _reading_line(subjects["n"]),
     ]
     for unit, of_unit in record["units"].items():
         lines += _unit_lines(unit, of_unit)
@@ -99,8 +98,7 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
         f"{'; '.join(map(_cell, record['trained_on']))}.",
         *(f"\nWarning: {_cell(warning)}." for warning in record["warnings"]),
         "",
-        "A figure counts only where it is better than the one without listening. "
-        f"{intervals_line(subjects['n'])}",
+        _reading_line(subjects["n"]),
     ]
     for unit, of_unit in record.get("units", {}).items():
         lines += _unit_lines(unit, of_unit)
@@ -123,6 +121,16 @@ def evaluation_text(record: Mapping[str, Any]) -> str:
     return "\n".join(lines + _list_lines("Remarks on the data", record["problems"]))
 
 
+def _reading_line(n_subjects: int) -> str:
+    """Say how to read the figures; sections of one subject say themselves what they lack."""
+    rule = "A figure counts only where it is better than the one without listening."
+    return rule if n_subjects < 2 else f"{rule} {intervals_line(n_subjects)}"
+
+
+def _why_no_intervals(section: Mapping[str, Any]) -> list[str]:
+    return ["", intervals_line(1)] if section["n_subjects"] == 1 else []
+
+
 def intervals_line(n_subjects: int) -> str:
     """Say what the intervals are over, or why there are none."""
     if n_subjects < 2:
@@ -133,6 +141,7 @@ def intervals_line(n_subjects: int) -> str:
 def _unit_lines(unit: str, record: Mapping[str, Any]) -> list[str]:
     heading = f"## By {unit}: {record['n']:,} of {counted(record['n_subjects'], 'subject')}"
     lines = ["", heading, "", *_figure_table(record["figures"], _FIGURES, _baselines(record))]
+    lines += _why_no_intervals(record)
     rows = [
         [_cell(label), *(_number(of[n]) for n in ("precision", "recall", "f1")), of["support"]]
         for label, of in record["per_class"].items()
@@ -187,6 +196,7 @@ def _frame_lines(record: Mapping[str, Any]) -> list[str]:
         f"## By frame: {record['n']:,} of {counted(record['n_subjects'], 'subject')}",
         "",
         *table(["figure", "newest window", "smoothed", "without listening"], rows),
+        *_why_no_intervals(record),
     ]
 
 
@@ -209,6 +219,7 @@ def _detection_lines(record: Mapping[str, Any]) -> list[str]:
         f"## Crying or not, by clip: {record['n']:,} of {counted(record['n_subjects'], 'subject')}",
         "",
         *_figure_table(record["figures"], _DETECTION, baselines),
+        *_why_no_intervals(record),
         *_confusion_lines(record["confusion"]),
         *(["", f"In {n_silent} more clips there was no sound."] if n_silent else []),
     ]
@@ -233,6 +244,7 @@ def _agreement_lines(record: Mapping[str, Any]) -> list[str]:
         f"{record['window_seconds']:g} s, each called what most of it is.",
         "",
         *_figure_table(record["figures"], _AGREEMENT, baselines),
+        *_why_no_intervals(record),
     ]
 
 

@@ -40,6 +40,7 @@ _CLASSES = {
     "cryvision.inference.detector": {"CryDetector", "_StepSource", "_WindowSource"},
     "cryvision.inference.events": {"EventStream"},
     "cryvision.inference.gated_windows": {"CryGate", "GatedSound", "WindowClock"},
+    "cryvision.inference.kept_events": {"KeptEvents"},
     "cryvision.inference.options": {"Options"},
     "cryvision.inference.smoothing": {"EventFollower", "RollingPrediction", "_Bout"},
     "cryvision.inference.steps": {"StepScorer", "Steps"},
@@ -90,33 +91,36 @@ class Checkpoint:
         for part in bundle.parts:
             self._shared[f"model {part.name}"] = bundle.model(part, runtime)
 
-    def save(self, position: int, streams: Sequence[object]) -> None:
-        """Save what the streams hold after ``position`` samples of the recording."""
+    def save(self, position: int, spent_s: float, streams: Sequence[object]) -> None:
+        """Save what the streams hold after ``position`` samples and ``spent_s`` seconds of work."""
         buffer = io.BytesIO()
-        _Pickler(buffer, self._shared).dump((position, *streams))
+        _Pickler(buffer, self._shared).dump((position, spent_s, *streams))
         data = buffer.getvalue()
         try:
+            self._folder.mkdir(0o700, parents=True, exist_ok=True)
             with staged(self._folder / _STATE, overwrite=True) as path:
+                path.touch(0o600)
                 path.write_bytes(_signature(data) + data)
         except OSError as error:  # the recording can be scored all the same
             log.info("%s: the state cannot be saved: %s", self._folder, error)
 
-    def load(self, kinds: Sequence[type]) -> tuple[int, list[Any]] | None:
-        """Return the position and the streams of these kinds, or None where none are saved."""
+    def load(self, kinds: Sequence[type]) -> tuple[int, float, list[Any]] | None:
+        """Return position, seconds spent and streams of these kinds; None where none are saved."""
         try:
             signed = (self._folder / _STATE).read_bytes()
             signature, data = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
             if not hmac.compare_digest(signature, _signature(data)):
                 raise pickle.UnpicklingError("another user, or on another machine, saved it")
-            position, *streams = _Unpickler(io.BytesIO(data), self._shared).load()
-            if [type(position), *map(type, streams)] != [int, *kinds] or position < 0:
+            position, spent_s, *streams = _Unpickler(io.BytesIO(data), self._shared).load()
+            found = type(position), type(spent_s), *map(type, streams)
+            if found != (int, float, *kinds) or position < 0:
                 raise pickle.UnpicklingError("it holds other streams")
         except FileNotFoundError:
             return None
         except Exception as error:  # a damaged pickle raises any kind
             self.discard(error)
             return None
-        return position, streams
+        return position, spent_s, streams
 
     def discard(self, error: Exception) -> None:
         """Take no more notice of the state, which cannot be used."""

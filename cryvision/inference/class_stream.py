@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +87,11 @@ class ReasonStream:
         """Whose output is the prediction: the ensemble, or the only branch."""
         return self._models.decider
 
+    @property
+    def branches(self) -> list[str]:
+        """Names of the branches."""
+        return [part.name for part in self._models.branches]
+
     @classmethod
     def of(
         cls,
@@ -117,23 +122,28 @@ class ReasonStream:
         self._ends.forget(n_past)
         self._outputs.forget(n_past)
 
-    def branch_means(self, onset_s: float, offset_s: float) -> dict[str, dict[str, float]]:
-        """Average each branch's outputs over the windows that end within a stretch of time.
+    def branch_means(
+        self, spans_s: Iterable[tuple[float, float]]
+    ) -> Iterator[dict[str, dict[str, float]]]:
+        """Average each branch's outputs over the windows that end within each stretch of time.
 
-        Returns
-        -------
+        Yields
+        ------
         dict of str to dict of str to float
             Name of a branch to label to probability; without branches that have no output.
         """
-        span = np.array([onset_s, offset_s]) * SAMPLE_RATE_HZ
-        first, stop = np.searchsorted(self._end_samples(), span, side="right").tolist()
-        means = {}
-        for name, table in self._tables(first, stop).items():
-            table = table[~np.isnan(table).any(axis=1)]
-            if len(table):
-                mean = table.mean(axis=0, dtype=np.float64).tolist()
-                means[name] = dict(zip(self._labels, mean, strict=True))
-        return means
+        ends = self._end_samples()
+        tables = self._tables(0, len(ends))
+        for span_s in spans_s:
+            first, stop = np.searchsorted(ends, np.array(span_s) * SAMPLE_RATE_HZ, side="right")
+            means = {}
+            for name, table in tables.items():
+                outputs = table[first:stop]
+                outputs = outputs[~np.isnan(outputs).any(axis=1)]
+                if len(outputs):
+                    mean = outputs.mean(axis=0, dtype=np.float64).tolist()
+                    means[name] = dict(zip(self._labels, mean, strict=True))
+            yield means
 
     def ablated(self) -> dict[str, np.ndarray]:
         """Predict the windows so far from one modality alone.
@@ -163,9 +173,8 @@ class ReasonStream:
         n_passed = int(np.count_nonzero(passed))
         if not n_passed:
             nothing = np.full((len(ends), len(self._labels)), np.nan, np.float32)
-            names = (part.name for part in self._models.branches)
             return ReasonWindows(
-                ends, nothing, dict.fromkeys(names, nothing), windows.settled_samples
+                ends, nothing, dict.fromkeys(self.branches, nothing), windows.settled_samples
             )
         outputs = self._models.outputs(windows.inputs, n_passed)
         self._note(ends[passed], outputs)
@@ -203,9 +212,8 @@ class ReasonStream:
 
     def _tables(self, first: int, stop: int) -> dict[str, np.ndarray]:
         """Give each branch's outputs for some of the windows."""
-        names = [part.name for part in self._models.branches]
-        tables = np.split(self._outputs.table(first, stop), len(names), axis=1)
-        return dict(zip(names, tables, strict=True))
+        tables = np.split(self._outputs.table(first, stop), len(self.branches), axis=1)
+        return dict(zip(self.branches, tables, strict=True))
 
 
 def branch_settings(

@@ -16,6 +16,7 @@ from cryvision.inference.branch_inputs import FACE
 from cryvision.inference.class_stream import SOUND, ReasonStream, ReasonWindows
 from cryvision.inference.crying import CryStream
 from cryvision.inference.face_stream import face_stream
+from cryvision.inference.kept_events import KeptEvents
 from cryvision.inference.label_policy import (
     CRY,
     NO_CRY,
@@ -211,7 +212,7 @@ class StreamClassifier:
                 seconds=sum((event.duration_s for event in events), 0.0),
             ),
             timeline=timeline,
-            events=tuple(self._described(event, label) for event in events),
+            events=self._described(events, label),
             modalities=modalities,
             bundle={
                 "name": self._bundle.name,
@@ -222,7 +223,7 @@ class StreamClassifier:
             media=info.to_json() if info is not None else {},
             face_share=None if self._faces is None else self._faces.share,
             warnings=(*warnings, *self._notes(info, probabilities, label)),
-            rejected=() if crying is None else tuple(crying.rejected),
+            rejected=() if crying is None else crying.rejected,
             bout_gap_s=self._options.bout_gap_s,
             threshold=None if gate is None else gate.enter,
             min_duration_s=None if gate is None else gate.min_event_seconds,
@@ -233,11 +234,10 @@ class StreamClassifier:
         )
 
     @property
-    def _events(self) -> list[Event]:
+    def _events(self) -> KeptEvents:
         """Those that ended within the timeline that is kept."""
-        first_s = self._first_frame / FRAME_RATE_HZ
-        events = [] if self._crying is None else self._crying.events
-        return [event for event in events if event.span_s[1] > first_s]
+        events = KeptEvents() if self._crying is None else self._crying.events
+        return events.ended_after(self._first_frame / FRAME_RATE_HZ)
 
     @property
     def _gated(self) -> bool:
@@ -348,13 +348,16 @@ class StreamClassifier:
             return NOT_SURE
         return CRY if self._reasons is None else max(probabilities, key=probabilities.__getitem__)
 
-    def _described(self, event: Event, label: str) -> Event:
-        """Return an event with the clip's reason, where it has one, and the branches' outputs."""
+    def _described(self, events: KeptEvents, label: str) -> KeptEvents:
+        """Give events the clip's reason, where it has one, and the branches' outputs."""
         if self._reasons is None:
-            return event
-        named = label if label != NOT_SURE else event.label
-        branches = self._reasons.branch_means(*event.span_s)
-        return replace(event, label=named, branches=branches)
+            return events
+        described = KeptEvents(self._reasons.branches, self._bundle.labels)
+        means = self._reasons.branch_means(event.span_s for event in events)
+        for event, branches in zip(events, means, strict=True):
+            named = label if label != NOT_SURE else event.label
+            described.append(replace(event, label=named, branches=branches))
+        return described
 
     def _notes(
         self, info: MediaInfo | None, probabilities: dict[str, float], label: str

@@ -10,6 +10,7 @@ from cryvision.bundle import Bundle
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.inference.detector import CryDetector, DetectorWindows
 from cryvision.inference.events import EventStream
+from cryvision.inference.kept_events import KeptEvents
 from cryvision.inference.label_policy import CRY
 from cryvision.inference.state import StreamState
 from cryvision.inference.tags import HEARD, SILENCE_TAG, TagWindows
@@ -47,7 +48,7 @@ class CryStream:
 
     Attributes
     ----------
-    events : list of Event
+    events : KeptEvents
         Those so far that stand and have ended.
     n_scored : int
         Windows or steps so far that passed the energy gate.
@@ -82,10 +83,10 @@ class CryStream:
         self.n_scored = 0
         self._n_quiet = 0
         self._quiet_samples: dict[int, int] = {}
-        self.events: list[Event] = []
+        self.events = KeptEvents()
 
     @property
-    def rejected(self) -> list[Event]:
+    def rejected(self) -> KeptEvents:
         """Candidates so far that do not stand, by onset."""
         return self._following.rejected
 
@@ -171,8 +172,7 @@ class CryStream:
         first_minute = first // (MINUTE_SECONDS * FRAME_RATE_HZ)
         self._quiet_samples = {m: n for m, n in self._quiet_samples.items() if m >= first_minute}
         for events in (self.events, self.rejected):
-            n_past = sum(event.span_s[1] < first / FRAME_RATE_HZ for event in events[:-1])
-            del events[:n_past]
+            events.forget(first / FRAME_RATE_HZ)
 
     def notes(self) -> list[str]:
         """Return the warnings."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inference.detector import CryDetector, DetectorWindows
+from cryvision.inference.kept_events import KeptEvents
 from cryvision.inference.smoothing import EventFollower
 from cryvision.inference.veto import EventFilter
 from cryvision.result import Event
@@ -45,7 +46,7 @@ class EventStream:
         self.open: Event | None = None
 
     @property
-    def rejected(self) -> list[Event]:
+    def rejected(self) -> KeptEvents:
         """Candidates so far that do not stand, by onset."""
         return self._filter.rejected
 

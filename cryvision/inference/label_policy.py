@@ -95,20 +95,27 @@ def mean_probabilities(
     """
     columns = [timeline[f"{label}_smooth"] for label in labels]
     n_frames = len(columns[0])
-    inside = np.zeros(n_frames, bool)
-    edges = [[0, n_frames]] if spans_s is None else np.searchsorted(timeline["time_s"], spans_s)
-    for first, stop in edges:
-        inside[first:stop] = True
+    edges = np.array([[0, n_frames]])
+    if spans_s is not None:
+        edges = np.searchsorted(timeline["time_s"], spans_s).reshape(-1, 2)
     sums, counts = np.zeros((2, len(labels))), np.zeros(2)
     # Some at a time: a day has 2.6 million frames.
     for first in range(0, n_frames, _BLOCK_FRAMES):
         block = slice(first, first + _BLOCK_FRAMES)
         table = np.array([column[block] for column in columns], np.float64)
+        inside = _inside(edges - first, table.shape[1])
         has_output = ~np.isnan(table).any(axis=0)
-        for row, frames in enumerate((has_output & inside[block], has_output)):
+        for row, frames in enumerate((has_output & inside, has_output)):
             sums[row] += table[:, frames].sum(axis=1)
             counts[row] += np.count_nonzero(frames)
     row = 0 if counts[0] else 1
     if not counts[row]:
         return {}
     return dict(zip(labels, (sums[row] / counts[row]).tolist(), strict=True))
+
+
+def _inside(edges: np.ndarray, n: int) -> np.ndarray:
+    """Say of each of the first so many frames whether it lies between any two edges."""
+    firsts, stops = edges.clip(0, n).T
+    steps = np.bincount(firsts, minlength=n + 1) - np.bincount(stops, minlength=n + 1)
+    return np.asarray(np.cumsum(steps[:-1]) > 0)

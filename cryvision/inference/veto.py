@@ -11,6 +11,7 @@ import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ, VETO_LEVELS, VetoConfig
 from cryvision.errors import ConfigError
+from cryvision.inference.kept_events import KeptEvents
 from cryvision.inference.tags import HEARD, SILENCE_TAG
 from cryvision.result import Event
 
@@ -127,7 +128,7 @@ class EventFilter:
 
     Attributes
     ----------
-    rejected : list of Event
+    rejected : KeptEvents
         Candidates so far that do not stand, in order of onset.
     """
 
@@ -139,7 +140,7 @@ class EventFilter:
         self._windows: deque[tuple[int, np.ndarray]] = deque()
         self._waiting: deque[_Candidate] = deque()
         self._open: _Candidate | None = None
-        self.rejected: list[Event] = []
+        self.rejected = KeptEvents()
 
     def add_tags(self, end: int, scores: np.ndarray) -> list[Event]:
         """Add the tagger's next window, which ends at a sample; return events that now stand."""

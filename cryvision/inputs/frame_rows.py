@@ -55,12 +55,12 @@ class RowFiles:
         if self._folder is None:
             return tempfile.TemporaryFile(prefix="cryvision-")
         self._n = max(self._n, number)  # of rows that were saved: no others may have it
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(0o700, parents=True, exist_ok=True)
         path = self._folder / f"{number:d}.rows"
         if path.is_file() and not path.is_symlink():
             return open(path, "r+b")
         path.unlink(missing_ok=True)  # a link could lead to a file that is none of ours
-        return open(path, "w+b")
+        return open(path, "w+b", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 class FrameRows:

@@ -68,6 +68,17 @@ def to_record(classification: Classification, *, show_experimental: bool = False
         of ``rejected`` the reason, under that name. Events and bouts have their acoustics where
         those were measured.
     """
+    record = to_lazy_record(classification, show_experimental=show_experimental)
+    return {name: list(v) if isinstance(v, Iterator) else v for name, v in record.items()}
+
+
+def to_lazy_record(
+    classification: Classification, *, show_experimental: bool = False
+) -> dict[str, Any]:
+    """Give `to_record` with iterators for events, bouts and rejected candidates.
+
+    Those of a day would be megabytes if all were there at once.
+    """
     with_branches = show_experimental or classification.label != "not sure"
     detector, face_share = classification.detector, classification.face_share
     faces = {} if face_share is None else {"face_share": _rounded(face_share, _SCORE_DECIMALS)}
@@ -84,7 +95,7 @@ def to_record(classification: Classification, *, show_experimental: bool = False
         },
         "events": _event_records(classification, with_branches),
         "bouts": _bout_records(classification),
-        "rejected": [_event_record(event, with_branches) for event in classification.rejected],
+        "rejected": (_event_record(event, with_branches) for event in classification.rejected),
         "veto": classification.veto,
         "bout_gap_s": _rounded(classification.bout_gap_s, _SECONDS_DECIMALS),
         "threshold": classification.threshold,
@@ -145,8 +156,8 @@ def write_events_csv(classification: Classification, path: Path) -> None:
     """Write one row an event; only the header where there is none."""
     record = {
         "path": str(classification.path),
-        "events": _event_records(classification, with_branches=False),
-        "bouts": _bout_records(classification),
+        "events": list(_event_records(classification, with_branches=False)),
+        "bouts": list(_bout_records(classification)),
     }
     measures = event_measures(classification.acoustics is not None)
     rows = event_rows(record, crying=are_crying(classification))
@@ -194,26 +205,22 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
         writer.writerows(rows)
 
 
-def _event_records(classification: Classification, with_branches: bool) -> list[dict[str, Any]]:
+def _event_records(classification: Classification, with_branches: bool) -> Iterator[dict[str, Any]]:
     acoustics = classification.acoustics
     measured = acoustics.cries if acoustics else [None] * len(classification.events)
-    return [
-        {
+    for event, cry in zip(classification.events, measured, strict=True):
+        yield {
             **_event_record(event, with_branches),
             **_moments(classification, event),
             **to_columns(cry),
         }
-        for event, cry in zip(classification.events, measured, strict=True)
-    ]
 
 
-def _bout_records(classification: Classification) -> list[dict[str, Any]]:
+def _bout_records(classification: Classification) -> Iterator[dict[str, Any]]:
     bouts, acoustics = classification.bouts, classification.acoustics
     measured = acoustics.bouts if acoustics else [None] * len(bouts)
-    return [
-        {**_bout_record(bout), **_moments(classification, bout), **to_columns(timing)}
-        for bout, timing in zip(bouts, measured, strict=True)
-    ]
+    for bout, timing in zip(bouts, measured, strict=True):
+        yield {**_bout_record(bout), **_moments(classification, bout), **to_columns(timing)}
 
 
 def _start_record(classification: Classification) -> dict[str, str]:

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from cryvision.batch.worker import json_pieces
+
 ORPHAN_SECONDS = 5.0  # a worker notices the end of its parent at once; the machine may be busy
 HERE = Path(__file__).parent
 MARK = "CRYVISION_TEST_RUN"
@@ -33,6 +35,12 @@ job = Job(None, "null", "0" * 64, "0", str(Path.cwd()), scorer="scorers:NullScor
 options = BatchOptions(engine=engine, workers=int(workers), timeout_seconds=0)
 run(job, [clips], out, engine=options.bound_engine())
 """
+
+
+def as_sent(row: dict[str, Any]) -> dict[str, Any]:
+    """Give a row as the worker's parent reads it."""
+    sent: dict[str, Any] = json.loads("".join(json_pieces(row)))
+    return sent
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bundles import BUNDLE_V1
-from drivers import read_table
+from drivers import as_sent, read_table
 
 import cryvision
 from cryvision.batch.job import Job
@@ -132,7 +131,7 @@ def test_the_acoustics_of_real_sound_are_in_the_rows(
     path = make_media("second.wav", "-f", "lavfi", "-i", tone)
     job = Job(str(BUNDLE_V1), bundle.name, bundle.sha256, "0", "", acoustics=True)
     row = ClipScorer(job)(ListedClip("k", str(path), 1, path.name))
-    (event,) = event_rows(json.loads(json.dumps(row)))
+    (event,) = event_rows(as_sent(row))
     assert event["f0_median_hz"] == pytest.approx(450.0, abs=1.0)
     assert event["bout_cries"] == 1
 

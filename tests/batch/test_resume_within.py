@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import stat
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 from bundles import BUNDLE_V1
+from drivers import as_sent
 
 from cryvision.batch import scoring
 from cryvision.batch.job import Job
@@ -67,7 +71,7 @@ def listed(path: Path) -> ListedClip:
 
 def scored(job: Job, path: Path) -> tuple[dict[str, object], str]:
     """Return the row less its time, and the timeline that was written beside it."""
-    row = ClipScorer(job)(listed(path))
+    row = as_sent(ClipScorer(job)(listed(path)))
     del row["seconds_spent"]
     return row, Path(job.formats_dir, f"{path.name}.csv").read_text()
 
@@ -103,7 +107,7 @@ def scored_at_once(job: Job, path: Path) -> tuple[dict[str, object], str]:
     apart = dataclasses.replace(job, unfinished_dir="", formats_dir=f"{job.formats_dir}.whole")
     row, timeline = scored(apart, path)
     assert row["status"] == "ok"
-    return {**row, "settings_sha256": job.settings_sha256}, timeline
+    return row, timeline
 
 
 @pytest.fixture
@@ -124,6 +128,38 @@ def test_a_row_after_kills_is_that_of_a_run_that_was_not_killed(
     pieces = count_pieces(monkeypatch)
     assert scored(job, recording) == whole
     assert pieces[0] == n_left  # what was classified is not classified again
+
+
+@pytest.mark.parametrize("job", ["default"], indirect=True)
+def test_the_time_of_all_runs_counts(
+    job: Job, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    push = classifier.StreamClassifier.push
+
+    def timed(self: classifier.StreamClassifier, *piece: object) -> object:
+        clock[0] += 10.0
+        return push(self, *piece)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(classifier.StreamClassifier, "push", timed)
+    monkeypatch.setattr(scoring, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    killed_after(7, job, recording)
+    clock[0] = 5000.0  # another process has another clock
+    assert ClipScorer(job)(listed(recording))["seconds_spent"] == 10.0 * SECONDS
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+@pytest.mark.parametrize("job", ["default"], indirect=True)
+def test_only_their_owner_can_read_state_and_rows(job: Job, recording: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        killed_after(20, job, recording)
+    finally:
+        os.umask(before)
+    folder = Path(job.unfinished_dir, "00ff")
+    modes = {path.suffix: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes == {".pickle": 0o600, ".rows": 0o600}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.2])
@@ -205,12 +241,12 @@ def test_a_state_that_cannot_be_used_is_not(
     elif fault == "no key":
         (tmp_path / "cache" / "state.key").unlink()
     elif fault == "hostile":
-        sign((5, Hostile(tmp_path / "made"), None, None))
+        sign((5, 1.0, Hostile(tmp_path / "made"), None, None))
     elif fault == "hollow":
         kinds = (scoring.StreamClassifier, PitchStream, QualityStream)
-        sign((5, *map(object.__new__, kinds)))
+        sign((5, 1.0, *map(object.__new__, kinds)))
     else:
-        sign((5, 1, 2, 3))
+        sign((5, 1.0, 1, 2, 3))
     with pytest.MonkeyPatch.context() as patch:
         pieces = count_pieces(patch)
         assert scored(job, recording) == whole

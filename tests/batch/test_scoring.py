@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from bundles import BUNDLE_V1
-from drivers import read_table
+from drivers import as_sent, read_table
 from two_parts import tones, two_part_bundle
 
 import cryvision
@@ -21,6 +21,7 @@ from cryvision.batch.rows import COLUMNS, kind_of, ordered_columns, scored_row
 from cryvision.batch.run import score
 from cryvision.batch.scoring import ClipScorer
 from cryvision.batch.sources import ListedClip
+from cryvision.batch.worker import json_pieces
 from cryvision.bundle import Bundle
 from cryvision.cli import main
 from cryvision.config import GateConfig
@@ -148,7 +149,7 @@ def _row(
     result = Classification("a.wav", duration_s, "cry", {}, detector, {}, bouts, (), {}, [], **more)
     track = PitchTrack(np.array(f0_hz, np.float32))
     job = Job(None, "b", "0" * 64, "0", "")
-    return scored_row(ListedClip("k", "a.wav", 1, "a.wav"), job, result, track, 0.5)
+    return as_sent(scored_row(ListedClip("k", "a.wav", 1, "a.wav"), job, result, track, 0.5))
 
 
 class TestMeasures:
@@ -194,6 +195,12 @@ class TestMeasures:
         assert "heard_a_tag_s" in columns
         assert {kind_of(name) for name in columns if name.startswith("heard_")} == {"real"}
 
+    def test_are_sent_as_json_writes_them(self):
+        events = [{"onset_s": 1.5, "label": "caf\u00e9"}, {"onset_s": None}]
+        row = {"path": 'a "b".wav', "n": 2, "events": events, "bouts": [], "minutes": [0.1]}
+        lazy = {**row, "events": iter(events), "bouts": iter([])}
+        assert "".join(json_pieces(lazy)) == json.dumps(row) + "\n"
+
     def test_all_have_a_meaning(self):
         assert set(_row([(0, 1, -20.0)], 2.0, [])) - {"key"} <= set(COLUMNS)
 
@@ -205,7 +212,7 @@ def test_the_pitch_and_level_of_what_is_heard_as_crying_are_in_the_row(make_medi
     monkeypatch.setattr(Bundle, "load", lambda path: bundle)
     tone = "aevalsrc=0.1*sin(2*PI*450*t)*between(t\\,1\\,2):s=16000:d=3"
     path = make_media("second.wav", "-f", "lavfi", "-i", tone)
-    row = ClipScorer(_job())(ListedClip("k", str(path), 1, path.name))
+    row = as_sent(ClipScorer(_job())(ListedClip("k", str(path), 1, path.name)))
     assert row["n_bouts"] == row["n_events"] == len(row["bouts"]) == 1
     assert row["median_f0_hz"] == pytest.approx(450, rel=0.005)
     assert row["voiced_seconds"] == pytest.approx(1.0, abs=0.1)
@@ -368,6 +375,10 @@ class TestFormats:
         options = {"formats": ["csv"], "formats_dir": tmp_path / "files", "workers": 1}
         assert score(media[0], out, bundle=BUNDLE_V1, **options).n_scored == 1
         assert score(media[0], out, bundle=BUNDLE_V1, **options).n_scored == 0
+        (row,) = read_table(out)
+        elsewhere = {**options, "formats_dir": tmp_path / "elsewhere"}
+        assert score(media[0], out, bundle=BUNDLE_V1, **elsewhere).n_scored == 1
+        assert read_table(out)[0]["settings_sha256"] == row["settings_sha256"]
         assert sorted(p.name for p in (tmp_path / "files").iterdir()) == [
             "warble.wav.bouts.csv",
             "warble.wav.csv",

@@ -220,6 +220,17 @@ def test_subjects_that_are_one_per_file_are_said_to_be(bundle: Bundle, corpus: P
     assert not any("each file" in warning for warning in known["warnings"])
 
 
+def test_a_section_of_one_subject_says_why_it_has_no_intervals(
+    bundle: Bundle, corpus: Path
+) -> None:
+    record = evaluate(bundle, corpus)
+    record["units"]["window"]["n_subjects"] = 1
+    sections = evaluation_text(record).split("\n## ")
+    why = "No 95 % intervals: they are over subjects, and there is only one."
+    assert f"95 % intervals: bootstrap over {record['subjects']['n']} subjects." in sections[0]
+    assert [s.partition(":")[0] for s in sections if why in s] == ["By window"]
+
+
 def test_stretches_of_one_file_are_judged_each_by_itself(bundle: Bundle, tmp_path: Path) -> None:
     both = [phones.sing(seed, f0_hz) for seed, f0_hz in enumerate(phones.PITCHES_HZ.values())]
     lab.write_wav(tmp_path / "both.wav", np.concatenate(both))
@@ -233,7 +244,10 @@ def test_stretches_of_one_file_are_judged_each_by_itself(bundle: Bundle, tmp_pat
     assert record["subjects"] == {"n": 1, "known_from": "manifest"}
     assert "'interval'" not in repr(record)  # one subject says nothing of others
     text = evaluation_text(record)
-    assert "No 95 % intervals: they are over subjects, and there is only one." in text
+    sections = [section for section in text.split("\n## ") if " of 1 subject\n" in section]
+    assert len(sections) >= 2
+    why = "No 95 % intervals: they are over subjects, and there is only one."
+    assert [section.count(why) for section in sections] == [1] * text.count(why)
     assert "2 clips of 1 subject (known from: manifest)" in text
     assert "## By clip: 2 of 1 subject\n" in text
 
