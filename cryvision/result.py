@@ -256,6 +256,10 @@ class Classification:
         """The events that make bouts: all that a detector finds."""
         return self.events
 
+    def is_crying(self, event: Event) -> bool:
+        """Whether an event is one of `crying`."""
+        return True
+
     def __repr__(self) -> str:
         path = repr(self.path)
         if len(path) > _REPR_PATH_LETTERS:

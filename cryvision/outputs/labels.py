@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryvision.annotations import FORMATS, Interval
 from cryvision.annotations.interval import BOUT_TIER, Sheet
-from cryvision.outputs.shown import are_crying, bouts_with_events, common_label
+from cryvision.outputs.shown import bouts_with_events, common_label
 from cryvision.result import Bout, Classification, Event
 
 EVENT_TIER = "cry"
@@ -66,8 +66,8 @@ def bout_cues(classification: Classification, decimals: int) -> list[Interval]:
     ]
     rest = [
         _interval(event, event.label, EVENT_TIER)
-        for event, crying in zip(classification.events, are_crying(classification), strict=True)
-        if not crying
+        for event in classification.events
+        if not classification.is_crying(event)
     ]
     return sorted([*bouts, *rest])
 

@@ -81,12 +81,6 @@ def bouts_with_events(classification: Classification) -> list[tuple[Bout, list[E
     return [(bout, list(islice(events, bout.n_events))) for bout in classification.bouts]
 
 
-def are_crying(classification: Classification) -> list[bool]:
-    """Say of each event whether it is crying, and so is in a bout; what is corrected may not be."""
-    crying = {id(event) for event in classification.crying}
-    return [id(event) in crying for event in classification.events]
-
-
 def common_label(events: list[Event]) -> str:
     """The label of some events, or all of them in order where they differ."""
     return ", ".join(dict.fromkeys(event.label for event in events))

@@ -19,7 +19,6 @@ from cryvision.acoustics.measures import BoutAcoustics, measures_of, to_columns
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.inputs.quality import MINUTE_SECONDS, MinuteQuality
 from cryvision.outputs.event_rows import event_measures, event_rows
-from cryvision.outputs.shown import are_crying
 from cryvision.result import Bout, Classification, Event
 from cryvision.safe_text import spreadsheet_cell
 
@@ -160,7 +159,7 @@ def write_events_csv(classification: Classification, path: Path) -> None:
         "bouts": list(_bout_records(classification)),
     }
     measures = event_measures(classification.acoustics is not None)
-    rows = event_rows(record, crying=are_crying(classification))
+    rows = event_rows(record, crying=list(map(classification.is_crying, classification.events)))
     _write_records(path, [measure.name for measure in measures], rows)
 
 

@@ -82,7 +82,10 @@ class _Corrected(Classification):
     @property
     def crying(self) -> tuple[Event, ...]:
         """The events whose label means crying."""
-        return tuple(event for event in self.events if event.label in CRY_LABELS)
+        return tuple(filter(self.is_crying, self.events))
+
+    def is_crying(self, event: Event) -> bool:
+        return event.label in CRY_LABELS
 
 
 def _label(result: Classification, cry: bool) -> str:
