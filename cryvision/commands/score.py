@@ -215,10 +215,9 @@ def _draw_week(summary: Summary, path: str) -> None:
 
 
 def _text(summary: Summary) -> str:
-    from cryvision.outputs.wording import clock, printable
+    from cryvision.outputs.wording import clock, counted, printable
 
-    n = summary.n_clips
-    text = f"{printable(summary.out)}: {n} clip{'s' if n != 1 else ''}"
+    text = f"{printable(summary.out)}: {counted(summary.n_clips, 'clip')}"
     if summary.n_failed:
         kinds = ", ".join(f"{kind} {count}" for kind, count in summary.failures.items())
         text += f", {summary.n_failed} failed ({kinds})"

@@ -9,7 +9,7 @@ from typing import Any
 
 from cryvision.monitor.session import Observation, TimedEvent
 from cryvision.outputs.shown import tag_words
-from cryvision.outputs.wording import clock
+from cryvision.outputs.wording import clock, counted
 
 SURE, UNSURE = 0.9, 0.7
 """Scores from which on crying is called sure, and below which it is called unsure."""
@@ -129,10 +129,9 @@ class Diary:
         if self._since is None:
             return []
         since, self._since = self._since, None
-        plural = "" if self._n_events == 1 else "s"
         return [
             f"{local(self._until)} no crying, after {clock(self._until - since, decimals=0)} "
-            f"({self._n_events} event{plural})"
+            f"({counted(self._n_events, 'event')})"
         ]
 
 

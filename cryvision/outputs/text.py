@@ -18,7 +18,16 @@ from cryvision.outputs.shown import (
     strongest_other,
     tag_words,
 )
-from cryvision.outputs.wording import LINE_WIDTH, NO_BREAK, clock, length, printable, row, score
+from cryvision.outputs.wording import (
+    LINE_WIDTH,
+    NO_BREAK,
+    clock,
+    counted,
+    length,
+    printable,
+    row,
+    score,
+)
 from cryvision.result import Bout, Classification, Event, find_bouts
 
 if TYPE_CHECKING:
@@ -92,7 +101,7 @@ def describe(
     first = f"{name} ({length(shown.duration_s)}): {headline(shown)}{_reason(shown)}"
     n = len(shown.warnings)
     if quiet:
-        return first + (f"; {n} warning{'s' if n > 1 else ''}" if n else "")
+        return first + (f"; {counted(n, 'warning')}" if n else "")
     lines = [first]
     if n:
         lines += row("warning" if n == 1 else "warnings", printable("; ".join(shown.warnings)))
@@ -122,7 +131,7 @@ def headline(classification: Classification) -> str:
     if not detector.cry:
         return "no crying found"
     bouts = classification.bouts
-    text = f"crying {length(detector.seconds)} in {len(bouts)} bout{'s' if len(bouts) > 1 else ''}"
+    text = f"crying {length(detector.seconds)} in {counted(len(bouts), 'bout')}"
     if len(bouts) > 1:
         text += f", the longest {length(max(bout.duration_s for bout in bouts))}"
     (whole,) = find_bouts(classification.events, math.inf)
@@ -265,7 +274,7 @@ def _detail_lines(classification: Classification) -> list[str]:
         lines += row("heard", ", ".join(shares))
     if classification.veto != "off":
         n = len(classification.rejected)
-        rejected = f"{n} candidate{'s' if n != 1 else ''} rejected (--show-rejected)"
+        rejected = f"{counted(n, 'candidate')} rejected (--show-rejected)"
         lines += row("veto", f"{classification.veto}: {rejected}")
     if classification.face_share is not None:
         share = 100 * classification.face_share

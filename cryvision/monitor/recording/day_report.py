@@ -21,7 +21,7 @@ from cryvision.monitor.recording.folder import (
 )
 from cryvision.monitor.recording.observed import MINUTE, MOST_BYTES
 from cryvision.monitor.records import PAUSE_SECONDS, rounded, utc
-from cryvision.outputs.wording import length, printable
+from cryvision.outputs.wording import counted, length, printable
 
 HOUR = 3600
 
@@ -143,7 +143,7 @@ def text(days: list[Day]) -> str:
     """Write the days for people: a line for each, and the minutes of crying of each hour."""
     lines = []
     for day in days:
-        bouts = f"{len(day.bouts)} recorded bout{'' if len(day.bouts) == 1 else 's'}"
+        bouts = counted(len(day.bouts), "recorded bout")
         if day.bouts:
             bouts += f", the longest {length(day.longest_s, decimals=0)}"
         lines += [
