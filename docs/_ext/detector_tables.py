@@ -12,7 +12,8 @@ from measurements import NoResultsError, table
 RESULTS = "experiments/results"
 DETECTOR = "detector"
 LEFT_OUT = "left_out"
-OTHERS = ("detector_old", "world_old", "default_probes", "train_default")
+UNMET = "unmet"
+OTHERS = ("detector_old", "world_old", "default_probes", "train_default", UNMET)
 """Results that a table shows where they are there."""
 
 COLUMNS = {"old": "old detector", "edges": "edges alone", "fused": "fused", "strict": "strict"}
@@ -203,6 +204,17 @@ def left_out_table(results: Results) -> str:
     return "\n\n".join(blocks)
 
 
+def unmet_table(results: Results) -> str:
+    """Events an hour in recordings that nothing was trained or tuned on."""
+    unmet = results.get(UNMET)
+    if unmet is None:
+        raise NoResultsError(f"{RESULTS}/{UNMET}.json is missing: experiments/unmet.py writes it")
+    return _stated(
+        f"{unmet['protocol']}. Events an hour, and in brackets the share of clips with any.",
+        *_false_events(unmet["false_events"], {}),
+    )
+
+
 def _left_out_phones(figures: Mapping[str, Any]) -> list[list[str]]:
     rows = [
         [f"windows: {name}", *(_figure(figures[variant][key]) for variant in ("edges", "fused"))]
@@ -238,6 +250,7 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
     "robustness": robustness_table,
     "tagger": tagger_table,
     "left-out": left_out_table,
+    "unmet": unmet_table,
     "shipped": shipped_table,
 }
 
