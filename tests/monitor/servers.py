@@ -20,7 +20,7 @@ STORED_SECONDS = 2.0
 class Server:
     """Serves a tone to each client until it is stopped, and can be started again.
 
-    ``mode`` is read for each client: ``sound``, ``stall`` (three seconds, then nothing), ``silent``
+    ``mode`` is read for each client: ``sound``, ``stall`` (six seconds, then nothing), ``silent``
     (it takes the connection and says nothing), ``drop`` (half a second, then the end),
     ``rubbish``, ``refuse`` (status 401), ``redirect`` or ``text``.
     """
@@ -138,7 +138,7 @@ class Server:
                 (32768 * AMPLITUDE * tone).astype(np.int16)[:, None], self.n_channels, 1
             )
             sent += n
-            if self.mode == "stall" and sent >= 3 * self.rate_hz:
+            if self.mode == "stall" and sent >= 6 * self.rate_hz:
                 self._over.wait()
             if self.mode == "drop" and sent >= self.rate_hz // 2:
                 return

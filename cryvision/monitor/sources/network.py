@@ -196,7 +196,7 @@ def _start(address: Address, media: str, output: tuple[str, ...]) -> ffmpeg.Proc
     """
     protocols, formats = _SCHEMES[address.scheme]
     # ffmpeg's own limit is for when nobody is left to kill it.
-    microseconds = round(2 * STALL_SECONDS * 1e6)
+    microseconds = round(2 * max(STALL_SECONDS, CONNECT_SECONDS) * 1e6)
     options: dict[str, object] = {"rw_timeout": microseconds}
     if address.scheme in ("rtsp", "rtsps"):
         options = {"timeout": microseconds, "rtsp_transport": "tcp", "allowed_media_types": media}
