@@ -217,8 +217,11 @@ def leaves(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 def with_unmet(detector: dict[str, Any]) -> dict[str, Any]:
     """Results of the detector, and of recordings that nothing was trained on."""
-    rates = detector["mean"]["false_events"]
-    return {"detector": detector, "unmet": {"protocol": "unmet", "false_events": rates}}
+    detector_tables()
+    rates = detector["mean"]["false_events"]["music"]
+    kinds = [kind for kinds in extension("readme_table").UNMET_KINDS for kind in kinds]
+    unmet = {"protocol": "unmet", "false_events": dict.fromkeys(kinds, rates)}
+    return {"detector": detector, "unmet": unmet}
 
 
 def tables_of(results: dict[str, Any]) -> str:

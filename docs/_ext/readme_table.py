@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from detector_tables import DETECTOR, ONSET_AND_OFFSET, Results, read_results
+from detector_tables import DETECTOR, ONSET_AND_OFFSET, UNMET, Results, read_results
 from measurements import table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +17,12 @@ RATES = (
     ("music", "household", "alarms, bells, toys"),
     ("animals", "screams and coughs"),
 )
+UNMET_KINDS = (
+    {"spoken words, many languages": "words in many languages", "music": "music",
+     "effects of games": "effects of games"},
+    {"animals": "animals",
+     "exaggerated voices, shouts and laughs of a game": "cartoon voices that shout and laugh"},
+)  # fmt: skip
 PROBES = {
     "melody": "a toy melody",
     "noise": "noise",
@@ -43,6 +49,7 @@ def readme_table(results: Results) -> str:
         ["clips of nine other sounds that get an event", "the same",
          *(_share(mean["esc10"][v]["other clips with an event"]) for v in ("edges", "fused"))],
         *(_rates(mean["false_events"], names) for names in RATES),
+        *(_unmet(results[UNMET]["false_events"], kinds) for kinds in UNMET_KINDS),
         *_probes(results.get("default_probes", {})),
         *_reasons(results.get("train_default", {})),
     ]  # fmt: skip
@@ -70,6 +77,15 @@ def _rates(false_events: dict[str, Any], names: tuple[str, ...]) -> list[str]:
     ]
     what = f"false events an hour: {' / '.join(names)}"
     return [what, "other sounds, folds by recording or speaker", *cells]
+
+
+def _unmet(false_events: dict[str, Any], kinds: dict[str, str]) -> list[str]:
+    cells = [
+        " / ".join(f"{100 * false_events[k][variant]['clips_with_an_event']:.1f}" for k in kinds)
+        for variant in ("edges", "fused")
+    ]
+    what = f"percent of clips that get an event: {' / '.join(kinds.values())}"
+    return [what, "sounds of games and of a drawing program, nothing trained on them", *cells]
 
 
 def _rate(events_per_hour: float) -> str:
