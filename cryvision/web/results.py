@@ -40,6 +40,7 @@ def save_result(result: Classification, folder: Path) -> dict[str, Any]:
     np.save(folder / _TIMELINE, table)
     fields = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
     del fields["timeline"]
+    fields |= {name: list(fields[name]) for name in ("events", "rejected")}
     if result.start is not None:
         # Its zone tells the clock over a change of it.
         fields["start"] = {
