@@ -41,6 +41,8 @@ class SoundTrack:
 
     def __str__(self) -> str:
         channels = self.layout or (f"{self.channels} channels" if self.channels else "")
+        # An older ffmpeg guesses no layout of plain samples.
+        channels = {"1 channels": "mono", "2 channels": "stereo"}.get(channels, channels)
         rate = f"{self.rate_hz} Hz" if self.rate_hz else ""
         return ", ".join(filter(None, (self.codec, rate, channels)))
 
