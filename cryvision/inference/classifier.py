@@ -223,7 +223,7 @@ class StreamClassifier:
             media=info.to_json() if info is not None else {},
             face_share=None if self._faces is None else self._faces.share,
             warnings=(*warnings, *self._notes(info, probabilities, label)),
-            rejected=() if crying is None else crying.rejected,
+            rejected=() if crying is None else crying.rejected.ended_after(-math.inf),
             bout_gap_s=self._options.bout_gap_s,
             threshold=None if gate is None else gate.enter,
             min_duration_s=None if gate is None else gate.min_event_seconds,

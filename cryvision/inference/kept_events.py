@@ -49,7 +49,7 @@ class KeptEvents(Sequence[Event]):
         return self._event(rows)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+        return isinstance(other, KeptEvents | tuple | list) and tuple(self) == tuple(other)
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -122,7 +122,7 @@ def draw_minutes(axes: Axes, classification: Classification, span_s: float) -> N
     """
     bar_s = next((s for s in _BAR_SECONDS if span_s / s <= _MOST_BARS), _BAR_SECONDS[-1])
     starts = np.arange(0, span_s, bar_s)
-    crying = seconds_within(classification.events, starts, bar_s) * 60 / bar_s
+    crying = seconds_within(classification.crying, starts, bar_s) * 60 / bar_s
     rejected = seconds_within(classification.rejected, starts, bar_s) * 60 / bar_s
     axes.bar(starts, crying, bar_s, align="edge", color=EVENT_COLOUR, label="crying", linewidth=0)
     if rejected.any():

@@ -126,7 +126,7 @@ def _draw(
     long = span_s >= LONG_CLIP_SECONDS
     if levels is not None:
         panels.draw_spectrogram(figure, axes_of["spectrogram"], levels, span_s)
-        panels.draw_strip(axes_of["spectrogram"], classification.events, long=long)
+        panels.draw_strip(axes_of["spectrogram"], classification.crying, long=long)
         band_hz = classification.bundle.get("band_hz")
         if band_hz is not None and band_hz[1] < _WHOLE_BAND_HZ:
             panels.draw_band(axes_of["spectrogram"], band_hz)

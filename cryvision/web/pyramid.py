@@ -7,7 +7,6 @@ rows for each point to draw.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import shutil
@@ -123,11 +122,13 @@ def _rows(folder: Path, name: str, level: int) -> NDArray[Any]:
 
 
 class Pyramid:
-    """Reads what `PyramidWriter` wrote."""
+    """Reads what `PyramidWriter` wrote; its files are open, and may be removed meanwhile."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._n_levels = json.loads((folder / _FILE).read_text("ascii"))
+        n_levels: dict[str, int] = json.loads((folder / _FILE).read_text("ascii"))
+        self._levels = {
+            name: [_rows(folder, name, level) for level in range(n)] for name, n in n_levels.items()
+        }
 
     def peaks(self, start_s: float, end_s: float, points: int) -> NDArray[np.float64]:
         """Return the lowest and the highest sample of each of so many stretches of equal length.
@@ -158,8 +159,8 @@ class Pyramid:
         """Pool rows to so many stretches of equal length."""
         edges = np.linspace(start_s, end_s, points + 1) * (SAMPLE_RATE_HZ / row_samples)
         per_point = max(1.0, (edges[-1] - edges[0]) / points)
-        level = min(int(np.log(per_point) / np.log(FACTOR)), self._n_levels[name] - 1)
-        rows = _rows(self._folder, name, level)
+        level = min(int(np.log(per_point) / np.log(FACTOR)), len(self._levels[name]) - 1)
+        rows = self._levels[name][level]
         edges /= FACTOR**level
         first = np.floor(edges[:-1]).astype(np.intp)
         last = np.maximum(np.ceil(edges[1:]).astype(np.intp), first + 1)
@@ -207,29 +208,48 @@ class Pyramids:
         MediaError
             If it has to be made anew and the clip cannot be read.
         """
-        if not (folder / _FILE).exists():
+        while (pyramid := self._kept(folder)) is None:
             with self._making:  # one at a time, and each once
                 if not (folder / _FILE).exists():
-                    write_pyramid(clip, folder)
-        pyramid = Pyramid(folder)
-        self.keep(folder)
+                    self._make(clip, folder)
         return pyramid
 
     def keep(self, folder: Path) -> None:
-        """Take note that a pyramid was made or looked at, and remove what is too much."""
+        """Take note that a pyramid was made."""
         with self._lock:
-            n_bytes = self._bytes.pop(folder, None)
-            if n_bytes is None:
-                n_bytes = sum(path.stat().st_size for path in folder.glob("*"))
-            self._bytes[folder] = n_bytes
-            if self._is_too_much():  # without those that were deleted with their clip
-                self._bytes = {one: n for one, n in self._bytes.items() if one.exists()}
-            while len(self._bytes) > 1 and self._is_too_much():
-                oldest = next(iter(self._bytes))
-                del self._bytes[oldest]
-                with contextlib.suppress(OSError):
-                    (oldest / _FILE).unlink()  # first: a half is never taken for a whole
-                shutil.rmtree(oldest, ignore_errors=True)
+            self._note(folder)
+
+    def _kept(self, folder: Path) -> Pyramid | None:
+        with self._lock:
+            if not (folder / _FILE).exists():
+                return None
+            self._note(folder)
+            return Pyramid(folder)
+
+    def _make(self, clip: Path, folder: Path) -> None:
+        """Write the pyramid beside its place, so that a half is never taken for a whole."""
+        new = folder.with_name(f"{folder.name}.new")
+        try:
+            write_pyramid(clip, new)
+            with self._lock:
+                shutil.rmtree(folder, ignore_errors=True)
+                new.replace(folder)
+                self._note(folder)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+    def _note(self, folder: Path) -> None:
+        """Move a pyramid to the end of the order of use, and remove what is too much."""
+        n_bytes = self._bytes.pop(folder, None)
+        if n_bytes is None:
+            n_bytes = sum(path.stat().st_size for path in folder.glob("*"))
+        self._bytes[folder] = n_bytes
+        if self._is_too_much():  # without those that were deleted with their clip
+            self._bytes = {one: n for one, n in self._bytes.items() if one.exists()}
+        while len(self._bytes) > 1 and self._is_too_much():
+            oldest = next(iter(self._bytes))
+            del self._bytes[oldest]
+            shutil.rmtree(oldest, ignore_errors=True)
 
     def _is_too_much(self) -> bool:
         return sum(self._bytes.values()) > self._most_bytes
@@ -237,9 +257,9 @@ class Pyramids:
 
 def write_pyramid(clip: Path, folder: Path) -> None:
     """Read the sound of a clip, and write its pyramid into a folder."""
-    writer = PyramidWriter(folder)
     with open_clip(clip, frames=False) as opened:
+        writer = PyramidWriter(folder)
         for piece in opened.pieces():
             if piece.samples is not None:
                 writer.push(piece.samples)
-    writer.finish()
+        writer.finish()

@@ -120,7 +120,8 @@ def not_scored(result: Classification) -> dict[str, float]:
     cry = result.timeline.get("cry")
     not_heard_s = result.duration_s
     if cry is not None:
-        not_heard_s = np.count_nonzero(np.isnan(cry)) / FRAME_RATE_HZ
+        # The last frame may reach beyond the end of the clip.
+        not_heard_s = min(np.count_nonzero(np.isnan(cry)) / FRAME_RATE_HZ, result.duration_s)
     quiet_s = min(sum(result.quiet_seconds), result.duration_s - not_heard_s)
     return {"not_scored_s": round(not_heard_s + quiet_s, 3), "too_quiet_s": round(quiet_s, 3)}
 

@@ -234,6 +234,23 @@ def test_a_second_process_is_refused(tmp_path: Path):
     outbox.close()
 
 
+def test_alerts_of_another_version_are_no_obstacle(tmp_path: Path):
+    path = tmp_path / "outbox"
+    outbox = Outbox(path, {"sink": Receiver(DeliveryError("away"))})
+    outbox.put(make_alert(), ["sink"])
+    outbox.close()
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE delivery SET body = json_set(body, '$.colour', 'red')")
+    connection.close()
+    sink = Receiver()
+    outbox = Outbox(path, {"sink": sink})
+    new = make_alert()
+    outbox.put(new, ["sink"])
+    outbox.close(PATIENCE_S)
+    assert sink.alerts == [new]
+
+
 def test_a_damaged_file_is_put_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     path = tmp_path / "outbox"
     path.write_bytes(b"no database" * 1000)

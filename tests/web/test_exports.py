@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="the page needs the layer web")
@@ -18,6 +19,7 @@ import cryvision
 from cryvision.annotations.corrections import CorrectedEvent
 from cryvision.outputs.tables import to_record
 from cryvision.web.exports import CLIP_FORMATS, corrected, export
+from cryvision.web.results import not_scored
 
 CRYING = CorrectedEvent("a", 1.0, 2.0, "crying")
 FUSS = CorrectedEvent("b", 2.1, 3.0, "fuss")
@@ -70,3 +72,9 @@ def test_subtitles_name_each_bout_after_its_own_events_and_show_the_rest(
     _, _, data = export(corrected(result, [CRYING, FUSS, CRY]), "a.mp4", "srt", tmp_path)
     words = [line.split()[0] for line in data.decode().splitlines() if line[:1].isalpha()]
     assert words == ["crying", "fuss", "cry"]
+
+
+def test_no_more_of_a_clip_is_unscored_than_there_is(result: cryvision.Classification) -> None:
+    frames = {"cry": np.full(31, np.nan, np.float32)}  # the last one reaches beyond the end
+    short = replace(result, duration_s=1.02, quiet_seconds=(0.0,), timeline=frames)
+    assert not_scored(short) == {"not_scored_s": 1.02, "too_quiet_s": 0.0}

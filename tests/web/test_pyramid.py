@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cryvision.errors import MediaError
 from cryvision.web.pyramid import Pyramid, Pyramids, PyramidWriter, write_pyramid
 from cryvision.web.results import pooled_tracks
 
@@ -116,6 +118,27 @@ def test_what_was_not_looked_at_for_longest_is_removed_and_made_anew(
     shutil.rmtree(folders[2])  # with its clip; it takes nobody's place any more
     pyramids.get(folders[0], tone_wav)
     assert [folder.exists() for folder in folders] == [True, True, False]
+
+
+def test_a_pyramid_is_whole_for_whoever_reads_while_others_take_its_place(
+    tone_wav: Path, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in "ab"]
+    pyramids = Pyramids(1)  # there is room for one of them
+
+    def loudest(number: int) -> float:
+        return float(pyramids.get(folders[number % 2], tone_wav).peaks(0, 1, 50).max())
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(loudest, range(200)))
+    assert min(found) == max(found) > 0.4
+    assert len(list(tmp_path.iterdir())) == 1 + tone_wav.is_relative_to(tmp_path)
+
+
+def test_a_clip_that_is_gone_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(MediaError):
+        Pyramids(1).get(tmp_path / "results" / "pyramid", tmp_path / "gone.wav")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_clip_without_sound_is_drawn_empty(tmp_path: Path) -> None:

@@ -160,7 +160,10 @@ def _left(connection: sqlite3.Connection) -> tuple[list[Delivery], list[Delivery
         "SELECT body, sink, state, attempts, error FROM delivery WHERE state != 'dead' "
         "ORDER BY number"
     )
-    left = [Delivery(Alert.from_json(body), *row) for body, *row in rows]
+    left = []
+    for body, *row in rows:
+        with contextlib.suppress(TypeError, ValueError):  # another version wrote it
+            left.append(Delivery(Alert.from_json(body), *row))
     newest = {(one.sink, one.alert.source, one.alert.rule): one for one in left}
     return (
         [one for one in left if one.state == "pending"],
