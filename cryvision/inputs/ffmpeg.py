@@ -45,14 +45,14 @@ _LIMITS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 _CLIP = "file:"
 _QUIET = ("-hide_banner", "-nostdin", "-nostats")
 _LONGEST_WORDS = 240
-_NO_HEADER = re.compile(r"Could not write header[^:]*: ")
-"""Stands before a reason, of which ``Invalid argument`` says no more than the line before it."""
+_NO_HEADER = re.compile(r"Could not write header[^:]*: (Invalid argument$)?")
+"""Stands before a reason, or before words that say no more than the line before it."""
 
 _ADDRESS = re.compile(r"\[(?P<part>[^\]@\s][^\]@]*?) @ (?:0x)?[0-9a-fA-F]+\] ?")
 _EMPTY_WORDS = (
     *("At least one output file", "Error opening input file", "Last message repeated"),
     *("Conversion failed", "Nothing was written", "Task finished", "Terminating thread"),
-    *("Could not open encoder before EOF", "sample rate not set", "Invalid argument"),
+    *("Could not open encoder before EOF", "sample rate not set"),
     "Error initializing output stream",
 )
 _JOIN_SECONDS = 5.0

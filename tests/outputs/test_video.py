@@ -456,6 +456,11 @@ def test_the_reason_is_found_in_what_an_older_ffmpeg_prints() -> None:
         b"No space left on device\nError initializing output stream 0:1 -- \n"
     )
     assert ffmpeg.last_words(log, "clip.mp4") == "No space left on device"
+    log = (
+        b"too large a picture\nCould not write header (incorrect parameters ?): Invalid argument\n"
+    )
+    assert ffmpeg.last_words(log, "clip.mp4") == "too large a picture"
+    assert ffmpeg.last_words(b"Invalid argument: bad crop\n", "clip.mp4").endswith("bad crop")
 
 
 def test_a_stopped_run_leaves_no_ffmpeg(
