@@ -285,6 +285,21 @@ def test_the_file_and_the_queue_are_bounded(tmp_path: Path, monkeypatch: pytest.
     assert sink.alerts == [alerts[0], *alerts[-19:]]
 
 
+def test_an_alert_stays_raised_however_many_of_another_source_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outbox_file, "KEPT_FINISHED", 5)
+    outbox = Outbox(tmp_path / "outbox", {"sink": Receiver()})
+    raised = make_alert(source="attic")
+    for alert in [raised, *(make_alert(source="nursery", state="cleared") for _ in range(20))]:
+        outbox.put(alert, ["sink"])
+    outbox.close(PATIENCE_S)
+    assert len(rows(tmp_path / "outbox")) <= 5 + 1
+    again = Outbox(tmp_path / "outbox", {"sink": Receiver()})
+    assert again.raised == {raised: ["sink"]}
+    again.close()
+
+
 FULL_DISK = """
 import resource, sys, time
 from pathlib import Path

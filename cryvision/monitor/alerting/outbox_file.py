@@ -17,7 +17,8 @@ from cryvision.monitor.alerting.alerts import Alert
 _log = logging.getLogger(__name__)
 
 KEPT_FINISHED = 1000
-"""Deliveries that are done, or given up, and stay in the file for whoever looks what happened."""
+"""Deliveries that are done, or given up, and stay in the file for whoever looks what happened. The
+last of each source and rule stays in any case: an alert that is raised is to be cleared."""
 
 _MAX_UNWRITTEN = 10_000
 
@@ -39,7 +40,12 @@ ON CONFLICT (alert, sink) DO UPDATE
 SET state = excluded.state, attempts = excluded.attempts, error = excluded.error
 """
 _PRUNE = """
-DELETE FROM delivery WHERE state != 'pending' AND number <= (SELECT max(number) FROM delivery) - ?
+DELETE FROM delivery
+WHERE state != 'pending' AND number <= (SELECT max(number) FROM delivery) - ?
+AND number NOT IN (
+    SELECT max(number) FROM delivery WHERE state != 'dead'
+    GROUP BY sink, json_extract(body, '$.source'), json_extract(body, '$.rule')
+)
 """
 
 
