@@ -153,8 +153,8 @@ class Detection:
     cry : bool or None
         True when there is at least one event; None where there was no sound to decide from.
     probability : float or None
-        The clip's own score: mean of the timeline's cry score over what passes the energy gate
-        (0 when nothing does).
+        The clip's own score: the highest mean of the timeline's cry score over half a second (0
+        where nothing passes the energy gate); at most 0.5 without an event.
     seconds : float
         Sum of the events' lengths.
     """

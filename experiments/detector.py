@@ -46,6 +46,7 @@ from cryvision.detector_training.skill import window_means
 from cryvision.detector_training.tagger_head import KEPT
 from cryvision.evaluation import metrics as ev
 from cryvision.evaluation.event_metrics import merged
+from cryvision.inference.crying import MOST_WITHOUT_EVENT, PEAK_SECONDS
 from cryvision.inference.veto import calibrated
 from cryvision.inference.veto import fused as product_of
 from cryvision.inputs.logmel import model_input
@@ -83,7 +84,6 @@ class Rules:
     veto: VetoConfig
     window_enter: float
     fused_window_enter: float
-    clip_enter: float
 
 
 def labels_of(clip: Scored) -> np.ndarray:
@@ -121,11 +121,12 @@ def event_counts(clips: Sequence[Scored], events: Sequence[np.ndarray], bouts: b
 
 
 def calibrate(
-    logits: Sequence[np.ndarray], loud: Sequence[np.ndarray], truth: np.ndarray
+    logits: Sequence[np.ndarray], loud: Sequence[np.ndarray], share: np.ndarray
 ) -> tuple[float, float]:
     """Find temperature and bias with the least log-loss of windows of 0.5 s.
 
-    A window's score is the mean of its steps, which is not calibrated where each step is.
+    A window's score is the mean of its steps: how much of it is crying. It is held to the share of
+    the window that is labelled so.
     """
     from scipy.optimize import minimize
 
@@ -135,18 +136,19 @@ def calibrate(
             window_means(sigmoid(x / scale + bias) * on) for x, on in zip(logits, loud, strict=True)
         ]
         p = np.clip(np.concatenate(means), 1e-4, 1 - 1e-4)
-        return float(-np.mean(np.where(truth, np.log(p), np.log(1 - p))))
+        return float(-np.mean(share * np.log(p) + (1 - share) * np.log(1 - p)))
 
     found = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"maxiter": 80})
     return float(np.exp(found.x[0])), float(found.x[1])
 
 
 def choose(clips: Sequence[Scored]) -> Rules:
-    """Choose everything on clips of phones, and the clips' threshold on ESC-10."""
+    """Choose everything on clips of phones."""
     phones = [c for c in clips if c.sound.source == "donateacry"]
-    truth = np.concatenate([window_means(labels_of(c).astype(float)) for c in phones]) >= 0.5
+    share = np.concatenate([window_means(labels_of(c).astype(float)) for c in phones])
+    truth = share >= 0.5
     loud = [c.loud for c in phones]
-    temperature, bias = calibrate([c.edges for c in phones], loud, truth)
+    temperature, bias = calibrate([c.edges for c in phones], loud, share)
     edges = [edge_scores(c, temperature, bias) for c in phones]
 
     def f1(enter: float) -> float:
@@ -155,19 +157,17 @@ def choose(clips: Sequence[Scored]) -> Rules:
 
     enter = float(max(ENTERS, key=f1))
     veto = choose_veto(phones, [decode(e, enter) for e in edges])
-    rules = Rules(temperature, bias, enter, veto, 0.5, 0.5, 0.5)
     raw = [e * np.minimum(1.0, live_tag(c, veto) / veto.normal_live)
            for c, e in zip(phones, edges, strict=True)]  # fmt: skip
-    scale, shift = calibrate([logit(r) for r in raw], [r > 0 for r in raw], truth)
+    scale, shift = calibrate([logit(r) for r in raw], [r > 0 for r in raw], share)
     veto = VetoConfig(**{**vars(veto), "temperature": scale, "bias": shift})
-    rules = Rules(temperature, bias, enter, veto, 0.5, 0.5, 0.5)
+    rules = Rules(temperature, bias, enter, veto, 0.5, 0.5)
     plain = np.concatenate([window_means(e) for e in edges])
     both = np.concatenate([window_means(fused(c, rules, e))
                            for c, e in zip(phones, edges, strict=True)])  # fmt: skip
     return Rules(
         temperature, bias, enter, veto,
         best_threshold(truth, plain), best_threshold(truth, both),
-        esc_threshold(clips, rules),
     )  # fmt: skip
 
 
@@ -198,21 +198,11 @@ def choose_veto(phones: Sequence[Scored], events: Sequence[np.ndarray]) -> VetoC
     return VetoConfig(**values)
 
 
-def clip_score(clip: Scored, rules: Rules) -> float:
-    """Mean of the timeline over what is loud enough, as ``detector.probability``."""
-    loud = clip.loud
-    scores = fused(clip, rules, edge_scores(clip, rules.temperature, rules.bias))
-    return float(scores[loud].mean()) if loud.any() else 0.0
-
-
-def esc(clips: Sequence[Scored]) -> list[Scored]:
-    return [c for c in clips if c.sound.source.startswith("esc10")]
-
-
-def esc_threshold(clips: Sequence[Scored], rules: Rules) -> float:
-    own = esc(clips)
-    cry = np.array([c.sound.source == "esc10-cry" for c in own])
-    return best_threshold(cry, np.array([clip_score(c, rules) for c in own]))
+def clip_score(fused_scores: np.ndarray, any_event: bool) -> float:
+    """Score a clip as ``detector.probability`` does, by its highest half second."""
+    n = max(1, min(int(PEAK_SECONDS / STEP_S), len(fused_scores)))
+    peak = float(np.lib.stride_tricks.sliding_window_view(fused_scores, n).mean(axis=1).max())
+    return peak if any_event else min(peak, MOST_WITHOUT_EVENT)
 
 
 def judge_fold(clips: Sequence[Scored], rules: Rules) -> dict[str, list[Any]]:
@@ -232,8 +222,7 @@ def judge_fold(clips: Sequence[Scored], rules: Rules) -> dict[str, list[Any]]:
         rows["strict"].append(strict)
         rows["window_enter"].append(rules.window_enter)
         rows["fused_window_enter"].append(rules.fused_window_enter)
-        rows["clip_score"].append(clip_score(clip, rules))
-        rows["clip_enter"].append(rules.clip_enter)
+        rows["clip_score"].append(clip_score(both, bool(stands.any())))
         rows["rules"].append(rules)
     return rows
 
@@ -245,8 +234,8 @@ def on_phones(rows: dict[str, list[Any]]) -> dict[str, Any]:
     subject = np.concatenate(
         [[c.sound.subject] * len(window_means(labels_of(c).astype(float))) for c in clips]
     )
-    truth = [window_means(labels_of(c).astype(float)) for c in clips]
-    cry = (np.concatenate(truth) >= 0.5).astype(int)
+    share = np.concatenate([window_means(labels_of(c).astype(float)) for c in clips])
+    cry = (share >= 0.5).astype(int)
     figures: dict[str, Any] = {"n_windows": len(cry)}
     for name, enter in (("edges", "window_enter"), ("fused", "fused_window_enter")):
         scores = [window_means(rows[name][i]) for i in own]
@@ -257,7 +246,8 @@ def on_phones(rows: dict[str, list[Any]]) -> dict[str, Any]:
             "f1": lambda w, c=decided: ev.precision_recall_f1(cry, c, w).f1,
             "balanced_accuracy": lambda w, c=decided: ev.balanced_accuracy(cry, c, w),
             "log_loss": lambda w, p=p: ev.log_loss(cry, p, w),
-            "ece": lambda w, p=p: ev.expected_calibration_error(cry, p, weights=w),
+            "ece": lambda w, p=p: share_ece(share, p, w),
+            "ece_of_majority": lambda w, p=p: ev.expected_calibration_error(cry, p, weights=w),
         }
         figures[name] = {measure: interval(subject, of) for measure, of in measures.items()}
     figures["cry_share"] = float(cry.mean())
@@ -281,6 +271,13 @@ def on_phones(rows: dict[str, list[Any]]) -> dict[str, Any]:
         figures[name] = kept_time(clips, candidates, [rows[which][i] for i in own])
     figures["delay_s"] = delays(rows, own)
     return figures
+
+
+def share_ece(share: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
+    """Calibration error of windows' scores against the share of each that is labelled crying."""
+    labels = np.repeat([1, 0], len(share))
+    weights = np.concatenate([weights * share, weights * (1 - share)])
+    return ev.expected_calibration_error(labels, np.tile(scores, 2), weights=weights)
 
 
 def interval(subjects: np.ndarray, statistic: Any) -> dict[str, float]:
@@ -333,7 +330,7 @@ def on_esc10(rows: dict[str, list[Any]]) -> dict[str, Any]:
     own = [i for i, c in enumerate(rows["clip"]) if c.sound.source.startswith("esc10")]
     cry = np.array([rows["clip"][i].sound.source == "esc10-cry" for i in own])
     score = np.array([rows["clip_score"][i] for i in own])
-    called = score >= np.array([rows["clip_enter"][i] for i in own])
+    called = np.array([rows["stands"][i].any() for i in own])
     subjects = np.array([rows["clip"][i].sound.subject for i in own])
     figures: dict[str, Any] = {
         "auc": interval(subjects, lambda w: ev.auc(cry, score, w)),

@@ -27,6 +27,7 @@ import teacher
 from record import say
 
 from cryvision.augmentation import negatives
+from cryvision.augmentation.tones_and_noise import coloured_noise, hum, rumble_and_wind
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.errors import MediaError
@@ -43,15 +44,24 @@ N = round(SECONDS * SAMPLE_RATE_HZ)
 STEP = 640
 TAG_WINDOW = 2 * SAMPLE_RATE_HZ
 
-SHARES = {"cry": 0.36, "other": 0.50, "upload": 0.08, "anywhere": 0.035, "quiet": 0.025}
+SHARES = {"cry": 0.35, "other": 0.47, "upload": 0.07, "anywhere": 0.085, "quiet": 0.025}
 """What a mixture is of: crying, other sounds, an upload without labels, any part of a phone's
 clip, quiet noise."""
+
+AS_RECORDED = 0.5
+"""Share of ``anywhere`` that nothing but the level is changed of: so are the recordings that the
+edges are used on."""
 
 NOT_LABELLED = 255
 CORPORA = ("donateacry", "esc10", "other-sounds")
 WEAK_LOUD_DB, WEAK_QUIET_DB = 12.0, 30.0
 """ESC-10 labels whole clips: what lies less than 12 dB below the loudest is crying, what lies more
 than 30 dB below is not, and between nothing is known."""
+
+STEADY_CHANCE, STEADY_DB = 0.3, (-3.0, 20.0)
+"""Share of mixtures under the steady noise of a nursery (a noise machine, a fan, rain), and how far
+that lies below them. How much of it is crying is what the teacher says without the noise, which it
+does not hear through as well as people do."""
 
 CODED_PHONE_HZ = (3000.0, 3800.0)
 ROOM_TAPS = 16_384
@@ -183,6 +193,28 @@ def rooms() -> np.ndarray:
     return np.stack(spectra)
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """Four seconds of sound.
+
+    Attributes
+    ----------
+    samples, without_noise : ndarray of float32, shape (N,)
+        The same array where no steady noise was laid over it.
+    labels : ndarray of uint8, shape (N // STEP,)
+        Of the 40 ms steps.
+    cell : int
+    kind : str
+        One of ``SHARES``.
+    """
+
+    samples: np.ndarray
+    without_noise: np.ndarray
+    labels: np.ndarray
+    cell: int
+    kind: str
+
+
 class Mixer:
     """Draws mixtures; number ``i`` is the same in every run, whoever draws it."""
 
@@ -197,11 +229,8 @@ class Mixer:
                 grouped[name, cell_of(sound.subject)][group].append(sound)
         self.by_cell = {key: dict(groups) for key, groups in grouped.items()}
 
-    def draw(self, index: int) -> tuple[np.ndarray, np.ndarray, int, str]:
-        """Give samples, labels of the 40 ms steps, the cell, and what it is of.
-
-        ``corpora`` then says of which corpora it is made, a bit each.
-        """
+    def draw(self, index: int) -> Mixture:
+        """Draw a mixture; ``corpora`` then says of which corpora it is made, a bit each."""
         rng = np.random.default_rng([SEED, index])
         self.corpora = 0
         cell = index % N_CELLS
@@ -211,15 +240,24 @@ class Mixer:
             sound = _added(sound, self._other(rng, cell), rng.uniform(-3, 25))
         elif kind == "other" and rng.random() < 0.35:
             sound = _added(sound, self._other(rng, cell), rng.uniform(-10, 10))
-        sound = through_the_air(rng, sound)
-        if rng.random() < 0.08 and kind != "quiet":
+        copies = [sound]
+        as_recorded = kind == "anywhere" and rng.random() < AS_RECORDED
+        if kind != "quiet" and not as_recorded and rng.random() < STEADY_CHANCE:
+            copies.append(_added(sound, steady_noise(rng), rng.uniform(*STEADY_DB)))
+        gain = np.ones(N, np.float32)
+        if rng.random() < 0.08 and kind != "quiet" and not as_recorded:
             # Silence before or after, as where a clip or a sound begins.
             at = int(rng.integers(N // 8, 7 * N // 8)) // STEP * STEP
             part = slice(0, at) if rng.random() < 0.7 else slice(at, N)
-            sound[part] *= 10 ** (-rng.uniform(30, 80) / 20)
+            gain[part] = 10 ** (-rng.uniform(30, 80) / 20)
             steps = slice(part.start // STEP, part.stop // STEP)
             labels[steps] = np.where(labels[steps] == NOT_LABELLED, NOT_LABELLED, 0)
-        return sound, labels, cell, kind
+        if as_recorded:
+            heard = [(sound / max(np.abs(sound).max(), 1e-9) * random_level(rng)).astype("f4")]
+        else:
+            air = int(rng.integers(2**62))
+            heard = [through_the_air(np.random.default_rng(air), copy) * gain for copy in copies]
+        return Mixture(heard[-1], heard[0], labels, cell, kind)
 
     def _content(
         self, rng: np.random.Generator, cell: int, kind: str
@@ -321,6 +359,17 @@ def _added(sound: np.ndarray, other: np.ndarray, snr_db: float) -> np.ndarray:
     return sound + other * np.sqrt(power / more * 10 ** (-snr_db / 10))
 
 
+def steady_noise(rng: np.random.Generator) -> np.ndarray:
+    """Noise of one colour, a hum, or rumble and wind, without pauses."""
+    family = (coloured_noise, coloured_noise, hum, rumble_and_wind)[rng.integers(4)]
+    return family(rng, N).astype(np.float32)
+
+
+def random_level(rng: np.random.Generator) -> float:
+    """Draw a peak, as a share of full scale."""
+    return float(10 ** (rng.uniform(-34, 0) / 20))
+
+
 def through_the_air(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
     """A room, a band limit, a microphone, a level, noise, clipping and coarse coding, at random."""
     hz = np.arange(FFT // 2 + 1, dtype=np.float32) * np.float32(SAMPLE_RATE_HZ / FFT)
@@ -336,7 +385,7 @@ def through_the_air(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
     sound = scipy.fft.irfft(spectrum, FFT)[: len(sound)]
     peak = np.abs(sound).max()
     if peak > 0:
-        sound = sound * np.float32(10 ** (rng.uniform(-34, 0) / 20) / peak)
+        sound = sound * np.float32(random_level(rng) / peak)
     floor = 10 ** (rng.uniform(-90, -40) / 20) * np.abs(sound).max()
     sound = sound + rng.standard_normal(len(sound), np.float32) * np.float32(floor)
     if rng.random() < 0.1:
@@ -373,6 +422,15 @@ def tag_logits(logits: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
+def taught_tags(taught: teacher.Teacher, samples: np.ndarray) -> np.ndarray:
+    """Let the teacher hear both windows of a mixture; float32, shape (2, len(TAGS))."""
+    windows = [
+        teacher.log_mel(samples[a : a + TAG_WINDOW])[: taught.n_frames]
+        for a in range(0, N, TAG_WINDOW)
+    ]
+    return tag_logits(taught.logits(np.stack(windows)))
+
+
 found_library: Library
 
 
@@ -380,16 +438,15 @@ def _work(indices: range) -> dict[str, np.ndarray]:
     mixer, taught = Mixer(found_library), teacher.Teacher(TAG_WINDOW / SAMPLE_RATE_HZ)
     mels, labels, cells, kinds, corpora, tags = [], [], [], [], [], []
     for done, index in enumerate(indices):
-        sound, steps, cell, kind = mixer.draw(index)
-        mels.append(log_mel(sound, EDGES).log_power.astype(np.float16))
-        windows = [
-            teacher.log_mel(sound[a : a + TAG_WINDOW])[: taught.n_frames]
-            for a in range(0, N, TAG_WINDOW)
-        ]
-        tags.append(tag_logits(taught.logits(np.stack(windows))))
-        labels.append(steps)
-        cells.append(cell)
-        kinds.append(list(SHARES).index(kind))
+        mixture = mixer.draw(index)
+        mels.append(log_mel(mixture.samples, EDGES).log_power.astype(np.float16))
+        found = taught_tags(taught, mixture.samples)
+        if mixture.without_noise is not mixture.samples:
+            found[:, 0] = taught_tags(taught, mixture.without_noise)[:, 0]
+        tags.append(found)
+        labels.append(mixture.labels)
+        cells.append(mixture.cell)
+        kinds.append(list(SHARES).index(mixture.kind))
         corpora.append(mixer.corpora)
         if done % 2000 == 1999:
             say(f"{done + 1} of {len(indices)} mixtures")

@@ -25,7 +25,7 @@ from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.detector_training.pieces import padded
 from cryvision.inputs.audio import mean_square_dbfs
 from cryvision.inputs.logmel import SILENCE, log_mel, model_input
-from cryvision.models.frame_network import EDGES
+from cryvision.models.frame_network import EDGES, LOUDNESS_LAYER
 from cryvision.models.tagger import CONTEXT
 from cryvision.runtime.loading import OnnxModel
 
@@ -36,8 +36,11 @@ MIXES_PER_CELL = 12
 MIX_SECONDS = 10.0
 
 
-def onnx_of(path: Path) -> OnnxModel:
-    """Load a Keras file as onnxruntime runs it, which takes a fraction of the time."""
+def onnx_of(path: Path, loudness: float | None = None) -> OnnxModel:
+    """Load a Keras file as onnxruntime runs it, which takes a fraction of the time.
+
+    The edges' path for the level of a step may be given another weight.
+    """
     import keras
 
     from cryvision.export.onnx.parts import part_files
@@ -45,6 +48,8 @@ def onnx_of(path: Path) -> OnnxModel:
 
     calibration_layer_class()
     model = keras.saving.load_model(path, compile=False)
+    if loudness is not None:
+        model.get_layer(LOUDNESS_LAYER).set_weights([np.full((1, 1, 1), loudness, np.float32)])
     frames = np.random.default_rng(0).normal(size=(2, *LENGTHS[path.name.split("-")[0]], 64))
     with tempfile.TemporaryDirectory() as folder:
         files, _ = part_files(model, Path(folder), "part", {"logmel": frames.astype("f4")})

@@ -3,8 +3,9 @@
 Recorded negatives cover few of the sounds of a home, and a detector trained without a steady
 tone takes it for a cry. Each family here draws new parameters at every call, so that what is learnt
 is the kind of sound. A test of generalisation needs generators that share nothing with these: the
-voices that sing and swing here are pulses through resonances, those of the tests sums of sines;
-sirens, plucked strings and toy melodies are kept out of here. Voices and animals are in this
+voices that sing and swing here are pulses through resonances, those of the tests sums of sines; the
+musical toys here are frequency modulation, those of the tests square waves and fixed partials;
+sirens and plucked strings are kept out of here. Voices and animals are in this
 module, tones, music and noise in `cryvision.augmentation.tones_and_noise`.
 
 Every family is a function of a random generator and a number of samples. It returns float64 of that
@@ -33,6 +34,7 @@ from cryvision.augmentation.tones_and_noise import (
     harmonic_wave,
     hum,
     log_uniform,
+    music_box,
     notes,
     random_amplitudes,
     random_curve,
@@ -161,7 +163,7 @@ def animal_like(rng: np.random.Generator, n_samples: int) -> np.ndarray:
 
 _KINDS = {
     "tonal": (tones, beeps, sweeps),
-    "music": (chords, notes, bowed),
+    "music": (chords, notes, bowed, music_box),
     "noise": (coloured_noise, hum, clicks, rumble_and_wind),
     "living": (synthetic_speech, singing, laughter, babble, animal_like),
 }

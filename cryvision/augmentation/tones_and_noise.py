@@ -14,6 +14,7 @@ from cryvision.config import SAMPLE_RATE_HZ
 
 _TABLE = 8192
 
+_MAJOR_SEMITONES = (0, 2, 4, 5, 7, 9, 11, 12, 14, 16)
 _CHORDS_SEMITONES = ((0, 4, 7), (0, 3, 7), (0, 4, 7, 11), (0, 5, 7), (0, 3, 6, 9), (0, 7, 12))
 
 
@@ -250,6 +251,37 @@ def notes(rng: np.random.Generator, n_samples: int) -> np.ndarray:
         wave = harmonic_wave(rng, steady_cycles(note_hz, end - start), amplitudes)
         sound[start:end] = faded(unit_level(wave), log_uniform(rng, 0.002, 0.06))
     return sound
+
+
+def music_box(rng: np.random.Generator, n_samples: int) -> np.ndarray:
+    """A mobile or a musical toy: struck bells or soft reeds on a scale, a phrase again and again.
+
+    The bells are frequency modulation (J. Chowning, "The synthesis of complex audio spectra by
+    means of frequency modulation", Journal of the Audio Engineering Society 21(7), 1973).
+    """
+    bells, beat_s = rng.random() < 0.7, log_uniform(rng, 0.12, 0.6)
+    home_hz, ring_s = log_uniform(rng, 250, 1200), log_uniform(rng, 0.15, 1.2)
+    ratio, index = rng.uniform(1.3, 4.5), rng.uniform(0.3, 3)
+    amplitudes = random_amplitudes(rng, 4 * home_hz, 8, rng.uniform(0.8, 2))
+    phrase = rng.choice(_MAJOR_SEMITONES, rng.integers(4, 13))
+    beats = rng.choice([1, 1, 1, 2], len(phrase))
+    length = int(3 * ring_s * SAMPLE_RATE_HZ)
+    since_s = np.arange(length) / SAMPLE_RATE_HZ
+    fading = np.minimum(since_s / 0.004, 1) * np.exp(-since_s / ring_s)
+    sound = np.zeros(n_samples + length)
+    at, number = rng.uniform(0, beat_s) * SAMPLE_RATE_HZ, 0
+    while at < n_samples:
+        note_hz = home_hz * 2 ** (phrase[number % len(phrase)] / 12)
+        cycles = note_hz * since_s
+        if bells:
+            swing = index * np.exp(-2 * since_s / ring_s) * np.sin(2 * np.pi * ratio * cycles)
+            wave = np.sin(2 * np.pi * cycles + swing)
+        else:
+            wave = unit_level(harmonic_wave(rng, cycles, amplitudes))
+        sound[int(at) : int(at) + length] += wave * fading * rng.uniform(0.5, 1)
+        at += beats[number % len(phrase)] * beat_s * SAMPLE_RATE_HZ
+        number += 1
+    return sound[:n_samples]
 
 
 def bowed(rng: np.random.Generator, n_samples: int) -> np.ndarray:

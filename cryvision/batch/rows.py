@@ -37,7 +37,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "start_source": ("text", "source of the start: a chunk of the file, its name, or the manifest"),
     "label": ("text", "no cry, cry or a reason, or not sure"),
     "detector_cry": ("truth", "whether there is at least one event; empty without sound"),
-    "detector_probability": ("real", "mean cry score of all sound above the energy gate"),
+    "detector_probability": (
+        "real",
+        "highest mean cry score over half a second; at most 0.5 without an event",
+    ),
     "cry_seconds": ("real", "sum of the events' lengths"),
     "n_events": ("whole", "number of events: single cries"),
     "cries_per_minute": ("real", "events per minute of the clip"),

@@ -24,7 +24,7 @@ from cryvision.evaluation.event_metrics import (
 from cryvision.inference.veto import CERTAIN, fused, largest_tag_cry
 from cryvision.models.frame_network import EDGES
 
-LEAVE_SHARE = 0.8
+LEAVE_SHARE = 0.6
 """An event ends when the score falls below this share of the threshold that opens it."""
 
 MIN_EVENT_SECONDS = 0.1

@@ -11,7 +11,7 @@ import numpy as np
 
 from cryvision.errors import CryvisionError
 from cryvision.inputs.logmel import SILENCE, model_input
-from cryvision.models.frame_network import EDGES
+from cryvision.models.frame_network import DROPOUT, EDGES, WIDTH
 
 if TYPE_CHECKING:
     import keras
@@ -70,7 +70,12 @@ class Pieces:
 
 
 def fit_frame_network(
-    pieces: Pieces, seed: int, n_steps: int | None = None, verbose: bool = False
+    pieces: Pieces,
+    seed: int,
+    n_steps: int | None = None,
+    verbose: bool = False,
+    width: int = WIDTH,
+    dropout: float = DROPOUT,
 ) -> keras.Model:
     """Train a frame network.
 
@@ -85,6 +90,8 @@ def fit_frame_network(
     n_steps : int, optional
         Batches of 32 sequences; by default as by ``MOST_STEPS`` and ``MOST_PASSES``.
     verbose : bool
+    width, dropout
+        As for `cryvision.models.frame_network.build_frame_network`.
 
     Returns
     -------
@@ -106,7 +113,7 @@ def fit_frame_network(
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     n_steps = n_steps or min(MOST_STEPS, math.ceil(MOST_PASSES * len(pieces) / BATCH_SIZE))
-    model = build_frame_network()
+    model = build_frame_network(width=width, dropout=dropout)
     model.compile(
         optimizer=keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(LEARNING_RATE, n_steps),

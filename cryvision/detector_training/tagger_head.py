@@ -32,8 +32,9 @@ PENALTY = 0.1
 """``C`` of the logistic regression on standardised columns: windows overlap by far more than half,
 so they are fewer than they seem."""
 
-KEPT = {"normal": 0.925, "strict": 0.85}
-"""Share of labelled event time that each level of the veto keeps on the folds."""
+KEPT = {"normal": 0.915, "strict": 0.85}
+"""Share of labelled event time that each level of the veto keeps on the folds where it is chosen; on
+those kept apart `normal` keeps 0.92."""
 
 SMALLEST_SCORE = 1e-6
 

@@ -15,7 +15,7 @@ from cryvision.evaluation.report import detection_panels
 class DetectedClip(NamedTuple):
     """The label of a clip, and the detector's output.
 
-    Nothing is predicted without sound; the mean cry score is NaN where nothing was scored.
+    Nothing is predicted without sound; the clip's score is NaN where nothing was scored.
     """
 
     cry: bool
@@ -32,7 +32,7 @@ def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
     dict
         ``figures``, each with ``value`` and a 95 % ``interval`` over subjects: sensitivity (the
         share of clips with crying in which some was detected), specificity, accuracy and balanced
-        accuracy, and the AUC of the mean score. ``confusion`` and ``reliability`` as of a unit,
+        accuracy, and the AUC of the clip's score. ``confusion`` and ``reliability`` as of a unit,
         and the numbers of clips: ``n``, and ``n_unheard``, which have no sound and
         do not count in the figures.
     """

@@ -30,6 +30,13 @@ WORTH_SAYING = 0.1
 """Share of a clip too quiet to be scored from which on the result has a warning."""
 
 
+PEAK_SECONDS = 0.5
+"""A clip's score is its highest mean score over so long."""
+
+MOST_WITHOUT_EVENT = 0.5
+"""Highest score of a clip in which no event stands: the veto knows what the timeline does not."""
+
+
 class CryStream:
     """Follows the crying in a stream of sound.
 
@@ -78,8 +85,10 @@ class CryStream:
         self._tag_samples = np.zeros(len(self._detector.tags), np.int64)
         self._n_tagged = self._tagged_until = 0
         self._n_samples = 0
-        self._score_sum = 0.0
-        self._padded = False
+        self._n_peak = max(1, int(PEAK_SECONDS * SAMPLE_RATE_HZ) // self._detector.hop_samples)
+        self._newest_scores = np.empty(0)
+        self._peak: float | None = None
+        self._padded = self._cried = False
         self.n_scored = 0
         self._n_quiet = 0
         self._quiet_samples: dict[int, int] = {}
@@ -97,8 +106,11 @@ class CryStream:
 
     @property
     def score(self) -> float:
-        """Mean probability of crying where anything was loud enough to be scored, else 0."""
-        return self._score_sum / self.n_scored if self.n_scored else 0.0
+        """Highest mean of the timeline over half a second; at most 0.5 while no event stands."""
+        peak = self._peak
+        if peak is None:  # shorter than that
+            peak = float(np.mean(self._newest_scores)) if len(self._newest_scores) else 0.0
+        return peak if self._cried else min(peak, MOST_WITHOUT_EVENT)
 
     @property
     def heard_seconds(self) -> dict[str, float]:
@@ -202,6 +214,7 @@ class CryStream:
             self._bout_onset_s = event.onset_s
         if event.offset_s is not None:
             self.events.append(event)
+            self._cried = True
 
     def _note(self, windows: DetectorWindows) -> None:
         """Write the frames that are settled, and count."""
@@ -210,15 +223,23 @@ class CryStream:
             self._newest_probability = newest if windows.scored[-1] else None
         if len(windows.tags):
             self._newest_tags = windows.tags.scores[-1]
-        scored = windows.probabilities[windows.scored]
-        self._score_sum += float(np.sum(scored, dtype=np.float64))
-        self.n_scored += len(scored)
-        self._n_quiet += len(windows.probabilities) - len(scored)
+        self._note_peak(windows.probabilities * windows.scored)
+        n_scored = int(np.count_nonzero(windows.scored))
+        self.n_scored += n_scored
+        self._n_quiet += len(windows.scored) - n_scored
         self._note_quiet(windows)
         probabilities = windows.probabilities[:, None]
         self._cry.write(windows.shown_samples, probabilities, windows.settled_samples)
         if self._tag_columns is not None:
             self._note_tags(self._tag_columns, windows.tags)
+
+    def _note_peak(self, scores: np.ndarray) -> None:
+        """Keep the highest mean over so many scores one after the other."""
+        scores = np.concatenate([self._newest_scores, scores])
+        if len(scores) >= self._n_peak:
+            spans = np.lib.stride_tricks.sliding_window_view(scores, self._n_peak)
+            self._peak = max(self._peak or 0.0, float(spans.mean(axis=1).max()))
+        self._newest_scores = scores[max(0, len(scores) - self._n_peak + 1) :]
 
     def _note_quiet(self, windows: DetectorWindows) -> None:
         """Count what is shown of each window that is too quiet, in the minute it begins in."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 KERNEL, STRIDE = 5, 2
 """The first convolution turns frames of 20 ms into steps of 40 ms."""
 
+WIDTH, DROPOUT = 48, 0.2
+"""Channels, and the share that is dropped, for what a lab trains. What ships is wider."""
+
 DILATIONS = (1, 2, 4, 8, 16)
 AVERAGED_STEPS = 3
 """A score is the mean logit of so many steps."""
@@ -37,7 +40,7 @@ EDGES = LogMelConfig(
 
 
 def build_frame_network(
-    config: LogMelConfig = EDGES, width: int = 48, dropout: float = 0.2
+    config: LogMelConfig = EDGES, width: int = WIDTH, dropout: float = DROPOUT
 ) -> keras.Model:
     """Build the temporal convolutional network that places the edges of crying.
 

@@ -133,8 +133,8 @@ def _false_events(
 def esc10_table(results: Results) -> str:
     """Clips of ESC-10."""
     return _stated(
-        f"{_protocol(results)} All windows of all clips of all ten classes of ESC-10; AUC and F1 "
-        "of the clip's own score, the fused one.",
+        f"{_protocol(results)} All windows of all clips of all ten classes of ESC-10; AUC of the "
+        "clip's own score; a clip with an event counts as crying.",
         *_esc10(results[DETECTOR]["mean"]["esc10"]),
     )
 

@@ -142,7 +142,7 @@ def test_how_much_was_too_quiet_to_be_judged_is_said(bundle):
     assert not any("too quiet" in w for w in run(bundle, [loud]).warnings)
 
 
-def test_the_clip_score_is_the_mean_over_windows_that_pass_the_energy_gate(bundle):
+def test_silence_leaves_the_clip_score_of_a_bundle_of_version_1_as_it_is(bundle):
     steady = (0.2 * np.sin(2 * np.pi * 450 * np.arange(2 * RATE_HZ) / RATE_HZ)).astype(np.float32)
     alone = run(bundle, [steady]).detector.probability
     with_silence = run(bundle, [steady, np.zeros(20 * RATE_HZ, np.float32)]).detector.probability

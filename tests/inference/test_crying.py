@@ -328,15 +328,28 @@ class TestTimeline:
             np.testing.assert_array_equal(after[name][:n], column[:n])
         assert not np.array_equal(after["cry"][n:], before["cry"][n:])
 
-    def test_the_clip_score_is_the_mean_over_what_passes_the_energy_gate(
-        self, bundle: Bundle
-    ) -> None:
+    def test_the_clip_score_is_the_highest_half_second(self, bundle: Bundle) -> None:
+        brief = tones(2.0, edges=[(0.4, 0.64)], cry=[(0, 2)])
+        long = tones(2.0, edges=[(0.4, 1.2)], cry=[(0, 2)])
+        scores = [run(bundle, samples).detector.probability for samples in (brief, long)]
+        assert scores[0] == pytest.approx(6 / 12, abs=0.05)
+        assert scores[1] == pytest.approx(1, abs=0.02)
+        with_silence = np.concatenate([long, np.zeros(64_000, np.float32)])
+        assert run(bundle, with_silence).detector.probability == pytest.approx(scores[1], abs=1e-6)
+
+    def test_the_score_of_a_clip_shorter_than_that_is_its_mean(self, bundle: Bundle) -> None:
+        samples = tones(0.4, edges=[(0.0, 0.2)], cry=[(0, 0.4)])
+        detector = CryDetector(bundle)
+        pieces = [detector.push(samples), detector.finish()]
+        mean = np.concatenate([piece.probabilities for piece in pieces]).mean()
+        assert 0.1 < mean < 0.9
+        assert run(bundle, samples).detector.probability == pytest.approx(mean, abs=TOLERANCE)
+
+    def test_a_clip_without_an_event_scores_at_most_a_half(self, bundle: Bundle) -> None:
         samples = tones(2.0, edges=[(0.4, 1.2)], cry=[(0, 2)])
-        result = run(bundle, samples)
-        assert result.detector.probability == pytest.approx(20 / 50, abs=0.02)
-        with_silence = run(bundle, np.concatenate([samples, np.zeros(64_000, np.float32)]))
-        # Only the step that the end of the sound reaches into is one more.
-        assert with_silence.detector.probability == pytest.approx(20 / 50, abs=0.02)
+        result = run(bundle, samples, min_duration_s=5.0)
+        assert not result.events
+        assert result.detector.probability == 0.5
 
     def test_pictures_longer_than_the_sound_leave_the_rest_unknown(self, bundle: Bundle) -> None:
         stream = StreamClassifier(bundle)
