@@ -1,7 +1,7 @@
 """Measures what the path of the edges for the level of a step gains, on phones not trained on.
 
-Run ``python experiments/loudness.py POOL MODELS`` after `pool.py` and `parts.py` (three minutes); it
-writes ``results/loudness.json``. `cryvision.models.frame_network.LOUDNESS` is chosen by it.
+Run ``python experiments/loudness.py POOL MODELS`` after `pool.py` and `parts.py`; it writes
+``results/loudness.json``. `cryvision.models.frame_network.LOUDNESS` is chosen by it.
 """
 
 from __future__ import annotations

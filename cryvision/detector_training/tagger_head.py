@@ -33,8 +33,8 @@ PENALTY = 0.1
 so they are fewer than they seem."""
 
 KEPT = {"normal": 0.915, "strict": 0.85}
-"""Share of labelled event time that each level of the veto keeps on the folds where it is chosen; on
-those kept apart `normal` keeps 0.92."""
+"""Share of labelled event time that each level of the veto keeps on the folds where it is chosen.
+On those kept apart `normal` keeps 0.92."""
 
 SMALLEST_SCORE = 1e-6
 
