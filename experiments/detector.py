@@ -502,8 +502,8 @@ def main() -> None:
             "protocol": f"{N_FOLDS} folds by phone, speaker or recording, "
             f"{len(DIVISIONS)} division{'s' if len(DIVISIONS) > 1 else ''}; "
             "calibration, thresholds and veto of a fold from the scores of the other folds; the "
-            "margin and the kept share of the veto, and the weight of loudness, were set once with "
-            "a look at two of these folds",
+            "margin and the kept share of the veto, the weight of loudness, the width of the "
+            "edges and the ratio of the two thresholds were set with a look at these folds",
             "mean": mean(divisions),
             "divisions": divisions,
             "ceiling_of_the_rule": top,
