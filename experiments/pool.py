@@ -157,9 +157,10 @@ def library(folder: Path) -> Library:
     """Read everything, once; subjects of donateacry are its phones, in lower case."""
     kept = folder / "library.pickle"
     if kept.exists():
-        return pickle.loads(kept.read_bytes())
+        return Library(**pickle.loads(kept.read_bytes()))
     found = _read_library()
-    kept.write_bytes(pickle.dumps(found))
+    # Without its class: that is of the script that runs first, and the others could not read it.
+    kept.write_bytes(pickle.dumps(vars(found)))
     return found
 
 

@@ -51,11 +51,15 @@ def windows_table(results: Results) -> str:
     rows = []
     for key, name in (
         ("auc", "AUC"), ("f1", "F1"), ("balanced_accuracy", "balanced accuracy"),
-        ("log_loss", f"log-loss (prior: {phones['prior_log_loss']:.3f})"), ("ece", "ECE"),
+        ("log_loss", f"log-loss (prior: {phones['prior_log_loss']:.3f})"),
+        ("ece", "ECE, against the share of the window that is crying"),
+        ("ece_of_majority", "ECE, against whether most of it is"),
     ):  # fmt: skip
         cells = {variant: _figure(phones[variant][key]) for variant in ("edges", "fused")}
         if old:
-            cells["old"] = _old_phones(old, key)
+            # The old detector was asked of most of a window alone.
+            old_key = {"ece": "", "ece_of_majority": "ece"}.get(key, key)
+            cells["old"] = _old_phones(old, old_key) if old_key else "-"
         rows.append([name, *(cells[column] for column in columns)])
     return _stated(
         f"{_protocol(results)} Windows of 0.5 s, one each 0.2 s, of donateacry-corpus: "
