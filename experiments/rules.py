@@ -17,6 +17,8 @@ from cryvision.models.frame_network import EDGES
 from cryvision.models.tagger import CONTEXT
 
 STEP_S = EDGES.hop_seconds
+LEAVE_SHARE = 0.6
+"""An event ends when the score falls below this share of the threshold that opens it."""
 
 
 @dataclass
@@ -82,7 +84,7 @@ def edge_scores(clip: Scored, temperature: float, bias: float) -> np.ndarray:
 
 def decode(scores: np.ndarray, enter: float) -> np.ndarray:
     """Give events, onsets and offsets in steps; int, shape (n, 2)."""
-    return np.round(find_step_events(scores, enter) / STEP_S).astype(int)
+    return np.round(find_step_events(scores, enter, leave_share=LEAVE_SHARE) / STEP_S).astype(int)
 
 
 def live_tag(clip: Scored, veto: VetoConfig) -> np.ndarray:

@@ -21,13 +21,14 @@ import numpy as np
 import recordings
 from parts import DISTILLED
 from record import RESULTS, data_hash, rounded, say, show_log, write_result
+from rules import LEAVE_SHARE
 from texts import SOURCES, model_card, notice
 
 from cryvision.bundle import Bundle
 from cryvision.bundle.saving import Description
 from cryvision.config import VetoConfig
 from cryvision.datasets.labelled import CLEANED_FOLDER, find_labelled_clips
-from cryvision.detector_training.calibration import Calibration
+from cryvision.detector_training.calibration import Calibration, gate_for
 from cryvision.detector_training.saving import save_detector
 from cryvision.evaluation.skill import majority, skill_entry
 from cryvision.training.clip_features import GATE_FOLDER, crying_windows
@@ -63,7 +64,7 @@ def assembled(
     )
     description = Description(
         out.name, veto=veto, skill=skill, sources=sources, seed=SEED, command=command(),
-        texts={"NOTICE": words},
+        texts={"NOTICE": words}, gate=gate_for(calibration.threshold, LEAVE_SHARE),
     )  # fmt: skip
     return save_detector(
         edges, calibration, frames, out, description, tagger=tagger, overwrite=True

@@ -24,8 +24,9 @@ from cryvision.evaluation.event_metrics import (
 from cryvision.inference.veto import CERTAIN, fused, largest_tag_cry
 from cryvision.models.frame_network import EDGES
 
-LEAVE_SHARE = 0.6
-"""An event ends when the score falls below this share of the threshold that opens it."""
+LEAVE_SHARE = 0.8
+"""An event of a lab's detector ends when the score falls below this share of the threshold that
+opens it. That which ships has another."""
 
 MIN_EVENT_SECONDS = 0.1
 
@@ -110,11 +111,11 @@ def calibrated(logits: np.ndarray, temperature: float, bias: float) -> np.ndarra
     return probabilities
 
 
-def gate_for(threshold: float) -> GateConfig:
+def gate_for(threshold: float, leave_share: float = LEAVE_SHARE) -> GateConfig:
     """Give the gate that opens at a threshold: nothing is bridged, and edges are where they are."""
     return GateConfig(
         enter=threshold,
-        leave=LEAVE_SHARE * threshold,
+        leave=leave_share * threshold,
         min_event_seconds=MIN_EVENT_SECONDS,
         min_gap_seconds=0.0,
         latency_seconds=EDGES.hop_seconds,
@@ -123,7 +124,10 @@ def gate_for(threshold: float) -> GateConfig:
 
 
 def find_step_events(
-    probabilities: np.ndarray, threshold: float, seconds: float = math.inf
+    probabilities: np.ndarray,
+    threshold: float,
+    seconds: float = math.inf,
+    leave_share: float = LEAVE_SHARE,
 ) -> np.ndarray:
     """Find the events of a recording: what `gate_for` and the engine's follower make of it.
 
@@ -134,13 +138,14 @@ def find_step_events(
     threshold : float
     seconds : float
         Length of the recording, which cuts the last step short.
+    leave_share : float
 
     Returns
     -------
     ndarray of float64, shape (n, 2)
         Onsets and offsets, in seconds.
     """
-    gate = gate_for(threshold)
+    gate = gate_for(threshold, leave_share)
     inside = np.flatnonzero(np.diff(np.r_[False, probabilities >= gate.leave, False]))
     starts, stops = inside[::2], inside[1::2]
     # The first step of each stretch that is high enough to open an event.

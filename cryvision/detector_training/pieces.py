@@ -70,13 +70,9 @@ class Pieces:
 
 
 def fit_frame_network(
-    pieces: Pieces,
-    seed: int,
-    n_steps: int | None = None,
-    verbose: bool = False,
-    width: int = WIDTH,
-    dropout: float = DROPOUT,
-) -> keras.Model:
+    pieces: Pieces, seed: int, n_steps: int | None = None, verbose: bool = False,
+    width: int = WIDTH, dropout: float = DROPOUT,
+) -> keras.Model:  # fmt: skip
     """Train a frame network.
 
     Each sequence is two pieces one behind the other, so that the network sees changes of scene,
@@ -90,8 +86,7 @@ def fit_frame_network(
     n_steps : int, optional
         Batches of 32 sequences; by default as by ``MOST_STEPS`` and ``MOST_PASSES``.
     verbose : bool
-    width, dropout
-        As for `cryvision.models.frame_network.build_frame_network`.
+    width, dropout : see `cryvision.models.frame_network.build_frame_network`
 
     Returns
     -------
@@ -124,12 +119,9 @@ def fit_frame_network(
         loss="binary_crossentropy",
     )
     history = model.fit(
-        _batches(pieces, seed),
-        steps_per_epoch=n_steps,
-        epochs=1,
-        shuffle=False,
+        _batches(pieces, seed), steps_per_epoch=n_steps, epochs=1, shuffle=False,
         verbose=2 if verbose else 0,
-    )
+    )  # fmt: skip
     loss = history.history["loss"][-1]
     # ReLU makes 0 of NaN, so weights may be lost without a trace in the loss.
     if not (np.isfinite(loss) and all(np.isfinite(w).all() for w in model.get_weights())):

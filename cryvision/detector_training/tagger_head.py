@@ -38,6 +38,9 @@ On those kept apart `normal` keeps 0.92."""
 
 SMALLEST_SCORE = 1e-6
 
+ROUNDING = 1e-5
+"""Logits that a level lies below the last event that it is to keep: scores are of 32 bits."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -196,7 +199,7 @@ def fit_levels(
         ]
     )
     levels = {
-        level: _strictest(_logit(peaks), seconds, _margin(veto, level, "near"), share)
+        level: _strictest(_logit(peaks), seconds, _margin(veto, level, "near"), share) - ROUNDING
         for level, share in KEPT.items()
     }
     shift = _logit(veto.normal_at) - levels["normal"]

@@ -104,7 +104,7 @@ def test_the_paragraph_of_a_run_has_its_own_settings(run, tmp_path: Path) -> Non
     path = tmp_path / "t.csv.about.json"
     path.write_text(json.dumps({"settings": settings, "bundle": facts}))
     text = " ".join(run("info", "--methods", path).out.split())
-    words = ("cryvision 9.9", "reached 0.700", "below 0.560", "gaps under 0.25 s", "less than 2 s")
+    words = ("cryvision 9.9", "reached 0.700", "below 0.420", "gaps under 0.25 s", "less than 2 s")
     for part in (*words, "veto: strict"):
         assert part in text
     path.write_text("[]")

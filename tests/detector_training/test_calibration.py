@@ -221,7 +221,8 @@ def test_each_fold_is_decided_by_what_the_others_say_and_not_by_its_own_labels(
 
 def test_the_gate_opens_at_the_threshold_and_bridges_nothing() -> None:
     gate = gate_for(0.6)
-    assert (gate.enter, gate.leave) == (0.6, pytest.approx(0.36))
+    assert (gate.enter, gate.leave) == (0.6, pytest.approx(0.48))
+    assert gate_for(0.6, 0.5).leave == pytest.approx(0.3)
     assert (gate.min_event_seconds, gate.min_gap_seconds) == (0.1, 0.0)
     assert gate.latency_seconds == EDGES.hop_seconds
     assert gate.min_level_dbfs == MIN_LEVEL_DBFS
