@@ -104,7 +104,7 @@ def test_what_the_options_of_events_say_holds_here_too(demo: list[dict[str, Any]
         ("--threshold", 0.95, "event"),
         ("--min-gap", 3, "event"),
         ("--bout-gap", 5, "state"),
-        ("--veto", "strict", "state"),
+        ("--veto", "off", "state"),
     ],
 )
 def test_every_option_of_events_changes_what_is_found(
