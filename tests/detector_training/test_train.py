@@ -40,8 +40,8 @@ N_STEPS, BATCH_SIZE = 100, 6
 """Enough to tell a glide from noise, in seconds."""
 
 LEARNT_AUC = 0.95
-FOUND_F1 = 0.5
-MOST_FALSE_SHARE = 0.1
+FOUND_F1 = 0.7
+MOST_FALSE_SHARE = 0.05
 """Of a clip: what a small training makes of a single click differs from processor to processor."""
 
 FOUND_IOU = 0.5
