@@ -26,7 +26,7 @@ LOUDNESS_LAYER, SCORE_LAYER = "loudness", "score"
 LOUDNESS = 1.25
 """How much a step gains by being as loud as the loudest of the window: logits a unit of the scaled
 log-mel. Found on folds by phone for networks that are trained on mixtures, which make too little of
-it. Steady noise gains by it too: it is for edges beside a tagger."""
+it (`experiments/loudness.py`). Steady noise gains by it too: it is for edges beside a tagger."""
 
 _SPAN = 1 + sum(2 * dilation for dilation in DILATIONS)
 _STEPS = _SPAN + AVERAGED_STEPS - 1
