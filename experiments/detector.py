@@ -246,7 +246,7 @@ def on_phones(rows: dict[str, list[Any]]) -> dict[str, Any]:
             "f1": lambda w, c=decided: ev.precision_recall_f1(cry, c, w).f1,
             "balanced_accuracy": lambda w, c=decided: ev.balanced_accuracy(cry, c, w),
             "log_loss": lambda w, p=p: ev.log_loss(cry, p, w),
-            "ece": lambda w, p=p: share_ece(share, p, w),
+            "ece": lambda w, p=p: ev.share_calibration_error(share, p, weights=w),
             "ece_of_majority": lambda w, p=p: ev.expected_calibration_error(cry, p, weights=w),
         }
         figures[name] = {measure: interval(subject, of) for measure, of in measures.items()}
@@ -271,13 +271,6 @@ def on_phones(rows: dict[str, list[Any]]) -> dict[str, Any]:
         figures[name] = kept_time(clips, candidates, [rows[which][i] for i in own])
     figures["delay_s"] = delays(rows, own)
     return figures
-
-
-def share_ece(share: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
-    """Calibration error of windows' scores against the share of each that is labelled crying."""
-    labels = np.repeat([1, 0], len(share))
-    weights = np.concatenate([weights * share, weights * (1 - share)])
-    return ev.expected_calibration_error(labels, np.tile(scores, 2), weights=weights)
 
 
 def interval(subjects: np.ndarray, statistic: Any) -> dict[str, float]:

@@ -16,7 +16,8 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from cryvision.errors import CryvisionError
@@ -40,7 +41,7 @@ def main() -> None:
     with contextlib.suppress(OSError):  # a machine of a cluster may have URLs to read alone
         os.chdir(start["job"]["folder"])
     try:
-        scorer = _make_scorer(start["job"])
+        scorer = _make_scorer(start["job"], answers)
         _answer(answers, {"ready": os.getpid()})
         # What libraries print from here on would only grow, a line or two for each clip.
         with open(os.devnull, "wb") as nowhere:
@@ -48,7 +49,7 @@ def main() -> None:
             os.dup2(nowhere.fileno(), 2)
         while True:
             for clip in json.loads(requests.get()):
-                _answer(answers, scorer(clip))
+                scorer(clip)
     except CryvisionError as error:
         _answer(answers, {"fatal": type(error).__name__, "message": str(error)})
     except Exception as error:
@@ -59,13 +60,28 @@ def main() -> None:
     os._exit(1)
 
 
-def _make_scorer(job: dict[str, Any]) -> Any:
+def _make_scorer(described: dict[str, Any], answers: BinaryIO) -> Callable[[Sequence[Any]], None]:
+    """Return what scores a clip and answers with its row."""
     from cryvision.batch.job import Job
+    from cryvision.batch.rows import failed_row
     from cryvision.batch.sources import ListedClip
 
-    module, _, name = job["scorer"].partition(":")
-    scorer = getattr(importlib.import_module(module), name)(Job.from_json(job))
-    return lambda clip: scorer(ListedClip(*clip))
+    job = Job.from_json(described)
+    module, _, name = job.scorer.partition(":")
+    scorer = getattr(importlib.import_module(module), name)(job)
+
+    def score(listed: Sequence[Any]) -> None:
+        clip, started_s = ListedClip(*listed), time.monotonic()
+        try:
+            _answer(answers, scorer(clip))
+        except CryvisionError:
+            raise
+        except Exception as error:  # a row that cannot be sent is the fault of its clip alone
+            reason = " ".join(f"{clip.path}: {error}".split())
+            spent_s = time.monotonic() - started_s
+            _answer(answers, failed_row(clip, job, type(error).__name__, reason, spent_s))
+
+    return score
 
 
 def _claim_stdout() -> BinaryIO:

@@ -33,7 +33,8 @@ def detector_skill(
     """Measure edges by windows of 0.5 s and by events, with intervals over subjects.
 
     A window is crying if most of it is; its probability is the mean of its steps, and it is called
-    crying where events cover most of it.
+    crying where events cover most of it. Calibration is measured against the share of the window
+    that is labelled crying, which is what a mean of steps states.
 
     Parameters
     ----------
@@ -52,15 +53,15 @@ def detector_skill(
         A skill entry of a bundle.
     """
     windows = [_windows(own) for own in decided]
-    cry, probabilities, called = np.concatenate(windows).clip(0, 1).T
-    cry, called = (cry >= 0.5).astype(int), (called >= 0.5).astype(int)
+    labelled, probabilities, covered = np.concatenate(windows).clip(0, 1).T
+    cry, called = (labelled >= 0.5).astype(int), (covered >= 0.5).astype(int)
     subject = np.repeat([own.recording.subject for own in decided], [len(w) for w in windows])
     statistics = {
         "auc": lambda w: metrics.auc(cry, probabilities, w),
         "balanced_accuracy": lambda w: metrics.balanced_accuracy(cry, called, w),
         "f1": lambda w: metrics.precision_recall_f1(cry, called, w).f1,
         "log_loss": lambda w: metrics.log_loss(cry, probabilities, w),
-        "ece": lambda w: metrics.expected_calibration_error(cry, probabilities, weights=w),
+        "ece": lambda w: metrics.share_calibration_error(labelled, probabilities, weights=w),
     }
     figures = {name: _figure(subject, statistic) for name, statistic in statistics.items()}
     figures |= _event_figures(decided, veto)

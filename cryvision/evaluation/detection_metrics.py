@@ -109,8 +109,8 @@ def cry_windows(clips: Sequence[ComparedClip]) -> tuple[np.ndarray, ...]:
     """
     columns = [
         (
-            _majority(clip.annotated, len(clip.scores)),
-            _majority(clip.detected, len(clip.scores)),
+            (_shares(clip.annotated, len(clip.scores)) >= 0.5).astype(int),
+            (_shares(clip.detected, len(clip.scores)) >= 0.5).astype(int),
             clip.scores,
             np.full(len(clip.scores), clip.subject, object),
         )
@@ -119,11 +119,12 @@ def cry_windows(clips: Sequence[ComparedClip]) -> tuple[np.ndarray, ...]:
     return tuple(np.concatenate(column) for column in zip(*columns, strict=True))
 
 
-def _majority(events: np.ndarray, n_windows: int) -> np.ndarray:
+def _shares(events: np.ndarray, n_windows: int) -> np.ndarray:
+    """Share of each window that events cover."""
     n_samples = round(WINDOW_SECONDS * SAMPLE_RATE_HZ)
     ends = n_samples * (1 + np.arange(n_windows))
     spans = [Interval(onset_s, offset_s, "") for onset_s, offset_s in events.tolist()]
-    return (window_labels(spans, ends, n_samples, SAMPLE_RATE_HZ) >= 0.5).astype(int)
+    return window_labels(spans, ends, n_samples, SAMPLE_RATE_HZ)
 
 
 def _match_counts(clips: Sequence[ComparedClip]) -> np.ndarray:
@@ -161,10 +162,11 @@ def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
         "window_accuracy": lambda w: _ratio(float(w @ (cry == called)), float(np.sum(w))),
     }
     stated, true, of = scores[finite], cry[finite], subjects[finite]
+    shares = np.concatenate([_shares(c.annotated, len(c.scores)) for c in clips])[finite]
     of_scores: dict[str, Statistic] = {
         "window_auc": lambda w: metrics.auc(true, stated, w),
         "window_log_loss": lambda w: metrics.log_loss(true, stated, w),
-        "window_ece": lambda w: metrics.expected_calibration_error(true, stated, weights=w),
+        "window_ece": lambda w: metrics.share_calibration_error(shares, stated, weights=w),
     }
     statistics = {name: (subjects, statistic) for name, statistic in of_calls.items() if len(cry)}
     return statistics | {name: (of, statistic) for name, statistic in of_scores.items() if len(of)}

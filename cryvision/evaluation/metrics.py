@@ -283,6 +283,38 @@ def expected_calibration_error(
     return float(np.abs(gaps).sum() / total) if total else float("nan")
 
 
+def share_calibration_error(
+    shares: ArrayLike,
+    probabilities: ArrayLike,
+    n_bins: int = N_BINS,
+    weights: ArrayLike | None = None,
+) -> float:
+    """Compute `expected_calibration_error` of rows that belong to class 1 in part.
+
+    Parameters
+    ----------
+    shares : array_like, shape (n,)
+        Share of each row that is of class 1: of a window, how much of it is labelled crying.
+    probabilities : array_like, shape (n,)
+        Of class 1.
+    n_bins : int
+    weights : array_like, shape (n,), optional
+
+    Returns
+    -------
+    float
+        0 to 1; NaN where nothing has weight.
+    """
+    share = np.asarray(shares, np.float64)
+    weight = np.ones(len(share)) if weights is None else np.asarray(weights, np.float64)
+    return expected_calibration_error(
+        np.repeat([1, 0], len(share)),
+        np.tile(probabilities, 2),
+        n_bins,
+        np.concatenate([weight * share, weight * (1 - share)]),
+    )
+
+
 def calibration_bins(stated: FloatArray, n_bins: int = N_BINS) -> IntArray:
     """Number the bin of equal width that each stated probability lies in."""
     return np.minimum((stated * n_bins).astype(np.int64), n_bins - 1)
