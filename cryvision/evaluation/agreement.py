@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cryvision.errors import ConfigError
 from cryvision.evaluation import event_metrics, metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures, subject_bootstrap
+from cryvision.evaluation.gamma import gamma_disorders
 from cryvision.evaluation.psds import ScoredTimeline, psds, psds_counts
 from cryvision.layers import require
 
@@ -25,6 +26,12 @@ OVERLAP = 0.5
 """Share of an event that must overlap, for the F1 by intersection."""
 
 PSDS_OVERLAPS = {"psds1": 0.7, "psds2": 0.1}
+
+SHUFFLED_EVENTS = 20_000
+"""What gamma expects by chance rests on so many events ..."""
+
+LEAST_SHUFFLES, MOST_SHUFFLES = 10, 300
+"""... and on so many shuffles of each recording."""
 
 _ERROR_PERCENTILES = {"p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95}
 
@@ -142,9 +149,26 @@ def _event_statistics(
         "event_precision": lambda w: _ratio(w @ matched[:, 0], w @ matched[:, 2]),
         "event_recall": lambda w: _ratio(w @ matched[:, 0], w @ matched[:, 1]),
         "intersection_f1": intersection_f1,
+        "gamma": _gamma_statistic(clips),
         "alarms_per_hour": lambda w: _ratio(w @ alarms, w @ hours),
         "missed_per_hour": lambda w: _ratio(w @ missed, w @ hours),
     }
+
+
+def _gamma_statistic(clips: Sequence[CodedClip]) -> Statistic:
+    rng = np.random.default_rng(0)
+    n_events = sum(len(clip.first) + len(clip.second) for clip in clips)
+    n_shuffles = SHUFFLED_EVENTS // max(1, n_events)
+    n_shuffles = max(LEAST_SHUFFLES, min(n_shuffles, MOST_SHUFFLES))
+    disorders = np.array(
+        [gamma_disorders(c.first, c.second, c.duration_s, n_shuffles, rng) for c in clips]
+    )
+
+    def gamma(weights: NDArray[np.int64]) -> float:
+        observed, expected = weights @ disorders
+        return 1 - _ratio(observed, expected)
+
+    return gamma
 
 
 def _psds_figures(clips: Sequence[CodedClip], n_draws: int) -> dict[str, Any]:

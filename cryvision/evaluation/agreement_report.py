@@ -29,6 +29,7 @@ FIGURES = {
     "event_precision": "share of the events of B that match one of A",
     "event_recall": "share of the events of A that match one of B",
     "intersection_f1": "F1 of events that overlap by {overlap} %",
+    "gamma": "gamma: alignment of events beyond chance",
     "kappa": "Cohen's kappa over time",
     "iou": "intersection over union of the time with crying",
     "psds1": "PSDS, exact times (overlap 70 %)",

@@ -103,7 +103,7 @@ def match_events(
     onsets = events[order, 0]
     first = np.searchsorted(onsets, truth[:, 0] - reach_s, side="left")
     stop = np.searchsorted(onsets, truth[:, 0] + reach_s, side="right")
-    rows, at = _within(first, stop)
+    rows, at = within(first, stop)
     columns = order[at]
     distance_s = np.round(np.abs(truth[rows] - events[columns]), _DECIMALS)
     near = np.all(distance_s <= (onset_tolerance_s, offset_tolerance_s), axis=1)
@@ -302,6 +302,24 @@ def threshold_for_false_alarms(
     return chosen
 
 
+def within(
+    first: NDArray[np.intp], stop: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give the number of each range once for each of its members, and the members.
+
+    Parameters
+    ----------
+    first, stop : ndarray of int, shape (n_ranges,)
+
+    Returns
+    -------
+    numbers, members : ndarray of int, shape (n_members,)
+    """
+    n = np.maximum(0, stop - first)
+    before = np.cumsum(n) - n
+    return np.repeat(np.arange(len(n)), n), np.arange(n.sum()) + np.repeat(first - before, n)
+
+
 def _events(events: ArrayLike, name: str) -> FloatArray:
     try:
         array = np.asarray(events, dtype=np.float64)
@@ -335,19 +353,10 @@ def _overlapping(
     onsets, offsets = predicted[order].T
     first = np.searchsorted(np.maximum.accumulate(offsets), true[:, 0], side="right")
     stop = np.searchsorted(onsets, true[:, 1], side="left")
-    rows, at = _within(first, stop)
+    rows, at = within(first, stop)
     columns = order[at]
     overlap = true[rows, 0] < predicted[columns, 1]
     return rows[overlap], columns[overlap]
-
-
-def _within(
-    first: NDArray[np.intp], stop: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give the number of each range once for each of its members, and the members."""
-    n = np.maximum(0, stop - first)
-    before = np.cumsum(n) - n
-    return np.repeat(np.arange(len(n)), n), np.arange(n.sum()) + np.repeat(first - before, n)
 
 
 def _first_of_each(order: NDArray[np.intp], groups: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryvision.errors import ConfigError
+from cryvision.evaluation import agreement
 from cryvision.evaluation.agreement import CodedClip, measure_agreement
 from cryvision.evaluation.agreement_report import agreement_page, agreement_text, draw, figure_rows
 from cryvision.evaluation.event_metrics import intersection_counts, overlapping_pairs
@@ -27,6 +29,15 @@ PSDS_TOLERANCE = 0.02
 
 MOST_SECONDS = 20.0
 """A figure takes about a second; with work that grows as the square of the events, minutes."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_shuffles() -> Iterator[None]:
+    """Let gamma, which has its own tests, rest on two shuffles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(agreement, "LEAST_SHUFFLES", 2)
+        patch.setattr(agreement, "MOST_SHUFFLES", 2)
+        yield
 
 
 def spans(*events: tuple[float, float]) -> np.ndarray:
