@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,15 @@ def test_a_file_that_reaches_beyond_standard_operators_is_refused(tmp_path: Path
 # --- weights for Keras, turned into ONNX once -----------------------------------------------------
 
 
+def rewriting(made: Path) -> Callable[[Any, Path, Path], None]:
+    """An exporter that writes what was written before."""
+
+    def export(model: Any, written: Path, target: Path) -> None:
+        shutil.copy(made, written)
+
+    return export
+
+
 def test_embeddings_are_those_of_keras(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -232,9 +242,7 @@ def test_embeddings_are_those_of_keras(
         assert digest in copy.name
         # The exporter is slow. What it wrote is compared with the weights of the next file, too.
         made = copy.rename(tmp_path / "made.onnx")
-        monkeypatch.setattr(
-            embedding, "_export", lambda model, written, target: shutil.copy(made, written)
-        )
+        monkeypatch.setattr(embedding, "_export", rewriting(made))
 
 
 @pytest.fixture(scope="module")
@@ -393,6 +401,7 @@ def test_weights_that_are_not_complete_are_refused(tmp_path: Path, cache: Path):
     assert not files_in(cache)
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_a_trained_backbone_knows_a_face_again(corpus: Path):
     from skimage import data
