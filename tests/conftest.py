@@ -28,8 +28,10 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 FEW_DRAWS, MANY_DRAWS = 50, 500
 
-# How long one example takes says more of the machine than of the code.
-hypothesis.settings.register_profile("cryvision", deadline=None)
+# How long one example takes says more of the machine than of the code. With
+# --hypothesis-profile=thorough each property is tried on more examples.
+hypothesis.settings.register_profile("cryvision", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=200)
 hypothesis.settings.load_profile("cryvision")
 
 

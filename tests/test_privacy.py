@@ -101,6 +101,7 @@ def recordings(folder: Path, n: int = 1) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_onnxruntime_leaves_nothing_behind(apart: Apart):
     code = f"import cryvision, onnxruntime, time; time.sleep({SECONDS})"
     assert apart.run("-c", code, watched=False) == ""

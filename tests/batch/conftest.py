@@ -4,20 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from drivers import Driver
 
+from cryvision.batch import engines, worker
 from cryvision.batch.engines import run_local
 from cryvision.batch.event_table import EventTable
 from cryvision.batch.job import Job
 from cryvision.batch.run import run
+from cryvision.batch.sources import ListedClip
 from cryvision.batch.summary import Summary
+
+
+class SameProcess:
+    """Scores as a worker does, in the process and the thread of whoever asks."""
+
+    def __init__(self, job: Job, time_limit_s: float, threads: int) -> None:
+        self._job = job
+        self._score: Callable[..., dict[str, Any]] | None = None
+        self._stopped = False
+
+    def score(self, clips: Sequence[ListedClip]) -> Iterator[bytes]:
+        self._score = self._score or worker._make_scorer(
+            json.loads(json.dumps(self._job.to_json()))
+        )
+        for clip in clips:
+            if self._stopped:
+                return
+            yield "".join(worker.json_pieces(self._score(clip))).encode()
+
+    def stop(self) -> None:
+        self._stopped = True
+
+
+@pytest.fixture
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Score without starting a worker, where that it is a process of its own does not matter."""
+    monkeypatch.setattr(engines, "Supervisor", SameProcess)
 
 
 @pytest.fixture

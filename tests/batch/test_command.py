@@ -94,6 +94,7 @@ def test_a_file_of_something_else_is_never_replaced(
     assert other.read_bytes() == b"\x89PNG of a holiday"
 
 
+@pytest.mark.usefixtures("same_process")
 def test_exit_codes_say_whether_some_or_all_clips_failed(recordings, main, tmp_path, capsys):
     (recordings / "bad.wav").write_bytes(b"no sound")
     two = (recordings / "bad.wav", recordings / "00.wav")
@@ -105,6 +106,7 @@ def test_exit_codes_say_whether_some_or_all_clips_failed(recordings, main, tmp_p
     assert main(recordings, "--out", tmp_path / "t.docx") == 2
 
 
+@pytest.mark.usefixtures("same_process")
 def test_faces_that_are_required_and_cannot_be_looked_at_end_the_run(
     recordings, main, tmp_path, capsys
 ):
@@ -116,7 +118,9 @@ def test_faces_that_are_required_and_cannot_be_looked_at_end_the_run(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are those of POSIX")
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_run_that_is_stopped_shows_what_it_has_and_goes_on_from_there(recordings, tmp_path, stop):
     out, files = tmp_path / "t.csv", tmp_path / "files"
     words = [sys.executable, "-c", COMMAND, "score", str(recordings), "--out", str(out)]

@@ -16,6 +16,8 @@ from cryvision.batch.job import Job
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.outputs.event_rows import event_measures
 
+pytestmark = pytest.mark.usefixtures("same_process")
+
 NAMES = [measure.name for measure in event_measures(acoustics=False)]
 
 

@@ -59,6 +59,7 @@ def test_a_row_is_parsed_when_it_comes_and_for_the_table(make_clips, run_null, m
     assert len(parsed) == 10
 
 
+@pytest.mark.usefixtures("same_process")
 def test_a_source_that_is_given_twice_is_scored_once(make_clips, run_null, tmp_path):
     clips = make_clips("a.wav", "b.wav")
     detour = clips / ".." / "clips" / "b.wav"
@@ -145,6 +146,7 @@ def _child_of(pid: int) -> int:
 
 
 class TestResume:
+    @pytest.mark.usefixtures("same_process")
     def test_a_second_start_scores_what_is_new_changed_or_of_other_settings(
         self, make_clips, run_null, null_job, tmp_path
     ):
@@ -165,6 +167,7 @@ class TestResume:
         assert run_null(clips, job=replace(null_job, version="1")).n_scored == 3
         assert names(tmp_path / "table.csv") == ["0-new.wav", "a.wav", "b.wav"]
 
+    @pytest.mark.usefixtures("same_process")
     def test_what_is_gone_from_the_sources_is_gone_from_the_table_and_comes_back_for_nothing(
         self, make_clips, run_null, tmp_path
     ):
@@ -186,6 +189,7 @@ class TestResume:
         assert (again.n_scored, again.n_failed) == (2, 2)
         assert names(tmp_path / "table.csv") == expected(clips)
 
+    @pytest.mark.usefixtures("same_process")
     def test_a_lost_or_deleted_table_comes_back_from_the_rows(self, make_clips, run_null, tmp_path):
         clips = make_clips("a.wav", "b.wav")
         run_null(clips)
@@ -194,6 +198,7 @@ class TestResume:
         assert run_null(clips).n_scored == 0
         assert (tmp_path / "table.csv").read_bytes() == before
 
+    @pytest.mark.usefixtures("same_process")
     def test_rows_that_the_disk_has_spoilt_are_one_line(self, make_clips, run_null, tmp_path):
         clips = make_clips("a.wav", "b.wav", "c.wav")
         run_null(clips)
@@ -220,6 +225,7 @@ class TestResume:
         assert run_null(clips).n_scored == 40 - len(shown)
         assert names(tmp_path / "table.csv") == expected(clips)
 
+    @pytest.mark.usefixtures("same_process")
     def test_a_table_has_its_columns_even_if_every_clip_failed(
         self, make_clips, run_null, tmp_path
     ):
@@ -265,6 +271,7 @@ class TestKilled:
         assert run_null(clips).n_clips == 1
 
 
+@pytest.mark.usefixtures("same_process")
 class TestTarget:
     def test_what_is_not_a_table_of_a_run_is_never_replaced(self, make_clips, run_null, tmp_path):
         (tmp_path / "table.csv").write_text("my notes")

@@ -84,6 +84,7 @@ def test_rows_equal_what_classify_prints(media, rows, capsys):
         assert row["bundle_sha256"] == record["bundle"]["sha256"]
 
 
+@pytest.mark.usefixtures("same_process")
 def test_the_row_of_the_demo_equals_what_classify_prints_with_the_default_bundle(tmp_path, capsys):
     demo = str(Path(__file__).parents[2] / "examples" / "demo.mp4")
     score(demo, tmp_path / "t.jsonl", workers=1)
@@ -245,6 +246,7 @@ def test_another_bundle_than_that_of_the_run_is_refused():
         ClipScorer(_job(bundle_sha256="0" * 64))
 
 
+@pytest.mark.usefixtures("same_process")
 def test_a_setting_that_no_clip_can_be_scored_with_ends_the_run(media, tmp_path):
     with pytest.raises(ConfigError, match="smooth_seconds"):
         score(media[0], tmp_path / "t.csv", bundle=BUNDLE_V1, smooth_seconds=-1.0)
@@ -276,6 +278,7 @@ def test_a_veto_or_a_gap_that_is_none_is_refused(media, tmp_path, setting, messa
         score(media[0], tmp_path / "t.csv", bundle=BUNDLE_V1, **setting)
 
 
+@pytest.mark.usefixtures("same_process")
 def test_the_gap_of_bouts_and_the_veto_are_settings_that_a_run_resumes_by(media, tmp_path):
     out = tmp_path / "t.jsonl"
 
@@ -297,6 +300,7 @@ def test_the_gap_of_bouts_and_the_veto_are_settings_that_a_run_resumes_by(media,
     assert (settings["veto"], settings["bout_gap_s"]) == ("normal", 0.5)
 
 
+@pytest.mark.usefixtures("same_process")
 def test_threshold_duration_and_gap_decide_what_a_row_holds_and_what_a_run_resumes_by(
     tmp_path, tmp_path_factory
 ):
@@ -329,6 +333,7 @@ def test_threshold_duration_and_gap_decide_what_a_row_holds_and_what_a_run_resum
     assert settings["threshold"] is None  # the bundle's own
 
 
+@pytest.mark.usefixtures("same_process")
 def test_the_veto_of_a_run_decides_which_events_stand_in_a_row(tmp_path, tmp_path_factory):
     folder = two_part_bundle(tmp_path_factory).folder
     # Something that the detector takes for crying, at which the tagger hears music.
@@ -351,6 +356,7 @@ def test_the_veto_of_a_run_decides_which_events_stand_in_a_row(tmp_path, tmp_pat
     assert kept["heard_animal_s"] is None  # this tagger has no such tag
 
 
+@pytest.mark.usefixtures("same_process")
 class TestFormats:
     def test_files_mirror_the_folders_of_the_clips(self, media, tmp_path):
         clips = tmp_path / "clips"

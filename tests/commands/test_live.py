@@ -74,20 +74,28 @@ def test_an_event_is_told_of_before_it_ends(demo: list[dict[str, Any]]) -> None:
     assert all(told.index(("onset", onset)) < told.index(("event", onset)) for onset in began)
 
 
-def test_states_come_once_a_second_or_as_often_as_asked(demo: list[dict[str, Any]]) -> None:
+@pytest.fixture(scope="module")
+def seldom() -> list[dict[str, Any]]:
+    """The same with a state each five seconds, and an alert after a minute alone."""
+    return records("--file", DEMO, "--every", 5, "--alert-after", 60)
+
+
+def test_states_come_once_a_second_or_as_often_as_asked(
+    demo: list[dict[str, Any]], seldom: list[dict[str, Any]]
+) -> None:
     def n_states(found: list[dict[str, Any]]) -> int:
         return sum(record["type"] == "state" for record in found)
 
     assert n_states(demo) == pytest.approx(15, abs=2)
-    assert n_states(records("--file", DEMO, "--every", 5)) == pytest.approx(4, abs=1)
+    assert n_states(seldom) == pytest.approx(4, abs=1)
 
 
 def test_crying_that_lasts_is_an_alert_and_with_a_longer_wait_it_is_none(
-    demo: list[dict[str, Any]],
+    demo: list[dict[str, Any]], seldom: list[dict[str, Any]]
 ) -> None:
     alerts = [record for record in demo if record["type"] == "alert"]
     assert [(one["rule"], one["state"]) for one in alerts] == [("crying", "raised")]
-    assert not [r for r in records("--file", DEMO, "--alert-after", 60) if r["type"] == "alert"]
+    assert not [record for record in seldom if record["type"] == "alert"]
 
 
 def test_what_the_options_of_events_say_holds_here_too(demo: list[dict[str, Any]]) -> None:
@@ -264,9 +272,18 @@ def test_a_camera_takes_its_sound_from_the_microphone_beside_it() -> None:
     ]
 
 
+IMPATIENT = """
+from cryvision.__main__ import run
+from cryvision.monitor.alerting import dispatch
+dispatch.CLOSE_SECONDS = 0.2
+run()
+"""
+"""Alerts that wait, here for a reader who has gone, are not waited for as long as usual."""
+
+
 def test_it_ends_where_nobody_reads_any_more_though_an_alert_notices_first() -> None:
     running = subprocess.Popen(
-        [sys.executable, "-m", "cryvision", "live", "--file", DEMO, "--alert-after", "1"],
+        [sys.executable, "-c", IMPATIENT, "live", "--file", DEMO, "--alert-after", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

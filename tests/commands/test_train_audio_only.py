@@ -83,9 +83,14 @@ def unfitted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _unfitted(feature: str) -> Branch:
+    made: dict[tuple[int, ...], Any] = {}
+
     def fit(rows: Rows, n_classes: int, seed: int) -> tuple[Any, Curves]:
-        branch = untrained_branch(feature, rows.inputs.astype(np.float32), n_classes)
-        return branch, {"classifier loss": [1.0]}
+        # One network for all folds: making one takes longer than all that is done with it.
+        shape = (*rows.inputs.shape[1:], n_classes)
+        if shape not in made:
+            made[shape] = untrained_branch(feature, rows.inputs.astype(np.float32), n_classes)
+        return made[shape], {"classifier loss": [1.0]}
 
     return Branch(f"branch_{feature}", feature, fit)
 

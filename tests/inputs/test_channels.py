@@ -61,17 +61,18 @@ def wav(path: Path, samples: np.ndarray, rate_hz: int = SAMPLE_RATE_HZ, kind: in
 
 
 @pytest.mark.parametrize(
-    ("name", "encoder"),
+    ("name", "encoder", "share"),
     [
-        ("opposite.wav", "pcm_s16le"),
-        ("opposite.flac", "flac"),
-        ("opposite.mp3", "libmp3lame"),
-        ("opposite.m4a", "aac"),
-        ("opposite.opus", "libopus"),
-        ("opposite.ogg", "libvorbis"),
+        ("opposite.wav", "pcm_s16le", 1.0),
+        ("opposite.wav", "pcm_s16le", 0.7),
+        ("opposite.flac", "flac", 0.7),
+        ("opposite.mp3", "libmp3lame", 1.0),
+        ("opposite.m4a", "aac", 1.0),
+        ("opposite.m4a", "aac", 0.7),
+        ("opposite.opus", "libopus", 1.0),
+        ("opposite.ogg", "libvorbis", 0.7),
     ],
 )
-@pytest.mark.parametrize("share", [1.0, 0.7])
 def test_channels_of_opposite_phase_do_not_cancel(
     make_media: MakeMedia, name: str, encoder: str, share: float
 ) -> None:
@@ -112,7 +113,7 @@ def test_the_mix_does_not_depend_on_the_pieces(make_media: MakeMedia, pieces_s: 
 @pytest.mark.parametrize("n_channels", [3, 6, 10])
 def test_every_microphone_of_an_array_is_heard(tmp_path: Path, n_channels: int) -> None:
     tone = 0.2 * np.sin(2 * np.pi * 440 * np.arange(2 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ)
-    for i in range(n_channels):
+    for i in (0, 1, *range(2, n_channels - 1, 2), n_channels - 1):
         samples = np.zeros((len(tone), n_channels))
         samples[:, i] = 32767 * tone
         sound, _ = read(wav(tmp_path / f"only-{i}.wav", samples))
@@ -158,8 +159,10 @@ def marked(number: int, n_tracks: int) -> tuple[str, ...]:
     return tuple(word for words in args for word in words)
 
 
-@pytest.mark.parametrize("name", ["silent-first.mp4", "silent-first.mkv"])
-@pytest.mark.parametrize("default", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [*(("silent-first.mp4", default) for default in (0, 1, 2)), ("silent-first.mkv", 1)],
+)
 def test_a_silent_first_track_does_not_hide_the_second(
     make_media: MakeMedia, name: str, default: int
 ) -> None:
@@ -203,8 +206,10 @@ def test_where_all_tracks_are_silent_the_marked_one_is_read(make_media: MakeMedi
 # Samples that are no sound
 
 
-@pytest.mark.parametrize("rate_hz", [16000, 44100])
-@pytest.mark.parametrize("value", [1e30, -1e5, np.inf, np.nan])
+@pytest.mark.parametrize(
+    ("rate_hz", "value"),
+    [(16000, 1e30), (44100, -1e5), (16000, np.inf), (44100, np.inf), (44100, np.nan)],
+)
 def test_one_wild_sample_hides_nothing(tmp_path: Path, rate_hz: int, value: float) -> None:
     time_s = np.arange(2 * rate_hz) / rate_hz
     samples = (0.2 * np.sin(2 * np.pi * 440 * time_s)).astype("<f4")[:, None]

@@ -225,8 +225,14 @@ def test_frames_lie_on_the_30_hz_clock(make_media: MakeMedia, rate: str) -> None
     assert times == [k / 30 for k in range(len(times))]
 
 
-@pytest.mark.parametrize("late", ["sound", "picture", "neither"])
-@pytest.mark.parametrize("container", ["mkv", "mp4", "ts"])
+@pytest.mark.parametrize(
+    ("container", "late"),
+    [
+        *(("mkv", late) for late in ("sound", "picture", "neither")),
+        *(("mp4", late) for late in ("sound", "picture")),
+        ("ts", "sound"),
+    ],
+)
 def test_streams_stay_aligned_when_one_starts_late(
     make_media: MakeMedia, container: str, late: str
 ) -> None:

@@ -13,15 +13,18 @@ import numpy as np
 
 TONE_HZ, AMPLITUDE = 440.0, 0.25
 BLOCK_SECONDS = 0.02
-STORED_SECONDS = 2.0
+STORED_SECONDS = 4.0
 """Sound that a server sends at once at the start; the rest comes in real time."""
+
+STALL_SECONDS = 6.0
+"""Sound that one sends, all of it at once, before it stalls."""
 
 
 class Server:
     """Serves a tone to each client until it is stopped, and can be started again.
 
-    ``mode`` is read for each client: ``sound``, ``stall`` (six seconds, then nothing), ``silent``
-    (it takes the connection and says nothing), ``drop`` (half a second, then the end),
+    ``mode`` is read for each client: ``sound``, ``stall`` (six seconds at once, then nothing),
+    ``silent`` (it takes the connection and says nothing), ``drop`` (half a second, then the end),
     ``rubbish``, ``refuse`` (status 401), ``redirect`` or ``text``.
     """
 
@@ -131,14 +134,15 @@ class Server:
     def blocks(self) -> Iterator[np.ndarray]:
         """Iterate over int16 blocks of the tone, paced, shape (n, n_channels)."""
         n = round(self.rate_hz * BLOCK_SECONDS)
-        begun, sent = time.monotonic() - STORED_SECONDS, 0
+        stored_s = STALL_SECONDS if self.mode == "stall" else STORED_SECONDS
+        begun, sent = time.monotonic() - stored_s, 0
         while not self._over.is_set():
             tone = np.sin(2 * np.pi * TONE_HZ * np.arange(sent, sent + n) / self.rate_hz)
             yield np.repeat(
                 (32768 * AMPLITUDE * tone).astype(np.int16)[:, None], self.n_channels, 1
             )
             sent += n
-            if self.mode == "stall" and sent >= 6 * self.rate_hz:
+            if self.mode == "stall" and sent >= STALL_SECONDS * self.rate_hz:
                 self._over.wait()
             if self.mode == "drop" and sent >= self.rate_hz // 2:
                 return

@@ -64,7 +64,7 @@ def test_pictures_come_where_they_are_wanted(small_video: Path) -> None:
 
 @pytest.mark.parametrize("realtime", [True, False])
 def test_it_ends_when_it_is_stopped_or_closed(make_media, realtime: bool) -> None:
-    long = make_media("long.wav", "-f", "lavfi", "-i", "aevalsrc=0.1*sin(900*t):s=16000:d=600")
+    long = make_media("long.wav", "-f", "lavfi", "-i", "aevalsrc=0.1*sin(900*t):s=16000:d=120")
     source = ClipFile(long, realtime=realtime)
     begun = time.monotonic()
     read_until(source, seconds(0.3))

@@ -155,7 +155,14 @@ def test_a_stream_that_stalls_comes_back(server: Server) -> None:
     assert kinds(items) == ["stalled", "recovered", "stalled"]
 
 
-@pytest.mark.parametrize("mode", ["sound", "silent", "refuse", "stall"])
+@pytest.mark.parametrize(
+    ("server", "mode"),
+    [
+        *((Server, mode) for mode in ("sound", "silent", "refuse", "stall")),
+        *((RtspServer, mode) for mode in ("sound", "silent")),
+    ],
+    indirect=["server"],
+)
 def test_a_stop_ends_everything_within_a_second(
     server: Server, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,7 +207,7 @@ for item in network.NetworkStream(sys.argv[1]).pieces(threading.Event()):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a program's children otherwise")
-@pytest.mark.parametrize("mode", ["sound", "stall"])
+@pytest.mark.parametrize("mode", [pytest.param("sound", marks=pytest.mark.slow), "stall"])
 def test_ffmpeg_ends_when_the_program_is_killed(http: Server, mode: str) -> None:
     http.mode = mode
     program = subprocess.Popen([sys.executable, "-c", READER, http.url()], stdout=subprocess.PIPE)

@@ -398,7 +398,7 @@ def kill_while_delivering(path: Path, kills: int) -> None:
 
 
 def test_nothing_is_lost_when_the_process_is_killed_while_delivering(tmp_path: Path):
-    kill_while_delivering(tmp_path / "outbox", kills=8)
+    kill_while_delivering(tmp_path / "outbox", kills=3)
 
 
 @pytest.mark.slow

@@ -336,10 +336,15 @@ for k in range(10_000):
 
 
 @posix
-def test_a_kill_leaves_whole_recordings_or_none(tmp_path: Path, bundle: Bundle) -> None:
+@pytest.mark.parametrize(
+    "waits_s", [(0.3,), pytest.param((0.1, 0.2, 0.55, 0.8), marks=pytest.mark.slow)]
+)
+def test_a_kill_leaves_whole_recordings_or_none(
+    tmp_path: Path, bundle: Bundle, waits_s: tuple[float, ...]
+) -> None:
     out = tmp_path / "out"
     here = str(Path(__file__).parent)
-    for k, wait_s in enumerate((0.3, 0.55)):
+    for k, wait_s in enumerate(waits_s):
         command = [sys.executable, "-c", KILLED, here, str(out), str(k * 86_400)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
@@ -474,6 +479,7 @@ def test_each_minute_says_how_much_was_observed_and_cried(tmp_path: Path, bundle
     assert [line["crying_s"] for line in lines] == pytest.approx([10, 60, 11, 0], abs=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.corpus
 def test_of_real_speech_nothing_is_left_where_it_is_masked(
     tmp_path: Path, bundle: Bundle, corpus: Path, monkeypatch: pytest.MonkeyPatch

@@ -81,7 +81,7 @@ def test_a_live_stream_gets_the_scores_without_a_spectrogram(make, make_wav, noi
     assert live.shape[0] < from_file.shape[0]
 
 
-@pytest.mark.parametrize("duration_s", [0.0, 0.01, 0.2, 59.9, 90.0, 40_000.0])
+@pytest.mark.parametrize("duration_s", [0.0, 0.01, 59.9, 40_000.0])
 def test_any_length_can_be_drawn(make, tmp_path, duration_s):
     timeline = {"time_s": np.zeros(1, "f4"), "cry": np.full(1, 0.3, "f4")}
     clip = make(path="", duration_s=duration_s, events=(), timeline=timeline)
@@ -155,7 +155,7 @@ def test_classes_have_a_panel_of_their_own_below_the_cry_score(make, tmp_path):
     assert min(lines.values()) > 0.9 * len(before)  # and both below what the plain figure shows
 
 
-@pytest.mark.parametrize("n_classes", [1, 9, 30])
+@pytest.mark.parametrize("n_classes", [1, 30])
 def test_any_number_of_classes_can_be_drawn_when_asked_for(make, tmp_path, n_classes):
     clip = make(path="", label="not sure")
     plain = _pixels(write(clip, tmp_path, ["png"])[0])

@@ -53,7 +53,7 @@ def test_twenty_uploads_at_once_are_scored_or_refused(
 
 
 def test_a_job_can_be_followed_and_ended(client: Any, make_media: MakeMedia) -> None:
-    noise = ("-f", "lavfi", "-i", "anoisesrc=d=900:r=16000:a=0.1")
+    noise = ("-f", "lavfi", "-i", "anoisesrc=d=400:r=16000:a=0.1")
     path = make_media("long.wav", *noise)
     with path.open("rb") as file:
         taken = client.post("/api/clips", files={"file": ("long.wav", file)}).json()
@@ -161,16 +161,17 @@ def test_what_a_killed_server_has_left_is_removed_by_the_next(
 
 
 @posix
+@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_corrections_survive_a_kill_at_any_moment(
-    serve: Callable[..., Served], tmp_path: Path
+    serve: Callable[..., Served], tmp_path: Path, kills: int
 ) -> None:
     """Every save that was answered is there, whole; the folder holds nothing else."""
     folder = tmp_path / "clips"
     folder.mkdir()
     shutil.copy(DEMO, folder / "a.mp4")
-    moments = random.Random(0)
+    moments = random.Random(kills)
     answered = 0
-    for _ in range(2):
+    for _ in range(kills):
         served = serve(folder)
         with served.client() as client:
             (row,) = client.get("/api/clips").json()
