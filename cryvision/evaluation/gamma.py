@@ -59,7 +59,7 @@ def gamma_disorders(
         return 0.0, 0.0
     lengths_s = np.concatenate([own[:, 1] - own[:, 0] for own in codings])
     apart_s = min(float(lengths_s.mean()) / 2, duration_s / 2)
-    by_chance = []
+    by_chance: list[float] = []
     while len(by_chance) < n_shuffles:
         move_s = rng.uniform(0, duration_s)
         moves_s = move_s, move_s + rng.uniform(apart_s, duration_s - apart_s)

@@ -191,6 +191,57 @@ def test_a_source_can_be_read_again() -> None:
     assert leftovers.comes_true(lambda: not leftovers.threads(), 1)
 
 
+class Hanging(Scripted):
+    """A source whose driver hangs in the named call of its first connection, until it is freed."""
+
+    def __init__(self, call: str, *scripts) -> None:
+        super().__init__(*scripts)
+        self._call, self.freed, self.n_connected = call, threading.Event(), 0
+
+    def connect(self) -> Script:
+        self.n_connected += 1
+        first = self.n_connected == 1
+        if first and self._call == "connect":
+            self.freed.wait()
+            raise DisconnectedError("lost", "too late")
+        connection = super().connect()
+        if first and self._call == "close":
+            connection.close = self.freed.wait  # type: ignore[method-assign,assignment]
+        return connection
+
+
+@pytest.mark.parametrize("call", ["connect", "blocks", "close"])
+def test_a_driver_that_hangs_is_a_fault_and_another_thread_reads_on(
+    call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "HANG_SECONDS", 0.3)
+    gone = DisconnectedError("lost", "the device is gone")
+    scripts = {"connect": (), "blocks": (None,), "close": ([*numbered(2), gone],)}
+    source = Hanging(call, *scripts[call], for_ever())
+    items = read_until(source, lambda items: "recovered" in kinds(items) and seconds(0.5)(items))
+    first, second = faults(items)
+    assert (first.kind, second.ended) == ("lost" if call == "close" else "stalled",) * 2
+    assert "not answered" in first.message or call == "close"
+    for connection in source.connections:
+        connection.end()
+    source.freed.set()
+    assert leftovers.comes_true(lambda: not leftovers.threads(), 1)
+
+
+def test_drivers_that_always_hang_hold_no_more_than_some_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sources, "HANG_SECONDS", 0.02)
+    monkeypatch.setattr(sources, "MOST_HANGING", 3)
+    source = Scripted(*[None] * 50)
+    items = read_until(source, lambda items: len(items) >= 10)
+    assert kinds(items) == ["stalled"]
+    assert len(source.connections) == 4
+    for connection in source.connections:
+        connection.end()
+    assert leftovers.comes_true(lambda: not leftovers.threads(), 1)
+
+
 def test_waits_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     set_waits(monkeypatch, first_retry=1, longest_retry=60)
     backoff = Backoff()

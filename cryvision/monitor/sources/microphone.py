@@ -149,11 +149,12 @@ class _Recording:
 
     def close(self) -> None:
         """Close the device."""
-        with _open_lock:
-            _open_streams.discard(id(self))
-        # A device that is gone cannot be closed in order.
+        # A device that is gone cannot be closed in order. PortAudio may even hang: then the stream
+        # still counts as open, and PortAudio is not started anew, which would hang too.
         with contextlib.suppress(self._sounddevice.PortAudioError):
             self._stream.close()
+        with _open_lock:
+            _open_streams.discard(id(self))
 
     def _take(self, block: np.ndarray, n_frames: int, times: Any, status: Any) -> None:
         """Take a block from PortAudio, in its thread, which must not wait."""

@@ -45,6 +45,10 @@ SLOW_SECONDS = 10.0
 STEADY_SECONDS = 10.0
 """After a connection that lasted so long, the next try is made soon again."""
 
+HANG_SECONDS, MOST_HANGING = 20.0, 10
+"""A thread that reads gives a sign of life this often; one that does not hangs in a driver. It is
+left alone and another reads in its place, until so many hang."""
+
 JOIN_SECONDS = 1.0
 """How long a thread that was told to end is waited for."""
 
@@ -175,6 +179,9 @@ class LiveSource(ABC):
         self._queue = _PieceQueue()
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
+        self._down = ""
+        self._alive_until = 0.0
+        self._hanging: list[threading.Thread] = []
         self._n_pictures = self._n_dropped = 0
 
     @abstractmethod
@@ -193,17 +200,22 @@ class LiveSource(ABC):
         A piece comes at least each `TICK_SECONDS`, an empty one where there is no sound.
         """
         self.close()
-        self._queue = _PieceQueue()
-        self._thread = threading.Thread(
-            target=self._read, args=(self._queue,), name=f"source {self.name}", daemon=True
-        )
+        self._down = ""
         try:
             if self._pictures is not None:
                 self._pictures.start()
-            self._thread.start()
+            self._start_reading()
             yield from self._consume(stop)
         finally:
             self.close()
+
+    def _start_reading(self) -> None:
+        self._queue = _PieceQueue()
+        self._alive_until = time.monotonic() + HANG_SECONDS
+        self._thread = threading.Thread(
+            target=self._read, args=(self._queue,), name=f"source {self.name}", daemon=True
+        )
+        self._thread.start()
 
     def close(self) -> None:
         """End the connection and the threads; from any thread, and more than once."""
@@ -223,6 +235,8 @@ class LiveSource(ABC):
                 item = self._queue.get(timeout=TICK_SECONDS)
             except queue.Empty:
                 item = Piece(np.zeros(0, np.float32), None, None, time.time())
+                if time.monotonic() > self._alive_until:
+                    yield from self._leave_hanging()
             if isinstance(item, BaseException):
                 raise item
             waiting_s = self._queue.seconds
@@ -235,6 +249,21 @@ class LiveSource(ABC):
                 yield SourceFault("recovered", message, time.time(), ended="slow")
                 self._n_pictures = self._n_dropped = 0
             yield item
+
+    def _leave_hanging(self) -> Iterator[SourceFault]:
+        """Read anew in another thread; the one that hangs ends when its driver answers."""
+        self._hanging = [thread for thread in self._hanging if thread.is_alive()]
+        if self._thread is None or len(self._hanging) >= MOST_HANGING:
+            return
+        self._hanging.append(self._thread)
+        self._queue.over.set()
+        message = f"the device has not answered for {HANG_SECONDS:g} s"
+        if self._down:
+            log.info("%s: still no sound: %s", self.name, message)
+        else:
+            self._down = "stalled"
+            yield SourceFault("stalled", message, time.time(), True)
+        self._start_reading()
 
     def _slowness(self, waiting_s: float) -> str:
         text = f"{waiting_s:.0f} s of sound wait to be classified: this computer is too slow"
@@ -253,45 +282,63 @@ class LiveSource(ABC):
             pieces.give(error)
 
     def _connect_for_ever(self, pieces: _PieceQueue) -> None:
-        backoff, down, over = Backoff(), "", pieces.over
-        while not over.is_set():
+        backoff = Backoff()
+        while not pieces.over.is_set():
             begun = time.monotonic()
-            try:
-                for piece in self._connected(pieces):
-                    if down:
-                        message = "sound is back"
-                        pieces.give(SourceFault("recovered", message, piece.time, True, down))
-                        down = ""
-                    pieces.give(piece)
-            except DisconnectedError as error:
-                if over.is_set():
-                    return
-                if down:
-                    log.info("%s: still no sound: %s", self.name, error)
-                else:
-                    down = error.kind
-                    pieces.give(SourceFault(error.kind, str(error), time.time(), True))
+            self._signal(pieces)
+            # What is lost is told before it is closed, where a driver may hang.
+            with contextlib.ExitStack() as opened:
+                try:
+                    connection = self.connect()
+                    opened.callback(connection.close)
+                    for piece in self._connected(connection, pieces):
+                        self._note_sound(piece, pieces)
+                        pieces.give(piece)
+                        self._signal(pieces)
+                except DisconnectedError as error:
+                    self._note_loss(error, pieces)
             if time.monotonic() - begun > STEADY_SECONDS:
                 backoff.reset()
-            over.wait(backoff.next_s())
+            wait_s = backoff.next_s()
+            self._signal(pieces, wait_s)
+            pieces.over.wait(wait_s)
 
-    def _connected(self, pieces: _PieceQueue) -> Iterator[Piece]:
+    def _signal(self, pieces: _PieceQueue, wait_s: float = 0.0) -> None:
+        """Give a sign of life, and say that the next comes so much later."""
+        if not pieces.over.is_set():
+            self._alive_until = time.monotonic() + wait_s + HANG_SECONDS
+
+    def _note_sound(self, piece: Piece, pieces: _PieceQueue) -> None:
+        if self._down:
+            pieces.give(SourceFault("recovered", "sound is back", piece.time, True, self._down))
+            self._down = ""
+
+    def _note_loss(self, error: DisconnectedError, pieces: _PieceQueue) -> None:
+        if pieces.over.is_set():
+            return
+        if self._down:
+            log.info("%s: still no sound: %s", self.name, error)
+        else:
+            self._down = error.kind
+            pieces.give(SourceFault(error.kind, str(error), time.time(), True))
+
+    def _connected(self, connection: Connection, pieces: _PieceQueue) -> Iterator[Piece]:
         """Read one connection to its end."""
-        with contextlib.closing(self.connect()) as connection:
-            self._connection = connection
-            n_samples, last_frame = 0, -1
-            try:
-                for samples, wall_time in connection.blocks():
-                    if pieces.over.is_set():
-                        return
-                    n_samples += len(samples)
-                    k = n_samples * FRAME_RATE_HZ // SAMPLE_RATE_HZ
-                    frame = self._newest_picture(pieces) if k > last_frame else None
-                    if frame is not None:
-                        last_frame = k
-                    frame_time_s = None if frame is None else k / FRAME_RATE_HZ
-                    yield Piece(samples, frame, frame_time_s, wall_time)
-            finally:
+        self._connection = connection
+        n_samples, last_frame = 0, -1
+        try:
+            for samples, wall_time in connection.blocks():
+                if pieces.over.is_set():
+                    return
+                n_samples += len(samples)
+                k = n_samples * FRAME_RATE_HZ // SAMPLE_RATE_HZ
+                frame = self._newest_picture(pieces) if k > last_frame else None
+                if frame is not None:
+                    last_frame = k
+                frame_time_s = None if frame is None else k / FRAME_RATE_HZ
+                yield Piece(samples, frame, frame_time_s, wall_time)
+        finally:
+            if self._connection is connection:
                 self._connection = None
         if not pieces.over.is_set():
             raise DisconnectedError("lost", "the sound has ended")
