@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryvision.export.onnx import parts
 from cryvision.training import branches
 from cryvision.training.branches import Branch, Rows
 from cryvision.training.stacking import Samples
@@ -104,6 +107,37 @@ def use_trusting_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let stacks be fitted in no time."""
     monkeypatch.setattr(branches, "fit_ensemble", trusting_ensemble)
     monkeypatch.setattr(branches, "ensemble_logits", trusting_logits)
+
+
+def convert_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let models that are the same, weights and all, be converted for a bundle once.
+
+    The files are those of the package's own conversion; a test that saves a stack again, as after
+    an interruption, does not wait for them again.
+    """
+    monkeypatch.setattr(parts, "part_files", _converted_once)
+
+
+def _converted_once(
+    model: keras.Model, folder: Path, part_name: str, samples: Mapping[str, np.ndarray]
+) -> tuple[dict[str, Path], dict[str, Any]]:
+    """Take the place of ``part_files``."""
+    hashed = hashlib.sha256(model.to_json().encode())
+    for values in (*model.get_weights(), *samples.values()):
+        hashed.update(np.ascontiguousarray(values).tobytes())
+    key = hashed.hexdigest()
+    if key not in _CONVERTED:
+        files, agreement = _PART_FILES(model, folder, part_name, samples)
+        _CONVERTED[key] = {kind: path.read_bytes() for kind, path in files.items()}, agreement
+    contents, agreement = _CONVERTED[key]
+    files = {kind: folder / f"{part_name}.{kind}" for kind in contents}
+    for kind, path in files.items():
+        path.write_bytes(contents[kind])
+    return files, agreement
+
+
+_PART_FILES = parts.part_files
+_CONVERTED: dict[str, tuple[dict[str, bytes], dict[str, Any]]] = {}
 
 
 def fit_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,6 +140,10 @@ def tag_scores(bundle: Bundle, runtime: str) -> np.ndarray:
     return bundle.model(bundle.tagger, runtime).predict({"logmel": windows.astype(np.float32)})
 
 
+# What is decided on a head, without a training around it, is tested with the heads.
+
+
+@pytest.mark.slow
 def test_a_head_that_helps_is_kept(
     helped: tuple[Bundle, str], gullible: Bundle, tmp_path: Path
 ) -> None:
@@ -159,6 +163,7 @@ def test_a_head_that_helps_is_kept(
     assert len(classify(clip, bundle).events) == 2
 
 
+@pytest.mark.slow
 def test_a_head_that_does_not_help_is_not_kept(
     helped: tuple[Bundle, str], noisy_lab: Path, tmp_path: Path
 ) -> None:

@@ -32,7 +32,7 @@ KEPT_TOLERANCE = 0.04
 """One event of forty, and a little."""
 
 
-def corpus(tells: float, tagger_tells: float, seed: int = 0) -> list[Decided]:
+def corpus(tells: float, tagger_tells: float, seed: int = 0, width: int = WIDTH) -> list[Decided]:
     """Crying that an embedding, and the tagger's score, tell from the rest so well."""
     rng = np.random.default_rng(seed)
     made = []
@@ -42,7 +42,7 @@ def corpus(tells: float, tagger_tells: float, seed: int = 0) -> list[Decided]:
             if number % 2:
                 cry[200:320] = True
             windows = np.array([cry[max(0, 6 * j - 44) : 6 * j + 6].any() for j in range(100)])
-            embedding = rng.normal(0, 1, (100, WIDTH))
+            embedding = rng.normal(0, 1, (100, width))
             embedding[:, 2] += tells * windows
             embedding[:, 3] = 4.0
             score = 1 / (1 + np.exp(-(rng.normal(0, 1, 100) + tagger_tells * windows)))
@@ -131,6 +131,38 @@ def test_a_head_is_tried_only_where_one_can_be_learnt(
     assert found.model is None
     assert found.veto is not None
     assert replace(found.veto, temperature=1.0, bias=0.0) == lenient
+
+
+def test_a_head_that_is_not_better_is_not_kept() -> None:
+    decided = corpus(tells=1.0, tagger_tells=3.0)
+    others = [own for own in decided if not own.recording.cry]
+    tagger: Any = SimpleNamespace(model=object(), config=CONTEXT)
+    lenient = VetoConfig(normal_at=0.01, normal_near=0.01)
+    found = choose_tagger([*decided, *others, *others], lenient, tagger, FOLDS, by_file=False)
+    assert found.why.startswith(
+        "tagger: kept as it is, for a head trained here is not better beyond doubt: AUC "
+    )
+    assert (found.model, found.cry) == (None, None)
+
+
+def test_a_head_that_is_better_is_put_into_the_tagger_with_levels_of_its_own() -> None:
+    model = build_tagger()
+    width = model.get_layer("embedding").output.shape[-1]
+    decided = corpus(tells=3.0, tagger_tells=0.5, width=width)
+    others = [own for own in decided if not own.recording.cry]
+    before, _ = model.get_layer("logits").get_weights()
+    tagger: Any = SimpleNamespace(model=model, config=CONTEXT)
+    veto = VetoConfig()
+    found = choose_tagger([*decided, *others, *others], veto, tagger, FOLDS, by_file=False)
+    assert found.why.startswith("tagger: with a head trained here, AUC ")
+    assert found.model is model
+    after, _ = model.get_layer("logits").get_weights()
+    assert np.array_equal(after[:, 1:], before[:, 1:])
+    assert not np.array_equal(after[:, 0], before[:, 0])
+    assert found.veto is not None
+    assert found.veto.normal_at == veto.normal_at
+    assert found.cry is not None
+    assert len(found.cry) == len(decided) + 2 * len(others)
 
 
 def test_a_head_changes_the_score_of_crying_alone() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,14 @@ from bundles import made_once
 from cryvision.bundle import Bundle
 from cryvision.export import windows
 from cryvision.export.deploy import export
+from cryvision.export.graph import Graph, build_graph
 from cryvision.export.options import SUFFIXES
 from cryvision.export.report import ExportReport
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+REPORT = "report.pickle"
+"""Lies beside an export that several tests look at."""
 
 
 @pytest.fixture(scope="session")
@@ -27,17 +32,21 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return Bundle.load(made_once(tmp_path_factory, "toy", toys.make_bundle))
 
 
-def _exports(bundle: Bundle, folder: Path) -> toys.Exported:
-    reports: dict[tuple[str, str], ExportReport] = {}
+def _exports(bundle: Bundle, places: pytest.TempPathFactory, name: str) -> toys.Exported:
+    """Export each kind and part once in a run of tests, by whichever worker needs it first."""
 
     def give(kind: str, part: str = "all") -> ExportReport:
-        if (kind, part) not in reports:
-            if kind == "coreml":
-                pytest.importorskip("coremltools", reason="coremltools has no wheel here")
-            target = folder / part / f"toy{SUFFIXES[kind]}"
+        if kind == "coreml":
+            pytest.importorskip("coremltools", reason="coremltools has no wheel here")
+
+        def make(folder: Path) -> None:
             with toys.few_cases():
-                reports[kind, part] = export(bundle, target, part=part)
-        return reports[kind, part]
+                report = export(bundle, folder / f"toy{SUFFIXES[kind]}", part=part)
+            (folder / REPORT).write_bytes(pickle.dumps(report))
+
+        folder = made_once(places, f"{name}-{kind}-{part}", make)
+        report: ExportReport = pickle.loads((folder / REPORT).read_bytes())
+        return report
 
     return give
 
@@ -45,13 +54,26 @@ def _exports(bundle: Bundle, folder: Path) -> toys.Exported:
 @pytest.fixture(scope="session")
 def exported(toy: Bundle, tmp_path_factory: pytest.TempPathFactory) -> toys.Exported:
     """Return ``exported(kind, part="all") -> ExportReport`` in the precision by default."""
-    return _exports(toy, tmp_path_factory.mktemp("exported"))
+    return _exports(toy, tmp_path_factory, "exported")
 
 
 @pytest.fixture(scope="session")
 def frame_exported(frame_toy: Bundle, tmp_path_factory: pytest.TempPathFactory) -> toys.Exported:
     """As ``exported``, of the toy of edges, tagger and branch."""
-    return _exports(frame_toy, tmp_path_factory.mktemp("frame_exported"))
+    return _exports(frame_toy, tmp_path_factory, "frame-exported")
+
+
+@pytest.fixture(scope="session")
+def graph_of() -> Callable[[Bundle, str], Graph]:
+    """Return ``graph_of(bundle, choice) -> Graph``, built once; tests must not change it."""
+    built: dict[tuple[str, str], Graph] = {}
+
+    def give(bundle: Bundle, choice: str) -> Graph:
+        if (bundle.sha256, choice) not in built:
+            built[bundle.sha256, choice] = build_graph(bundle, choice)
+        return built[bundle.sha256, choice]
+
+    return give
 
 
 @pytest.fixture

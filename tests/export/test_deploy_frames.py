@@ -14,13 +14,15 @@ from toys import Exported
 from cryvision.bundle import Bundle
 from cryvision.errors import CryvisionError
 from cryvision.export import deploy, graph, proof
+from cryvision.export.coreml import package as coreml
 from cryvision.export.deploy import export
 from cryvision.export.onnx import deploy as onnx_deploy
+from cryvision.export.options import ExportOptions
 
 pytestmark = pytest.mark.usefixtures("few_windows")
 
-KINDS = ("onnx", "litert", pytest.param("coreml", marks=pytest.mark.slow))
-"""Core ML takes a quarter of a minute; there, the detector alone is proven in the default run."""
+KINDS = ("onnx", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("litert", "coreml")))
+"""LiteRT and Core ML take long; in the default run, a window detector is proven for both."""
 
 DETECTOR_OUTPUTS = {
     *("cry_edges", "tags", "level_dbfs", "tags_level_dbfs"),
@@ -80,6 +82,22 @@ def test_the_json_says_when_to_call_and_what_a_call_gives(
     assert facts["bundle"]["sha256"] == frame_toy.sha256
 
 
+def test_a_core_ml_package_without_probabilities_is_no_classifier(tmp_path: Path) -> None:
+    coremltools = pytest.importorskip("coremltools", reason="coremltools has no wheel here")
+    import keras
+
+    frames = keras.Input((6, 4), name="frames")
+    model = keras.Model({"frames": frames}, {"cry_edges": keras.layers.Dense(1)(frames)})
+    texts = {"input_description": {"frames": "In."}, "output_description": {"cry_edges": "Out."}}
+    coreml.write(model, tmp_path / "toy.mlpackage", "fp16", ["cry_edges"], (), texts)
+    package = coremltools.models.MLModel(str(tmp_path / "toy.mlpackage"), skip_model_load=True)
+    description = package.get_spec().description
+    assert description.predictedFeatureName == ""
+    described = {f.name: f.shortDescription for f in (*description.input, *description.output)}
+    assert described == {"frames": "In.", "cry_edges": "Out."}
+
+
+@pytest.mark.slow
 def test_edges_and_tagger_alone_are_no_classifier(frame_exported: Exported) -> None:
     coremltools = pytest.importorskip("coremltools", reason="coremltools has no wheel here")
     report = frame_exported("coreml", "detector")
@@ -116,8 +134,13 @@ def faithful(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_in_which_weights_were_changed_is_not_written(
     frame_toy: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert export(frame_toy, tmp_path / "right" / "cry.onnx", part="detector").proofs
+    work = deploy._prepared(frame_toy, "onnx", ExportOptions(part="detector"))
+    monkeypatch.setattr(deploy, "_prepared", lambda *given: work)
+    report = export(frame_toy, tmp_path / "right" / "cry.onnx", part="detector")
+    assert set(report.proofs[0].max_difference) == DETECTOR_OUTPUTS
+    assert json.loads(report.sidecar.read_text())["labels"] == []
     for part in ("edges", "tagger"):
+        right = work.graph.network.get_weights()
 
         def wrong(network: Any, front: Any, path: Path, *rest: Any, part: str = part) -> None:
             layer = network.get_layer(part)
@@ -128,6 +151,7 @@ def test_a_file_in_which_weights_were_changed_is_not_written(
         with pytest.raises(CryvisionError, match=f"{part}_logits must agree"):
             export(frame_toy, tmp_path / "cry.onnx", part="detector")
         assert [path.name for path in tmp_path.iterdir()] == ["right"]
+        work.graph.network.set_weights(right)
 
 
 @pytest.mark.usefixtures("faithful")
@@ -141,6 +165,7 @@ def test_a_front_end_that_is_not_the_packages_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("faithful")
 def test_a_file_that_takes_frames(frame_toy: Bundle, tmp_path: Path) -> None:
     report = export(frame_toy, tmp_path / "cry.onnx", part="detector", features=True)
     inputs = json.loads(report.sidecar.read_text())["inputs"]
@@ -150,6 +175,7 @@ def test_a_file_that_takes_frames(frame_toy: Bundle, tmp_path: Path) -> None:
     assert "level_dbfs" not in report.proofs[0].max_difference
 
 
+@pytest.mark.slow
 def test_eight_bits_are_judged_by_steps_and_tags_on_recordings(
     frame_toy: Bundle, frame_exported: Exported, tmp_path: Path, recordings: Path
 ) -> None:

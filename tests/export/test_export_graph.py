@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,19 @@ from cryvision.config import SoundConfig
 from cryvision.errors import ConfigError
 from cryvision.export import windows
 from cryvision.export.frame_span import FrameSpan, package_frames
-from cryvision.export.graph import build_graph, build_whole
+from cryvision.export.graph import Graph, build_graph, build_whole
 from cryvision.inputs.audio import sound_feature
 from cryvision.inputs.logmel import model_input
+
+GraphOf = Callable[[Bundle, str], Graph]
 
 SAME = 1e-3
 """What is promised of the graph in float32, beside features in float64."""
 
 
 class TestChoosing:
-    def test_all_is_detector_and_reason(self, toy: Bundle) -> None:
-        graph = build_graph(toy, "all")
+    def test_all_is_detector_and_reason(self, toy: Bundle, graph_of: GraphOf) -> None:
+        graph = graph_of(toy, "all")
         assert [part.name for part in graph.parts] == [part.name for part in toy.parts]
         assert graph.labels == toys.LABELS
         assert graph.output_names == [
@@ -34,14 +37,14 @@ class TestChoosing:
         ]
         assert graph.span_samples == toys.MFCC.span_samples
 
-    def test_a_detector_alone_tells_cry_from_no_cry(self, toy: Bundle) -> None:
-        graph = build_graph(toy, "detector")
+    def test_a_detector_alone_tells_cry_from_no_cry(self, toy: Bundle, graph_of: GraphOf) -> None:
+        graph = graph_of(toy, "detector")
         assert graph.labels == ("no cry", "cry")
         assert graph.span_samples == toys.DETECTOR.span_samples
         assert list(graph.sounds) == ["mel"]
 
-    def test_a_reason_takes_the_parts_that_it_needs(self, toy: Bundle) -> None:
-        graph = build_graph(toy, "reason")
+    def test_a_reason_takes_the_parts_that_it_needs(self, toy: Bundle, graph_of: GraphOf) -> None:
+        graph = graph_of(toy, "reason")
         assert [part.name for part in graph.parts] == ["mfcc-dnn", "stft-dnn", "ensemble"]
         assert "cry" not in graph.output_names
 
@@ -49,19 +52,17 @@ class TestChoosing:
         with pytest.raises(ConfigError, match=r"no face to export.*detector \(detector\)"):
             build_graph(toy, "face")
 
-    def test_branches_without_an_ensemble_give_no_one_reason(self, tmp_path: Path) -> None:
-        branches = {
-            name: ("branch", config, toys.build_statistics_branch(config))
-            for name, config in (("one", toys.MFCC), ("two", toys.STFT))
-        }
-        bundle = toys.save(tmp_path / "bundle", branches)
-        with pytest.raises(ConfigError, match="one, two have no ensemble"):
-            build_graph(bundle, "reason")
+    def test_branches_without_an_ensemble_give_no_one_reason(self, toy: Bundle) -> None:
+        branches = [part for part in toy.parts if part.kind == "branch"]
+        with pytest.raises(ConfigError, match="mfcc-dnn, stft-dnn have no ensemble"):
+            build_graph(dataclasses.replace(toy, parts=branches), "reason")
 
 
 class TestValues:
-    def test_from_waveform_they_are_those_of_features_and_parts(self, toy: Bundle) -> None:
-        graph = build_graph(toy, "all")
+    def test_from_waveform_they_are_those_of_features_and_parts(
+        self, toy: Bundle, graph_of: GraphOf
+    ) -> None:
+        graph = graph_of(toy, "all")
         spans = windows.synthetic(graph.span_samples, 9)
         found = build_whole(graph)({"waveform": spans})
 
@@ -100,9 +101,9 @@ class TestFrames:
     """Edges and tagger in one file."""
 
     def test_a_call_gives_the_steps_from_one_to_the_next_and_what_is_heard(
-        self, frame_toy: Bundle
+        self, frame_toy: Bundle, graph_of: GraphOf
     ) -> None:
-        graph = build_graph(frame_toy, "detector")
+        graph = graph_of(frame_toy, "detector")
         frames = graph.frames
         assert frames is not None
         assert graph.labels == ()
@@ -117,21 +118,21 @@ class TestFrames:
         assert frames.step_frames == slice(121, 133)
 
     def test_all_is_the_detector_and_the_reason_over_the_longest_span(
-        self, frame_toy: Bundle
+        self, frame_toy: Bundle, graph_of: GraphOf
     ) -> None:
-        graph = build_graph(frame_toy, "all")
+        graph = graph_of(frame_toy, "all")
         assert graph.labels == toys.LABELS
         assert graph.output_names[:3] == ["probabilities", "cry_edges", "tags"]
         assert set(graph.logmels) == {"edges_logmel", "tagger_logmel"}
-        assert list(build_graph(frame_toy, "reason").output_names) == [
+        assert list(graph_of(frame_toy, "reason").output_names) == [
             "probabilities",
             "mfcc_dnn_logits",
         ]
 
     def test_from_waveform_they_are_those_of_the_models_on_the_packages_frames(
-        self, frame_toy: Bundle
+        self, frame_toy: Bundle, graph_of: GraphOf
     ) -> None:
-        graph = build_graph(frame_toy, "all")
+        graph = graph_of(frame_toy, "all")
         frames = graph.frames
         assert frames is not None
         spans = windows.synthetic(graph.span_samples, 9)
@@ -152,11 +153,9 @@ class TestFrames:
         reasons = frame_toy.model("mfcc-dnn", "keras").predict({"mfcc": newest})
         np.testing.assert_allclose(found["probabilities"], reasons, atol=SAME)
 
-    def test_edges_without_a_tagger(self, tmp_path: Path) -> None:
-        bundle = toys.save(
-            tmp_path / "bundle", {"edges": ("detector", toys.EDGES, toys.build_edges())}
-        )
-        graph = build_graph(bundle, "all")
+    def test_edges_without_a_tagger(self, frame_toy: Bundle) -> None:
+        edges = [part for part in frame_toy.parts if part.kind == "detector"]
+        graph = build_graph(dataclasses.replace(frame_toy, parts=edges), "all")
         assert graph.output_names == ["cry_edges", "level_dbfs", "edges_logits"]
         assert graph.frames is not None
         assert (graph.frames.n_steps, graph.frames.n_frames) == (6, 143)

@@ -11,7 +11,9 @@ import toys
 from cryvision.bundle import Part
 from cryvision.errors import CryvisionError
 from cryvision.export import proof, report
+from cryvision.export.frame_span import FrameSpan
 from cryvision.export.graph import Graph
+from cryvision.inference.tags import HEARD
 
 TOLERANCE = 1e-4
 LEAN = np.array([0.004, 0, -0.004])
@@ -126,6 +128,40 @@ class TestRefusing:
         measured = prove(found, precision="int8")
         assert measured.agreement["cry"] == pytest.approx(0.9)
         assert measured.tolerance is None
+
+    def test_eight_bits_of_edges_and_tagger_are_judged_by_steps_and_tags(self) -> None:
+        edges = Part("edges", "detector", ("logmel",), None, toys.AGREEMENT, logmel=toys.EDGES)
+        tagger = Part(
+            *("tagger", "tagger", ("logmel",), None, toys.AGREEMENT),
+            logmel=toys.CONTEXT,
+            tags=toys.TAGS,
+        )
+        frames = FrameSpan.of(edges, tagger)
+        parts: dict[str, Any] = {"parts": (edges, tagger), "detector": edges, "reason": None}
+        graph = Graph(
+            "detector", False, (), **parts, sounds={}, face=None, network=None,
+            tagger=tagger, frames=frames,
+        )  # fmt: skip
+        rng = np.random.default_rng(0)
+        logits = {"edges": rng.normal(size=(N, 5, 1)), "tagger": rng.normal(size=(N, 4))}
+        right = {
+            "cry_edges": 1 / (1 + np.exp(-logits["edges"])),
+            "tags": 1 / (1 + np.exp(-logits["tagger"])),
+            "level_dbfs": np.full((N, 5), -30.0),
+            "tags_level_dbfs": np.full((N, 1), -30.0),
+            **{f"{name}_logits": values for name, values in logits.items()},
+        }
+        found = {**right, "cry_edges": right["cry_edges"].copy(), "tags": right["tags"].copy()}
+        found["cry_edges"][:3] = 1 - found["cry_edges"][:3]  # all steps of three real windows
+        heard = found["tags"][:3, 0] >= HEARD
+        found["tags"][:3, 0] = np.where(heard, 0.0, 1.0)  # one of the four tags of each
+        references = proof.References(N // 2, right, right, right)
+        settings: dict[str, Any] = {"tolerance": TOLERANCE, "enter": 0.5, "runtime": "test"}
+        measured = proof.prove(
+            graph, references, found, precision="int8", where="a.onnx", **settings
+        )
+        assert measured.tolerance is None
+        assert measured.agreement == pytest.approx({"cry_edges": 0.9, "tags": 0.975})
 
 
 class TestReporting:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from cryvision.bundle import Bundle
 from cryvision.export import sidecar
-from cryvision.export.graph import Graph, build_graph
+from cryvision.export.graph import Graph
 
 
 @pytest.fixture(scope="module")
-def graphs(toy: Bundle) -> dict[str, Graph]:
-    return {choice: build_graph(toy, choice) for choice in ("all", "detector")}
+def graphs(toy: Bundle, graph_of: Callable[[Bundle, str], Graph]) -> dict[str, Graph]:
+    return {choice: graph_of(toy, choice) for choice in ("all", "detector")}
 
 
 def skill(part: str, unit: str, **changes: Any) -> dict[str, Any]:

@@ -107,7 +107,12 @@ def assert_as_classified(lines: list[dict[str, Any]], result: Classification) ->
 
 
 @pytest.mark.parametrize(
-    ("script", "kind"), [("stream_onnx.py", "onnx"), ("stream_litert.py", "litert")]
+    ("script", "kind"),
+    [
+        ("stream_onnx.py", "onnx"),
+        # The same loop about another runtime, which takes long to convert for and to start.
+        pytest.param("stream_litert.py", "litert", marks=pytest.mark.slow),
+    ],
 )
 def test_the_same_events(
     frame_exported: Exported, frame_toy: Bundle, sound: np.ndarray, script: str, kind: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -177,6 +178,7 @@ def build_attention_branch(config: SoundConfig) -> Any:
     return _finished(inputs, x, len(LABELS), [features(config)])
 
 
+@functools.cache
 def frames(config: LogMelConfig, n: int = 48) -> np.ndarray:
     """Inputs of a frame network or a tagger on synthetic sound, shape (n, n_frames, n_mels)."""
     spans = windows.synthetic(config.window_frames * config.frame_samples, n, seed=5)

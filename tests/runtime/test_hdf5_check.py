@@ -82,13 +82,14 @@ def test_shapes_beyond_the_data_are_refused_before_anything_is_read() -> None:
     assert "not as large as its shape" in refusal(changed)
 
 
-def test_any_truncation_and_any_changed_byte_is_refused_or_harmless() -> None:
+@pytest.mark.parametrize("n_copies", [500, pytest.param(1500, marks=pytest.mark.slow)])
+def test_any_truncation_and_any_changed_byte_is_refused_or_harmless(n_copies: int) -> None:
     """Whatever passes is, to h5py, made of hard links to contiguous arrays of some size."""
     data = weights_of(BUNDLE_V1 / "detector.keras")
     for length in range(0, len(data), 997):
         refusal(data[:length])
     n_passed = 0
-    for changed in changed_copies(data, 1500, most=30, seed=3):
+    for changed in changed_copies(data, n_copies, most=30, seed=3):
         try:
             check_hdf5(changed, "m.keras")
         except BundleError:
@@ -98,7 +99,7 @@ def test_any_truncation_and_any_changed_byte_is_refused_or_harmless() -> None:
         damaged = (OSError, KeyError, ValueError, RuntimeError, TypeError)
         with contextlib.suppress(*damaged), h5py.File(io.BytesIO(changed)) as file:
             look_at(file)
-    assert n_passed > 50
+    assert n_passed > n_copies // 30
 
 
 def look_at(group: h5py.Group) -> None:

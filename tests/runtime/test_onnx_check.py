@@ -163,10 +163,16 @@ class TestWithoutEnd:
         tensor.dims.extend(dims)
         assert "must not claim more" in refusal(model_of(adding(tensor.SerializeToString())))
 
-    def test_more_fields_or_nodes_than_any_model_has(self) -> None:
+    def test_more_fields_or_nodes_than_any_model_has(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(onnx_check, "MAX_NODES", 20)
+        monkeypatch.setattr(onnx_check, "MAX_FIELDS", 1000)
         node = bytes(helper.make_node("Relu", ["x"], ["y"]).SerializeToString())
-        many = field(1, node) * (onnx_check.MAX_NODES + 1)
-        assert "nodes" in refusal(model_of(adding(weights()) + many))
+        for n_more, refused in ((onnx_check.MAX_NODES - 1, False), (onnx_check.MAX_NODES, True)):
+            model = model_of(adding(weights()) + field(1, node) * n_more)  # to one node
+            if refused:
+                assert "nodes" in refusal(model)
+            else:
+                check_onnx(model, "model.onnx")
         tensors = field(5, b"\x42\x00") * (onnx_check.MAX_FIELDS + 1)
         assert "fields" in refusal(model_of(tensors))
 

@@ -6,12 +6,11 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import soundfile
-from tones import LABELS, rows_of, samples_of, small, sound_of
+from tones import LABELS, mean_network, rows_of, samples_of, small, sound_of
 
 from cryvision.commands import lr_find
 from cryvision.config import SAMPLE_RATE_HZ
@@ -22,31 +21,10 @@ from cryvision.training.branches import Rows
 from cryvision.training.lr_finder import RangeTest, draw, find_learning_rate
 from cryvision.training.networks import Network
 
-if TYPE_CHECKING:
-    import keras
-
-
-def build(
-    scaling: keras.layers.Layer,
-    n_frames: int,
-    n_columns: int,
-    n_classes: int,
-    *,
-    feature: str,
-    width: int,
-) -> keras.Model:
-    """Two layers on the mean over time: quickly built and traced."""
-    import keras
-
-    frames = keras.Input((n_frames, n_columns), name=feature)
-    mean = keras.layers.GlobalAveragePooling1D()(scaling(frames))
-    hidden = keras.layers.Dense(width, activation="relu")(mean)
-    return keras.Model(frames, keras.layers.Dense(n_classes, activation="softmax")(hidden))
-
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return Network("mel", build, width=8, batch_size=16)
+    return Network("mel", mean_network, width=8, batch_size=16)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from logged import logged
-from toy_stack import fit_at_once, untrained_ensemble
+from toy_stack import convert_once, fit_at_once, untrained_ensemble
 from toy_videos import (
     SIGHTS,
     SOUNDS,
@@ -93,6 +93,7 @@ def untrained_head(feature: str) -> Branch:
 @pytest.fixture
 def no_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make all of it but the fits: one untrained branch on the face, or on each array."""
+    convert_once(monkeypatch)
     monkeypatch.setattr(branches, "fit_ensemble", untrained_ensemble)
     fit_stacks_of_two_folds(monkeypatch)
     monkeypatch.setattr(fusion, "head_branch", untrained_head)
