@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import json
 import os
 import signal
@@ -28,17 +29,20 @@ class SameProcess:
 
     def __init__(self, job: Job, time_limit_s: float, threads: int) -> None:
         self._job = job
-        self._score: Callable[..., dict[str, Any]] | None = None
+        self._answers = io.BytesIO()
+        self._score: Callable[..., None] | None = None
         self._stopped = False
 
     def score(self, clips: Sequence[ListedClip]) -> Iterator[bytes]:
         self._score = self._score or worker._make_scorer(
-            json.loads(json.dumps(self._job.to_json()))
+            json.loads(json.dumps(self._job.to_json())), self._answers
         )
         for clip in clips:
             if self._stopped:
                 return
-            yield "".join(worker.json_pieces(self._score(clip))).encode()
+            self._answers.truncate(self._answers.seek(0))
+            self._score(clip)
+            yield self._answers.getvalue()
 
     def stop(self) -> None:
         self._stopped = True

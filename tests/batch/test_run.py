@@ -85,6 +85,15 @@ class TestIsolation:
         assert "SIGSEGV, 2 times" in rows["05-poison.wav"]["error"]
         assert summary.failures == {"WorkerCrash": 2, "MediaError": 1}
 
+    def test_a_row_that_cannot_be_sent_is_the_fault_of_its_clip(
+        self, make_clips, run_null, tmp_path
+    ):
+        summary = run_null(make_clips("a.wav", "b-torn.wav", "c.wav"))
+        rows = read_table(tmp_path / "table.csv")
+        assert [row["status"] for row in rows] == ["ok", "OSError", "ok"]
+        assert rows[1]["error"].endswith("b-torn.wav: the file of events is gone")
+        assert summary.failures == {"OSError": 1}
+
     def test_a_clip_over_its_time_limit_is_a_row(self, make_clips, run_null, tmp_path):
         clips = make_clips("a.wav", "b-hangs.wav", "c.wav")
         started = time.monotonic()

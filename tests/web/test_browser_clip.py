@@ -132,14 +132,16 @@ def test_a_click_on_an_event_plays_it(ada: Tab, clip: str) -> None:
 def test_a_dragged_edge_is_saved_reloaded_and_exported(ada: Tab, served: Any, clip: str) -> None:
     ada.reset("")
     page = ready(ada.open(clip))
-    drag(page, timeline_point(page, 2.44), timeline_point(page, 2.0))
+    end_s = float(rows(page).first.get_attribute("data-offset"))
+    wanted_s = end_s - 0.4
+    drag(page, timeline_point(page, end_s), timeline_point(page, wanted_s))
     page.get_by_label("Name", exact=True).fill("Bea")
     page.get_by_role("button", name="Start correcting").click()
     saved(page)
     state = corrections(served)
     assert state["who"] == "Bea"
     (event,) = [one for one in state["events"] if one["id"] == "d1"]
-    assert event["offset_s"] == pytest.approx(2.0, abs=DRAG_TOLERANCE_S)
+    assert event["offset_s"] == pytest.approx(wanted_s, abs=DRAG_TOLERANCE_S)
     assert event["checked"]
     assert event["origin"] == "detector"
 
@@ -365,6 +367,16 @@ def test_two_fingers_zoom_and_keep_their_place(browser: Any, served: Any, clip: 
     ]
     assert times == pytest.approx([5.0, 10.0], abs=PINCH_TOLERANCE_S)
     phone.close()
+
+
+@pytest.mark.parametrize("width", [710, 900, 1000, 1280])
+def test_the_table_fits_the_window(ada: Tab, clip: str, width: int) -> None:
+    page = ada.open()
+    page.set_viewport_size({"width": width, "height": 800})
+    expect(page.get_by_role("link", name="demo.mp4")).to_be_visible()
+    table = page.locator(".table-scroll").first
+    assert table.evaluate("e => e.scrollWidth - e.clientWidth") == 0
+    page.set_viewport_size({"width": 1280, "height": 800})
 
 
 def test_the_table_says_what_was_too_quiet_and_what_was_not_heard(
