@@ -272,18 +272,9 @@ def test_a_camera_takes_its_sound_from_the_microphone_beside_it() -> None:
     ]
 
 
-IMPATIENT = """
-from cryvision.__main__ import run
-from cryvision.monitor.alerting import dispatch
-dispatch.CLOSE_SECONDS = 0.2
-run()
-"""
-"""Alerts that wait, here for a reader who has gone, are not waited for as long as usual."""
-
-
 def test_it_ends_where_nobody_reads_any_more_though_an_alert_notices_first() -> None:
     running = subprocess.Popen(
-        [sys.executable, "-c", IMPATIENT, "live", "--file", DEMO, "--alert-after", "1"],
+        [sys.executable, "-m", "cryvision", "live", "--file", DEMO, "--alert-after", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

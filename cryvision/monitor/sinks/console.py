@@ -33,4 +33,6 @@ class Console(Sink):
         try:
             self.write(f'{{"type": "alert", {alert.to_json()[1:]}' if self.json else text)
         except (OSError, ValueError) as error:
-            raise DeliveryError(f"stdout cannot be written: {error}") from error
+            closed = isinstance(error, (BrokenPipeError, ValueError))  # nobody will ever read it
+            message = f"stdout cannot be written: {error}"
+            raise DeliveryError(message, retry=not closed) from error
