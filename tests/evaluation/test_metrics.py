@@ -170,6 +170,17 @@ def test_calibration_error_by_hand() -> None:
     assert ev.expected_calibration_error([1, 0], [1.0, 0.0]) == 0
 
 
+def test_calibration_error_of_shares_by_hand() -> None:
+    # Half of a window was said to cry where half of it did: right, though not for its majority.
+    assert ev.share_calibration_error([0.5, 0.5], [0.5, 0.5]) == 0
+    assert ev.share_calibration_error([0.2, 0.8], [0.1, 1.0]) == pytest.approx((0.1 + 0.2) / 2)
+    assert ev.share_calibration_error([0.2, 0.8], [0.1, 1.0], weights=[1, 0]) == pytest.approx(0.1)
+    rng = np.random.default_rng(0)
+    labels, stated = rng.integers(0, 2, 200), rng.random(200)
+    whole = ev.expected_calibration_error(labels, stated)
+    assert ev.share_calibration_error(labels, stated) == pytest.approx(whole)
+
+
 @pytest.mark.parametrize(
     "call",
     [
