@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import signal
@@ -53,6 +54,7 @@ def few_draws() -> Iterator[None]:
     """
     exact = bootstrap.subject_bootstrap
 
+    @functools.wraps(exact)
     def rough(
         subjects: Any, statistic: bootstrap.Statistic, n_draws: int = 1000, seed: int = 0
     ) -> bootstrap.Estimate:
@@ -62,6 +64,14 @@ def few_draws() -> Iterator[None]:
         for module in (bootstrap, metrics):
             patch.setattr(module, "subject_bootstrap", rough)
         yield
+
+
+@pytest.fixture
+def all_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let intervals rest on all draws, as outside of the tests."""
+    exact = bootstrap.subject_bootstrap.__wrapped__  # type: ignore[attr-defined]
+    for module in (bootstrap, metrics):
+        monkeypatch.setattr(module, "subject_bootstrap", exact)
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,7 @@ def test_a_table_holds_what_it_held(clips: Path, expected: dict[str, Any]) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("all_draws")
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_training_gives_what_it_gave(system: str, clips: Path, expected: dict[str, Any]) -> None:
     check(training(system, clips), expected[system], TRAINING_TOLERANCE)

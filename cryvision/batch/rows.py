@@ -132,6 +132,12 @@ def failed_row(
     return {**_head(clip, status), "error": error, **_tail(job, seconds_spent)}
 
 
+def error_row(clip: ListedClip, job: Job, error: Exception, seconds_spent: float) -> dict[str, Any]:
+    """Make the row of a clip that an unforeseen error has ended: its type is the status."""
+    reason = " ".join(f"{clip.path}: {error}".split())
+    return failed_row(clip, job, type(error).__name__, reason, seconds_spent)
+
+
 def probability_column(label: str) -> str:
     """Name the column of a label's probability: blanks become ``_``."""
     return PROBABILITY + label.translate(_BLANK)

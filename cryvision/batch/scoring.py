@@ -13,7 +13,7 @@ from typing import Any
 from cryvision.acoustics import measure_clip
 from cryvision.batch import remote
 from cryvision.batch.job import Job
-from cryvision.batch.rows import failed_row, scored_row
+from cryvision.batch.rows import error_row, failed_row, scored_row
 from cryvision.batch.sources import ListedClip
 from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
@@ -89,13 +89,12 @@ class ClipScorer:
                 return scored_row(clip, self._job, result, pitch, self._spent_s)
         except MediaError as error:
             # The name of a copy means nothing to a user.
-            status, reason = type(error).__name__, str(error).replace(local, clip.path)
+            reason = str(error).replace(local, clip.path)
+            return failed_row(clip, self._job, type(error).__name__, reason, self._spent_s)
         except CryvisionError:
             raise
         except Exception as error:  # one clip must never end a run of a million
-            status = type(error).__name__
-            reason = " ".join(f"{clip.path}: {error}".split())
-        return failed_row(clip, self._job, status, reason, self._spent_s)
+            return error_row(clip, self._job, error, self._spent_s)
 
     @property
     def _spent_s(self) -> float:

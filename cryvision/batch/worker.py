@@ -63,7 +63,7 @@ def main() -> None:
 def _make_scorer(described: dict[str, Any], answers: BinaryIO) -> Callable[[Sequence[Any]], None]:
     """Return what scores a clip and answers with its row."""
     from cryvision.batch.job import Job
-    from cryvision.batch.rows import failed_row
+    from cryvision.batch.rows import error_row
     from cryvision.batch.sources import ListedClip
 
     job = Job.from_json(described)
@@ -77,9 +77,7 @@ def _make_scorer(described: dict[str, Any], answers: BinaryIO) -> Callable[[Sequ
         except CryvisionError:
             raise
         except Exception as error:  # a row that cannot be sent is the fault of its clip alone
-            reason = " ".join(f"{clip.path}: {error}".split())
-            spent_s = time.monotonic() - started_s
-            _answer(answers, failed_row(clip, job, type(error).__name__, reason, spent_s))
+            _answer(answers, error_row(clip, job, error, time.monotonic() - started_s))
 
     return score
 

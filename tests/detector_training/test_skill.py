@@ -45,6 +45,13 @@ def test_a_window_is_the_mean_of_its_steps() -> None:
     assert window_means(values[:0]).shape == (0,)
 
 
+def test_windows_are_calibrated_to_the_share_that_is_crying() -> None:
+    # Windows at the edges of crying cry in part, and their mean says which.
+    sure = [replace(own, probabilities=own.recording.labels.astype(float)) for own in corpus()]
+    figures = detector_skill(sure, protocol="", subjects="")["figures"]
+    assert figures["ece"]["value"] == pytest.approx(0, abs=1e-9)
+
+
 def test_skill_is_measured_by_window_and_event_with_intervals_over_subjects() -> None:
     skill = detector_skill(corpus(), protocol="grouped 3-fold", subjects="manifest")
     figures = skill["figures"]

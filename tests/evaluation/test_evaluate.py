@@ -18,6 +18,7 @@ from logged import logged
 
 from cryvision.bundle import Bundle
 from cryvision.errors import AnnotationError, CryvisionError
+from cryvision.evaluation.detection_metrics import ComparedClip, agreement
 from cryvision.evaluation.evaluate import evaluate
 from cryvision.evaluation.markdown import evaluation_text
 from cryvision.inference.clip import classify
@@ -330,6 +331,15 @@ def annotate(lab_folder: Path, detector: Bundle) -> Annotate:
             lab.write_labels(clip, ("TextGrid", "txt")[number], bouts)
 
     return mark
+
+
+def test_windows_are_calibrated_to_the_share_that_is_crying() -> None:
+    # A quarter of each window cries, and the detector says a quarter.
+    annotated = np.array([[0.0, 0.125], [0.5, 0.625]])
+    clip = ComparedClip("ada", annotated, np.zeros((0, 2)), np.array([0.25, 0.25]), 1.0)
+    figures = agreement([clip])["figures"]
+    assert figures["window_ece"]["value"] == pytest.approx(0, abs=1e-4)  # samples are whole
+    assert figures["window_log_loss"]["value"] == pytest.approx(-np.log(0.75))
 
 
 def test_full_agreement_is_one(detector: Bundle, lab_folder: Path, annotate: Annotate) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -255,25 +256,32 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
-def test_random_weights_are_written_the_same_again_whatever_the_program_has_set(
-    prepared: Path, cache: Path
-):
+@contextlib.contextmanager
+def settings_of_a_program() -> Iterator[None]:
+    """Set a seed and a precision, and see that they are left as they are."""
     import keras
 
-    shutil.copytree(prepared, cache)
-    first = Embedder(small(backbone_weights="random"))
-    assert first.weights == "random:0"
-    shutil.rmtree(cache)
     keras.utils.set_random_seed(2)
     keras.config.set_dtype_policy("mixed_float16")
     before = np.random.get_state()[1].copy()
     try:
-        again = Embedder(small(backbone_weights="random"))
+        yield
         assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
         keras.config.set_dtype_policy("float32")
     assert (np.random.get_state()[1] == before).all()
+
+
+@pytest.mark.slow
+def test_random_weights_are_written_the_same_again_whatever_the_program_has_set(
+    prepared: Path, cache: Path
+):
+    shutil.copytree(prepared, cache)
+    first = Embedder(small(backbone_weights="random"))
+    assert first.weights == "random:0"
+    shutil.rmtree(cache)
+    with settings_of_a_program():
+        again = Embedder(small(backbone_weights="random"))
     np.testing.assert_allclose(again.embed(crops(4)), first.embed(crops(4)), atol=SAME)
     other = Embedder(small(backbone_weights="random", backbone_seed=1)).embed(crops(4))
     assert np.abs(other - first.embed(crops(4))).max() > 100 * SAME
@@ -312,17 +320,8 @@ def exported(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 def test_random_weights_are_those_of_their_seed_whatever_the_program_has_set(exported: list[Path]):
     """They agree with what was written before, or there would be no embedder."""
-    import keras
-
-    keras.utils.set_random_seed(2)
-    keras.config.set_dtype_policy("mixed_float16")
-    before = np.random.get_state()[1].copy()
-    try:
+    with settings_of_a_program():
         embedder = Embedder(small(backbone_weights="random"))
-        assert keras.config.dtype_policy().name == "mixed_float16"
-    finally:
-        keras.config.set_dtype_policy("float32")
-    assert (np.random.get_state()[1] == before).all()
     assert embedder.weights == "random:0"
     assert len(exported) == 1
 

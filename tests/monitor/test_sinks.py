@@ -68,6 +68,19 @@ def test_the_console_shows_a_line_each_in_local_time(capsys: pytest.CaptureFixtu
     assert Alert(**fields) == alert
 
 
+@pytest.mark.parametrize(
+    ("error", "retry"),
+    [(BrokenPipeError(32, "Broken pipe"), False), (OSError(28, "No space left on device"), True)],
+)
+def test_the_console_tries_again_unless_nobody_reads_it(error: OSError, retry: bool):
+    def write(line: str) -> None:
+        raise error
+
+    with pytest.raises(DeliveryError, match="stdout cannot be written") as caught:
+        Console(write=write).deliver(make_alert())
+    assert caught.value.retry == retry
+
+
 def test_a_webhook_gets_signed_json_with_the_id(secret: Secret):
     alert = make_alert()
     with web_receiver() as receiver:

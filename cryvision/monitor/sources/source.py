@@ -46,8 +46,9 @@ STEADY_SECONDS = 10.0
 """After a connection that lasted so long, the next try is made soon again."""
 
 HANG_SECONDS, MOST_HANGING = 20.0, 10
-"""A thread that reads gives a sign of life this often; one that does not hangs in a driver. It is
-left alone and another reads in its place, until so many hang."""
+"""A thread that reads gives a sign of life this often, longer than any connection may take to give
+its first sound. One that does not hangs in a driver: it is left alone, and another reads in its
+place, until so many hang."""
 
 JOIN_SECONDS = 1.0
 """How long a thread that was told to end is waited for."""
