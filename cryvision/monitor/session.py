@@ -107,7 +107,8 @@ class LiveSession:
             If the source cannot be read at all.
         """
         try:
-            for item in Watch().watched(self._source.pieces(stop)):
+            watch = Watch(has_camera=self._source.has_camera)
+            for item in watch.watched(self._source.pieces(stop)):
                 if isinstance(item, SourceFault):
                     yield self._fault(item)
                 else:

@@ -40,6 +40,8 @@ class OverrunError(CryvisionError):
 class BrowserSource:
     """Sound that a browser sends, as a source of a `LiveSession`."""
 
+    has_camera = False
+
     def __init__(self, sample_rate_hz: float) -> None:
         self.name = BROWSER
         self._resampler = Resampler(sample_rate_hz)

@@ -24,6 +24,7 @@ class Script:
     """A source that gives what it is told to."""
 
     name = "nursery"
+    has_camera = False
 
     def __init__(self, items: Sequence[Piece | SourceFault]) -> None:
         self._items = items

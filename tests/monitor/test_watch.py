@@ -19,9 +19,9 @@ PICTURES = np.random.default_rng(1).integers(0, 255, (2, 4, 4, 3)).astype(np.uin
 class Room:
     """A source of made-up sound on made-up clocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, has_camera: bool = False) -> None:
         self.wall, self.monotonic = START, 0.0
-        self.watch = Watch(clock=lambda: self.monotonic)
+        self.watch = Watch(clock=lambda: self.monotonic, has_camera=has_camera)
         self.faults: list[SourceFault] = []
 
     def pass_time(self, seconds: float) -> None:
@@ -87,6 +87,17 @@ def test_a_picture_that_stays_the_same_for_a_minute_is_frozen(room: Room) -> Non
     assert room.kinds() == [("frozen", "")]
     room.sound(1, picture=lambda k: PICTURES[0])
     assert room.kinds() == [("recovered", "frozen")]
+
+
+def test_a_camera_that_gives_no_picture_for_a_minute_is_a_fault() -> None:
+    """Its driver hangs, or it is gone: at the start, and later."""
+    room = Room(has_camera=True)
+    room.sound(61)
+    assert [fault.message for fault in room.faults] == ["no picture has come for 60 s"]
+    room.sound(1, picture=lambda k: PICTURES[k % 2])
+    room.sound(61)
+    assert room.faults[-1].message == "no picture has come for 60 s"
+    assert room.kinds() == [("frozen", ""), ("recovered", "frozen"), ("frozen", "")]
 
 
 def test_a_source_without_pictures_is_not_frozen(room: Room) -> None:

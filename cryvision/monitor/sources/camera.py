@@ -22,6 +22,8 @@ class Camera(Pictures):
     it.
     """
 
+    must_come = True
+
     def __init__(self, index: int = 0) -> None:
         super().__init__(f"camera {index}")
         self._index = index

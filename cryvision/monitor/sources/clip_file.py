@@ -24,6 +24,8 @@ class ClipFile:
     until each piece is due; else it gives them as fast as they can be read.
     """
 
+    has_camera = False
+
     def __init__(
         self, path: str | os.PathLike[str], *, realtime: bool = True, frames: bool = False
     ) -> None:

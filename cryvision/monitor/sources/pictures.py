@@ -24,6 +24,9 @@ class Pictures(ABC):
     Its name is for the log, and without credentials.
     """
 
+    must_come = False
+    """Whether it is a fault when there are no pictures, as of a camera that somebody chose."""
+
     def __init__(self, name: str) -> None:
         self.name = name
         self._lock = threading.Lock()

@@ -107,6 +107,8 @@ class Source(Protocol):
     """Where sound, and perhaps pictures, come from."""
 
     name: str
+    has_camera: bool
+    """Whether its pictures must come, and are not only used where there are any."""
 
     def pieces(self, stop: threading.Event) -> Iterator[Piece | SourceFault]:
         """Iterate over what comes, in order, until the source ends or within a second of a stop."""
@@ -176,6 +178,7 @@ class LiveSource(ABC):
 
     def __init__(self, name: str, pictures: Pictures | None) -> None:
         self.name = name
+        self.has_camera = pictures is not None and pictures.must_come
         self._pictures = pictures
         self._queue = _PieceQueue()
         self._thread: threading.Thread | None = None

@@ -34,7 +34,8 @@ DRIFT_SECONDS = 30.0
 class Watch:
     """Finds silence, frozen pictures, jumps of the clock and stalls. Each is a fault once.
 
-    ``clock`` returns monotonic seconds, for stalls alone. The rest goes by the number of samples.
+    From a source with a camera a picture must come; others may have none. ``clock`` returns
+    monotonic seconds, for stalls alone. The rest goes by the number of samples.
 
     Examples
     --------
@@ -42,8 +43,11 @@ class Watch:
     ...     print(item)
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, has_camera: bool = False
+    ) -> None:
         self._clock = clock
+        self._has_camera = has_camera
         self._active: set[str] = set()
         self._source_down = False
         self._n_samples = 0
@@ -51,7 +55,7 @@ class Watch:
         self._value: float | None = None
         self._value_since_s = 0.0
         self._picture: np.ndarray | None = None
-        self._picture_since_s = 0.0
+        self._picture_since_s = self._newest_picture_s = 0.0
         self._clock_s = self._usual_s = 0.0
         self._off_s = self._steady_s = 0.0
 
@@ -110,14 +114,19 @@ class Watch:
 
     def _frozen(self, piece: Piece) -> list[SourceFault]:
         if piece.frame is not None:
+            self._newest_picture_s = self._position_s
             changed = self._picture is None or not np.array_equal(self._picture, piece.frame)
             self._picture = piece.frame
             if changed:
                 self._picture_since_s = self._position_s
                 return self._end("frozen", "the picture changes again", piece.time)
-        if self._picture is None or self._position_s - self._picture_since_s < UNCHANGED_SECONDS:
+        if self._picture is None and not self._has_camera:
             return []
-        message = f"the picture has not changed for {UNCHANGED_SECONDS:g} s"
+        if self._position_s - self._picture_since_s < UNCHANGED_SECONDS:
+            return []
+        none_came = self._newest_picture_s <= self._picture_since_s
+        what = "no picture has come" if none_came else "the picture has not changed"
+        message = f"{what} for {UNCHANGED_SECONDS:g} s"
         return self._begin("frozen", message, piece.time)
 
     def _jump(self, piece: Piece) -> list[SourceFault]:
