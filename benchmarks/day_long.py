@@ -14,6 +14,7 @@ is done again from the start. There the state is saved each two seconds, not eac
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import subprocess
@@ -264,11 +265,13 @@ def memory_mib(pid: int) -> tuple[float, float]:
 
 def workers(pid: int) -> list[psutil.Process]:
     """Find the workers of a run, which are the Python processes that it started."""
-    try:
-        children = psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return []
-    return [one for one in children if "python" in one.name()]
+    found = []
+    with contextlib.suppress(psutil.Error):
+        for one in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it has ended since
+                if "python" in one.name():
+                    found.append(one)
+    return found
 
 
 if __name__ == "__main__":
