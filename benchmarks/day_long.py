@@ -3,7 +3,8 @@
 The recordings are mixed at random from ESC-10 and other-sounds, with crying of donateacry in one
 place of twenty (CRYVISION_DATA): an hour that is repeated. `score` runs as its users start it. The
 memory is that of its worker, sampled a hundred times a second: what the system cannot take back
-(RssAnon), and all that is resident.
+(RssAnon), and all that is resident. The peak of a day is compared with that of an hour, and within
+the day the median of the last 24th of the run with that of the second.
 
 For the second part the run is killed by SIGKILL, parent and worker, at random moments, and started
 again until it ends; its row, less the time it took, its table of events and the timelines beside it
@@ -36,7 +37,7 @@ from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inputs.media import MEDIA_SUFFIXES, read_sound
 
 PARTS = "memory", "kills"
-DAY_OVER_HOUR = 1.05
+DAY_OVER_HOUR = LAST_OVER_SECOND_HOUR = 1.05
 HOURS = (1, 24)
 HOUR_SECONDS = 3600
 CRYING, OTHERS = "donateacry-corpus", ("esc-10", "other-sounds")
@@ -98,11 +99,14 @@ def memory(bundle: Bundle, folder: Path, hour: np.ndarray) -> tuple[dict[str, An
     result = {}
     for hours in HOURS:
         clip = write_hours(folder / f"{hours}-hours.wav", hour, hours)
-        result[f"{hours}_hours"] = Run(clip, folder / f"{hours}.csv", bundle, SCORE).to_end()
+        result[f"{hours}_hours"] = Run(clip, folder / f"{hours}.csv", bundle, SCORE).to_end(hours)
         clip.unlink()
     hour_mib, day_mib = (result[f"{hours}_hours"]["peak_unreclaimable_mib"] for hours in HOURS)
-    demand = Demand("peak memory, a day over an hour", day_mib / hour_mib, DAY_OVER_HOUR)
-    return result, [demand]
+    _, second_mib, *_, last_mib = result[f"{HOURS[-1]}_hours"]["unreclaimable_mib_by_hour"]
+    return result, [
+        Demand("peak memory, a day over an hour", day_mib / hour_mib, DAY_OVER_HOUR),
+        Demand("memory, last over second hour", last_mib / second_mib, LAST_OVER_SECOND_HOUR),
+    ]
 
 
 def kills(
@@ -111,7 +115,7 @@ def kills(
     """Score a recording with kills until there were so many, from the start where it ended."""
     clip = write_hours(folder / "killed.wav", hour, hours)
     whole = Run(clip, folder / "whole" / "a.csv", bundle, SCORE_AND_SAVE_OFTEN)
-    facts = whole.to_end()
+    facts = whole.to_end(hours)
     rng = np.random.default_rng(SEED)
     runs: list[dict[str, Any]] = []
     differing: list[str] = []
@@ -181,23 +185,24 @@ class Run:
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         return subprocess.Popen(self._command, env=env)
 
-    def to_end(self) -> dict[str, Any]:
-        """Score without a kill; give the worker's largest memory."""
+    def to_end(self, hours: int) -> dict[str, Any]:
+        """Score without a kill; give the worker's memory, its peak and by hour of the clip."""
         started = time.monotonic()
         process = self.start()
-        peaks = {"RssAnon": 0, "VmRSS": 0}
+        samples = []
         while process.poll() is None:
-            for worker in workers(process.pid):
-                with contextlib.suppress(OSError, KeyError):
-                    status = Path(f"/proc/{worker.pid}/status").read_text().splitlines()
-                    values = dict(line.split(":", 1) for line in status)
-                    for name in peaks:
-                        peaks[name] = max(peaks[name], int(values[name].split()[0]))
+            sizes = [memory_mib(worker.pid) for worker in workers(process.pid)]
+            if sizes:  # the largest is that of the worker
+                samples.append((time.monotonic(), *max(sizes)))
             time.sleep(0.01)
         assert process.returncode == 0
+        times_s, unreclaimable_mib, resident_mib = np.array(samples).T
+        ends_s = np.linspace(times_s[0], times_s[-1], hours + 1)[1:-1]
+        by_hour = np.split(unreclaimable_mib, np.searchsorted(times_s, ends_s))
         return {
-            "peak_unreclaimable_mib": peaks["RssAnon"] / 1024,
-            "peak_resident_mib": peaks["VmRSS"] / 1024,
+            "peak_unreclaimable_mib": float(unreclaimable_mib.max()),
+            "peak_resident_mib": float(resident_mib.max()),
+            "unreclaimable_mib_by_hour": [float(np.median(mib)) for mib in by_hour],
             "seconds": time.monotonic() - started,
             "n_events": len(self.events.read_text().splitlines()) - 1,
         }
@@ -247,13 +252,26 @@ class Run:
         return names
 
 
+def memory_mib(pid: int) -> tuple[float, float]:
+    """Memory that the system cannot take back, and all that is resident; 0 of an ended process."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        values = dict(line.split(":", 1) for line in lines)
+        unreclaimable, resident = (int(values[n].split()[0]) / 1024 for n in ("RssAnon", "VmRSS"))
+    except (OSError, KeyError):
+        return 0.0, 0.0
+    return unreclaimable, resident
+
+
 def workers(pid: int) -> list[psutil.Process]:
     """Find the workers of a run, which are the Python processes that it started."""
-    try:
-        children = psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return []
-    return [one for one in children if "python" in one.name()]
+    found = []
+    with contextlib.suppress(psutil.Error):
+        for one in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # it has ended since
+                if "python" in one.name():
+                    found.append(one)
+    return found
 
 
 if __name__ == "__main__":

@@ -27,4 +27,4 @@ def one_interval(draw: st.DrawFn) -> Interval:
 
 def interval_lists() -> st.SearchStrategy[list[Interval]]:
     """Draw the labels of a clip."""
-    return st.lists(one_interval(), min_size=1, max_size=12)
+    return st.lists(one_interval(), max_size=12)

@@ -124,13 +124,14 @@ def read_annotations(path: str | os.PathLike[str]) -> list[Interval]:
     Returns
     -------
     list of Interval
-        Sorted by time; empty for a file without entries.
+        Sorted by time; empty for a file without entries, and for an empty file of a format without
+        a header, such as a label track of Audacity.
 
     Raises
     ------
     AnnotationError
-        If the file cannot be read or is empty, has labels of more than one recording, or a time is
-        not a number, not finite, negative or before its start; the message names file and line.
+        If the file cannot be read, has labels of more than one recording, or a time is not a
+        number, not finite, negative or before its start; the message names file and line.
     """
     path = Path(path)
     recordings: dict[str, list[Interval]] = {}

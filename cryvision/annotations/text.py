@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,6 +19,9 @@ _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x14\x16-\x1f]")
 # \x15 stands around the times of CHAT.
 _SNIFFED_LETTERS = 4096
 
+_LONGEST_SECONDS = 1e7
+"""116 days: a larger time is one in milliseconds, or damaged."""
+
 
 def read_text(path: Path) -> str:
     """Read a file of UTF-8, UTF-16 with a byte order mark, or else Latin-1; lines end in ``\\n``.
@@ -27,7 +29,7 @@ def read_text(path: Path) -> str:
     Raises
     ------
     AnnotationError
-        If it cannot be read, is empty, or is no text.
+        If it cannot be read, or is no text.
     """
     try:
         raw = path.read_bytes()
@@ -46,8 +48,6 @@ def read_text(path: Path) -> str:
     odd = _NOT_TEXT.search(text)
     if odd is not None:
         raise refused(path, line_at(text, odd.start()), f"labels must be text; got {odd[0]!r}")
-    if not text.strip():
-        raise refused(path, 1, "a file of labels must not be empty")
     return text
 
 
@@ -63,14 +63,14 @@ def read_rows(path: Path) -> tuple[list[str], Rows]:
     Returns
     -------
     header : list of str
-        Names of the columns, in lower case and without outer blanks.
+        Names of the columns, in lower case and without outer blanks; none in an empty file.
     rows : list of (int, dict of str to str)
         Line of the file, and the cells by column without outer blanks. Blank rows are skipped.
 
     Raises
     ------
     AnnotationError
-        If the file cannot be read or is empty, or a row has not as many cells as the header.
+        If the file cannot be read, or a row has not as many cells as the header.
     """
     try:
         return parse_rows(read_text(path))
@@ -122,7 +122,7 @@ def read_seconds(text: str) -> float:
     Raises
     ------
     ValueError
-        If it is not a number, not finite or negative; the message is the rule.
+        If it is not a number, negative, or more than any recording has; the message is the rule.
     """
     try:
         # float() alone takes 1_0 for 10. Two commas are none of them decimal.
@@ -130,8 +130,10 @@ def read_seconds(text: str) -> float:
         seconds = float(text.replace("_", "x").replace(",", "." if comma else ","))
     except ValueError:
         raise ValueError(f"a time must be a number of seconds; got {text!r:.40}") from None
-    if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError(f"a time must be finite and not negative; got {text!r:.40}")
+    if not 0 <= seconds <= _LONGEST_SECONDS:
+        raise ValueError(
+            f"a time must be 0 to {_LONGEST_SECONDS:.0f} seconds, a number; got {text!r:.40}"
+        )
     return seconds + 0.0  # no "-0.0"
 
 

@@ -188,7 +188,8 @@ def find_recordings(
     found: dict[str, list[Recording]] = defaultdict(list)
     left_out, nameless = [], []
     for clip, row in rows:
-        if row["status"] != OK or row.get("detector_cry") is None:
+        searched = row.get("detector_cry") is not None or row.get("too_quiet_s")
+        if row["status"] != OK or not searched:
             continue
         if not row.get("start"):
             left_out.append(clip.path)

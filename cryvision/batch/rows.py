@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "start": ("text", "date and time of its start, ISO 8601; empty if unknown"),
     "start_source": ("text", "source of the start: a chunk of the file, its name, or the manifest"),
     "label": ("text", "no cry, cry or a reason, or not sure"),
-    "detector_cry": ("truth", "whether there is at least one event; empty without sound"),
+    "detector_cry": ("truth", "whether there is at least one event; empty if no sound was scored"),
     "detector_probability": (
         "real",
         "highest mean cry score over half a second; at most 0.5 without an event",
@@ -203,17 +203,16 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _measures(result: Classification, pitch: PitchTrack) -> dict[str, Any]:
     """Measures of events and bouts; none where there was no sound to look for them in."""
-    quiet = _quiet(result.quiet_seconds)
+    sound = _sound(result)
     if result.detector.cry is None:
-        return quiet
+        return sound
     bouts = result.bouts
     gaps = [later.onset_s - earlier.offset_s for earlier, later in itertools.pairwise(bouts)]
     pauses = [gap for gap in gaps if gap > 0]
     f0_hz = pitch.within(sorted(event.span_s for event in result.events))
     minutes = result.duration_s / 60
     return {
-        **quiet,
-        "sound_s": round(sum(minute.seconds for minute in result.quality), 3),
+        **sound,
         "n_events": len(result.events),
         "cries_per_minute": round(len(result.events) / minutes, 3) if minutes else None,
         "n_bouts": len(bouts),
@@ -228,12 +227,14 @@ def _measures(result: Classification, pitch: PitchTrack) -> dict[str, Any]:
     }
 
 
-def _quiet(seconds: Sequence[float]) -> dict[str, Any]:
-    if not seconds:
+def _sound(result: Classification) -> dict[str, Any]:
+    """Length of the sound, and of what is too quiet in it; nothing where there is none."""
+    if not result.quality:
         return {}
-    total_s = round(sum(seconds), 3)
-    minutes = {"too_quiet_minutes_s": [round(one, 3) for one in seconds]} if total_s else {}
-    return {"too_quiet_s": total_s, **minutes}
+    sound_s = round(sum(minute.seconds for minute in result.quality), 3)
+    seconds = [round(one, 3) for one in result.quiet_seconds]
+    minutes = {"too_quiet_minutes_s": seconds} if any(seconds) else {}
+    return {"sound_s": sound_s, "too_quiet_s": round(sum(result.quiet_seconds), 3), **minutes}
 
 
 def _intensity_db(result: Classification) -> float | None:

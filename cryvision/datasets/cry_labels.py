@@ -42,7 +42,8 @@ def count_as_crying(
     lines : list of str
         A line on the labels that count as crying, and one on those that do not, with counts.
     warnings : list of str
-        Labels that seem to mean crying and do not count; given ones that no clip has.
+        Labels that seem to mean crying and do not count; given ones that no clip has; labels
+        without length.
     """
     counted = {_plain(label) for label in (*CRY_LABELS, *cry_labels)}
     counts: Counter[str] = Counter()
@@ -67,6 +68,12 @@ def count_as_crying(
         replace(clip, intervals=tuple(_renamed(interval, counted) for interval in clip.intervals))
         for clip in clips
     ]
+    spans = [i for clip in renamed for i in clip.intervals if i.label == _CRY]
+    n_points = sum(i.start_s >= i.end_s for i in spans)
+    if n_points:
+        warnings.append(
+            f"{n_points} of {len(spans)} labels that mean crying have no length, and do not count"
+        )
     return renamed, count_lines(crying, others, "labels") if counts else [], warnings
 
 

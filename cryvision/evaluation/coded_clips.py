@@ -141,10 +141,7 @@ def find_coded_clips(
         _read(Path(path), tier, options)
         for path, tier in zip((first, second), options.tiers, strict=True)
     ]
-    codings = [one for one, _ in read]
-    if len(codings[0]) == len(codings[1]) == 1:
-        (name,), (other,) = codings
-        codings[1] = {name: codings[1][other]}
+    codings = _paired([one for one, _ in read])
     names, problems = _in_both(codings, (os.fspath(first), os.fspath(second)))
     crying, counted, warnings = _crying(codings, names, options.cry_labels)
     notes = list(dict.fromkeys([note for _, passed_over in read for note in passed_over] + counted))
@@ -178,8 +175,26 @@ def _duration_s(
     stated = (pair[0].duration_s, pair[1].duration_s, of_file_s)
     if known := next((one for one in stated if one), None):
         return known, []
-    last_s = max((i.end_s for one in pair for i in one.intervals), default=1.0)
+    last_s = max((i.end_s for one in pair for i in one.intervals), default=0.0) or 1.0
     return last_s, [_NO_LENGTH.format(name, last_s)]
+
+
+def _paired(codings: list[dict[str, Coding]]) -> list[dict[str, Coding]]:
+    """Give a single recording the name that it has in the other source.
+
+    Two single recordings are a pair. Else it is called as its file names it, where the other source
+    has only that name.
+    """
+    if len(codings[0]) == len(codings[1]) == 1:
+        (name,), (other,) = codings
+        return [codings[0], {name: codings[1][other]}]
+    return [
+        {
+            c.named if len(own) == 1 and name not in others and c.named in others else name: c
+            for name, c in own.items()
+        }
+        for own, others in zip(codings, codings[::-1], strict=True)
+    ]
 
 
 def _in_both(
@@ -264,7 +279,7 @@ def _crying(
         if not all(own[name].is_result for name in names):
             source = os.path.commonpath([os.path.abspath(own[name].path) for name in names])
             notes += [f"{os.path.basename(source)}: {line}" for line in lines]
-            warnings += cautions
+            warnings += [f"{os.path.basename(source)}: {line}" for line in cautions]
         crying.append(
             {n: cry_intervals(clip.intervals) for n, clip in zip(names, renamed, strict=True)}
         )

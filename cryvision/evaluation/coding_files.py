@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -14,7 +13,7 @@ import numpy as np
 from cryvision.annotations import Interval, format_of, read_recordings
 from cryvision.annotations.interval import DamagedError
 from cryvision.annotations.json_files import result_records
-from cryvision.annotations.text import header_of, read_text, refused
+from cryvision.annotations.text import header_of, read_seconds, read_text, refused
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.datasets.annotated import CRY_LABELS, LABEL_SUFFIXES, VIEW_SUFFIXES
 from cryvision.errors import AnnotationError, MissingDependencyError
@@ -37,7 +36,7 @@ _NAMES_SHOWN = 3
 
 @dataclass(frozen=True)
 class Coding:
-    """What one has coded of a recording."""
+    """What one has coded of a recording, and how its file names that, where it does."""
 
     intervals: list[Interval]
     path: Path
@@ -45,6 +44,7 @@ class Coding:
     scores: np.ndarray | None = None
     frame_seconds: float = 1 / FRAME_RATE_HZ
     is_result: bool = False
+    named: str = ""
 
 
 def may_be_labels(path: Path) -> bool:
@@ -155,7 +155,8 @@ def read_file(path: Path, root: Path) -> list[tuple[str, Coding]]:
     recordings = read_recordings(path)
     if len(recordings) < 2:
         name = recording_name(path.relative_to(root).as_posix())
-        return [(name, Coding(next(iter(recordings.values()), []), path))]
+        named, intervals = next(iter(recordings.items()), ("", []))
+        return [(name, Coding(intervals, path, named=recording_name(named)))]
     return [(recording_name(name), Coding(found, path)) for name, found in recordings.items()]
 
 
@@ -163,7 +164,7 @@ def _of_result(record: Mapping[str, Any], path: Path, line: int) -> tuple[str, C
     """Read the events of a result, with the reasons that they state."""
     try:
         intervals = [_event(event) for event in record["events"]]
-        duration_s = float(record.get("duration_s") or 0) or None
+        duration_s = read_seconds(str(record.get("duration_s") or 0)) or None
     except (KeyError, TypeError, ValueError) as error:
         rule = "a result must have events with 0 <= onset_s <= offset_s, and duration_s in seconds"
         raise refused(path, line, rule) from error
@@ -177,8 +178,8 @@ def _of_result(record: Mapping[str, Any], path: Path, line: int) -> tuple[str, C
 
 
 def _event(event: Mapping[str, Any]) -> Interval:
-    onset_s, offset_s = float(event["onset_s"]), float(event["offset_s"])
-    if not 0 <= onset_s <= offset_s < math.inf:
+    onset_s, offset_s = (read_seconds(str(event[name])) for name in ("onset_s", "offset_s"))
+    if onset_s > offset_s:
         raise ValueError(f"{onset_s} to {offset_s}")
     return Interval(onset_s, offset_s, str(event.get("label", CRY)))
 

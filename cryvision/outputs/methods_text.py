@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cryvision import __version__
+from cryvision.acoustics.defined import LOWEST_SNR_DB
+from cryvision.acoustics.praat import HIGHEST_HZ, HOP_SECONDS, LOWEST_HZ
 from cryvision.outputs.wording import LINE_WIDTH, printable
 from cryvision.result import BOUT_GAP_SECONDS
 
@@ -40,6 +42,7 @@ def methods_paragraph(bundle: Mapping[str, Any], settings: Mapping[str, Any] | N
         f"Crying was detected with {program} and its bundle {bundle['name']!r} (SHA-256 "
         f"{bundle['sha256']}), run with ONNX Runtime {_installed('onnxruntime')}.",
         *_event_sentences(bundle, chosen),
+        *([_acoustics_sentence()] if chosen.get("acoustics") else []),
         *(_skill_sentence(skill) for skill in bundle["skill"] if "event_f1" in skill["figures"]),
     ]
     return "\n".join(textwrap.wrap(printable(" ".join(sentences)), LINE_WIDTH))
@@ -65,6 +68,15 @@ def _event_sentences(bundle: Mapping[str, Any], chosen: Mapping[str, Any]) -> li
         veto = chosen.get("veto", "normal")
         sentences.append(f"Events had to be confirmed by the bundle's tagger (veto: {veto}).")
     return sentences
+
+
+def _acoustics_sentence() -> str:
+    return (
+        "Each cry was measured with Praat through parselmouth "
+        f"{_installed('praat-parselmouth')}: F0 from {LOWEST_HZ:g} to {HIGHEST_HZ:g} Hz by "
+        f"autocorrelation, every {1000 * HOP_SECONDS:g} ms; voice quality and spectrum only where "
+        f"the signal-to-noise ratio was {LOWEST_SNR_DB:g} dB or more and the sound was not clipped."
+    )
 
 
 def _skill_sentence(skill: Mapping[str, Any]) -> str:

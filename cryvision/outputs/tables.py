@@ -22,7 +22,11 @@ from cryvision.outputs.event_rows import event_measures, event_rows
 from cryvision.result import Bout, Classification, Event
 from cryvision.safe_text import spreadsheet_cell
 
-QUALITY_COLUMNS = (*(field.name for field in fields(MinuteQuality)), "not_scored_share")
+QUALITY_COLUMNS = (
+    *(field.name for field in fields(MinuteQuality)),
+    "not_scored_share",
+    "start_time",
+)
 
 _SECONDS_DECIMALS = 3
 _SCORE_DECIMALS = 4
@@ -94,7 +98,10 @@ def to_lazy_record(
         },
         "events": _event_records(classification, with_branches),
         "bouts": _bout_records(classification),
-        "rejected": (_event_record(event, with_branches) for event in classification.rejected),
+        "rejected": (
+            {**_event_record(event, with_branches), **_moments(classification, event)}
+            for event in classification.rejected
+        ),
         "veto": classification.veto,
         "bout_gap_s": _rounded(classification.bout_gap_s, _SECONDS_DECIMALS),
         "threshold": classification.threshold,
@@ -179,7 +186,8 @@ def write_quality_csv(classification: Classification, path: Path) -> None:
     for number, (minute, quiet_s) in enumerate(zip(classification.quality, quiet, strict=False)):
         share = _not_scored_share(cry[number * n_frames : (number + 1) * n_frames], quiet_s)
         rounded = {name: _rounded(value, 4) for name, value in asdict(minute).items()}
-        records.append({**rounded, "not_scored_share": _rounded(share, _SCORE_DECIMALS)})
+        rounded["not_scored_share"] = _rounded(share, _SCORE_DECIMALS)
+        records.append({**rounded, "start_time": _moment(classification, minute.start_s)})
     _write_records(path, QUALITY_COLUMNS, records)
 
 
@@ -229,13 +237,17 @@ def _start_record(classification: Classification) -> dict[str, str]:
     return {"start": start.time.isoformat(timespec="milliseconds"), "start_source": start.source}
 
 
-def _moments(classification: Classification, span: Event | Bout) -> dict[str, str]:
+def _moments(classification: Classification, span: Event | Bout) -> dict[str, str | None]:
     """Give date and time of both ends, where the start of the recording is known."""
-    start = classification.start
-    if start is None:
+    if classification.start is None:
         return {}
-    onset, offset = (start.after(s).isoformat(timespec="milliseconds") for s in span.span_s)
+    onset, offset = (_moment(classification, seconds) for seconds in span.span_s)
     return {"onset_time": onset, "offset_time": offset}
+
+
+def _moment(classification: Classification, seconds: float) -> str | None:
+    start = classification.start
+    return None if start is None else start.after(seconds).isoformat(timespec="milliseconds")
 
 
 def _event_record(event: Event, with_branches: bool = True) -> dict[str, Any]:

@@ -95,6 +95,14 @@ def test_other_ways_of_writing_the_same(tmp_path: Path, name: str, text: str) ->
     assert found == [Interval(0.5, 1.25, "cry"), Interval(2.0, 3.5, "fuss")]
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a.rttm", "a.srt"])
+@pytest.mark.parametrize("text", ["", "\ufeff", "\n\n"])
+def test_an_empty_file_of_a_format_without_a_header_has_no_labels(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    assert read_annotations(write(tmp_path / name, text)) == []
+
+
 EAF = '<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="{unit}"/><TIME_ORDER>{slots}</TIME_ORDER></X>'
 
 
@@ -117,6 +125,14 @@ EAF = '<ANNOTATION_DOCUMENT><HEADER TIME_UNITS="{unit}"/><TIME_ORDER>{slots}</TI
             2,
             "must have times",
         ),
+        ("a.eaf", "", 1, "cut off or damaged"),
+        ("a.TextGrid", "", 1, "must begin with"),
+        ("a.vtt", "", 1, "begin with WEBVTT"),
+        ("a.cha", "", 1, "must begin with"),
+        ("a.its", "", 1, "cut off or damaged"),
+        ("a.csv", "", 1, "the header must name"),
+        ("a.tsv", "", 1, "the header must name"),
+        ("a.json", "", 1, "one of the formats"),
         ("a.vtt", "1\n00:00.500 --> 00:01.250\ncry\n", 1, "begin with WEBVTT"),
         ("a.vtt", "WEBVTT\n\n0.5 --> 1.25\ncry\n", 3, "start --> end"),
         ("a.rttm", "SPEAKER a 1 0.5 0.75 <NA>\n", 1, "9 or 10 fields"),

@@ -138,10 +138,10 @@ def test_csv_of_a_header_alone_says_that_nothing_cried(tmp_path: Path) -> None:
         ("a.csv", 'start_s,end_s\n0,"1\n', 2),
         ("a.csv", "0.5,1.0\n", 1),
         ("a.csv", " \n", 1),
-        ("a.txt", "", 1),
         ("a.txt", "0\t1\tcry\n2 3 cry\n", 2),
         ("a.txt", "0\t1\tcry\n2\t1\tcry\n", 2),
         ("a.txt", "0\tsoon\tcry\n", 1),
+        ("a.txt", "0\t86400000\tcry\n", 1),  # a day in milliseconds
         ("a.txt", "0\t1\tcry\nRIFF\x00\x01\t1\n", 2),
         ("a.TextGrid", "", 1),
     ],

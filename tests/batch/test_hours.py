@@ -85,6 +85,14 @@ def test_sound_too_quiet_to_be_scored_is_told_from_sound_without_crying(tmp_path
     assert of_hours(periods(switched_off, other))[10].too_quiet_s == pytest.approx(345)
 
 
+def test_a_night_too_quiet_to_be_scored_is_observed_however_it_is_split() -> None:
+    quiet = {"detector_cry": None, "too_quiet_s": 600.0, "too_quiet_minutes_s": [60.0] * 10}
+    later = row("2024-06-01T09:10:00", 600, (1, 2), name="b.wav")
+    hour = of_hours(periods(row("2024-06-01T09:00:00", 600, **quiet), later))[9]
+    assert (hour.observed_s, hour.too_quiet_s) == (1200, pytest.approx(600))
+    assert (hour.cry_s, hour.n_events) == (1, 1)
+
+
 def test_a_cry_that_goes_on_in_the_next_file_is_one_event() -> None:
     first = row("2024-06-01T09:00:00", 599, (10, 20), (590, 598.9), name="p1/1.wav")
     second = row("2024-06-01T09:10:00", 600, (0.1, 5), (300, 310), name="p1/2.wav")

@@ -131,6 +131,7 @@ def test_a_clip_without_sound_has_no_measures(rows):
 def test_silence_counts_as_too_quiet_to_be_scored(rows):
     silence = next(row for row in rows if row["path"].endswith("silence.flac"))
     assert silence["too_quiet_s"] == pytest.approx(2.0, abs=0.5)  # a window
+    assert silence["sound_s"] == pytest.approx(2.0, abs=0.5)
     warble = next(row for row in rows if row["path"].endswith("warble.wav"))
     assert warble["too_quiet_s"] < 2.0
 

@@ -104,6 +104,29 @@ def test_a_length_that_is_not_known_is_a_warning(tmp_path: Path, capsys) -> None
     assert "the length is not known and taken to be 2.0 s" in err
 
 
+def test_points_have_no_length_and_are_warned_of(tmp_path: Path, capsys) -> None:
+    first = code(tmp_path, "a.txt", [(0, 0)], "audacity")
+    status, out, err = agree(capsys, first, first)
+    assert status == 0
+    assert "a.txt: 1 of 1 labels that mean crying have no length, and do not count" in err
+    assert "A (reference): 0 events" in out
+
+
+def test_a_table_that_names_a_single_recording_is_paired_by_that_name(
+    tmp_path: Path, capsys
+) -> None:
+    for name in ("v1", "v2"):
+        code(tmp_path / "coder", f"{name}.txt", [(1, 2)], "audacity")
+    events = tmp_path / "events.csv"
+    events.write_text("path,onset_s,offset_s,label\nrec/v1.wav,1,2,cry\n")
+    for words in ((tmp_path / "coder", events), (events, tmp_path / "coder")):
+        found = record(capsys, *words)
+        assert [clip["name"] for clip in found["clips"]] == ["v1"]
+        assert found["problems"] == [f"v2: only in {tmp_path / 'coder'}"]
+    code(tmp_path / "coder", "events.txt", [(1, 2)], "audacity")
+    assert record(capsys, *words)["clips"][0]["name"] == "events"
+
+
 def test_a_folder_of_recordings_that_is_not_there_is_one_line(tmp_path: Path, capsys) -> None:
     coded = code(tmp_path, "a.txt", [(1, 2)], "audacity")
     status, _, err = agree(capsys, coded, coded, "--media", tmp_path / "none")
@@ -162,6 +185,9 @@ def test_labels_behind_the_end_are_a_warning(tmp_path: Path, capsys) -> None:
         ("a.json", b'{"events": [{"onset_s": null, "offset_s": 2}]}'),
         ("a.json", b'{"events": [{"onset_s": 3, "offset_s": 2}]}'),
         ("a.json", b'{"events": [1]}'),
+        ("a.json", b'{"events": [{"onset_s": 3, "offset_s": 1e15}]}'),
+        ("a.json", b'{"events": [], "duration_s": Infinity}'),
+        ("a.json", b'{"events": [], "duration_s": -5}'),
         ("a.json", b'{"events": [], "duration_s": [1]}'),
         ("a.json", b'{"events": [], "timeline": {"cry": [0.1]}}'),
     ],
@@ -201,8 +227,9 @@ def test_timelines_and_subtitles_beside_better_files_are_passed_over(
 
 
 def all_formats(folder: Path, label: str = "cry") -> None:
-    """Write a clip's result as ``--formats all`` does."""
-    events = (Event(1.234, 2.345, label, 0.9, -20.0, 20.0), Event(4, 6, label, 0.8, -20.0, 20.0))
+    """Write a clip's result as ``--formats all`` does; without events where the label is empty."""
+    spans = [(1.234, 2.345), (4, 6)] if label else []
+    events = tuple(Event(*span, label, 0.9, -20.0, 20.0) for span in spans)
     timeline = {"time_s": np.arange(300) / 30, "cry": np.zeros(300, np.float32)}
     detector = Detection(True, 0.5, 3.111)
     result = Classification("a.mp4", 10.0, label, {}, detector, timeline, events, (), {}, [])
@@ -223,6 +250,17 @@ def test_a_folder_with_all_formats_is_read_once(tmp_path: Path, capsys, label: s
     words = [tmp_path / "found", tmp_path / "found", "--tier-a", "cry"]
     if label == "cry":
         assert record(capsys, *words)["events"]["matched"] == 2
+
+
+def test_a_coder_and_a_detector_that_heard_nothing_agree(tmp_path: Path, capsys) -> None:
+    all_formats(tmp_path / "found", label="")
+    for name in ("a.txt", "a.rttm"):
+        sound(tmp_path / "a.wav")
+        (tmp_path / name).touch()
+        found = record(capsys, tmp_path / name, tmp_path / "found")
+        assert found["events"] == {"matched": 0, "first": 0, "second": 0}
+        assert found["figures"]["alarms_per_hour"]["value"] == 0
+        assert found["figures"]["event_f1"]["value"] is None
 
 
 def test_files_of_a_recording_that_differ_are_refused_with_what_to_do(

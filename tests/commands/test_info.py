@@ -107,6 +107,11 @@ def test_the_paragraph_of_a_run_has_its_own_settings(run, tmp_path: Path) -> Non
     words = ("cryvision 9.9", "reached 0.700", "below 0.420", "gaps under 0.25 s", "less than 2 s")
     for part in (*words, "veto: strict"):
         assert part in text
+    assert "Praat" not in text
+    path.write_text(json.dumps({"settings": {**settings, "acoustics": True}, "bundle": facts}))
+    text = " ".join(run("info", "--methods", path).out.split())
+    assert "with Praat through parselmouth" in text
+    assert "F0 from 150 to 2000 Hz" in text
     path.write_text("[]")
     done = run("info", "--methods", path)
     assert done.code == 1

@@ -37,6 +37,13 @@ def test_a_label_that_is_named_counts_beside_the_usual_ones() -> None:
     assert warnings == ["no annotation reads 'wail'"]
 
 
+def test_labels_without_length_do_not_count_and_are_warned_of() -> None:
+    points = clip((1, 1, "cry"), (2, 3, "crying"), (4, 4, "crying"), (5, 5, "speech"))
+    clips, _, warnings = count_as_crying([points])
+    assert [i.start_s for i in cry_intervals(clips[0].intervals)] == [2]
+    assert warnings == ["2 of 3 labels that mean crying have no length, and do not count"]
+
+
 @pytest.mark.parametrize(
     ("label", "expected"),
     [

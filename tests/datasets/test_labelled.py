@@ -345,7 +345,7 @@ class TestManifest:
                 3,
                 "'s1/a.wav' is in 'test'",
             ),
-            ("\n", 1, "empty"),
+            ("\n", 1, "must have the columns path and label"),
         ],
     )
     def test_what_is_wrong_is_refused_by_line(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cryvision.acoustics.measures import Acoustics, BoutAcoustics, CryAcoustics
+from cryvision.inputs.quality import MinuteQuality
 from cryvision.outputs import describe, to_record, write
 from cryvision.outputs.event_rows import event_measures, event_rows, write_dictionary
 from cryvision.result import Event
@@ -60,11 +61,16 @@ def test_times_of_day_follow_the_start_also_when_the_clock_is_set(make: Any) -> 
 
 def test_times_of_day_are_in_all_outputs(make: Any, tmp_path: Path) -> None:
     start = recording_start("SMM1_20240228_235958.wav", zone="Asia/Kolkata")
-    result = replace(make(events=EVENTS[:1]), start=start)
+    minutes = (MinuteQuality(0.0, 60.0, 0.0, 0.0, -41.0), MinuteQuality(60.0, 9.0, 0.0, 0.0, -41.0))
+    result = make(events=EVENTS[:1], rejected=EVENTS[1:2], quality=minutes)
+    result = replace(result, start=start)
     record = to_record(result)
     assert record["start"] == "2024-02-28T23:59:58.000+05:30"
     assert record["start_source"] == "name: Song Meter"
     assert record["bouts"][0]["onset_time"] == "2024-02-28T23:59:59.000+05:30"
+    assert record["rejected"][0]["offset_time"] == "2024-02-29T00:00:01.000+05:30"
+    (path,) = write(result, tmp_path, ["quality"])
+    assert rows_of(path)[1]["start_time"] == "2024-02-29T00:00:58.000+05:30"
     paths = write(result, tmp_path, ["csv"])
     for path in paths[1:]:
         assert rows_of(path)[0]["offset_time"] == "2024-02-29T00:00:00.000+05:30"
