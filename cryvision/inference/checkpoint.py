@@ -15,7 +15,7 @@ import pickle
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cryvision.atomic import staged
 from cryvision.bundle import Bundle
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _STATE = "state.pickle"
 _KEY = "state.key"
-_SIGNATURE_BYTES = 32
+_HASH, _SIGNATURE_BYTES = "sha256", 32
 
 # fmt: off
 _CLASSES = {
@@ -93,14 +93,14 @@ class Checkpoint:
 
     def save(self, position: int, spent_s: float, streams: Sequence[object]) -> None:
         """Save what the streams hold after ``position`` samples and ``spent_s`` seconds of work."""
-        buffer = io.BytesIO()
-        _Pickler(buffer, self._shared).dump((position, spent_s, *streams))
-        data = buffer.getvalue()
         try:
             self._folder.mkdir(0o700, parents=True, exist_ok=True)
             with staged(self._folder / _STATE, overwrite=True) as path:
                 path.touch(0o600)
-                path.write_bytes(_signature(data) + data)
+                with path.open("r+b") as file:
+                    signed = _Signed(file)
+                    _Pickler(signed, self._shared).dump((position, spent_s, *streams))
+                    signed.finish()
         except OSError as error:  # the recording can be scored all the same
             log.info("%s: the state cannot be saved: %s", self._folder, error)
 
@@ -109,7 +109,7 @@ class Checkpoint:
         try:
             signed = (self._folder / _STATE).read_bytes()
             signature, data = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
-            if not hmac.compare_digest(signature, _signature(data)):
+            if not hmac.compare_digest(signature, hmac.digest(_key(), data, _HASH)):
                 raise pickle.UnpicklingError("another user, or on another machine, saved it")
             position, spent_s, *streams = _Unpickler(io.BytesIO(data), self._shared).load()
             found = type(position), type(spent_s), *map(type, streams)
@@ -129,18 +129,35 @@ class Checkpoint:
             (self._folder / _STATE).unlink()
 
 
-def _signature(data: bytes) -> bytes:
-    """Sign with a key that only this user can read; it is made when it is first needed."""
+class _Signed:
+    """A file behind its signature; what is written goes to the disk at once, for it is long."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._mac = hmac.new(_key(), digestmod=_HASH)
+        file.write(bytes(_SIGNATURE_BYTES))
+
+    def write(self, data: bytes) -> int:
+        self._mac.update(data)
+        return self._file.write(data)
+
+    def finish(self) -> None:
+        self._file.seek(0)
+        self._file.write(self._mac.digest())
+
+
+def _key() -> bytes:
+    """Return a key that only this user can read; it is made when it is first needed."""
     path = cache_folder() / _KEY
     if not path.exists():
         with contextlib.suppress(FileExistsError), staged(path) as place:
             place.touch(0o600)
             place.write_bytes(secrets.token_bytes(_SIGNATURE_BYTES))
-    return hmac.digest(path.read_bytes(), data, "sha256")
+    return path.read_bytes()
 
 
 class _Pickler(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, shared: dict[str, object]) -> None:
+    def __init__(self, file: _Signed, shared: dict[str, object]) -> None:
         super().__init__(file, protocol=5)
         self._names = {id(value): name for name, value in shared.items()}
 
