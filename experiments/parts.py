@@ -28,7 +28,7 @@ from cryvision.models.tagger import CONTEXT, TAGS
 
 WINDOW = CONTEXT.window_frames
 
-TAGGER_PASSES, TAGGER_BATCH = 2.9, 64
+TAGGER_PASSES, TAGGER_BATCH = 2.2, 64
 TAGGER_RATE, TAGGER_DECAY = 2.5e-3, 1e-3
 HARD_FLOOR, HARD_CEILING = 0.9, 0.3
 """Least target of the first output where the labels of a phone's clip say that it cries, and the
@@ -36,6 +36,7 @@ largest where nobody cries: the teacher takes some screams and animals for cryin
 
 DISTILLED = "tagger-all-distilled"
 LEAST_CRY_SECONDS = 0.24
+EDGE_STEPS = 3000
 EDGE_WIDTH, EDGE_DROPOUT = 96, 0.1
 """With 48 channels and 0.2, the edges of a fold were no better on the phones that they were trained
 on than on the others."""
@@ -73,7 +74,7 @@ def fit_edges(pool: Pool, rows: np.ndarray, seed: int):
     """Train a frame network on rows of the pool."""
     weights = np.array([EDGE_WEIGHTS[kind] for kind in SHARES])[pool.kinds[rows]]
     pieces = Pieces(pool.log_power[rows], pool.labels[rows], weights)
-    model = fit_frame_network(pieces, seed, width=EDGE_WIDTH, dropout=EDGE_DROPOUT)
+    model = fit_frame_network(pieces, seed, EDGE_STEPS, width=EDGE_WIDTH, dropout=EDGE_DROPOUT)
     enable_loudness(model)
     return model
 

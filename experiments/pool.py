@@ -38,7 +38,7 @@ from cryvision.models.tagger import TAGS
 
 SEED = 0
 N_CELLS = 15
-N_MIXTURES = 21_000
+N_MIXTURES = 32_000
 SECONDS = 4.0
 N = round(SECONDS * SAMPLE_RATE_HZ)
 STEP = 640
