@@ -66,6 +66,7 @@ class Sound:
     samples: np.ndarray
     piece_s: float = LIVE_PIECE_S
     name: str = "benchmark"
+    has_camera: bool = False
 
     def pieces(self, stop: threading.Event) -> Iterator[Piece]:
         step = round(self.piece_s * SAMPLE_RATE_HZ)
