@@ -19,6 +19,16 @@ START_SECONDS = 60.0
 
 JOB_SECONDS = 120.0
 
+RESCAN_SECONDS = 0.3
+"""How often the folder is looked at again: tests do not wait for the two seconds of the page."""
+
+PROGRAM = f"""
+from cryvision.web import clips
+clips.RESCAN_SECONDS = {RESCAN_SECONDS}
+from cryvision.__main__ import run
+run()
+"""
+
 DEMO = Path(__file__).parents[1] / "examples" / "demo.mp4"
 
 
@@ -45,7 +55,7 @@ class Served:
     @classmethod
     def start(cls, folder: Path, temporary: Path, *arguments: str) -> Served:
         """Start a server and wait until it listens."""
-        command = [sys.executable, "-m", "cryvision", "serve", "--folder", str(folder)]
+        command = [sys.executable, "-c", PROGRAM, "serve", "--folder", str(folder)]
         process = subprocess.Popen(
             [*command, "--port", "0", *arguments],
             stdin=subprocess.DEVNULL,

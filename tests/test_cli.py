@@ -20,6 +20,7 @@ from bundles import BUNDLE_V1
 from cryvision import __version__, cli
 from cryvision.bundle import Bundle
 from cryvision.commands import classify
+from cryvision.commands import terminal as terminal_module
 from cryvision.commands.terminal import ClipProgress, log, show
 from cryvision.errors import MissingDependencyError
 from cryvision.inputs.media import find_ffmpeg
@@ -34,9 +35,6 @@ WAIT_SECONDS = 60.0
 
 ENDING_SECONDS = 5.0
 """For what takes a few milliseconds on an idle machine; unread, ffmpeg would last longer here."""
-
-BAR_DELAY_SECONDS = 1.1
-"""A bar is not shown for what takes less than a second."""
 
 TERMINAL_COLUMNS = 80
 
@@ -191,9 +189,11 @@ def test_a_terminal_shows_the_seconds_done(
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(terminal_module, "BAR_DELAY_SECONDS", 0.2)
     with ClipProgress("folder/two\nlines.wav") as progress:
         progress.show(0.0, duration_s)
-        time.sleep(BAR_DELAY_SECONDS)
+        assert not terminal.getvalue()
+        time.sleep(0.25)
         progress.show(30.0, duration_s)
     assert shown in terminal.getvalue()
     assert r"two\nlines.wav: " in terminal.getvalue()

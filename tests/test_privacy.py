@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -123,11 +124,17 @@ def test_the_watch_sees_a_try(apart: Apart):
 def test_classifying_and_scoring_reach_nobody_and_leave_nothing(apart: Apart):
     """With files of every kind that is drawn or written, so that Matplotlib is there too."""
     clip = str(recordings(apart.folder / "in") / "b0.wav")
-    apart.run(*command("classify", clip, "--formats", "json,png", "--out", "out"), stay_s=SECONDS)
-    assert (apart.tries(), apart.left()) == ([], [])
-    apart.run(*command("score", clip, "--out", "t.csv", "--formats", "png"))
-    assert (apart.tries(), apart.left()) == ([], [])
-    assert {path.name for path in apart.work.iterdir()} >= {"out", "t.csv"}
+    (apart.folder / "second").mkdir()
+    second = Apart(apart.folder / "second")
+    with ThreadPoolExecutor() as pool:  # the one stays, while the other works
+        classify = command("classify", clip, "--formats", "json,png", "--out", "out")
+        classified = pool.submit(apart.run, *classify, stay_s=SECONDS)
+        second.run(*command("score", clip, "--out", "t.csv", "--formats", "png"))
+        classified.result()
+    for one in (apart, second):
+        assert (one.tries(), one.left()) == ([], [])
+    assert (apart.work / "out").exists()
+    assert (second.work / "t.csv").exists()
 
 
 @pytest.mark.slow

@@ -15,6 +15,9 @@ from cryvision.errors import CryvisionError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+BAR_DELAY_SECONDS = 1.0
+"""A bar is not shown for what takes less."""
+
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_STOPPED = 0, 1, 2, 3, 130
 
 
@@ -180,7 +183,7 @@ class ClipProgress(Bar):
             done_s if duration_s is None else min(done_s, duration_s),
             total=duration_s,
             desc=printable(self._name),
-            delay=1.0,
+            delay=BAR_DELAY_SECONDS,
             bar_format="{desc}: " + (progress if duration_s else "{n:.0f} s done"),
         )
 

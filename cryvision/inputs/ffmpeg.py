@@ -57,6 +57,7 @@ _EMPTY_WORDS = (
 )
 _JOIN_SECONDS = 5.0
 _POLL_SECONDS, _REST_SECONDS = 0.25, 5.0
+_LOOK_SECONDS = 0.05  # a script may end before what it started, which holds the log
 _PROBE_LINES = 20_000
 
 
@@ -326,6 +327,15 @@ class Process:
         """
         # Otherwise ffmpeg could wait for ever to have its last output read.
         self._out.close()
+        begun = time.monotonic()
+        if timeout_seconds is not None:
+            # Its log ends when it does; a wait of `Popen` with a limit looks every 0.05 s alone.
+            while self._popen.poll() is None and self._drain.is_alive():
+                left = timeout_seconds - (time.monotonic() - begun)
+                if left <= 0:
+                    break
+                self._drain.join(min(left, _LOOK_SECONDS))
+            timeout_seconds -= time.monotonic() - begun
         status = self._popen.wait(timeout_seconds)
         self._over.set()
         self._drain.join(_JOIN_SECONDS)

@@ -19,6 +19,9 @@ HOST = "127.0.0.1"
 SILENT_SECONDS = 15.0
 """A source that has given nothing for so long is failing."""
 
+LOOK_SECONDS = 0.1
+"""How often the server looks whether it shall end, for which `HealthServer.close` waits."""
+
 
 class Health:
     """Counts what a monitor observes, and says whether its sources are well."""
@@ -164,7 +167,9 @@ class HealthServer:
             ) from error
         self.port = int(self._server.server_address[1])
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(LOOK_SECONDS,), daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ a module changes this table and nothing else.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +63,9 @@ FLOORS = (
     Floor("the page, the command line", ("web", "commands", "cli", "__main__")),
 )
 """From the ground up."""
+
+_PARTS = ("body", "orelse", "handlers", "finalbody", "cases")
+"""Where a statement holds others."""
 
 KERAS_USERS = (
     *(
@@ -125,14 +128,22 @@ def _read(path: Path, package: Path) -> Module:
     return Module(name, (ast.get_docstring(tree) or "").split("\n")[0], frozenset(imports))
 
 
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Iterate over all statements, without those that only a type checker reads.
+
+    What they are made of is left out: `ast.walk`, which gives that too, takes five times as long.
+    """
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for_types = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for part in _PARTS[1:] if for_types else _PARTS:
+            waiting += getattr(node, part, ())
+
+
 def _imports(tree: ast.AST) -> Iterable[str]:
-    for_types: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            for_types.update(*map(ast.walk, node.body))
-    for node in ast.walk(tree):
-        if node in for_types:
-            continue
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -97,18 +97,18 @@ class TestIsolation:
     def test_a_clip_over_its_time_limit_is_a_row(self, make_clips, run_null, tmp_path):
         clips = make_clips("a.wav", "b-hangs.wav", "c.wav")
         started = time.monotonic()
-        run_null(clips, time_limit_s=0.5)
+        run_null(clips, time_limit_s=0.3)
         rows = read_table(tmp_path / "table.csv")
         assert [row["status"] for row in rows] == ["ok", "TimeLimit", "ok"]
-        assert float(rows[1]["seconds_spent"]) >= 0.5
+        assert float(rows[1]["seconds_spent"]) >= 0.3
         assert time.monotonic() - started < 30
 
     def test_a_worker_that_somebody_kills_costs_nothing(self, make_clips, run_null, tmp_path):
-        clips = make_clips(*(f"{i:02d}-slow.wav" for i in range(30)))
+        clips = make_clips(*(f"{i:02d}-slow.wav" for i in range(12)))
         killed: list[int] = []
 
         def kill_one(progress) -> None:
-            if progress.n_scored == 5 and not killed:
+            if progress.n_scored == 3 and not killed:
                 killed.append(_child_of(os.getpid()))
                 os.kill(killed[0], signal.SIGKILL)
 
@@ -220,18 +220,18 @@ class TestResume:
         assert run_null(clips).n_scored == 3
 
     def test_ctrl_c_keeps_and_shows_what_is_scored(self, make_clips, run_null, tmp_path):
-        clips = make_clips(*(f"{i:02d}-slow.wav" for i in range(40)))
+        clips = make_clips(*(f"{i:02d}-slow.wav" for i in range(16)))
 
         def stop(progress) -> None:
-            if progress.n_scored == 10:
+            if progress.n_scored == 4:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
             run_null(clips, progress=stop)
         shown = names(tmp_path / "table.csv")
-        assert 10 <= len(shown) < 40
+        assert 4 <= len(shown) < 16
         assert len(set(shown)) == len(shown)
-        assert run_null(clips).n_scored == 40 - len(shown)
+        assert run_null(clips).n_scored == 16 - len(shown)
         assert names(tmp_path / "table.csv") == expected(clips)
 
     @pytest.mark.usefixtures("same_process")
@@ -413,7 +413,7 @@ class TestWork:
         assert self._work(1000).workers(4) == 4
         assert self._work(2, 2_000_000_000).workers(4) == 2  # two clips of hours
 
-    @pytest.mark.parametrize(("n", "workers"), [(1, 4), (50, 2), (457, 2), (100_000, 64)])
+    @pytest.mark.parametrize(("n", "workers"), [(1, 4), (50, 2), (457, 2), (20_000, 64)])
     def test_shards_hold_each_clip_once_in_order_and_some_for_each_worker(self, n, workers):
         shards = list(self._work(n).shards(workers))
         assert [clip.path for shard in shards for clip in shard] == [f"{i}.wav" for i in range(n)]

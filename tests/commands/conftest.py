@@ -13,6 +13,7 @@ import pytest
 from bundles import BUNDLE_V1
 
 from cryvision.cli import main
+from cryvision.evaluation import figures
 
 MakeMedia = Callable[..., Path]
 
@@ -49,6 +50,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
 
     yield command
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures of reports empty, where nobody looks at them: drawing takes a second."""
+    monkeypatch.setattr(figures, "write_png", lambda figure, path, software=None: path.touch())
 
 
 @pytest.fixture

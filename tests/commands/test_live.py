@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from cryvision.cli import build_parser, main
 from cryvision.commands import live as live_command
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo.mp4"
+
+SOON_S = 1.2
+"""Here in the demo the first crying is about to begin."""
 
 TIMES_TOLERANCE_S = 2e-3
 """Times are printed to the millisecond, wall times and offsets each."""
@@ -72,6 +76,12 @@ def test_an_event_is_told_of_before_it_ends(demo: list[dict[str, Any]]) -> None:
     began = [onset for kind, onset in told if kind == "onset"]
     assert began
     assert all(told.index(("onset", onset)) < told.index(("event", onset)) for onset in began)
+
+
+@pytest.fixture
+def soon(make_media: Callable[..., Path]) -> Path:
+    """The sound of the demo from shortly before its first crying on."""
+    return make_media("soon.wav", "-ss", str(SOON_S), "-i", str(DEMO), "-vn")
 
 
 @pytest.fixture(scope="module")
@@ -234,9 +244,9 @@ def test_what_is_refused_is_one_line(arguments: list[str], line: str) -> None:
     assert line in err
 
 
-def test_a_stop_ends_it_at_once_with_what_was_open(tmp_path: Path) -> None:
+def test_a_stop_ends_it_at_once_with_what_was_open(soon: Path) -> None:
     running = subprocess.Popen(
-        [sys.executable, "-m", "cryvision", "live", "--file", DEMO, "--metrics", "0", "--json"],
+        [sys.executable, "-m", "cryvision", "live", "--file", soon, "--metrics", "0", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -272,9 +282,9 @@ def test_a_camera_takes_its_sound_from_the_microphone_beside_it() -> None:
     ]
 
 
-def test_it_ends_where_nobody_reads_any_more_though_an_alert_notices_first() -> None:
+def test_it_ends_where_nobody_reads_any_more_though_an_alert_notices_first(soon: Path) -> None:
     running = subprocess.Popen(
-        [sys.executable, "-m", "cryvision", "live", "--file", DEMO, "--alert-after", "1"],
+        [sys.executable, "-m", "cryvision", "live", "--file", soon, "--alert-after", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

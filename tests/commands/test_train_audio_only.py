@@ -138,7 +138,7 @@ def test_a_training_that_is_stopped_goes_on_and_says_what_it_is_worth(
     _check_evaluation(command("evaluate", out, corpus, "--json"))
 
 
-@pytest.mark.usefixtures("quick", "unfitted")
+@pytest.mark.usefixtures("quick", "unfitted", "no_figures")
 def test_copies_are_told_those_that_are_found_and_those_that_are_made(
     train: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +162,7 @@ def test_copies_are_told_those_that_are_found_and_those_that_are_made(
     assert record["units"]["clip"]["n"] == 2 * N_PHONES  # what is judged stays as recorded
 
 
-@pytest.mark.usefixtures("quick", "unfitted")
+@pytest.mark.usefixtures("quick", "unfitted", "no_figures")
 def test_a_leaky_protocol_warns_wherever_its_figures_stand(
     train: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

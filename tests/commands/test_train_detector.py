@@ -24,6 +24,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def train(
     run: Any,
+    no_figures: None,
     monkeypatch: pytest.MonkeyPatch,
     recordings: Path,
     tmp_path_factory: pytest.TempPathFactory,

@@ -125,7 +125,7 @@ def watcher(port: int, **login: str) -> Iterator[Watcher]:
     client.on_message = lambda _client, _data, m: seen.messages.append(
         (m.topic, m.payload, m.retain)
     )
-    client.reconnect_delay_set(1, 1)
+    client.reconnect_delay_set(0.1, 0.1)
     client.connect_async("127.0.0.1", port)
     client.loop_start()
     assert ready.wait(PATIENCE_S)

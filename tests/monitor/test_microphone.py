@@ -116,7 +116,7 @@ def plug(monkeypatch: pytest.MonkeyPatch):
 )
 def test_any_rate_and_number_of_channels_becomes_16_khz_mono(plug, rate_hz, n_channels) -> None:
     cards = plug(("USB", n_channels, rate_hz))
-    items = read_until(Microphone(), seconds(2))
+    items = read_until(Microphone(), seconds(1.2))
     assert not faults(items)
     middle = sound(items)[3200:]
     assert pitch_hz(middle) == pytest.approx(TONE_HZ, abs=0.2)

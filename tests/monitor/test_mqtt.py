@@ -31,7 +31,7 @@ CONFIG = "homeassistant/device/cryvision_nursery/config"
 
 @pytest.fixture(autouse=True)
 def reconnect_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryvision.monitor.sinks.mqtt._RECONNECT_S", (1, 1))
+    monkeypatch.setattr("cryvision.monitor.sinks.mqtt._RECONNECT_S", (0.1, 0.1))
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def test_alerts_wait_for_a_broker_and_come_once_and_in_order(
 def test_an_alert_whose_acknowledgement_is_lost_is_sent_again_once(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("cryvision.monitor.sinks.mqtt._ACKNOWLEDGED_S", 0.3)
+    monkeypatch.setattr("cryvision.monitor.sinks.mqtt._ACKNOWLEDGED_S", 0.2)
     alert = make_alert()
     with broker.run(), watcher(broker.port) as home, closing(Relay(broker.port)) as relay:
         with connected(relay.port, broker.version) as sink:

@@ -44,7 +44,7 @@ def http() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_waits(monkeypatch, stall=1.0, first_retry=0.05, longest_retry=0.2)
+    set_waits(monkeypatch, stall=0.5, first_retry=0.05, longest_retry=0.2)
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def test_other_rates_and_channels_become_16_khz_mono(http: Server) -> None:
         ("refuse", "lost", "401 Unauthorized"),
         ("rubbish", "lost", "the stream cannot be read"),
         ("drop", "lost", "the stream cannot be read"),
-        ("stall", "stalled", "no data has come for 1 s"),
+        ("stall", "stalled", "no data has come for 0.5 s"),
     ],
 )
 def test_what_a_server_does_wrong_is_one_fault_with_its_reason(
@@ -120,7 +120,7 @@ def recoveries(server: Server, n: int, rng: random.Random) -> None:
     """Stop a server and start it again at random, n times."""
     items: list[Piece | SourceFault] = []
     stop, until = threading.Event(), time.monotonic() + 10 * n
-    due, up = time.monotonic() + 0.5, True
+    due, up = time.monotonic() + 0.3, True
     for item in open_stream(server).pieces(stop):
         items.append(item)
         assert time.monotonic() < until, faults(items)
@@ -134,7 +134,7 @@ def recoveries(server: Server, n: int, rng: random.Random) -> None:
             else:
                 server.start()
             up = not up
-            due = time.monotonic() + rng.uniform(0.0, 0.8)
+            due = time.monotonic() + rng.uniform(0.0, 0.4)
     ended = ["lost" if f.kind == "stalled" else f.kind for f in faults(items)]
     assert ended == ["lost", "recovered"] * n
     assert [f.ended for f in faults(items)[1::2]] == [f.kind for f in faults(items)[::2]]
@@ -171,7 +171,7 @@ def test_a_stop_ends_everything_within_a_second(
     set_waits(monkeypatch, stall=60, first_retry=60)
     stop, begun = threading.Event(), time.monotonic()
     for _item in open_stream(server).pieces(stop):
-        if time.monotonic() - begun > 0.6 and not stop.is_set():
+        if time.monotonic() - begun > 0.4 and not stop.is_set():
             stop.set()
             stopped = time.monotonic()
     assert time.monotonic() - stopped < STOP_SECONDS
@@ -180,10 +180,10 @@ def test_a_stop_ends_everything_within_a_second(
 
 def test_close_from_another_thread_ends_it(server: Server) -> None:
     source = open_stream(server)
-    threading.Timer(0.5, source.close).start()
+    threading.Timer(0.3, source.close).start()
     begun = time.monotonic()
     list(source.pieces(threading.Event()))
-    assert time.monotonic() - begun < 0.5 + STOP_SECONDS
+    assert time.monotonic() - begun < 0.3 + STOP_SECONDS
 
 
 def test_an_exception_of_the_reader_leaves_nothing_running(server: Server) -> None:

@@ -108,11 +108,11 @@ def test_sound_comes_in_order_and_whole_however_slow_the_reader_is() -> None:
 
 
 def test_a_reader_that_keeps_up_loses_no_picture_to_slowness() -> None:
-    source = Scripted(numbered(100, 0.01), pictures=Painted("painted"))
-    items = read_until(source, seconds(9.9))
+    source = Scripted(numbered(50, 0.01), pictures=Painted("painted"))
+    items = read_until(source, seconds(4.9))
     shown = [i for i in items if isinstance(i, Piece) and i.frame is not None]
     assert not faults(items)
-    assert len(shown) > 60
+    assert len(shown) > 30
     times = [p.frame_time_s for p in shown]
     assert all(a < b for a, b in itertools.pairwise(times))
 
@@ -232,6 +232,7 @@ def test_drivers_that_always_hang_hold_no_more_than_some_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sources, "HANG_SECONDS", 0.02)
+    monkeypatch.setattr(sources, "TICK_SECONDS", 0.05)
     monkeypatch.setattr(sources, "MOST_HANGING", 3)
     source = Scripted(*[None] * 50)
     items = read_until(source, lambda items: len(items) >= 10)

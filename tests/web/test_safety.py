@@ -20,12 +20,11 @@ from typing import Any
 import pytest
 from hostile_requests import HOSTS, ORIGINS, PATHS, POLYGLOTS, SCRIPT, TRAVERSALS, named_form
 from no_network import WATCH
-from served import DEMO, Served, upload, wait_for
+from served import DEMO, RESCAN_SECONDS, Served, upload, wait_for
 
 from cryvision.annotations.corrections import corrections_path
 from cryvision.errors import ConfigError
 from cryvision.web import uploads
-from cryvision.web.clips import RESCAN_SECONDS
 from cryvision.web.guard import MAX_FAILURES, Guard
 from cryvision.web.passwords import Passwords, hash_password
 from cryvision.web.settings import ServeSettings

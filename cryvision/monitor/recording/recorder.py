@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -140,7 +141,7 @@ class Recorder:
         self._speech: list[Span] = []
         self._pruned_at = 0.0
         self._failing: set[str] = set()
-        self._queue: Queue[_Item] = Queue(MOST_WAITING)
+        self._queue: Queue[_Item | None] = Queue(MOST_WAITING)
         self._lost = False
         self._picture_in = 0
         self._over = threading.Event()
@@ -167,6 +168,8 @@ class Recorder:
     def close(self) -> None:
         """Write what is open, and end within some seconds; may be called again."""
         self._over.set()
+        with contextlib.suppress(Full):  # then the thread is awake
+            self._queue.put_nowait(None)
         self._thread.join(CLOSE_SECONDS)
         if self._thread.is_alive():
             self._writer.stop()
@@ -179,10 +182,11 @@ class Recorder:
             try:
                 item = self._queue.get(timeout=TICK_SECONDS)
             except Empty:
-                if self._over.is_set():
-                    break
-                continue
-            self._take(item)
+                item = None
+            if item is not None:
+                self._take(item)
+            elif self._over.is_set():
+                break
         self._end_bout()
         self._attempt("observed minutes", self._minutes.close)
 

@@ -104,7 +104,7 @@ class _Recording:
         self._sounddevice = sounddevice
         self._ended = threading.Event()
         self._lost_sound = False
-        self._blocks: queue.Queue[tuple[np.ndarray, float]] = queue.Queue(_WAITING_BLOCKS)
+        self._blocks: queue.Queue[tuple[np.ndarray, float] | None] = queue.Queue(_WAITING_BLOCKS)
         self._resampler = Resampler(rate_hz)
         self._stream = sounddevice.InputStream(
             device=device,
@@ -128,7 +128,7 @@ class _Recording:
         last = time.monotonic()
         while not self._ended.is_set():
             try:
-                block, wall_time = self._blocks.get(timeout=TICK_SECONDS)
+                item = self._blocks.get(timeout=TICK_SECONDS)
             except queue.Empty:
                 if not self._active():
                     raise DisconnectedError("lost", "the microphone has stopped") from None
@@ -136,6 +136,9 @@ class _Recording:
                     message = f"the microphone has given no sound for {STALL_SECONDS:g} s"
                     raise DisconnectedError("stalled", message) from None
                 continue
+            if item is None:
+                return
+            block, wall_time = item
             if self._lost_sound:
                 raise DisconnectedError("lost", "sound was lost: this computer is too slow")
             last = time.monotonic()
@@ -146,6 +149,8 @@ class _Recording:
     def end(self) -> None:
         """Let `blocks` end soon."""
         self._ended.set()
+        with contextlib.suppress(queue.Full):  # then it does not wait
+            self._blocks.put_nowait(None)
 
     def close(self) -> None:
         """Close the device."""
