@@ -183,7 +183,7 @@ def choose_veto(phones: Sequence[Scored], events: Sequence[np.ndarray]) -> VetoC
 
     def strictest(kept: float) -> float:
         best = -8.0
-        for at in np.arange(-6.0, 4.01, 0.1):
+        for at in np.arange(-6.0, 4.01, 0.02):
             stands = (logit(largest[:, 0]) >= at) & (logit(largest[:, 1]) >= at + NEAR_LOGITS)
             if time_s[stands].sum() >= kept * time_s.sum():
                 best = float(at)
