@@ -44,10 +44,10 @@ def test_the_options_change_what_is_found_in_the_demo(run: Callable[..., Any]) -
     assert seconds(bridged) > seconds(own)
     names = ("threshold", "min_duration_s", "min_gap_s")
     assert [[found[name] for name in names] for found in (own, high, long, bridged)] == [
-        [0.55, 0.1, 0.0],
+        [0.475, 0.1, 0.0],
         [0.99, 0.1, 0.0],
-        [0.55, 1.0, 0.0],
-        [0.55, 0.1, 0.5],
+        [0.475, 1.0, 0.0],
+        [0.475, 0.1, 0.5],
     ]
 
 
