@@ -599,19 +599,20 @@ class TestInterrupted:
         assert Bundle.load(tmp_path / "out.zip").seed == 1
 
 
-class TestArrays:
-    @pytest.fixture(scope="class")
-    def made(self, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-        """Trained on rows of which every third lacks ``voice``, and one everything."""
-        sets, labels, subjects = tables(48)
-        sets["voice"][::3] = np.nan
-        sets["voice"][0], sets["skin-9"][0] = np.nan, np.nan
-        names = ["zebra" if label == "a" else "aardvark" for label in labels]
-        with quick_fits(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(train_stack, "write_report", lambda *given: None)
-            folder = tmp_path_factory.mktemp("arrays")
-            return train_arrays(sets, names, subjects, out=folder / "out", n_folds=2)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Trained on rows of which every third lacks ``voice``, and one everything."""
+    sets, labels, subjects = tables(48)
+    sets["voice"][::3] = np.nan
+    sets["voice"][0], sets["skin-9"][0] = np.nan, np.nan
+    names = ["zebra" if label == "a" else "aardvark" for label in labels]
+    with quick_fits(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_stack, "write_report", lambda *given: None)
+        folder = tmp_path_factory.mktemp("arrays")
+        return train_arrays(sets, names, subjects, out=folder / "out", n_folds=2)
 
+
+class TestArrays:
     def test_it_predicts_the_labels_in_their_order(self, made: Bundle) -> None:
         assert made.labels == ("aardvark", "zebra")
         sets, labels, _ = tables(40, seed=2)
