@@ -520,3 +520,13 @@ def test_a_timeline_without_sound_is_not_stretched(ada: Tab, make_media: Any) ->
         }"""
     )
     assert drawn == pytest.approx(shown, abs=1)
+
+
+def test_no_letter_of_a_name_is_cut_in_the_table(ada: Tab, served: Any) -> None:
+    named = served.folder / "baby \U0001f476 #1 %41?&.mp4"
+    shutil.copy(DEMO, named)
+    try:
+        ends = ada.open().locator(f'a[aria-label="{named.name}"] .name-end')
+        expect(ends).to_have_text("\U0001f476 #1 %41?&.mp4")
+    finally:
+        named.unlink()
