@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import glob
+import hashlib
 import json
 import math
 import os
@@ -153,6 +154,11 @@ class Corrections:
     labels: tuple[str, ...] = ()
     history: tuple[dict[str, Any], ...] = ()
     about: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def digest(self) -> str:
+        """Tells one list of events from another."""
+        return hashlib.sha256(repr(self.events).encode("utf-8", "replace")).hexdigest()[:16]
 
     def after(
         self, events: Sequence[CorrectedEvent], who: str, saved_at: str, labels: Sequence[str] = ()

@@ -132,7 +132,7 @@ def read_seconds(text: str) -> float:
         raise ValueError(f"a time must be a number of seconds; got {text!r:.40}") from None
     if not 0 <= seconds <= _LONGEST_SECONDS:
         raise ValueError(
-            f"a time must be 0 to {_LONGEST_SECONDS:.0f} seconds, a number; got {text!r:.40}"
+            f"a time must lie between 0 and {_LONGEST_SECONDS:.0f} seconds; got {text!r:.40}"
         )
     return seconds + 0.0  # no "-0.0"
 

@@ -216,7 +216,8 @@ class Clips:
         assert self.folder is not None
         for found in find_clips([str(self.folder)], (), []):
             relative = os.path.relpath(found.path, self.folder).replace(os.sep, "/")
-            clip_id = hashlib.sha256(os.fsencode(relative)).hexdigest()[:16]
+            # Browsers keep drafts by it: a clip of the same name elsewhere is another one.
+            clip_id = hashlib.sha256(os.fsencode(found.path)).hexdigest()[:16]
             place = self._private / "results" / clip_id
             clip = PageClip(clip_id, escaped(relative), Path(found.path), place, uploaded=False)
             clip.version = f"{found.size_bytes} {found.version}"

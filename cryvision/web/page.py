@@ -26,6 +26,7 @@ from cryvision.outputs.bundle_text import rests_on
 from cryvision.outputs.tables import to_record
 from cryvision.outputs.wording import NO_BREAK
 from cryvision.result import Classification
+from cryvision.safe_text import escaped
 from cryvision.web import settings as limits
 from cryvision.web.clips import Clips, PageClip
 from cryvision.web.exports import CLIP_FORMATS
@@ -66,6 +67,7 @@ class Page:
         self.pyramids = Pyramids(round(limits.MAX_DRAWN_MB * 1e6))
         self.face_jobs: dict[Path, Job] = {}
         self.training: Job | None = None
+        self.folder_job: Job | None = None
         self.closing = False
         self.n_live = 0
         self._sources = {} if settings.live_config is None else _sources(settings.live_config)
@@ -135,7 +137,8 @@ class Page:
         parent = Job("folder", children=[self.score(clip, BEHIND) for clip in todo])
         if not todo:
             parent.end("done")
-        return self.jobs.add(parent)
+        self.folder_job = self.jobs.add(parent)
+        return parent
 
     def cancel(self, job: Job) -> None:
         """End a job, and those that it stands for."""
@@ -234,7 +237,11 @@ def save_corrections(clip: PageClip, body: Any, who: str) -> Corrections:
         if not clip.path.exists():  # the folder would be made anew, beside a drive that is away
             raise AnnotationError("the file of this clip is not there: nothing is saved")
         current = current_corrections(clip)
-        if body["version"] != current.version:
+        # Whoever edits the file by other means leaves its version as it was.
+        if (body["version"], body.get("digest", current.digest)) != (
+            current.version,
+            current.digest,
+        ):
             raise StaleError
         events = check_events(body.get("events"), clip.result().duration_s)
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -247,6 +254,7 @@ def corrections_json(corrections: Corrections) -> dict[str, Any]:
     """Give corrections as the page takes them, without their history."""
     return {
         "version": corrections.version,
+        "digest": corrections.digest,
         "events": [asdict(event) for event in corrections.events],
         "labels": list(corrections.labels),
         "who": corrections.who,
@@ -256,7 +264,7 @@ def corrections_json(corrections: Corrections) -> dict[str, Any]:
 
 def _about(clip: PageClip, result: Classification) -> dict[str, Any]:
     return {
-        "clip": clip.path.name,
+        "clip": escaped(clip.path.name),
         "duration_s": round(result.duration_s, 3),
         "bundle": result.bundle.get("name"),
         "sha256": result.bundle.get("sha256"),

@@ -455,3 +455,78 @@ def test_a_training_is_still_shown_after_a_look_at_a_clip(ada: Tab, clip: str) -
     expect(progress).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".training")).to_contain_text("Cancelled.")
+
+
+def test_the_next_uncertain_event_goes_through_all_that_are_not_checked(
+    ada: Tab, clip: str
+) -> None:
+    page = ready(ada.open(clip))
+    seen = []
+    for _ in range(N_EVENTS + 1):
+        page.keyboard.press("u")
+        seen.append(page.locator("button.event[aria-current]").get_attribute("data-id"))
+    assert len(set(seen)) == N_EVENTS
+    assert seen[-1] == seen[0]
+
+
+def test_undo_takes_back_nothing_of_somebody_else(
+    browser: Any, window: Tab, served: Any, clip: str
+) -> None:
+    window.reset("Ada")
+    second = Tab(browser, served.url, who="Ben")
+    ada, ben = (ready(tab.open(clip)) for tab in (window, second))
+    rows(ada).nth(0).click()
+    ada.keyboard.press("3")
+    saved(ada)
+    rows(ben).nth(1).click()
+    ben.keyboard.press("2")
+    expect(ben.locator("button.event[data-label=other]")).to_have_count(1)
+    saved(ben)
+    ben.keyboard.press("Control+z")
+    expect(ben.locator("button.event[data-label=fuss]")).to_have_count(0)
+    saved(ben)
+    assert [event["label"] for event in corrections(served)["events"]][:2] == ["other", "cry"]
+    second.close()
+
+
+def test_a_file_that_was_edited_by_other_means_is_not_overwritten(
+    ada: Tab, served: Any, clip: str
+) -> None:
+    page = ready(ada.open(clip))
+    rows(page).nth(0).click()
+    page.keyboard.press("2")
+    saved(page)
+    (path,) = served.folder.glob("*.corrections.json")
+    data = corrections(served)
+    data["events"][1]["label"] = "other"
+    path.write_text(json.dumps(data), "utf-8")
+    rows(page).nth(2).click()
+    page.keyboard.press("3")
+    expect(page.locator("button.event[data-label=other]")).to_have_count(2)
+    saved(page)
+    labels = [event["label"] for event in corrections(served)["events"]]
+    assert labels[:3] == ["fuss", "other", "other"]
+
+
+def test_a_timeline_without_sound_is_not_stretched(ada: Tab, make_media: Any) -> None:
+    picture = make_media("mute.mp4", "-f", "lavfi", "-i", "color=size=64x64:rate=5:d=3")
+    page = ada.open()
+    page.set_input_files("#file", picture)
+    expect(page.locator(".timeline canvas")).to_have_count(2)
+    drawn, shown = page.evaluate(
+        """() => {
+            const canvas = document.querySelector('.timeline canvas')
+            return [canvas.height / devicePixelRatio, canvas.clientHeight]
+        }"""
+    )
+    assert drawn == pytest.approx(shown, abs=1)
+
+
+def test_no_letter_of_a_name_is_cut_in_the_table(ada: Tab, served: Any) -> None:
+    named = served.folder / "baby \U0001f476 #1 %41?&.mp4"
+    shutil.copy(DEMO, named)
+    try:
+        ends = ada.open().locator(f'a[aria-label="{named.name}"] .name-end')
+        expect(ends).to_have_text("\U0001f476 #1 %41?&.mp4")
+    finally:
+        named.unlink()

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -18,8 +19,10 @@ from served import DEMO, Served, upload, wait_for
 
 import cryvision
 from cryvision.annotations import read_annotations
+from cryvision.annotations.corrections import corrections_path
 from cryvision.inputs.media import read_sound
 from cryvision.outputs.tables import to_record
+from cryvision.web.clips import Clips
 from cryvision.web.pyramid import PEAK_SAMPLES
 
 LEVEL_TOLERANCE = 1e-4
@@ -164,6 +167,34 @@ def test_an_edge_is_moved_saved_and_exported(client: Any) -> None:
     client.delete(f"/api/clips/{clip}")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a name of a file is text")
+def test_a_clip_whose_name_is_no_text_is_corrected(served: Served, client: Any) -> None:
+    clip = served.folder / os.fsdecode(b"bad\xff.mp4")
+    shutil.copy(DEMO, clip)
+    try:
+        wait_until(lambda: len(rows_of_folder(client)) == 2)
+        row = next(row for row in rows_of_folder(client) if row["name"].startswith("bad"))
+        url = f"/api/clips/{row['clip_id']}"
+        wait_for(client, client.post(f"{url}/score").json()["job_id"])
+        state = client.get(f"{url}/corrections").json()
+        assert client.put(f"{url}/corrections", json={**state, "who": "Ada"}).status_code == 200
+        assert client.get(f"{url}/corrections").json()["version"] == 1
+    finally:
+        clip.unlink()
+        corrections_path(clip).unlink(missing_ok=True)
+
+
+def test_a_clip_of_the_same_name_in_another_folder_is_another_clip(tmp_path: Path) -> None:
+    ids = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(DEMO, folder / "a.mp4")
+        (clip,) = Clips(tmp_path, folder).all()
+        ids.append(clip.id)
+    assert ids[0] != ids[1]
+
+
 @pytest.mark.parametrize("form", ["textgrid", "eaf", "csv", "audacity", "vtt", "rttm"])
 def test_exports_hold_the_corrected_events(
     client: Any, corrected_clip: str, form: str, tmp_path: Path
@@ -227,8 +258,10 @@ def test_the_folder_is_scored_behind_the_page(served: Served, client: Any) -> No
     try:
         wait_until(lambda: len(rows_of_folder(client)) >= 3)
         answer = client.post("/api/folder/score").json()
+        assert client.get("/api/folder/score").json()["job_id"] == answer["job_id"]
         ended = wait_for(client, answer["job_id"])
         assert (ended["status"], ended["progress"]) == ("done", 1.0)
+        assert client.get("/api/folder/score").json()["job_id"] is None
         rows = {row["name"]: row for row in client.get("/api/clips").json()}
         assert rows["second.mp4"]["status"] == "done"
         broken = rows["broken_20260505_000000.wav"]

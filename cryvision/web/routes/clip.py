@@ -152,7 +152,7 @@ def correct(clip: ScoredClip, who: Who, body: Annotated[Any, Body()]) -> JSON:
     except OSError as error:
         reason = error.strerror or error
         raise HTTPException(507, f"the corrections could not be saved: {reason}") from error
-    return JSON({"version": saved.version, "saved_at": saved.saved_at})
+    return JSON({"version": saved.version, "digest": saved.digest, "saved_at": saved.saved_at})
 
 
 @router.get("/{clip_id}/export/{form}")

@@ -15,7 +15,7 @@ from cryvision.subjects import compile_subject_pattern
 from cryvision.web.clips import PageClip
 from cryvision.web.faces import faces_within
 from cryvision.web.heatmap import TimedClip, heatmap
-from cryvision.web.jobs import CANCELLED, FINISHED, Job
+from cryvision.web.jobs import CANCELLED, FINISHED, RUNNING, WAITING, Job
 from cryvision.web.page import current_corrections
 from cryvision.web.results import sound_seconds
 from cryvision.web.routes.answers import JSON, ScoredClip, Seconds, TheJob, ThePage
@@ -44,6 +44,14 @@ def score_folder(page: ThePage) -> JSON:
         raise HTTPException(409, "the server was started without a folder")
     job = page.score_folder()
     return JSON({"job_id": job.id, "n_clips": len(job.children)}, 202)
+
+
+@router.get("/folder/score", tags=["folder"])
+def newest_folder_job(page: ThePage) -> JSON:
+    """Name the job that scores the folder, while that is under way."""
+    job = page.folder_job
+    under_way = job is not None and job.snapshot()["status"] in (WAITING, RUNNING)
+    return JSON({"job_id": job.id if job is not None and under_way else None})
 
 
 @router.get("/folder/heatmap", tags=["folder"])

@@ -320,9 +320,12 @@ class ClipView {
 
   /** Go to the event that the detector was least sure of, among those nobody has checked. */
   nextUncertain () {
-    const rest = this.corrections.events.filter((event) => !event.checked && event.id !== this.corrections.selected)
+    const sure = (event) => event.confidence ?? 1
+    const { events, selected } = this.corrections
+    const rest = events.filter((event) => !event.checked).sort((a, b) => sure(a) - sure(b))
     if (!rest.length) return toast('Every event is checked.')
-    const event = rest.reduce((least, one) => ((one.confidence ?? 1) < (least.confidence ?? 1) ? one : least))
+    // One that is passed over comes again after all others.
+    const event = rest[(rest.findIndex((one) => one.id === selected) + 1) % rest.length]
     // An event of a long clip is too narrow to be seen in the whole: go near it.
     if (this.timeline.span > 60) this.timeline.show(event.onset_s - 10, event.offset_s + 10)
     this.select(event.id)

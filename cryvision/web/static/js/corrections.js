@@ -28,6 +28,7 @@ export class Corrections extends EventTarget {
 
   accept (state) {
     this.version = state.version
+    this.digest = state.digest
     this.saved = ordered(state.events)
     this.savedAt = state.saved_at
     this.savedBy = state.who
@@ -115,7 +116,7 @@ export class Corrections extends EventTarget {
   }
 
   keepDraft () {
-    this.kept = drafts.set(this.clip, { version: this.version, base: this.saved, events: this.events })
+    this.kept = drafts.set(this.clip, { version: this.version, digest: this.digest, base: this.saved, events: this.events })
   }
 
   show (kind, message = '') {
@@ -133,6 +134,7 @@ export class Corrections extends EventTarget {
     try {
       const answer = await this.saving
       this.version = answer.version
+      this.digest = answer.digest
       this.savedAt = answer.saved_at
       this.savedBy = this.who()
       this.saved = sent
@@ -149,7 +151,7 @@ export class Corrections extends EventTarget {
   }
 
   body (events) {
-    return { version: this.version, events, who: this.who(), labels: this.labels() }
+    return { version: this.version, digest: this.digest, events, who: this.who(), labels: this.labels() }
   }
 
   async failed (error) {
@@ -167,14 +169,19 @@ export class Corrections extends EventTarget {
     this.resolving = true
     try {
       const theirs = state?.events ? state : await get(clipPath(this.clip, '/corrections'))
-      const { events, conflicts } = merged(this.saved, this.events, theirs.events)
-      const yielded = conflicts.length ? await this.onConflict(conflicts, theirs.who) : []
-      const givenUp = new Set(yielded)
-      const rest = events.filter((event) => !givenUp.has(event.id))
-      const taken = theirs.events.filter((event) => givenUp.has(event.id))
-      this.past.push(this.events)
+      const { conflicts } = merged(this.saved, this.events, theirs.events)
+      const givenUp = new Set(conflicts.length ? await this.onConflict(conflicts, theirs.who) : [])
+      const { saved } = this
+      const combined = (own) => {
+        const rest = merged(saved, own, theirs.events).events.filter((event) => !givenUp.has(event.id))
+        return ordered([...rest, ...theirs.events.filter((event) => givenUp.has(event.id))])
+      }
+      // What the other did stays through undo and redo, which take back one's own changes alone.
+      this.past = this.past.map(combined)
+      this.future = this.future.map(combined)
+      this.before &&= combined(this.before)
       this.accept(theirs)
-      this.set([...rest, ...taken])
+      this.set(combined(this.events))
       this.mergedWith = theirs.who || 'somebody else'
       this.dispatchEvent(new Event('merged'))
     } finally {
@@ -192,6 +199,7 @@ export class Corrections extends EventTarget {
     this.past.push(this.saved)
     // As if it had just been made: whoever saved meanwhile is met when it is sent.
     this.version = draft.version
+    this.digest = draft.digest
     this.saved = ordered(draft.base)
     this.events = ordered(draft.events)
     this.status = { kind: 'saving' }

@@ -129,6 +129,7 @@ function folderProgress (refresh) {
   const running = h('div.folder-progress', { hidden: true, role: 'status' }, bar, text, stop)
   const button = h('button.primary', { type: 'button', onclick: () => asked(async () => { job = (await post('/api/folder/score')).job_id }, refresh) }, 'Score all')
   let job = null
+  get('/api/folder/score').then((answer) => { job ??= answer.job_id }, () => {}) // it was begun before
   return {
     element: h('div.folder-actions', {}, running, button),
     show (clips) {

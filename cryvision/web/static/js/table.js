@@ -36,9 +36,10 @@ const TAIL = 14 // letters at the end of a name that are always seen
 
 /** The name as a link; of a long one the middle is left out. */
 function nameCell (clip) {
-  const cut = Math.max(0, clip.name.length - TAIL)
+  const letters = [...clip.name] // no letter of two halves is cut
+  const cut = Math.max(0, letters.length - TAIL)
   return [h('a.clip-name', { href: `#clip/${encodeURIComponent(clip.clip_id)}`, title: clip.name, 'aria-label': clip.name },
-    h('span.name-start', {}, clip.name.slice(0, cut)), h('span.name-end', {}, clip.name.slice(cut))),
+    h('span.name-start', {}, letters.slice(0, cut).join('')), h('span.name-end', {}, letters.slice(cut).join(''))),
   clip.error ? h('span.clip-error', { title: clip.error }, clip.error) : null]
 }
 
