@@ -332,7 +332,8 @@ def kills(place: Path, seed: int) -> dict[str, Any]:
                     state["events"][0]["onset_s"] = 1.0 + answered / 1000
                     saved = client.put(f"{url}/corrections", json=state)
                     saved.raise_for_status()
-                    answered = state["version"] = saved.json()["version"]
+                    state |= saved.json()
+                    answered = state["version"]
         if timer is None:
             served.end()
             left += served.leftovers()

@@ -27,21 +27,21 @@ from cryvision.download import CACHE_VARIABLE
 from cryvision.inference import checkpoint, classifier
 from cryvision.inference.options import Options
 from cryvision.inputs import frame_rows
+from cryvision.inputs.media import read_sound
 from cryvision.inputs.pitch import PitchStream
 from cryvision.inputs.quality import QualityStream
 
+DEMO = Path(__file__).parents[2] / "examples" / "demo.mp4"
 SECONDS = 16
 
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Cries of a second with pauses for one bundle, then a warble for the other one."""
+    """The start of the demo for one bundle, then a warble for the other one."""
     time_s = np.arange(SECONDS * 16_000) / 16_000
-    f0_hz = 450 + 60 * np.sin(2 * np.pi * 0.7 * time_s)
-    phase = 2 * np.pi * np.cumsum(f0_hz) / 16_000
-    cry = 0.15 * sum(np.sin(k * phase) / k for k in range(1, 8)) * (time_s % 1.7 < 1.0)
     warble = np.sin(2 * np.pi * 450 * time_s + 8 * np.sin(2 * np.pi * 5 * time_s))
-    sound = np.where(time_s < SECONDS / 2, cry, 0.3 * warble * (time_s % 2 > 0.7))
+    sound = 0.3 * warble * (time_s % 2 > 0.7)
+    sound[: len(sound) // 2] = read_sound(DEMO)[: len(sound) // 2]
     path = tmp_path_factory.mktemp("day") / "day.flac"
     soundfile.write(path, sound, 16_000)
     return path

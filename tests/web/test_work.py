@@ -188,7 +188,8 @@ def test_corrections_survive_a_kill_at_any_moment(
                     state["events"][0]["onset_s"] = 1.0 + (state["version"] % 500) / 1000
                     answer = client.put(f"{url}/corrections", json=state)
                     assert answer.status_code == 200
-                    answered = state["version"] = answer.json()["version"]
+                    state |= answer.json()
+                    answered = state["version"]
             timer.join()
         kept = read_corrections(folder / "a.mp4.corrections.json")
         assert answered <= kept.version <= answered + 1
