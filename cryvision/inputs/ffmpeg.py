@@ -57,7 +57,7 @@ _EMPTY_WORDS = (
 )
 _JOIN_SECONDS = 5.0
 _POLL_SECONDS, _REST_SECONDS = 0.25, 5.0
-_LOOK_SECONDS = 0.05  # a script may end before what it started, which holds the log
+_LOOK_SECONDS = 0.05  # where something that the program started keeps its log open
 _PROBE_LINES = 20_000
 
 

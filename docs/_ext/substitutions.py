@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ, LogMelConfig, SoundConfig
+from cryvision.detector_training.tagger_head import KEPT
 from cryvision.errors import BundleError
 
 
@@ -41,6 +42,7 @@ def substitutions(bundle: Bundle) -> dict[str, str]:
         "live": f"{veto.live_seconds:g} s",
         **{f"normal_{m}": f"{getattr(veto, f'normal_{m}'):.2f}" for m in marks},
         **{f"strict_{m}": f"{getattr(veto, f'strict_{m}'):.2f}" for m in marks},
+        **{f"{level}_kept": f"{100 * share:g} %" for level, share in KEPT.items()},
         "reasons_band": _band(_reasons_sound(bundle)),
     }
 

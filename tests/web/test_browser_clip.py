@@ -217,12 +217,19 @@ def test_the_keyboard_is_enough(ada: Tab, served: Any, clip: str) -> None:
     assert page.evaluate("document.querySelector('.clip-page').timeline.span") < 15
 
 
-def test_two_people_on_one_clip_lose_nothing(
-    browser: Any, window: Tab, served: Any, clip: str
-) -> None:
+@pytest.fixture
+def pair(browser: Any, window: Tab, served: Any, clip: str) -> Iterator[tuple[Any, Any]]:
+    """The pages of Ada and Ben, on one clip."""
     window.reset("Ada")
     second = Tab(browser, served.url, who="Ben")
-    ada, ben = (ready(tab.open(clip)) for tab in (window, second))
+    yield ready(window.open(clip)), ready(second.open(clip))
+    second.close()
+
+
+def test_two_people_on_one_clip_lose_nothing(
+    window: Tab, served: Any, pair: tuple[Any, Any]
+) -> None:
+    ada, ben = pair
     rows(ada).nth(0).click()
     ada.keyboard.press("3")
     saved(ada)
@@ -240,7 +247,6 @@ def test_two_people_on_one_clip_lose_nothing(
     ada.get_by_role("button", name="Save this").click()
     saved(ada)
     assert [event["label"] for event in corrections(served)["events"]][:2] == ["other", "fuss"]
-    second.close()
     window.check()
 
 
@@ -469,12 +475,8 @@ def test_the_next_uncertain_event_goes_through_all_that_are_not_checked(
     assert seen[-1] == seen[0]
 
 
-def test_undo_takes_back_nothing_of_somebody_else(
-    browser: Any, window: Tab, served: Any, clip: str
-) -> None:
-    window.reset("Ada")
-    second = Tab(browser, served.url, who="Ben")
-    ada, ben = (ready(tab.open(clip)) for tab in (window, second))
+def test_undo_takes_back_nothing_of_somebody_else(served: Any, pair: tuple[Any, Any]) -> None:
+    ada, ben = pair
     rows(ada).nth(0).click()
     ada.keyboard.press("3")
     saved(ada)
@@ -486,7 +488,6 @@ def test_undo_takes_back_nothing_of_somebody_else(
     expect(ben.locator("button.event[data-label=fuss]")).to_have_count(0)
     saved(ben)
     assert [event["label"] for event in corrections(served)["events"]][:2] == ["other", "cry"]
-    second.close()
 
 
 def test_a_file_that_was_edited_by_other_means_is_not_overwritten(
