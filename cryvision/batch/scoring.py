@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -133,6 +135,7 @@ class ClipScorer:
                 if saved is not None and time.monotonic() - saved_s >= SAVE_SECONDS:
                     n_done = first + round(done_s * SAMPLE_RATE_HZ)
                     saved.save(n_done, self._spent_s, streams)
+                    return_free_memory()
                     saved_s = time.monotonic()
             result = stream.finish(opened.info, tuple(opened.warnings))
         result = dataclasses.replace(result, quality=quality.finish())
@@ -164,3 +167,12 @@ class ClipScorer:
             named = dataclasses.replace(result, path=path)
             hop_s = self._job.timeline_hop_s
             files.write(named, folder, formats, name.name, timeline_hop_s=hop_s)
+
+
+def return_free_memory() -> None:
+    """Return memory that was freed to the system, where the C library is glibc.
+
+    It keeps what lies between pieces in use; over a day that comes to a tenth of a worker.
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+        library.malloc_trim(0)
