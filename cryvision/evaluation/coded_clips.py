@@ -23,7 +23,7 @@ from cryvision.evaluation.agreement import CodedClip
 from cryvision.evaluation.coding_files import (
     CRY,
     Coding,
-    is_timeline,
+    has_no_events,
     may_be_labels,
     one_each,
     read_file,
@@ -220,7 +220,7 @@ def _read(source: Path, tier: str, options: CodingOptions) -> tuple[dict[str, Co
     if source.is_dir():
         left_out: list[str] = []
         files = [path for group in visible_files(source, left_out) for path in group]
-        labels = [path for path in files if may_be_labels(path) and not is_timeline(path)]
+        labels = [path for path in files if may_be_labels(path) and not has_no_events(path)]
         clips = [path for path in files if path.suffix.lower() in MEDIA_SUFFIXES]
         found = [coding for path in labels for coding in read_file(path, source)]
         if not labels:

@@ -22,6 +22,8 @@ from cryvision.outputs.timeline_tables import TIME
 
 _RESULT_SUFFIXES = (".json", ".jsonl", ".parquet")
 _SUBTITLES = (".srt", ".vtt")
+_BESIDE_RESULTS = (".timeline.parquet", ".about.json", ".dictionary.csv")
+_HOURS_COLUMNS = {"period", "observed_s"}
 _RESULTS = "cryvision"
 _RESULT_COLUMNS = ("path", "status", "duration_s", "events")
 _TIMELINE_TOLERANCE_S = 0.01
@@ -50,16 +52,16 @@ class Coding:
 def may_be_labels(path: Path) -> bool:
     name = path.name.lower()
     return name.endswith((*LABEL_SUFFIXES, ".parquet", ".srt", ".json", ".jsonl")) and not (
-        name.endswith((*VIEW_SUFFIXES, ".timeline.parquet"))
+        name.endswith((*VIEW_SUFFIXES, *_BESIDE_RESULTS))
     )
 
 
-def is_timeline(path: Path) -> bool:
-    """Whether a file is a table of scores by time, which holds no events."""
+def has_no_events(path: Path) -> bool:
+    """Whether a file is a table of scores by time, or of sums by hour."""
     if path.suffix.lower() != ".csv":
         return False
     header = header_of(read_text(path))
-    return TIME in header and not header & {"start_s", "onset_s"}
+    return header >= _HOURS_COLUMNS or (TIME in header and not header & {"start_s", "onset_s"})
 
 
 def one_each(
@@ -129,9 +131,14 @@ def _is_subtitle(coding: Coding) -> bool:
 
 
 def _is_copy(first: Coding, second: Coding) -> bool:
-    """Whether two files beside each other have the same name, less formats, and the same events."""
+    """Whether two files beside each other have the same events.
+
+    They must also have the same name, less formats, or be a result and its table of events.
+    """
     paths = first.path, second.path
-    if paths[0] == paths[1] or len({path.parent / _stem(path.name) for path in paths}) > 1:
+    if paths[0] == paths[1] or paths[0].parent != paths[1].parent:
+        return False
+    if first.is_result == second.is_result and len({_stem(path.name) for path in paths}) > 1:
         return False
     events = [
         sorted((i.start_s, i.end_s, i.label.casefold()) for i in one.intervals)

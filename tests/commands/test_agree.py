@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cryvision
 from cryvision.annotations import Interval, write_annotations
 from cryvision.cli import main
 from cryvision.outputs.files import FORMATS, write
 from cryvision.result import Classification, Detection, Event
 
+DEMO = Path(__file__).parents[2] / "examples" / "demo.mp4"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -320,3 +322,16 @@ def test_a_clip_is_scored(tmp_path: Path, capsys) -> None:
     found = record(capsys, coder, demo)
     assert found["events"]["second"] > 0
     assert {"psds1", "psds2"} <= set(found["figures"])
+
+
+def test_the_folder_of_a_run_of_score_is_a_source(tmp_path: Path, capsys) -> None:
+    code(tmp_path / "coder", "demo.txt", [(1, 2)], "audacity")
+    run = tmp_path / "run"
+    run.mkdir()
+    table, hours, events = run / "a.csv", run / "hours.csv", run / "events.csv"
+    cryvision.score(DEMO, table, summary=hours, events=events, workers=1)
+    words = [tmp_path / "coder", run, "--media", DEMO.parent]
+    n_events = len(events.read_text().splitlines()) - 1
+    assert record(capsys, *words)["events"]["second"] == n_events > 0
+    table.unlink()  # the table of events alone is a source, too
+    assert record(capsys, *words)["events"]["second"] == n_events
