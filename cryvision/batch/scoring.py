@@ -34,6 +34,9 @@ from cryvision.start_times import RecordingStart, recording_start
 SAVE_SECONDS = 60.0
 """The most work on one recording that is lost when a run is killed."""
 
+TRIM_SECONDS = 60.0
+"""Of sound, after which free memory is returned."""
+
 _KINDS = (StreamClassifier, PitchStream, QualityStream)
 
 # Written from the clip itself, which a URL does not name on this machine.
@@ -128,15 +131,17 @@ class ClipScorer:
     ) -> tuple[Classification, PitchTrack]:
         """Classify what comes after the first samples."""
         stream, pitch, quality = streams
-        saved_s = time.monotonic()
+        saved_s, trimmed_s = time.monotonic(), 0.0
         start_s = first / SAMPLE_RATE_HZ
         with media.open_clip(local, frames=stream.takes_frames, start_s=start_s) as opened:
             for done_s in feed(opened, stream, pitch, quality):
                 if saved is not None and time.monotonic() - saved_s >= SAVE_SECONDS:
                     n_done = first + round(done_s * SAMPLE_RATE_HZ)
                     saved.save(n_done, self._spent_s, streams)
-                    return_free_memory()
                     saved_s = time.monotonic()
+                if done_s - trimmed_s >= TRIM_SECONDS:
+                    return_free_memory()
+                    trimmed_s = done_s
             result = stream.finish(opened.info, tuple(opened.warnings))
         result = dataclasses.replace(result, quality=quality.finish())
         if self._job.acoustics:
