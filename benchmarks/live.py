@@ -277,7 +277,7 @@ def alert_delay(bundle: Bundle, sound: np.ndarray) -> float:
     """Find the time from the onset of crying to its alert; infinite where there is none."""
     alerts = AlertMonitor("benchmark", [RULE])
     for seen in observations(bundle, sound, LOOP_PIECE_S):
-        if alerts.update(seen.time, seen.crying):
+        if alerts.update(seen.time, seen.crying, seen.likely):
             return seen.time - START - LOOP_LEAD_S
     return float("inf")
 
@@ -289,8 +289,8 @@ def false_alerts(bundle: Bundle, others: dict[str, list[np.ndarray]]) -> dict[st
         samples = np.concatenate(sounds)
         alerts = AlertMonitor("benchmark", [RULE])
         n_alerts = n_events = 0
-        for seen in observations(bundle, samples, COARSE_PIECE_S):
-            raised = alerts.update(seen.time, seen.crying)
+        for seen in observations(bundle, samples, LOOP_PIECE_S):
+            raised = alerts.update(seen.time, seen.crying, seen.likely)
             n_alerts += sum(alert.state == "raised" for alert in raised)
             n_events += sum(timed.offset_time is not None for timed in seen.events)
         hours = len(samples) / SAMPLE_RATE_HZ / 3600
@@ -395,7 +395,7 @@ def held_after_hours(folder: str, path: str, hours: int) -> list[dict[str, Any]]
     session = LiveSession(Endless(sound), Bundle.load(folder))
     n_events = n_alerts = 0
     for seen in session.observations(threading.Event()):
-        n_alerts += len(alerts.update(seen.time, seen.crying))
+        n_alerts += len(alerts.update(seen.time, seen.crying, seen.likely))
         n_events += len(seen.events)
         if seen.piece is not None and (seen.time - START) >= (len(rows) + 1) * 3600:
             status = Path("/proc/self/status").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import numpy as np
 
@@ -74,6 +75,8 @@ class CryStream:
         self._bout_gap_s = bout_gap_s
         self._bout_onset_s = 0.0
         self._newest_probability: float | None = None
+        n_recent = max(1, SAMPLE_RATE_HZ // self._detector.hop_samples)
+        self._recent = deque([0.0] * n_recent, n_recent)
         self._newest_tags = np.zeros(len(self._detector.tags), np.float32)
         self._following = EventStream(self._detector)
         self._cry = HeldPredictions((CRY,), smooth_seconds, files)
@@ -150,6 +153,7 @@ class CryStream:
             crying=crying if crying or scored else None,
             since_s=self._bout_onset_s if crying else None,
             probability=self._newest_probability,
+            recent_probability=float(np.mean(self._recent)),
             level_dbfs=level_db,
             above_background_db=level_db - self._following.background_db,
             tags=dict(sorted(detected.items(), key=lambda item: -item[1])),
@@ -223,7 +227,9 @@ class CryStream:
             self._newest_probability = newest if windows.scored[-1] else None
         if len(windows.tags):
             self._newest_tags = windows.tags.scores[-1]
-        self._note_peak(windows.probabilities * windows.scored)
+        scores = windows.probabilities * windows.scored
+        self._recent.extend(scores.tolist())
+        self._note_peak(scores)
         n_scored = int(np.count_nonzero(windows.scored))
         self.n_scored += n_scored
         self._n_quiet += len(windows.scored) - n_scored

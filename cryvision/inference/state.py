@@ -30,6 +30,8 @@ class StreamState:
         empty without a tagger.
     not_scored : dict of str to str
         ``sound`` or ``face`` to why nothing is known of it now.
+    recent_probability : float
+        Mean cry score of the past second; what was not scored counts as 0.
     """
 
     time_s: float
@@ -40,6 +42,7 @@ class StreamState:
     above_background_db: float
     tags: dict[str, float] = field(default_factory=dict, hash=False)
     not_scored: dict[str, str] = field(default_factory=dict, hash=False)
+    recent_probability: float = 0.0
 
     @classmethod
     def unknown(cls, time_s: float, why: str) -> StreamState:

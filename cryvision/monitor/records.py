@@ -42,6 +42,7 @@ def state_record(observation: Observation) -> dict[str, Any]:
         "source": observation.source,
         "time": utc(observation.time),
         "crying": observation.crying,
+        "likely": observation.likely,
         "since": utc(since),
         "seconds": None if since is None else round(observation.time - since, 2),
         "probability": rounded(state.probability, 4),
@@ -144,7 +145,7 @@ def _crying(observation: Observation) -> str:
     if observation.crying is None:
         return "unknown"
     if not observation.crying:
-        return "no crying"
+        return "crying is likely" if observation.likely else "no crying"
     words = ["crying"]
     if observation.since is not None:
         words.append(f"for {clock(observation.time - observation.since, decimals=0)}")

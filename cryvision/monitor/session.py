@@ -25,6 +25,9 @@ KEEP_SECONDS = 60.0
 BREAKS = ("lost", "stalled")
 """With one of these the sound ends."""
 
+LIKELY = 0.5
+"""Mean cry score of the past second from which on crying is likely."""
+
 DEAF_FAULTS = (*BREAKS, "silent")
 """While one of these lasts, nothing is known of the sound."""
 
@@ -60,6 +63,10 @@ class Observation:
         What began or ended.
     fault : SourceFault or None
     piece : Piece or None
+    likely : bool or None
+        Whether there is crying, or the mean cry score of the past second says so; None as for
+        ``crying``. An event stands only where the tagger is sure of crying near it: in noise, or
+        far from the microphone, it may never be, however long there is crying.
     """
 
     source: str
@@ -70,6 +77,7 @@ class Observation:
     events: tuple[TimedEvent, ...] = ()
     fault: SourceFault | None = None
     piece: Piece | None = field(default=None, repr=False)
+    likely: bool | None = None
 
 
 class LiveSession:
@@ -155,10 +163,12 @@ class LiveSession:
             crying = False
         if self._faults.intersection(DEAF_FAULTS):
             crying = None
+        likely = crying
+        if crying is False and state.recent_probability >= LIKELY:
+            likely = True
         since = None if not crying or state.since_s is None else self._wall(state.since_s)
-        return Observation(
-            self.name, self._time, state, crying, since, tuple(map(self._timed, events))
-        )
+        timed = tuple(map(self._timed, events))
+        return Observation(self.name, self._time, state, crying, since, timed, likely=likely)
 
     def _timed(self, event: Event) -> TimedEvent:
         offset = None if event.offset_s is None else self._wall(event.offset_s)

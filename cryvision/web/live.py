@@ -129,7 +129,8 @@ class Feed:
     def _message(self, observation: Observation) -> dict[str, Any] | None:
         fault = observation.fault
         if fault is None:
-            alerts = self._alerts.update(observation.time, observation.crying)
+            crying, likely = observation.crying, observation.likely
+            alerts = self._alerts.update(observation.time, crying, likely)
         else:
             alerts = self._alerts.fault(fault.time, fault.kind, fault.message)
         has_news = bool(alerts or observation.events or fault)

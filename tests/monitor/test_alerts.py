@@ -58,6 +58,16 @@ def without_ids(alerts: list[Alert]) -> list[Alert]:
     return [dataclasses.replace(alert, id="") for alert in alerts]
 
 
+def test_likely_crying_counts_where_it_lasts_and_not_in_a_total():
+    monitor = AlertMonitor("nursery", [SUSTAINED, TOTAL])
+    likely = [(k * STEP, 20 <= k * STEP < 100) for k in range(round(200 / STEP))]
+    alerts = [a for at, is_likely in likely for a in monitor.update(START + at, False, is_likely)]
+    assert [(a.rule, a.state) for a in alerts] == [("crying", "raised"), ("crying", "cleared")]
+    assert shown(alerts)[0][2] == pytest.approx(30, abs=STEP)
+    known = AlertMonitor("nursery", [SUSTAINED])
+    assert [a for at, _ in likely for a in known.update(START + at, None, True)] == []
+
+
 def test_crying_is_raised_when_it_lasted_and_cleared_after_calm():
     alerts = alerts_of(steps([(5, False), (30, True), (60, False)]), SUSTAINED)
     assert shown(alerts) == [("crying", "raised", 15), ("crying", "cleared", 55)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -172,3 +173,24 @@ def test_a_stream_of_numbers_that_are_no_sound_does_not_end_the_watch(
     found = observe(bundle, pieces(np.concatenate([rubbish, sound])))
     assert ended(found) == ended(plain)
     assert ended(found)
+
+
+def test_crying_is_likely_where_its_score_is_high_though_no_event_stands(bundle: Bundle) -> None:
+    assert bundle.veto is not None
+    vetoed = replace(bundle, veto=replace(bundle.veto, normal_near=1.0)).keeping_models()
+    seen = observe(vetoed, pieces(SOUND))
+    assert ended(seen) == []
+    assert not any(one.crying for one in seen)
+    likely = [one.state.time_s for one in seen if one.likely]
+    # Half a second of the past one must be crying, and what is said lags by the look-ahead.
+    assert likely[0] == pytest.approx(CRYING[0][0] + 0.5, abs=0.4)
+    assert all(one.likely for one in seen if 5.0 < one.state.time_s < 8.0)
+    assert not any(2.9 < time_s < 4.4 for time_s in likely)
+
+
+def test_nothing_is_likely_while_the_source_is_lost(bundle: Bundle) -> None:
+    fault = SourceFault("lost", "the cable is off", START + 6.0)
+    seen = observe(bundle, [*pieces(SOUND[: 6 * RATE_HZ]), fault])
+    assert seen[-2].fault is fault
+    assert seen[-2].likely is None
+    assert seen[-3].likely

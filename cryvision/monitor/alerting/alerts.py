@@ -159,14 +159,14 @@ class AlertMonitor:
         """Whether an alert about a fault is raised."""
         return any(one.raised for _, one in self._faults)
 
-    def update(self, time: float, crying: bool | None) -> list[Alert]:
+    def update(self, time: float, crying: bool | None, likely: bool | None = None) -> list[Alert]:
         """Take an observation; while a source is lost, call it at least once a second too.
 
         The time is wall time, seconds since 1970 as ``time.time()`` gives them; ``crying`` is None
-        where nothing is known. What was raised and cleared since the last observation is returned
-        in order; mostly nothing.
+        where nothing is known. A `SustainedCrying` counts what is ``likely``, too. What was raised
+        and cleared since the last observation is returned in order; mostly nothing.
         """
-        return self._advance(round(time * _US), crying)
+        return self._advance(round(time * _US), crying, likely)
 
     def fault(self, time: float, kind: str, message: str = "") -> list[Alert]:
         """Take word of a fault of the source, or of its end, at a wall time in seconds.
@@ -184,17 +184,18 @@ class AlertMonitor:
                 alerts += [self._fault_alert(rule, change, one) for change in one.end(now)]
         return alerts
 
-    def _advance(self, now: int, crying: bool | None) -> list[Alert]:
+    def _advance(self, now: int, crying: bool | None, likely: bool | None = None) -> list[Alert]:
         before, self._time = self._time, now
         if before is None or now <= before:
             return []
         if now - before > MAX_STEP_S * _US:
             crying = None
         span = Span(before, now - before, crying)
+        lasting = span if crying is None else span._replace(crying=crying or bool(likely))
         alerts = [
             self._crying_alert(rule, change)
             for rule, one in self._crying
-            for change in one.advance(span)
+            for change in one.advance(lasting if isinstance(rule, SustainedCrying) else span)
         ]
         alerts += [
             self._fault_alert(rule, change, one)

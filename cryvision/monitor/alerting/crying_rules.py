@@ -18,6 +18,7 @@ _US = 1_000_000
 class SustainedCrying:
     """Raise an alert when crying, with pauses shorter than ``hold_s``, has lasted ``after_s``.
 
+    Likely crying counts, too: see `Observation`.
     It is cleared after ``release_s`` without crying. The next one needs ``rearm_s`` without crying
     first. ``sinks`` names where its alerts go; empty means all.
     """

@@ -62,7 +62,7 @@ class Alerting:
         monitor = self._rules[observation.source]
         fault, state = observation.fault, observation.state
         if fault is None:
-            alerts = monitor.update(observation.time, observation.crying)
+            alerts = monitor.update(observation.time, observation.crying, observation.likely)
         else:
             alerts = monitor.fault(fault.time, fault.kind, fault.message)
         for alert in alerts:
