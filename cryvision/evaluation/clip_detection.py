@@ -9,6 +9,7 @@ import numpy as np
 
 from cryvision.evaluation import metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
+from cryvision.evaluation.event_metrics import ratio
 from cryvision.evaluation.report import detection_panels
 
 
@@ -72,5 +73,4 @@ def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
 
 
 def _share(right: np.ndarray, weights: np.ndarray) -> float:
-    total = weights.sum()
-    return float((right * weights).sum() / total) if total else float("nan")
+    return ratio((right * weights).sum(), weights.sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -67,21 +67,9 @@ def one_each(
 ) -> tuple[dict[str, Coding], list[str]]:
     """Take one file of each recording, where all of its files have the same events.
 
-    Parameters
-    ----------
-    found : sequence of (str, Coding)
-        Recordings by name, some of them more than once.
-    source : Path
-        Where they are from.
-    tier : str
-        Tier that is wanted; empty for all.
-
-    Returns
-    -------
-    codings : dict of str to Coding
-        By name. Of several files that is the result, which has the length and the scores; where a
-        tier is wanted, one that has it. Subtitles, which may hold bouts, come last.
-    notes : list of str
+    Of several files that is the result, which has the length and the scores; where a tier is
+    wanted, one that has it. Subtitles, which may hold bouts, come last. Gives the codings by name,
+    and notes.
 
     Raises
     ------
@@ -93,7 +81,8 @@ def one_each(
         files.setdefault(name, []).append(coding)
     several = []
     for name, own in files.items():
-        own[:] = sorted([one for one in own if not _is_subtitle(one)] or own, key=_rank(tier))
+        own[:] = [one for one in own if one.path.suffix.lower() not in _SUBTITLES] or own
+        own.sort(key=lambda one: (_lacks(one, tier), not one.is_result, str(one.path)))
         other = next((one for one in own[1:] if not _is_copy(own[0], one)), None)
         if other is not None:
             paths = " and ".join(sorted(str(one.path) for one in (own[0], other)))
@@ -116,16 +105,8 @@ def one_each(
     return {name: own[0] for name, own in files.items()}, notes
 
 
-def _rank(tier: str) -> Callable[[Coding], tuple[bool, bool, str]]:
-    def key(coding: Coding) -> tuple[bool, bool, str]:
-        lacks_tier = bool(tier) and all(i.tier != tier for i in coding.intervals)
-        return lacks_tier, not coding.is_result, str(coding.path)
-
-    return key
-
-
-def _is_subtitle(coding: Coding) -> bool:
-    return coding.path.suffix.lower() in _SUBTITLES
+def _lacks(coding: Coding, tier: str) -> bool:
+    return bool(tier) and all(interval.tier != tier for interval in coding.intervals)
 
 
 def _is_copy(first: Coding, second: Coding) -> bool:

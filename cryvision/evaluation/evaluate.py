@@ -112,21 +112,9 @@ def evaluate(
 class EvaluationRun:
     """The predictions of a bundle for an evaluation set.
 
-    Attributes
-    ----------
-    frames : FrameScores
-    answers : dict of str to Predictions
-        By unit.
-    ablated : dict of str to dict of str to Predictions
-        By modality, and by unit.
-    modalities : set of str
-        The inputs of the predictions.
-    given_labels : Counter of str
-        Labels of the clips by the bundle's own policy.
-    compared : list of ComparedClip
-    detected : list of DetectedClip
-    failed, problems : list of str
-        A line for each clip that could not be read, or could not be evaluated.
+    Answers are by unit, those of one modality alone (``ablated``) by modality and unit;
+    ``given_labels`` are the clips' by the bundle's own policy, and ``failed`` and ``problems`` a
+    line for each clip that could not be read, or could not be evaluated.
     """
 
     frames: FrameScores

@@ -107,11 +107,8 @@ def draw_reliability(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
 def draw_learning_curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Draw the loss of each model by epoch, in training and in validation.
 
-    Parameters
-    ----------
-    curves : mapping of str to Curves
-        By branch; see `cryvision.training.branches`. A branch of several models names them:
-        ``classifier loss`` and ``classifier val_loss``.
+    The curves are by branch; see `cryvision.training.branches`. A branch of several models names
+    them: ``classifier loss`` and ``classifier val_loss``.
     """
     from matplotlib.ticker import MaxNLocator
 

@@ -43,21 +43,10 @@ class Segment(NamedTuple):
 class EvaluationSet:
     """The clips that a bundle is evaluated on.
 
-    Attributes
-    ----------
-    labelled : mapping of Segment to LabelledClip
-        Clips of the bundle's classes.
-    annotated : mapping of Segment to AnnotatedClip
-        Clips with annotations of when they cry.
-    problems : tuple of str
-        One line for what was left out, or is worth knowing of the rest.
-    detected : mapping of Segment to LabelledClip
-        Clips of which it is known whether there is crying in them: their label is ``cry`` or
-        ``no cry``.
-    notes : tuple of str
-        Lines on which labels count as crying and which do not.
-    cautions : tuple of str
-        What is odd about that.
+    ``labelled`` are of the bundle's classes, ``annotated`` say when they cry, and ``detected``
+    whether: their label is ``cry`` or ``no cry``. ``problems`` is a line for what was left out or
+    is worth knowing of the rest; ``notes`` say which labels count as crying, ``cautions`` what is
+    odd about it.
     """
 
     labelled: Mapping[Segment, LabelledClip]
@@ -74,7 +63,6 @@ class EvaluationSet:
 
     @property
     def subjects(self) -> set[str]:
-        """All subjects."""
         return {clip.subject for clip in self._clips()}
 
     @property
@@ -164,12 +152,8 @@ def _clips_with_classes(
 ) -> tuple[list[LabelledClip], list[LabelledClip], list[str], list[str]]:
     """Clips with classes that a bundle can be evaluated on, beside those that are annotated.
 
-    Returns
-    -------
-    labelled, detected : list of LabelledClip
-        As in `EvaluationSet`; one of the two is empty.
-    notes, left_out : list of str
-        Which classes count as crying; what was left out.
+    Gives ``labelled`` and ``detected`` as in `EvaluationSet`, one of them empty; lines on which
+    classes count as crying; and what was left out.
     """
     has_branches = any(part.kind == "branch" for part in bundle.parts)
     data, why_none = _classes_of(source, subject_pattern, bool(annotated) or not has_branches)

@@ -16,15 +16,8 @@ from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
 class OutOfFoldPredictions:
     """Probabilities on subjects that training had not seen, for one unit: clips or windows.
 
-    Attributes
-    ----------
-    unit : str
-    labels : ndarray of int, shape (n,)
-    probabilities, prior : ndarray of float, shape (n, n_classes)
-        What was said, and the classes' shares among the clips or windows that the fold was
-        trained on.
-    subjects : ndarray of str, shape (n,)
-    fold : ndarray of int, shape (n,)
+    ``probabilities`` and ``prior``, the classes' shares among what the fold was trained on, have
+    shape (n, n_classes); ``labels``, ``subjects`` and ``fold`` have shape (n,).
     """
 
     unit: str
@@ -36,14 +29,10 @@ class OutOfFoldPredictions:
 
 
 def figures(measured: OutOfFoldPredictions, n_draws: int = 1000) -> dict[str, dict[str, Any]]:
-    """Figures of skill, each with its 95 % interval over subjects.
+    """Figures of skill, each with its ``value`` and 95 % ``interval`` over subjects.
 
-    Returns
-    -------
-    dict of str to dict
-        ``value`` and ``interval`` of ``accuracy``, ``balanced_accuracy``, ``macro_f1``,
-        ``log_loss``, ``ece``, and ``auc``: one against the rest, the mean over classes and folds,
-        never pooled over folds.
+    ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``log_loss``, ``ece``, and ``auc``: one
+    against the rest, the mean over classes and folds, never pooled over folds.
     """
     return bootstrap_figures(measured.subjects, _statistics(measured), n_draws)
 
