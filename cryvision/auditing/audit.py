@@ -69,8 +69,7 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain JSON data; what is not finite is None."""
-        record: dict[str, Any] = plain({"cryvision": __version__, **asdict(self)})
-        return record
+        return dict(plain({"cryvision": __version__, **asdict(self)}))
 
 
 def audit(
@@ -123,21 +122,9 @@ def audit_facts(
     facts: Sequence[ClipFacts],
     seed: int = 0,
 ) -> Audit:
-    """Audit clips that were read already.
+    """Audit clips that were read already; the facts are of all clips of the data, in order.
 
-    Parameters
-    ----------
-    source : path
-    data : Dataset
-        Of the source.
-    facts : sequence of ClipFacts
-        Of all its clips, in order.
-    seed : int
-
-    Raises
-    ------
-    MediaError
-        If no clip could be read.
+    That none of them could be read is a MediaError.
     """
     readable = [one for one in facts if one.problem is None]
     if not readable:

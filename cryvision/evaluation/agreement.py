@@ -176,7 +176,6 @@ def _gamma_statistic(clips: Sequence[CodedClip]) -> Statistic:
 
 
 def _psds_figures(clips: Sequence[CodedClip], n_draws: int) -> dict[str, Any]:
-    """PSDS of the clips that have scores."""
     scored = [clip for clip in clips if clip.scores is not None]
     if not scored:
         return {}

@@ -15,6 +15,7 @@ from cryvision.datasets.annotated import (
     AnnotatedClip,
     cry_intervals,
     find_subject,
+    first_few,
     visible_files,
 )
 from cryvision.datasets.cry_labels import brief, count_as_crying, inside
@@ -182,7 +183,6 @@ def _paired(codings: list[dict[str, Coding]]) -> list[dict[str, Coding]]:
 def _in_both(
     codings: Sequence[Mapping[str, Coding]], sources: tuple[str, str]
 ) -> tuple[list[str], list[str]]:
-    """Name the recordings in both sources, and list those that are in one alone."""
     names = sorted(set(codings[0]) & set(codings[1]))
     if not names:
         raise AnnotationError(
@@ -253,7 +253,6 @@ def _as_crying(coding: Coding) -> Coding:
 def _crying(
     codings: Sequence[Mapping[str, Coding]], names: Sequence[str], cry_labels: Sequence[str]
 ) -> tuple[list[dict[str, list[Interval]]], list[str], list[str]]:
-    """Keep the crying of each recording, and list which labels count."""
     crying, notes, warnings = [], [], []
     for own in codings:
         clips = [AnnotatedClip(Path(n), n, tuple(own[n].intervals), "file") for n in names]
@@ -273,5 +272,4 @@ def _spans(intervals: Sequence[Interval]) -> np.ndarray:
 
 
 def _listed(codings: Mapping[str, Coding]) -> str:
-    shown = ", ".join(sorted(codings)[:3])
-    return f"{shown} and {len(codings) - 3} more" if len(codings) > 3 else shown
+    return first_few(sorted(codings), 3)

@@ -15,7 +15,7 @@ from cryvision.annotations.interval import DamagedError
 from cryvision.annotations.json_files import result_records
 from cryvision.annotations.text import header_of, read_seconds, read_text, refused
 from cryvision.config import FRAME_RATE_HZ
-from cryvision.datasets.annotated import CRY_LABELS, LABEL_SUFFIXES, VIEW_SUFFIXES
+from cryvision.datasets.annotated import CRY_LABELS, LABEL_SUFFIXES, VIEW_SUFFIXES, first_few
 from cryvision.errors import AnnotationError, MissingDependencyError
 from cryvision.inputs.media import MEDIA_SUFFIXES
 from cryvision.outputs.timeline_tables import TIME
@@ -97,10 +97,9 @@ def one_each(
     if several:
         n = len(several)
         those = "1 recording has" if n == 1 else f"{n} recordings have"
-        more = f" and {n - _NAMES_SHOWN} more" if n > _NAMES_SHOWN else ""
         notes.append(
             f"{source.name}: {those} several files with the same events; read: "
-            f"{', '.join(several[:_NAMES_SHOWN])}{more}"
+            f"{first_few(several, _NAMES_SHOWN)}"
         )
     return {name: own[0] for name, own in files.items()}, notes
 
@@ -208,7 +207,6 @@ def recording_name(path: str) -> str:
 
 
 def _stem(name: str) -> str:
-    """Return the name of a file less the suffix of its format."""
     suffixes = (*LABEL_SUFFIXES, *_RESULT_SUFFIXES, ".srt")
     fitting = [suffix for suffix in suffixes if name.lower().endswith(suffix)]
     return name[: -len(max(fitting, key=len))] if fitting else name

@@ -65,16 +65,13 @@ def compare(clip: AnnotatedClip, result: Classification) -> ComparedClip:
 def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
     """Measure the agreement over clips, at least one, with intervals by subject.
 
-    Returns
-    -------
-    dict
-        ``figures``, each with ``value`` and ``interval``: events matched (F1, precision, recall;
-        see `cryvision.evaluation.event_metrics.match_events`), time in common over time in either,
-        false alarms an hour, and for windows kappa, accuracy, balanced accuracy, F1, AUC, log-loss
-        and calibration error. ``without_listening``: what calling everything crying reaches, and
-        the share of crying as the score. ``windows``: their number, confusion and reliability, for
-        `cryvision.evaluation.report.draw`. Beside these, how much was compared, and figures of each
-        subject.
+    ``figures``, each with ``value`` and ``interval``, are events matched (F1, precision, recall;
+    see `cryvision.evaluation.event_metrics.match_events`), time in common over time in either,
+    false alarms an hour, and for windows kappa, accuracy, balanced accuracy, F1, AUC, log-loss and
+    calibration error. ``without_listening`` is what calling everything crying reaches, and the
+    share of crying as the score. ``windows`` has their number, confusion and reliability, for
+    `cryvision.evaluation.report.draw`. Beside these, how much was compared, and figures of each
+    subject.
     """
     whole = [replace(c, detected=np.array([[0.0, c.duration_s]])) for c in clips]
     counts = _match_counts(clips).sum(axis=0)
@@ -114,7 +111,6 @@ def cry_windows(clips: Sequence[ComparedClip]) -> tuple[np.ndarray, ...]:
 
 
 def _shares(events: np.ndarray, n_windows: int) -> np.ndarray:
-    """Share of each window that events cover."""
     n_samples = round(WINDOW_SECONDS * SAMPLE_RATE_HZ)
     ends = n_samples * (1 + np.arange(n_windows))
     spans = [Interval(onset_s, offset_s, "") for onset_s, offset_s in events.tolist()]

@@ -21,7 +21,6 @@ from cryvision.evaluation.clip_detection import DetectedClip, detection_record
 from cryvision.evaluation.detection_metrics import ComparedClip, agreement, compare
 from cryvision.evaluation.frame_metrics import FrameScores
 from cryvision.evaluation.markdown import evaluation_text
-from cryvision.evaluation.predictions import Predictions, measured
 from cryvision.evaluation.reference import (
     CRY,
     EvaluationSet,
@@ -36,7 +35,13 @@ from cryvision.evaluation.report import (
     unit_record,
     write_folder,
 )
-from cryvision.evaluation.skill import OutOfFoldPredictions, figures, skill_entry
+from cryvision.evaluation.skill import (
+    OutOfFoldPredictions,
+    Predictions,
+    figures,
+    measured,
+    skill_entry,
+)
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs.media import open_clip
 from cryvision.layers import require
@@ -263,8 +268,7 @@ def _window_rows(result: Classification, bundle: Bundle) -> np.ndarray:
     ends = np.arange(first, max(n_samples, first) + 1, hop, dtype=np.int64)
     frames = -(-ends * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
     rows = table[frames[frames < len(table)]] if n_samples >= first else table[-1:]
-    predictions: np.ndarray = rows[np.isfinite(rows).all(axis=1)]
-    return predictions
+    return np.asarray(rows[np.isfinite(rows).all(axis=1)])
 
 
 def _columns(result: Classification, labels: Sequence[str], suffix: str = "") -> np.ndarray:

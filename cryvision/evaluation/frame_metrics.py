@@ -27,7 +27,7 @@ class FrameScores:
         self._changes: dict[str, list[int]] = {form: [] for form in FORMS}
 
     def add(self, label: int, subject: str, newest: np.ndarray, smoothed: np.ndarray) -> None:
-        """Take the probabilities of a clip's frames, shape (n_frames, n_classes), NaN without one."""
+        """Take probabilities of a clip's frames, shape (n_frames, n_classes); NaN without one."""
         if not np.isfinite(smoothed).all(axis=1).any():
             return
         self._labels.append(label)

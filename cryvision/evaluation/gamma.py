@@ -91,7 +91,6 @@ def least_disorder(first: FloatArray, second: FloatArray) -> float:
 def _candidates(
     first: FloatArray, second: FloatArray
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
-    """Give the pairs that may be partners, with their dissimilarity."""
     lengths_s = [np.maximum(own[:, 1] - own[:, 0], _SHORTEST_S) for own in (first, second)]
     reach_s = _REACH * (lengths_s[0] + lengths_s[1].max(initial=0.0))
     rows, columns = within(

@@ -80,8 +80,7 @@ def _events(clip: ScoredTimeline, threshold: float) -> NDArray[np.float64]:
     """Rows of frames at or above a threshold."""
     above = np.concatenate([[False], np.nan_to_num(clip.scores, nan=-np.inf) >= threshold, [False]])
     edges = np.flatnonzero(np.diff(above.astype(np.int8))).reshape(-1, 2)
-    events: NDArray[np.float64] = np.minimum(edges * clip.frame_seconds, clip.duration_s)
-    return events
+    return np.asarray(np.minimum(edges * clip.frame_seconds, clip.duration_s))
 
 
 def _area(points: Sequence[tuple[float, float]]) -> float:

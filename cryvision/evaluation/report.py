@@ -82,14 +82,9 @@ def unit_record(
     """Describe what was measured by one unit, with what nobody needs to listen for beside it.
 
     ``entry`` is its skill entry, from `cryvision.evaluation.skill.skill_entry`; ``unanswered`` has
-    the answers instead of a class, and the number of samples of each class.
-
-    Returns
-    -------
-    dict
-        ``n``, ``n_subjects``, ``figures``, ``chance``, ``prior``, ``majority``, ``per_class``,
-        and, for `draw`, ``confusion`` (``labels`` of its rows, ``answers`` of its columns,
-        ``counts``) and ``reliability`` (``bins``, and what the stated probability is ``of``).
+    the answers instead of a class, and the number of samples of each class. For `draw` there are
+    ``confusion`` (``labels`` of its rows, ``answers`` of its columns, ``counts``) and
+    ``reliability`` (``bins``, and what the stated probability is ``of``).
     """
     predicted = measured.probabilities.argmax(axis=1)
     counts = metrics.confusion(measured.labels, predicted, len(labels)).astype(int)

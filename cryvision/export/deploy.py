@@ -115,8 +115,6 @@ def export(
 
 @dataclass(frozen=True)
 class _Work:
-    """An export before it is written."""
-
     bundle: Bundle
     graph: Graph
     kind: str
@@ -265,7 +263,6 @@ def _description(work: _Work, values: Mapping[str, Any]) -> dict[str, str | dict
 
 
 def _proofs(work: _Work, file: Path, target: Path) -> tuple[proof.Proof, ...]:
-    """Run the file with each runtime there is for it, and compare."""
     float32 = proof.TOLERANCES["fp32"]
     runs: list[tuple[str, Callable[..., Any], float]]
     if work.kind == "onnx":

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cryvision.models.pictures import BATCH_NORM_MOMENTUM, classes_of, picture_of_window
+from cryvision.models.calibration import classes_of
+from cryvision.models.pictures import BATCH_NORM_MOMENTUM, picture_of_window
 
 if TYPE_CHECKING:
     import keras

@@ -14,11 +14,10 @@ from numpy.typing import ArrayLike
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.datasets.format_confounds import format_warnings
-from cryvision.datasets.labelled import Dataset, LabelledClip
+from cryvision.datasets.labelled import Dataset, LabelledClip, joined_sources
 from cryvision.errors import CryvisionError, MissingDependencyError
 from cryvision.inference.branch_inputs import FACE
 from cryvision.layers import require
-from cryvision.training.altered_copies import Windows
 from cryvision.training.arrays import array_samples
 from cryvision.training.branches import Branch, Watch, autoencoder_branch, head_branch
 from cryvision.training.clip_features import crying_windows, unfamiliar_gate
@@ -31,9 +30,9 @@ from cryvision.training.train_stack import check_targets, train_stack
 from cryvision.training.training_set import (
     Plan,
     TrainingSet,
+    Windows,
     divide_clips,
     find_clips,
-    subject_source,
 )
 
 if TYPE_CHECKING:
@@ -183,7 +182,7 @@ def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, 
 def _remarks(data: Dataset) -> list[str]:
     """List what makes it doubtful that skill can be measured."""
     remarks = format_warnings(data.clips)
-    if subject_source(data) == "file":
+    if joined_sources(data.clips) == "file":
         remarks.append(
             "subjects are not known, so each file counts as one: the bundle is never said to have "
             "skill; give a subject pattern or a manifest"
@@ -202,14 +201,8 @@ def clip_features(
 ) -> tuple[Samples, dict[int, str], Settings]:
     """Compute the features of all clips; without faces where this machine cannot look at them.
 
-    Returns
-    -------
-    samples : Samples
-        Windows that have any feature.
-    unreadable : dict of int to str
-        One line on each clip that could not be read, by its number.
-    settings : dict of str to SoundConfig or FaceConfig
-        Of the features that some window has.
+    Gives the windows that have any feature, a line on each clip that could not be read, by its
+    number, and the settings of the features that some window has.
     """
     from cryvision.download import cache_folder
 
