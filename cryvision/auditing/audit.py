@@ -136,11 +136,14 @@ def audit_facts(
     copies = copies_of(readable)
     log.info("measuring the label without the sound, and the device with it")
     counts = _counts(data, facts, readable)
+    # What was made from another clip would be its nearest neighbour.
+    made = {pair.second for pair in copies}
+    originals = [one for one in readable if one.name not in made]
     measured = {
         "label_changes": confounds.label_changes(facts),
         "label_without_sound": confounds.label_without_sound(readable, seed),
         "device_from_sound": confounds.device_from_sound(readable, seed),
-        "subject_from_sound": confounds.subject_from_sound(_without(readable, copies)),
+        "subject_from_sound": confounds.subject_from_sound(originals),
     }
     return Audit(
         source=os.fspath(source),
@@ -221,9 +224,3 @@ def _sound(facts: Sequence[ClipFacts]) -> dict[str, Any]:
         name: {"edges": edges.astype(float).tolist(), "clips": clips.tolist()}
         for name, (clips, edges) in (("duration_s", by_duration), ("level_dbfs", by_level))
     }
-
-
-def _without(facts: Sequence[ClipFacts], copies: Sequence[CopyPair]) -> list[ClipFacts]:
-    """Leave out what was made from another clip: it would be its nearest neighbour."""
-    made = {pair.second for pair in copies}
-    return [one for one in facts if one.name not in made]

@@ -111,14 +111,8 @@ def _equal(keys: Sequence[Hashable], taken: set[int]) -> Iterator[tuple[int, int
             yield first, other
 
 
-def _pair(
-    first: ClipFacts,
-    second: ClipFacts,
-    kind: str,
-    similarity: float = 1.0,
-    speed: float = 1.0,
-    semitones: float = 0.0,
-) -> CopyPair:
+def _pair(first: ClipFacts, second: ClipFacts, kind: str, *measured: float) -> CopyPair:
+    similarity, speed, semitones = measured or (1.0, 1.0, 0.0)
     labels = first.clip.label, second.clip.label
     subjects = first.clip.subject, second.clip.subject
     return CopyPair(first.name, second.name, kind, similarity, speed, semitones, labels, subjects)

@@ -150,6 +150,8 @@ def fit_levels(
     to where its share is. The other thresholds keep their distance from these, in logits. Where no
     labelled crying lies inside events, there is nothing to fit by.
     """
+    from scipy.special import expit
+
     seconds = np.concatenate([cry_seconds(own) for own in decided])
     if not seconds.sum():
         return None
@@ -168,9 +170,9 @@ def fit_levels(
     strict_at = max(levels["strict"] + shift, _logit(veto.normal_at))
     moved = replace(
         veto,
-        strict_at=_score(strict_at),
-        strict_near=_score(strict_at + _margin(veto, "strict", "near")),
-        strict_live=_score(strict_at + _margin(veto, "strict", "live")),
+        strict_at=float(expit(strict_at)),
+        strict_near=float(expit(strict_at + _margin(veto, "strict", "near"))),
+        strict_live=float(expit(strict_at + _margin(veto, "strict", "live"))),
     )
     head = Head(trial.head.weights, trial.head.bias + shift)
     return replace(trial, head=head, logits=[own + shift for own in trial.logits]), moved
@@ -209,9 +211,3 @@ def _logit(score: Numbers) -> Numbers:
 
     logits: Numbers = logit(np.clip(score, SMALLEST_SCORE, 1 - SMALLEST_SCORE))
     return logits
-
-
-def _score(logit: float) -> float:
-    from scipy.special import expit
-
-    return float(expit(logit))

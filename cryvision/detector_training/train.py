@@ -109,7 +109,15 @@ def train_with(
     with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
         corpus = _read_clips(clips, base, seed, Path(folder))
         _check_labels(corpus.recordings, source)
-        cuttings = Cuttings.joined([corpus.cuttings, *_negatives(seed)])
+        cuttings = Cuttings.joined(
+            [
+                corpus.cuttings,
+                *(
+                    Cuttings.of(sound, log_mel(sound.samples, EDGES), HOP_SECONDS)
+                    for sound in synthetic_negatives(SYNTHETIC_PER_FAMILY, SYNTHETIC_SECONDS, seed)
+                ),
+            ]
+        )
         folds = subject_folds(corpus.recordings, options.n_folds, seed)
         logits = out_of_fold_logits(corpus.recordings, cuttings, folds, SHARES, seed)
     subjects = joined_sources(clips)
@@ -239,11 +247,6 @@ def _every(clips: Sequence[AnnotatedClip]) -> int:
             seconds += probe(clip.path).duration_s or 0.0
     n_pieces = (1 + 3 / 2) * seconds / HOP_SECONDS
     return max(1, math.ceil(n_pieces / MOST_PIECES))
-
-
-def _negatives(seed: int) -> list[Cuttings]:
-    sounds = synthetic_negatives(SYNTHETIC_PER_FAMILY, SYNTHETIC_SECONDS, seed)
-    return [Cuttings.of(sound, log_mel(sound.samples, EDGES), HOP_SECONDS) for sound in sounds]
 
 
 def _check_labels(recordings: Sequence[Recording], source: str | os.PathLike[str]) -> None:

@@ -158,7 +158,12 @@ def _record(
     if units:
         record["units"] = {m.unit: _unit(m, run, bundle, material.subject_source) for m in units}
         record["frames"] = run.frames.record()
-        record["modalities"] = _ablations(run, prior)
+        record["modalities"] = {
+            name: {
+                m.unit: {"n": len(m.labels), "figures": figures(m)} for m in measured(own, prior)
+            }
+            for name, own in run.ablated.items()
+        }
         record["given_labels"] = dict(run.given_labels.most_common())
         record["per_subject"] = subject_records(units, bundle.labels)
     if run.detected:
@@ -274,13 +279,6 @@ def _window_rows(result: Classification, bundle: Bundle) -> np.ndarray:
 def _columns(result: Classification, labels: Sequence[str], suffix: str = "") -> np.ndarray:
     columns = [result.timeline[f"{label}{suffix}"] for label in labels]
     return np.stack(columns, axis=1).astype(np.float64)
-
-
-def _ablations(run: EvaluationRun, prior: np.ndarray) -> dict[str, Any]:
-    return {
-        name: {m.unit: {"n": len(m.labels), "figures": figures(m)} for m in measured(units, prior)}
-        for name, units in run.ablated.items()
-    }
 
 
 def _unit(

@@ -116,11 +116,9 @@ def draw_learning_curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) ->
     n_rows, n_columns = _shape(len(models))
     figure, axes = grid(n_rows, n_columns, (4.6 * n_columns, 3.0 * n_rows))
     used = _used(axes, len(models))
+    curves_drawn = (("loss", "training", BLUE), ("val_loss", "validation", ORANGE))
     for ax, (title, losses) in zip(used, models.items(), strict=True):
-        for name, label, colour in (
-            ("loss", "training", BLUE),
-            ("val_loss", "validation", ORANGE),
-        ):
+        for name, label, colour in curves_drawn:
             if name in losses:
                 epochs = range(1, 1 + len(losses[name]))
                 ax.plot(epochs, losses[name], color=colour, linewidth=1.5, label=label)

@@ -27,7 +27,13 @@ def synthetic(span_samples: int, n: int, seed: int = 0) -> np.ndarray:
     """
     rng = np.random.default_rng(seed)
     time_s = np.arange(span_samples) / SAMPLE_RATE_HZ
-    kinds = (_cry, _noise, _cry, _sweep, _cry_on_offset, _clicks, _cry, _quiet_noise, _silence)
+    kinds = (
+        *(_cry, _noise, _cry, _sweep),
+        lambda rng, time_s: 0.05 * _cry(rng, time_s) + rng.uniform(-0.7, 0.7),
+        *(_clicks, _cry),
+        lambda rng, time_s: 1e-4 * rng.normal(size=time_s.size),
+        lambda rng, time_s: np.zeros_like(time_s),
+    )
     return np.stack([kinds[i % len(kinds)](rng, time_s) for i in range(n)]).astype(np.float32)
 
 
@@ -115,17 +121,9 @@ def _cry(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
     return np.asarray(loudness * (sound * bursts + 0.02 * rng.normal(size=time_s.size)))
 
 
-def _cry_on_offset(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
-    return 0.05 * _cry(rng, time_s) + rng.uniform(-0.7, 0.7)
-
-
 def _noise(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
     envelope = 1 + np.sin(2 * np.pi * rng.uniform(0.2, 3) * time_s)
     return 10 ** rng.uniform(-3, -0.7) * envelope * rng.normal(size=time_s.size) / 4
-
-
-def _quiet_noise(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
-    return 1e-4 * rng.normal(size=time_s.size)
 
 
 def _sweep(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
@@ -136,7 +134,3 @@ def _sweep(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
 
 def _clicks(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
     return np.where(rng.random(time_s.size) < 0.001, rng.normal(size=time_s.size) / 2, 0.0)
-
-
-def _silence(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
-    return np.zeros_like(time_s)
