@@ -11,16 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryvision.annotations import (
-    chat,
-    corrections,
-    elan,
-    json_files,
-    lena,
-    lines,
-    tables,
-    textgrid,
-)
+from cryvision.annotations import chat, corrections, elan, json_files, lena, lines, tables, textgrid
 from cryvision.annotations.interval import DamagedError, Entry, Interval, Sheet
 from cryvision.annotations.text import read_seconds, read_text, refused
 from cryvision.atomic import staged

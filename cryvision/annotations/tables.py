@@ -7,14 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryvision.annotations.interval import (
-    UNLABELLED,
-    DamagedError,
-    Entry,
-    Interval,
-    Sheet,
-    rounded,
-)
+from cryvision.annotations.interval import UNLABELLED, DamagedError, Entry, Interval, Sheet, rounded
 from cryvision.annotations.text import header_of, parse_rows
 from cryvision.safe_text import one_line, plain_cell, spreadsheet_cell
 

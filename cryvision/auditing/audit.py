@@ -73,10 +73,7 @@ class Audit:
 
 
 def audit(
-    source: str | os.PathLike[str],
-    *,
-    subject_pattern: str | None = None,
-    seed: int = 0,
+    source: str | os.PathLike[str], *, subject_pattern: str | None = None, seed: int = 0
 ) -> Audit:
     """Look for what is wrong in a labelled corpus before anything is learned from it.
 
@@ -117,10 +114,7 @@ def _progress(done: int, total: int) -> None:
 
 
 def audit_facts(
-    source: str | os.PathLike[str],
-    data: Dataset,
-    facts: Sequence[ClipFacts],
-    seed: int = 0,
+    source: str | os.PathLike[str], data: Dataset, facts: Sequence[ClipFacts], seed: int = 0
 ) -> Audit:
     """Audit clips that were read already; the facts are of all clips of the data, in order.
 

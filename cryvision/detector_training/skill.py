@@ -24,11 +24,7 @@ WINDOW_SECONDS, WINDOW_HOP_SECONDS = 0.5, 0.2
 
 
 def detector_skill(
-    decided: Sequence[Decided],
-    *,
-    protocol: str,
-    subjects: str,
-    veto: VetoConfig | None = None,
+    decided: Sequence[Decided], *, protocol: str, subjects: str, veto: VetoConfig | None = None
 ) -> dict[str, Any]:
     """Measure edges by windows of 0.5 s and by events, with intervals over subjects: a skill entry.
 
@@ -62,11 +58,7 @@ def detector_skill(
         "subjects": subjects,
         "figures": figures,
         "chance": 0.5,
-        "prior": {
-            "no cry": 1 - share,
-            "cry": share,
-            "log_loss": metrics.prior_log_loss(cry, cry),
-        },
+        "prior": {"no cry": 1 - share, "cry": share, "log_loss": metrics.prior_log_loss(cry, cry)},
     }
 
 

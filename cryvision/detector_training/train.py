@@ -67,9 +67,7 @@ log = logging.getLogger(__name__)
 
 
 def train_detector(
-    source: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    **options: Unpack[DetectorValues],
+    source: str | os.PathLike[str], out: str | os.PathLike[str], **options: Unpack[DetectorValues]
 ) -> Bundle:
     """Train a cry detector on annotated recordings and save it as a bundle.
 

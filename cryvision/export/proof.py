@@ -111,11 +111,7 @@ class Proof:
         """Give what the file was compared with, the differences, and the largest allowed."""
         return (
             ("Keras models", self.max_difference, self.tolerance),
-            (
-                "package's own features",
-                self.max_difference_from_package,
-                self.package_tolerance,
-            ),
+            ("package's own features", self.max_difference_from_package, self.package_tolerance),
         )
 
 

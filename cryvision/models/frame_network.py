@@ -32,9 +32,7 @@ _SPAN = 1 + sum(2 * dilation for dilation in DILATIONS)
 _STEPS = _SPAN + AVERAGED_STEPS - 1
 
 EDGES = LogMelConfig(
-    window_frames=KERNEL + STRIDE * (_STEPS - 1),
-    hop_frames=STRIDE,
-    lookahead_frames=10,
+    window_frames=KERNEL + STRIDE * (_STEPS - 1), hop_frames=STRIDE, lookahead_frames=10
 )
 """What the frame network takes: 2.65 s of sound, of which 0.2 s lie ahead of the step."""
 

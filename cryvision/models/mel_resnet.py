@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from cryvision.errors import ConfigError
 from cryvision.models.calibration import classes_of
-from cryvision.models.pictures import BATCH_NORM_MOMENTUM, picture_of_window
 
 if TYPE_CHECKING:
     import keras
+
+BATCH_NORM_MOMENTUM = 0.9
+"""Runs are short: at Keras' own 0.99 the averages would not arrive."""
 
 WIDTH = 64
 """Channels of the first stage as published; all others are in proportion."""
@@ -33,6 +35,21 @@ VGG_STAGES = ((1, 1), (1, 2), (2, 4), (2, 8))
 
 EMBEDDING_PER_WIDTH = 2
 DROPOUT = 0.3
+
+
+def picture_of_window(
+    scaling: keras.layers.Layer, n_frames: int, n_columns: int, feature: str
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Take a window, standardise its columns, and give it the one channel of a picture.
+
+    The window, named as the feature, has shape (batch, n_frames, n_columns), the picture (batch,
+    n_frames, n_columns, 1).
+    """
+    import keras
+    from keras import layers
+
+    window = keras.Input((n_frames, n_columns), name=feature)
+    return window, layers.Reshape((n_frames, n_columns, 1))(scaling(window))
 
 
 def build_mel_resnet(
@@ -77,14 +94,12 @@ def build_vggish(
     feature: str = "mel",
     width: int = WIDTH,
 ) -> keras.Model:
-    """Build the convolutions of VGGish with an embedding and the classes behind them.
+    """Build VGGish with an embedding and the classes, on windows of at least 16 x 16.
 
     Stages of 3 x 3 convolutions with ReLU, each pooled 2 x 2: one of ``width`` channels, one of
     twice, two of four times and two of eight times as many; the mean over the picture; an embedding
     of ``2 * width`` units; dropout, and the classes. The published network flattens the picture
     into two layers of 4096 units instead, 67 million weights that this many clips cannot fill.
-
-    Parameters and returned model are as of `build_mel_resnet`; windows are at least 16 x 16.
     """
     from keras import layers
 

@@ -27,13 +27,7 @@ from cryvision.training.stacking import Samples
 from cryvision.training.systems import CHA_BAE_SOUNDS, CRY
 from cryvision.training.tensorboard import CurveLog
 from cryvision.training.train_stack import check_targets, train_stack
-from cryvision.training.training_set import (
-    Plan,
-    TrainingSet,
-    Windows,
-    divide_clips,
-    find_clips,
-)
+from cryvision.training.training_set import Plan, TrainingSet, Windows, divide_clips, find_clips
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -44,9 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    source: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    **options: Unpack[VideoValues],
+    source: str | os.PathLike[str], out: str | os.PathLike[str], **options: Unpack[VideoValues]
 ) -> Bundle:
     """Train the multimodal system of Cha & Bae, or another published one, on labelled videos.
 

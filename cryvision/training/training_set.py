@@ -11,11 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cryvision.config import unusable_label
-from cryvision.datasets.labelled import (
-    Dataset,
-    LabelledClip,
-    find_labelled_clips,
-)
+from cryvision.datasets.labelled import Dataset, LabelledClip, find_labelled_clips
 from cryvision.datasets.near_duplicates import CopyPair, copies_among
 from cryvision.datasets.protocols import GROUPED, Protocol, clip_groups, divide, with_copies
 from cryvision.datasets.splits import check_disjoint, check_numbers
@@ -71,10 +67,7 @@ class DividedClips:
     folds: list[np.ndarray]
 
     def with_samples(
-        self,
-        samples: Samples,
-        unreadable: Mapping[int, str],
-        windows: Windows | None,
+        self, samples: Samples, unreadable: Mapping[int, str], windows: Windows | None
     ) -> TrainingSet:
         """Put what was computed beside the clips, and look for copies; make altered ones.
 

@@ -73,10 +73,7 @@ def part_files(
 
 
 def compare(
-    path: Path,
-    samples: Mapping[str, np.ndarray],
-    reference: Mapping[str, np.ndarray],
-    where: str,
+    path: Path, samples: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray], where: str
 ) -> dict[str, Any]:
     """Run an ONNX file on samples, and compare it with what Keras gave.
 
