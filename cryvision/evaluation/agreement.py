@@ -105,11 +105,7 @@ def measure_agreement(
     tolerances = onset_tolerance_s, offset_tolerance_s
     matched = np.array([event_metrics.match_events(c.first, c.second, *tolerances) for c in clips])
     seconds = np.array([_confusion_seconds(clip) for clip in clips])
-    statistics: dict[str, Statistic] = {
-        **_event_statistics(clips, matched, overlap),
-        "kappa": lambda w: _kappa(w @ seconds),
-        "iou": lambda w: ratio(w @ seconds[:, 0], w @ seconds[:, :3].sum(axis=1)),
-    }
+    statistics = {**_event_statistics(clips, matched, overlap), **_time_statistics(seconds)}
     counts = matched.sum(axis=0)
     both, first_only, second_only, _ = seconds.sum(axis=0)
     return {
@@ -128,6 +124,13 @@ def measure_agreement(
         },
         **_time_errors(clips, subjects, n_draws),
         "clips": _clip_records(clips, seconds),
+    }
+
+
+def _time_statistics(seconds: FloatArray) -> dict[str, Statistic]:
+    return {
+        "kappa": lambda w: _kappa(w @ seconds),
+        "iou": lambda w: ratio(w @ seconds[:, 0], w @ seconds[:, :3].sum(axis=1)),
     }
 
 

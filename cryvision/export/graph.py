@@ -278,8 +278,7 @@ def _join(
             if part.kind != "ensemble":
                 name = _input_name(part, name, parts)
                 if name not in tensors:
-                    shape = _input_shape(part, tensor, frames)
-                    inputs[name], tensors[name] = _input(part, shape, name, features)
+                    inputs[name], tensors[name] = _input(part, tensor, name, frames, features)
             taken.append(tensors[name])
         outputs[logits_name(part)], tensors[part.name] = model(taken)
         if part.face is not None and any(part.name in other.inputs for other in parts):
@@ -306,15 +305,9 @@ def _results(part: Part, result: Any, parts: Sequence[Part]) -> dict[str, Any]:
     return {CRY: result, PROBABILITIES: ops.concatenate([1.0 - result, result], axis=-1)}
 
 
-def _input_shape(part: Part, tensor: Any, frames: FrameSpan | None) -> tuple[int, ...]:
-    """Shape of an item; a file's frames are as many as its steps need."""
-    if part.logmel is None or frames is None:
-        return tuple(tensor.shape[1:])
-    span = frames.frames_of(part.logmel)
-    return (span.stop - span.start, part.logmel.n_mels)
-
-
-def _input(part: Part, shape: tuple[int, ...], name: str, features: bool) -> tuple[Any, Any]:
+def _input(
+    part: Part, tensor: Any, name: str, frames: FrameSpan | None, features: bool
+) -> tuple[Any, Any]:
     """What the network takes, and what it makes of that for the part."""
     import keras
 
@@ -322,8 +315,12 @@ def _input(part: Part, shape: tuple[int, ...], name: str, features: bool) -> tup
         front_end = build_face_front_end(part.face)
         crops = keras.Input(front_end.inputs[0].shape[1:], name=name)
         return crops, front_end(crops)
-    tensor = keras.Input(shape, name=name)
-    return tensor, tensor
+    shape = tuple(tensor.shape[1:])
+    if part.logmel is not None and frames is not None:  # as many frames as the file's steps need
+        span = frames.frames_of(part.logmel)
+        shape = (span.stop - span.start, part.logmel.n_mels)
+    taken = keras.Input(shape, name=name)
+    return taken, taken
 
 
 def _with_logits(bundle: Bundle, part: Part) -> keras.Model:
