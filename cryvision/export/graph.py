@@ -308,7 +308,7 @@ def _results(part: Part, result: Any, parts: Sequence[Part]) -> dict[str, Any]:
 def _input(
     part: Part, tensor: Any, name: str, frames: FrameSpan | None, features: bool
 ) -> tuple[Any, Any]:
-    """What the network takes, and what it makes of that for the part."""
+    """Give what the network takes, and what it makes of that for the part."""
     import keras
 
     if name == FACE and part.face is not None and not features:

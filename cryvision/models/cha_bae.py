@@ -117,8 +117,8 @@ def build_head(
 ) -> keras.Model:
     """Build the head on a pooled ResNet-50, or on any row of numbers: flatten, dense, softmax.
 
-    The scaling (see `build_scaling`) standardises the input, float32
-    (batch, n_inputs), whose name is not one of ``HEAD_LAYERS``.
+    The scaling (see `build_scaling`) standardises the input, float32 (batch, n_inputs), whose name
+    is not one of ``HEAD_LAYERS``.
     """
     import keras
     from keras import layers
