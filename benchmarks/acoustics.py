@@ -24,7 +24,12 @@ from f0_trackers import real_cries, synthetic_errors
 from praat_reference import TOLERANCES, agrees, measure_with_praat
 from synthetic_cries import MODES, draw_cry, draw_mixture
 
-from cryvision.acoustics import modes
+from cryvision.acoustics.contour import (
+    DYSPHONATION,
+    HYPERPHONATION,
+    PHONATION,
+    frame_modes,
+)
 from cryvision.acoustics.cry import measure_cry
 from cryvision.acoustics.phases import frame_levels_db, sounding
 from cryvision.acoustics.praat import PraatSound
@@ -121,12 +126,12 @@ def mode_f1(snr_db: float, n_cries: int = N_MIXTURES) -> dict[str, float]:
         contour = PraatSound(mixture.samples, SAMPLE_RATE_HZ).contour
         inside = (contour.time_s > mixture.onset_s) & (contour.time_s < mixture.offset_s)
         levels_db = frame_levels_db(mixture.samples, SAMPLE_RATE_HZ, contour.time_s)
-        predicted = modes.frame_modes(contour, sounding(levels_db, inside, snr_db))
+        predicted = frame_modes(contour, sounding(levels_db, inside, snr_db))
         at = np.round(contour.time_s * SAMPLE_RATE_HZ).astype(int)
         truths.append(mixture.modes[at][inside])
         predictions.append(predicted[inside])
     truth, predicted = np.concatenate(truths), np.concatenate(predictions)
-    codes = (modes.PHONATION, modes.HYPERPHONATION, modes.DYSPHONATION)
+    codes = (PHONATION, HYPERPHONATION, DYSPHONATION)
     return {
         name: float(
             2 * ((truth == k) & (predicted == code)).sum()

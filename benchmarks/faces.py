@@ -202,8 +202,7 @@ def write_clip(path: Path, seconds: int = CLIP_SECONDS) -> Path:
 def make_bundle(folder: Path) -> Path:
     """Save a bundle with an untrained face branch and nothing else: every frame has a say."""
     from cryvision.export.onnx.parts import part_files
-    from cryvision.models.autoencoder import build_scaling
-    from cryvision.models.face import build_head
+    from cryvision.models.cha_bae import build_head, build_scaling
 
     width = EXACT.embedding_width
     head = build_head(build_scaling(np.zeros(width), np.ones(width)), width, len(CLASSES), "face")

@@ -25,11 +25,10 @@ from record import say, write_result
 
 from cryvision.augmentation.variation import Variation
 from cryvision.datasets.protocols import GROUPED
-from cryvision.training.altered_copies import altered_copies
-from cryvision.training.baseline_branches import baseline_branch
-from cryvision.training.branches import autoencoder_branch
+from cryvision.training.branches import autoencoder_branch, baseline_branch
 from cryvision.training.clip_features import crying_windows
 from cryvision.training.systems import CHA_BAE_SOUNDS
+from cryvision.training.training_set import altered_copies
 
 SEEDS = (0, 1, 2)
 N_COPIES = 3
@@ -55,7 +54,7 @@ def main() -> None:
             lambda clips: crying_windows(clips, FOUR_CLASSES, SOUNDS, None)[0],
         )
         subjects = np.array([clip.subject for clip in given.data.clips])
-        more = replace(copies.samples, subjects=subjects[copies.samples.clips.astype(int)])
+        more = replace(copies, subjects=subjects[copies.clips.astype(int)])
         for kind, altered in (("as_recorded", None), ("with_copies", more)):
             for name, branch in SYSTEMS.items():
                 found = out_of_fold(branch, given, seed, altered=altered)

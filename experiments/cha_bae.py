@@ -36,8 +36,7 @@ from cryvision.augmentation.variation import Variation
 from cryvision.datasets.near_duplicates import copies_among
 from cryvision.datasets.protocols import GROUPED, PROTOCOLS
 from cryvision.models.baselines import CLASSIFIERS
-from cryvision.training.baseline_branches import DNN, baseline_branch
-from cryvision.training.branches import Branch, autoencoder_branch
+from cryvision.training.branches import DNN, Branch, autoencoder_branch, baseline_branch
 from cryvision.training.systems import CHA_BAE_SOUNDS
 
 SEEDS = (0, 1, 2)

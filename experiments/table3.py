@@ -32,7 +32,7 @@ from record import data_hash, say, show_log, write_result
 from cryvision.bundle import Bundle
 from cryvision.bundle.fields import from_json
 from cryvision.config import FaceConfig, to_json
-from cryvision.datasets.labelled import find_labelled_clips
+from cryvision.datasets.labelled import find_labelled_clips, joined_sources
 from cryvision.datasets.splits import grouped_folds
 from cryvision.evaluation import skill
 from cryvision.evaluation.skill import OutOfFoldPredictions
@@ -43,7 +43,7 @@ from cryvision.training.options import GATES
 from cryvision.training.saving import Settings
 from cryvision.training.stacking import Samples
 from cryvision.training.train import clip_features, recipe_for
-from cryvision.training.training_set import class_names, subject_source, without_unreadable
+from cryvision.training.training_set import class_names, without_unreadable
 
 Predict = Callable[[Samples], np.ndarray]
 """Gives something like probabilities for rows, shape (n, n_classes)."""
@@ -103,17 +103,17 @@ def fit_svm(samples: Samples, n_classes: int, settings: Settings, seed: int) -> 
 
 def fit_autoencoder(samples: Samples, n_classes: int, settings: Settings, seed: int) -> Predict:
     """One denoising autoencoder over the joined vector, and dense layers on its code."""
-    from cryvision.models import autoencoder
+    from cryvision.models import cha_bae
 
     branches.begin(seed)
     rows = joined(samples)
     filler = Filler(rows)
     weights = branches.class_weights(samples.labels, samples.clips, n_classes)
     known = Rows(filler(rows), samples.labels, weights, samples.subjects)
-    restorer, encoder = autoencoder.build_autoencoder(rows.shape[1])
+    restorer, encoder = cha_bae.build_autoencoder(rows.shape[1])
     restoring = branches.Fitting(branches.AUTOENCODER_EPOCHS, "mse")
     branches.fit_early_stopped(restorer, known, known.inputs, seed, restoring)
-    classifier = autoencoder.build_classifier(encoder, n_classes)
+    classifier = cha_bae.build_classifier(encoder, n_classes)
     telling = branches.Fitting(branches.CLASSIFIER_EPOCHS)
     branches.fit_early_stopped(classifier, known, known.labels, seed, telling)
     return lambda tested: branches.predict(classifier, filler(joined(tested)))
@@ -307,7 +307,7 @@ def compare(
             "data_sha256": data_hash([*samples.features.values(), samples.labels]),
             "labels": list(labels),
             "n_subjects": len(set(clip_subjects.tolist())),
-            "subjects": subject_source(data),
+            "subjects": joined_sources(data.clips),
             "gate": gate,
             "features": {name: to_json(config) for name, config in settings.items()},
             "n_folds": options.folds,

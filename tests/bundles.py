@@ -136,7 +136,7 @@ def make_reasons_bundle(folder: Path, seed: int = 0, **changes: object) -> Path:
     import keras
 
     from cryvision.export.onnx.parts import part_files
-    from cryvision.models.ensemble import build_ensemble
+    from cryvision.models.cha_bae import build_ensemble
 
     keras.utils.set_random_seed(seed)
     windows = {"mel": sound_windows(glides(2.0, seed), SOUND).inputs}
@@ -184,15 +184,15 @@ def build_tone_detector() -> keras.Model:
 
 def untrained_branch(feature: str, inputs: np.ndarray, n_classes: int) -> keras.Model:
     """A sound branch that standardises by the inputs and says something of its own to each."""
-    from cryvision.models import autoencoder
+    from cryvision.models import cha_bae
 
-    summary = autoencoder.build_summary(*inputs.shape[1:], feature)
+    summary = cha_bae.build_summary(*inputs.shape[1:], feature)
     summaries = np.asarray(summary(inputs))
-    scaling = autoencoder.build_scaling(summaries.mean(axis=0), summaries.var(axis=0))
-    _, encoder = autoencoder.build_autoencoder(summaries.shape[1])
-    classifier = autoencoder.build_classifier(encoder, n_classes)
+    scaling = cha_bae.build_scaling(summaries.mean(axis=0), summaries.var(axis=0))
+    _, encoder = cha_bae.build_autoencoder(summaries.shape[1])
+    classifier = cha_bae.build_classifier(encoder, n_classes)
     classifier.get_layer("calibration").set_calibration(0.2, np.zeros(n_classes))
-    return autoencoder.build_branch(summary, scaling, classifier)
+    return cha_bae.build_branch(summary, scaling, classifier)
 
 
 def glides(seconds: float, seed: int = 0) -> np.ndarray:

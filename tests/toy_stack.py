@@ -70,7 +70,7 @@ def untrained_ensemble(
     outputs: Mapping[str, np.ndarray], rows: Rows, n_classes: int, seed: int
 ) -> tuple[Any, branches.Curves]:
     """Take the place of ``fit_ensemble`` where a model is needed, and no matter what it says."""
-    from cryvision.models.ensemble import build_ensemble
+    from cryvision.models.cha_bae import build_ensemble
 
     branches.begin(seed)
     return build_ensemble(list(outputs), n_classes), {"loss": [0.0]}

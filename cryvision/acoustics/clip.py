@@ -11,12 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cryvision.acoustics.cry import (
-    LONGEST_SECONDS,
-    MARGIN_SECONDS,
-    RESAMPLED_SECONDS,
-    measure_cry,
-)
+from cryvision.acoustics.cry import LONGEST_SECONDS, MARGIN_SECONDS, RESAMPLED_SECONDS, measure_cry
 from cryvision.acoustics.measures import Acoustics, CryAcoustics
 from cryvision.acoustics.praat import require_praat
 from cryvision.acoustics.rhythm import measure_bouts

@@ -1,4 +1,4 @@
-"""Numbers and the shape of an F0 contour."""
+"""Numbers, the shape and the modes (phonation, dysphonation, hyperphonation) of an F0 contour."""
 
 from __future__ import annotations
 
@@ -17,19 +17,17 @@ MONOTONIC = 0.8
 
 _SMOOTHED_FRAMES = 5
 
+HYPERPHONATION_HZ = 1000.0
+"""Phonation ends and hyperphonation begins here: LaGasse, Neal and Lester, Ment. Retard. Dev.
+Disabil. Res. Rev. 11 (2005) 83-93."""
+
+SILENCE, PHONATION, DYSPHONATION, HYPERPHONATION = range(4)
+
 
 def describe_contour(contour: F0Contour) -> dict[str, float | str]:
-    """Measure a contour.
+    """Measure a contour: the ``f0`` measures of `CryAcoustics`, but mean and standard deviation.
 
-    Parameters
-    ----------
-    contour : F0Contour
-
-    Returns
-    -------
-    dict
-        The measures of `CryAcoustics` that start with ``f0``, without mean and standard deviation;
-        none where fewer than `FEWEST_FRAMES` frames are voiced.
+    There is nothing where fewer than `FEWEST_FRAMES` frames are voiced.
     """
     time_s, f0_hz = contour.time_s[contour.voiced], contour.f0_hz[contour.voiced]
     if len(f0_hz) < FEWEST_FRAMES:
@@ -47,10 +45,7 @@ def describe_contour(contour: F0Contour) -> dict[str, float | str]:
 def shape(f0_hz: np.ndarray) -> str:
     """Name the shape of a contour: ``rising``, ``falling``, ``flat`` or ``complex``.
 
-    Parameters
-    ----------
-    f0_hz : ndarray of float, shape (n,)
-        Of the voiced frames, in order, from `FEWEST_FRAMES` on.
+    The F0, shape (n,), is that of the voiced frames, in order, from `FEWEST_FRAMES` on.
     """
     windows = np.lib.stride_tricks.sliding_window_view(f0_hz, _SMOOTHED_FRAMES)
     semitones = 12 * np.log2(np.median(windows, axis=1))
@@ -61,3 +56,27 @@ def shape(f0_hz: np.ndarray) -> str:
     if abs(correlation) < MONOTONIC:
         return "complex"
     return "rising" if correlation > 0 else "falling"
+
+
+def frame_modes(contour: F0Contour, sounding: np.ndarray) -> np.ndarray:
+    """Name the mode of each frame, of which ``sounding`` says whether it is loud enough.
+
+    ``PHONATION`` with an F0 up to `HYPERPHONATION_HZ`, ``HYPERPHONATION`` above it,
+    ``DYSPHONATION`` where sound has no F0, and ``SILENCE``.
+    """
+    high = np.nan_to_num(contour.f0_hz) > HYPERPHONATION_HZ
+    voiced = np.where(high, HYPERPHONATION, PHONATION)
+    return np.where(sounding, np.where(contour.voiced, voiced, DYSPHONATION), SILENCE)
+
+
+def mode_shares(contour: F0Contour, sounding: np.ndarray) -> dict[str, float]:
+    """Measure the share of voiced frames, and of the sounding ones the share of each mode."""
+    if not sounding.any():
+        return {}
+    modes = frame_modes(contour, sounding)[sounding]
+    return {
+        "voiced_share": float(contour.voiced.mean()),
+        "phonation_share": float((modes == PHONATION).mean()),
+        "dysphonation_share": float((modes == DYSPHONATION).mean()),
+        "hyperphonation_share": float((modes == HYPERPHONATION).mean()),
+    }

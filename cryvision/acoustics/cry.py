@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cryvision.acoustics.contour import describe_contour
+from cryvision.acoustics.contour import describe_contour, mode_shares
 from cryvision.acoustics.defined import FORMANTS, Conditions, undefine
 from cryvision.acoustics.measures import CryAcoustics
-from cryvision.acoustics.modes import mode_shares
 from cryvision.acoustics.phases import find_phases, frame_levels_db, sounding
 from cryvision.acoustics.praat import HOP_SECONDS, SHORTEST_SECONDS, PraatSound
 from cryvision.errors import ConfigError

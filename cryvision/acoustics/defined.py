@@ -28,13 +28,8 @@ _F0 = tuple(m.name for m in measures_of(CryAcoustics) if m.name.startswith("f0")
 class Conditions(NamedTuple):
     """What decides whether a measure of a cry is defined.
 
-    Attributes
-    ----------
-    too_short, silent, clipped : bool
-    snr_db : float
-        NaN where no background is known.
-    sample_rate_hz : float
-        At which the cry was measured: the recording's own, or less.
+    ``snr_db`` is NaN where no background is known; the sample rate is that at which the cry was
+    measured: the recording's own, or less.
     """
 
     too_short: bool
@@ -45,19 +40,9 @@ class Conditions(NamedTuple):
 
 
 def undefine(values: dict[str, Any], conditions: Conditions) -> dict[str, Any]:
-    """Leave out the measures that are not defined, and add the reasons.
+    """Leave out the measures, by name, that are not defined, and add the reasons.
 
-    Parameters
-    ----------
-    values : dict
-        Measures of `CryAcoustics` by name.
-    conditions : Conditions
-
-    Returns
-    -------
-    dict
-        What is defined, and ``undefined``: ``reason: names; reason: names``. Of several reasons
-        the first counts.
+    ``undefined`` reads ``reason: names; reason: names``. Of several reasons the first counts.
     """
     f0_hz = values.get("f0_median_hz", math.nan)
     sound = (*_F0, *_MODES, *_PERIODS, *_SPECTRAL, *_PHASES)

@@ -11,17 +11,7 @@ _DIGITS = 6
 
 
 class Measure(NamedTuple):
-    """The description of a measure.
-
-    Attributes
-    ----------
-    name : str
-    kind : str
-        ``real``, ``whole`` or ``text``.
-    unit : str
-        Empty where it has none.
-    meaning : str
-    """
+    """The description of a measure; its kind is ``real``, ``whole`` or ``text``."""
 
     name: str
     kind: str

@@ -45,16 +45,7 @@ class Phases(NamedTuple):
 def frame_levels_db(samples: np.ndarray, sample_rate_hz: float, time_s: np.ndarray) -> np.ndarray:
     """Measure the level around some times, 20 ms each, above `LOWEST_HZ`.
 
-    Parameters
-    ----------
-    samples : ndarray of float, shape (n,)
-    sample_rate_hz : float
-    time_s : ndarray of float, shape (n_frames,)
-
-    Returns
-    -------
-    ndarray of float64, shape (n_frames,)
-        In dBFS; -inf in digital silence.
+    Shape (n_frames,), in dBFS; -inf in digital silence.
     """
     spectrum = np.fft.rfft(samples)
     spectrum[np.fft.rfftfreq(len(samples), 1 / sample_rate_hz) < LOWEST_HZ] = 0
@@ -71,33 +62,21 @@ def frame_levels_db(samples: np.ndarray, sample_rate_hz: float, time_s: np.ndarr
 def sounding(levels_db: np.ndarray, cry: np.ndarray, snr_db: float) -> np.ndarray:
     """Find the frames that sound.
 
-    Parameters
-    ----------
-    levels_db : ndarray of float, shape (n,)
-    cry : ndarray of bool, shape (n,)
-        The frames of the cry itself, whose loudest ones and mean power are the reference.
-    snr_db : float
-        Of the cry; infinite where no background is known.
+    ``cry`` marks the frames of the cry itself, whose loudest ones and mean power are the reference;
+    ``snr_db`` is the cry's, infinite where no background is known.
     """
     reference = levels_db[cry]
     if not np.isfinite(reference).any():
         return np.zeros(len(levels_db), bool)
     mean_db = 10 * np.log10(np.mean(10 ** (reference / 10)))
     floor_db = np.percentile(reference, 95) - BELOW_LOUDEST_DB
-    sounds: np.ndarray = levels_db > max(floor_db, mean_db - snr_db + ABOVE_BACKGROUND_DB)
-    return sounds
+    return np.asarray(levels_db > max(floor_db, mean_db - snr_db + ABOVE_BACKGROUND_DB))
 
 
 def find_phases(levels_db: np.ndarray, sounding: np.ndarray, n_cry: int) -> Phases:
     """Divide what sounds into expiratory and inspiratory sounds.
 
-    Parameters
-    ----------
-    levels_db : ndarray of float, shape (n,)
-    sounding : ndarray of bool, shape (n,)
-        Frames of `HOP_SECONDS`.
-    n_cry : int
-        Frames of the cry itself. Behind them only an inspiration belongs to it.
+    The first ``n_cry`` frames are the cry; behind them only an inspiration belongs to it.
     """
     phases = Phases([], [])
     last_s = last_db = 0.0

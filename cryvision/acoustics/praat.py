@@ -37,14 +37,9 @@ _TILT_BANDS_HZ = (50.0, 1000.0, 1000.0, 5000.0)
 
 @dataclass(frozen=True)
 class F0Contour:
-    """F0 of a stretch of sound, each 10 ms.
+    """F0 of a stretch of sound, each 10 ms; NaN where the frame is unvoiced.
 
-    Attributes
-    ----------
-    time_s : ndarray of float64, shape (n,)
-        Middle of each frame, in seconds from the start of the sound.
-    f0_hz : ndarray of float64, shape (n,)
-        NaN where the frame is unvoiced.
+    The times are the middles of the frames, in seconds from the start of the sound.
     """
 
     time_s: np.ndarray
@@ -67,18 +62,9 @@ def require_praat() -> None:
 
 
 class PraatSound:
-    """A stretch of sound and Praat's analyses of it.
+    """A stretch of mono sound, full scale 1, of `SHORTEST_SECONDS` or more, for Praat to analyse.
 
-    Parameters
-    ----------
-    samples : ndarray of float, shape (n,)
-        Mono, full scale 1, at least `SHORTEST_SECONDS`.
-    sample_rate_hz : float
-
-    Attributes
-    ----------
-    contour : F0Contour
-        By Praat's autocorrelation ("To Pitch (ac)"), from `LOWEST_HZ` to `HIGHEST_HZ`.
+    ``contour`` is by Praat's autocorrelation ("To Pitch (ac)"), from `LOWEST_HZ` to `HIGHEST_HZ`.
     """
 
     def __init__(self, samples: np.ndarray, sample_rate_hz: float) -> None:

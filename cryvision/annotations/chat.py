@@ -26,11 +26,6 @@ def read_chat(text: str) -> Iterator[Entry]:
     """Read the lines with times: speakers are tiers, and what sounds they make are labels.
 
     A line without a sound has its text as its label. All forms of "to cry" read ``cry``.
-
-    Raises
-    ------
-    DamagedError
-        If it does not begin as CHAT does.
     """
     if not text.startswith("@"):
         raise DamagedError(1, "a CHAT file must begin with @UTF8 or @Begin")

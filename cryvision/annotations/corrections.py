@@ -56,18 +56,9 @@ _KINDS = {dict: "an object", int: "a whole number", str: "a text", list: "a list
 class CorrectedEvent:
     """One event as a person left it.
 
-    Attributes
-    ----------
-    id : str
-        The same in every version of the file.
-    onset_s, offset_s : float
-    label : str
-    origin : {"detector", "person"}
-        Who found it.
-    checked : bool
-        Whether a person looked at it.
-    confidence : float or None
-        The detector's; None for what it had not found.
+    The id is the same in every version of the file. The origin, ``detector`` or ``person``, found
+    it; ``checked`` tells whether a person looked at it. The confidence is the detector's; None for
+    what it had not found.
     """
 
     id: str
@@ -80,12 +71,9 @@ class CorrectedEvent:
 
     @classmethod
     def from_json(cls, data: Any, duration_s: float | None = None) -> CorrectedEvent:
-        """Check an event that came from outside.
+        """Check an event that came from outside, perhaps against the length of its clip.
 
-        Raises
-        ------
-        AnnotationError
-            On anything that is no event inside the clip; the message is the rule.
+        What is no event inside the clip is an AnnotationError whose message is the rule.
         """
         if not isinstance(data, Mapping):
             raise AnnotationError(f"an event must be a JSON object; got {str(data)[:40]!r}")
@@ -129,22 +117,13 @@ class CorrectedEvent:
 
 @dataclass(frozen=True)
 class Corrections:
-    """The newest state of a clip's events, and how it came about.
+    """The newest state of a clip's events, in order of time, and how it came about.
 
-    Attributes
-    ----------
-    events : tuple of CorrectedEvent
-        In order of time.
-    version : int
-        0 before the first save, then one more each time.
-    who, saved_at : str
-        Of the newest save; ``saved_at`` in UTC, ISO 8601.
-    labels : tuple of str
-        The label set of the clip.
-    history : tuple of dict
-        For each save ``version``, ``who``, ``saved_at``, ``added``, ``removed`` and ``changed``.
-    about : dict
-        ``clip``, ``duration_s``, and ``bundle`` and ``sha256`` of what found the first events.
+    ``version`` is 0 before the first save, then one more each time; ``who`` and ``saved_at`` (UTC,
+    ISO 8601) are those of the newest save. ``labels`` is the label set of the clip. ``history`` has
+    for each save ``version``, ``who``, ``saved_at``, ``added``, ``removed`` and ``changed``;
+    ``about`` has ``clip``, ``duration_s``, and ``bundle`` and ``sha256`` of what found the first
+    events.
     """
 
     events: tuple[CorrectedEvent, ...]
@@ -195,13 +174,7 @@ def corrections_path(clip: str | os.PathLike[str]) -> Path:
 
 
 def read_corrections(path: str | os.PathLike[str]) -> Corrections:
-    """Read a file of corrections.
-
-    Raises
-    ------
-    AnnotationError
-        If it cannot be read or is not such a file; the message names it.
-    """
+    """Read a file of corrections; one that cannot be read is an AnnotationError that names it."""
     try:
         return _parsed(Path(path).read_text("utf-8"))
     except OSError as error:
@@ -214,13 +187,7 @@ def read_corrections(path: str | os.PathLike[str]) -> Corrections:
 
 
 def read_entries(text: str) -> Iterator[Entry]:
-    """Read the newest events of a file of corrections, for `cryvision.annotations`.
-
-    Raises
-    ------
-    DamagedError
-        If it is no such file.
-    """
+    """Read the newest events of a file of corrections, for `cryvision.annotations`."""
     try:
         events = _parsed(text).events
     except AnnotationError as error:
@@ -243,15 +210,10 @@ def _parsed(text: str) -> Corrections:
         if data["format"] != _FORMAT or data["format_version"] != _FORMAT_VERSION:
             raise AnnotationError("it must be a file of corrections that cryvision wrote")
         _check_fields(data)
-        return Corrections(
-            events=tuple(CorrectedEvent.from_json(event) for event in data["events"]),
-            version=data["version"],
-            who=data["who"],
-            saved_at=data["saved_at"],
-            labels=tuple(data["labels"]),
-            history=tuple(data["history"]),
-            about=data["about"],
-        )
+        fields = {name: data[name] for name in _FIELDS}
+        fields |= {name: tuple(data[name]) for name in ("labels", "history")}
+        fields["events"] = tuple(CorrectedEvent.from_json(event) for event in data["events"])
+        return Corrections(**fields)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         words = " ".join(str(error).split())[:80]
         raise AnnotationError(f"the corrections are damaged: {words}") from error
@@ -274,23 +236,15 @@ def _check_fields(data: Mapping[str, Any]) -> None:
 def write_corrections(corrections: Corrections, path: Path) -> None:
     """Write a file of corrections beside its place, bring it to the disk, and rename it.
 
-    Raises
-    ------
-    OSError
-        If it cannot be written; what was there stays.
+    Where that fails, what was there stays.
     """
-    data = {
-        "format": _FORMAT,
-        "format_version": _FORMAT_VERSION,
-        "about": corrections.about,
-        "version": corrections.version,
-        "who": corrections.who,
-        "saved_at": corrections.saved_at,
-        "labels": corrections.labels,
-        "events": [dataclasses.asdict(event) for event in corrections.events],
-        "history": corrections.history,
-    }
-    content = _json(data)
+    fields = dataclasses.asdict(corrections)
+    content = _json(
+        {
+            **{"format": _FORMAT, "format_version": _FORMAT_VERSION},
+            **{name: fields[name] for name in _FIELDS},
+        }
+    )
     _remove_leftovers(path)
     with staged(path, overwrite=True) as place:
         place.write_bytes(content)
@@ -311,10 +265,8 @@ def _remove_leftovers(path: Path) -> None:
 def check_events(data: Any, duration_s: float) -> list[CorrectedEvent]:
     """Check a list of events that came from outside.
 
-    Raises
-    ------
-    AnnotationError
-        If it is no list, holds too many, one of them is not inside the clip, or two share an id.
+    It is an AnnotationError if it is no list, holds too many, one of them is not inside the clip,
+    or two share an id.
     """
     if not isinstance(data, list) or len(data) > MOST_EVENTS:
         raise AnnotationError(f"events must be a list of at most {MOST_EVENTS} events")
@@ -325,13 +277,7 @@ def check_events(data: Any, duration_s: float) -> list[CorrectedEvent]:
 
 
 def check_name(text: Any, what: str) -> str:
-    """Check who corrects, or a label of the label set; the empty string is nobody.
-
-    Raises
-    ------
-    AnnotationError
-        If it is no short text.
-    """
+    """Check who corrects, or a label of the label set; the empty string is nobody."""
     return _text(text, what, LONGEST_NAME, may_be_empty=True)
 
 

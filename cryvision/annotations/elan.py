@@ -24,11 +24,6 @@ def read_eaf(text: str) -> Iterator[Entry]:
 
     The tier ``bouts`` of our own files repeats the events and is passed over. An annotation without
     a text has its tier's name as its label.
-
-    Raises
-    ------
-    DamagedError
-        If it is no ELAN file, or a time of it is not known.
     """
     root = _root(text)
     media = list(root.iter("MEDIA_DESCRIPTOR"))
@@ -62,11 +57,8 @@ def _lines_of(text: str) -> dict[str, int]:
 def write_eaf(sheet: Sheet, path: Path) -> None:
     """Write an ELAN file, linked to the recording on this machine.
 
-    Raises
-    ------
-    AnnotationError
-        If the template is no ELAN file, or has a tier without times of its own where intervals
-        are to be written.
+    A template that is no ELAN file, or has a tier without times of its own where intervals are to
+    be written, is an AnnotationError.
     """
     eaf = _from_template(sheet.template)
     # pympi writes the offset of a half-hour time zone in a form that is no XML date.

@@ -1,4 +1,8 @@
-"""The table of formats, and reading and writing by it."""
+"""The table of formats, and reading and writing by it.
+
+A reader takes the text of a file and gives its entries; where the text is not of its format, it
+raises DamagedError.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryvision.annotations import (
-    chat,
-    corrections,
-    elan,
-    json_files,
-    lena,
-    lines,
-    subtitles,
-    tables,
-    textgrid,
-)
+from cryvision.annotations import chat, corrections, elan, json_files, lena, lines, tables, textgrid
 from cryvision.annotations.interval import DamagedError, Entry, Interval, Sheet
 from cryvision.annotations.text import read_seconds, read_text, refused
 from cryvision.atomic import staged
@@ -28,18 +22,9 @@ from cryvision.errors import AnnotationError, ConfigError
 class Format:
     """A format of annotation files.
 
-    Attributes
-    ----------
-    suffixes : tuple of str
-        Ends of the names of such files, in lower case; the first stands behind the name of a clip.
-    decimals : int
-        Places of a second that are written.
-    read : callable or None
-        Takes the text of a file and gives its entries.
-    write : callable or None
-        Takes what is to be written and the path.
-    is_it : callable
-        Whether a text in a file with such a suffix has this format.
+    ``suffixes`` are the ends of the names of such files, in lower case; the first stands behind the
+    name of a clip. ``decimals`` are the places of a second that are written. ``is_it`` tells
+    whether a text in a file with such a suffix has this format.
     """
 
     suffixes: tuple[str, ...]
@@ -104,8 +89,8 @@ FORMATS: Mapping[str, Format] = {
     "chat": Format((".cha",), chat.DECIMALS, chat.read_chat, chat.write_chat),
     "its": Format((".its",), 2, lena.read_its),
     "rttm": Format((".rttm",), lines.RTTM_DECIMALS, lines.read_rttm, lines.write_rttm),
-    "vtt": Format((".vtt",), subtitles.DECIMALS, subtitles.read_vtt, subtitles.write_vtt),
-    "srt": Format((".srt",), subtitles.DECIMALS, subtitles.read_cues, subtitles.write_srt),
+    "vtt": Format((".vtt",), lines.SUBTITLE_DECIMALS, lines.read_vtt, lines.write_vtt),
+    "srt": Format((".srt",), lines.SUBTITLE_DECIMALS, lines.read_cues, lines.write_srt),
 }
 """All formats by name. Of those that share a suffix, the first whose text it is counts."""
 
@@ -182,13 +167,7 @@ def _intervals(path: Path) -> Iterator[tuple[int, str, list[Interval]]]:
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """Find the format of a file that is there.
-
-    Raises
-    ------
-    AnnotationError
-        If it cannot be read, or is in no format that is.
-    """
+    """Find the format of a file that is there."""
     form = _opened(Path(path))[1]
     return next(name for name, one in FORMATS.items() if one is form)
 

@@ -65,17 +65,10 @@ class DamagedError(ValueError):
 class Sheet:
     """What is written into one file.
 
-    Attributes
-    ----------
-    intervals : sequence of Interval
-    media : str
-        Path or name of the recording; empty where there is none.
-    duration_s : float or None
-        Length of the recording; None where it is not known.
-    tiers : sequence of str
-        Tiers that are there even if they are empty, in this order before all others.
-    template : Path or None
-        ELAN file whose tiers, types and vocabularies an ELAN file takes over.
+    ``media`` is the path or name of the recording, empty where there is none, ``duration_s`` its
+    length, None where it is not known. ``tiers`` are there even if they are empty, in this order
+    before all others. From the template, an ELAN file, an ELAN file takes over tiers, types and
+    vocabularies.
     """
 
     intervals: Sequence[Interval]
@@ -100,18 +93,9 @@ class Sheet:
         return max(round(float(self.duration_s or 0), decimals), *ends, _SHORTEST_SECONDS)
 
     def tier_intervals(self, decimals: int) -> dict[str, list[tuple[float, float, str]]]:
-        """Sort the intervals into tiers in which none overlap.
+        """Sort the intervals into tiers in which none overlap: start, end and label, by tier.
 
-        Parameters
-        ----------
-        decimals : int
-            Places to which times are rounded.
-
-        Returns
-        -------
-        dict of str to list of (float, float, str)
-            Start, end and label, in order, by tier. What overlaps an interval of its own tier
-            is in one called ``<tier> (2)``, and so on.
+        What overlaps an interval of its own tier is in one called ``<tier> (2)``, and so on.
         """
         tiers: dict[str, list[tuple[float, float, str]]] = {name: [] for name in self.tiers}
         for interval in sorted(self.intervals):
@@ -129,10 +113,7 @@ class Sheet:
 def rounded(interval: Interval, decimals: int) -> tuple[float, float]:
     """Round the times of an interval that must have a length.
 
-    Returns
-    -------
-    start_s, end_s : float
-        Not negative, and at least one unit of the last place apart.
+    They are not negative, and at least one unit of the last place apart.
     """
     start_s = max(0.0, round(float(interval.start_s), decimals))
     end_s = round(float(interval.end_s), decimals)

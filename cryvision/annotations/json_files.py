@@ -23,11 +23,6 @@ def read_label_studio(text: str) -> Iterator[Entry]:
 
     The tier is what stands in a region's notes; of a task that more than one person has labelled,
     the person's number.
-
-    Raises
-    ------
-    DamagedError
-        If it is no such export.
     """
     tasks = _parsed(text)
     for task in tasks if isinstance(tasks, list) else [tasks]:
@@ -85,11 +80,6 @@ def read_results(text: str) -> Iterator[Entry]:
     """Read the events of cryvision: JSON of ``classify``, or the table of ``score``.
 
     Clips of which nothing is known, as they could not be read, are passed over.
-
-    Raises
-    ------
-    DamagedError
-        If it is neither.
     """
     for line, record in result_records(text):
         events = record.get("events")
@@ -117,13 +107,7 @@ def _is_score_table(text: str) -> bool:
 
 
 def result_records(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Give the line and the record of each clip that cryvision has scored.
-
-    Raises
-    ------
-    DamagedError
-        If it is no result.
-    """
+    """Give the line and the record of each clip that cryvision has scored."""
     if _is_score_table(text):
         for line, row in parse_rows(text)[1]:
             if row["status"] == "ok":

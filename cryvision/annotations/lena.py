@@ -20,11 +20,6 @@ def read_its(text: str) -> Iterator[Entry]:
 
     Segments of the key child hold cries, vegetative sounds and utterances: those stand for the
     segment.
-
-    Raises
-    ------
-    DamagedError
-        If it is no such file, or a time is none.
     """
     root = parse_xml(text, "a LENA file")
     if root.tag != "ITS":

@@ -7,14 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryvision.annotations.interval import (
-    UNLABELLED,
-    DamagedError,
-    Entry,
-    Interval,
-    Sheet,
-    rounded,
-)
+from cryvision.annotations.interval import UNLABELLED, DamagedError, Entry, Interval, Sheet, rounded
 from cryvision.annotations.text import header_of, parse_rows
 from cryvision.safe_text import one_line, plain_cell, spreadsheet_cell
 
@@ -41,17 +34,8 @@ _BANDS = "0", "8000"
 class Layout:
     """The columns of a kind of table, in lower case.
 
-    Of names of which any may be there, the first is taken whose cell is not empty.
-
-    Attributes
-    ----------
-    start, end : str
-        Columns of the times.
-    label, tier, recording, confidence : tuple of str
-    words : mapping of str to str
-        Labels by what stands for them.
-    units_per_second : float
-        Of the times.
+    ``start`` and ``end`` are those of the times. Of other names, of which any may be there, the
+    first is taken whose cell is not empty. ``words`` are labels by what stands for them.
     """
 
     start: str
@@ -101,13 +85,7 @@ def has_columns(*names: str) -> Callable[[str], bool]:
 
 
 def read_csv(text: str) -> Iterator[Entry]:
-    """Read a table with times in seconds, and perhaps labels, tiers, recordings and confidence.
-
-    Raises
-    ------
-    DamagedError
-        If it is no table, or none with these columns.
-    """
+    """Read a table with times in seconds, and perhaps labels, tiers, recordings and confidence."""
     header = header_of(text)
     columns = next((pair for pair in TIME_COLUMNS if set(pair) <= header), None)
     if columns is None:
@@ -138,13 +116,7 @@ def read_raven(text: str) -> Iterator[Entry]:
 
 
 def read_boris(text: str) -> Iterator[Entry]:
-    """Read events that BORIS has exported, aggregated (start and stop) or one by one.
-
-    Raises
-    ------
-    DamagedError
-        If a behaviour stops that has not started, or has not stopped.
-    """
+    """Read events that BORIS has exported, aggregated (start and stop) or one by one."""
     if "start (s)" in header_of(text):
         yield from _entries(text, BORIS)
         return

@@ -26,10 +26,7 @@ _LONGEST_SECONDS = 1e7
 def read_text(path: Path) -> str:
     """Read a file of UTF-8, UTF-16 with a byte order mark, or else Latin-1; lines end in ``\\n``.
 
-    Raises
-    ------
-    AnnotationError
-        If it cannot be read, or is no text.
+    What cannot be read, or is no text, is an AnnotationError.
     """
     try:
         raw = path.read_bytes()
@@ -58,19 +55,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_rows(path: Path) -> tuple[list[str], Rows]:
-    """Read a CSV file with a header.
+    """Read a CSV file with a header: the names of its columns in lower case, none in an empty file.
 
-    Returns
-    -------
-    header : list of str
-        Names of the columns, in lower case and without outer blanks; none in an empty file.
-    rows : list of (int, dict of str to str)
-        Line of the file, and the cells by column without outer blanks. Blank rows are skipped.
-
-    Raises
-    ------
-    AnnotationError
-        If the file cannot be read, or a row has not as many cells as the header.
+    The rows have the line of the file, and the cells by column without outer blanks. Blank rows are
+    skipped. A row that has not as many cells as the header is an AnnotationError.
     """
     try:
         return parse_rows(read_text(path))
@@ -119,10 +107,8 @@ def _delimiter(text: str) -> str:
 def read_seconds(text: str) -> float:
     """Read a time, with a decimal point or comma.
 
-    Raises
-    ------
-    ValueError
-        If it is not a number, negative, or more than any recording has; the message is the rule.
+    What is not a number, negative, or more than any recording has, is a ValueError whose message is
+    the rule.
     """
     try:
         # float() alone takes 1_0 for 10. Two commas are none of them decimal.
@@ -138,13 +124,7 @@ def read_seconds(text: str) -> float:
 
 
 def parse_xml(text: str, what: str) -> ElementTree.Element:
-    """Parse XML without a type or entities of its own.
-
-    Raises
-    ------
-    DamagedError
-        If it declares some, or is damaged.
-    """
+    """Parse XML; a type or entities of its own, and damage, are a DamagedError."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise DamagedError(1, f"{what} must not declare a type or entities")
     try:

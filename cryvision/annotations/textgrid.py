@@ -21,13 +21,7 @@ _N_ENTRIES = re.compile(
 
 
 def read_textgrid(text: str) -> Iterator[Entry]:
-    """Read all interval tiers but ``bouts``, less the blank intervals between the labelled ones.
-
-    Raises
-    ------
-    DamagedError
-        If it is no TextGrid, or one that is cut off.
-    """
+    """Read all interval tiers but ``bouts``, less the blank intervals between the labelled ones."""
     if "ooTextFile" not in text.split("\n", 1)[0]:
         raise DamagedError(1, 'a TextGrid must begin with File type = "ooTextFile"')
     text = _with_plain_times(text)

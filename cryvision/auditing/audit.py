@@ -69,15 +69,11 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain JSON data; what is not finite is None."""
-        record: dict[str, Any] = plain({"cryvision": __version__, **asdict(self)})
-        return record
+        return dict(plain({"cryvision": __version__, **asdict(self)}))
 
 
 def audit(
-    source: str | os.PathLike[str],
-    *,
-    subject_pattern: str | None = None,
-    seed: int = 0,
+    source: str | os.PathLike[str], *, subject_pattern: str | None = None, seed: int = 0
 ) -> Audit:
     """Look for what is wrong in a labelled corpus before anything is learned from it.
 
@@ -118,26 +114,11 @@ def _progress(done: int, total: int) -> None:
 
 
 def audit_facts(
-    source: str | os.PathLike[str],
-    data: Dataset,
-    facts: Sequence[ClipFacts],
-    seed: int = 0,
+    source: str | os.PathLike[str], data: Dataset, facts: Sequence[ClipFacts], seed: int = 0
 ) -> Audit:
-    """Audit clips that were read already.
+    """Audit clips that were read already; the facts are of all clips of the data, in order.
 
-    Parameters
-    ----------
-    source : path
-    data : Dataset
-        Of the source.
-    facts : sequence of ClipFacts
-        Of all its clips, in order.
-    seed : int
-
-    Raises
-    ------
-    MediaError
-        If no clip could be read.
+    That none of them could be read is a MediaError.
     """
     readable = [one for one in facts if one.problem is None]
     if not readable:
@@ -149,11 +130,14 @@ def audit_facts(
     copies = copies_of(readable)
     log.info("measuring the label without the sound, and the device with it")
     counts = _counts(data, facts, readable)
+    # What was made from another clip would be its nearest neighbour.
+    made = {pair.second for pair in copies}
+    originals = [one for one in readable if one.name not in made]
     measured = {
         "label_changes": confounds.label_changes(facts),
         "label_without_sound": confounds.label_without_sound(readable, seed),
         "device_from_sound": confounds.device_from_sound(readable, seed),
-        "subject_from_sound": confounds.subject_from_sound(_without(readable, copies)),
+        "subject_from_sound": confounds.subject_from_sound(originals),
     }
     return Audit(
         source=os.fspath(source),
@@ -234,9 +218,3 @@ def _sound(facts: Sequence[ClipFacts]) -> dict[str, Any]:
         name: {"edges": edges.astype(float).tolist(), "clips": clips.tolist()}
         for name, (clips, edges) in (("duration_s", by_duration), ("level_dbfs", by_level))
     }
-
-
-def _without(facts: Sequence[ClipFacts], copies: Sequence[CopyPair]) -> list[ClipFacts]:
-    """Leave out what was made from another clip: it would be its nearest neighbour."""
-    made = {pair.second for pair in copies}
-    return [one for one in facts if one.name not in made]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryvision.auditing.findings import ERROR, INFO, WARNING, Finding, present
+from cryvision.auditing.findings import ERROR, INFO, WARNING, Finding, listed, present
 from cryvision.datasets.clip_stats import ClipFacts
 from cryvision.datasets.labelled import REASONS, Dataset, donateacry_name, is_stub
 from cryvision.datasets.near_duplicates import (
@@ -43,74 +43,68 @@ def about_files(data: Dataset, facts: Sequence[ClipFacts]) -> list[Finding]:
     cut = [f"{one.name}: {warning}" for one in readable for warning in one.warnings]
     n_cut = sum(bool(one.warnings) for one in readable)
     short = [_with_length(one) for one in _shorter_than_usual(readable)]
-    silent = [f"{one.name}: {one.level_dbfs:.0f} dBFS" for one in readable if _is_silent(one)]
+    silent = [
+        f"{one.name}: {one.level_dbfs:.0f} dBFS" for one in readable if one.level_dbfs < SILENT_DBFS
+    ]
     clipped = [
         f"{one.name}: {one.full_scale_share:.1%}"
         for one in sorted(readable, key=lambda one: -one.full_scale_share)
         if one.full_scale_share > CLIPPED_SHARE
     ]
     return present(
-        Finding(
-            "unreadable", ERROR, len(broken), f"Clips that cannot be read: {len(broken)}",
-            "Copy them again from where they came from, or take them out.", tuple(broken),
+        listed(
+            "unreadable", ERROR, broken, "Clips that cannot be read",
+            "Copy them again from where they came from, or take them out.",
         ),
-        Finding(
-            "stubs", ERROR, len(stubs), f"Stubs, files with next to no sound: {len(stubs)}",
+        listed(
+            "stubs", ERROR, stubs, "Stubs, files with next to no sound",
             "Take them out. A model that gets them learns the label of an interrupted upload.",
-            tuple(stubs),
         ),
         Finding(
             "damaged", ERROR, n_cut,
             f"Clips that are damaged or end before their header says: {n_cut}",
             "Listen to them, and copy them again or take them out.", tuple(cut),
         ),
-        Finding(
-            "short", WARNING, len(short),
-            f"Clips cut off, under half as long as most of this corpus: {len(short)}",
+        listed(
+            "short", WARNING, short, "Clips cut off, under half as long as most of this corpus",
             "Listen to them. Where a label has many of them, length alone predicts the label.",
-            tuple(short),
         ),
-        Finding(
-            "silent", WARNING, len(silent),
-            f"Silent clips, or nearly so (below {SILENT_DBFS:g} dBFS): {len(silent)}",
+        listed(
+            "silent", WARNING, silent,
+            f"Silent clips, or nearly so (below {SILENT_DBFS:g} dBFS)",
             "Listen to them: a clip without crying has no reason for crying. Take them out, or let "
             "the detector choose the crying that is learned from.",
-            tuple(silent),
         ),
-        Finding(
-            "clipped", INFO, len(clipped),
-            f"Overdriven clips (over {CLIPPED_SHARE:.1%} of the samples at full scale): "
-            f"{len(clipped)}",
+        listed(
+            "clipped", INFO, clipped,
+            f"Overdriven clips (over {CLIPPED_SHARE:.1%} of the samples at full scale)",
             "Keep them if phones will record like that, but do not measure loudness or pitch on "
             "them. Clipping adds harmonics.",
-            tuple(clipped),
         ),
     )  # fmt: skip
 
 
 def about_copies(facts: Sequence[ClipFacts], copies: Sequence[CopyPair]) -> list[Finding]:
-    across_labels = [pair for pair in copies if len(set(pair.labels)) > 1]
-    across_subjects = [pair for pair in copies if len(set(pair.subjects)) > 1]
+    across_labels = [_in_words(pair) for pair in copies if len(set(pair.labels)) > 1]
+    across_subjects = [_in_words(pair) for pair in copies if len(set(pair.subjects)) > 1]
     at_home = [
-        pair
+        _in_words(pair)
         for pair in copies
         if len(set(pair.labels)) == len(set(pair.subjects)) == 1 and pair.kind != ALTERED
     ]
-    altered = [pair for pair in copies if pair.kind == ALTERED]
+    altered = [_in_words(pair) for pair in copies if pair.kind == ALTERED]
     named = [one.name for one in facts if has_generated_name(one.clip.path)]
     return present(
-        Finding(
-            "copies_across_labels", ERROR, len(across_labels),
-            f"The same sound under two labels, pairs of clips: {len(across_labels)}",
+        listed(
+            "copies_across_labels", ERROR, across_labels,
+            "The same sound under two labels, pairs of clips",
             "One of the labels is wrong. Listen, keep one, or drop both.",
-            tuple(map(_in_words, across_labels)),
         ),
-        Finding(
-            "copies_across_subjects", ERROR, len(across_subjects),
-            f"The same sound under two subjects, pairs of clips: {len(across_subjects)}",
+        listed(
+            "copies_across_subjects", ERROR, across_subjects,
+            "The same sound under two subjects, pairs of clips",
             "They are one subject, or one of them is a copy. As it is, no split by subject keeps "
             "training and test apart. Take the copy out, or give both one subject.",
-            tuple(map(_in_words, across_subjects)),
         ),
         Finding(
             "generated_copies", WARNING, len(altered) + len(named),
@@ -118,13 +112,12 @@ def about_copies(facts: Sequence[ClipFacts], copies: Sequence[CopyPair]) -> list
             f"{len(named)} by their name",
             "Take them out and make such copies of training clips only, after the split. A copy "
             "on the other side of a split is an answer given away.",
-            (*map(_in_words, altered), *named),
+            (*altered, *named),
         ),
-        Finding(
-            "copies", WARNING, len(at_home),
-            f"The same sound again, of one subject and label, pairs of clips: {len(at_home)}",
+        listed(
+            "copies", WARNING, at_home,
+            "The same sound again, of one subject and label, pairs of clips",
             "Keep one of each. As long as they are there, never split at random.",
-            tuple(map(_in_words, at_home)),
         ),
     )  # fmt: skip
 
@@ -146,16 +139,14 @@ def about_names(data: Dataset) -> list[Finding]:
     n_moved = sum(map(len, moved.values()))
     kinds = ", ".join(f"{len(paths)} {named} in {label}" for (named, label), paths in moved.items())
     return present(
-        Finding(
-            "malformed_names", ERROR, len(odd),
-            f"Malformed names (a doubled suffix, a second id or odd characters): {len(odd)}",
+        listed(
+            "malformed_names", ERROR, odd,
+            "Malformed names (a doubled suffix, a second id or odd characters)",
             "Rename them. Programs that cut names at a fixed place read a wrong subject from them.",
-            tuple(odd),
         ),
-        Finding(
-            "left_out", ERROR, len(others), f"Files that the reader left out: {len(others)}",
+        listed(
+            "left_out", ERROR, others, "Files that the reader left out",
             "Give them names, folders or subjects as the others have, or take them out.",
-            tuple(others),
         ),
         Finding(
             "label_against_name", WARNING, n_moved,
@@ -172,10 +163,6 @@ def _is_stub(path: Path) -> bool:
     except OSError:
         return False
     return n_bytes == 0 or is_stub(path, n_bytes)
-
-
-def _is_silent(one: ClipFacts) -> bool:
-    return one.level_dbfs < SILENT_DBFS
 
 
 def _with_length(one: ClipFacts) -> str:

@@ -55,24 +55,13 @@ def header_facts(facts: ClipFacts) -> dict[str, str]:
 def label_without_sound(facts: Sequence[ClipFacts], seed: int = 0) -> dict[str, Any]:
     """Measure how well header, length, device, age and gender predict the label.
 
-    A decision tree learns each of them, and all together, in folds that keep subjects apart.
-
-    Parameters
-    ----------
-    facts : sequence of ClipFacts
-        Of clips that could be read.
-    seed : int
-        Of the folds and trees.
-
-    Returns
-    -------
-    dict
-        ``majority`` (the share of the commonest label), ``chance`` (balanced accuracy of any
-        answer without input), and by name in ``facts`` the ``accuracy`` of a plain tree, its
-        ``gain`` over the majority and the ``balanced_accuracy`` of a tree that weighs all labels
-        alike, each as value, low and high end of a 95 % interval over subjects; and ``tells``,
-        whether either is above chance by more than `LEAST_GAIN` and the interval. A fact that is
-            the same for all is in ``constant``. ``reason`` is why nothing was measured, else None.
+    A decision tree learns each of them, and all together, in folds that keep subjects apart, from
+    clips that could be read. ``majority`` is the share of the commonest label, ``chance`` the
+    balanced accuracy of any answer without input. By name in ``facts`` are the ``accuracy`` of a
+    plain tree, its ``gain`` over the majority and the ``balanced_accuracy`` of a tree that weighs
+    all labels alike, each as value, low and high end of a 95 % interval over subjects; and
+    ``tells``, whether either is above chance by more than `LEAST_GAIN` and the interval. A fact
+    that is the same for all is in ``constant``. ``reason`` is why nothing was measured, else None.
     """
     names = sorted({one.clip.label for one in facts})
     labels = np.array([names.index(one.clip.label) for one in facts])
@@ -166,20 +155,10 @@ def _columns(facts: Sequence[ClipFacts]) -> dict[str, np.ndarray]:
 def device_from_sound(facts: Sequence[ClipFacts], seed: int = 0) -> dict[str, Any]:
     """Measure how well the sound from 50 to 3,400 Hz predicts the device, grouped by subject.
 
-    Parameters
-    ----------
-    facts : sequence of ClipFacts
-        Of clips that could be read.
-    seed : int
-        Of the folds.
-
-    Returns
-    -------
-    dict
-        ``of``: ``device`` where devices are known, else ``file format`` (codec and sample rate).
-        ``devices``: by name, each against the others, ``auc`` (mean over folds, with its 95 %
-        interval over subjects) and ``fold_auc``. Of two devices one is given. ``reason`` is why
-        nothing was measured, else None.
+    ``of`` is ``device`` where devices are known, else ``file format`` (codec and sample rate). By
+    name in ``devices``, each against the others, are ``auc`` (mean over folds, with its 95 %
+    interval over subjects) and ``fold_auc``. Of two devices one is given. ``reason`` is why nothing
+    was measured, else None.
     """
     of, devices = _devices(facts)
     rows = [i for i, one in enumerate(facts) if one.timbre is not None and devices[i]]
@@ -247,17 +226,9 @@ def _fold_auc(
 def subject_from_sound(facts: Sequence[ClipFacts]) -> dict[str, Any]:
     """Tell how often the clip that sounds most alike is of the same subject.
 
-    Parameters
-    ----------
-    facts : sequence of ClipFacts
-        Of clips that could be read, without copies.
-
-    Returns
-    -------
-    dict
-        ``n``: clips whose subject has another clip. ``share`` of them whose nearest neighbour
-        among all clips, by timbre, is of their subject; ``chance`` is what a random neighbour
-        gives. Both are None where there is no such clip.
+    Copies must be left out. ``n`` counts the clips whose subject has another clip. ``share`` is
+    that of them whose nearest neighbour among all clips, by timbre, is of their subject; ``chance``
+    is what a random neighbour gives. Both are None where there is no such clip.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -280,18 +251,10 @@ def subject_from_sound(facts: Sequence[ClipFacts]) -> dict[str, Any]:
 
 
 def label_changes(facts: Sequence[ClipFacts]) -> dict[str, dict[str, Any]]:
-    """Follow each subject through time, from clip to clip.
+    """Follow each subject through time, from clip to clip of known time of recording.
 
-    Parameters
-    ----------
-    facts : sequence of ClipFacts
-        Those without a time of recording are left out.
-
-    Returns
-    -------
-    dict of str to dict
-        For each of `GAPS_S` the number of ``pairs`` of successive clips and ``changed``: subject,
-        seconds between, and path and label of both clips, where the labels differ.
+    For each of `GAPS_S` there are the number of ``pairs`` of successive clips and ``changed``:
+    subject, seconds between, and path and label of both clips, where the labels differ.
     """
     timed = sorted(
         (one.clip.subject, float(one.clip.columns["epoch_s"]), one.clip.path.as_posix(), number)

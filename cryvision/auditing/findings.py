@@ -13,20 +13,9 @@ SEVERITIES = ERROR, WARNING, INFO = "error", "warning", "info"
 class Finding:
     """One thing that was found.
 
-    Attributes
-    ----------
-    kind : str
-        A name for programs, such as ``copies_across_labels``.
-    severity : str
-        ``error``, ``warning`` or ``info``.
-    count : int
-        Of what the title counts: clips, pairs, subjects or facts.
-    title : str
-        What was found, with its numbers.
-    advice : str
-        What to do.
-    examples : tuple of str
-        What it was found in, all of it.
+    ``kind`` is a name for programs, such as ``copies_across_labels``, and ``severity`` one of
+    `SEVERITIES`. ``count`` is of what the title counts: clips, pairs, subjects or facts.
+    ``examples`` are all that it was found in.
     """
 
     kind: str
@@ -35,6 +24,13 @@ class Finding:
     title: str
     advice: str
     examples: tuple[str, ...] = ()
+
+
+def listed(kind: str, severity: str, examples: Sequence[str], title: str, advice: str) -> Finding:
+    """Make a finding that counts its examples, the title with their number behind it."""
+    return Finding(
+        kind, severity, len(examples), f"{title}: {len(examples)}", advice, tuple(examples)
+    )
 
 
 def present(*findings: Finding) -> list[Finding]:

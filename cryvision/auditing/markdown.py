@@ -24,18 +24,9 @@ _MOST_VALUES = 6
 
 
 def audit_text(audit: Audit, most_examples: int = MOST_EXAMPLES) -> str:
-    """Say what an audit found.
+    """Say in Markdown what an audit found, with some examples of each finding.
 
-    Parameters
-    ----------
-    audit : Audit
-    most_examples : int
-        Of each finding.
-
-    Returns
-    -------
-    str
-        Markdown, without a final newline.
+    There is no final newline.
     """
     lines = [f"# Audit of {shown(audit.source)}", "", summary(audit)]
     for severity, heading in HEADINGS.items():

@@ -86,19 +86,9 @@ def _filtered(samples: np.ndarray, gains: Callable[[np.ndarray], np.ndarray]) ->
 def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
     """Play faster or slower: tempo and pitch change together, as with a tape.
 
-    Labels do not move along: multiply every time of a label by ``1 / factor``.
-
-    Parameters
-    ----------
-    samples : ndarray of float, shape (n,)
-    factor : float
-        Speed, 0.25 to 4; 2 halves the length and raises the pitch by an octave.
-
-    Returns
-    -------
-    ndarray
-        float32, shape (round(n / factor),), 16 kHz. Nothing is aliased: what would rise above
-        8 kHz is removed.
+    Labels do not move along: multiply every time of a label by ``1 / factor``. A factor of 2 (0.25
+    to 4) halves the length and raises the pitch by an octave. Nothing is aliased: what would rise
+    above 8 kHz is removed.
     """
     from scipy.fft import next_fast_len
 
@@ -118,23 +108,10 @@ def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
 def add_noise(
     samples: np.ndarray, noise: np.ndarray, snr_db: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Add noise from a random place on, repeated where it is too short.
+    """Add noise of any level from a random place on, repeated where it is too short.
 
-    Parameters
-    ----------
-    samples : ndarray of float, shape (n,)
-    noise : ndarray
-        Noise, floating point, shape (m,), 16 kHz, at any level.
-    snr_db : float
-        Power of the whole sound over power of the noise, in dB.
-    rng : numpy.random.Generator
-        Chooses the place.
-
-    Returns
-    -------
-    ndarray of float32, shape (n,)
-        It may go beyond full scale. Where either is silent there is no such ratio, and the
-        samples come back unchanged.
+    ``snr_db`` is the power of the whole sound over that of the noise. The result may go beyond full
+    scale. Where either is silent there is no such ratio, and the samples come back unchanged.
     """
     samples, noise = checked(samples), checked(noise, "noise")
     if not np.isfinite(snr_db):
@@ -154,18 +131,7 @@ def add_noise(
 def equalise(samples: np.ndarray, rng: np.random.Generator, strength_db: float = 6.0) -> np.ndarray:
     """Weight the spectrum with a smooth random curve, as another microphone or room would.
 
-    Parameters
-    ----------
-    samples : ndarray of float, shape (n,)
-    rng : numpy.random.Generator
-        Draws a gain an octave.
-    strength_db : float
-        Each gain lies within plus and minus this many dB.
-
-    Returns
-    -------
-    ndarray of float32, shape (n,)
-        Not moved in time.
+    The gain of each octave lies within plus and minus ``strength_db``.
     """
     samples = checked(samples)
     if not 0 <= strength_db < np.inf:
@@ -182,16 +148,7 @@ def equalise(samples: np.ndarray, rng: np.random.Generator, strength_db: float =
 def low_pass(samples: np.ndarray, cutoff_hz: float) -> np.ndarray:
     """Take away what is above a frequency, as a recording at a lower rate does: 120 dB an octave.
 
-    Parameters
-    ----------
-    samples : ndarray of float, shape (n,)
-    cutoff_hz : float
-        Where 3 dB are taken away; above 0.
-
-    Returns
-    -------
-    ndarray of float32, shape (n,)
-        Not moved in time.
+    At the cutoff, above 0, 3 dB are taken away.
     """
     return _filtered(checked(samples), lambda hz: 1 / np.sqrt(1 + (hz / cutoff_hz) ** 40))
 
@@ -199,19 +156,9 @@ def low_pass(samples: np.ndarray, cutoff_hz: float) -> np.ndarray:
 def reverberate(samples: np.ndarray, rng: np.random.Generator, rt60_seconds: float) -> np.ndarray:
     """Put the sound into a room: decaying noise as its response, the direct sound kept as it is.
 
-    Parameters
-    ----------
-    samples : ndarray of float, shape (n,)
-    rng : numpy.random.Generator
-        Draws the response, its first echo (2 to 12 ms) and its energy (-3 to 12 dB below the
-        direct sound's).
-    rt60_seconds : float
-        Time in which the response falls by 60 dB, up to 5 s.
-
-    Returns
-    -------
-    ndarray of float32, shape (n,)
-        What rings on after the end is cut off. It may go beyond full scale.
+    Drawn are the response, its first echo (2 to 12 ms) and its energy (-3 to 12 dB below the direct
+    sound's). It falls by 60 dB in ``rt60_seconds``, up to 5. What rings on after the end is cut
+    off; the rest may go beyond full scale.
     """
     from scipy.signal import fftconvolve
 
@@ -232,26 +179,13 @@ def reverberate(samples: np.ndarray, rng: np.random.Generator, rt60_seconds: flo
 def code(samples: np.ndarray, codec: str) -> np.ndarray:
     """Encode and decode with ffmpeg, as a phone or an app would have stored the sound.
 
-    Parameters
-    ----------
-    samples : ndarray
-        Sound, floating point, shape (n,), 16 kHz; what lies beyond full scale is clipped.
-    codec : str
-        One of :data:`CODECS`; those that this ffmpeg can encode lists
-        :func:`available_codecs`.
-
-    Returns
-    -------
-    ndarray of float32, shape (n,)
-        The codec's delay is taken out: it is measured on a known sound, once for each codec and
-        ffmpeg.
+    What lies beyond full scale is clipped. The codec, one of :data:`CODECS`, has its delay taken
+    out, which is measured on a known sound, once for each codec and ffmpeg.
 
     Raises
     ------
-    ConfigError
-        On an unknown codec, or samples that are not finite sound.
     MissingDependencyError
-        Where there is no ffmpeg, or it has no encoder for the codec.
+        Where there is no ffmpeg, or it has no encoder for the codec; see :func:`available_codecs`.
     MediaError
         When ffmpeg fails or does not come to an end.
     """
@@ -272,15 +206,7 @@ def code(samples: np.ndarray, codec: str) -> np.ndarray:
 
 
 def available_codecs() -> tuple[str, ...]:
-    """Return those of :data:`CODECS` that this machine's ffmpeg can encode.
-
-    Raises
-    ------
-    MissingDependencyError
-        Where there is no ffmpeg.
-    MediaError
-        When ffmpeg does not list its encoders.
-    """
+    """Return those of :data:`CODECS` that this machine's ffmpeg can encode."""
     encoders = _encoders(find_ffmpeg())
     return tuple(name for name, codec in _CODECS.items() if codec.encoder in encoders)
 

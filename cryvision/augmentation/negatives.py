@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cryvision.augmentation.device_effects import cheap_electronics, room
+from cryvision.augmentation.effects import reverberate
 from cryvision.augmentation.source_filter import VOWELS_HZ, vocal_folds, vocal_tract
 from cryvision.augmentation.tones_and_noise import (
     band_gain,
@@ -50,6 +50,15 @@ from cryvision.errors import ConfigError
 
 CHEAP_CHANCE, ROOM_CHANCE = 0.35, 0.25
 """Share of negatives that cheap electronics play, and that sound in a room."""
+
+
+STAGE_CHANCE = 0.6
+"""Of each of the three things that cheap electronics may do."""
+
+HELD_RATE_HZ = (3000.0, 12_000.0)
+DRIVE = (0.3, 10.0)
+BITS = (4, 9)
+RT60_SECONDS = (0.15, 0.8)
 
 
 def synthetic_speech(rng: np.random.Generator, n_samples: int) -> np.ndarray:
@@ -177,31 +186,36 @@ NEGATIVES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 """The families by name."""
 
 
+def cheap_electronics(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
+    """Play a sound as toys, alarms and old telephones do, at the level that it had.
+
+    Its samples are held for a while without any filter, which folds its partials back to where they
+    do not belong; an amplifier is overdriven, perhaps more to one side; and few bits are left.
+    """
+    level = np.sqrt(np.mean(sound**2))
+    if level == 0:
+        return sound
+    played = sound / level
+    if rng.random() < STAGE_CHANCE:
+        step = SAMPLE_RATE_HZ / log_uniform(rng, *HELD_RATE_HZ)
+        held = np.floor(np.arange(len(sound)) / step) * step
+        played = played[held.astype(np.int64)]
+    if rng.random() < STAGE_CHANCE:
+        drive, lean = log_uniform(rng, *DRIVE), rng.uniform(-0.7, 0.7)
+        played = np.tanh(drive * played + lean) - np.tanh(lean)
+    if rng.random() < STAGE_CHANCE:
+        finest = np.abs(played).max() / 2 ** (int(rng.integers(*BITS)) - 1)
+        played = np.round(played / finest) * finest
+    left = np.sqrt(np.mean(played**2))
+    return played * (level / left) if left > 0 else sound
+
+
 def negative(rng: np.random.Generator, family: str, seconds: float) -> np.ndarray:
-    """Draw one sound that is not crying.
+    """Draw one sound of a family of :data:`NEGATIVES`, float32, 16 kHz, within -1 to 1.
 
-    Some of the sounds come from cheap electronics, some from a room. The level is random (-50 to
-    -8 dBFS where it sounds, less if it would clip), half of the draws have pauses, and half a quiet
+    Some of the sounds come from cheap electronics, some from a room. The level is random (-50 to -8
+    dBFS where it sounds, less if it would clip), half of the draws have pauses, and half a quiet
     background of noise.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of all randomness: the same state gives the same sound.
-    family : str
-        One of :data:`NEGATIVES`.
-    seconds : float
-        Length; must be positive.
-
-    Returns
-    -------
-    ndarray
-        float32, shape (round(seconds * 16000),), 16 kHz, within -1 to 1.
-
-    Raises
-    ------
-    ConfigError
-        On an unknown family or a length that is not positive.
     """
     if family not in NEGATIVES:
         raise ConfigError(f"family must be one of {', '.join(NEGATIVES)}; got {family!r}")
@@ -218,7 +232,7 @@ def negative(rng: np.random.Generator, family: str, seconds: float) -> np.ndarra
             pattern[start:end] = faded(np.ones(end - start), log_uniform(rng, 0.005, 0.2))
         sound = sound * pattern
     if rng.random() < ROOM_CHANCE:
-        sound = room(rng, sound)
+        sound = reverberate(sound, rng, rng.uniform(*RT60_SECONDS)).astype(np.float64)
     if rng.random() < 0.5:
         background = unit_level(band_noise(rng, n_samples, rng.uniform(0, 2), 20, 8000))
         sound = sound + background * sounding * 10 ** (rng.uniform(-50, -15) / 20)

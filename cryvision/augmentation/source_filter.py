@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cryvision.augmentation.tones_and_noise import log_uniform
 from cryvision.config import SAMPLE_RATE_HZ
 
 _FRAME = 512
@@ -25,17 +26,9 @@ Soc. Am. 24(2), table II."""
 
 
 def vocal_folds(rng: np.random.Generator, f0_hz: np.ndarray) -> np.ndarray:
-    """Give one pulse a period, with a little jitter and shimmer, between samples where it falls so.
+    """Give one pulse a period of a pitch, in Hz at each sample, with a little jitter and shimmer.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    f0_hz : ndarray of float64, shape (n,)
-        The pitch at each sample.
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
+    They lie between samples where they fall so.
     """
     cycles = np.cumsum(f0_hz) / SAMPLE_RATE_HZ
     pulses = np.arange(1, int(cycles[-1]) + 1) + rng.normal(0, 0.01, int(cycles[-1]))
@@ -50,20 +43,10 @@ def vocal_folds(rng: np.random.Generator, f0_hz: np.ndarray) -> np.ndarray:
 def vocal_tract(
     rng: np.random.Generator, source: np.ndarray, knots_s: np.ndarray, formants_hz: np.ndarray
 ) -> np.ndarray:
-    """Pass a source through four resonances that move in time.
+    """Pass a source through four resonances that glide between the times at which they are given.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Draws the roll-off of the source and the width of the resonances.
-    source : ndarray of float64, shape (n,)
-    knots_s : ndarray of float64, shape (n_knots,)
-        Times at which the resonances are given; between them they glide.
-    formants_hz : ndarray of float64, shape (n_knots, 4)
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
+    The formants have shape (n_knots, 4). Drawn are the roll-off of the source and the width of the
+    resonances.
     """
     n_frames = 1 + -(-len(source) // _FRAME_HOP)
     padded = np.zeros((n_frames + 1) * _FRAME_HOP, dtype=np.float32)
@@ -85,7 +68,7 @@ def _gains(
 ) -> np.ndarray:
     """Gain of the tract at each time and bin, float32: single precision halves the work."""
     frequency_hz = np.fft.rfftfreq(_FRAME_FFT, 1 / SAMPLE_RATE_HZ).astype(np.float32)
-    roll_off_hz = float(np.exp(rng.uniform(np.log(150), np.log(900))))
+    roll_off_hz = log_uniform(rng, 150, 900)
     gains = 1 / np.sqrt(1 + (frequency_hz / roll_off_hz) ** 2)
     bandwidths_hz = float(rng.uniform(0.8, 1.6)) * np.array([70, 100, 160, 250], dtype=np.float32)
     for formant, bandwidth_hz in zip(formants_hz.T, bandwidths_hz, strict=True):

@@ -1,4 +1,10 @@
-"""Random variations of a training clip: how strong they are, and how one is drawn."""
+"""Random variations of a training clip: how strong they are, how one is drawn, and made.
+
+Here sound gets another tempo, another pitch or another time, each without touching the other two;
+``change_speed`` of `cryvision.augmentation.effects` changes tempo and pitch together. All sound is
+mono, 16 kHz, shape (n,). What is not finite sound, and a setting out of its range, is a
+ConfigError.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryvision.augmentation.effects import CODECS, add_noise, code
-from cryvision.augmentation.timescale import shift_pitch, shift_time, stretch_time
+from cryvision.augmentation.effects import CODECS, add_noise, checked, code
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
+
+STRETCH_FACTORS = (0.5, 2.0)
+LARGEST_SEMITONES = 12.0
+
+_N_FFT, _HOP = 1024, 256
 
 
 @dataclass(frozen=True)
@@ -105,3 +115,58 @@ def vary(
     varied = shift_time(varied, shift * bounds.shift_seconds)
     varied = add_noise(varied, added, snr_db, rng)
     return code(varied, codec) if coded else varied
+
+
+def stretch_time(samples: np.ndarray, factor: float) -> np.ndarray:
+    """Play faster or slower at the same pitch: speed 0.5 to 2, by the phase vocoder of librosa.
+
+    Labels do not move along: multiply their times by ``1 / factor``.
+    """
+    samples = checked(samples)
+    if not STRETCH_FACTORS[0] <= factor <= STRETCH_FACTORS[1]:
+        raise ConfigError(
+            f"factor must be {STRETCH_FACTORS[0]:g} to {STRETCH_FACTORS[1]:g}; got {factor:g}"
+        )
+    if factor == 1 or not len(samples):
+        return samples.astype(np.float32)
+    import librosa
+
+    sound = np.asarray(samples, np.float32)
+    return librosa.effects.time_stretch(sound, rate=factor, n_fft=_N_FFT, hop_length=_HOP)
+
+
+def shift_pitch(samples: np.ndarray, semitones: float) -> np.ndarray:
+    """Raise or lower the pitch at the same tempo; formants move along.
+
+    What would rise above 8 kHz is removed.
+    """
+    samples = checked(samples)
+    if not abs(semitones) <= LARGEST_SEMITONES:
+        raise ConfigError(
+            f"semitones must be {-LARGEST_SEMITONES:g} to {LARGEST_SEMITONES:g}; got {semitones:g}"
+        )
+    if semitones == 0 or not len(samples):
+        return samples.astype(np.float32)
+    import librosa
+
+    return librosa.effects.pitch_shift(
+        np.asarray(samples, np.float32),
+        sr=SAMPLE_RATE_HZ,
+        n_steps=semitones,
+        n_fft=_N_FFT,
+        hop_length=_HOP,
+    )
+
+
+def shift_time(samples: np.ndarray, seconds: float) -> np.ndarray:
+    """Move the sound later, or with a negative time earlier; silence fills what becomes free."""
+    samples = checked(samples)
+    if not np.isfinite(seconds):
+        raise ConfigError(f"seconds must be finite; got {seconds:g}")
+    n_moved = round(seconds * SAMPLE_RATE_HZ)
+    moved = np.zeros(len(samples), np.float32)
+    if n_moved >= 0:
+        moved[n_moved:] = samples[: max(0, len(samples) - n_moved)]
+    else:
+        moved[:n_moved] = samples[-n_moved:]
+    return moved

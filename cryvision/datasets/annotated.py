@@ -307,3 +307,14 @@ def find_subject(
     if match is None or not match[1]:
         raise AnnotationError(f"{path}: the subject pattern {pattern.pattern!r} does not fit")
     return match[1], "pattern"
+
+
+def first_few(names: Sequence[str], most: int) -> str:
+    """List the first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def first_problem(problems: Sequence[str]) -> str:
+    """Write what may end a message: the first of some problems, and their number."""
+    return f"; first of {len(problems)} problems: {problems[0]}" if problems else ""

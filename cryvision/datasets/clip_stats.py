@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,33 +38,15 @@ _BYTES_AT_A_TIME = 1 << 20
 class ClipFacts:
     """What was found in one clip, or in its labelled stretch.
 
-    Attributes
-    ----------
-    clip : LabelledClip
-    n_bytes : int
-        Size of the file.
-    file_sha256 : str
-        Of the file's bytes.
-    info : MediaInfo or None
-        The header's contents; None where the file could not be read.
-    problem : str or None
-        Why there is no sound.
-    warnings : tuple of str
-        What was odd when it was decoded: damage, an early end.
-    duration_s : float
-        Length of the sound that came out, in seconds.
-    level_dbfs : float
-        RMS level, decibels relative to full scale, at least -120.
-    full_scale_share : float
-        Share of the samples that are at full scale.
-    sound_sha256 : str
-        Of the decoded sound: equal for a file and its lossless copy in another container.
-    fingerprint : ndarray of int8 or None
-        See `cryvision.datasets.fingerprints`; None also below `QUIETEST_DBFS`.
-    timbre : ndarray of float32, shape (n,), or None
-        Of the first ten seconds, from 50 to 3,400 Hz: mean, standard deviation and fifth
-        percentile of the level in each bin of the spectrum, in decibels, relative to the clip's
-        own mean. None for digital silence, and where the sound is too short.
+    ``info`` is None where the file could not be read, and ``problem`` tells why there is no sound;
+    ``warnings`` are what was odd when it was decoded: damage, an early end. The length is that of
+    the sound that came out, ``level_dbfs`` its RMS level, at least -120, and ``full_scale_share``
+    the share of its samples that are at full scale. ``sound_sha256`` is equal for a file and its
+    lossless copy in another container. For ``fingerprint`` see `cryvision.datasets.fingerprints`;
+    it is None also below `QUIETEST_DBFS`. ``timbre``, float32 of shape (n,), is of the first ten
+    seconds, from 50 to 3,400 Hz: mean, standard deviation and fifth percentile of the level in each
+    bin of the spectrum, in decibels, relative to the clip's own mean. It is None for digital
+    silence, and where the sound is too short.
     """
 
     clip: LabelledClip
@@ -81,30 +64,16 @@ class ClipFacts:
 
     @property
     def name(self) -> str:
-        """The clip's name."""
         return self.clip.name
 
 
 def read_facts(
     clips: Sequence[LabelledClip], progress: Callable[[int, int], None] | None = None
 ) -> list[ClipFacts]:
-    """Read every clip once, a few at a time.
+    """Read every clip once, a few at a time; the facts are in the order of the clips.
 
-    Parameters
-    ----------
-    clips : sequence of LabelledClip
-    progress : callable, optional
-        Called with the number of clips read, and of all.
-
-    Returns
-    -------
-    list of ClipFacts
-        In the order of the clips. A clip that cannot be read has the reason in ``problem``.
-
-    Raises
-    ------
-    MissingDependencyError
-        When there is no ffmpeg.
+    ``progress`` is called with the number of clips read, and of all. A clip that cannot be read has
+    the reason in ``problem``; that there is no ffmpeg is a MissingDependencyError.
     """
     facts = []
     with ThreadPoolExecutor(_READERS) as pool:
@@ -121,18 +90,18 @@ def read_facts(
 
 def clip_facts(clip: LabelledClip) -> ClipFacts:
     """Read one clip to its end; of its sound no more than ten seconds are kept."""
-    n_bytes, file_sha256 = 0, ""
+    n_bytes, sha256 = 0, ""
     try:
-        n_bytes, file_sha256 = _file_sha256(clip)
-        return _with_sound(clip, n_bytes, file_sha256)
+        n_bytes, sha256 = clip.path.stat().st_size, file_sha256(clip.path)
+        return _with_sound(clip, n_bytes, sha256)
     except MediaError as error:
-        return ClipFacts(clip, n_bytes, file_sha256, problem=str(error))
+        return ClipFacts(clip, n_bytes, sha256, problem=str(error))
     except OSError as error:
         text = f"{clip.path}: the clip could not be read: {error.strerror}"
-        return ClipFacts(clip, n_bytes, file_sha256, problem=text)
+        return ClipFacts(clip, n_bytes, sha256, problem=text)
 
 
-def _with_sound(clip: LabelledClip, n_bytes: int, file_sha256: str) -> ClipFacts:
+def _with_sound(clip: LabelledClip, n_bytes: int, sha256: str) -> ClipFacts:
     digest = hashlib.sha256()
     head: list[np.ndarray] = []
     n_max = round(FINGERPRINT_SECONDS * SAMPLE_RATE_HZ)
@@ -156,7 +125,7 @@ def _with_sound(clip: LabelledClip, n_bytes: int, file_sha256: str) -> ClipFacts
     return ClipFacts(
         clip,
         n_bytes,
-        file_sha256,
+        sha256,
         info,
         None if n_samples else f"{clip.path}: the labelled stretch holds no sound",
         warnings,
@@ -179,11 +148,10 @@ def _timbre(samples: np.ndarray) -> NDArray[np.float32] | None:
     return np.concatenate(parts).astype(np.float32)
 
 
-def _file_sha256(clip: LabelledClip) -> tuple[int, str]:
+def file_sha256(path: Path) -> str:
+    """Hash a file, a piece in memory at a time."""
     digest = hashlib.sha256()
-    n_bytes = 0
-    with open(clip.path, "rb") as file:
+    with open(path, "rb") as file:
         while block := file.read(_BYTES_AT_A_TIME):
             digest.update(block)
-            n_bytes += len(block)
-    return n_bytes, digest.hexdigest()
+    return digest.hexdigest()

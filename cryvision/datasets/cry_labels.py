@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from cryvision.annotations import Interval
-from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip
+from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip, first_few
 from cryvision.outputs.lettering import shortened
 from cryvision.safe_text import one_line
 
@@ -29,21 +29,10 @@ def count_as_crying(
 ) -> tuple[list[AnnotatedClip], list[str], list[str]]:
     """Let more labels than ``cry`` and ``crying`` mean crying, and list what counts as what.
 
-    Parameters
-    ----------
-    clips : sequence of AnnotatedClip
-    cry_labels : sequence of str
-        Other labels that mean crying; case and outer blanks do not matter.
-
-    Returns
-    -------
-    clips : list of AnnotatedClip
-        Where all these labels read ``cry``.
-    lines : list of str
-        A line on the labels that count as crying, and one on those that do not, with counts.
-    warnings : list of str
-        Labels that seem to mean crying and do not count; given ones that no clip has; labels
-        without length.
+    Case and outer blanks of the other labels do not matter. Given back are the clips, where all
+    these labels read ``cry``; a line on the labels that count as crying, and one on those that do
+    not, with counts; and warnings: labels that seem to mean crying and do not count, given ones
+    that no clip has, labels without length.
     """
     counted = {_plain(label) for label in (*CRY_LABELS, *cry_labels)}
     counts: Counter[str] = Counter()
@@ -65,7 +54,12 @@ def count_as_crying(
         f"no annotation reads {brief(label)!r}" for label in cry_labels if not counts[_plain(label)]
     ]
     renamed = [
-        replace(clip, intervals=tuple(_renamed(interval, counted) for interval in clip.intervals))
+        replace(
+            clip,
+            intervals=tuple(
+                replace(i, label=_CRY) if _plain(i.label) in counted else i for i in clip.intervals
+            ),
+        )
         for clip in clips
     ]
     spans = [i for clip in renamed for i in clip.intervals if i.label == _CRY]
@@ -98,18 +92,8 @@ def meant(label: str) -> bool | None:
 def inside(clip: AnnotatedClip, duration_s: float) -> tuple[AnnotatedClip, list[str]]:
     """Cut the labels of a clip at its end, and leave out those that lie behind it.
 
-    Parameters
-    ----------
-    clip : AnnotatedClip
-    duration_s : float
-        How long the clip is.
-
-    Returns
-    -------
-    clip : AnnotatedClip
-    remarks : list of str
-        One line on labels that were cut by more than `END_TOLERANCE_SECONDS`, one on those that
-        were left out.
+    There is a remark on labels that were cut by more than `END_TOLERANCE_SECONDS`, and one on those
+    that were left out.
     """
     within, cut, left_out = [], [], []
     for interval in clip.intervals:
@@ -137,17 +121,11 @@ def _plain(label: str) -> str:
     return label.strip().casefold()
 
 
-def _renamed(interval: Interval, counted: set[str]) -> Interval:
-    return replace(interval, label=_CRY) if _plain(interval.label) in counted else interval
-
-
 def _listed(counts: dict[str, int]) -> str:
     names = [f"{brief(label)} ({n})" for label, n in counts.items()]
-    more = [f"and {len(names) - _LABELS_SHOWN} more"] if len(names) > _LABELS_SHOWN else []
-    return ", ".join([*names[:_LABELS_SHOWN], *more]) or "none"
+    return first_few(names, _LABELS_SHOWN) or "none"
 
 
 def _times(intervals: Iterable[Interval]) -> str:
     times = [f"{brief(i.label)} from {i.start_s:.2f} to {i.end_s:.2f} s" for i in intervals]
-    more = f" and {len(times) - _INTERVALS_SHOWN} more" if len(times) > _INTERVALS_SHOWN else ""
-    return ", ".join(times[:_INTERVALS_SHOWN]) + more
+    return first_few(times, _INTERVALS_SHOWN)

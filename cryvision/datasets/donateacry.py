@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryvision.datasets.annotated import visible_files
+from cryvision.datasets.annotated import first_few, visible_files
 from cryvision.datasets.labelled import CLEANED_FOLDER
 from cryvision.download import cache_folder, download
 from cryvision.errors import DownloadError
@@ -60,26 +60,14 @@ def fetch_donateacry(
     tree_url: str = TREE_URL,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Path:
-    """Fetch the cleaned corpus, unless it is there already, whole and unaltered.
+    """Fetch the cleaned corpus, about 51 MB, unless it is there already, whole and unaltered.
 
-    The names come from GitHub's listing of the pinned commit, each file is checked against its
-    hash there, and all together against a digest pinned here. An interrupted fetch goes on where
-    it stopped; nothing is sent but the requests for the files.
-
-    Parameters
-    ----------
-    folder : path, optional
-        Where the corpus's own folder is to be; by default a folder in `cache_folder`. Files in it
-        that should be other ones are replaced.
-    base_url, tree_url : str
-        Where the files and their listing come from, in the form of GitHub's.
-    progress : callable, optional
-        Called with the bytes that are there and the bytes in all.
-
-    Returns
-    -------
-    Path
-        The folder with a folder per class; about 51 MB.
+    The names come from GitHub's listing of the pinned commit, each file is checked against its hash
+    there, and all together against a digest pinned here. An interrupted fetch goes on where it
+    stopped; nothing is sent but the requests for the files. The given folder, by default one in
+    `cache_folder`, gets the corpus's own folder, which is returned; files in that that should be
+    other ones are replaced. ``progress`` is called with the bytes that are there and the bytes in
+    all.
 
     Raises
     ------
@@ -162,10 +150,8 @@ def _read_listing(listing: Path, url: str) -> list[_ListedFile]:
 def _check_whole(corpus: Path, listed: set[Path], listing: Path, tree_url: str) -> None:
     extra = sorted(set(_files_of(corpus)) - listed)
     if extra:
-        raise DownloadError(
-            f"{corpus} must hold the corpus alone; remove {extra[0]}"
-            + (f" and {len(extra) - 1} more" if len(extra) > 1 else "")
-        )
+        names = first_few([str(path) for path in extra], 1)
+        raise DownloadError(f"{corpus} must hold the corpus alone; remove {names}")
     digest = corpus_digest(corpus)
     if digest != CORPUS_SHA256:
         listing.unlink(missing_ok=True)

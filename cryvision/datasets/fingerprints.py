@@ -86,19 +86,12 @@ FloatArray = NDArray[np.float32]
 
 
 class Copy(NamedTuple):
-    """Two sounds of which one was made from the other.
+    """Two sounds, by their places among the fingerprints, of which one was made from the other.
 
-    Attributes
-    ----------
-    first, second : int
-        Their places among the fingerprints, the first the lower one.
-    similarity : float
-        Geometric mean of the agreement of the descriptors and of the correlation of the
-        fingerprints where they fit best; up to 1.
-    speed : float
-        How much faster the second runs; 1 within 1 % where it was not changed.
-    semitones : float
-        How much higher the second is, to half a semitone.
+    ``similarity``, up to 1, is the geometric mean of the agreement of the descriptors and of the
+    correlation of the fingerprints where they fit best. ``speed`` is how much faster the second,
+    which has the higher place, runs, 1 within 1 % where it was not changed; ``semitones`` how much
+    higher it is, to half a semitone.
     """
 
     first: int
@@ -111,16 +104,9 @@ class Copy(NamedTuple):
 def band_levels(samples: np.ndarray) -> FloatArray:
     """Compute the level in each band of each frame, which fingerprints are made from.
 
-    Parameters
-    ----------
-    samples : ndarray of float, shape (n,)
-        Sound at 16 kHz; what is beyond `FINGERPRINT_SECONDS` is left out.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_frames, N_BANDS)
-        Decibels, 31.25 frames a second; at most 50 dB below the loud parts of the sound. No
-        frames where the sound is shorter than one.
+    Of sound at 16 kHz, what is beyond `FINGERPRINT_SECONDS` is left out. The levels are float32,
+    shape (n_frames, N_BANDS), in decibels, 31.25 frames a second, at most 50 dB below the loud
+    parts of the sound. There are no frames where the sound is shorter than one.
     """
     samples = samples[: round(FINGERPRINT_SECONDS * SAMPLE_RATE_HZ)]
     if len(samples) < _SPECTRUM.n_fft:
@@ -132,18 +118,10 @@ def band_levels(samples: np.ndarray) -> FloatArray:
 
 
 def fingerprint(levels: FloatArray) -> NDArray[np.int8] | None:
-    """Make the fingerprint of a sound.
+    """Make the fingerprint of a sound from `band_levels`, of the same shape; about 3 kB a second.
 
-    Parameters
-    ----------
-    levels : ndarray of float32, shape (n_frames, N_BANDS)
-        From `band_levels`.
-
-    Returns
-    -------
-    ndarray of int8, shape (n_frames, N_BANDS), or None
-        About 3 kB a second. None where the sound is shorter than `SHORTEST_SECONDS`, or so steady
-        that nothing in it can be recognised, as silence is.
+    None where the sound is shorter than `SHORTEST_SECONDS`, or so steady that nothing in it can be
+    recognised, as silence is.
     """
     if len(levels) < SHORTEST_SECONDS * _FRAMES_PER_SECOND:
         return None
@@ -159,20 +137,11 @@ def fingerprint(levels: FloatArray) -> NDArray[np.int8] | None:
 def find_copies(
     fingerprints: Sequence[NDArray[np.int8] | None], similar: float = SIMILAR
 ) -> list[Copy]:
-    """Find the sounds that were made from one another.
+    """Find the sounds that were made from one another, in the order of their places.
 
-    Parameters
-    ----------
-    fingerprints : sequence of ndarray or None
-        From `fingerprint`; None is like nothing.
-    similar : float
-        Similarity from which two sounds are called copies; more where they are shorter than
-        `LONG_SECONDS`.
-
-    Returns
-    -------
-    list of Copy
-        By their places. Of more than 20 copies of one sound, not every pair is listed.
+    A fingerprint of None is like nothing. From the similarity ``similar`` on, more where they are
+    shorter than `LONG_SECONDS`, two sounds are called copies. Of more than 20 copies of one sound,
+    not every pair is listed.
     """
     audible = [number for number, mark in enumerate(fingerprints) if mark is not None]
     marks = [mark for mark in fingerprints if mark is not None]
@@ -256,8 +225,7 @@ def _slowed(mark: NDArray[np.int8], speed: float) -> FloatArray:
     time = np.minimum(np.arange(n_frames) / speed, len(mark) - 1.0)
     before = np.minimum(time.astype(np.intp), len(mark) - 2)
     share = (time - before)[:, None].astype(np.float32)
-    slowed: FloatArray = mark[before] * (1 - share) + mark[before + 1] * share
-    return slowed
+    return np.asarray(mark[before] * (1 - share) + mark[before + 1] * share)
 
 
 def _correlate(first: FloatArray, second: FloatArray) -> tuple[float, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+from cryvision.datasets.annotated import first_few
 from cryvision.datasets.labelled import LabelledClip
 from cryvision.errors import MediaError
 from cryvision.inputs.media import MediaInfo, probe
@@ -23,18 +24,9 @@ _VALUES_SHOWN = 3
 def format_warnings(clips: Sequence[LabelledClip]) -> list[str]:
     """Find classes that the format of their files alone separates.
 
-    In one public collection of infant cries, the sample rate in the header predicts most of the
-    labels: whole classes came from one kind of recorder.
-
-    Parameters
-    ----------
-    clips : sequence of LabelledClip
-        Those that cannot be read are passed over.
-
-    Returns
-    -------
-    list of str
-        One line for each property that has no value in common between some two classes.
+    There is a line for each property that has no value in common between some two classes; clips
+    that cannot be read are passed over. In one public collection of infant cries, the sample rate
+    in the header predicts most of the labels: whole classes came from one kind of recorder.
     """
     infos = _by_class(clips)
     lines = []
@@ -66,5 +58,4 @@ def _by_class(clips: Sequence[LabelledClip]) -> dict[str, list[MediaInfo]]:
 
 def _listed(values: set[object]) -> str:
     names = sorted("none" if value is None else str(value) for value in values)
-    more = f" and {len(names) - _VALUES_SHOWN} more" if len(names) > _VALUES_SHOWN else ""
-    return ", ".join(names[:_VALUES_SHOWN]) + more
+    return first_few(names, _VALUES_SHOWN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,14 +13,15 @@ from cryvision.annotations.corrections import LONGEST_LABEL
 from cryvision.annotations.text import read_rows, read_seconds, refused
 from cryvision.datasets.annotated import (
     DONATEACRY_CLIP,
+    AnnotatedClip,
     find_subject,
+    first_few,
+    first_problem,
     visible_files,
 )
 from cryvision.errors import AnnotationError
 from cryvision.inputs.media import MEDIA_SUFFIXES
 from cryvision.subjects import compile_subject_pattern
-
-__all__ = ["Dataset", "LabelledClip", "donateacry_name", "find_labelled_clips", "is_stub"]
 
 CLEANED_FOLDER = "donateacry_corpus_cleaned_and_updated_data"
 """The folder of donateacry-corpus whose clips were listened to and sorted into classes."""
@@ -54,31 +55,17 @@ _MISSING_SHOWN = 5
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """A clip, or a stretch of one, with its class.
+    """A clip, or a stretch of one in seconds, with its class.
 
-    Attributes
-    ----------
-    path : Path
-        The sound or video file.
-    label : str
-        The class.
-    subject : str
-        The baby, or where that is unknown the recording device.
-    subject_source : str
-        Where the subject comes from: ``manifest``, ``pattern`` (of the file's path or its
-        donateacry name), or ``file`` where nothing is known and each file counts as a subject of
-        its own.
-    start_s, end_s : float, optional
-        The labelled stretch in seconds; None is the start or the end of the clip.
-    split : str, optional
-        The part of the data set that its authors gave the clip to.
-    copy : int
-        Which altered copy of the clip this is; 0 is the clip as it was recorded.
-    columns : mapping of str to str
-        What else is known. From a donateacry name: ``platform`` (``ios`` or ``android``),
-        ``epoch_s``, ``app_version``, ``gender`` (``m`` or ``f``), ``age`` (``04`` and ``48``
-        weeks, ``26`` months, ``72`` from 7 months to 2 years, ``22`` above) and ``code``. From a
-        manifest: ``platform``, ``epoch_s``, ``gender`` and ``age``, as far as it has them.
+    The subject is the baby, or where that is unknown the recording device; it comes from the
+    ``manifest``, from a ``pattern`` (of the file's path or its donateacry name), or is the
+    ``file``, where nothing is known and each file counts as a subject of its own. ``split`` is the
+    part of the data set that its authors gave the clip to. ``copy`` numbers altered copies; 0 is
+    the clip as it was recorded. ``columns`` are what else is known. From a donateacry name:
+    ``platform`` (``ios`` or ``android``), ``epoch_s``, ``app_version``, ``gender`` (``m`` or
+    ``f``), ``age`` (``04`` and ``48`` weeks, ``26`` months, ``72`` from 7 months to 2 years, ``22``
+    above) and ``code``. From a manifest: ``platform``, ``epoch_s``, ``gender`` and ``age``, as far
+    as it has them.
     """
 
     path: Path
@@ -102,21 +89,21 @@ class LabelledClip:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled clips, sorted by path and start, and what was noticed on the way.
+    """Labelled clips, at least one, sorted by path and start, and what was noticed on the way.
 
-    Attributes
-    ----------
-    clips : tuple of LabelledClip
-        At least one.
-    problems : tuple of str
-        One line for each file that was left out, and for what is worth knowing of the others.
-    left_out : tuple of Path
-        The sound and video files that were left out.
+    ``problems`` has a line for each file that was left out, and for what is worth knowing of the
+    others; ``left_out`` are the sound and video files that were left out.
     """
 
     clips: tuple[LabelledClip, ...]
     problems: tuple[str, ...]
     left_out: tuple[Path, ...] = ()
+
+
+def joined_sources(clips: Iterable[LabelledClip | AnnotatedClip]) -> str:
+    """Say where the subjects are known from: ``file`` if any clip counts as its own subject."""
+    sources = {clip.subject_source for clip in clips}
+    return "file" if "file" in sources else " and ".join(sorted(sources))
 
 
 def find_labelled_clips(
@@ -165,9 +152,9 @@ def find_labelled_clips(
     else:
         raise AnnotationError(f"the source must be a folder or a manifest; nothing is at {source}")
     if not clips:
-        first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
         raise AnnotationError(
-            f"{source}: a source must hold clips in a folder per class, or list them{first}"
+            f"{source}: a source must hold clips in a folder per class, or list them"
+            + first_problem(problems)
         )
     clips.sort(key=lambda clip: (clip.path.as_posix(), clip.start_s or 0.0))
     return Dataset(tuple(clips), tuple(problems), tuple(left_out))
@@ -352,10 +339,9 @@ def _check_files(manifest: Path, rows: Sequence[tuple[int, Mapping[str, str]]]) 
         if not os.path.isfile(manifest.parent / row["path"])
     ]
     if missing:
-        more = f" and {len(missing) - _MISSING_SHOWN} more" if len(missing) > _MISSING_SHOWN else ""
         raise AnnotationError(
             f"{manifest}: files of a manifest must be there; missing are "
-            f"{', '.join(missing[:_MISSING_SHOWN])}{more}"
+            f"{first_few(missing, _MISSING_SHOWN)}"
         )
 
 

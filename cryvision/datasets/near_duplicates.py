@@ -31,21 +31,12 @@ _GENERATED_NAME = re.compile(
 
 @dataclass(frozen=True)
 class CopyPair:
-    """Two clips that hold the same sound.
+    """Two clips, by name, that hold the same sound.
 
-    Attributes
-    ----------
-    first, second : str
-        The clips, by path, and by stretch where they are stretches.
-    kind : str
-        ``same file`` (every byte), ``same sound`` (every decoded sample), ``near copy`` (coded
-        again, louder, shifted, cut) or ``altered copy`` (another speed or pitch).
-    similarity : float
-        1, or of the fingerprints; see `cryvision.datasets.fingerprints`.
-    speed, semitones : float
-        How much faster and higher the second is.
-    labels, subjects : tuple of str
-        Of both.
+    The kind is ``same file`` (every byte), ``same sound`` (every decoded sample), ``near copy``
+    (coded again, louder, shifted, cut) or ``altered copy`` (another speed or pitch). The similarity
+    is 1, or that of the fingerprints; see `cryvision.datasets.fingerprints`. Speed and semitones
+    are how much faster and higher the second is.
     """
 
     first: str
@@ -74,19 +65,11 @@ def copies_among(clips: Sequence[LabelledClip]) -> list[CopyPair]:
 
 
 def copies_of(facts: Sequence[ClipFacts]) -> list[CopyPair]:
-    """Find the clips that hold the same sound.
+    """Find the clips that hold the same sound, among those that could be read.
 
-    Parameters
-    ----------
-    facts : sequence of ClipFacts
-        Of clips that could be read.
-
-    Returns
-    -------
-    list of CopyPair
-        Exact copies first, each with the first clip of its kind; then the others, those most alike
-        first. Only the first of several exact copies is compared with other sounds. Digital
-        silence is no copy of other silence, unless the files are the same.
+    Exact copies come first, each with the first clip of its kind; then the others, those most alike
+    first. Only the first of several exact copies is compared with other sounds. Digital silence is
+    no copy of other silence, unless the files are the same.
     """
     pairs = []
     taken: set[int] = set()
@@ -128,14 +111,8 @@ def _equal(keys: Sequence[Hashable], taken: set[int]) -> Iterator[tuple[int, int
             yield first, other
 
 
-def _pair(
-    first: ClipFacts,
-    second: ClipFacts,
-    kind: str,
-    similarity: float = 1.0,
-    speed: float = 1.0,
-    semitones: float = 0.0,
-) -> CopyPair:
+def _pair(first: ClipFacts, second: ClipFacts, kind: str, *measured: float) -> CopyPair:
+    similarity, speed, semitones = measured or (1.0, 1.0, 0.0)
     labels = first.clip.label, second.clip.label
     subjects = first.clip.subject, second.clip.subject
     return CopyPair(first.name, second.name, kind, similarity, speed, semitones, labels, subjects)

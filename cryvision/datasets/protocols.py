@@ -108,13 +108,6 @@ GROUPED = PROTOCOLS["grouped"]
 
 
 def protocol(name: str) -> Protocol:
-    """Find a protocol by its name.
-
-    Raises
-    ------
-    ConfigError
-        On another name.
-    """
     if name not in PROTOCOLS:
         raise ConfigError(f"protocol must be one of {', '.join(PROTOCOLS)}; got {name!r}")
     return PROTOCOLS[name]
@@ -123,16 +116,9 @@ def protocol(name: str) -> Protocol:
 def with_copies(by: Protocol, data: Dataset, seed: int, n_per_class: int | None = None) -> Dataset:
     """Bring each class to the same number of clips, where the protocol does so.
 
-    Classes that have more lose clips at random. The others gain copies: of each clip as many as of
-    the next. Copies stand beside their originals, and carry their subject.
-
-    Parameters
-    ----------
-    by : Protocol
-    data : Dataset
-    seed : int
-    n_per_class : int, optional
-        ``CLIPS_PER_CLASS`` by default.
+    Classes that have more than ``n_per_class``, by default ``CLIPS_PER_CLASS``, lose clips at
+    random. The others gain copies: of each clip as many as of the next. Copies stand beside their
+    originals, and carry their subject.
     """
     if not by.copies:
         return data
@@ -151,18 +137,7 @@ def with_copies(by: Protocol, data: Dataset, seed: int, n_per_class: int | None 
 
 
 def divide(by: Protocol, data: Dataset, n_folds: int, seed: int) -> list[np.ndarray]:
-    """Divide clips into folds.
-
-    Returns
-    -------
-    list of ndarray of int
-        Numbers of the test clips of each fold; its model is trained on all the others.
-
-    Raises
-    ------
-    ConfigError
-        If the clips do not go into so many folds.
-    """
+    """Give the numbers of the test clips of each fold; its model is trained on all the others."""
     folds = grouped_folds(
         clip_groups(by, data.clips),
         [clip.label for clip in data.clips],
@@ -186,24 +161,13 @@ def clip_groups(by: Protocol, clips: Sequence[LabelledClip]) -> list[str]:
 def overlap(
     clips: Sequence[LabelledClip], folds: Sequence[np.ndarray], copies: Sequence[CopyPair] = ()
 ) -> dict[str, int]:
-    """Count what is on both sides of a division.
+    """Count what is on both sides of a division by `divide`.
 
-    Parameters
-    ----------
-    clips : sequence of LabelledClip
-    folds : sequence of ndarray of int
-        See `divide`.
-    copies : sequence of CopyPair
-        What `cryvision.datasets.near_duplicates.copies_among` found among the clips.
-
-    Returns
-    -------
-    dict of str to int
-        ``subjects``: those with clips both in training and in test.
-        The others count test clips, each as the closest of them: ``same_files``, of
-        whose file or an altered copy of it is in training (stretches of one file are not the
-        same); ``duplicates``, whose sound is in another file of training, sample for sample;
-        ``near_duplicates``, whose sound is in one that is coded, cut or altered differently.
+    ``copies`` are those of `cryvision.datasets.near_duplicates.copies_among`. ``subjects`` counts
+    those with clips both in training and in test. The others count test clips, each as the closest
+    of them: ``same_files``, of whose file or an altered copy of it is in training (stretches of one
+    file are not the same); ``duplicates``, whose sound is in another file of training, sample for
+    sample; ``near_duplicates``, whose sound is in one that is coded, cut or altered differently.
     """
     names = [clip.name for clip in clips]
     exact = _joined(names, [copy for copy in copies if copy.is_exact])

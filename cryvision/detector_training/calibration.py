@@ -42,21 +42,13 @@ class Calibration:
     bias: float
     threshold: float
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Calibrated probability of crying, shape (n,); 0 where nothing was scored."""
-        return calibrated(logits, self.temperature, self.bias)
-
 
 @dataclass(frozen=True)
 class Decided:
     """A recording with the decisions of edges and rules trained without its subject.
 
-    Attributes
-    ----------
-    recording : Recording
-    probabilities : ndarray of float64, shape (n_steps,)
-    events : ndarray of float64, shape (n, 2)
-        Onsets and offsets, in seconds.
+    ``probabilities`` has shape (n_steps,); ``events``, shape (n, 2), are onsets and offsets in
+    seconds.
     """
 
     recording: Recording
@@ -67,18 +59,9 @@ class Decided:
 def fit_calibration(logits: np.ndarray, cry: np.ndarray) -> tuple[float, float]:
     """Find the temperature and bias that turn logits into calibrated probabilities.
 
-    Parameters
-    ----------
-    logits : ndarray of float, shape (n,)
-        Of steps that training has not seen; infinite ones are passed over.
-    cry : ndarray of bool, shape (n,)
-
-    Returns
-    -------
-    temperature, bias : float
-        ``p = logistic(logits / temperature + bias)``, the maximum likelihood of a logistic
-        regression on the logit (J. Platt, "Probabilistic outputs for support vector machines",
-        1999).
+    ``p = logistic(logits / temperature + bias)``, the maximum likelihood of a logistic regression
+    on the logit (J. Platt, "Probabilistic outputs for support vector machines", 1999). The logits,
+    shape (n,), are of steps that training has not seen; infinite ones are passed over.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -100,15 +83,10 @@ def fit_calibration(logits: np.ndarray, cry: np.ndarray) -> tuple[float, float]:
 
 
 def calibrated(logits: np.ndarray, temperature: float, bias: float) -> np.ndarray:
-    """Turn logits into probabilities; minus infinity gives 0.
+    """Turn logits into probabilities; minus infinity gives 0."""
+    from scipy.special import expit
 
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-    """
-    shifted = np.clip(logits / temperature + bias, -700, 700)
-    probabilities: np.ndarray = 1 / (1 + np.exp(-shifted)) * np.isfinite(logits)
-    return probabilities
+    return np.asarray(expit(logits / temperature + bias))
 
 
 def gate_for(threshold: float, leave_share: float = LEAVE_SHARE) -> GateConfig:
@@ -131,19 +109,9 @@ def find_step_events(
 ) -> np.ndarray:
     """Find the events of a recording: what `gate_for` and the engine's follower make of it.
 
-    Parameters
-    ----------
-    probabilities : ndarray of float, shape (n_steps,)
-        0 where nothing was scored.
-    threshold : float
-    seconds : float
-        Length of the recording, which cuts the last step short.
-    leave_share : float
-
-    Returns
-    -------
-    ndarray of float64, shape (n, 2)
-        Onsets and offsets, in seconds.
+    The probabilities, shape (n_steps,), are 0 where nothing was scored; ``seconds`` is the length
+    of the recording, which cuts the last step short. The events, shape (n, 2), are onsets and
+    offsets in seconds.
     """
     gate = gate_for(threshold, leave_share)
     inside = np.flatnonzero(np.diff(np.r_[False, probabilities >= gate.leave, False]))
@@ -164,13 +132,9 @@ def calibrate(
 ) -> Calibration:
     """Find calibration and threshold on recordings that the edges were not trained on.
 
-    Parameters
-    ----------
-    recordings : sequence of Recording
-    logits : sequence of ndarray, shape (n_steps,)
-        Of each recording; minus infinity where nothing is scored.
-    false_alarms_per_hour : float, optional
-        Choose the lowest threshold that gives no more; by default that of the best F1 of events.
+    The logits of each recording have shape (n_steps,), minus infinity where nothing is scored. The
+    threshold is the lowest that gives no more than ``false_alarms_per_hour``, or by default that of
+    the best F1 of events.
     """
     labels = np.concatenate([recording.labels for recording in recordings])
     labelled = labels != NOT_LABELLED
@@ -195,22 +159,13 @@ def cross_fitted(
     folds: Sequence[Collection[str]],
     false_alarms_per_hour: float | None = None,
 ) -> list[Decided]:
-    """Calibrate and decide each fold by the scores of the other folds.
-
-    Returns
-    -------
-    list of Decided
-        In the order of the recordings.
-    """
+    """Calibrate and decide each fold by the scores of the other folds."""
     fold_of = {subject: number for number, fold in enumerate(folds) for subject in fold}
     calibrations = []
     for number in range(len(folds)):
         others = [i for i, r in enumerate(recordings) if fold_of[r.subject] != number]
-        calibrations.append(
-            calibrate(
-                [recordings[i] for i in others], [logits[i] for i in others], false_alarms_per_hour
-            )
-        )
+        of_others = [recordings[i] for i in others], [logits[i] for i in others]
+        calibrations.append(calibrate(*of_others, false_alarms_per_hour))
     return [
         decide(recording, own, calibrations[fold_of[recording.subject]])
         for recording, own in zip(recordings, logits, strict=True)
@@ -219,24 +174,13 @@ def cross_fitted(
 
 def decide(recording: Recording, logits: np.ndarray, calibration: Calibration) -> Decided:
     """Decide on a recording by a calibration."""
-    probabilities = calibration.probabilities(logits)
+    probabilities = calibrated(logits, calibration.temperature, calibration.bias)
     events = find_step_events(probabilities, calibration.threshold, recording.seconds)
     return Decided(recording, probabilities, events)
 
 
 def calibrate_fused(decided: Sequence[Decided], veto: VetoConfig) -> VetoConfig:
-    """Fit the calibration of the scores of the edges times the tagger's.
-
-    Returns
-    -------
-    VetoConfig
-        With another ``temperature`` and ``bias``.
-
-    Raises
-    ------
-    CryvisionError
-        If those scores do not separate crying from the rest.
-    """
+    """Fit ``temperature`` and ``bias`` of a veto on the scores of the edges times the tagger's."""
     products, cry = [], []
     for own in decided:
         labelled = own.recording.scored & (own.recording.labels != NOT_LABELLED)
@@ -250,10 +194,7 @@ def calibrate_fused(decided: Sequence[Decided], veto: VetoConfig) -> VetoConfig:
 def fused_scores(decided: Decided, veto: VetoConfig) -> np.ndarray:
     """Multiply the scores of a recording by the tagger's clipped cry score, as the timeline does.
 
-    Returns
-    -------
-    ndarray of float64, shape (n_steps,)
-        Not calibrated yet.
+    They have shape (n_steps,), and are not calibrated yet.
     """
     recording, tags = decided.recording, decided.recording.tags
     if tags is None:

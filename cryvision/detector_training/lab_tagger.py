@@ -30,19 +30,11 @@ LEAST_KEPT = 0.5
 
 @dataclass(frozen=True)
 class ChosenTagger:
-    """What was decided on a tagger.
+    """What was decided on a tagger, and why, in a line.
 
-    Attributes
-    ----------
-    model : keras.Model or None
-        With a head of the laboratory's own; None where the tagger stays as it is.
-    veto : VetoConfig or None
-        None where the tagger decides no events.
-    why : str
-        In a line.
-    cry : list of ndarray or None
-        Scores of crying in the windows of each recording, out of fold, where they are not those
-        of the base bundle's tagger.
+    The model has a head of the laboratory's own, and is None where the tagger stays as it is; the
+    veto is None where the tagger decides no events. ``cry`` has the scores of crying in the windows
+    of each recording, out of fold, where they are not those of the base bundle's tagger.
     """
 
     model: keras.Model | None
@@ -66,18 +58,9 @@ def choose_tagger(
 ) -> ChosenTagger:
     """Decide whether a tagger gets a new head, and calibrate what it does to the events.
 
-    Parameters
-    ----------
-    decided : sequence of Decided
-        The recordings with decisions of edges trained without their subjects.
-    veto : VetoConfig or None
-        Of the tagger.
-    tagger : Tagger or None
-        The scorer of the recordings.
-    folds : sequence of collections of str
-        Subjects of each fold.
-    by_file : bool
-        Subjects are not known: then nothing measured on folds decides for a head.
+    The decisions on the recordings are of edges trained without their subjects; the tagger, whose
+    veto is given, is the scorer of the recordings. Where subjects are not known (``by_file``),
+    nothing measured on folds decides for a head.
     """
     if tagger is None:
         return ChosenTagger(None, None, "tagger: none, for the base bundle has none")

@@ -29,18 +29,10 @@ that knows them: in so short a training they cost crying that is found."""
 class LabelledSound:
     """One recording, or an altered copy of one, with the stretches that are cry.
 
-    Attributes
-    ----------
-    samples : ndarray of float32, shape (n,)
-    cry : tuple of Interval
-    subject : str
-        Who or what it was recorded from; no subject is on both sides of a split.
-    source : str
-        The corpus it comes from.
-    clip : str
-        Its own name, shared by its copies.
-    weak : bool
-        The label is the whole clip's: what is far below its loudest may be anything.
+    ``samples`` are float32, shape (n,). The subject is who or what it was recorded from; no subject
+    is on both sides of a split. The source is the corpus it comes from, and the clip's name is
+    shared by its copies. ``weak``: the label is the whole clip's, so what is far below its loudest
+    may be anything.
     """
 
     samples: np.ndarray
@@ -88,24 +80,13 @@ def _changed(sound: LabelledSound, rng: np.random.Generator) -> LabelledSound:
 
 
 def synthetic_negatives(n_per_family: int, seconds: float, seed: int) -> list[LabelledSound]:
-    """Draw sounds of each of `FAMILIES`, half of them band-limited; none holds crying.
-
-    Parameters
-    ----------
-    n_per_family : int
-    seconds : float
-        Length of each.
-    seed : int
-    """
+    """Draw sounds of each of `FAMILIES`, half of them band-limited; none holds crying."""
     rng = np.random.default_rng(seed)
-    return [
-        _band_limited(_negative(rng, family, number, seconds), rng)
-        for family in FAMILIES
-        for number in range(n_per_family)
-    ]
-
-
-def _negative(rng: np.random.Generator, family: str, number: int, seconds: float) -> LabelledSound:
-    name = f"synthetic-{family}-{number}"
-    samples = synthesis.negative(rng, family, seconds)
-    return LabelledSound(samples, (), name, synthesis.KINDS[family], name)
+    sounds = []
+    for family in FAMILIES:
+        for number in range(n_per_family):
+            name = f"synthetic-{family}-{number}"
+            samples = synthesis.negative(rng, family, seconds)
+            sound = LabelledSound(samples, (), name, synthesis.KINDS[family], name)
+            sounds.append(_band_limited(sound, rng))
+    return sounds

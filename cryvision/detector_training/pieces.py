@@ -51,14 +51,9 @@ GAIN = 1.0
 class Pieces:
     """Pieces of sound with a label for each step of 40 ms.
 
-    Attributes
-    ----------
-    log_power : ndarray of float16, shape (n, PIECE_FRAMES, n_mels)
-        As `cryvision.inputs.logmel.Frames` has it.
-    labels : ndarray of uint8, shape (n, PIECE_FRAMES // 2)
-        1 crying, 0 not, ``NOT_LABELLED``.
-    weight : ndarray of float, shape (n,)
-        How often a piece is drawn, relative to the others.
+    ``log_power`` is float16, shape (n, PIECE_FRAMES, n_mels), as `cryvision.inputs.logmel.Frames`
+    has it; ``labels`` uint8, shape (n, PIECE_FRAMES // 2), 1 crying, 0 not, or ``NOT_LABELLED``;
+    ``weight``, shape (n,), how often a piece is drawn, relative to the others.
     """
 
     log_power: np.ndarray
@@ -70,28 +65,17 @@ class Pieces:
 
 
 def fit_frame_network(
-    pieces: Pieces, seed: int, n_steps: int | None = None, verbose: bool = False,
-    width: int = WIDTH, dropout: float = DROPOUT,
-) -> keras.Model:  # fmt: skip
-    """Train a frame network.
+    pieces: Pieces,
+    seed: int,
+    n_steps: int | None = None,
+    width: int = WIDTH,
+    dropout: float = DROPOUT,
+) -> keras.Model:
+    """Train a frame network, not calibrated yet; the same seed, data and versions give the same.
 
-    Each sequence is two pieces one behind the other, so that the network sees changes of scene,
-    or one piece after silence.
-
-    Parameters
-    ----------
-    pieces : Pieces
-    seed : int
-        The same seed, data and versions give the same model.
-    n_steps : int, optional
-        Batches of 32 sequences; by default as by ``MOST_STEPS`` and ``MOST_PASSES``.
-    verbose : bool
-    width, dropout : see `cryvision.models.frame_network.build_frame_network`
-
-    Returns
-    -------
-    keras.Model
-        Not calibrated yet.
+    Each sequence is two pieces one behind the other, so that the network sees changes of scene, or
+    one piece after silence. ``n_steps`` are batches of 32 sequences, by default as by
+    ``MOST_STEPS`` and ``MOST_PASSES``.
 
     Raises
     ------
@@ -118,10 +102,8 @@ def fit_frame_network(
         ),
         loss="binary_crossentropy",
     )
-    history = model.fit(
-        _batches(pieces, seed), steps_per_epoch=n_steps, epochs=1, shuffle=False,
-        verbose=2 if verbose else 0,
-    )  # fmt: skip
+    batches = _batches(pieces, seed)
+    history = model.fit(batches, steps_per_epoch=n_steps, epochs=1, shuffle=False, verbose=0)
     loss = history.history["loss"][-1]
     # ReLU makes 0 of NaN, so weights may be lost without a trace in the loss.
     if not (np.isfinite(loss) and all(np.isfinite(w).all() for w in model.get_weights())):
@@ -130,18 +112,9 @@ def fit_frame_network(
 
 
 def step_logits(model: keras.Model, log_power: np.ndarray) -> np.ndarray:
-    """Score all steps of a clip, before calibration.
+    """Score all steps of a clip by a frame network, before calibration; float32, shape (n_steps,).
 
-    Parameters
-    ----------
-    model : keras.Model
-        A frame network.
-    log_power : ndarray of float, shape (n_frames, n_mels)
-        Of the whole clip.
-
-    Returns
-    -------
-    ndarray of float32, shape (ceil(n_frames / 2),)
+    The frames, shape (n_frames, n_mels), are those of the whole clip.
     """
     import keras
 
@@ -161,10 +134,7 @@ def step_logits(model: keras.Model, log_power: np.ndarray) -> np.ndarray:
 def padded(log_power: np.ndarray) -> np.ndarray:
     """Put the silence around a clip that a stream has before its start and behind its end.
 
-    Returns
-    -------
-    ndarray of float32
-        Scaled as the network takes it; it gives one score a step of the clip.
+    The frames, scaled as the network takes them, give one score a step of the clip.
     """
     n_steps = -(-len(log_power) // STEP_FRAMES)
     before = EDGES.window_frames - EDGES.lookahead_frames - STEP_FRAMES
@@ -202,5 +172,4 @@ def _perturbed(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     curves = np.cos(np.pi * order * np.linspace(0, 1, n_bands))
     gains = rng.normal(0.0, EQUALISER, (n, len(curves))) @ curves
     gains += rng.normal(0.0, GAIN, (n, 1))
-    changed: np.ndarray = np.maximum(frames + gains[:, None, :].astype(np.float32), SILENCE)
-    return changed
+    return np.asarray(np.maximum(frames + gains[:, None, :].astype(np.float32), SILENCE))

@@ -31,18 +31,10 @@ known."""
 class Recording:
     """What is kept of a labelled recording: not its sound.
 
-    Attributes
-    ----------
-    clip, subject : str
-    cry : tuple of Interval
-    seconds : float
-    labels : ndarray of uint8, shape (n_steps,)
-        1 where most of a step is crying, else 0; ``NOT_LABELLED`` where nothing is known.
-    level_dbfs : ndarray of float32, shape (n_steps,)
-    log_power : Path or None
-        A file of its frames, float16, as `numpy.save` writes them.
-    tags : TagScores or None
-        The scores of a tagger; None without one.
+    ``labels``, uint8 of shape (n_steps,), is 1 where most of a step is crying, else 0, and
+    ``NOT_LABELLED`` where nothing is known; ``level_dbfs`` has the same shape. ``log_power`` is a
+    file of its frames, float16, as `numpy.save` writes them, and ``tags`` the scores of a tagger,
+    if there is one.
     """
 
     clip: str
@@ -83,14 +75,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Cuttings:
-    """Pieces of many recordings, with their origin.
-
-    Attributes
-    ----------
-    log_power : ndarray of float16, shape (n, PIECE_FRAMES, n_mels)
-    labels : ndarray of uint8, shape (n, PIECE_FRAMES // 2)
-    subject, source : ndarray of str, shape (n,)
-    """
+    """Pieces of many recordings as `Pieces` has them, with the subject and the source of each."""
 
     log_power: np.ndarray
     labels: np.ndarray
@@ -102,15 +87,9 @@ class Cuttings:
 
     @classmethod
     def of(cls, sound: LabelledSound, frames: Frames, hop_seconds: float) -> Cuttings:
-        """Cut a recording into pieces of 4 s; a shorter one is followed by silence.
+        """Cut a recording into pieces of 4 s; silence follows a shorter one.
 
-        Parameters
-        ----------
-        sound : LabelledSound
-        frames : Frames
-            Its own.
-        hop_seconds : float
-            From one piece to the next; the last ends with the recording.
+        The last piece ends with the recording.
         """
         labels = Recording.of(sound, frames).labels
         n_steps = max(PIECE_FRAMES // STEP_FRAMES, len(labels))
@@ -134,19 +113,10 @@ class Cuttings:
         return cls(*(np.concatenate([getattr(s, name) for s in sets]) for name in vars(sets[0])))
 
     def pieces(self, shares: Mapping[str, float], left_out: Collection[str] = ()) -> Pieces:
-        """Give what to train on.
+        """Give what to train on, but for the subjects that are left out.
 
-        Parameters
-        ----------
-        shares : mapping of str to float
-            How often each source is drawn, relative to the others; one without a share is not.
-        left_out : collection of str
-            Subjects of whom no piece is used.
-
-        Raises
-        ------
-        CryvisionError
-            If nothing is left.
+        The shares say how often each source is drawn, relative to the others; one without a share
+        is not.
         """
         used = np.isin(self.source, list(shares)) & ~np.isin(self.subject, list(left_out))
         rows = np.flatnonzero(used)

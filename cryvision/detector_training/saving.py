@@ -42,24 +42,12 @@ def save_detector(
 ) -> Bundle:
     """Calibrate edges and save them as a bundle, perhaps beside a tagger.
 
-    Parameters
-    ----------
-    edges : keras.Model
-        From `cryvision.detector_training.pieces.fit_frame_network`.
-    calibration : Calibration
-    log_power : ndarray of float, shape (n, n_frames, n_mels)
-        Frames of pieces of real sound, on which Keras and ONNX must agree; some are drawn.
-    out : path
-    description : Description
-        The description of the detector but its parts and labels. Its gate is by default that of
-        the calibration's threshold, and its command that of this process; without ``veto`` a
-        tagger decides no events.
-    tagger : keras.Model, optional
-        Saved as the tagger. Without it that of ``base`` is copied, where that has one.
-    base : Bundle, optional
-        Whose tagger is copied, or which ``tagger`` has its tags and windows from; by default they
-        are `cryvision.models.tagger.TAGS` and ``CONTEXT``.
-    overwrite : bool
+    Keras and ONNX must agree on frames of pieces of real sound, shape (n, n_frames, n_mels), some
+    of which are drawn. The description is that of the detector but its parts and labels. Its gate
+    is by default that of the calibration's threshold, and its command that of this process; without
+    ``veto`` a tagger decides no events. Without ``tagger`` that of ``base`` is copied, where that
+    has one; with it, it has the tags and windows of that one, or by default
+    `cryvision.models.tagger.TAGS` and ``CONTEXT``.
     """
     bias = np.array([calibration.bias])
     edges.get_layer("calibration").set_calibration(calibration.temperature, bias)

@@ -24,33 +24,17 @@ WINDOW_SECONDS, WINDOW_HOP_SECONDS = 0.5, 0.2
 
 
 def detector_skill(
-    decided: Sequence[Decided],
-    *,
-    protocol: str,
-    subjects: str,
-    veto: VetoConfig | None = None,
+    decided: Sequence[Decided], *, protocol: str, subjects: str, veto: VetoConfig | None = None
 ) -> dict[str, Any]:
-    """Measure edges by windows of 0.5 s and by events, with intervals over subjects.
+    """Measure edges by windows of 0.5 s and by events, with intervals over subjects: a skill entry.
 
     A window is crying if most of it is; its probability is the mean of its steps, and it is called
     crying where events cover most of it. Calibration is measured against the share of the window
     that is labelled crying, which is what a mean of steps states.
 
-    Parameters
-    ----------
-    decided : sequence of Decided
-        Recordings of subjects that neither training nor calibration had seen.
-    protocol : str
-        How that was made sure.
-    subjects : str
-        Where the subjects are known from; ``file`` where each file counts as one.
-    veto : VetoConfig, optional
-        Measure the events that stand as well: ``event_f1_fused`` and ``bout_f1_fused``.
-
-    Returns
-    -------
-    dict
-        A skill entry of a bundle.
+    The recordings are of subjects that neither training nor calibration had seen; ``protocol`` says
+    how that was made sure, and ``subjects`` where these are known from. With a veto the events that
+    stand are measured as well: ``event_f1_fused`` and ``bout_f1_fused``.
     """
     windows = [_windows(own) for own in decided]
     labelled, probabilities, covered = np.concatenate(windows).clip(0, 1).T
@@ -74,22 +58,12 @@ def detector_skill(
         "subjects": subjects,
         "figures": figures,
         "chance": 0.5,
-        "prior": {
-            "no cry": 1 - share,
-            "cry": share,
-            "log_loss": metrics.prior_log_loss(cry, cry),
-        },
+        "prior": {"no cry": 1 - share, "cry": share, "log_loss": metrics.prior_log_loss(cry, cry)},
     }
 
 
 def kept_share(decided: Sequence[Decided], veto: VetoConfig, level: str = "normal") -> float:
-    """Share of the labelled crying inside events that is left in those that stand.
-
-    Returns
-    -------
-    float
-        0 where there is no labelled crying inside events.
-    """
+    """Share of the labelled crying inside events, if any, that is left in those that stand."""
     before = after = 0.0
     for own in decided:
         if own.recording.tags is None:
@@ -113,15 +87,14 @@ def _event_figures(
 ) -> dict[str, dict[str, Any]]:
     figures = _event_f1(decided, [own.events for own in decided])
     if veto is not None:
-        left = _event_f1(decided, [_left(own, veto) for own in decided])
+        standing_events = []
+        for own in decided:
+            tags = own.recording.tags
+            stand = slice(None) if tags is None else standing(own.events, tags, veto)
+            standing_events.append(own.events[stand])
+        left = _event_f1(decided, standing_events)
         figures |= {f"{name}_fused": figure for name, figure in left.items()}
     return figures
-
-
-def _left(decided: Decided, veto: VetoConfig) -> np.ndarray:
-    """The events that stand."""
-    tags = decided.recording.tags
-    return decided.events if tags is None else decided.events[standing(decided.events, tags, veto)]
 
 
 def _event_f1(
@@ -159,16 +132,7 @@ def _windows(decided: Decided) -> np.ndarray:
 
 
 def window_means(values: np.ndarray) -> np.ndarray:
-    """Mean of the steps of each window of 0.5 s, one each 0.2 s; a shorter recording has one.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n_steps,)
-
-    Returns
-    -------
-    ndarray of float64, shape (n_windows,)
-    """
+    """Mean of the steps of each window of 0.5 s, one each 0.2 s; a shorter recording has one."""
     n = len(values)
     if not n:
         return np.empty(0)

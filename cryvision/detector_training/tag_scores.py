@@ -22,17 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TagScores:
-    """The scores of a tagger in the windows of a recording.
+    """The scores of a tagger in the windows of a recording, n of them.
 
-    Attributes
-    ----------
-    end_samples : ndarray of int64, shape (n,)
-    cry : ndarray of float32, shape (n,)
-        Scores of crying.
-    scored : ndarray of bool, shape (n,)
-        Windows loud enough to be scored.
-    embedding : ndarray of float16, shape (n, width)
-        The input of the tagger's last layer; no columns where it is not kept.
+    ``cry`` are scores of crying, float32; ``scored`` marks windows loud enough to be scored;
+    ``embedding``, float16 of shape (n, width), is the input of the tagger's last layer, without
+    columns where it is not kept.
     """
 
     end_samples: np.ndarray
@@ -44,22 +38,9 @@ class TagScores:
 class Tagger:
     """The tagger of a bundle over whole recordings, window by window as in use.
 
-    Parameters
-    ----------
-    base : Bundle
-        With a tagger.
-    min_level_dbfs : float
-        A window below this level is not scored.
-    embedding : bool
-        Whether to keep the input of the last layer.
-
-    Attributes
-    ----------
-    part : Part
-    config : LogMelConfig
-    model : keras.Model or None
-        Where the embedding is kept: with the layer ``embedding`` and, on it, the last one,
-        ``logits``. None also where the tagger has no such layers.
+    A window below ``min_level_dbfs`` is not scored. Where the embedding, the input of the last
+    layer, is kept, ``model`` is the Keras model with the layer ``embedding`` and, on it, the last
+    one, ``logits``; None where it is not, or where the tagger has no such layers.
     """
 
     def __init__(self, base: Bundle, min_level_dbfs: float, embedding: bool = False) -> None:
@@ -103,7 +84,6 @@ class _Columns:
         self.output: Dims = (self.n_outputs,)
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Give the columns of a batch of windows."""
         frames = inputs["logmel"]
         if self._parted is None:
             values = [self._model.predict(inputs)]
@@ -128,19 +108,9 @@ def _with_embedding(model: Model) -> keras.Model | None:
 
 
 def evidence(events: np.ndarray, tags: TagScores, veto: VetoConfig) -> np.ndarray:
-    """Find the tagger's largest cry score at each event, and near it.
+    """Find the tagger's largest cry score at each event, and near it, as `VetoConfig` takes them.
 
-    Parameters
-    ----------
-    events : ndarray of float, shape (n, 2)
-        Onsets and offsets, in seconds.
-    tags : TagScores
-    veto : VetoConfig
-
-    Returns
-    -------
-    ndarray of float64, shape (n, 2)
-        Largest scores, as `VetoConfig` takes them; 0 where no window ends.
+    Events and scores have shape (n, 2); a score is 0 where no window ends.
     """
     onsets, offsets = np.round(events * SAMPLE_RATE_HZ).T
     after, near = (round(s * SAMPLE_RATE_HZ) for s in (veto.after_seconds, veto.near_seconds))
@@ -160,5 +130,4 @@ def standing(
 ) -> np.ndarray:
     """Return which events stand at a level of the veto; bool, shape (n,)."""
     at, near = evidence(events, tags, veto).T
-    stands: np.ndarray = (at >= veto.at(level)) & (near >= veto.near(level))
-    return stands
+    return np.asarray((at >= veto.at(level)) & (near >= veto.near(level)))

@@ -58,16 +58,9 @@ class Head:
 class Trial:
     """How a head trained here does beside the tagger, on subjects that it was not trained on.
 
-    Attributes
-    ----------
-    head : Head
-        Trained on all.
-    logits : list of ndarray, shape (n_windows,)
-        Of each recording, by heads trained on the other folds; minus infinity where not scored.
-    auc, tagger_auc : float
-        Between windows with crying and without.
-    gain : Estimate
-        Their difference, with its interval over subjects.
+    The head is trained on all; the logits of the windows of each recording are by heads trained on
+    the other folds, minus infinity where not scored. The AUC are between windows with crying and
+    without, and ``gain`` is their difference, with its interval over subjects.
     """
 
     head: Head
@@ -87,19 +80,7 @@ def try_head(
 ) -> Trial:
     """Train heads by subject and compare them with the tagger that they would change.
 
-    Parameters
-    ----------
-    recordings : sequence of Recording
-        TagScores with embedding.
-    config : LogMelConfig
-        Of the tagger's windows.
-    folds : sequence of collections of str
-        Subjects of each fold.
-
-    Raises
-    ------
-    CryvisionError
-        If there are no windows with crying, or none without.
+    The config is of its windows; the scores of the recordings have their embedding.
     """
     tagged = [r.tags for r in recordings if r.tags is not None]
     lengths = [len(own.cry) for own in tagged]
@@ -135,14 +116,7 @@ def try_head(
 
 
 def fit_head(embedding: np.ndarray, cry: np.ndarray) -> Head:
-    """Fit a logistic regression; with and without crying weigh the same.
-
-    Parameters
-    ----------
-    embedding : ndarray of float, shape (n, width)
-    cry : ndarray of int, shape (n,)
-        1 crying, 0 not.
-    """
+    """Fit a logistic regression on the embedding, (n, width); crying or not weighs the same."""
     from sklearn.linear_model import LogisticRegression
 
     if len(np.unique(cry)) < 2:
@@ -173,21 +147,11 @@ def fit_levels(
     """Move a head so that the veto of the tagger keeps what it should.
 
     ``normal_at`` stays; at it `KEPT` of the labelled event time is left, and ``strict_at`` is moved
-    to where its share is. The other thresholds keep their distance from these, in logits.
-
-    Parameters
-    ----------
-    trial : Trial
-    decided : sequence of Decided
-        The recordings of the trial.
-    veto : VetoConfig
-        Of the tagger before.
-
-    Returns
-    -------
-    Trial, VetoConfig
-        None where no labelled crying lies inside events: then there is nothing to fit by.
+    to where its share is. The other thresholds keep their distance from these, in logits. Where no
+    labelled crying lies inside events, there is nothing to fit by.
     """
+    from scipy.special import expit
+
     seconds = np.concatenate([cry_seconds(own) for own in decided])
     if not seconds.sum():
         return None
@@ -206,9 +170,9 @@ def fit_levels(
     strict_at = max(levels["strict"] + shift, _logit(veto.normal_at))
     moved = replace(
         veto,
-        strict_at=_score(strict_at),
-        strict_near=_score(strict_at + _margin(veto, "strict", "near")),
-        strict_live=_score(strict_at + _margin(veto, "strict", "live")),
+        strict_at=float(expit(strict_at)),
+        strict_near=float(expit(strict_at + _margin(veto, "strict", "near"))),
+        strict_live=float(expit(strict_at + _margin(veto, "strict", "live"))),
     )
     head = Head(trial.head.weights, trial.head.bias + shift)
     return replace(trial, head=head, logits=[own + shift for own in trial.logits]), moved
@@ -229,7 +193,9 @@ def _margin(veto: VetoConfig, level: str, what: str) -> float:
 
 def scores(logits: np.ndarray) -> np.ndarray:
     """Turn logits of a head into scores, 0 where nothing was scored; float32."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -700, 700))), np.float32)
+    from scipy.special import expit
+
+    return np.asarray(expit(logits), np.float32)
 
 
 def set_head(tagger: keras.Model, head: Head) -> None:
@@ -241,10 +207,7 @@ def set_head(tagger: keras.Model, head: Head) -> None:
 
 
 def _logit(score: Numbers) -> Numbers:
-    inside = np.clip(score, SMALLEST_SCORE, 1 - SMALLEST_SCORE)
-    logit: Numbers = np.log(inside / (1 - inside))
-    return logit
+    from scipy.special import logit
 
-
-def _score(logit: float) -> float:
-    return float(1 / (1 + np.exp(-logit)))
+    logits: Numbers = logit(np.clip(score, SMALLEST_SCORE, 1 - SMALLEST_SCORE))
+    return logits

@@ -17,6 +17,7 @@ import numpy as np
 from cryvision.bundle import Bundle
 from cryvision.bundle.saving import Description, check_target, own_source
 from cryvision.config import SAMPLE_RATE_HZ, VetoConfig
+from cryvision.datasets.labelled import joined_sources
 from cryvision.datasets.splits import grouped_folds
 from cryvision.detector_training.calibration import Calibration, calibrate, cross_fitted, decide
 from cryvision.detector_training.lab_tagger import ChosenTagger, choose_tagger
@@ -66,9 +67,7 @@ log = logging.getLogger(__name__)
 
 
 def train_detector(
-    source: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    **options: Unpack[DetectorValues],
+    source: str | os.PathLike[str], out: str | os.PathLike[str], **options: Unpack[DetectorValues]
 ) -> Bundle:
     """Train a cry detector on annotated recordings and save it as a bundle.
 
@@ -108,11 +107,18 @@ def train_with(
     with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
         corpus = _read_clips(clips, base, seed, Path(folder))
         _check_labels(corpus.recordings, source)
-        cuttings = Cuttings.joined([corpus.cuttings, *_negatives(seed)])
+        cuttings = Cuttings.joined(
+            [
+                corpus.cuttings,
+                *(
+                    Cuttings.of(sound, log_mel(sound.samples, EDGES), HOP_SECONDS)
+                    for sound in synthetic_negatives(SYNTHETIC_PER_FAMILY, SYNTHETIC_SECONDS, seed)
+                ),
+            ]
+        )
         folds = subject_folds(corpus.recordings, options.n_folds, seed)
         logits = out_of_fold_logits(corpus.recordings, cuttings, folds, SHARES, seed)
-    sources = {clip.subject_source for clip in clips}
-    subjects = "file" if "file" in sources else clips[0].subject_source
+    subjects = joined_sources(clips)
     calibration, tagger, skill = _settled(
         corpus, logits, folds, base.veto, subjects, options.false_alarms_per_hour
     )
@@ -241,11 +247,6 @@ def _every(clips: Sequence[AnnotatedClip]) -> int:
     return max(1, math.ceil(n_pieces / MOST_PIECES))
 
 
-def _negatives(seed: int) -> list[Cuttings]:
-    sounds = synthetic_negatives(SYNTHETIC_PER_FAMILY, SYNTHETIC_SECONDS, seed)
-    return [Cuttings.of(sound, log_mel(sound.samples, EDGES), HOP_SECONDS) for sound in sounds]
-
-
 def _check_labels(recordings: Sequence[Recording], source: str | os.PathLike[str]) -> None:
     for label, what in ((1, "crying"), (0, "no crying")):
         if not any(_has(recording, label) for recording in recordings):
@@ -264,17 +265,8 @@ def subject_folds(recordings: Sequence[Recording], n_folds: int, seed: int) -> l
     """Divide the subjects into folds of about the same share of crying.
 
     There are fewer folds where so many would leave one of them without a subject, or nothing but
-    crying (or no crying at all) in the others, which train and calibrate for it.
-
-    Returns
-    -------
-    list of set of str
-        The subjects of each fold.
-
-    Raises
-    ------
-    ConfigError
-        If the subjects cannot be divided even into two folds.
+    crying (or no crying at all) in the others, which train and calibrate for it. Subjects that
+    cannot be divided even into two folds are a ConfigError.
     """
     subjects = [recording.subject for recording in recordings]
     mostly_cry = [bool(len(r.labels)) and np.mean(r.labels == 1) >= 0.5 for r in recordings]
@@ -301,22 +293,9 @@ def out_of_fold_logits(
 ) -> list[np.ndarray]:
     """Score each recording by edges that were trained without its subject.
 
-    Parameters
-    ----------
-    recordings : sequence of Recording
-        With files of their frames.
-    cuttings : Cuttings
-        What to train on.
-    folds : sequence of collections of str
-        Subjects of each fold.
-    shares : mapping of str to float
-        How often each source is drawn.
-    seed : int
-
-    Returns
-    -------
-    list of ndarray, shape (n_steps,)
-        Minus infinity for steps below the energy gate: they are not scored.
+    There is a file of its frames. The shares say how often each source of the cuttings is drawn.
+    The logits have shape (n_steps,), minus infinity for steps below the energy gate: they are not
+    scored.
     """
     logits = [np.full(len(recording.labels), -np.inf) for recording in recordings]
     for number, left_out in enumerate(folds):

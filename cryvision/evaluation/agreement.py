@@ -11,16 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryvision.errors import ConfigError
-from cryvision.evaluation import event_metrics, metrics
+from cryvision.evaluation import event_metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures, subject_bootstrap
+from cryvision.evaluation.event_metrics import (
+    OFFSET_TOLERANCE_S,
+    ONSET_TOLERANCE_S,
+    false_alarms,
+    ratio,
+    shared_seconds,
+)
 from cryvision.evaluation.gamma import gamma_disorders
 from cryvision.evaluation.psds import ScoredTimeline, psds, psds_counts
 from cryvision.layers import require
 
 FloatArray = NDArray[np.float64]
-
-ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S = 0.25, 0.5
-"""How far the times of an event may be apart."""
 
 OVERLAP = 0.5
 """Share of an event that must overlap, for the F1 by intersection."""
@@ -126,7 +130,7 @@ def measure_agreement(
 def _time_statistics(seconds: FloatArray) -> dict[str, Statistic]:
     return {
         "kappa": lambda w: _kappa(w @ seconds),
-        "iou": lambda w: _ratio(w @ seconds[:, 0], w @ seconds[:, :3].sum(axis=1)),
+        "iou": lambda w: ratio(w @ seconds[:, 0], w @ seconds[:, :3].sum(axis=1)),
     }
 
 
@@ -136,22 +140,22 @@ def _event_statistics(
     shared = np.array(
         [event_metrics.intersection_counts(c.first, c.second, overlap) for c in clips]
     )
-    alarms = np.array([metrics.false_alarms(c.first, c.second) for c in clips])
-    missed = np.array([metrics.false_alarms(c.second, c.first) for c in clips])
+    alarms = np.array([false_alarms(c.first, c.second) for c in clips])
+    missed = np.array([false_alarms(c.second, c.first) for c in clips])
     hours = np.array([clip.duration_s for clip in clips]) / 3600
 
     def intersection_f1(weights: NDArray[np.int64]) -> float:
         n_found, n_reference, n_wrong = weights @ shared
-        return _ratio(2 * n_found, n_found + n_wrong + n_reference)
+        return ratio(2 * n_found, n_found + n_wrong + n_reference)
 
     return {
-        "event_f1": lambda w: _ratio(2 * (w @ matched[:, 0]), w @ matched[:, 1:].sum(axis=1)),
-        "event_precision": lambda w: _ratio(w @ matched[:, 0], w @ matched[:, 2]),
-        "event_recall": lambda w: _ratio(w @ matched[:, 0], w @ matched[:, 1]),
+        "event_f1": lambda w: ratio(2 * (w @ matched[:, 0]), w @ matched[:, 1:].sum(axis=1)),
+        "event_precision": lambda w: ratio(w @ matched[:, 0], w @ matched[:, 2]),
+        "event_recall": lambda w: ratio(w @ matched[:, 0], w @ matched[:, 1]),
         "intersection_f1": intersection_f1,
         "gamma": _gamma_statistic(clips),
-        "alarms_per_hour": lambda w: _ratio(w @ alarms, w @ hours),
-        "missed_per_hour": lambda w: _ratio(w @ missed, w @ hours),
+        "alarms_per_hour": lambda w: ratio(w @ alarms, w @ hours),
+        "missed_per_hour": lambda w: ratio(w @ missed, w @ hours),
     }
 
 
@@ -166,13 +170,12 @@ def _gamma_statistic(clips: Sequence[CodedClip]) -> Statistic:
 
     def gamma(weights: NDArray[np.int64]) -> float:
         observed, expected = weights @ disorders
-        return 1 - _ratio(observed, expected)
+        return 1 - ratio(observed, expected)
 
     return gamma
 
 
 def _psds_figures(clips: Sequence[CodedClip], n_draws: int) -> dict[str, Any]:
-    """PSDS of the clips that have scores."""
     scored = [clip for clip in clips if clip.scores is not None]
     if not scored:
         return {}
@@ -238,9 +241,7 @@ def _clip_records(clips: Sequence[CodedClip], seconds: FloatArray) -> list[dict[
 def _confusion_seconds(clip: CodedClip) -> tuple[float, float, float, float]:
     """Seconds in both, in the first alone, in the second alone, and in neither."""
     first_s, second_s = (float(np.sum(e[:, 1] - e[:, 0])) for e in (clip.first, clip.second))
-    iou = metrics.intersection_over_union(clip.first, clip.second)
-    both_s = 0.0 if np.isnan(iou) else iou * (first_s + second_s) / (1 + iou)
-    either_s = first_s + second_s - both_s
+    both_s, either_s = shared_seconds(clip.first, clip.second)
     return both_s, first_s - both_s, second_s - both_s, max(0.0, clip.duration_s - either_s)
 
 
@@ -251,8 +252,4 @@ def _kappa(seconds: FloatArray) -> float:
     by_chance = (both + first_only) * (both + second_only) + (neither + first_only) * (
         neither + second_only
     )
-    return _ratio(total * (both + neither) - by_chance, total**2 - by_chance)
-
-
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else float("nan")
+    return ratio(total * (both + neither) - by_chance, total**2 - by_chance)

@@ -130,7 +130,6 @@ def _filled(rows: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Put the cells of a table below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -141,16 +140,10 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def agreement_page(
     record: dict[str, Any], clips: Sequence[CodedClip], sources: Sequence[str]
 ) -> str:
-    """Make a page that can be printed.
+    """Make a page that can be printed, on what two sources, A and B, have coded.
 
-    Parameters
-    ----------
-    record : dict
-        From `cryvision.evaluation.agreement.measure_agreement`, with ``notes``, ``warnings`` and
-        ``problems``.
-    clips : sequence of CodedClip
-    sources : sequence of str
-        What A and B are.
+    The record is that of `cryvision.evaluation.agreement.measure_agreement`, with ``notes``,
+    ``warnings`` and ``problems``.
     """
     first, second = (escape(shown(source)) for source in sources)
     heading, differences = _difference_lines(record)
@@ -191,7 +184,8 @@ def draw(clips: Sequence[CodedClip]) -> Figure:
         start_s, end_s = _window(clip)
         lanes = ((clip.first, clip.second, 1, ORANGE), (clip.second, clip.first, 0, BLUE))
         for events, others, lane, colour in lanes:
-            for part, shade in ((_common(events, others), GREY), (_alone(events, others), colour)):
+            for inside, shade in ((True, GREY), (False, colour)):
+                part = _stretches(events, others, inside)
                 spans = [(a, b - a) for a, b in part if b > start_s and a < end_s]
                 ax.broken_barh(spans, (lane + 0.1, 0.8), color=shade, linewidth=0)
         ax.set(xlim=(start_s, end_s), ylim=(0, 2), yticks=(0.5, 1.5), yticklabels=("B", "A"))
@@ -214,25 +208,16 @@ def _window(clip: CodedClip) -> tuple[float, float]:
 
 def _differences(clip: CodedClip) -> np.ndarray:
     """Stretches, shape (n, 2), in which one of the two has crying and the other has none."""
-    parts = [*_alone(clip.first, clip.second), *_alone(clip.second, clip.first)]
-    return np.reshape(parts, (-1, 2))
+    alone = _stretches(clip.first, clip.second, False), _stretches(clip.second, clip.first, False)
+    return np.reshape([*alone[0], *alone[1]], (-1, 2))
 
 
 def _seconds_within(spans: np.ndarray, start_s: float = 0.0, end_s: float = math.inf) -> float:
     return float(np.diff(spans.clip(start_s, end_s)).sum())
 
 
-def _common(events: np.ndarray, others: np.ndarray) -> list[tuple[float, float]]:
-    """Stretches of some events that lie in others."""
-    return _stretches(events, others, inside=True)
-
-
-def _alone(events: np.ndarray, others: np.ndarray) -> list[tuple[float, float]]:
-    """Stretches of some events that lie outside of others."""
-    return _stretches(events, others, inside=False)
-
-
 def _stretches(events: np.ndarray, others: np.ndarray, inside: bool) -> list[tuple[float, float]]:
+    """Stretches of some events that lie in others, or outside of them."""
     edges = others.ravel()
     found = []
     first = np.searchsorted(edges, events[:, 0], side="right")
@@ -248,7 +233,6 @@ def _stretches(events: np.ndarray, others: np.ndarray, inside: bool) -> list[tup
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Write a table, its header first; nothing where there are no rows."""
     if not rows:
         return ""
     lines = [

@@ -9,6 +9,7 @@ import numpy as np
 
 from cryvision.evaluation import metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
+from cryvision.evaluation.event_metrics import ratio
 from cryvision.evaluation.report import detection_panels
 
 
@@ -27,14 +28,11 @@ class DetectedClip(NamedTuple):
 def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
     """Measure a detector on whole clips, at least one.
 
-    Returns
-    -------
-    dict
-        ``figures``, each with ``value`` and a 95 % ``interval`` over subjects: sensitivity (the
-        share of clips with crying in which some was detected), specificity, accuracy and balanced
-        accuracy, and the AUC of the clip's score. ``confusion`` and ``reliability`` as of a unit,
-        and the numbers of clips: ``n``, and ``n_unheard``, which have no sound and
-        do not count in the figures.
+    ``figures``, each with ``value`` and a 95 % ``interval`` over subjects, are sensitivity (the
+    share of clips with crying in which some was detected), specificity, accuracy and balanced
+    accuracy, and the AUC of the clip's score. There are ``confusion`` and ``reliability`` as of a
+    unit, and the numbers of clips: ``n``, and ``n_unheard``, which have no sound and do not count
+    in the figures.
     """
     usable = [clip for clip in clips if clip.predicted is not None]
     cry = np.array([clip.cry for clip in usable], int)
@@ -72,5 +70,4 @@ def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
 
 
 def _share(right: np.ndarray, weights: np.ndarray) -> float:
-    total = weights.sum()
-    return float((right * weights).sum() / total) if total else float("nan")
+    return ratio((right * weights).sum(), weights.sum())

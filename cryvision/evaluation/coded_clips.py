@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -15,6 +15,7 @@ from cryvision.datasets.annotated import (
     AnnotatedClip,
     cry_intervals,
     find_subject,
+    first_few,
     visible_files,
 )
 from cryvision.datasets.cry_labels import brief, count_as_crying, inside
@@ -71,42 +72,14 @@ class CodingOptions:
 class CodedPairs:
     """Recordings that both have coded.
 
-    Attributes
-    ----------
-    clips : list of CodedClip
-    problems : list of str
-        What was left out.
-    notes : list of str
-        Which file of several was read, and which labels count as crying.
-    warnings : list of str
-        What makes the figures doubtful.
+    ``problems`` say what was left out, ``notes`` which file of several was read and which labels
+    count as crying, and ``warnings`` what makes the figures doubtful.
     """
 
     clips: list[CodedClip]
     problems: list[str]
     notes: list[str]
     warnings: list[str]
-
-
-@dataclass
-class _Lengths:
-    """Lengths of recordings, by the names of their files."""
-
-    files: dict[str, Path] = field(default_factory=dict)
-
-    def add(self, *folders: Path) -> None:
-        for folder in filter(Path.is_dir, folders):
-            for path in sorted(folder.iterdir()):
-                if path.suffix.lower() in MEDIA_SUFFIXES:
-                    self.files.setdefault(path.stem, path)
-
-    def of(self, name: str) -> float | None:
-        path = self.files.get(PurePath(name).name)
-        try:
-            return None if path is None else probe(path).duration_s
-        except MediaError as error:
-            log.warning("%s", error)
-            return None
 
 
 def find_coded_clips(
@@ -146,12 +119,11 @@ def find_coded_clips(
     crying, counted, warnings = _crying(codings, names, options.cry_labels)
     notes = list(dict.fromkeys([note for _, passed_over in read for note in passed_over] + counted))
     folders = {own[name].path.parent for own in codings for name in names}
-    lengths = _Lengths()
-    lengths.add(*([] if options.media is None else [Path(options.media)]), *sorted(folders))
+    media = _media([*([] if options.media is None else [Path(options.media)]), *sorted(folders)])
     clips = []
     for name in names:
         pair = codings[0][name], codings[1][name]
-        duration_s, remark = _duration_s(name, pair, lengths.of(name))
+        duration_s, remark = _duration_s(name, pair, media.get(PurePath(name).name))
         warnings += remark
         spans = []
         for coding, own in zip(pair, crying, strict=True):
@@ -168,10 +140,21 @@ def find_coded_clips(
     return CodedPairs(clips, problems, notes, warnings)
 
 
+def _media(folders: Sequence[Path]) -> dict[str, Path]:
+    """Find recordings by the names of their files; the first folder that has one counts."""
+    paths = [path for folder in filter(Path.is_dir, folders) for path in sorted(folder.iterdir())]
+    return {p.stem: p for p in reversed(paths) if p.suffix.lower() in MEDIA_SUFFIXES}
+
+
 def _duration_s(
-    name: str, pair: tuple[Coding, Coding], of_file_s: float | None
+    name: str, pair: tuple[Coding, Coding], path: Path | None
 ) -> tuple[float, list[str]]:
     """Find how long a recording is; warn where nothing states it and the last label decides."""
+    of_file_s = None
+    try:
+        of_file_s = None if path is None else probe(path).duration_s
+    except MediaError as error:
+        log.warning("%s", error)
     stated = (pair[0].duration_s, pair[1].duration_s, of_file_s)
     if known := next((one for one in stated if one), None):
         return known, []
@@ -200,7 +183,6 @@ def _paired(codings: list[dict[str, Coding]]) -> list[dict[str, Coding]]:
 def _in_both(
     codings: Sequence[Mapping[str, Coding]], sources: tuple[str, str]
 ) -> tuple[list[str], list[str]]:
-    """Name the recordings in both sources, and list those that are in one alone."""
     names = sorted(set(codings[0]) & set(codings[1]))
     if not names:
         raise AnnotationError(
@@ -271,7 +253,6 @@ def _as_crying(coding: Coding) -> Coding:
 def _crying(
     codings: Sequence[Mapping[str, Coding]], names: Sequence[str], cry_labels: Sequence[str]
 ) -> tuple[list[dict[str, list[Interval]]], list[str], list[str]]:
-    """Keep the crying of each recording, and list which labels count."""
     crying, notes, warnings = [], [], []
     for own in codings:
         clips = [AnnotatedClip(Path(n), n, tuple(own[n].intervals), "file") for n in names]
@@ -291,5 +272,4 @@ def _spans(intervals: Sequence[Interval]) -> np.ndarray:
 
 
 def _listed(codings: Mapping[str, Coding]) -> str:
-    shown = ", ".join(sorted(codings)[:3])
-    return f"{shown} and {len(codings) - 3} more" if len(codings) > 3 else shown
+    return first_few(sorted(codings), 3)

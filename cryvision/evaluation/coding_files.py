@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,7 +15,7 @@ from cryvision.annotations.interval import DamagedError
 from cryvision.annotations.json_files import result_records
 from cryvision.annotations.text import header_of, read_seconds, read_text, refused
 from cryvision.config import FRAME_RATE_HZ
-from cryvision.datasets.annotated import CRY_LABELS, LABEL_SUFFIXES, VIEW_SUFFIXES
+from cryvision.datasets.annotated import CRY_LABELS, LABEL_SUFFIXES, VIEW_SUFFIXES, first_few
 from cryvision.errors import AnnotationError, MissingDependencyError
 from cryvision.inputs.media import MEDIA_SUFFIXES
 from cryvision.outputs.timeline_tables import TIME
@@ -69,21 +69,9 @@ def one_each(
 ) -> tuple[dict[str, Coding], list[str]]:
     """Take one file of each recording, where all of its files have the same events.
 
-    Parameters
-    ----------
-    found : sequence of (str, Coding)
-        Recordings by name, some of them more than once.
-    source : Path
-        Where they are from.
-    tier : str
-        Tier that is wanted; empty for all.
-
-    Returns
-    -------
-    codings : dict of str to Coding
-        By name. Of several files that is the result, which has the length and the scores; where a
-        tier is wanted, one that has it. Subtitles, which may hold bouts, come last.
-    notes : list of str
+    Of several files that is the result, which has the length and the scores; where a tier is
+    wanted, one that has it. Subtitles, which may hold bouts, come last. Gives the codings by name,
+    and notes.
 
     Raises
     ------
@@ -95,7 +83,8 @@ def one_each(
         files.setdefault(name, []).append(coding)
     several = []
     for name, own in files.items():
-        own[:] = sorted([one for one in own if not _is_subtitle(one)] or own, key=_rank(tier))
+        own[:] = [one for one in own if one.path.suffix.lower() not in _SUBTITLES] or own
+        own.sort(key=lambda one: (_lacks(one, tier), not one.is_result, str(one.path)))
         other = next((one for one in own[1:] if not _is_copy(own[0], one)), None)
         if other is not None:
             paths = " and ".join(sorted(str(one.path) for one in (own[0], other)))
@@ -110,24 +99,15 @@ def one_each(
     if several:
         n = len(several)
         those = "1 recording has" if n == 1 else f"{n} recordings have"
-        more = f" and {n - _NAMES_SHOWN} more" if n > _NAMES_SHOWN else ""
         notes.append(
             f"{source.name}: {those} several files with the same events; read: "
-            f"{', '.join(several[:_NAMES_SHOWN])}{more}"
+            f"{first_few(several, _NAMES_SHOWN)}"
         )
     return {name: own[0] for name, own in files.items()}, notes
 
 
-def _rank(tier: str) -> Callable[[Coding], tuple[bool, bool, str]]:
-    def key(coding: Coding) -> tuple[bool, bool, str]:
-        lacks_tier = bool(tier) and all(i.tier != tier for i in coding.intervals)
-        return lacks_tier, not coding.is_result, str(coding.path)
-
-    return key
-
-
-def _is_subtitle(coding: Coding) -> bool:
-    return coding.path.suffix.lower() in _SUBTITLES
+def _lacks(coding: Coding, tier: str) -> bool:
+    return bool(tier) and all(interval.tier != tier for interval in coding.intervals)
 
 
 def _is_copy(first: Coding, second: Coding) -> bool:
@@ -234,7 +214,6 @@ def recording_name(path: str) -> str:
 
 
 def _stem(name: str) -> str:
-    """Return the name of a file less the suffix of its format."""
     suffixes = (*LABEL_SUFFIXES, *_RESULT_SUFFIXES, ".srt")
     fitting = [suffix for suffix in suffixes if name.lower().endswith(suffix)]
     return name[: -len(max(fitting, key=len))] if fitting else name

@@ -13,11 +13,14 @@ from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.datasets.annotated import AnnotatedClip, cry_intervals, window_labels
 from cryvision.evaluation import metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
+from cryvision.evaluation.event_metrics import (
+    OFFSET_TOLERANCE_S,
+    ONSET_TOLERANCE_S,
+    ratio,
+    shared_seconds,
+)
 from cryvision.evaluation.report import detection_panels
 from cryvision.result import Classification
-
-ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S = 0.25, 0.5
-"""How far the times of an event may be off."""
 
 WINDOW_SECONDS = 0.5
 """Length of the windows that are compared; each is what most of it is."""
@@ -31,14 +34,9 @@ Statistics = dict[str, tuple[np.ndarray, Statistic]]
 class ComparedClip:
     """The annotated and the detected events of one clip.
 
-    Attributes
-    ----------
-    subject : str
-    annotated, detected : ndarray of float64, shapes (n, 2) and (m, 2)
-        Onset and offset of events in seconds, sorted and disjoint.
-    scores : ndarray of float64, shape (n_windows,)
-        The detector's score where each window ends; NaN where there is none.
-    duration_s : float
+    Events are float64 of shape (n, 2), onset and offset in seconds, sorted and disjoint. The scores
+    are the detector's where each window ends, float64 of shape (n_windows,); NaN where there is
+    none.
     """
 
     subject: str
@@ -67,16 +65,13 @@ def compare(clip: AnnotatedClip, result: Classification) -> ComparedClip:
 def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
     """Measure the agreement over clips, at least one, with intervals by subject.
 
-    Returns
-    -------
-    dict
-        ``figures``, each with ``value`` and ``interval``: events matched (F1, precision, recall;
-        see `cryvision.evaluation.event_metrics.match_events`), time in common over time in either,
-        false alarms an hour, and for windows kappa, accuracy, balanced accuracy, F1, AUC, log-loss
-        and calibration error. ``without_listening``: what calling everything crying reaches, and
-        the share of crying as the score. ``windows``: their number, confusion and reliability, for
-        `cryvision.evaluation.report.draw`. Beside these, how much was compared, and figures of each
-        subject.
+    ``figures``, each with ``value`` and ``interval``, are events matched (F1, precision, recall;
+    see `cryvision.evaluation.event_metrics.match_events`), time in common over time in either,
+    false alarms an hour, and for windows kappa, accuracy, balanced accuracy, F1, AUC, log-loss and
+    calibration error. ``without_listening`` is what calling everything crying reaches, and the
+    share of crying as the score. ``windows`` has their number, confusion and reliability, for
+    `cryvision.evaluation.report.draw`. Beside these, how much was compared, and figures of each
+    subject.
     """
     whole = [replace(c, detected=np.array([[0.0, c.duration_s]])) for c in clips]
     counts = _match_counts(clips).sum(axis=0)
@@ -100,12 +95,8 @@ def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
 def cry_windows(clips: Sequence[ComparedClip]) -> tuple[np.ndarray, ...]:
     """Cut clips into windows of ``WINDOW_SECONDS``.
 
-    Returns
-    -------
-    annotated, detected : ndarray of int, shape (n,)
-        1 where at least half of the window is crying.
-    scores : ndarray of float64, shape (n,)
-    subjects : ndarray of str, shape (n,)
+    Gives what is annotated and detected (int, shape (n,), 1 where at least half of the window is
+    crying), the scores and the subjects.
     """
     columns = [
         (
@@ -120,7 +111,6 @@ def cry_windows(clips: Sequence[ComparedClip]) -> tuple[np.ndarray, ...]:
 
 
 def _shares(events: np.ndarray, n_windows: int) -> np.ndarray:
-    """Share of each window that events cover."""
     n_samples = round(WINDOW_SECONDS * SAMPLE_RATE_HZ)
     ends = n_samples * (1 + np.arange(n_windows))
     spans = [Interval(onset_s, offset_s, "") for onset_s, offset_s in events.tolist()]
@@ -129,26 +119,21 @@ def _shares(events: np.ndarray, n_windows: int) -> np.ndarray:
 
 def _match_counts(clips: Sequence[ComparedClip]) -> np.ndarray:
     """Events matched, annotated and found; int, shape (n_clips, 3)."""
-    return np.array(
-        [
-            metrics.match_events(c.annotated, c.detected, ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S)
-            for c in clips
-        ]
-    )
+    return np.array([metrics.match_events(clip.annotated, clip.detected) for clip in clips])
 
 
 def _event_statistics(clips: Sequence[ComparedClip]) -> Statistics:
     subjects = np.array([clip.subject for clip in clips], object)
     counts = _match_counts(clips)
-    both_s, either_s = np.array([_shared_seconds(clip) for clip in clips]).T
+    both_s, either_s = np.array([shared_seconds(c.annotated, c.detected) for c in clips]).T
     alarms = np.array([metrics.false_alarms(c.annotated, c.detected) for c in clips])
     hours = np.array([clip.duration_s for clip in clips]) / 3600
     return {
         "event_f1": (subjects, lambda w: metrics.event_f1(counts, w).f1),
         "event_precision": (subjects, lambda w: metrics.event_f1(counts, w).precision),
         "event_recall": (subjects, lambda w: metrics.event_f1(counts, w).recall),
-        "iou": (subjects, lambda w: _ratio(w @ both_s, w @ either_s)),
-        "false_alarms_per_hour": (subjects, lambda w: _ratio(w @ alarms, w @ hours)),
+        "iou": (subjects, lambda w: ratio(w @ both_s, w @ either_s)),
+        "false_alarms_per_hour": (subjects, lambda w: ratio(w @ alarms, w @ hours)),
     }
 
 
@@ -159,7 +144,7 @@ def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
         "window_kappa": lambda w: metrics.cohen_kappa(cry, called, w),
         "window_f1": lambda w: metrics.precision_recall_f1(cry, called, w).f1,
         "window_balanced_accuracy": lambda w: metrics.balanced_accuracy(cry, called, w),
-        "window_accuracy": lambda w: _ratio(float(w @ (cry == called)), float(np.sum(w))),
+        "window_accuracy": lambda w: ratio(float(w @ (cry == called)), float(w.sum())),
     }
     stated, true, of = scores[finite], cry[finite], subjects[finite]
     shares = np.concatenate([_shares(c.annotated, len(c.scores)) for c in clips])[finite]
@@ -203,18 +188,5 @@ def _per_subject(clips: Sequence[ComparedClip]) -> dict[str, Any]:
     return records
 
 
-def _shared_seconds(clip: ComparedClip) -> tuple[float, float]:
-    """Time in both, and in either; their ratio is the intersection over union."""
-    ratio = metrics.intersection_over_union(clip.annotated, clip.detected)
-    if np.isnan(ratio):
-        return 0.0, 0.0
-    either_s = (_seconds(clip.annotated) + _seconds(clip.detected)) / (1 + ratio)
-    return ratio * either_s, either_s
-
-
 def _seconds(events: np.ndarray) -> float:
     return float(np.sum(events[:, 1] - events[:, 0]))
-
-
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else float("nan")

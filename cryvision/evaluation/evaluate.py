@@ -21,7 +21,6 @@ from cryvision.evaluation.clip_detection import DetectedClip, detection_record
 from cryvision.evaluation.detection_metrics import ComparedClip, agreement, compare
 from cryvision.evaluation.frame_metrics import FrameScores
 from cryvision.evaluation.markdown import evaluation_text
-from cryvision.evaluation.predictions import Predictions, measured
 from cryvision.evaluation.reference import (
     CRY,
     EvaluationSet,
@@ -36,7 +35,13 @@ from cryvision.evaluation.report import (
     unit_record,
     write_folder,
 )
-from cryvision.evaluation.skill import OutOfFoldPredictions, figures, skill_entry
+from cryvision.evaluation.skill import (
+    OutOfFoldPredictions,
+    Predictions,
+    figures,
+    measured,
+    skill_entry,
+)
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs.media import open_clip
 from cryvision.layers import require
@@ -112,21 +117,9 @@ def evaluate(
 class EvaluationRun:
     """The predictions of a bundle for an evaluation set.
 
-    Attributes
-    ----------
-    frames : FrameScores
-    answers : dict of str to Predictions
-        By unit.
-    ablated : dict of str to dict of str to Predictions
-        By modality, and by unit.
-    modalities : set of str
-        The inputs of the predictions.
-    given_labels : Counter of str
-        Labels of the clips by the bundle's own policy.
-    compared : list of ComparedClip
-    detected : list of DetectedClip
-    failed, problems : list of str
-        A line for each clip that could not be read, or could not be evaluated.
+    Answers are by unit, those of one modality alone (``ablated``) by modality and unit;
+    ``given_labels`` are the clips' by the bundle's own policy, and ``failed`` and ``problems`` a
+    line for each clip that could not be read, or could not be evaluated.
     """
 
     frames: FrameScores
@@ -165,7 +158,12 @@ def _record(
     if units:
         record["units"] = {m.unit: _unit(m, run, bundle, material.subject_source) for m in units}
         record["frames"] = run.frames.record()
-        record["modalities"] = _ablations(run, prior)
+        record["modalities"] = {
+            name: {
+                m.unit: {"n": len(m.labels), "figures": figures(m)} for m in measured(own, prior)
+            }
+            for name, own in run.ablated.items()
+        }
         record["given_labels"] = dict(run.given_labels.most_common())
         record["per_subject"] = subject_records(units, bundle.labels)
     if run.detected:
@@ -275,20 +273,12 @@ def _window_rows(result: Classification, bundle: Bundle) -> np.ndarray:
     ends = np.arange(first, max(n_samples, first) + 1, hop, dtype=np.int64)
     frames = -(-ends * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
     rows = table[frames[frames < len(table)]] if n_samples >= first else table[-1:]
-    predictions: np.ndarray = rows[np.isfinite(rows).all(axis=1)]
-    return predictions
+    return np.asarray(rows[np.isfinite(rows).all(axis=1)])
 
 
 def _columns(result: Classification, labels: Sequence[str], suffix: str = "") -> np.ndarray:
     columns = [result.timeline[f"{label}{suffix}"] for label in labels]
     return np.stack(columns, axis=1).astype(np.float64)
-
-
-def _ablations(run: EvaluationRun, prior: np.ndarray) -> dict[str, Any]:
-    return {
-        name: {m.unit: {"n": len(m.labels), "figures": figures(m)} for m in measured(units, prior)}
-        for name, units in run.ablated.items()
-    }
 
 
 def _unit(

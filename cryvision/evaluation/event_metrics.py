@@ -15,6 +15,9 @@ from cryvision.errors import ConfigError, CryvisionError
 
 FloatArray = NDArray[np.float64]
 
+ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S = 0.25, 0.5
+"""How far the times of a true and of a found event may be apart."""
+
 _DECIMALS = 6
 """Times are compared to the microsecond, so that 0.25 s stays within 0.25 s in binary fractions."""
 
@@ -34,12 +37,15 @@ class PrecisionRecallF1(NamedTuple):
     ) -> PrecisionRecallF1:
         """Compute them from the numbers of hits, of true things and of found things."""
         return cls(
-            float(n_matched / n_estimated) if n_estimated else 0.0,
-            float(n_matched / n_reference) if n_reference else 0.0,
-            float(2 * n_matched / (n_reference + n_estimated))
-            if n_reference + n_estimated
-            else 0.0,
+            ratio(n_matched, n_estimated, 0.0),
+            ratio(n_matched, n_reference, 0.0),
+            ratio(2 * n_matched, n_reference + n_estimated, 0.0),
         )
+
+
+def ratio(part: float, whole: float, empty: float = float("nan")) -> float:
+    """Divide; nothing to divide by gives ``empty``."""
+    return float(part / whole) if whole else empty
 
 
 class ScoredClip(NamedTuple):
@@ -63,8 +69,8 @@ class ScoredClip(NamedTuple):
 def match_events(
     reference: ArrayLike,
     estimated: ArrayLike,
-    onset_tolerance_s: float = 0.25,
-    offset_tolerance_s: float = 0.5,
+    onset_tolerance_s: float = ONSET_TOLERANCE_S,
+    offset_tolerance_s: float = OFFSET_TOLERANCE_S,
 ) -> tuple[int, int, int]:
     """Count how many events were found.
 
@@ -115,23 +121,11 @@ def match_events(
 def intersection_counts(
     reference: ArrayLike, estimated: ArrayLike, overlap: float = 0.5
 ) -> tuple[int, int, int]:
-    """Count how many events were found, by what share of them overlaps.
+    """Count the true events that were found, all of them, and the found events that are not right.
 
-    A found event is right where at least ``overlap`` of it lies in true events; a true event is
-    found where right events cover at least ``overlap`` of it. So one event may be found as two,
-    and two as one.
-
-    Parameters
-    ----------
-    reference, estimated : array_like, shapes (n, 2) and (m, 2)
-        True and found events, each sorted and disjoint.
-    overlap : float
-        Above 0, at most 1.
-
-    Returns
-    -------
-    n_found, n_reference, n_wrong : int
-        True events that were found, all of them, and found events that are not right.
+    A found event is right where at least ``overlap`` (above 0, at most 1) of it lies in true
+    events; a true event is found where right events cover at least ``overlap`` of it. So one event
+    may be found as two, and two as one. Events of each are sorted and disjoint.
 
     References
     ----------
@@ -153,14 +147,7 @@ def intersection_counts(
 def overlapping_pairs(reference: ArrayLike, estimated: ArrayLike) -> FloatArray:
     """Pair the true and the found events that each overlap the other more than any else.
 
-    Parameters
-    ----------
-    reference, estimated : array_like, shapes (n, 2) and (m, 2)
-
-    Returns
-    -------
-    ndarray of float64, shape (n_pairs, 2, 2)
-        Onset and offset of the true and of the found event.
+    The result is of shape (n_pairs, 2, 2): onset and offset of the true and of the found event.
     """
     truth, events = _events(reference, "reference"), _events(estimated, "estimated")
     rows, columns, shared_s = _shared_seconds(truth, events)
@@ -193,15 +180,7 @@ def event_f1(counts: ArrayLike, weights: ArrayLike | None = None) -> PrecisionRe
 def merged(events: ArrayLike, gap_s: float) -> FloatArray:
     """Put events less than a gap apart together: the bouts of `cryvision.result.find_bouts`.
 
-    Parameters
-    ----------
-    events : array_like, shape (n, 2)
-        In order of time, and disjoint.
-    gap_s : float
-
-    Returns
-    -------
-    ndarray of float64, shape (m, 2)
+    The events are in order of time, and disjoint.
     """
     table = _events(events, "merged")
     parted = table[1:, 0] - table[:-1, 1] >= gap_s
@@ -209,6 +188,13 @@ def merged(events: ArrayLike, gap_s: float) -> FloatArray:
         return table
     first, last = np.append(True, parted), np.append(parted, True)
     return np.stack([table[first, 0], table[last, 1]], axis=1)
+
+
+def shared_seconds(reference: ArrayLike, estimated: ArrayLike) -> tuple[float, float]:
+    """Give the time in both true and found events, and the time in either."""
+    true, predicted = _events(reference, "reference"), _events(estimated, "estimated")
+    union_s = _covered_seconds(np.concatenate([true, predicted]))
+    return max(0.0, _covered_seconds(true) + _covered_seconds(predicted) - union_s), union_s
 
 
 def intersection_over_union(reference: ArrayLike, estimated: ArrayLike) -> float:
@@ -224,11 +210,7 @@ def intersection_over_union(reference: ArrayLike, estimated: ArrayLike) -> float
     float
         0 to 1; NaN where both are without length.
     """
-    true, predicted = _events(reference, "reference"), _events(estimated, "estimated")
-    union_s = _covered_seconds(np.concatenate([true, predicted]))
-    if not union_s:
-        return float("nan")
-    return max(0.0, (_covered_seconds(true) + _covered_seconds(predicted) - union_s) / union_s)
+    return ratio(*shared_seconds(reference, estimated))
 
 
 def false_alarms(reference: ArrayLike, estimated: ArrayLike) -> int:
@@ -305,16 +287,7 @@ def threshold_for_false_alarms(
 def within(
     first: NDArray[np.intp], stop: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give the number of each range once for each of its members, and the members.
-
-    Parameters
-    ----------
-    first, stop : ndarray of int, shape (n_ranges,)
-
-    Returns
-    -------
-    numbers, members : ndarray of int, shape (n_members,)
-    """
+    """Give the number of each range once for each of its members, and the members."""
     n = np.maximum(0, stop - first)
     before = np.cumsum(n) - n
     return np.repeat(np.arange(len(n)), n), np.arange(n.sum()) + np.repeat(first - before, n)
@@ -361,8 +334,7 @@ def _overlapping(
 
 def _first_of_each(order: NDArray[np.intp], groups: NDArray[np.intp]) -> NDArray[np.intp]:
     """Give the first of each group among numbers that are sorted by group."""
-    sorted_groups = groups[order]
-    return order[np.diff(sorted_groups, prepend=-1) > 0]
+    return order[np.unique(groups[order], return_index=True)[1]]
 
 
 def _covered_seconds(events: FloatArray) -> float:

@@ -36,10 +36,8 @@ def draw_confusion(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
 
     Each is by its title, as the ``confusion`` of `cryvision.evaluation.report.unit_record`.
     """
-    n_rows, n_columns = _shape(len(panels))
-    size_inches = ((_PANEL_INCHES + 0.3) * n_columns, _PANEL_INCHES * n_rows)
-    figure, axes = grid(n_rows, n_columns, size_inches)
-    for ax, (title, panel) in zip(_used(axes, len(panels)), panels.items(), strict=True):
+    figure, axes = _panels(len(panels), _PANEL_INCHES + 0.3, _PANEL_INCHES)
+    for (ax,), (title, panel) in zip(axes, panels.items(), strict=True):
         counts, answers, labels = np.asarray(panel["counts"]), panel["answers"], panel["labels"]
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -53,15 +51,11 @@ def draw_confusion(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
         if len(answers) > _MOST_WRITTEN:
             continue
         for (row, column), share in np.ndenumerate(shares):
-            ax.text(
-                column,
-                row,
+            text, colour = (
                 f"{counts[row, column]:.0f}\n{share:.0%}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if share > 0.5 else "black",
+                "white" if share > 0.5 else "black",
             )
+            ax.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
     return figure
 
 
@@ -72,22 +66,16 @@ def draw_reliability(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
     """
     from matplotlib.ticker import MaxNLocator
 
-    n_rows, n_columns = _shape(len(panels))
-    size_inches = (_PANEL_INCHES * n_columns, 1.1 * _PANEL_INCHES * n_rows)
-    figure, axes = grid(2 * n_rows, n_columns, size_inches, height_ratios=(3, 1) * n_rows)
-    tops, counts = (_used(axes[start::2], len(panels)) for start in (0, 1))
-    for top, below, (title, panel) in zip(tops, counts, panels.items(), strict=True):
+    figure, axes = _panels(len(panels), _PANEL_INCHES, 1.1 * _PANEL_INCHES, (3, 1))
+    for (top, below), (title, panel) in zip(axes, panels.items(), strict=True):
         bins = panel["bins"]
         middles = [(b["from"] + b["to"]) / 2 for b in bins]
         widths = [0.94 * (b["to"] - b["from"]) for b in bins]
         top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="calibrated")
-        stated, true = ([b[name] for b in bins] for name in ("stated", "true"))
-        intervals = [b.get("interval") or (b["true"], b["true"]) for b in bins]
+        stated, true = (np.array([b[name] for b in bins]) for name in ("stated", "true"))
+        ends = np.reshape([b.get("interval") or (b["true"], b["true"]) for b in bins], (-1, 2))
         # The interval of a percentile bootstrap need not hold the value.
-        reach = [
-            [max(0.0, value - low) for value, (low, _) in zip(true, intervals, strict=True)],
-            [max(0.0, high - value) for value, (_, high) in zip(true, intervals, strict=True)],
-        ]
+        reach = np.maximum(0.0, [true - ends[:, 0], ends[:, 1] - true])
         top.errorbar(
             stated, true, yerr=reach, color=BLUE, marker="o", linewidth=1.5, capsize=3,
             label="with 95 % interval",
@@ -107,23 +95,16 @@ def draw_reliability(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
 def draw_learning_curves(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Draw the loss of each model by epoch, in training and in validation.
 
-    Parameters
-    ----------
-    curves : mapping of str to Curves
-        By branch; see `cryvision.training.branches`. A branch of several models names them:
-        ``classifier loss`` and ``classifier val_loss``.
+    The curves are by branch; see `cryvision.training.branches`. A branch of several models names
+    them: ``classifier loss`` and ``classifier val_loss``.
     """
     from matplotlib.ticker import MaxNLocator
 
     models = dict(_models(curves))
-    n_rows, n_columns = _shape(len(models))
-    figure, axes = grid(n_rows, n_columns, (4.6 * n_columns, 3.0 * n_rows))
-    used = _used(axes, len(models))
-    for ax, (title, losses) in zip(used, models.items(), strict=True):
-        for name, label, colour in (
-            ("loss", "training", BLUE),
-            ("val_loss", "validation", ORANGE),
-        ):
+    figure, axes = _panels(len(models), 4.6, 3.0)
+    curves_drawn = (("loss", "training", BLUE), ("val_loss", "validation", ORANGE))
+    for (ax,), (title, losses) in zip(axes, models.items(), strict=True):
+        for name, label, colour in curves_drawn:
             if name in losses:
                 epochs = range(1, 1 + len(losses[name]))
                 ax.plot(epochs, losses[name], color=colour, linewidth=1.5, label=label)
@@ -163,15 +144,19 @@ def grid(
     return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
 
 
-def _shape(n: int) -> tuple[int, int]:
+def _panels(
+    n: int, width: float, height: float, ratios: tuple[int, ...] = (1,)
+) -> tuple[Figure, list[list[Axes]]]:
+    """Make a figure of panels of some inches, each of axes above each other; give their axes."""
     n_rows = math.ceil(n / _MOST_COLUMNS)
-    return n_rows, math.ceil(n / n_rows)
-
-
-def _used(axes: np.ndarray, n: int) -> list[Axes]:
-    for unused in axes.flat[n:]:
+    n_columns = math.ceil(n / n_rows)
+    size_inches = (width * n_columns, height * n_rows)
+    n_each = len(ratios)
+    figure, axes = grid(n_each * n_rows, n_columns, size_inches, height_ratios=ratios * n_rows)
+    panels = axes.reshape(n_rows, n_each, n_columns).swapaxes(1, 2).reshape(-1, n_each)
+    for unused in panels[n:].flat:
         unused.remove()
-    return list(axes.flat[:n])
+    return figure, panels[:n].tolist()
 
 
 def _models(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,6 @@ FORMS = ("newest", "smoothed")
 FRAMES_PER_MINUTE = 60 * FRAME_RATE_HZ
 
 
-@dataclass
-class _Counts:
-    """Of one form of label, a row for each clip."""
-
-    predicted: list[np.ndarray] = field(default_factory=list)
-    changes: list[int] = field(default_factory=list)
-
-
 class FrameScores:
     """Frames of clips whose class is known; of each clip only counts are kept."""
 
@@ -32,18 +23,11 @@ class FrameScores:
         self._n_classes = n_classes
         self._labels: list[int] = []
         self._subjects: list[str] = []
-        self._counts = {form: _Counts() for form in FORMS}
+        self._predicted: dict[str, list[np.ndarray]] = {form: [] for form in FORMS}
+        self._changes: dict[str, list[int]] = {form: [] for form in FORMS}
 
     def add(self, label: int, subject: str, newest: np.ndarray, smoothed: np.ndarray) -> None:
-        """Take a clip.
-
-        Parameters
-        ----------
-        label : int
-        subject : str
-        newest, smoothed : ndarray of float, shape (n_frames, n_classes)
-            Probabilities of each frame; NaN without a prediction.
-        """
+        """Take probabilities of a clip's frames, shape (n_frames, n_classes); NaN without one."""
         if not np.isfinite(smoothed).all(axis=1).any():
             return
         self._labels.append(label)
@@ -54,35 +38,31 @@ class FrameScores:
             label_of_frame[finite] = table[finite].argmax(axis=1)
             neighbours = finite[1:] & finite[:-1]
             changed = neighbours & (label_of_frame[1:] != label_of_frame[:-1])
-            counts = self._counts[form]
-            counts.predicted.append(np.bincount(label_of_frame[finite], minlength=self._n_classes))
-            counts.changes.append(int(np.count_nonzero(changed)))
+            of_class = np.bincount(label_of_frame[finite], minlength=self._n_classes)
+            self._predicted[form].append(of_class)
+            self._changes[form].append(int(np.count_nonzero(changed)))
 
     def record(self) -> dict[str, Any] | None:
-        """Return the figures, each with its 95 % interval over subjects.
+        """Return the figures, each with its 95 % interval over subjects; None without predictions.
 
-        Returns
-        -------
-        dict or None
-            ``n`` (frames), ``n_subjects``, ``chance``, ``majority``, and for each of `FORMS`
-            ``balanced_accuracy``, ``accuracy`` and ``label_changes_per_minute``. None where
-            no frame has a prediction.
+        ``n`` (frames), ``n_subjects``, ``chance``, ``majority``, and for each of `FORMS`
+        ``balanced_accuracy``, ``accuracy`` and ``label_changes_per_minute``.
         """
         if not self._labels:
             return None
         labels = np.array(self._labels)
-        frames = np.array([row.sum() for row in self._counts["smoothed"].predicted])
+        frames = np.array([row.sum() for row in self._predicted["smoothed"]])
         shares = np.bincount(labels, weights=frames, minlength=self._n_classes) / frames.sum()
         return {
             "n": int(frames.sum()),
             "n_subjects": len(set(self._subjects)),
             "chance": 1 / int(np.count_nonzero(shares)),
             "majority": {"accuracy": float(shares.max())},
-            **{form: self._figures(self._counts[form], labels) for form in FORMS},
+            **{form: self._figures(form, labels) for form in FORMS},
         }
 
-    def _figures(self, counts: _Counts, labels: np.ndarray) -> dict[str, dict[str, Any]]:
-        predicted, changes = np.stack(counts.predicted), np.array(counts.changes)
+    def _figures(self, form: str, labels: np.ndarray) -> dict[str, dict[str, Any]]:
+        predicted, changes = np.stack(self._predicted[form]), np.array(self._changes[form])
         n_frames, right = predicted.sum(axis=1), predicted[np.arange(len(labels)), labels]
         classes = np.eye(self._n_classes)[labels]
 

@@ -30,22 +30,11 @@ def gamma_disorders(
 ) -> tuple[float, float]:
     """Compute the disorder of two codings of a recording, and that to be expected by chance.
 
-    Gamma is 1 - observed / expected; over several recordings, of the sums of both.
-
-    Parameters
-    ----------
-    first, second : ndarray of float64, shapes (n, 2) and (m, 2)
-        Onsets and offsets in seconds, sorted and disjoint.
-    duration_s : float
-    n_shuffles : int
-        By chance, each coder has the events of either, moved round the recording by a random time
-        that is at least half a mean event from that of the other.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    observed, expected : float
-        0 where neither has an event.
+    Gamma is 1 - observed / expected; over several recordings, of the sums of both. Both are 0 where
+    neither coding has an event. The codings are of shape (n, 2), onsets and offsets in seconds,
+    sorted and disjoint. By chance, each coder has the events of either, moved round the recording
+    by a random time that is at least half a mean event from that of the other, ``n_shuffles``
+    times.
 
     References
     ----------
@@ -74,16 +63,9 @@ def gamma_disorders(
 def least_disorder(first: FloatArray, second: FloatArray) -> float:
     """Compute the sum of dissimilarities of the best alignment, where each event has one partner.
 
-    Parameters
-    ----------
-    first, second : ndarray of float64, shapes (n, 2) and (m, 2)
-        Sorted by onset; times in seconds.
-
-    Returns
-    -------
-    float
-        `UNALIGNED` for each event that has no partner, and of each pair the square of the sum of
-        the differences in onset and offset, as a share of the sum of the lengths.
+    The events are of shape (n, 2), in seconds, sorted by onset. The sum has `UNALIGNED` for each
+    event without a partner, and of each pair the square of the sum of the differences in onset and
+    offset, as a share of the sum of the lengths.
     """
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import min_weight_full_bipartite_matching
@@ -109,7 +91,6 @@ def least_disorder(first: FloatArray, second: FloatArray) -> float:
 def _candidates(
     first: FloatArray, second: FloatArray
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:
-    """Give the pairs that may be partners, with their dissimilarity."""
     lengths_s = [np.maximum(own[:, 1] - own[:, 0], _SHORTEST_S) for own in (first, second)]
     reach_s = _REACH * (lengths_s[0] + lengths_s[1].max(initial=0.0))
     rows, columns = within(

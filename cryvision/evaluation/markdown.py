@@ -127,8 +127,10 @@ def _reading_line(n_subjects: int) -> str:
     return rule if n_subjects < 2 else f"{rule} {intervals_line(n_subjects)}"
 
 
-def _why_no_intervals(section: Mapping[str, Any]) -> list[str]:
-    return ["", intervals_line(1)] if section["n_subjects"] == 1 else []
+def _section(heading: str, table: Sequence[str], record: Mapping[str, Any]) -> list[str]:
+    """Put a heading above a table, and why it has no intervals below."""
+    why = ["", intervals_line(1)] if record["n_subjects"] == 1 else []
+    return ["", f"## {heading}", "", *table, *why]
 
 
 def intervals_line(n_subjects: int) -> str:
@@ -139,9 +141,9 @@ def intervals_line(n_subjects: int) -> str:
 
 
 def _unit_lines(unit: str, record: Mapping[str, Any]) -> list[str]:
-    heading = f"## By {unit}: {record['n']:,} of {counted(record['n_subjects'], 'subject')}"
-    lines = ["", heading, "", *_figure_table(record["figures"], _FIGURES, _baselines(record))]
-    lines += _why_no_intervals(record)
+    heading = f"By {unit}: {record['n']:,} of {counted(record['n_subjects'], 'subject')}"
+    figures = _figure_table(record["figures"], _FIGURES, _baselines(record))
+    lines = _section(heading, figures, record)
     rows = [
         [_cell(label), *(_number(of[n]) for n in ("precision", "recall", "f1")), of["support"]]
         for label, of in record["per_class"].items()
@@ -191,13 +193,9 @@ def _frame_lines(record: Mapping[str, Any]) -> list[str]:
         [shown[name], *(_estimate(record[form][name]) for form in ("newest", "smoothed")), other]
         for name, other in without.items()
     ]
-    return [
-        "",
-        f"## By frame: {record['n']:,} of {counted(record['n_subjects'], 'subject')}",
-        "",
-        *table(["figure", "newest window", "smoothed", "without listening"], rows),
-        *_why_no_intervals(record),
-    ]
+    heading = f"By frame: {record['n']:,} of {counted(record['n_subjects'], 'subject')}"
+    header = ["figure", "newest window", "smoothed", "without listening"]
+    return _section(heading, table(header, rows), record)
 
 
 def _modality_lines(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -214,12 +212,10 @@ def _modality_lines(record: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _detection_lines(record: Mapping[str, Any]) -> list[str]:
     baselines = {"balanced_accuracy": (0.5, "chance"), "auc": (0.5, "chance")}
     n_silent = record["n_unheard"]
+    n_subjects = counted(record["n_subjects"], "subject")
+    heading = f"Crying or not, by clip: {record['n']:,} of {n_subjects}"
     return [
-        "",
-        f"## Crying or not, by clip: {record['n']:,} of {counted(record['n_subjects'], 'subject')}",
-        "",
-        *_figure_table(record["figures"], _DETECTION, baselines),
-        *_why_no_intervals(record),
+        *_section(heading, _figure_table(record["figures"], _DETECTION, baselines), record),
         *_confusion_lines(record["confusion"]),
         *(["", f"In {n_silent} more clips there was no sound."] if n_silent else []),
     ]
@@ -232,20 +228,20 @@ def _agreement_lines(record: Mapping[str, Any]) -> list[str]:
         for name, value in record["without_listening"].items()
         if name != "window_ece"  # a constant share is calibrated, and means nothing
     }
-    return [
-        "",
-        f"## Agreement on crying: {counted(record['n_clips'], 'clip')} of "
-        f"{counted(record['n_subjects'], 'subject')}, {60 * record['hours']:.1f} minutes",
-        "",
+    heading = (
+        f"Agreement on crying: {counted(record['n_clips'], 'clip')} of "
+        f"{counted(record['n_subjects'], 'subject')}, {60 * record['hours']:.1f} minutes"
+    )
+    text = [
         f"Annotators marked {counted(events['annotated'], 'event')}, "
         f"{record['annotated_seconds']:.0f} s; {events['found']} were found, "
         f"{record['found_seconds']:.0f} s; {events['matched']} match, onsets within "
         f"{tolerance['onset']:g} s and offsets within {tolerance['offset']:g} s. Windows are "
         f"{record['window_seconds']:g} s, each called what most of it is.",
         "",
-        *_figure_table(record["figures"], _AGREEMENT, baselines),
-        *_why_no_intervals(record),
     ]
+    figures = _figure_table(record["figures"], _AGREEMENT, baselines)
+    return _section(heading, [*text, *figures], record)
 
 
 def _subject_lines(per_subject: Mapping[str, Mapping[str, Any]]) -> list[str]:

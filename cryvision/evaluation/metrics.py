@@ -78,18 +78,12 @@ def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) 
     float
         NaN where only one of the labels has weight.
     """
-    truth, (marks,), weight = _validated(labels, [scores], weights, n_classes=2)
+    truth, marks, weight = _validated(labels, scores, weights, n_classes=2)
     return RankedScores(truth, marks).auc(weight)
 
 
 class RankedScores:
-    """Scores of two classes in their order.
-
-    Parameters
-    ----------
-    labels : ndarray of 0 and 1, shape (n,)
-    scores : ndarray of float, shape (n,)
-    """
+    """Scores of two classes in their order; labels are 0 and 1, and both are of shape (n,)."""
 
     def __init__(self, labels: IntArray, scores: FloatArray) -> None:
         self._order = np.argsort(scores)
@@ -100,10 +94,7 @@ class RankedScores:
     def auc(self, weights: FloatArray) -> float:
         """Compute the area under the ROC curve; NaN where only one of the labels has weight.
 
-        Parameters
-        ----------
-        weights : ndarray of float, shape (n,)
-            In the order that the scores were given in.
+        The weights, shape (n,), are in the order that the scores were given in.
         """
         weight = weights[self._order]
         positive = np.add.reduceat(weight * self._positive, self._first_of_ties)
@@ -133,7 +124,7 @@ def confusion(
     ndarray of float64, shape (n_classes, n_classes)
         Rows are labels, columns predictions.
     """
-    truth, _, weight = _validated(labels, [predicted], weights, n_classes)
+    truth, _, weight = _validated(labels, predicted, weights, n_classes)
     guess = _classes(predicted, "predicted", n_classes)
     cells = np.bincount(truth * n_classes + guess, weights=weight, minlength=n_classes**2)
     return np.asarray(cells, dtype=np.float64).reshape(n_classes, n_classes)
@@ -222,7 +213,7 @@ def log_loss(
         In nats; NaN where nothing has weight.
     """
     table = _probabilities(probabilities)
-    truth, _, weight = _validated(labels, [table], weights, n_classes=table.shape[1])
+    truth, _, weight = _validated(labels, table, weights, n_classes=table.shape[1])
     p_true = np.clip(table[np.arange(len(truth)), truth], SMALLEST_PROBABILITY, 1.0)
     return _mean(-np.log(p_true), weight)
 
@@ -273,7 +264,7 @@ def expected_calibration_error(
     if n_bins < 1:
         raise ConfigError(f"n_bins must be at least 1; got {n_bins}")
     table = _probabilities(probabilities)
-    truth, _, weight = _validated(labels, [table], weights, n_classes=table.shape[1])
+    truth, _, weight = _validated(labels, table, weights, n_classes=table.shape[1])
     if np.ndim(probabilities) == 1:
         stated, right = table[:, 1], truth
     else:
@@ -321,13 +312,12 @@ def calibration_bins(stated: FloatArray, n_bins: int = N_BINS) -> IntArray:
 
 
 def _validated(
-    labels: ArrayLike, others: list[ArrayLike], weights: ArrayLike | None, n_classes: int
-) -> tuple[IntArray, list[FloatArray], FloatArray]:
+    labels: ArrayLike, other: ArrayLike, weights: ArrayLike | None, n_classes: int
+) -> tuple[IntArray, FloatArray, FloatArray]:
     """Check that the labels are classes and that all arrays are finite and of one length."""
-    truth = _classes(labels, "labels", n_classes)
-    arrays = [_numbers(other, "scores") for other in others]
+    truth, scores = _classes(labels, "labels", n_classes), _numbers(other, "scores")
     weight = np.ones(len(truth)) if weights is None else _numbers(weights, "weights")
-    for array in [*arrays, weight]:
+    for array in (scores, weight):
         if array.shape[:1] != truth.shape:
             raise ConfigError(
                 f"all arrays must have one entry a label, {len(truth)}; got shape {array.shape}"
@@ -336,7 +326,7 @@ def _validated(
             raise ConfigError("scores and weights must be finite; got NaN or infinity")
     if np.any(weight < 0):
         raise ConfigError(f"weights must not be negative; got {weight.min():g}")
-    return truth, arrays, weight
+    return truth, scores, weight
 
 
 def _classes(values: ArrayLike, name: str, n_classes: int | None = None) -> IntArray:

@@ -21,15 +21,8 @@ N_THRESHOLDS = 500
 class ScoredTimeline(NamedTuple):
     """A clip's true events, and its scores frame by frame.
 
-    Attributes
-    ----------
-    reference : array_like, shape (n_events, 2)
-        Sorted and disjoint, in seconds.
-    scores : ndarray of float, shape (n_frames,)
-        NaN counts as the lowest score.
-    frame_seconds : float
-        Length of a frame; the first starts at 0.
-    duration_s : float
+    The events are sorted and disjoint, of shape (n_events, 2), in seconds. The scores are of shape
+    (n_frames,), the first frame starts at 0, and NaN counts as the lowest score.
     """
 
     reference: ArrayLike
@@ -39,20 +32,10 @@ class ScoredTimeline(NamedTuple):
 
 
 def psds_counts(clips: Sequence[ScoredTimeline], overlap: float) -> NDArray[np.int64]:
-    """Count, at each of many thresholds, what `psds` needs of each clip.
+    """Count, at each of many thresholds, the true events found, all true events and wrong events.
 
     The overlap is that of both intersection criteria: 0.7 asks for exact times (PSDS 1), 0.1 for
-    presence (PSDS 2).
-
-    Returns
-    -------
-    ndarray of int, shape (n_thresholds, n_clips, 3)
-        True events that are found, all true events, wrong events.
-
-    Raises
-    ------
-    ConfigError
-        If there are no clips, or the overlap is out of range.
+    presence (PSDS 2). The counts are int64 of shape (n_thresholds, n_clips, 3).
     """
     if not clips:
         raise ConfigError("PSDS needs at least one clip; there are none")
@@ -75,21 +58,9 @@ def psds(counts: NDArray[np.int64], hours: ArrayLike, weights: ArrayLike | None 
     """Compute the normalised area under the curve of found events over false alarms an hour.
 
     Of one class there are neither cross triggers nor a variation between classes, so that the curve
-    is that of the intersection criteria alone.
-
-    Parameters
-    ----------
-    counts : ndarray of int, shape (n_thresholds, n_clips, 3)
-        From `psds_counts`.
-    hours : array_like, shape (n_clips,)
-        Lengths of the clips.
-    weights : array_like, shape (n_clips,), optional
-        How often each clip counts.
-
-    Returns
-    -------
-    float
-        0 to 1; NaN without true events or scores.
+    is that of the intersection criteria alone. The counts are those of `psds_counts`; hours, the
+    lengths of the clips, and weights, how often each counts, have shape (n_clips,). The score is 0
+    to 1; NaN without true events or scores.
 
     References
     ----------
@@ -109,8 +80,7 @@ def _events(clip: ScoredTimeline, threshold: float) -> NDArray[np.float64]:
     """Rows of frames at or above a threshold."""
     above = np.concatenate([[False], np.nan_to_num(clip.scores, nan=-np.inf) >= threshold, [False]])
     edges = np.flatnonzero(np.diff(above.astype(np.int8))).reshape(-1, 2)
-    events: NDArray[np.float64] = np.minimum(edges * clip.frame_seconds, clip.duration_s)
-    return events
+    return np.asarray(np.minimum(edges * clip.frame_seconds, clip.duration_s))
 
 
 def _area(points: Sequence[tuple[float, float]]) -> float:

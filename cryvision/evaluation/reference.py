@@ -17,9 +17,16 @@ from cryvision.datasets.annotated import (
     Problem,
     cry_intervals,
     find_annotated_clips,
+    first_problem,
 )
 from cryvision.datasets.cry_labels import brief, count_as_crying, count_lines, meant
-from cryvision.datasets.labelled import REASONS, Dataset, LabelledClip, find_labelled_clips
+from cryvision.datasets.labelled import (
+    REASONS,
+    Dataset,
+    LabelledClip,
+    find_labelled_clips,
+    joined_sources,
+)
 from cryvision.errors import AnnotationError
 from cryvision.outputs.wording import counted
 
@@ -43,21 +50,10 @@ class Segment(NamedTuple):
 class EvaluationSet:
     """The clips that a bundle is evaluated on.
 
-    Attributes
-    ----------
-    labelled : mapping of Segment to LabelledClip
-        Clips of the bundle's classes.
-    annotated : mapping of Segment to AnnotatedClip
-        Clips with annotations of when they cry.
-    problems : tuple of str
-        One line for what was left out, or is worth knowing of the rest.
-    detected : mapping of Segment to LabelledClip
-        Clips of which it is known whether there is crying in them: their label is ``cry`` or
-        ``no cry``.
-    notes : tuple of str
-        Lines on which labels count as crying and which do not.
-    cautions : tuple of str
-        What is odd about that.
+    ``labelled`` are of the bundle's classes, ``annotated`` say when they cry, and ``detected``
+    whether: their label is ``cry`` or ``no cry``. ``problems`` is a line for what was left out or
+    is worth knowing of the rest; ``notes`` say which labels count as crying, ``cautions`` what is
+    odd about it.
     """
 
     labelled: Mapping[Segment, LabelledClip]
@@ -74,14 +70,11 @@ class EvaluationSet:
 
     @property
     def subjects(self) -> set[str]:
-        """All subjects."""
         return {clip.subject for clip in self._clips()}
 
     @property
     def subject_source(self) -> str:
-        """Where the subjects are known from: ``file`` if any clip counts as its own subject."""
-        sources = {clip.subject_source for clip in self._clips()}
-        return "file" if "file" in sources else " and ".join(sorted(sources))
+        return joined_sources(self._clips())
 
     def _clips(self) -> list[LabelledClip | AnnotatedClip]:
         return [*self.labelled.values(), *self.detected.values(), *self.annotated.values()]
@@ -120,30 +113,28 @@ def find_evaluation_set(
         )
         lines += about
     if not labelled and not detected and not annotated:
-        raise _nothing(source, bundle, [problem.line for problem in problems])
+        needed = "a class"
+        if bundle.detector is not None:
+            needed = "classes such as cry and 'no cry', or annotations of when they cry"
+        raise AnnotationError(
+            f"{source}: bundle {bundle.name!r} needs clips with {needed}; there are none"
+            + first_problem([problem.line for problem in problems])
+        )
     if labelled or detected:
         # That a clip with a class has no annotations is no problem.
         problems = [problem for problem in problems if not problem.lacks_labels]
+    # The subject of a clip is one and the same, however it is found.
     by_path = {clip.path: clip for clip in (*labelled, *detected)}
+    for i, clip in enumerate(annotated):
+        if (other := by_path.get(clip.path)) and clip.subject_source == "file":
+            annotated[i] = replace(clip, subject=other.subject, subject_source=other.subject_source)
     return EvaluationSet(
         {Segment(clip.path, clip.start_s, clip.end_s): clip for clip in labelled},
-        {Segment(clip.path): _with_subject(clip, by_path.get(clip.path)) for clip in annotated},
+        {Segment(clip.path): clip for clip in annotated},
         (*left_out, *(problem.line for problem in problems)),
         {Segment(clip.path, clip.start_s, clip.end_s): clip for clip in detected},
         tuple(lines),
         tuple(cautions),
-    )
-
-
-def _nothing(
-    source: str | os.PathLike[str], bundle: Bundle, problems: Sequence[str]
-) -> AnnotationError:
-    needed = "a class"
-    if bundle.detector is not None:
-        needed = "classes such as cry and 'no cry', or annotations of when they cry"
-    first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
-    return AnnotationError(
-        f"{source}: bundle {bundle.name!r} needs clips with {needed}; there are none{first}"
     )
 
 
@@ -164,17 +155,17 @@ def _clips_with_classes(
 ) -> tuple[list[LabelledClip], list[LabelledClip], list[str], list[str]]:
     """Clips with classes that a bundle can be evaluated on, beside those that are annotated.
 
-    Returns
-    -------
-    labelled, detected : list of LabelledClip
-        As in `EvaluationSet`; one of the two is empty.
-    notes, left_out : list of str
-        Which classes count as crying; what was left out.
+    Gives ``labelled`` and ``detected`` as in `EvaluationSet`, one of them empty; lines on which
+    classes count as crying; and what was left out.
     """
     has_branches = any(part.kind == "branch" for part in bundle.parts)
-    data, why_none = _classes_of(source, subject_pattern, bool(annotated) or not has_branches)
-    if data is None:
-        return [], [], [], why_none if has_branches else []
+    try:
+        data = find_labelled_clips(source, subject_pattern)
+    except AnnotationError as error:
+        if has_branches and not annotated:
+            raise
+        why = f"only the times of crying were evaluated: {error}"
+        return [], [], [], [why] if has_branches else []
     if bundle.detector is not None:
         classes = bundle.labels if has_branches else ()
         detected, lines = _cry_or_not(data, classes, cry_labels)
@@ -184,17 +175,6 @@ def _clips_with_classes(
         return [], [], [], []
     labelled, left_out = _of_classes(data, bundle.labels, source, annotated)
     return labelled, [], [], left_out
-
-
-def _classes_of(
-    source: str | os.PathLike[str], subject_pattern: str | None, may_be_none: bool
-) -> tuple[Dataset | None, list[str]]:
-    try:
-        return find_labelled_clips(source, subject_pattern), []
-    except AnnotationError as error:
-        if not may_be_none:
-            raise
-        return None, [f"only the times of crying were evaluated: {error}"]
 
 
 def _of_classes(
@@ -236,13 +216,6 @@ def _cry_or_not(
         "classes of clips",
     )
     return [replace(c, label=CRY if c.label in crying else NO_CRY) for c in data.clips], lines
-
-
-def _with_subject(clip: AnnotatedClip, labelled: LabelledClip | None) -> AnnotatedClip:
-    """The subject of a clip is one and the same, however it is found."""
-    if labelled is None or clip.subject_source != "file":
-        return clip
-    return replace(clip, subject=labelled.subject, subject_source=labelled.subject_source)
 
 
 def warnings_on(

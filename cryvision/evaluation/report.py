@@ -43,27 +43,11 @@ def write_report(
 ) -> None:
     """Write how good a trained classifier is: JSON, a text and figures, all of them or none.
 
-    Parameters
-    ----------
-    folder : Path
-        Made, or replaced if it holds an older report; see `check_folder`.
-    units : sequence of OutOfFoldPredictions
-        Predictions for held-out subjects: of clips, of windows.
-    labels : sequence of str
-    skill : sequence of dict
-        The skill entry of each unit, as the bundle has them.
-    curves : mapping of str to Curves
-        Learning curves of the models that were kept, by branch.
-    data : Dataset
-    shared : mapping of str to int
-        What was on both sides; see `cryvision.datasets.protocols.overlap`.
-    warning : str
-        Why the figures do not hold for new subjects, if so.
-
-    Raises
-    ------
-    CryvisionError
-        If the folder is something else, or cannot be written.
+    ``units`` are predictions for held-out subjects, of clips and of windows, ``skill`` the entry of
+    each that the bundle has, ``curves`` the learning curves of the models that were kept, by
+    branch, ``shared`` what was on both sides (see `cryvision.datasets.protocols.overlap`), and
+    ``warning`` why the figures do not hold for new subjects, if so. The folder is made, or replaced
+    if it holds an older report; see `check_folder`.
     """
     n_subjects = len(set(units[0].subjects.tolist()))
     record = plain(
@@ -98,14 +82,9 @@ def unit_record(
     """Describe what was measured by one unit, with what nobody needs to listen for beside it.
 
     ``entry`` is its skill entry, from `cryvision.evaluation.skill.skill_entry`; ``unanswered`` has
-    the answers instead of a class, and the number of samples of each class.
-
-    Returns
-    -------
-    dict
-        ``n``, ``n_subjects``, ``figures``, ``chance``, ``prior``, ``majority``, ``per_class``,
-        and, for `draw`, ``confusion`` (``labels`` of its rows, ``answers`` of its columns,
-        ``counts``) and ``reliability`` (``bins``, and what the stated probability is ``of``).
+    the answers instead of a class, and the number of samples of each class. For `draw` there are
+    ``confusion`` (``labels`` of its rows, ``answers`` of its columns, ``counts``) and
+    ``reliability`` (``bins``, and what the stated probability is ``of``).
     """
     predicted = measured.probabilities.argmax(axis=1)
     counts = metrics.confusion(measured.labels, predicted, len(labels)).astype(int)
@@ -145,13 +124,8 @@ def detection_panels(
 ) -> dict[str, Any]:
     """Describe calls of crying or not by ``confusion`` and ``reliability``, as `unit_record` has.
 
-    Parameters
-    ----------
-    cry, called : ndarray of int, shape (n,)
-        0 or 1.
-    scores : ndarray of float, shape (n,)
-        0 to 1; NaN where there is none.
-    subjects : ndarray of str, shape (n,)
+    All are of shape (n,): ``cry`` and ``called`` are 0 or 1, scores 0 to 1, NaN where there is
+    none.
     """
     answers, scored = ["no cry", "cry"], np.isfinite(scores)
     counts = metrics.confusion(cry, called, 2).astype(int) if len(cry) else np.zeros((2, 2), int)
@@ -169,19 +143,8 @@ def reliability_bins(
 ) -> list[dict[str, Any]]:
     """Compare stated probabilities with how often it was so (Guo et al., ICML 2017, section 2).
 
-    Parameters
-    ----------
-    stated : ndarray of float, shape (n,)
-        0 to 1.
-    true : ndarray of bool, shape (n,)
-    subjects : ndarray of str, shape (n,)
-
-    Returns
-    -------
-    list of dict
-        For each bin of equal width that holds any: ``from``, ``to``, ``n``, the means ``stated``
-        and ``true``, and the 95 % ``interval`` of the latter over subjects, where there are
-        several.
+    For each bin of equal width that holds any: ``from``, ``to``, ``n``, the means ``stated`` and
+    ``true``, and the 95 % ``interval`` of the latter over subjects, where there are several.
     """
     n_bins, bin_of_row = metrics.N_BINS, metrics.calibration_bins(stated)
     bins = []
@@ -259,13 +222,7 @@ def write_folder(
     text: str,
     drawings: Mapping[str, Figure],
 ) -> None:
-    """Write a report: ``report.json``, ``report.md`` and figures by file name; all or none.
-
-    Raises
-    ------
-    CryvisionError
-        As `check_folder`, and if the system refuses.
-    """
+    """Write a report: ``report.json``, ``report.md`` and figures by file name; all or none."""
     target = check_folder(folder)
     try:
         with staged(target, overwrite=True) as staging:

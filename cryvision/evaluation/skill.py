@@ -1,9 +1,10 @@
-"""Figures of skill of probabilities on unseen subjects, with intervals over subjects."""
+"""Figures of skill of predictions on labelled samples, with intervals over subjects."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,8 @@ from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
 class OutOfFoldPredictions:
     """Probabilities on subjects that training had not seen, for one unit: clips or windows.
 
-    Attributes
-    ----------
-    unit : str
-    labels : ndarray of int, shape (n,)
-    probabilities, prior : ndarray of float, shape (n, n_classes)
-        What was said, and the classes' shares among the clips or windows that the fold was
-        trained on.
-    subjects : ndarray of str, shape (n,)
-    fold : ndarray of int, shape (n,)
+    ``probabilities`` and ``prior``, the classes' shares among what the fold was trained on, have
+    shape (n, n_classes); ``labels``, ``subjects`` and ``fold`` have shape (n,).
     """
 
     unit: str
@@ -35,15 +29,55 @@ class OutOfFoldPredictions:
     fold: np.ndarray
 
 
-def figures(measured: OutOfFoldPredictions, n_draws: int = 1000) -> dict[str, dict[str, Any]]:
-    """Figures of skill, each with its 95 % interval over subjects.
+@dataclass
+class Predictions:
+    """Predictions of a bundle for labelled samples of one unit.
 
-    Returns
-    -------
-    dict of str to dict
-        ``value`` and ``interval`` of ``accuracy``, ``balanced_accuracy``, ``macro_f1``,
-        ``log_loss``, ``ece``, and ``auc``: one against the rest, the mean over classes and folds,
-        never pooled over folds.
+    Each has a label, a subject and probabilities, shape (n_classes,). ``unanswered`` has, by the
+    answer instead of a class, the number of samples of each class.
+    """
+
+    labels: list[int] = field(default_factory=list)
+    subjects: list[str] = field(default_factory=list)
+    probabilities: list[np.ndarray] = field(default_factory=list)
+    unanswered: dict[str, Counter[int]] = field(default_factory=dict)
+
+    def add(
+        self, label: int, subject: str, probabilities: np.ndarray | None, instead: str = ""
+    ) -> None:
+        """Add one sample; without probabilities, the answer instead of a class."""
+        if probabilities is None:
+            self.unanswered.setdefault(instead, Counter())[label] += 1
+            return
+        self.labels.append(label)
+        self.subjects.append(subject)
+        self.probabilities.append(probabilities)
+
+
+def measured(answers: Mapping[str, Predictions], prior: np.ndarray) -> list[OutOfFoldPredictions]:
+    """Return the predictions of each unit that has any; one bundle, so one fold.
+
+    The answers are by unit; the prior has shape (n_classes,).
+    """
+    return [
+        OutOfFoldPredictions(
+            unit,
+            np.array(predictions.labels),
+            np.stack(predictions.probabilities),
+            np.tile(prior, (len(predictions.labels), 1)),
+            np.array(predictions.subjects, object),
+            np.zeros(len(predictions.labels), int),
+        )
+        for unit, predictions in answers.items()
+        if predictions.labels
+    ]
+
+
+def figures(measured: OutOfFoldPredictions, n_draws: int = 1000) -> dict[str, dict[str, Any]]:
+    """Figures of skill, each with its ``value`` and 95 % ``interval`` over subjects.
+
+    ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``log_loss``, ``ece``, and ``auc``: one
+    against the rest, the mean over classes and folds, never pooled over folds.
     """
     return bootstrap_figures(measured.subjects, _statistics(measured), n_draws)
 

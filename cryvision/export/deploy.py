@@ -115,8 +115,6 @@ def export(
 
 @dataclass(frozen=True)
 class _Work:
-    """An export before it is written."""
-
     bundle: Bundle
     graph: Graph
     kind: str
@@ -266,17 +264,15 @@ def _description(work: _Work, values: Mapping[str, Any]) -> dict[str, str | dict
 
 def _proofs(work: _Work, file: Path, target: Path) -> tuple[proof.Proof, ...]:
     """Run the file with each runtime there is for it, and compare."""
-    float32 = proof.TOLERANCES["fp32"]
-    runs: list[tuple[str, Callable[..., Any], float]]
-    if work.kind == "onnx":
-        runs = [("onnxruntime", runners.run_onnx, float32)]
-    elif work.kind == "litert":
-        runs = [("the LiteRT interpreter", runners.run_litert, float32)]
-    else:
-        interpreted = proof.INTERPRETED_TOLERANCE
-        runs = [("the program interpreted in numpy", runners.run_program, interpreted)]
-        if runners.on_a_mac():
-            runs.append((proof.COREML, runners.run_coreml, interpreted))
+    runs: dict[str, Callable[..., Any]] = {
+        "onnx": {"onnxruntime": runners.run_onnx},
+        "litert": {"the LiteRT interpreter": runners.run_litert},
+        "coreml": {
+            "the program interpreted in numpy": runners.run_program,
+            **({proof.COREML: runners.run_coreml} if runners.on_a_mac() else {}),
+        },
+    }[work.kind]
+    float32 = proof.INTERPRETED_TOLERANCE if work.kind == "coreml" else proof.TOLERANCES["fp32"]
     gate = work.bundle.gate
     return tuple(
         proof.prove(
@@ -284,12 +280,12 @@ def _proofs(work: _Work, file: Path, target: Path) -> tuple[proof.Proof, ...]:
             work.expected,
             run(file, work.cases.file_inputs(work.graph), work.graph.labels),
             precision=work.precision,
-            tolerance=tolerance if work.precision == "fp32" else proof.TOLERANCES["fp16"],
+            tolerance=float32 if work.precision == "fp32" else proof.TOLERANCES["fp16"],
             enter=UNGATED_ENTER if gate is None else gate.enter,
             runtime=runtime,
             where=str(target),
         )
-        for runtime, run, tolerance in runs
+        for runtime, run in runs.items()
     )
 
 

@@ -21,8 +21,7 @@ class FrameSpan:
 
     A call gives the newest steps of the edges, as many as there are from one call to the next, so
     that no step is missed and none is given twice; and the tagger's scores of the window that ends
-    with the span. ``edges`` are the settings of the frame network, ``tagger`` those of the tagger,
-    if there is one.
+    with the span. ``edges`` and ``tagger`` are the settings of the frame network and of the tagger.
     """
 
     edges: LogMelConfig
@@ -30,13 +29,7 @@ class FrameSpan:
 
     @classmethod
     def of(cls, detector: Part, tagger: Part | None) -> FrameSpan | None:
-        """Give the span of a detector; None for one that takes windows of sound.
-
-        Raises
-        ------
-        ConfigError
-            If the two parts cannot share their frames.
-        """
+        """Give the span of a detector; None for one that takes windows of sound."""
         if detector.logmel is None:
             return None
         span = cls(detector.logmel, None if tagger is None else tagger.logmel)
@@ -103,19 +96,11 @@ class FrameSpan:
 
 
 def package_frames(spans: np.ndarray, silent_frames: np.ndarray, span: FrameSpan) -> logmel.Frames:
-    """Compute the frames of spans with the package's own arithmetic.
+    """Compute the frames of spans, shape (n, span.n_samples), with the package's own arithmetic.
 
-    Parameters
-    ----------
-    spans : ndarray of float32, shape (n, span.n_samples)
-    silent_frames : ndarray of float, shape (n, 2)
-        How many frames at the start and at the end of each lie outside its stream.
-
-    Returns
-    -------
-    Frames
-        ``log_power`` of shape (n, span.n_frames, n_mels), ``mean_square`` of shape
-        (n, span.n_frames).
+    ``silent_frames``, shape (n, 2), is how many frames at the start and at the end of each lie
+    outside its stream. The result has ``log_power`` of shape (n, span.n_frames, n_mels) and
+    ``mean_square`` of shape (n, span.n_frames).
     """
     config, n = span.edges, span.n_frames
     # With so much silence before it, the span's first frame is the stream's second one.

@@ -35,27 +35,22 @@ FRONT_END = "waveform_front_end"
 """Name of the model before the network: its operations are known by it in a converted file."""
 
 _DECIBELS = 10.0 / math.log(10.0)
+_LEVEL_FLOOR = 10.0 ** (audio.LEVEL_FLOOR_DBFS / 10.0)
 
 
 @dataclass(frozen=True)
 class BandDft:
-    """Constant matrices that transform frames of ``rows * columns`` samples.
+    """Constant matrices that transform frames of ``rows * columns`` = ``n_fft`` samples.
 
-    Sample ``columns * a + b`` stands in row a and column b. Bin ``k`` belongs to the group
-    ``min(k % rows, rows - k % rows)``: what the first step gives for both is the same number or
-    its conjugate.
+    Sample ``columns * a + b`` stands in row a and column b; rows without samples need not be there.
+    Bin ``k`` belongs to the group ``min(k % rows, rows - k % rows)``: what the first step gives for
+    both is the same number or its conjugate.
 
-    Attributes
-    ----------
-    rows, columns : int
-        Their product is ``n_fft``. Rows without samples need not be there.
-    first : ndarray of float64, shape (2 * n_groups, rows)
-        Applied to the rows: real and imaginary part of each group.
-    second : ndarray of float64, shape (n_groups, 2 * columns, 2 * n_slots)
-        Applied to the columns of each group: real parts of its bins, then imaginary parts. A
-        group with fewer bins has zeros in the slots left over.
-    positions : ndarray of int, shape (n_bins_in_band,)
-        Where each bin of the band stands among the ``n_groups * n_slots`` results.
+    ``first``, shape (2 * n_groups, rows), is applied to the rows and gives real and imaginary part
+    of each group. ``second``, shape (n_groups, 2 * columns, 2 * n_slots), is applied to the columns
+    of each group: real parts of its bins, then imaginary parts; a group with fewer bins has zeros
+    in the slots left over. ``positions`` is where each bin of the band stands among the ``n_groups
+    * n_slots`` results.
     """
 
     rows: int
@@ -90,19 +85,10 @@ def band_dft(n: int, bins: np.ndarray) -> BandDft:
 def build_front_end(config: SoundConfig, name: str) -> keras.Model:
     """Build the model that turns waveform into the input of another model.
 
-    Returns
-    -------
-    keras.Model
-        From spans of 16 kHz sound, float32, shape (n, config.span_samples), to two tensors: the
-        model input, shape (n, config.n_frames, n_features), as
-        `cryvision.inputs.audio.sound_feature` defines it; and the level of the window without
-        its context, shape (n, 1), in dB relative to full scale, as
-        `cryvision.inputs.features.SoundWindows` has it.
-
-    Raises
-    ------
-    ConfigError
-        If the band or the number of coefficients is not possible.
+    It goes from spans of 16 kHz sound, float32, shape (n, config.span_samples), to two tensors: the
+    model input, shape (n, config.n_frames, n_features), as `cryvision.inputs.audio.sound_feature`
+    defines it; and the level of the window without its context, shape (n, 1), in dB relative to
+    full scale, as `cryvision.inputs.features.SoundWindows` has it.
     """
     import keras
     from keras import ops
@@ -120,18 +106,14 @@ def build_front_end(config: SoundConfig, name: str) -> keras.Model:
     return keras.Model(waveform, [feature, _level(power, width, config, dft)], name=name)
 
 
-def build_log_mel_front_end(config: LogMelConfig, n_frames: int, name: str) -> keras.Model:
+def build_log_mel_front_end(config: LogMelConfig, n_frames: int) -> keras.Model:
     """Build the model that turns waveform into log-mel frames; of ``config`` the spectrum counts.
 
-    Returns
-    -------
-    keras.Model
-        From a list of two, spans of 16 kHz sound, which reach beyond the frames by
-        `cryvision.inputs.logmel.reach_samples` on both sides, and the numbers of frames at the
-        start and at the end of each that lie outside its stream, float32, shape (n, 2); to a list
-        of two, as `cryvision.inputs.logmel.Frames` has them: ``log_power``, shape
-        (n, n_frames, n_mels), and ``mean_square``, shape (n, n_frames). Frames outside the stream
-        are silence.
+    It goes from a list of two, spans of 16 kHz sound, which reach beyond the frames by
+    `cryvision.inputs.logmel.reach_samples` on both sides, and the numbers of frames at the start
+    and at the end of each that lie outside its stream, float32, shape (n, 2); to a list of two, as
+    `cryvision.inputs.logmel.Frames` has them: ``log_power``, shape (n, n_frames, n_mels), and
+    ``mean_square``, shape (n, n_frames). Frames outside the stream are silence.
     """
     import keras
     from keras import ops
@@ -158,7 +140,7 @@ def build_log_mel_front_end(config: LogMelConfig, n_frames: int, name: str) -> k
     bands = ops.matmul(power, _placed(filters[bins], dft))
     mean_square = ops.matmul(power, _placed(weights[bins, None], dft))[:, :, 0]
     log_power = ops.log(bands + np.float32(logmel.FLOOR_POWER))
-    return keras.Model([waveform, silent], [log_power, mean_square], name=name)
+    return keras.Model([waveform, silent], [log_power, mean_square], name="log_mel")
 
 
 def scaled_frames(log_power: Any, config: LogMelConfig) -> Any:
@@ -177,25 +159,15 @@ def frame_levels(mean_square: Any, n_each: int) -> Any:
     """Level of every ``n_each`` frames in dB relative to full scale, shape (n, n_levels)."""
     from keras import ops
 
-    power = ops.mean(ops.reshape(mean_square, (-1, mean_square.shape[1] // n_each, n_each)), axis=2)
-    return ops.log(ops.maximum(power, 10.0 ** (audio.LEVEL_FLOOR_DBFS / 10.0))) * _DECIBELS
+    groups = ops.reshape(mean_square, (-1, mean_square.shape[1] // n_each, n_each))
+    return _decibels(ops.mean(groups, axis=2), _LEVEL_FLOOR)
 
 
 def build_face_front_end(config: FaceConfig) -> keras.Model:
     """Build the frozen backbone that turns crops of faces into embeddings.
 
-    Returns
-    -------
-    keras.Model
-        From RGB crops, float32 from 0 to 255, shape (n, size, size, 3), to float32, shape
-        (n, config.embedding_width), as `cryvision.inputs.pictures.embedding.Embedder` gives them.
-
-    Raises
-    ------
-    ConfigError
-        If the backbone is a ready ONNX file.
-    MissingDependencyError
-        If its weights are not on this machine.
+    It goes from RGB crops, float32 from 0 to 255, shape (n, size, size, 3), to float32, shape (n,
+    config.embedding_width), as `cryvision.inputs.pictures.embedding.Embedder` gives them.
     """
     import keras
 
@@ -270,17 +242,23 @@ def _feature(spectra: list[Any], config: SoundConfig) -> Any:
     """Decibels of each spectrum, cut, and what is computed from the last of them."""
     from keras import ops
 
-    cut = [_decibels(bands) for bands in spectra]
+    cut = [_cut(bands) for bands in spectra]
     if config.feature in ("mfcc", "hybrid"):
         cepstrum = ops.matmul(cut[-1], _float32(audio.dct_matrix(config).T))
         cut = [cepstrum] if config.feature == "mfcc" else [*cut, cepstrum]
     return ops.concatenate(cut, axis=-1) if len(cut) > 1 else cut[0]
 
 
-def _decibels(bands: Any) -> Any:
+def _decibels(power: Any, least: float) -> Any:
     from keras import ops
 
-    decibels = ops.log(ops.maximum(bands, audio.AMIN_POWER)) * _DECIBELS
+    return ops.log(ops.maximum(power, least)) * _DECIBELS
+
+
+def _cut(bands: Any) -> Any:
+    from keras import ops
+
+    decibels = _decibels(bands, audio.AMIN_POWER)
     loudest = ops.max(decibels, axis=(1, 2), keepdims=True)
     return ops.maximum(decibels, loudest - audio.TOP_DB)
 
@@ -292,8 +270,7 @@ def _level(power: Any, width: Any, config: SoundConfig, dft: BandDft) -> Any:
     weights = audio.band_mean_square(np.eye(len(dft.positions)), config)[:, None]
     first = -(-config.context_samples // config.frame_hop_samples)
     mean_square = ops.mean(ops.matmul(power[:, first:], _placed(weights, dft)), axis=1)
-    floor = 10.0 ** (audio.LEVEL_FLOOR_DBFS / 10.0)
-    return ops.log(ops.maximum(mean_square * ops.square(width), floor)) * _DECIBELS
+    return _decibels(mean_square * ops.square(width), _LEVEL_FLOOR)
 
 
 def _placed(by_bin: np.ndarray, dft: BandDft) -> np.ndarray:

@@ -37,38 +37,21 @@ CRY_EDGES, TAGS, TAGS_LEVEL = "cry_edges", "tags", "tags_level_dbfs"
 
 @dataclass(frozen=True)
 class Graph:
-    """What is exported.
+    """What is exported: a network, and how its inputs are computed.
 
-    Attributes
-    ----------
-    choice : str
-        ``all``, ``detector``, ``reason`` or ``face``.
-    features : bool
-        Whether the file takes features, not waveform and crops.
-    labels : tuple of str
-        What the columns of ``probabilities`` are; none for edges without a reason, which have no
-        such output.
-    parts : tuple of Part
-        All that are inside, each after those it needs.
-    detector, reason : Part or None
-        The parts that give ``cry`` or ``cry_edges`` and, of the others, ``probabilities``.
-    tagger : Part or None
-        The part that gives ``tags``.
-    frames : FrameSpan or None
-        The log-mel frames of a call, where the detector is a frame network.
-    sounds : dict of str to SoundConfig
-        How each input of the network that is a sound feature is computed.
-    face : FaceConfig or None
-        How the input ``face`` is computed, if there is one.
-    logmels : dict of str to LogMelConfig
-        How each input of the network that is log-mel frames is computed.
-    network : keras.Model
-        From its inputs, by name, to ``probabilities``, shape (n, n_labels); with a detector to
-        ``cry``, shape (n, 1), or of a frame network ``cry_edges``, shape (n, n_steps, 1); with a
-        tagger to ``tags``, shape (n, n_tags); and for each part to its logits, before its
-        calibration. Its inputs are log-mel frames; the sound features; ``face``, crops in RGB from
-        0 to 255, shape (n, size, size, 3), or with ``features`` embeddings; and where an ensemble
-        takes a face, ``face_seen``, shape (n, 1): 1, or 0 where there is none.
+    ``choice`` is one of `CHOICES`; with ``features`` the file takes these, not waveform and crops.
+    ``labels`` are the columns of ``probabilities``; none for edges without a reason, which have no
+    such output. Of ``parts``, each after those it needs, ``detector`` gives ``cry`` or
+    ``cry_edges``, ``tagger`` gives ``tags``, and ``reason``, of the others, ``probabilities``.
+    ``frames`` are the log-mel frames of a call, where the detector is a frame network; ``sounds``,
+    ``logmels`` and ``face`` tell how each such input of the network is computed.
+
+    The network goes from its inputs, by name, to ``probabilities``, shape (n, n_labels); with a
+    detector to ``cry``, shape (n, 1), or of a frame network ``cry_edges``, shape (n, n_steps, 1);
+    with a tagger to ``tags``, shape (n, n_tags); and for each part to its logits, before its
+    calibration. Its inputs are log-mel frames; the sound features; ``face``, crops in RGB from 0 to
+    255, shape (n, size, size, 3), or with ``features`` embeddings; and where an ensemble takes a
+    face, ``face_seen``, shape (n, 1): 1, or 0 where there is none.
     """
 
     choice: str
@@ -128,16 +111,8 @@ def build_graph(bundle: Bundle, choice: str, features: bool = False) -> Graph:
     """Load the Keras originals of the chosen parts and join them.
 
     The choice is one of `CHOICES`; ``all`` is the detector and the reason, as far as the bundle has
-    them. With ``features``, embeddings of faces go in, not crops.
-
-    Raises
-    ------
-    ConfigError
-        If the bundle lacks the part.
-    BundleError
-        If a model cannot be read.
-    MissingDependencyError
-        If the weights of a face's backbone are not on this machine.
+    them. With ``features``, embeddings of faces go in, not crops. A part that the bundle lacks is a
+    ConfigError.
     """
     detector = bundle.detector if choice in ("all", "detector") else None
     tagger = None if detector is None else bundle.tagger
@@ -177,12 +152,9 @@ def build_graph(bundle: Bundle, choice: str, features: bool = False) -> Graph:
 def build_waveform_front_end(graph: Graph) -> keras.Model | None:
     """Build the model before the network; None where that takes no sound, or features.
 
-    Returns
-    -------
-    keras.Model
-        From ``waveform``, shape (n, graph.span_samples), and for log-mel frames
-        ``silent_frames``, shape (n, 2); to a dict of the network's inputs that are computed from
-        sound and, with a detector, levels. A part with a shorter span takes the newest samples.
+    It goes from ``waveform``, shape (n, graph.span_samples), and for log-mel frames
+    ``silent_frames``, shape (n, 2); to a dict of the network's inputs that are computed from sound
+    and, with a detector, levels. A part with a shorter span takes the newest samples.
     """
     import keras
 
@@ -205,7 +177,7 @@ def build_waveform_front_end(graph: Graph) -> keras.Model | None:
 
 def _frame_features(graph: Graph, frames: FrameSpan, waveform: Any, silent: Any) -> dict[str, Any]:
     """Log-mel frames as edges and tagger take them, and the levels of what they are about."""
-    front_end = build_log_mel_front_end(frames.edges, frames.n_frames, "log_mel")
+    front_end = build_log_mel_front_end(frames.edges, frames.n_frames)
     log_power, mean_square = front_end([waveform, silent])
     outputs = {
         name: scaled_frames(log_power[:, frames.frames_of(config)], config)
@@ -306,8 +278,7 @@ def _join(
             if part.kind != "ensemble":
                 name = _input_name(part, name, parts)
                 if name not in tensors:
-                    shape = _input_shape(part, tensor, frames)
-                    inputs[name], tensors[name] = _input(part, shape, name, features)
+                    inputs[name], tensors[name] = _input(part, tensor, name, frames, features)
             taken.append(tensors[name])
         outputs[logits_name(part)], tensors[part.name] = model(taken)
         if part.face is not None and any(part.name in other.inputs for other in parts):
@@ -334,24 +305,22 @@ def _results(part: Part, result: Any, parts: Sequence[Part]) -> dict[str, Any]:
     return {CRY: result, PROBABILITIES: ops.concatenate([1.0 - result, result], axis=-1)}
 
 
-def _input_shape(part: Part, tensor: Any, frames: FrameSpan | None) -> tuple[int, ...]:
-    """Shape of an item; a file's frames are as many as its steps need."""
-    if part.logmel is None or frames is None:
-        return tuple(tensor.shape[1:])
-    span = frames.frames_of(part.logmel)
-    return (span.stop - span.start, part.logmel.n_mels)
-
-
-def _input(part: Part, shape: tuple[int, ...], name: str, features: bool) -> tuple[Any, Any]:
-    """What the network takes, and what it makes of that for the part."""
+def _input(
+    part: Part, tensor: Any, name: str, frames: FrameSpan | None, features: bool
+) -> tuple[Any, Any]:
+    """Give what the network takes, and what it makes of that for the part."""
     import keras
 
     if name == FACE and part.face is not None and not features:
         front_end = build_face_front_end(part.face)
         crops = keras.Input(front_end.inputs[0].shape[1:], name=name)
         return crops, front_end(crops)
-    tensor = keras.Input(shape, name=name)
-    return tensor, tensor
+    shape = tuple(tensor.shape[1:])
+    if part.logmel is not None and frames is not None:  # as many frames as the file's steps need
+        span = frames.frames_of(part.logmel)
+        shape = (span.stop - span.start, part.logmel.n_mels)
+    taken = keras.Input(shape, name=name)
+    return taken, taken
 
 
 def _with_logits(bundle: Bundle, part: Part) -> keras.Model:

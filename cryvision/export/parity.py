@@ -14,10 +14,7 @@ def check_outputs(
 ) -> None:
     """Make sure that two sets of outputs by name, shape (n, ...), can be compared.
 
-    Raises
-    ------
-    CryvisionError
-        If outputs are missing, empty, of another shape or not finite; names ``where``.
+    Outputs that are missing, empty, of another shape or not finite are a CryvisionError.
     """
     if set(reference) != set(candidate):
         raise CryvisionError(
@@ -44,10 +41,7 @@ def max_differences(
 ) -> dict[str, float]:
     """Give the largest absolute difference of each output of two runtimes on the same samples.
 
-    Raises
-    ------
-    CryvisionError
-        As `check_outputs`, or if one is above the tolerance.
+    One above the tolerance is a CryvisionError.
     """
     check_outputs(reference, candidate, where)
     differences = {}

@@ -78,27 +78,17 @@ class References:
 
 @dataclass(frozen=True)
 class Proof:
-    """What was measured of a file, read back from the disk.
+    """What was measured of a file, read back from the disk and run by ``runtime``.
 
-    Attributes
-    ----------
-    runtime : str
-        What ran the file.
-    n_real, n_synthetic : int
-        Windows compared.
-    tolerance, package_tolerance : float or None
-        Largest difference allowed; of logits ``LOGIT_TOLERANCE`` times as much, but at most
-        ``CONTROL_SHARE`` of the control's. None in 8 bits, where labels alone are compared.
-    max_difference, max_difference_from_package : dict of str to float
-        Of each output, from the Keras models behind the front end, and on the package's features.
-    agreement : dict of str to float
-        Share of windows with the same label, for ``cry`` or ``cry_edges`` (of steps), for ``tags``
-        (of tags) and for ``probabilities``; of the real windows where there are any.
-    labels_predicted : dict of str to int
-        How many labels the reference gives on the windows, or how many tags it detects.
-    control : dict of str to float
-        By how much the logits of each part differ in the control: at least twice what is allowed,
-        so that a file with those weights would not have passed.
+    The tolerances are the largest differences allowed; of logits ``LOGIT_TOLERANCE`` times as much,
+    but at most ``CONTROL_SHARE`` of the control's. They are None in 8 bits, where labels alone are
+    compared. The largest differences of each output are those from the Keras models behind the
+    front end, and on the package's features. ``agreement`` is the share of windows with the same
+    label, for ``cry`` or ``cry_edges`` (of steps), for ``tags`` (of tags) and for
+    ``probabilities``; of the real windows where there are any. ``labels_predicted`` counts the
+    labels that the reference gives on the windows, or the tags it detects. ``control`` tells by how
+    much the logits of each part differ in the control: at least twice what is allowed, so that a
+    file with those weights would not have passed.
     """
 
     runtime: str
@@ -117,20 +107,21 @@ class Proof:
         """Whether Core ML itself ran the file, and not an interpreter of ours."""
         return self.runtime == COREML
 
+    def comparisons(self) -> tuple[tuple[str, dict[str, float], float | None], ...]:
+        """Give what the file was compared with, the differences, and the largest allowed."""
+        return (
+            ("Keras models", self.max_difference, self.tolerance),
+            ("package's own features", self.max_difference_from_package, self.package_tolerance),
+        )
+
 
 @dataclass(frozen=True)
 class Cases:
-    """What to compare on.
+    """What to compare on; the first ``n_real`` were cut from recordings, the others are synthetic.
 
-    Attributes
-    ----------
-    n_real : int
-        So many come first that were cut from recordings; the others are synthetic.
-    spans : ndarray of float32, shape (n, graph.span_samples)
-        Sound.
-    others : dict of str to ndarray
-        Inputs of the network that are not computed from sound, shape (n, ...): always synthetic;
-        and ``silent_frames``, shape (n, 2), where there are log-mel frames.
+    ``spans`` are sound, float32, shape (n, graph.span_samples); ``others`` inputs of the network
+    that are not computed from sound, shape (n, ...), always synthetic, and ``silent_frames``, shape
+    (n, 2), where there are log-mel frames.
     """
 
     n_real: int
@@ -218,8 +209,8 @@ def prove(
     Raises
     ------
     CryvisionError
-        If outputs are missing, of another shape or not finite; and but for ``int8`` if they
-        differ by more, a label differs that is no near-tie, or the control passes.
+        If outputs are missing, of another shape or not finite; and but for ``int8`` if they differ
+        by more, a label differs that is no near-tie, or the control passes.
     """
     check_outputs(expected.graph, outputs, where)
     differences = scaled_differences(expected.graph, outputs)
@@ -240,7 +231,7 @@ def prove(
     )
     if precision == "int8":
         return replace(measured, tolerance=None, package_tolerance=None, control={})
-    _refuse_differences(graph, measured, tolerance, where)
+    _refuse_differences(graph, measured, where)
     for name, compared in labels.items():
         compared.refuse_changes(f"{where}: {name}")
     return measured
@@ -278,7 +269,6 @@ class _Labels:
         return cls(best, predicted[PROBABILITIES].argmax(axis=1), margin, np.unique(best).size)
 
     def agreement(self, n_real: int) -> float:
-        """Share of equal labels, of the real windows where there are any."""
         same = self.expected == self.predicted
         return float(np.mean(same[: n_real or None]))
 
@@ -299,7 +289,7 @@ def _decisions(graph: Graph) -> list[str]:
     ]
 
 
-def _refuse_differences(graph: Graph, measured: Proof, tolerance: float, where: str) -> None:
+def _refuse_differences(graph: Graph, measured: Proof, where: str) -> None:
     for part, difference in measured.control.items():
         if difference == 0:
             raise CryvisionError(
@@ -307,19 +297,12 @@ def _refuse_differences(graph: Graph, measured: Proof, tolerance: float, where: 
                 f"{CONTROL_CHANGE} the part {part!r} gives the same; give recordings on which it "
                 "has an output"
             )
-    for differences, limit, reference in (
-        (measured.max_difference, tolerance, "Keras"),
-        (
-            measured.max_difference_from_package,
-            max(tolerance, PACKAGE_TOLERANCE),
-            "the package's own features",
-        ),
-    ):
-        allowed = _allowed(graph, differences, limit, measured.control)
+    for reference, differences, limit in measured.comparisons():
+        allowed = _allowed(graph, differences, limit or 0.0, measured.control)
         for name, difference in differences.items():
             if difference > allowed[name]:
                 raise CryvisionError(
-                    f"{where}: {name} must agree with {reference} within {allowed[name]:.3g}; "
+                    f"{where}: {name} must agree with the {reference} within {allowed[name]:.3g}; "
                     f"differs by {difference:.3g}"
                 )
 

@@ -120,14 +120,7 @@ def _part(name: str) -> str:
 
 def _proof_lines(proof: Proof) -> list[str]:
     lines = [f"{proof.runtime}, {proof.n_real} real and {proof.n_synthetic} synthetic windows:"]
-    for title, differences, allowed in (
-        ("Keras models", proof.max_difference, proof.tolerance),
-        (
-            "package's own features",
-            proof.max_difference_from_package,
-            proof.package_tolerance,
-        ),
-    ):
+    for title, differences, allowed in proof.comparisons():
         limit = "" if allowed is None else f" (allowed {allowed:g})"
         values = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
         lines.append(f"  largest difference from the {title}{limit}: {values}")

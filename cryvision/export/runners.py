@@ -25,12 +25,8 @@ ONNX_BATCH = 16
 def run_onnx(path: Path, inputs: Inputs, labels: Sequence[str]) -> Outputs:
     """Run an ONNX file with onnxruntime, on inputs by name of shape (n, ...).
 
-    ``labels`` are those of ``probabilities``, in order.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Every output of the file, shape (n, k).
+    ``labels`` are those of ``probabilities``, in order. Every output of the file comes back by
+    name, shape (n, k).
     """
     import onnxruntime
 

@@ -52,7 +52,13 @@ def describe(bundle: Bundle, graph: Graph, *, kind: str, precision: str) -> dict
         "detector": _detector(bundle, graph),
         "tagger": _tagger(graph),
         "veto": _veto(bundle, graph),
-        "bouts": _bouts(graph),
+        "bouts": None
+        if graph.detector is None
+        else {
+            "gap_seconds": BOUT_GAP_SECONDS,
+            "what": "Events that stand, less than gap_seconds from the last one's offset to the "
+            "next onset.",
+        },
         "reason": _reason(graph),
         "smoothing": {
             "seconds": bundle.smooth_seconds,
@@ -113,18 +119,17 @@ def _inputs(graph: Graph) -> dict[str, Any]:
         sound = graph.sounds.get(tensor.name)
         frames = graph.logmels.get(tensor.name)
         if sound is None and frames is None:
-            inputs[tensor.name] = {**_shape(tensor), **_other(graph, tensor.name)}
-        elif graph.features and sound is not None:
+            about = _other(graph, tensor.name)
+        elif not graph.features:
+            continue
+        elif sound is not None:
             what = f"{sound.feature}, as cryvision.inputs.audio.sound_feature computes it."
-            inputs[tensor.name] = {**_shape(tensor), "what": what, "sound": to_json(sound)}
-        elif graph.features:
+            about = {"what": what, "sound": to_json(sound)}
+        else:
             what = "Frames, as cryvision.inputs.logmel.model_input gives them."
-            inputs[tensor.name] = {**_shape(tensor), "what": what, "logmel": to_json(frames)}
+            about = {"what": what, "logmel": to_json(frames)}
+        inputs[tensor.name] = {"shape": [1, *tensor.shape[1:]], **about}
     return inputs
-
-
-def _shape(tensor: Any) -> dict[str, list[int]]:
-    return {"shape": [1, *tensor.shape[1:]]}
 
 
 def _other(graph: Graph, name: str) -> dict[str, Any]:
@@ -232,13 +237,6 @@ def _veto(bundle: Bundle, graph: Graph) -> dict[str, Any] | None:
         "/ temperature + bias), the score kept `certain` from 0 and 1; the same of an event's mean "
         "cry_edges * min(1, largest score of cry `at` the event / live) is its confidence.",
     }
-
-
-def _bouts(graph: Graph) -> dict[str, Any] | None:
-    if graph.detector is None:
-        return None
-    what = "Events that stand, less than gap_seconds from the last one's offset to the next onset."
-    return {"gap_seconds": BOUT_GAP_SECONDS, "what": what}
 
 
 def _reason(graph: Graph) -> dict[str, Any] | None:

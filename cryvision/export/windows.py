@@ -22,27 +22,25 @@ def synthetic(span_samples: int, n: int, seed: int = 0) -> np.ndarray:
     """Draw ``n`` spans of sound of many kinds: some like crying, some hard on the arithmetic.
 
     Harmonic sound with a gliding pitch in bursts, noise, sweeps and clicks, from loud to very
-    quiet, some on an offset of the microphone; and at the end of each round digital silence.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, span_samples)
-        Full scale 1.
+    quiet, some on an offset of the microphone; and at the end of each round digital silence. They
+    are float32 of shape (n, span_samples), full scale 1.
     """
     rng = np.random.default_rng(seed)
     time_s = np.arange(span_samples) / SAMPLE_RATE_HZ
-    kinds = (_cry, _noise, _cry, _sweep, _cry_on_offset, _clicks, _cry, _quiet_noise, _silence)
+    kinds = (
+        *(_cry, _noise, _cry, _sweep),
+        lambda rng, time_s: 0.05 * _cry(rng, time_s) + rng.uniform(-0.7, 0.7),
+        *(_clicks, _cry),
+        lambda rng, time_s: 1e-4 * rng.normal(size=time_s.size),
+        lambda rng, time_s: np.zeros_like(time_s),
+    )
     return np.stack([kinds[i % len(kinds)](rng, time_s) for i in range(n)]).astype(np.float32)
 
 
 def silent_frames(n_frames: int, n: int) -> np.ndarray:
     """Draw how many frames of a span lie before the start of a stream, and behind its end.
 
-    Of ``n`` spans of ``n_frames`` most lie within their streams.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, 2)
+    Of ``n`` spans of ``n_frames`` most lie within their streams; float32, shape (n, 2).
     """
     rng = np.random.default_rng(0)
     drawn = np.zeros((n, 2), np.float32)
@@ -54,10 +52,7 @@ def silent_frames(n_frames: int, n: int) -> np.ndarray:
 def pictures(size: int, n: int) -> np.ndarray:
     """Draw pictures to compare on: noise of fine and of coarse grain, bright, dark and tinted.
 
-    Returns
-    -------
-    ndarray of float32, shape (n, size, size, 3)
-        Whole numbers from 0 to 255.
+    They are float32 of shape (n, size, size, 3), whole numbers from 0 to 255.
     """
     rng = np.random.default_rng(0)
     drawn = np.empty((n, size, size, 3), np.float32)
@@ -73,19 +68,9 @@ def pictures(size: int, n: int) -> np.ndarray:
 def real(source: str | os.PathLike[str], span_samples: int, n: int) -> np.ndarray:
     """Cut up to ``n`` spans out of recordings, evenly over the files and over the time of each.
 
-    ``source`` is a sound or video file, or a folder that is searched for them.
-
-    Returns
-    -------
-    ndarray of float32, shape (n or fewer, span_samples)
-        A clip shorter than a span stands behind silence.
-
-    Raises
-    ------
-    MediaError
-        If ``source`` is a file that cannot be read.
-    CryvisionError
-        If there is no sound at all.
+    ``source`` is a sound or video file, or a folder that is searched for them. The spans are
+    float32, shape (n or fewer, span_samples); a clip shorter than a span stands behind silence. A
+    file that cannot be read is a MediaError, a folder without any sound a CryvisionError.
     """
     paths = _files(Path(source))
     per_clip = -(-n // max(1, len(paths)))
@@ -133,12 +118,7 @@ def _cry(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
         2 * np.sin(2 * np.pi * rng.uniform(0.5, 1.5) * time_s + rng.uniform(0, 6)), 0, 1
     )
     loudness = 10 ** rng.uniform(-2.5, -0.7)
-    cry: np.ndarray = loudness * (sound * bursts + 0.02 * rng.normal(size=time_s.size))
-    return cry
-
-
-def _cry_on_offset(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
-    return 0.05 * _cry(rng, time_s) + rng.uniform(-0.7, 0.7)
+    return np.asarray(loudness * (sound * bursts + 0.02 * rng.normal(size=time_s.size)))
 
 
 def _noise(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
@@ -146,20 +126,11 @@ def _noise(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
     return 10 ** rng.uniform(-3, -0.7) * envelope * rng.normal(size=time_s.size) / 4
 
 
-def _quiet_noise(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
-    return 1e-4 * rng.normal(size=time_s.size)
-
-
 def _sweep(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
     low_hz, high_hz = rng.uniform(80, 400), rng.uniform(800, 3000)
     phase = 2 * np.pi * (low_hz * time_s + (high_hz - low_hz) * time_s**2 / (2 * time_s[-1]))
-    sound: np.ndarray = 0.3 * np.sin(phase) + 0.001 * rng.normal(size=time_s.size)
-    return sound
+    return np.asarray(0.3 * np.sin(phase) + 0.001 * rng.normal(size=time_s.size))
 
 
 def _clicks(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
     return np.where(rng.random(time_s.size) < 0.001, rng.normal(size=time_s.size) / 2, 0.0)
-
-
-def _silence(rng: np.random.Generator, time_s: np.ndarray) -> np.ndarray:
-    return np.zeros_like(time_s)

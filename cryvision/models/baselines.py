@@ -10,13 +10,12 @@ The paper states neither kernels nor sizes; scikit-learn's defaults stand where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.models.calibration import calibration_layer_class
+from cryvision.models.calibration import calibration_layer_class, classes_of
 
 if TYPE_CHECKING:
     import keras
@@ -41,55 +40,34 @@ UNREACHED = 3e38
 """A threshold that no number is above."""
 
 
-def _svm(n_inputs: int, seed: int) -> Any:
-    from sklearn.svm import SVC
-
-    # Ties between votes fall to the larger decision, as they do where it is written out.
-    return SVC(C=SVM_C, gamma=1 / n_inputs, break_ties=True)
+CLASSIFIERS = ("svm", "naive-bayes", "random-forest", "decision-tree", "knn")
 
 
-def _naive_bayes(n_inputs: int, seed: int) -> Any:
-    from sklearn.naive_bayes import GaussianNB
-
-    return GaussianNB(var_smoothing=VARIANCE_FLOOR)
-
-
-def _random_forest(n_inputs: int, seed: int) -> Any:
+def unfitted(classifier: str, n_inputs: int, seed: int) -> Any:
+    """Make one of ``CLASSIFIERS``, not fitted yet."""
     from sklearn.ensemble import RandomForestClassifier
-
-    return RandomForestClassifier(N_TREES, max_leaf_nodes=MAX_LEAVES, random_state=seed)
-
-
-def _decision_tree(n_inputs: int, seed: int) -> Any:
+    from sklearn.naive_bayes import GaussianNB
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.svm import SVC
     from sklearn.tree import DecisionTreeClassifier
 
-    return DecisionTreeClassifier(random_state=seed)
-
-
-def _knn(n_inputs: int, seed: int) -> Any:
-    from sklearn.neighbors import KNeighborsClassifier
-
-    return KNeighborsClassifier(N_NEIGHBORS)
-
-
-CLASSIFIERS: Mapping[str, Callable[[int, int], Any]] = {
-    "svm": _svm,
-    "naive-bayes": _naive_bayes,
-    "random-forest": _random_forest,
-    "decision-tree": _decision_tree,
-    "knn": _knn,
-}
-"""Name to a function of the number of inputs and the seed that gives an unfitted classifier."""
+    return {
+        # Ties between votes fall to the larger decision, as they do where it is written out.
+        "svm": SVC(C=SVM_C, gamma=1 / n_inputs, break_ties=True),
+        "naive-bayes": GaussianNB(var_smoothing=VARIANCE_FLOOR),
+        "random-forest": RandomForestClassifier(
+            N_TREES, max_leaf_nodes=MAX_LEAVES, random_state=seed
+        ),
+        "decision-tree": DecisionTreeClassifier(random_state=seed),
+        "knn": KNeighborsClassifier(N_NEIGHBORS),
+    }[classifier]
 
 
 def build_dnn(n_inputs: int, n_classes: int) -> keras.Model:
     """Build the table's dense network, of 256, 128 and 64 units with ReLU and dropout.
 
-    Returns
-    -------
-    keras.Model
-        From a standardised summary (batch, n_inputs) to class probabilities (batch, n_classes), to
-        be joined by `cryvision.models.autoencoder.build_branch`.
+    It goes from a standardised summary (batch, n_inputs) to class probabilities (batch, n_classes),
+    to be joined by `cryvision.models.cha_bae.build_branch`.
     """
     import keras
     from keras import layers
@@ -98,8 +76,7 @@ def build_dnn(n_inputs: int, n_classes: int) -> keras.Model:
     for n_units in DNN_UNITS:
         x = layers.Dense(n_units, activation="relu")(x)
         x = layers.Dropout(DNN_DROPOUT)(x)
-    logits = layers.Dense(n_classes, name="logits")(x)
-    return keras.Model(summary, calibration_layer_class()(name="calibration")(logits))
+    return classes_of(summary, x, n_classes)
 
 
 def build_baseline(
@@ -110,29 +87,14 @@ def build_baseline(
     labels: np.ndarray,
     n_classes: int,
 ) -> keras.Model:
-    """Write out a fitted classifier.
+    """Write out a fitted classifier of ``CLASSIFIERS`` behind its summary and scaling.
 
-    Parameters
-    ----------
-    summary : keras.Model
-        From `cryvision.models.autoencoder.build_summary`.
-    scaling : keras.layers.Layer
-        From `cryvision.models.autoencoder.build_scaling`.
-    classifier : object
-        Of one of the kinds in ``CLASSIFIERS``, fitted on ``inputs`` and ``labels``.
-    inputs : ndarray of float32, shape (n, n_inputs)
-        Standardised summaries.
-    labels : ndarray of int, shape (n,)
-    n_classes : int
-        Classes that are not among ``labels`` get next to nothing.
-
-    Returns
-    -------
-    keras.Model
-        From a window of the feature to class probabilities (batch, n_classes): of forest, tree and
-        neighbours scikit-learn's, ``SMALLEST_SHARE`` added to each; of the others the softmax of
-        scikit-learn's decision function, or of the mean log-likelihood of an input. The layer
-        ``logits`` comes before the calibration.
+    It was fitted on the inputs, standardised summaries of shape (n, n_inputs), and the labels;
+    classes that are not among these get next to nothing. The model goes from a window of the
+    feature to class probabilities (batch, n_classes): of forest, tree and neighbours
+    scikit-learn's, ``SMALLEST_SHARE`` added to each; of the others the softmax of scikit-learn's
+    decision function, or of the mean log-likelihood of an input. The layer ``logits`` comes before
+    the calibration.
     """
     import keras
     from keras import layers, ops
@@ -264,16 +226,10 @@ def _of_trees(x: Any, trees: list[Any]) -> Any:
 class _Paths:
     """One tree by its leaves.
 
-    Attributes
-    ----------
-    features : ndarray of int, shape (n_nodes,)
-        The input of each inner node.
-    thresholds : ndarray of float32, shape (n_nodes,)
-        Above them the way leads to the right.
-    signs : ndarray of float, shape (n_nodes, n_leaves)
-        1 where the way to a leaf turns right at a node, -1 where it turns left, else 0.
-    shares : ndarray of float, shape (n_leaves, n_classes)
-        Of the classes in each leaf.
+    Of each inner node ``features`` has the input and ``thresholds`` the value above which the way
+    leads to the right. ``signs``, shape (n_nodes, n_leaves), is 1 where the way to a leaf turns
+    right at a node, -1 where it turns left, else 0; ``shares``, shape (n_leaves, n_classes), are
+    those of the classes in each leaf.
     """
 
     def __init__(self, tree: Any) -> None:

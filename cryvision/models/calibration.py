@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryvision.errors import ConfigError
+
+if TYPE_CHECKING:
+    import keras
 
 
 @functools.cache
@@ -55,3 +58,15 @@ def calibration_layer_class() -> type:
             self.bias.assign(bias)
 
     return Calibration
+
+
+def classes_of(inputs: Any, x: Any, n_classes: int, name: str | None = None) -> keras.Model:
+    """Put the classes, by a layer ``logits``, and their calibration behind the last layer.
+
+    The model gives class probabilities, shape (batch, n_classes).
+    """
+    import keras
+
+    logits = keras.layers.Dense(n_classes, name="logits")(x)
+    probabilities = calibration_layer_class()(name="calibration")(logits)
+    return keras.Model(inputs, probabilities, name=name)

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cryvision.models.pictures import BATCH_NORM_MOMENTUM, classes_of, picture_of_window
+from cryvision.models.calibration import classes_of
+from cryvision.models.mel_resnet import BATCH_NORM_MOMENTUM, picture_of_window
 
 if TYPE_CHECKING:
     import keras
@@ -37,16 +38,12 @@ def build_cnn_lstm(
     feature: str = "mel",
     width: int = WIDTH,
 ) -> keras.Model:
-    """Build the network.
+    """Build the network, on windows of at least 8 x 8, as `build_mel_resnet` does.
 
     Three times 3 x 3 convolution, batch normalisation, ReLU and 2 x 2 pooling with ``width``, twice
-    and four times as many channels; a squeeze-and-excitation gate; bidirectional LSTMs of
-    ``8 * width`` units each way over the frames, dropout between them; a dense layer of
-    ``8 * width`` units, dropout, and the classes. As published: 64, 128 and 256 channels, 512
-    units.
-
-    Parameters and returned model are as of
-    `cryvision.models.mel_resnet.build_mel_resnet`; windows are at least 8 x 8.
+    and four times as many channels; a squeeze-and-excitation gate; bidirectional LSTMs of ``8 *
+    width`` units each way over the frames, dropout between them; a dense layer of ``8 * width``
+    units, dropout, and the classes. As published: 64, 128 and 256 channels, 512 units.
     """
     from keras import layers
 

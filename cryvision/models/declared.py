@@ -11,18 +11,9 @@ from typing import Any
 def declared_numbers(config: dict[str, Any]) -> int:
     """Count the numbers that a model would hold and compute, setting aside none of them.
 
-    A configuration of a few lines can ask for more weights than any machine has memory, and Keras
-    would make them before it sees that the file does not hold them.
-
-    Parameters
-    ----------
-    config : dict
-        As ``config.json`` of a ``.keras`` file holds it.
-
-    Returns
-    -------
-    int
-        Weights, and outputs of all layers for one item.
+    These are weights, and outputs of all layers for one item; the configuration is that of
+    ``config.json`` of a ``.keras`` file. A few lines of it can ask for more weights than any
+    machine has memory, and Keras would make them before it sees that the file does not hold them.
     """
     import keras
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryvision.models.pictures import BATCH_NORM_MOMENTUM, classes_of, picture_of_window
+from cryvision.models.calibration import classes_of
+from cryvision.models.mel_resnet import BATCH_NORM_MOMENTUM, picture_of_window
 
 if TYPE_CHECKING:
     import keras
@@ -41,15 +42,11 @@ def build_hybrid_attention(
     feature: str = "hybrid",
     width: int = WIDTH,
 ) -> keras.Model:
-    """Build the network.
+    """Build the network, on windows from 8 frames and 64 columns on, as `build_mel_resnet` does.
 
     Four blocks of 3 x 3 convolution, ReLU, dropout, batch normalisation and pooling; attention of
     four heads of ``width`` numbers over the frames that are left; an LSTM of ``4 * width`` units;
     the classes.
-
-    Parameters and returned model are as of
-    `cryvision.models.mel_resnet.build_mel_resnet`; windows have at least
-    8 frames and 64 columns.
     """
     from keras import layers
 

@@ -13,10 +13,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cryvision.errors import ConfigError
-from cryvision.models.pictures import BATCH_NORM_MOMENTUM, classes_of, picture_of_window
+from cryvision.models.calibration import classes_of
 
 if TYPE_CHECKING:
     import keras
+
+BATCH_NORM_MOMENTUM = 0.9
+"""Runs are short: at Keras' own 0.99 the averages would not arrive."""
 
 WIDTH = 64
 """Channels of the first stage as published; all others are in proportion."""
@@ -34,6 +37,21 @@ EMBEDDING_PER_WIDTH = 2
 DROPOUT = 0.3
 
 
+def picture_of_window(
+    scaling: keras.layers.Layer, n_frames: int, n_columns: int, feature: str
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Take a window, standardise its columns, and give it the one channel of a picture.
+
+    The window, named as the feature, has shape (batch, n_frames, n_columns), the picture (batch,
+    n_frames, n_columns, 1).
+    """
+    import keras
+    from keras import layers
+
+    window = keras.Input((n_frames, n_columns), name=feature)
+    return window, layers.Reshape((n_frames, n_columns, 1))(scaling(window))
+
+
 def build_mel_resnet(
     scaling: keras.layers.Layer,
     n_frames: int,
@@ -49,40 +67,21 @@ def build_mel_resnet(
     with ``width`` to ``8 * width`` channels (ResNet-50: four times as many out of each block), the
     mean over the picture, dropout, and the classes.
 
-    Parameters
-    ----------
-    scaling : keras.layers.Layer
-        Standardises the bands; see `cryvision.models.autoencoder.build_scaling`.
-    n_frames, n_bands : int
-        Shape of one window.
-    n_classes : int
-    feature : str
-        Name of the input.
-    width : int
-    n_layers : {34, 50}
-
-    Returns
-    -------
-    keras.Model
-        From float32 (batch, n_frames, n_bands) to class probabilities (batch, n_classes). The
-        layer ``logits`` comes before the calibration.
-
-    Raises
-    ------
-    ConfigError
-        On another number of layers.
+    It goes from float32 (batch, n_frames, n_bands), an input named as the feature, to class
+    probabilities (batch, n_classes); the layer ``logits`` comes before the calibration. The scaling
+    standardises the bands; see `cryvision.models.cha_bae.build_scaling`.
     """
     from keras import layers
 
     if n_layers not in STAGES:
         raise ConfigError(f"n_layers must be one of {', '.join(map(str, STAGES))}; got {n_layers}")
-    block = _bottleneck_block if n_layers >= BOTTLENECK_FROM else _basic_block
     window, x = picture_of_window(scaling, n_frames, n_bands, feature)
     x = _convolved(x, width, 7, stride=2)
     x = layers.MaxPooling2D(3, strides=2, padding="same")(layers.ReLU()(x))
     for stage, n_blocks in enumerate(STAGES[n_layers]):
         for i in range(n_blocks):
-            x = block(x, width * 2**stage, stride=2 if stage and i == 0 else 1)
+            stride = 2 if stage and i == 0 else 1
+            x = _block(x, width * 2**stage, stride, n_layers >= BOTTLENECK_FROM)
     x = layers.GlobalAveragePooling2D(name="pooled")(x)
     return classes_of(window, layers.Dropout(DROPOUT)(x), n_classes, f"resnet{n_layers}")
 
@@ -95,14 +94,12 @@ def build_vggish(
     feature: str = "mel",
     width: int = WIDTH,
 ) -> keras.Model:
-    """Build the convolutions of VGGish with an embedding and the classes behind them.
+    """Build VGGish with an embedding and the classes, on windows of at least 16 x 16.
 
     Stages of 3 x 3 convolutions with ReLU, each pooled 2 x 2: one of ``width`` channels, one of
     twice, two of four times and two of eight times as many; the mean over the picture; an embedding
     of ``2 * width`` units; dropout, and the classes. The published network flattens the picture
     into two layers of 4096 units instead, 67 million weights that this many clips cannot fill.
-
-    Parameters and returned model are as of `build_mel_resnet`; windows are at least 16 x 16.
     """
     from keras import layers
 
@@ -123,25 +120,17 @@ def _convolved(x: Any, n_channels: int, kernel: int, stride: int = 1) -> Any:
     return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x)
 
 
-def _basic_block(x: Any, n_channels: int, stride: int) -> Any:
+def _block(x: Any, n_channels: int, stride: int, bottleneck: bool) -> Any:
+    """Convolve twice, or in a bottleneck; add the shortcut, projected where its shape differs."""
     from keras import layers
 
-    y = layers.ReLU()(_convolved(x, n_channels, 3, stride))
-    return _joined(x, _convolved(y, n_channels, 3), stride)
-
-
-def _bottleneck_block(x: Any, n_channels: int, stride: int) -> Any:
-    from keras import layers
-
-    y = layers.ReLU()(_convolved(x, n_channels, 1))
-    y = layers.ReLU()(_convolved(y, n_channels, 3, stride))
-    return _joined(x, _convolved(y, EXPANSION * n_channels, 1), stride)
-
-
-def _joined(x: Any, y: Any, stride: int) -> Any:
-    """Add the shortcut, projected where it has another shape."""
-    from keras import layers
-
+    if bottleneck:
+        y = layers.ReLU()(_convolved(x, n_channels, 1))
+        y = layers.ReLU()(_convolved(y, n_channels, 3, stride))
+        y = _convolved(y, EXPANSION * n_channels, 1)
+    else:
+        y = layers.ReLU()(_convolved(x, n_channels, 3, stride))
+        y = _convolved(y, n_channels, 3)
     if stride > 1 or x.shape[-1] != y.shape[-1]:
         x = _convolved(x, y.shape[-1], 1, stride)
     return layers.ReLU()(layers.Add()([x, y]))

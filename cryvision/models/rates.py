@@ -13,17 +13,9 @@ def build_optimizer(
 ) -> keras.optimizers.Optimizer:
     """Build Adam with a constant or a cyclical learning rate.
 
-    The cycle is the triangular policy of L. Smith, "Cyclical learning rates for training neural
-    networks", WACV 2017, section 3.1.
-
-    Parameters
-    ----------
-    lowest : float
-        The rate, or where each cycle starts and ends.
-    highest : float, optional
-        The rate in the middle of each cycle; constant where it is not given.
-    cycle_steps : int
-        Steps of a whole cycle.
+    The cycle, from the lowest rate to the highest and back in ``cycle_steps``, is the triangular
+    policy of L. Smith, "Cyclical learning rates for training neural networks", WACV 2017, section
+    3.1.
     """
     import keras
 

@@ -12,14 +12,8 @@ if TYPE_CHECKING:
     import keras
 
 FIRE_CHANNELS = (
-    (16, 64),
-    (16, 64),
-    (32, 128),
-    (32, 128),
-    (48, 192),
-    (48, 192),
-    (64, 256),
-    (64, 256),
+    *((16, 64), (16, 64), (32, 128), (32, 128)),
+    *((48, 192), (48, 192), (64, 256), (64, 256)),
 )
 """Channels of each fire module: squeezed, and expanded by each of its two convolutions."""
 
@@ -30,18 +24,9 @@ POOLED_BEFORE = (0, 2, 4)
 def build_squeezenet(size: int) -> keras.Model:
     """Build the network up to its last fire module, and the mean over the picture.
 
-    The order of its weights is that of the Keras files of SqueezeNet v1.1 "notop".
-
-    Parameters
-    ----------
-    size : int
-        Side of the picture in pixels.
-
-    Returns
-    -------
-    keras.Model
-        From BGR pictures without their ImageNet mean, float32, shape (batch, size, size, 3), to
-        float32, shape (batch, 512).
+    The order of its weights is that of the Keras files of SqueezeNet v1.1 "notop". It goes from BGR
+    pictures without their ImageNet mean, float32, shape (batch, size, size, 3), to float32, shape
+    (batch, 512).
     """
     import keras
     from keras import layers

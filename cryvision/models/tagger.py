@@ -27,23 +27,18 @@ CONTEXT = LogMelConfig(window_frames=100, hop_frames=12, relative=True)
 """What the tagger takes: 2 s of sound, each 0.24 s (a whole number of the edges' steps)."""
 
 
-def build_tagger(config: LogMelConfig = CONTEXT, n_tags: int = len(TAGS)) -> keras.Model:
-    """Build the tagger.
+def build_tagger(n_tags: int = len(TAGS)) -> keras.Model:
+    """Build the tagger: strided and residual convolutions; mean and maximum over time.
 
-    Strided and residual convolutions over time and frequency; mean and maximum over time.
-
-    Returns
-    -------
-    keras.Model
-        From ``logmel``, float32, shape (batch, window_frames, n_mels), to one score from 0 to 1
-        for each tag, shape (batch, n_tags). The layer ``embedding`` gives 96 numbers, the layer
-        ``logits`` the scores before the logistic function.
+    It goes from ``logmel`` as of ``CONTEXT``, float32, shape (batch, window_frames, n_mels), to one
+    score from 0 to 1 for each tag, shape (batch, n_tags). The layer ``embedding`` gives 96 numbers,
+    the layer ``logits`` the scores before the logistic function.
     """
     import keras
     from keras import layers
 
-    frames = keras.Input((config.window_frames, config.n_mels), name="logmel")
-    x = layers.Reshape((config.window_frames, config.n_mels, 1))(frames)
+    frames = keras.Input((CONTEXT.window_frames, CONTEXT.n_mels), name="logmel")
+    x = layers.Reshape((CONTEXT.window_frames, CONTEXT.n_mels, 1))(frames)
     x = _convolution(x, 16, 5, 2)
     x = _convolution(x, 32, 3, 2)
     x = layers.Add()([x, _convolution(x, 32, 3, 1)])

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from cryvision.config import SOUND_FEATURES
 from cryvision.errors import ConfigError
 from cryvision.inference.branch_inputs import FACE
-from cryvision.models.face import LAYERS
+from cryvision.models.cha_bae import HEAD_LAYERS
 from cryvision.training.stacking import Samples
 
 _OWN = (*SOUND_FEATURES, FACE)
@@ -25,22 +25,9 @@ def array_samples(
 ) -> tuple[Samples, list[str]]:
     """Check tables of features, and make samples of them: each row is a clip of its own.
 
-    Parameters
-    ----------
-    features, labels, subjects
-        As for `cryvision.train_arrays`.
-
-    Returns
-    -------
-    samples : Samples
-        Labels are numbers in the alphabetical order of their names.
-    remarks : list of str
-        One line for each table with rows that are missing in part.
-
-    Raises
-    ------
-    ConfigError
-        If a name, a shape or a value is not what it may be.
+    The arguments are as for `cryvision.train_arrays`. The labels become numbers in the alphabetical
+    order of their names; beside the samples comes a line for each table with rows that are missing
+    in part. A name, a shape or a value that may not be is a ConfigError.
     """
     classes, persons = _texts(labels, "labels"), _texts(subjects, "subjects")
     if len(classes) != len(persons):
@@ -74,7 +61,7 @@ def _texts(values: Sequence[str], what: str) -> list[str]:
 
 
 def _table(name: str, values: ArrayLike, n: int) -> np.ndarray:
-    taken = name in _OWN or name in LAYERS or str(name).startswith(_BRANCH)
+    taken = name in _OWN or name in HEAD_LAYERS or str(name).startswith(_BRANCH)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or taken:
         own = ", ".join(_OWN)
         raise ConfigError(

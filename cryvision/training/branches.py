@@ -28,6 +28,9 @@ LEARNING_RATE = 1e-3
 VALIDATION_FOLDS = 6
 """One of so many folds of the training subjects is the validation set."""
 
+DNN = "dnn"
+"""The classifier of Cha & Bae's Table 2 that is a network."""
+
 MODALITY_DROPOUT = 0.25
 """Share of an ensemble's training rows in which a branch is silenced."""
 
@@ -44,15 +47,9 @@ LARGEST_OUTPUT = 2**26
 class Rows:
     """What a model is fitted on.
 
-    Attributes
-    ----------
-    inputs : ndarray of float, shape (n, ...)
-    labels : ndarray of int, shape (n,)
-    weights : ndarray of float, shape (n,)
-        How much each row counts.
-    subjects : ndarray of str, shape (n,)
-    stopping : ndarray of bool, shape (n,), optional
-        Validation rows. By default some subjects are set aside for it.
+    ``inputs`` have shape (n, ...); ``labels``, ``weights``, how much each row counts, and
+    ``subjects`` have shape (n,). ``stopping``, bool, marks validation rows; by default some
+    subjects are set aside for it.
     """
 
     inputs: np.ndarray
@@ -81,17 +78,7 @@ Watch = Callable[[str, Curves], None]
 
 @dataclass(frozen=True)
 class Branch:
-    """One branch of a stack.
-
-    Attributes
-    ----------
-    name : str
-        Of the part in the bundle.
-    feature : str
-        What it takes.
-    fit : callable
-        See `FitBranch`.
-    """
+    """One branch of a stack: the name of its part in the bundle, its feature, and its fit."""
 
     name: str
     feature: str
@@ -102,16 +89,8 @@ class Branch:
 class Fitting:
     """How a network is fitted.
 
-    Attributes
-    ----------
-    epochs : int
-        At most.
-    loss : str
-        By default that of telling classes.
-    optimizer : keras.optimizers.Optimizer, optional
-        RMSProp by default.
-    n_batch : int, optional
-        Rows of a step; by default as many as suit small networks.
+    ``epochs`` is the most of them, the default loss that of telling classes, the default optimizer
+    RMSProp, and ``n_batch`` the rows of a step, by default as many as suit small networks.
     """
 
     epochs: int
@@ -121,44 +100,39 @@ class Fitting:
 
 
 def autoencoder_branch(feature: str, watch: Watch | None = None) -> Branch:
-    """Give the branch of Cha & Bae on a feature of sound; see `cryvision.models.autoencoder`."""
+    """Give the branch of Cha & Bae on a feature of sound; see `cryvision.models.cha_bae`."""
 
     def fit(rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Curves]:
-        return _fit_autoencoder_branch(rows, n_classes, seed, feature, watch)
+        from cryvision.models import cha_bae
+
+        begin(seed)
+        n_frames, n_features = rows.inputs.shape[1:]
+        summary = cha_bae.build_summary(n_frames, n_features, feature)
+        summaries = predict(summary, rows.inputs)
+        scaling = scaling_for(replace(rows, inputs=summaries).train_rows.inputs)
+        scaled = replace(rows, inputs=np.asarray(scaling(summaries)))
+        restorer, encoder = cha_bae.build_autoencoder(summaries.shape[1])
+        how = Fitting(AUTOENCODER_EPOCHS, "mse")
+        restored = fit_early_stopped(
+            restorer, scaled, scaled.inputs, seed, how, watch, "autoencoder"
+        )
+        classifier = cha_bae.build_classifier(encoder, n_classes)
+        how = Fitting(CLASSIFIER_EPOCHS)
+        fitted = fit_early_stopped(
+            classifier, scaled, scaled.labels, seed, how, watch, "classifier"
+        )
+        curves = {f"autoencoder {name}": values for name, values in restored.items()}
+        curves |= {f"classifier {name}": values for name, values in fitted.items()}
+        return cha_bae.build_branch(summary, scaling, classifier), curves
 
     return Branch(f"branch_{feature}", feature, fit)
-
-
-def _fit_autoencoder_branch(
-    rows: Rows, n_classes: int, seed: int, feature: str, watch: Watch | None
-) -> tuple[keras.Model, Curves]:
-    from cryvision.models import autoencoder
-
-    begin(seed)
-    n_frames, n_features = rows.inputs.shape[1:]
-    summary = autoencoder.build_summary(n_frames, n_features, feature)
-    summaries = predict(summary, rows.inputs)
-    scaling = scaling_for(replace(rows, inputs=summaries).train_rows.inputs)
-    scaled = replace(rows, inputs=predict_with(scaling, summaries))
-    restorer, encoder = autoencoder.build_autoencoder(summaries.shape[1])
-    restored = fit_early_stopped(
-        restorer, scaled, scaled.inputs, seed, Fitting(AUTOENCODER_EPOCHS, "mse"),
-        watch, "autoencoder",
-    )  # fmt: skip
-    classifier = autoencoder.build_classifier(encoder, n_classes)
-    fitted = fit_early_stopped(
-        classifier, scaled, scaled.labels, seed, Fitting(CLASSIFIER_EPOCHS), watch, "classifier"
-    )
-    curves = {f"autoencoder {name}": values for name, values in restored.items()}
-    curves.update({f"classifier {name}": values for name, values in fitted.items()})
-    return autoencoder.build_branch(summary, scaling, classifier), curves
 
 
 def head_branch(feature: str, watch: Watch | None = None) -> Branch:
     """Give a small head on rows of numbers: Cha & Bae's face branch, or one's own features."""
 
     def fit(rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Curves]:
-        from cryvision.models.face import build_head
+        from cryvision.models.cha_bae import build_head
 
         begin(seed)
         rows = replace(rows, inputs=np.asarray(rows.inputs, np.float32))
@@ -172,9 +146,50 @@ def head_branch(feature: str, watch: Watch | None = None) -> Branch:
     return Branch(f"branch_{feature}", feature, fit)
 
 
+def baseline_branch(classifier: str, feature: str) -> Branch:
+    """Give the branch of one classifier on the summary of a feature of sound.
+
+    The classifier is one of `cryvision.models.baselines.CLASSIFIERS`, or ``dnn``; it takes mean and
+    standard deviation over the frames of each of the feature's columns.
+    """
+
+    def fit(rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Curves]:
+        from cryvision.models import baselines, cha_bae
+
+        begin(seed)
+        n_frames, n_columns = rows.inputs.shape[1:]
+        summary = cha_bae.build_summary(n_frames, n_columns, feature)
+        rows = rows if classifier == DNN else rows.train_rows  # the others have nothing to stop
+        summaries = predict(summary, rows.inputs)
+        scaling = scaling_for(replace(rows, inputs=summaries).train_rows.inputs)
+        inputs = np.asarray(scaling(summaries))
+        scaled = replace(rows, inputs=inputs)
+        if classifier == DNN:
+            model = baselines.build_dnn(inputs.shape[1], n_classes)
+            curves = fit_early_stopped(
+                model, scaled, scaled.labels, seed, Fitting(CLASSIFIER_EPOCHS)
+            )
+            return cha_bae.build_branch(summary, scaling, model), curves
+        fitted = baselines.unfitted(classifier, inputs.shape[1], seed)
+        if classifier == "knn":  # its neighbours all count the same
+            fitted.fit(inputs, scaled.labels)
+        else:
+            fitted.fit(inputs, scaled.labels, sample_weight=scaled.weights)
+        model = baselines.build_baseline(summary, scaling, fitted, inputs, rows.labels, n_classes)
+        return model, {"loss": [_log_loss(predict(model, rows.inputs), rows)]}
+
+    return Branch(f"branch_{feature}", feature, fit)
+
+
+def _log_loss(probabilities: np.ndarray, rows: Rows) -> float:
+    """Mean log-loss on the training rows, the only point of a learning curve without epochs."""
+    own = probabilities[np.arange(len(probabilities)), rows.labels]
+    return float(-np.average(np.log(own), weights=rows.weights))
+
+
 def scaling_for(rows: np.ndarray) -> keras.layers.Layer:
     """Standardise each column of (n, ..., d); one that never varied here is ignored."""
-    from cryvision.models.autoencoder import build_scaling
+    from cryvision.models.cha_bae import build_scaling
 
     others = tuple(range(rows.ndim - 1))
     mean = rows.mean(axis=others, dtype=np.float64)
@@ -189,22 +204,15 @@ def fit_ensemble(
 ) -> tuple[keras.Model, Curves]:
     """Fit the ensemble on outputs of branches that did not see the rows in training.
 
-    Parameters
-    ----------
-    outputs : mapping of str to ndarray of float, shape (n, n_classes)
-        Name of a branch to its probabilities; zeros where it has no output.
-    rows : Rows
-        Labels, weights and subjects; its inputs are not looked at.
-    n_classes, seed : int
+    The outputs are probabilities by the name of the branch, shape (n, n_classes), zeros where it
+    has no output. The inputs of the rows are not looked at.
     """
-    from cryvision.models.ensemble import build_ensemble
+    from cryvision.models.cha_bae import build_ensemble
 
     begin(seed)
     model = build_ensemble(list(outputs), n_classes)
     silenced = _silenced(outputs, np.random.default_rng(seed))
-    stacked = Rows(
-        np.stack(list(silenced.values()), axis=1), rows.labels, rows.weights, rows.subjects
-    )
+    stacked = Rows(silenced, rows.labels, rows.weights, rows.subjects)
     curves = fit_early_stopped(model, stacked, stacked.labels, seed, Fitting(ENSEMBLE_EPOCHS))
     # A branch without output in training has its initial weights: it must add nothing later.
     hidden = model.get_layer("hidden")
@@ -214,15 +222,14 @@ def fit_ensemble(
     return model, curves
 
 
-def _silenced(outputs: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _silenced(outputs: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
     """Silence branches at random, never all of a row, so that the ensemble can do without any."""
     table = np.stack([np.asarray(o, np.float32) for o in outputs.values()], axis=1)
     present = np.asarray(table.any(axis=2))
     left = present & (rng.random(present.shape) >= MODALITY_DROPOUT)
     lost = ~left.any(axis=1)
     left[lost] = present[lost]
-    table = table * left[:, :, None]
-    return {name: table[:, i] for i, name in enumerate(outputs)}
+    return table * left[:, :, None]
 
 
 def begin(seed: int) -> None:
@@ -247,27 +254,10 @@ def fit_early_stopped(
 ) -> Curves:
     """Fit until the validation loss no longer falls; keep the best weights.
 
-    Where the subjects cannot be divided, all epochs are run.
-
-    Parameters
-    ----------
-    model : keras.Model
-    rows, targets : Rows, and an ndarray of shape (n, ...)
-    seed : int
-        Of the subjects set aside and of the order of the rows.
-    fitting : Fitting
-    watch, stage : callable, and str
-        Called after each epoch with the curves so far.
-
-    Returns
-    -------
-    dict of str to list of float
-        ``loss`` and, with validation, ``val_loss``, each epoch.
-
-    Raises
-    ------
-    CryvisionError
-        If the loss is not finite.
+    Where the subjects cannot be divided, all epochs are run. The targets have shape (n, ...); the
+    seed is of the subjects set aside and of the order of the rows. ``watch`` gets ``stage`` and the
+    curves so far, after each epoch: ``loss`` and, with validation, ``val_loss``. A loss that is not
+    finite is a CryvisionError.
     """
     import keras
 
@@ -315,24 +305,11 @@ def validation_rows(rows: Rows, seed: int) -> np.ndarray:
 
 
 def class_weights(labels: np.ndarray, clips: np.ndarray, n_classes: int) -> np.ndarray:
-    """Weigh rows so that each class counts the same, and each clip of a class too.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (n,)
-    clips : ndarray of str, shape (n,)
-    n_classes : int
-
-    Returns
-    -------
-    ndarray of float64, shape (n,)
-        Their mean is 1.
-    """
+    """Weigh rows so that each class counts the same, and each clip of one too; the mean is 1."""
     weights = clip_weights(clips)
     per_class = np.bincount(labels, weights=weights, minlength=n_classes)
     balanced = weights / per_class[labels]
-    scaled: np.ndarray = balanced / balanced.mean()
-    return scaled
+    return np.asarray(balanced / balanced.mean())
 
 
 def clip_weights(clips: np.ndarray) -> np.ndarray:
@@ -363,13 +340,6 @@ def rows_at_once(model: keras.Model) -> int:
         for tensor in given if isinstance(given, (list, tuple)) else [given]:
             largest = max(largest, math.prod(tensor.shape[1:]))
     return max(1, min(PREDICTION_BATCH_SIZE, LARGEST_OUTPUT // largest))
-
-
-def predict_with(layer: keras.layers.Layer, inputs: np.ndarray) -> np.ndarray:
-    """Run one layer over rows."""
-    import keras
-
-    return np.asarray(keras.ops.convert_to_numpy(layer(inputs)))
 
 
 def ensemble_logits(model: keras.Model, outputs: Mapping[str, np.ndarray]) -> np.ndarray:

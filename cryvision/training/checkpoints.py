@@ -17,14 +17,9 @@ from cryvision.atomic import staged
 
 
 class Checkpoints:
-    """Named results on disk that belong to one training: its data, settings and versions.
+    """Named results in a folder that belong to one training: its data, settings and versions.
 
-    Parameters
-    ----------
-    folder : Path
-        Made with the first result.
-    facts : mapping
-        Plain data that identifies this training; results of another are not used.
+    The facts are plain data that identifies this training; results of another are not used.
     """
 
     def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:

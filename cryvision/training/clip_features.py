@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -15,6 +14,8 @@ from cryvision.augmentation.variation import vary
 from cryvision.bundle import Bundle
 from cryvision.bundle.bundle import SHIPPED
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig, SoundConfig, to_json
+from cryvision.datasets.annotated import first_problem
+from cryvision.datasets.clip_stats import file_sha256
 from cryvision.datasets.labelled import LabelledClip, donateacry_name
 from cryvision.errors import CryvisionError, MediaError
 from cryvision.inference.branch_inputs import FACE, BranchInputs
@@ -30,17 +31,13 @@ GATE_FOLDER = SHIPPED / "gate"
 """A detector that was trained without donateacry-corpus: no phone of it is on both sides."""
 
 Step = Callable[[int, int], None]
-_BLOCK_BYTES = 1 << 20
 
 
 def unfamiliar_gate(clips: Sequence[LabelledClip]) -> Bundle:
     """Load the shipped detector that was trained on no phone of some clips.
 
-    Returns
-    -------
-    Bundle
-        The default; for clips that are named as those of donateacry-corpus, which it was trained
-        on, the one in `GATE_FOLDER`.
+    It is the default; for clips that are named as those of donateacry-corpus, which that was
+    trained on, the one in `GATE_FOLDER`.
     """
     familiar = any(donateacry_name(clip.path) for clip in clips)
     return Bundle.load(GATE_FOLDER if familiar else None)
@@ -57,35 +54,14 @@ def crying_windows(
 ) -> tuple[Samples, dict[int, str]]:
     """Compute the features of every window of the clips that is crying.
 
-    Parameters
-    ----------
-    clips : sequence of LabelledClip
-    labels : sequence of str
-        The classes in order.
-    sounds : mapping of str to SoundConfig
-        Features by name, all of the same window and hop.
-    gate : Bundle or None
-        Whose detector decides what is crying; None where every window counts.
-    progress : callable
-        Called with the number of clips that are done, and of all.
-    face : FaceConfig, optional
-        How faces are described; without it none are looked for.
-    cache : Path, optional
-        Folder that keeps each clip's features, by its content and all settings.
+    ``labels`` are the classes in order; ``sounds`` the features by name, all of the same window and
+    hop. The detector of ``gate`` decides what is crying; with None every window counts.
+    ``progress`` is called with the number of clips that are done, and of all. Without ``face``,
+    which says how they are described, no faces are looked for. The folder ``cache`` keeps each
+    clip's features, by its content and all settings.
 
-    Returns
-    -------
-    samples : Samples
-        Features in half precision; ``clips`` holds each row's clip as its number in the list.
-    unreadable : dict of int to str
-        One line on each clip that could not be read, by its number.
-
-    Raises
-    ------
-    CryvisionError
-        If no clip has a window that counts.
-    MissingDependencyError
-        If faces are wanted and the face detector or the backbone is not on this machine.
+    The samples have features in half precision, and ``clips`` holds each row's clip as its number
+    in the list. Beside them there is a line on each clip that could not be read, by its number.
     """
     embedder = None if face is None else Embedder(face)
     names = [*sounds, *([FACE] if face else [])]
@@ -104,15 +80,10 @@ def crying_windows(
         progress(number + 1, len(clips))
     _sound.cache_clear()  # the file may be another by the next call
     if not rows:
-        raise _nothing(list(unreadable.values()), gate)
+        what = "clips that can be read" if gate is None else "clips with crying in them"
+        first = first_problem(list(unreadable.values()))
+        raise CryvisionError(f"training needs {what}; there are none{first}")
     return _samples(clips, labels, features, rows), unreadable
-
-
-def _nothing(problems: Sequence[str], gate: Bundle | None) -> CryvisionError:
-    """Tell that no clip has a window that counts."""
-    what = "clips that can be read" if gate is None else "clips with crying in them"
-    first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
-    return CryvisionError(f"training needs {what}; there are none{first}")
 
 
 def clip_windows(
@@ -124,14 +95,9 @@ def clip_windows(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Compute the features of the windows of one clip, as classifying would see them.
 
-    An altered copy of a clip has sound alone, whole in memory.
-
-    Returns
-    -------
-    end_samples : ndarray of int64, shape (n,)
-        Where the windows that the gate lets through end, from the start of the labelled stretch.
-    inputs : dict of str to ndarray of float16, shape (n, ...)
-        By feature; NaN where one is missing for a window.
+    An altered copy of a clip has sound alone, whole in memory. Gives where the windows that the
+    gate lets through end, int64, from the start of the labelled stretch; and by feature the inputs,
+    float16, NaN where one is missing for a window.
     """
     faces = None if face is None else FaceStream(face, embedder)
     detector = None if gate is None else CryDetector(gate)
@@ -260,11 +226,7 @@ def _samples(
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+        return file_sha256(path)
     except OSError as error:
         raise MediaError(f"{path}: cannot be read: {error.strerror}") from error
-    return digest.hexdigest()

@@ -12,9 +12,8 @@ from cryvision.datasets.splits import check_disjoint
 from cryvision.evaluation.skill import OutOfFoldPredictions
 from cryvision.training.branches import Branch
 from cryvision.training.checkpoints import Checkpoints
-from cryvision.training.fit_log import FitLog
 from cryvision.training.stacking import Samples, Stack, class_shares, fit_stack
-from cryvision.training.tensorboard import CurveLog
+from cryvision.training.tensorboard import CurveLog, FitLog
 
 log = logging.getLogger(__name__)
 
@@ -26,15 +25,9 @@ Measured = tuple[OutOfFoldPredictions, OutOfFoldPredictions]
 class Division:
     """Clips, and how they are divided.
 
-    Attributes
-    ----------
-    labels, subjects : ndarray, shape (n_clips,)
-        Of all clips, those without a row among them.
-    folds : sequence of ndarray of int
-        Numbers of the clips of each fold; no subject is in two, nor in a fold and in none.
-    n_classes : int
-    stops_on_test : bool
-        Whether the test clips decide when to stop, as in some published figures.
+    ``labels`` and ``subjects`` are of all clips, those without a row among them. The folds hold
+    numbers of clips; no subject is in two, nor in a fold and in none. ``stops_on_test``: the test
+    clips decide when to stop, as in some published figures.
     """
 
     labels: np.ndarray
@@ -60,29 +53,14 @@ def cross_validate(
 ) -> list[Measured]:
     """Fit the whole stack once for each fold of clips, without them, and predict them.
 
-    Parameters
-    ----------
-    recipe : sequence of Branch
-    samples : Samples
-        ``clips`` holds the number of each row's clip.
-    division : Division
-    seed : int
-    silenced : sequence of collections of str
-        Names of the branches without output, for each prediction; by default there is
-        one, with all of them.
-    checkpoints : Checkpoints, optional
-        Where finished folds are kept and found again.
-    curves : CurveLog, optional
-        Gets the learning curves of all folds.
-    altered : Samples, optional
-        Altered copies that the branches train on too, but for those of test subjects.
+    ``clips`` of the samples holds the number of each row's clip. ``silenced`` names the branches
+    without output, for each prediction; by default there is one, with all of them. Finished folds
+    are kept in ``checkpoints`` and found again, and ``curves`` gets the learning curves of all
+    folds. Branches train on the altered copies too, but for those of test subjects.
 
-    Returns
-    -------
-    list of tuple of OutOfFoldPredictions
-        Clips and windows, for each prediction, of the clips that are in a fold. A clip's
-        probabilities are the mean over its windows. The prior stands for a window that no branch
-        has an output for, and for a clip without windows.
+    For each prediction there are the clips that are in a fold, and windows. A clip's probabilities
+    are the mean over its windows. The prior stands for a window that no branch has an output for,
+    and for a clip without windows.
     """
     tables = np.full((len(silenced), len(samples), division.n_classes), np.nan)
     for number, test in enumerate(division.folds):
@@ -163,14 +141,7 @@ def _tables(
 
 
 def clip_means(probabilities: np.ndarray, clip_of_row: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Average rows by clip; the prior where a clip has none.
-
-    Parameters
-    ----------
-    probabilities : ndarray of float, shape (n_rows, n_classes)
-    clip_of_row : ndarray of int, shape (n_rows,)
-    prior : ndarray of float, shape (n_clips, n_classes)
-    """
+    """Average rows by clip; ``prior``, shape (n_clips, n_classes), stands for one without any."""
     counts = np.bincount(clip_of_row, minlength=len(prior))
     sums = np.zeros_like(prior)
     np.add.at(sums, clip_of_row, probabilities)

@@ -22,15 +22,7 @@ GRAPHS_IN_MEMORY = 16
 
 
 class Examples:
-    """Inputs, targets and weights of rows, where compiled graphs find them.
-
-    Parameters
-    ----------
-    inputs : sequence of ndarray of float, each of shape (n, ...)
-        One for each input of the model.
-    targets : ndarray, shape (n, ...)
-    weights : ndarray of float, shape (n,)
-    """
+    """Inputs, targets and weights of rows, where compiled graphs find them; all have n rows."""
 
     def __init__(
         self, inputs: Sequence[np.ndarray], targets: np.ndarray, weights: np.ndarray
@@ -52,14 +44,7 @@ class Examples:
 class Epochs:
     """Trains a copy of a model, which itself is left as it is. One fit at a time.
 
-    Parameters
-    ----------
-    model : keras.Model
-        With the weights to start from.
-    optimizer : keras.optimizers.Optimizer
-        One that has not taken any step.
-    loss : str
-    examples : Examples
+    It starts from the model's weights, with an optimizer that has not taken any step.
     """
 
     def __init__(
@@ -98,8 +83,6 @@ class Epochs:
 
 
 class _Graphs:
-    """A model of some architecture, its optimizer, and their graphs."""
-
     model: Any = None
 
     def start(self, model: keras.Model, optimizer: Any, loss: str, signature: Any) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from cryvision.atomic import staged
 from cryvision.errors import ConfigError, CryvisionError
+from cryvision.evaluation.figures import grid
 from cryvision.layers import require
 from cryvision.training.branches import Rows
 from cryvision.training.networks import Network
@@ -39,15 +40,10 @@ FEWEST_STEPS = 10
 
 @dataclass(frozen=True)
 class RangeTest:
-    """What a range test found.
+    """What a range test found: the rate of each step, its loss, and the running mean of the losses.
 
-    Attributes
-    ----------
-    rates, losses, smoothed : ndarray of float64, shape (n_steps,)
-        Learning rate of each step, its loss, and the running mean of the losses.
-    suggested : float
-        The rate at which the smoothed loss falls fastest: a rate to train with, or the middle of
-        a cycle.
+    ``suggested`` is the rate at which the smoothed loss falls fastest: a rate to train with, or the
+    middle of a cycle.
     """
 
     rates: np.ndarray
@@ -67,17 +63,8 @@ def find_learning_rate(
 ) -> RangeTest:
     """Train a network for some steps while its learning rate grows.
 
-    Parameters
-    ----------
-    network : Network
-        Its own rates are not looked at.
-    rows : Rows
-        To draw batches from, over and over.
-    n_classes, seed : int
-    lowest, highest : float
-        First and last rate.
-    n_steps : int
-        At most; it ends where the loss is not finite or has gone up too far.
+    The network's own rates are not looked at. Batches are drawn from the rows, over and over; it
+    ends after ``n_steps``, or where the loss is not finite or has gone up too far.
 
     Raises
     ------
@@ -154,19 +141,8 @@ def _steepest(rates: np.ndarray, smoothed: list[float]) -> float:
 
 
 def draw(curve: RangeTest, path: str | os.PathLike[str], title: str) -> Path:
-    """Write a figure of loss over learning rate, as PNG.
-
-    Raises
-    ------
-    CryvisionError
-        If it cannot be written.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    """Write a figure of loss over learning rate, as PNG."""
+    figure, ((axes,),) = grid(1, 1, (7, 4))
     axes.semilogx(curve.rates, curve.losses, color="0.75", label="of each step")
     axes.semilogx(curve.rates, curve.smoothed, label="smoothed")
     axes.axvline(curve.suggested, linestyle="--", color="black", label="steepest")

@@ -18,26 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Network:
-    """How a network is built and fitted.
+    """How a network on a feature is built and fitted.
 
-    Attributes
-    ----------
-    feature : str
-        What it takes.
-    build : callable
-        ``build(scaling, n_frames, n_columns, n_classes, feature, width)`` gives a model with a
-        ``logits`` layer, as those of `cryvision.models` do.
-    width : int
-        Of its layers: all sizes are in proportion, and weights and time go with the square.
-    epochs : int
-        At most; fitting stops when the validation loss no longer falls.
-    batch_size : int
-    rate : float
-        Learning rate of Adam, or the ends of its cycle.
-    highest_rate : float or None
-        The middle of the cycle; None for a constant rate.
-    cycle_epochs : int
-        Length of a cycle.
+    ``build(scaling, n_frames, n_columns, n_classes, feature, width)`` gives a model with a
+    ``logits`` layer, as those of `cryvision.models` do. ``width`` is that of its layers: all sizes
+    are in proportion, and weights and time go with the square. There are at most so many
+    ``epochs``; fitting stops when the validation loss no longer falls. The learning rate of Adam,
+    ``rate``, is constant; or with ``highest_rate`` as the middle it goes in cycles of
+    ``cycle_epochs``.
     """
 
     feature: str
@@ -63,18 +51,9 @@ class Network:
         return Branch(f"branch_{self.feature}", self.feature, self.fit)
 
     def untrained(self, rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Rows]:
-        """Build the network for some rows, their columns standardised by them.
+        """Build the network for some rows, their columns standardised by them; give both.
 
-        Returns
-        -------
-        model : keras.Model
-        rows : Rows
-            With inputs of float32.
-
-        Raises
-        ------
-        ConfigError
-            If the rows are too small for its layers.
+        The rows then are float32. Those that are too small for its layers are a ConfigError.
         """
         fitting.begin(seed)
         rows = replace(rows, inputs=np.asarray(rows.inputs, np.float32))

@@ -22,14 +22,7 @@ PARITY_ROWS = 300
 
 
 class Trained(NamedTuple):
-    """What a training made.
-
-    Attributes
-    ----------
-    bundle : Bundle
-    left_out : tuple of str
-        A line on each clip that could not be used.
-    """
+    """What a training made: a bundle, and a line on each clip that could not be used."""
 
     bundle: Bundle
     left_out: tuple[str, ...]
@@ -51,20 +44,9 @@ def save_stack(
 ) -> Bundle:
     """Save a stack as a bundle, each ONNX copy compared with Keras.
 
-    Parameters
-    ----------
-    stack : Stack
-    recipe : sequence of Branch
-        What the stack was fitted by.
-    settings : mapping of str to SoundConfig or FaceConfig
-    samples : Samples
-        Real rows on which Keras and ONNX must agree; up to ``PARITY_ROWS`` are drawn for each part.
-    out : path
-    description : Description
-        The description of the stack but its parts.
-    gate : Bundle, optional
-        Whose detector and tagger the new bundle carries, with their gate, veto and skill.
-    overwrite : bool
+    ``samples`` are real rows on which both must agree; up to ``PARITY_ROWS`` are drawn for each
+    part. The new bundle carries the detector and the tagger of ``gate``, with their gate, veto and
+    skill.
     """
     with tempfile.TemporaryDirectory() as folder:
         parts, models = _stack_parts(stack, recipe, settings, samples, Path(folder))
@@ -95,7 +77,6 @@ def _detector_parts(gate: Bundle) -> list[Part]:
 def _stack_parts(
     stack: Stack, recipe: Sequence[Branch], settings: Settings, samples: Samples, folder: Path
 ) -> tuple[list[Part], dict[str, dict[str, Path]]]:
-    """Write the models of a stack; give their parts and files."""
     from cryvision.export.onnx.parts import part_files
 
     parts, models = [], {}
@@ -125,5 +106,4 @@ def _drawn(there: np.ndarray, most: int = PARITY_ROWS) -> np.ndarray:
     """Numbers of some of the rows that are there, from the first to the last."""
     rows = np.flatnonzero(there)
     indices = np.linspace(0, len(rows) - 1, min(PARITY_ROWS, most, len(rows))).astype(int)
-    drawn: np.ndarray = rows[indices]
-    return drawn
+    return np.asarray(rows[indices])

@@ -17,7 +17,7 @@ from cryvision.datasets.splits import check_disjoint, grouped_folds
 from cryvision.errors import CryvisionError
 from cryvision.training import branches as fitting
 from cryvision.training.branches import Branch, Curves, Rows
-from cryvision.training.fit_log import FitLog
+from cryvision.training.tensorboard import FitLog
 
 if TYPE_CHECKING:
     import keras
@@ -35,12 +35,8 @@ sane where a class has a handful of them."""
 class Samples:
     """Rows to learn from: windows, or any other unit, with their features.
 
-    Attributes
-    ----------
-    features : dict of str to ndarray of float, shape (n, ...)
-        A row that a feature is missing for is NaN throughout.
-    labels : ndarray of int, shape (n,)
-    subjects, clips : ndarray of str, shape (n,)
+    A row that a feature, shape (n, ...), is missing for is NaN throughout. Labels are int, subjects
+    and clips str, all of shape (n,).
     """
 
     features: dict[str, np.ndarray]
@@ -81,23 +77,14 @@ class Samples:
     def has(self, feature: str) -> np.ndarray:
         """Which rows a feature is there for; bool, shape (n,)."""
         values = self.features[feature]
-        there: np.ndarray = ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
-        return there
+        return np.asarray(~np.isnan(values).any(axis=tuple(range(1, values.ndim))))
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A fitted stack.
+    """A fitted stack: branches by name, calibrated ensemble, its ``temperature`` and ``bias``.
 
-    Attributes
-    ----------
-    branches : dict of str to keras.Model
-    ensemble : keras.Model
-        Calibrated.
-    calibration : dict
-        ``temperature`` and ``bias``.
-    curves : dict of str to Curves
-        Learning curves by branch, and of the ensemble.
+    The learning curves are by branch, and of the ensemble.
     """
 
     branches: dict[str, keras.Model]
@@ -136,22 +123,10 @@ def fit_stack(
 ) -> Stack:
     """Fit branches, ensemble and calibration on samples.
 
-    Parameters
-    ----------
-    recipe : sequence of Branch
-    samples : Samples
-    n_classes : int
-    seed : int
-        Of the folds and all weights.
-    n_folds : int
-        Folds by subject for the outputs that the ensemble learns from.
-    fits : FitLog, optional
-        Of a fold, or with learning curves.
-    stop_on : Samples, optional
-        Validation rows of the branches, instead of subjects set aside. Whatever is predicted
-        by the stack must not be among them, unless that is what is to be shown.
-    altered : Samples, optional
-        Altered copies that the branches train on too; a copy has the subject of its clip.
+    ``n_folds`` are by subject, for the outputs that the ensemble learns from. ``stop_on`` are
+    validation rows of the branches, instead of subjects set aside. Whatever is predicted by the
+    stack must not be among them, unless that is what is to be shown. Branches train on the altered
+    copies too; a copy has the subject of its clip.
     """
     fits = fits or FitLog()
     folds = inner_folds(samples, n_folds, seed)
@@ -198,22 +173,11 @@ def beats_prior(
 ) -> bool:
     """Return whether a branch's outputs on held-out subjects are better than the classes' shares.
 
-    An ensemble of few subjects cannot find out that a branch is at chance: on held-out subjects
-    such a branch is a little worse than chance, as it leans to the classes that they lack.
-
-    Parameters
-    ----------
-    outputs : ndarray of float, shape (n, n_classes)
-        Of networks trained without the rows' subjects; zeros where there is none.
-    samples : Samples
-    weights : ndarray of float, shape (n,)
-    folds : sequence of ndarray of int
-
-    Returns
-    -------
-    bool
-        Whether the gain in log-likelihood, calibrated on the other folds, is above its standard
-        error over subjects.
+    That is where the gain in log-likelihood, calibrated on the other folds, is above its standard
+    error over subjects. The outputs, shape (n, n_classes), are of networks trained without the
+    rows' subjects, zeros where there is none. An ensemble of few subjects cannot find out that a
+    branch is at chance: on held-out subjects such a branch is a little worse than chance, as it
+    leans to the classes that they lack.
     """
     n_classes = outputs.shape[1]
     logits = np.log(np.maximum(outputs, _LEAST_OUTPUT))
@@ -240,22 +204,11 @@ def fit_calibration(
 ) -> tuple[float, np.ndarray]:
     """Find the temperature and the bias of each class that make log-loss least.
 
-    Parameters
-    ----------
-    logits : ndarray of float, shape (n, n_classes)
-        Of rows that the models have not seen.
-    labels : ndarray of int, shape (n,)
-    weights : ndarray of float, shape (n,)
-    n_classes : int
-
-    Returns
-    -------
-    temperature : float
-    bias : ndarray of float64, shape (n_classes,)
-        ``p = softmax(logits / temperature + bias)`` (Guo et al., ICML 2017, section 4.2; the bias
-        is what brings the prior back after training with class weights). ``PRIOR_PULL`` clips
-        more, divided equally, keep the probability of a rare class from 0: logits without
-        information come to what `class_shares` gives.
+    ``p = softmax(logits / temperature + bias)`` (Guo et al., ICML 2017, section 4.2; the bias is
+    what brings the prior back after training with class weights). ``PRIOR_PULL`` clips more,
+    divided equally, keep the probability of a rare class from 0: logits without information come to
+    what `class_shares` gives. The logits, shape (n, n_classes), are of rows that the models have
+    not seen.
     """
     from scipy.optimize import minimize
     from scipy.special import log_softmax
@@ -335,7 +288,6 @@ def _fit_branch(
 
 
 def _rows_of_branch(branch: Branch, samples: Samples, n_classes: int) -> Rows:
-    """Give the rows that have the feature of a branch."""
     there = samples.has(branch.feature)
     own = samples if there.all() else samples[there]
     return _rows(own, own.features[branch.feature], n_classes)

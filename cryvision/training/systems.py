@@ -17,8 +17,7 @@ from cryvision.config import SoundConfig, to_json
 from cryvision.errors import ConfigError
 from cryvision.models import cnn_lstm, hybrid_attention, mel_resnet
 from cryvision.models.baselines import CLASSIFIERS
-from cryvision.training.baseline_branches import DNN, baseline_branch
-from cryvision.training.branches import Branch, autoencoder_branch
+from cryvision.training.branches import DNN, Branch, autoencoder_branch, baseline_branch
 from cryvision.training.networks import Network
 
 CRY, NONE = "cry", "none"
@@ -158,12 +157,11 @@ class System:
 
 
 def _cha_bae() -> System:
-    recipe = tuple(autoencoder_branch(feature) for feature in CHA_BAE_SOUNDS)
     return System(
         "cha-bae",
         "Cha & Bae: denoising autoencoders with dense layers on MFCC and STFT, and their ensemble",
         CHA_BAE_SOUNDS,
-        recipe,
+        tuple(autoencoder_branch(feature) for feature in CHA_BAE_SOUNDS),
     )
 
 

@@ -1,13 +1,17 @@
-"""Learning curves for TensorBoard, written while they grow."""
+"""Which network of a training is fitted now: a line in the log, and curves for TensorBoard."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryvision.errors import CryvisionError
+
+log = logging.getLogger(__name__)
 
 SCALARS = "scalars"
 """The part of TensorBoard that shows single numbers over steps."""
@@ -16,17 +20,8 @@ SCALARS = "scalars"
 class CurveLog:
     """Event files in a folder: a run, which is a folder in it, for each network that is fitted.
 
-    TensorFlow alone writes them; to look at them takes the package tensorboard.
-
-    Parameters
-    ----------
-    folder : path
-        Made if it is not there. What other trainings wrote there stays.
-
-    Raises
-    ------
-    CryvisionError
-        If the folder cannot be made.
+    TensorFlow alone writes them; to look at them takes the package tensorboard. The folder is made
+    if it is not there; what other trainings wrote there stays.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -46,15 +41,7 @@ class CurveLog:
         self._writer = None
 
     def write(self, stage: str, curves: Mapping[str, Sequence[float]]) -> None:
-        """Write the newest value of each curve.
-
-        Parameters
-        ----------
-        stage : str
-            What the network is fitted to, if one network is fitted to several things in turn.
-        curves : mapping of str to sequence of float
-            All of the same length, a value each epoch.
-        """
+        """Write the newest value of each curve; the stage is which of several fits it is."""
         import tensorflow as tf
 
         if self._writer is None:
@@ -68,3 +55,31 @@ class CurveLog:
                 value = tf.constant(values[-1], tf.float32)
                 tf.summary.write(tag, value, step=len(values) - 1, metadata=metadata)
         self._writer.flush()
+
+
+@dataclass(frozen=True)
+class FitLog:
+    """Logs the fits of a stack.
+
+    ``fold`` is the number of the fold that the stack is tested on, from 1 on, None for the stack of
+    all clips; ``curves`` gets a run for each fit.
+    """
+
+    fold: int | None = None
+    curves: CurveLog | None = None
+
+    def info(self, message: str, *values: object) -> None:
+        prefix = "" if self.fold is None else f"fold {self.fold}: "
+        log.info(prefix + message, *values)
+
+    def begin(self, branch: str, inner_fold: int | None = None, n_inner_folds: int = 0) -> None:
+        """Log that a branch is fitted, on all rows of the stack or without an inner fold."""
+        run = [] if self.fold is None else [f"fold-{self.fold}"]
+        run.append(branch)
+        if inner_fold is None:
+            self.info("%s", branch)
+        else:
+            self.info("%s, inner fold %d of %d", branch, inner_fold, n_inner_folds)
+            run.append(f"inner-fold-{inner_fold}-of-{n_inner_folds}")
+        if self.curves is not None:
+            self.curves.begin("-".join(run))

@@ -14,11 +14,10 @@ from numpy.typing import ArrayLike
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.datasets.format_confounds import format_warnings
-from cryvision.datasets.labelled import Dataset, LabelledClip
+from cryvision.datasets.labelled import Dataset, LabelledClip, joined_sources
 from cryvision.errors import CryvisionError, MissingDependencyError
 from cryvision.inference.branch_inputs import FACE
 from cryvision.layers import require
-from cryvision.training.altered_copies import Windows
 from cryvision.training.arrays import array_samples
 from cryvision.training.branches import Branch, Watch, autoencoder_branch, head_branch
 from cryvision.training.clip_features import crying_windows, unfamiliar_gate
@@ -28,13 +27,7 @@ from cryvision.training.stacking import Samples
 from cryvision.training.systems import CHA_BAE_SOUNDS, CRY
 from cryvision.training.tensorboard import CurveLog
 from cryvision.training.train_stack import check_targets, train_stack
-from cryvision.training.training_set import (
-    Plan,
-    TrainingSet,
-    divide_clips,
-    find_clips,
-    subject_source,
-)
+from cryvision.training.training_set import Plan, TrainingSet, Windows, divide_clips, find_clips
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -45,9 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    source: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    **options: Unpack[VideoValues],
+    source: str | os.PathLike[str], out: str | os.PathLike[str], **options: Unpack[VideoValues]
 ) -> Bundle:
     """Train the multimodal system of Cha & Bae, or another published one, on labelled videos.
 
@@ -183,7 +174,7 @@ def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, 
 def _remarks(data: Dataset) -> list[str]:
     """List what makes it doubtful that skill can be measured."""
     remarks = format_warnings(data.clips)
-    if subject_source(data) == "file":
+    if joined_sources(data.clips) == "file":
         remarks.append(
             "subjects are not known, so each file counts as one: the bundle is never said to have "
             "skill; give a subject pattern or a manifest"
@@ -202,14 +193,8 @@ def clip_features(
 ) -> tuple[Samples, dict[int, str], Settings]:
     """Compute the features of all clips; without faces where this machine cannot look at them.
 
-    Returns
-    -------
-    samples : Samples
-        Windows that have any feature.
-    unreadable : dict of int to str
-        One line on each clip that could not be read, by its number.
-    settings : dict of str to SoundConfig or FaceConfig
-        Of the features that some window has.
+    Gives the windows that have any feature, a line on each clip that could not be read, by its
+    number, and the settings of the features that some window has.
     """
     from cryvision.download import cache_folder
 

@@ -16,6 +16,7 @@ import numpy as np
 from cryvision.bundle import Bundle
 from cryvision.bundle.saving import Description, check_target, own_source
 from cryvision.config import FaceConfig, to_json
+from cryvision.datasets.labelled import joined_sources
 from cryvision.datasets.protocols import GROUPED, Protocol, clip_groups, overlap
 from cryvision.evaluation.report import check_folder, write_report
 from cryvision.evaluation.skill import skill_entry
@@ -24,11 +25,10 @@ from cryvision.inference.label_policy import NOT_APART
 from cryvision.training.branches import Branch
 from cryvision.training.checkpoints import Checkpoints, data_sha256
 from cryvision.training.cross_validation import Division, Measured, cross_validate
-from cryvision.training.fit_log import FitLog
 from cryvision.training.saving import Settings, save_stack
 from cryvision.training.stacking import fit_stack
-from cryvision.training.tensorboard import CurveLog
-from cryvision.training.training_set import TrainingSet, has_splits, subject_source
+from cryvision.training.tensorboard import CurveLog, FitLog
+from cryvision.training.training_set import TrainingSet, has_splits
 
 SOUND = "sound"
 
@@ -51,24 +51,10 @@ def train_stack(
 ) -> Bundle:
     """Measure a recipe on held-out subjects, fit it on all, and save both.
 
-    Finished folds are kept beside the bundle until all is done.
-
-    Parameters
-    ----------
-    split : TrainingSet
-    recipe : sequence of Branch
-    settings : mapping of str to SoundConfig or FaceConfig
-        How each feature is computed; a feature without any is a laboratory's own.
-    out : path
-        The bundle; a report with figures is written beside it.
-    gate : Bundle, optional
-        Whose detector the new bundle carries.
-    about : mapping, optional
-        What else identifies this training, as plain data: of the recipe, folds that were
-        finished by another are not taken up.
-    overwrite : bool
-    curves : CurveLog, optional
-        Gets the learning curves of all branches.
+    Finished folds are kept beside the bundle until all is done, and a report with figures is
+    written there. A feature without settings is a laboratory's own; the new bundle carries the
+    detector of ``gate``. ``about`` is what else identifies this training, as plain data: of the
+    recipe, folds that were finished by another are not taken up.
     """
     split = split.grouped()
     shared = overlap(split.data.clips, split.folds, split.copies)
@@ -80,7 +66,7 @@ def train_stack(
     log.info("fitting on all clips")
     seed, fits = split.plan.seed, FitLog(curves=curves)
     stack = fit_stack(
-        recipe, split.samples, len(split.labels), seed, fits=fits, altered=split.altered_samples
+        recipe, split.samples, len(split.labels), seed, fits=fits, altered=split.altered
     )
     description = Description(
         Path(out).stem,
@@ -125,7 +111,7 @@ def _cross_validated(
         list(sets.values()),
         checkpoints,
         curves,
-        split.altered_samples,
+        split.altered,
     )
     return dict(zip(sets, measured, strict=True))
 
@@ -133,7 +119,6 @@ def _cross_validated(
 def _skill(
     split: TrainingSet, measured: Mapping[tuple[str, ...], Measured]
 ) -> list[dict[str, Any]]:
-    """Skill entries of the ensemble, by modalities and by unit."""
     return [
         skill_entry(
             one,
@@ -141,7 +126,7 @@ def _skill(
             part="ensemble",
             modalities=modalities,
             protocol=_protocol_text(split),
-            subjects=subject_source(split.data) if split.plan.by.is_clean else NOT_APART,
+            subjects=joined_sources(split.data.clips) if split.plan.by.is_clean else NOT_APART,
         )
         for modalities, units in measured.items()
         for one in units
@@ -186,7 +171,7 @@ def _protocol_text(split: TrainingSet) -> str:
     else:
         text = f"{by.name}: {by.summary}"
     if split.altered is not None:
-        text += f", training clips with altered copies ({split.altered.n_of_each} each)"
+        text += f", training clips with altered copies ({split.plan.n_altered} each)"
     return text if by.is_clean else f"{text}; not a measure of skill"
 
 
@@ -207,7 +192,6 @@ def _modality_sets(recipe: Sequence[Branch], settings: Settings) -> dict[tuple[s
 
 
 def _facts(split: TrainingSet, recipe: Sequence[Branch], settings: Settings) -> dict[str, Any]:
-    """Return what identifies this training."""
     samples = split.samples
     arrays = {**samples.features, "labels": samples.labels}
     arrays.update(subjects=samples.subjects, clips=samples.clips)
@@ -221,6 +205,6 @@ def _facts(split: TrainingSet, recipe: Sequence[Branch], settings: Settings) -> 
         "folds": [fold.tolist() for fold in split.folds],
         "seed": split.plan.seed,
         "protocol": split.plan.by.name,
-        "augment": 0 if split.altered is None else split.altered.n_of_each,
+        "augment": 0 if split.altered is None else split.plan.n_altered,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in _VERSIONED}},
     }

@@ -4,43 +4,35 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from cryvision.config import unusable_label
-from cryvision.datasets.labelled import Dataset, find_labelled_clips
+from cryvision.datasets.labelled import Dataset, LabelledClip, find_labelled_clips
 from cryvision.datasets.near_duplicates import CopyPair, copies_among
 from cryvision.datasets.protocols import GROUPED, Protocol, clip_groups, divide, with_copies
 from cryvision.datasets.splits import check_disjoint, check_numbers
 from cryvision.errors import ConfigError
-from cryvision.training.altered_copies import AlteredCopies, Windows, altered_copies, check_augment
 from cryvision.training.stacking import Samples
 
 log = logging.getLogger(__name__)
 
+MOST_COPIES = 20
+"""Of each clip; what they add is less each time, and all are in memory."""
+
+Windows = Callable[[Sequence[LabelledClip]], Samples]
+"""Computes the windows of clips; ``clips`` holds each row's clip as its number in the sequence."""
+
 
 @dataclass(frozen=True)
 class Plan:
-    """How clips are divided, and what is made of them.
+    """How clips are divided, unless the data set's authors did it, and what is made of them.
 
-    Attributes
-    ----------
-    by : Protocol
-        How clips are divided, unless the data set's authors did it.
-    n_folds : int
-        Folds by subject; see `folds_of`.
-    seed : int
-        Of the folds and of all weights.
-    n_altered : int
-        Altered copies of each clip.
-
-    Raises
-    ------
-    ConfigError
-        If these are not to be had.
+    ``n_folds`` are by subject, see `folds_of`; ``seed`` is of the folds and of all weights, and
+    ``n_altered`` the number of altered copies of each clip.
     """
 
     by: Protocol = GROUPED
@@ -50,24 +42,22 @@ class Plan:
 
     def __post_init__(self) -> None:
         check_numbers(self.n_folds, self.seed)
-        check_augment(self.n_altered, self.by)
+        if isinstance(self.n_altered, bool) or not 0 <= self.n_altered <= MOST_COPIES:
+            raise ConfigError(
+                f"augment must be from 0 to {MOST_COPIES} copies; got {self.n_altered!r}"
+            )
+        if self.n_altered and self.by.copies:
+            raise ConfigError(
+                f"augment goes with protocols that make no copies themselves; got {self.by.name}"
+            )
 
 
 @dataclass(frozen=True)
 class DividedClips:
     """Clips of two classes or more, and their folds.
 
-    Attributes
-    ----------
-    name : str
-        Of what is trained on.
-    data : Dataset
-        All clips that are tested, those without a sample among them.
-    labels : tuple of str
-        The classes in order.
-    plan : Plan
-    folds : list of ndarray of int
-        Numbers of the test clips of each fold.
+    ``name`` is that of what is trained on, ``data`` all clips that are tested, those without a
+    sample among them, and ``folds`` the numbers of the test clips of each fold.
     """
 
     name: str
@@ -77,20 +67,12 @@ class DividedClips:
     folds: list[np.ndarray]
 
     def with_samples(
-        self,
-        samples: Samples,
-        unreadable: Mapping[int, str],
-        windows: Windows | None,
+        self, samples: Samples, unreadable: Mapping[int, str], windows: Windows | None
     ) -> TrainingSet:
         """Put what was computed beside the clips, and look for copies; make altered ones.
 
-        Parameters
-        ----------
-        samples : Samples
-        unreadable : mapping of int to str
-            A line on each clip that could not be read, by its number: these are left out.
-        windows : callable, optional
-            Computes the windows of altered copies; none are made without it.
+        Clips that could not be read, a line on each by its number, are left out. Without
+        ``windows``, which computes those of altered copies, none are made.
         """
         for problem in unreadable.values():
             log.warning("left out: %s", problem)
@@ -113,21 +95,14 @@ class DividedClips:
 class TrainingSet(DividedClips):
     """Divided clips, and what was computed from them.
 
-    Attributes
-    ----------
-    samples : Samples
-        ``clips`` holds the number of each row's clip.
-    copies : sequence of CopyPair
-        Clips that hold the same sound, from `cryvision.datasets.near_duplicates.copies_among`.
-    altered : AlteredCopies or None
-        What the branches learn from besides.
-    left_out : tuple of str
-        A line on each clip that could not be read.
+    ``clips`` of the samples holds the number of each row's clip; ``copies`` are clips that hold the
+    same sound, from `cryvision.datasets.near_duplicates.copies_among`; ``altered`` is what the
+    branches learn from besides; ``left_out`` has a line on each clip that could not be read.
     """
 
     samples: Samples
     copies: Sequence[CopyPair] = ()
-    altered: AlteredCopies | None = None
+    altered: Samples | None = None
     left_out: tuple[str, ...] = ()
 
     def grouped(self) -> TrainingSet:
@@ -137,14 +112,8 @@ class TrainingSet(DividedClips):
         def moved(samples: Samples) -> Samples:
             return replace(samples, subjects=groups[samples.clips.astype(int)])
 
-        altered = self.altered
-        if altered is not None:
-            altered = replace(altered, samples=moved(altered.samples))
+        altered = None if self.altered is None else moved(self.altered)
         return replace(self, samples=moved(self.samples), altered=altered)
-
-    @property
-    def altered_samples(self) -> Samples | None:
-        return None if self.altered is None else self.altered.samples
 
 
 def find_clips(
@@ -192,10 +161,7 @@ def has_splits(data: Dataset) -> bool:
 def folds_of(data: Dataset, labels: Sequence[str], plan: Plan) -> list[np.ndarray]:
     """Divide clips by a protocol, or as the manifest does: ``test``, and the rest for training.
 
-    Returns
-    -------
-    list of ndarray of int
-        Numbers of the test clips of each fold; one for splits that were given.
+    Gives the numbers of the test clips of each fold; one fold for splits that were given.
     """
     subjects = [clip.subject for clip in data.clips]
     if has_splits(data):
@@ -222,20 +188,7 @@ def folds_of(data: Dataset, labels: Sequence[str], plan: Plan) -> list[np.ndarra
 def without_unreadable(
     data: Dataset, samples: Samples, unreadable: Mapping[int, str]
 ) -> tuple[Dataset, Samples]:
-    """Leave out the clips that could not be read.
-
-    Parameters
-    ----------
-    data : Dataset
-    samples : Samples
-    unreadable : mapping of int to str
-        A line on each such clip, by its number.
-
-    Returns
-    -------
-    data, samples
-        The other clips; the samples' numbers are theirs.
-    """
+    """Leave out the clips that could not be read; give the samples the numbers of the others."""
     if not unreadable:
         return data, samples
     readable = [number for number in range(len(data.clips)) if number not in unreadable]
@@ -245,7 +198,29 @@ def without_unreadable(
     return rest, replace(samples, clips=clips)
 
 
-def subject_source(data: Dataset) -> str:
-    """Where the subjects are known from: ``file`` if any clip counts as its own subject."""
-    sources = {clip.subject_source for clip in data.clips}
-    return "file" if "file" in sources else " and ".join(sorted(sources))
+def altered_copies(
+    data: Dataset, n_of_each: int, samples: Samples, windows: Windows
+) -> Samples | None:
+    """Compute the windows of altered copies of all clips, made after the division.
+
+    Branches learn from them, no more: a copy goes where its clip's subject goes, so none is trained
+    on while its clip is tested, and the ensemble, the calibration and every figure are of the clips
+    as they were recorded. Copies are always the same: see `cryvision.augmentation.variation`. What
+    they lack of the features of the clips' samples, such as faces, is NaN; ``clips`` holds the
+    number of the clip that a row's copy was made of: a clip and its copies count as much as a clip
+    without any.
+    """
+    if not n_of_each:
+        return None
+    numbers = np.repeat(np.arange(len(data.clips)), n_of_each)
+    clips = [
+        replace(data.clips[number], copy=1 + row % n_of_each)
+        for row, number in enumerate(numbers.tolist())
+    ]
+    altered = windows(clips)
+    features = {
+        name: altered.features.get(name, np.full((len(altered), *of.shape[1:]), np.nan, of.dtype))
+        for name, of in samples.features.items()
+    }
+    originals = numbers[altered.clips.astype(int)].astype(str)
+    return replace(altered, features=features, clips=originals)

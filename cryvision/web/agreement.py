@@ -13,13 +13,8 @@ from cryvision.annotations import Interval
 from cryvision.annotations.corrections import CorrectedEvent
 from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip
 from cryvision.evaluation import metrics
-from cryvision.evaluation.detection_metrics import (
-    OFFSET_TOLERANCE_S,
-    ONSET_TOLERANCE_S,
-    WINDOW_SECONDS,
-    compare,
-    cry_windows,
-)
+from cryvision.evaluation.detection_metrics import WINDOW_SECONDS, compare, cry_windows
+from cryvision.evaluation.event_metrics import OFFSET_TOLERANCE_S, ONSET_TOLERANCE_S
 from cryvision.result import Classification
 
 

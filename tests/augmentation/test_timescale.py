@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cryvision.augmentation.timescale import shift_pitch, shift_time, stretch_time
+from cryvision.augmentation.variation import shift_pitch, shift_time, stretch_time
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
 

@@ -98,7 +98,7 @@ def test_calibration_makes_honest_probabilities_also_for_new_recordings() -> Non
     recordings, logits = scored_recordings(seed=1)
     cry = np.concatenate([recording.labels for recording in recordings])
     raw = np.concatenate([calibrated(own, 1.0, 0.0) for own in logits])
-    honest = np.concatenate([found.probabilities(own) for own in logits])
+    honest = np.concatenate([calibrated(own, found.temperature, found.bias) for own in logits])
     assert metrics.expected_calibration_error(cry, raw) > 5 * CALIBRATION_ERROR
     assert metrics.expected_calibration_error(cry, honest) < CALIBRATION_ERROR
 
@@ -138,7 +138,7 @@ def bouts(seed: int) -> Scored:
 def test_the_threshold_is_that_of_the_best_f1_of_events() -> None:
     recordings, logits = bouts(0)
     found = calibrate(recordings, logits)
-    scores = [found.probabilities(own) for own in logits]
+    scores = [calibrated(own, found.temperature, found.bias) for own in logits]
     merits = {
         threshold: f1_of_events(recordings, [find_step_events(own, threshold) for own in scores])
         for threshold in THRESHOLDS

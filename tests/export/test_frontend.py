@@ -102,7 +102,7 @@ class TestLogMel:
     def found(
         self, spans: np.ndarray, silent: np.ndarray, config: LogMelConfig = EDGES
     ) -> tuple[np.ndarray, np.ndarray]:
-        model = build_log_mel_front_end(config, self.SPAN.n_frames, "log_mel")
+        model = build_log_mel_front_end(config, self.SPAN.n_frames)
         log_power, mean_square = model([spans.astype(np.float32), silent])
         return np.asarray(log_power), np.asarray(mean_square)
 
@@ -143,7 +143,7 @@ class TestLogMel:
         span = FrameSpan(config, None)
         spans = synthetic(span.n_samples, 9)
         silent = np.zeros((9, 2), np.float32)
-        model = build_log_mel_front_end(config, span.n_frames, "log_mel")
+        model = build_log_mel_front_end(config, span.n_frames)
         log_power = np.asarray(model([spans, silent])[0])
         expected = package_frames(spans, silent, span).log_power
         np.testing.assert_allclose(log_power, expected, atol=self.NATURAL_LOG)

@@ -128,8 +128,7 @@ def build_face_branch(config: FaceConfig) -> Any:
     import keras
 
     from cryvision.export.frontend import build_face_front_end
-    from cryvision.models.autoencoder import build_scaling
-    from cryvision.models.face import build_head
+    from cryvision.models.cha_bae import build_head, build_scaling
 
     keras.utils.set_random_seed(7)
     embeddings = np.asarray(build_face_front_end(config)(windows.pictures(64, 24)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cryvision.export.onnx.parts import part_files
-from cryvision.models import autoencoder
+from cryvision.models import cha_bae
 from cryvision.runtime.loading import load_model
 from cryvision.runtime.safe_load import check_keras, check_onnx
 
@@ -45,13 +45,13 @@ def branch(feature: str) -> keras.Model:
     import keras
 
     keras.utils.set_random_seed(0)
-    summary = autoencoder.build_summary(*SHAPES[feature], feature)
+    summary = cha_bae.build_summary(*SHAPES[feature], feature)
     summaries = array(summary(windows(feature)))
-    scaling = autoencoder.build_scaling(summaries.mean(axis=0), summaries.var(axis=0))
-    _, encoder = autoencoder.build_autoencoder(summaries.shape[1])
-    classifier = autoencoder.build_classifier(encoder, N_CLASSES)
+    scaling = cha_bae.build_scaling(summaries.mean(axis=0), summaries.var(axis=0))
+    _, encoder = cha_bae.build_autoencoder(summaries.shape[1])
+    classifier = cha_bae.build_classifier(encoder, N_CLASSES)
     classifier.get_layer("calibration").set_calibration(0.3, np.linspace(-1, 1, N_CLASSES))
-    return autoencoder.build_branch(summary, scaling, classifier)
+    return cha_bae.build_branch(summary, scaling, classifier)
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -94,7 +94,7 @@ def test_the_loaded_model_takes_windows_of_the_feature_by_its_name(
 def test_the_summary_is_mean_and_standard_deviation_over_the_frames() -> None:
     inputs = windows("mfcc")
     inputs[0] = -40.0  # a constant window has no spread
-    summary = array(autoencoder.build_summary(*SHAPES["mfcc"], "mfcc")(inputs))
+    summary = array(cha_bae.build_summary(*SHAPES["mfcc"], "mfcc")(inputs))
     expected = np.concatenate([inputs.mean(axis=1), inputs.std(axis=1)], axis=1)
     assert summary == pytest.approx(expected, abs=1e-3)
     assert not summary[0, 20:].any()
@@ -109,25 +109,25 @@ class TestScaling:
     def test_columns_are_standardised(self) -> None:
         rng = np.random.default_rng(0)
         rows = rng.normal([-50, 3], [7, 0.5], (200, 2)).astype(np.float32)
-        scaled = array(autoencoder.build_scaling(rows.mean(axis=0), rows.var(axis=0))(rows))
+        scaled = array(cha_bae.build_scaling(rows.mean(axis=0), rows.var(axis=0))(rows))
         assert scaled.mean(axis=0) == pytest.approx([0, 0], abs=1e-4)
         assert scaled.std(axis=0) == pytest.approx([1, 1], abs=1e-4)
 
     def test_a_column_of_infinite_variance_is_silent(self) -> None:
-        scaling = autoencoder.build_scaling(np.array([-40.0, 0.0]), np.array([np.inf, 1.0]))
+        scaling = cha_bae.build_scaling(np.array([-40.0, 0.0]), np.array([np.inf, 1.0]))
         rows = np.array([[-40, 1], [60, 1]], np.float32)
         assert array(scaling(rows)) == pytest.approx(np.array([[0, 1], [0, 1]]), abs=1e-3)
 
     def test_nothing_in_it_is_trained(self) -> None:
-        assert autoencoder.build_scaling(np.zeros(3), np.ones(3)).trainable_weights == []
+        assert cha_bae.build_scaling(np.zeros(3), np.ones(3)).trainable_weights == []
 
 
 def test_the_autoencoder_and_the_classifier_share_the_encoder() -> None:
-    restorer, encoder = autoencoder.build_autoencoder(40)
-    classifier = autoencoder.build_classifier(encoder, N_CLASSES)
+    restorer, encoder = cha_bae.build_autoencoder(40)
+    classifier = cha_bae.build_classifier(encoder, N_CLASSES)
     assert (restorer.output_shape, encoder.output_shape) == (
         (None, 40),
-        (None, autoencoder.CODE_UNITS),
+        (None, cha_bae.CODE_UNITS),
     )
     for name in ("encoder_hidden", "code"):
         assert classifier.get_layer(name) is restorer.get_layer(name)
@@ -138,11 +138,11 @@ def test_the_joined_branch_is_the_trained_pieces_one_after_the_other() -> None:
     import keras
 
     keras.utils.set_random_seed(1)
-    summary = autoencoder.build_summary(*SHAPES["mfcc"], "mfcc")
-    scaling = autoencoder.build_scaling(np.linspace(-40, 5, 40), np.linspace(1, 9, 40))
-    _, encoder = autoencoder.build_autoencoder(40)
-    classifier = autoencoder.build_classifier(encoder, N_CLASSES)
-    joined = autoencoder.build_branch(summary, scaling, classifier)
+    summary = cha_bae.build_summary(*SHAPES["mfcc"], "mfcc")
+    scaling = cha_bae.build_scaling(np.linspace(-40, 5, 40), np.linspace(1, 9, 40))
+    _, encoder = cha_bae.build_autoencoder(40)
+    classifier = cha_bae.build_classifier(encoder, N_CLASSES)
+    joined = cha_bae.build_branch(summary, scaling, classifier)
     inputs = windows("mfcc")
     expected = array(classifier(scaling(summary(inputs)), training=False))
     assert array(joined(inputs, training=False)) == pytest.approx(expected, abs=FLOAT32)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cryvision.export.onnx.parts import part_files
-from cryvision.models import autoencoder, baselines
+from cryvision.models import baselines, cha_bae
 from cryvision.runtime import safe_load
 from cryvision.runtime.loading import OnnxModel
 
@@ -33,11 +33,11 @@ Made = tuple[Any, Any, Callable[[np.ndarray], np.ndarray]]
 def make(name: str, n_classes: int) -> Made:
     """The model, scikit-learn's classifier, and what turns windows into its inputs."""
     inputs, labels = windows(150, n_classes, 0)
-    summary = autoencoder.build_summary(N_FRAMES, N_COLUMNS, "mfcc")
+    summary = cha_bae.build_summary(N_FRAMES, N_COLUMNS, "mfcc")
     summaries = np.asarray(summary(inputs))
-    scaling = autoencoder.build_scaling(summaries.mean(axis=0), summaries.var(axis=0))
+    scaling = cha_bae.build_scaling(summaries.mean(axis=0), summaries.var(axis=0))
     scaled = np.asarray(scaling(summaries))
-    fitted = baselines.CLASSIFIERS[name](2 * N_COLUMNS, 0).fit(scaled, labels)
+    fitted = baselines.unfitted(name, 2 * N_COLUMNS, 0).fit(scaled, labels)
     model = baselines.build_baseline(summary, scaling, fitted, scaled, labels, n_classes + 1)
     return model, fitted, lambda given: np.asarray(scaling(summary(given)))
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cryvision.models import autoencoder, cnn_lstm
+from cryvision.models import cha_bae, cnn_lstm
 
 # Counted by hand: convolutions 369,664 and batch normalisation 896; gate 4,112 and 4,352; LSTMs
 # 2 x 4 x 512 x (2560 + 512 + 1) and 2 x 4 x 512 x (1024 + 512 + 1); dense 524,800 and 4,617.
@@ -15,7 +15,7 @@ PUBLISHED_WEIGHTS = 369_664 + 896 + 8_464 + 12_587_008 + 6_295_552 + 529_417
 
 
 def build(n_frames: int, n_bands: int, **options: Any) -> Any:
-    scaling = autoencoder.build_scaling(np.zeros(n_bands), np.ones(n_bands), 3)
+    scaling = cha_bae.build_scaling(np.zeros(n_bands), np.ones(n_bands), 3)
     return cnn_lstm.build_cnn_lstm(scaling, n_frames, n_bands, 9, **options)
 
 

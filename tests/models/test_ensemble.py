@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryvision.export.onnx.parts import part_files
-from cryvision.models.ensemble import build_ensemble
+from cryvision.models.cha_bae import build_ensemble
 from cryvision.runtime.loading import load_model
 from cryvision.runtime.safe_load import check_keras, check_onnx
 

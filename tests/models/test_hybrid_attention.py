@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryvision.inputs.audio import n_features
-from cryvision.models import autoencoder, hybrid_attention
+from cryvision.models import cha_bae, hybrid_attention
 from cryvision.training.systems import TINYTOES_SOUND
 
 BLOCK = ["Conv2D", "Dropout", "BatchNormalization", "MaxPooling2D"]
@@ -17,7 +17,7 @@ BLOCK = ["Conv2D", "Dropout", "BatchNormalization", "MaxPooling2D"]
 @pytest.fixture(scope="module")
 def model() -> Any:
     n_columns = n_features(TINYTOES_SOUND)
-    scaling = autoencoder.build_scaling(np.zeros(n_columns), np.ones(n_columns), 3)
+    scaling = cha_bae.build_scaling(np.zeros(n_columns), np.ones(n_columns), 3)
     build = hybrid_attention.build_hybrid_attention
     return build(scaling, TINYTOES_SOUND.n_frames, n_columns, 5)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cryvision.errors import ConfigError
-from cryvision.models import autoencoder, mel_resnet
+from cryvision.models import cha_bae, mel_resnet
 
 # Of the networks on colour pictures without their last layer, whose first convolution has three
 # times the weights: 7 x 7 x 64 = 3,136 for each colour.
@@ -17,7 +17,7 @@ RESNET_50 = 23_508_032 - 2 * 3_136
 
 
 def scaling(n_bands: int) -> Any:
-    return autoencoder.build_scaling(np.zeros(n_bands), np.ones(n_bands), 3)
+    return cha_bae.build_scaling(np.zeros(n_bands), np.ones(n_bands), 3)
 
 
 def weights_before(model: Any, name: str) -> int:

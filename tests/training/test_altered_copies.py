@@ -14,14 +14,9 @@ from cryvision.datasets.labelled import Dataset, LabelledClip
 from cryvision.datasets.protocols import PROTOCOLS
 from cryvision.datasets.splits import grouped_folds
 from cryvision.errors import ConfigError
-from cryvision.training.altered_copies import (
-    MOST_COPIES,
-    AlteredCopies,
-    altered_copies,
-    check_augment,
-)
 from cryvision.training.cross_validation import Division, cross_validate
 from cryvision.training.stacking import Samples, fit_stack
+from cryvision.training.training_set import MOST_COPIES, Plan, altered_copies
 
 MARK = 1000.0
 """Added to a row's number in a copy of it."""
@@ -93,14 +88,14 @@ def test_copies_are_of_all_clips_and_lack_what_only_the_clips_have() -> None:
         np.array(["0", "1"]),
     )
     found = altered_copies(Dataset(tuple(clips), ()), 2, samples, windows)
-    assert isinstance(found, AlteredCopies)
+    assert found is not None
     assert [(clip.subject, clip.copy) for clip in asked] == [
         *(("ada", 1), ("ada", 2), ("bo", 1), ("bo", 2))
     ]
-    assert found.samples.clips.tolist() == ["0", "1", "1"]
-    assert found.samples.has("mfcc").all()
-    assert not found.samples.has("face").any()
-    assert found.samples.features["face"].shape == (3, 5)
+    assert found.clips.tolist() == ["0", "1", "1"]
+    assert found.has("mfcc").all()
+    assert not found.has("face").any()
+    assert found.features["face"].shape == (3, 5)
     assert altered_copies(Dataset(tuple(clips), ()), 0, samples, windows) is None
 
 
@@ -114,4 +109,4 @@ def test_copies_are_of_all_clips_and_lack_what_only_the_clips_have() -> None:
 )
 def test_what_cannot_be_made_is_refused(n_of_each: int, protocol: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        check_augment(n_of_each, PROTOCOLS[protocol])
+        Plan(PROTOCOLS[protocol], n_altered=n_of_each)

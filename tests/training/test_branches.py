@@ -223,7 +223,7 @@ class TestEnsemble:
         import keras
 
         branches.begin(0)
-        from cryvision.models.ensemble import build_ensemble
+        from cryvision.models.cha_bae import build_ensemble
 
         outputs = self.outputs(np.arange(10) % 2)
         model = build_ensemble(list(outputs), 2)
@@ -239,7 +239,8 @@ class TestEnsemble:
     def test_branches_are_silenced_at_random_but_never_all_of_a_row(self) -> None:
         outputs = self.outputs(np.arange(2000) % 2)
         outputs["guesses"][:500] = 0
-        silenced = branches._silenced(outputs, np.random.default_rng(0))
+        table = branches._silenced(outputs, np.random.default_rng(0))
+        silenced = {name: table[:, i] for i, name in enumerate(outputs)}
         left = {name: values.any(axis=1) for name, values in silenced.items()}
         assert (left["knows"] | left["guesses"]).all()
         assert left["knows"][:500].all()

@@ -20,7 +20,7 @@ from cryvision.training.stacking import Samples, Stack
 
 def saved(folder: Path, gate: Bundle | None) -> Bundle:
     """An untrained stack of one branch, behind a gate."""
-    from cryvision.models.ensemble import build_ensemble
+    from cryvision.models.cha_bae import build_ensemble
 
     sound = REASON_SOUNDS["mfcc"]
     inputs = sound_windows(glides(6.0), sound).inputs

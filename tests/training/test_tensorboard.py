@@ -10,8 +10,7 @@ from logged import logged
 
 from cryvision.errors import CryvisionError
 from cryvision.training.branches import Rows, head_branch
-from cryvision.training.fit_log import FitLog
-from cryvision.training.tensorboard import CurveLog
+from cryvision.training.tensorboard import CurveLog, FitLog
 
 FLOAT32 = 1e-6
 

@@ -80,7 +80,7 @@ def untrained_head(feature: str) -> Branch:
     """A head that standardises its rows, and whose weights are as they were drawn."""
 
     def fit(rows: Rows, n_classes: int, seed: int) -> tuple[Any, branches.Curves]:
-        from cryvision.models.face import build_head
+        from cryvision.models.cha_bae import build_head
 
         branches.begin(seed)
         inputs = np.asarray(rows.inputs, np.float32)

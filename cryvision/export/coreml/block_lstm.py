@@ -19,13 +19,8 @@ if TYPE_CHECKING:
 def without_loops(model: keras.Model) -> keras.Model:
     """Give a copy of a model, and of models inside, in which LSTMs work on one item.
 
-    All other layers are shared.
-
-    Raises
-    ------
-    CryvisionError
-        If an LSTM is of a form that BlockLSTM has not: other activations, masks, states that are
-        kept or handed out.
+    All other layers are shared. An LSTM of a form that BlockLSTM has not, with other activations,
+    masks, states that are kept or handed out, is a CryvisionError.
     """
     import keras
 
@@ -42,7 +37,6 @@ def without_loops(model: keras.Model) -> keras.Model:
 
 
 def _both_ways(layer: Any) -> Any:
-    """Two LSTMs, one of them backwards, joined."""
     import keras
 
     if layer.merge_mode != "concat":

@@ -13,13 +13,9 @@ from typing import Any
 import numpy as np
 
 from cryvision.errors import CryvisionError
-from cryvision.export.coreml import mil_elementwise, mil_layers, mil_shapes
+from cryvision.export.coreml import mil_arrays, mil_layers
 
-OPERATIONS = {
-    **mil_elementwise.OPERATIONS,
-    **mil_shapes.OPERATIONS,
-    **mil_layers.OPERATIONS,
-}
+OPERATIONS = {**mil_arrays.OPERATIONS, **mil_layers.OPERATIONS}
 
 
 class SavedProgram:
@@ -27,12 +23,8 @@ class SavedProgram:
 
     Each operation is computed in float32 and its result rounded to the type that the program
     states, so that a program in float16 loses what it loses. ``operations`` are those of the main
-    function, in order, each with ``op_type``, ``inputs`` and ``outputs``.
-
-    Raises
-    ------
-    CryvisionError
-        If the program holds an operation that this interpreter does not have.
+    function, in order, each with ``op_type``, ``inputs`` and ``outputs``; one that this interpreter
+    does not have is a CryvisionError.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,16 +48,8 @@ class SavedProgram:
     def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Run the program once, on inputs by name of exactly the shapes that it states.
 
-        Returns
-        -------
-        dict
-            Every output by name: arrays, and of a classifier the label and a dict of label to
-            probability.
-
-        Raises
-        ------
-        CryvisionError
-            If a result has another shape than the program states.
+        Gives every output by name: arrays, and of a classifier the label and a dict of label to
+        probability. A result of another shape than the program states is a CryvisionError.
         """
         values = dict(self._constants)
         for name, variable in self._inputs.items():

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cryvision.export.coreml.mil_elementwise import OPERATIONS as ELEMENTWISE
+from cryvision.export.coreml.mil_arrays import OPERATIONS as ELEMENTWISE
 
 Array = np.ndarray
 
@@ -21,13 +21,11 @@ Array = np.ndarray
 def _matmul(x: Array, y: Array, transpose_x: bool = False, transpose_y: bool = False) -> Array:
     x = np.swapaxes(x, -1, -2) if transpose_x else x
     y = np.swapaxes(y, -1, -2) if transpose_y else y
-    product: Array = np.matmul(x, y)
-    return product
+    return np.asarray(np.matmul(x, y))
 
 
 def _linear(x: Array, weight: Array, bias: Array | float = 0.0) -> Array:
-    out: Array = x @ weight.T + bias
-    return out
+    return np.asarray(x @ weight.T + bias)
 
 
 def _conv(
@@ -60,20 +58,16 @@ def _conv(
 
 def _max_pool(x: Array, **window: Any) -> Array:
     windows = _pool_windows(x, -np.inf, **window)
-    largest: Array = windows.max(axis=tuple(range(x.ndim, windows.ndim)))
-    return largest
+    return np.asarray(windows.max(axis=tuple(range(x.ndim, windows.ndim))))
 
 
 def _avg_pool(x: Array, exclude_padding_from_average: bool = False, **window: Any) -> Array:
     windows = _pool_windows(x, 0.0, **window)
     over = tuple(range(x.ndim, windows.ndim))
-    mean: Array
-    if exclude_padding_from_average:
-        counted = _pool_windows(np.ones_like(x), 0.0, **window).sum(axis=over)
-        mean = windows.sum(axis=over) / counted
-    else:
-        mean = windows.mean(axis=over)
-    return mean
+    if not exclude_padding_from_average:
+        return np.asarray(windows.mean(axis=over))
+    counted = _pool_windows(np.ones_like(x), 0.0, **window).sum(axis=over)
+    return np.asarray(windows.sum(axis=over) / counted)
 
 
 def _pool_windows(
@@ -146,14 +140,12 @@ def _layer_norm(
     over = tuple(range(x.ndim)) if axes is None else tuple(int(a) for a in axes)
     centred = x - x.mean(axis=over, keepdims=True)
     deviation = np.sqrt(np.mean(centred**2, axis=over, keepdims=True) + epsilon)
-    out: Array = centred / deviation * gamma + beta
-    return out
+    return np.asarray(centred / deviation * gamma + beta)
 
 
 def _softmax(x: Array, axis: int = -1) -> Array:
     powers = np.exp(x - x.max(axis=int(axis), keepdims=True))
-    shares: Array = powers / powers.sum(axis=int(axis), keepdims=True)
-    return shares
+    return np.asarray(powers / powers.sum(axis=int(axis), keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -198,8 +190,8 @@ def _affine_dequantize(quantized_data: Array, zero_point: Array, scale: Array, a
     shape = [1] * quantized_data.ndim
     shape[int(axis)] = -1
     scales = np.reshape(scale, shape).astype(np.float32)
-    values: Array = scales * (quantized_data.astype(np.float32) - np.reshape(zero_point, shape))
-    return values
+    offset = quantized_data.astype(np.float32) - np.reshape(zero_point, shape)
+    return np.asarray(scales * offset)
 
 
 def _classify(probabilities: Array, classes: Sequence[str]) -> tuple[str, dict[str, float]]:

@@ -32,13 +32,7 @@ QUANTIZED_FROM_WEIGHTS = 512
 
 
 def require() -> Any:
-    """Import coremltools.
-
-    Raises
-    ------
-    MissingDependencyError
-        Where it is not installed; it exists for some platforms only.
-    """
+    """Import coremltools; a MissingDependencyError where it is not installed."""
     try:
         with _quiet():
             import coremltools
@@ -64,14 +58,8 @@ def write(
     The model goes from named inputs to a dict of outputs, of which ``probabilities`` come first;
     ``labels`` are what their columns are. Nothing must be at the path, which ends in
     ``.mlpackage``. ``int8`` stores the large arrays of weights in 8 bits and computes as ``fp16``.
-    The description is for Xcode: attributes of a package, or what to put into one of them.
-
-    Raises
-    ------
-    MissingDependencyError
-        Where coremltools cannot be had.
-    CryvisionError
-        If the model cannot be converted.
+    The description is for Xcode: attributes of a package, or what to put into one of them. A model
+    that cannot be converted is a CryvisionError.
     """
     coremltools = require()
     looped = without_loops(model)

@@ -14,12 +14,8 @@ class File:
     """A LiteRT file as objects: ``model`` is its content, as the flatbuffer schema has it.
 
     Inputs and outputs are given the names that they are to be called, in the order of the file; as
-    attributes they are names to tensors of the main subgraph.
-
-    Raises
-    ------
-    CryvisionError
-        If the file needs operators that LiteRT alone does not have.
+    attributes they are names to tensors of the main subgraph. Operators that LiteRT alone does not
+    have are a CryvisionError.
     """
 
     def __init__(self, data: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> None:

@@ -71,9 +71,7 @@ class _Frozen:
 
 def _frozen(model: keras.Model) -> _Frozen:
     """Make the weights constants: of variables, the converter writes files that give NaN."""
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2,
-    )
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     inputs, outputs = [tensor.name for tensor in model.inputs], sorted(model.output)
     function = concrete_function(model, outputs)

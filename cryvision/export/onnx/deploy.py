@@ -31,22 +31,12 @@ def write(
 ) -> None:
     """Convert both models and join them; the batch axis is free.
 
-    Parameters
-    ----------
-    network : keras.Model
-        From features by name to a dict of outputs.
-    front_end : keras.Model or None
-        From ``waveform`` to a dict of those features and of further outputs of the file; None
-        for a file that takes features. It stays in float32.
-    path : Path
-        Where to write; not replaced before all went well.
-    precision : {"fp32", "fp16", "int8"}
-        ``fp16`` stores the learned weights in float16 and computes in float32; ``int8`` stores
-        them in 8 bits and computes with them in 8 bits.
-    output_names : sequence of str
-        All outputs of the file.
-    representative : mapping of str to ndarray
-        Features on which the ranges for ``int8`` are measured, shape (n, ...).
+    The network goes from features by name to a dict of outputs; the front end, which stays in
+    float32, from ``waveform`` to a dict of those features and of further outputs, and is None for a
+    file that takes features. ``fp16`` stores the learned weights in float16 and computes in
+    float32; ``int8`` stores them in 8 bits and computes with them in 8 bits. ``representative`` are
+    features, shape (n, ...), on which the ranges for ``int8`` are measured. The path is not
+    replaced before all went well.
 
     Raises
     ------
@@ -134,12 +124,11 @@ def _to_int8(path: Path, representative: Mapping[str, np.ndarray]) -> None:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._at = 0
+        _numbers = iter(range(len(next(iter(representative.values())))))
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            at, self._at = self._at, self._at + 1
-            if at == len(next(iter(representative.values()))):
+            at = next(self._numbers, None)
+            if at is None:
                 return None
             return {name: values[at : at + 1] for name, values in representative.items()}
 

@@ -1,10 +1,13 @@
-"""Keras models as ONNX files, compared with the original before anyone may use them."""
+"""Keras models as the two files of a bundle's part: ONNX, compared with the original, and Keras."""
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryvision.errors import CryvisionError, MissingDependencyError
-from cryvision.export import keras_file
 from cryvision.export.parity import max_differences
 from cryvision.layers import install_command
 from cryvision.runtime import loading
@@ -26,6 +28,9 @@ ONNX_TOLERANCE = 1e-4
 
 OUTPUTS = ("logits", "probabilities")
 
+_CONFIG = "config.json"
+"""Of a ``.keras`` file."""
+
 
 def convert(model: keras.Model, path: Path, samples: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Write a Keras model as ONNX, once both were seen to agree.
@@ -35,18 +40,13 @@ def convert(model: keras.Model, path: Path, samples: Mapping[str, np.ndarray]) -
     batch axis (a frame network's a free time axis too), the model's inputs by name, and two
     outputs: ``probabilities`` and ``logits``, before the calibration. They are compared on samples
     by name, shape (n, ...). These must be real, because on inputs a model never meets its outputs
-    may be constant and the comparison empty.
-
-    Returns
-    -------
-    dict
-        ``max_difference`` (per output), ``n_samples``, ``tolerance``.
+    may be constant and the comparison empty. What is returned is as of `compare`.
 
     Raises
     ------
     CryvisionError
-        If the model cannot be converted, or Keras and ONNX differ by more than
-        ``ONNX_TOLERANCE``, in shape, or by values that are not finite.
+        If the model cannot be converted, or Keras and ONNX differ by more than ``ONNX_TOLERANCE``,
+        in shape, or by values that are not finite.
     """
     two_outputs = _with_logits(model, path)
     reference = _keras_outputs(two_outputs, samples)
@@ -63,32 +63,23 @@ def part_files(
 ) -> tuple[dict[str, Path], dict[str, Any]]:
     """Write the two files that a part of a bundle needs, from a model and samples as of `convert`.
 
-    They are ``<part_name>.keras`` and ``<part_name>.onnx`` in an existing folder.
-
-    Returns
-    -------
-    files : dict of str to Path
-        Runtime to file, as `cryvision.bundle.saving.save` takes them.
-    agreement : dict
-        What `convert` measured.
+    They are ``<part_name>.keras`` and ``<part_name>.onnx`` in an existing folder. Given back are
+    the files by runtime, as `cryvision.bundle.saving.save` takes them, and what `convert` measured.
     """
     files = {kind: folder / f"{part_name}.{kind}" for kind in ("keras", "onnx")}
     agreement = convert(model, files["onnx"], samples)
-    keras_file.save(model, files["keras"])
+    _save_keras(model, files["keras"])
     return files, agreement
 
 
 def compare(
-    path: Path,
-    samples: Mapping[str, np.ndarray],
-    reference: Mapping[str, np.ndarray],
-    where: str,
+    path: Path, samples: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray], where: str
 ) -> dict[str, Any]:
     """Run an ONNX file on samples, and compare it with what Keras gave.
 
     Samples by name have shape (n, ...); ``reference`` has the ``logits`` and ``probabilities`` of
-    Keras, each of shape (n, k) or (n, n_steps, k). What is returned and raised is as of `convert`;
-    errors name ``where``.
+    Keras, each of shape (n, k) or (n, n_steps, k). The result has ``max_difference`` (per output),
+    ``n_samples`` and ``tolerance``; errors name ``where``.
     """
     candidate = loading.OnnxModel(path.read_bytes(), path).outputs(samples)
     return {
@@ -99,7 +90,6 @@ def compare(
 
 
 def _with_logits(model: keras.Model, path: Path) -> keras.Model:
-    """Give the model with its logits as a second output."""
     import keras
 
     try:
@@ -131,13 +121,6 @@ def export_model(model: keras.Model, path: Path, shown: Path | None = None) -> N
     """Write a Keras model that has been called once as ONNX, unchecked but by onnx itself.
 
     Errors name ``shown``, where it is given, in place of the path.
-
-    Raises
-    ------
-    CryvisionError
-        If the model cannot be converted.
-    MissingDependencyError
-        If onnx or tf2onnx is not installed.
     """
     try:
         import onnx
@@ -156,3 +139,57 @@ def export_model(model: keras.Model, path: Path, shown: Path | None = None) -> N
         raise CryvisionError(
             f"{shown or path}: the model cannot be written as ONNX: {line(error)}"
         ) from error
+
+
+def _save_keras(model: keras.Model, path: Path) -> None:
+    """Write a model without what only training needs, so that older versions of Keras read it too.
+
+    Keras writes all arguments of a layer down, and a version without one of them reads none of the
+    file. So arguments that are at their default are left out. The stem of the path becomes the
+    model's name.
+    """
+    import keras
+
+    # Rebuilt, the model carries no optimizer and no loss.
+    keras.Model(model.inputs, model.outputs, name=path.stem).save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = _without_defaults(json.loads(members[_CONFIG]))
+    members[_CONFIG] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def _without_defaults(node: Any) -> Any:
+    """Drop the arguments of Keras' own layers and initializers that are at their default."""
+    if isinstance(node, list):
+        return [_without_defaults(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {name: _without_defaults(value) for name, value in node.items()}
+    defaults = _defaults(node)
+    if defaults:
+        node["config"] = {
+            name: value
+            for name, value in node["config"].items()
+            if name not in defaults or value != defaults[name]
+        }
+    return node
+
+
+def _defaults(node: dict[str, Any]) -> dict[str, Any]:
+    """Arguments with a default of the layer or initializer that a piece of JSON describes."""
+    import keras
+
+    modules = {"keras.layers": keras.layers, "keras.initializers": keras.initializers}
+    module = modules.get(str(node.get("module")))
+    kind = getattr(module, str(node.get("class_name")), None)
+    if kind is None or not isinstance(node.get("config"), dict):
+        return {}
+    parameters = inspect.signature(kind.__init__).parameters
+    return {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not parameter.empty
+    }

@@ -1,16 +1,48 @@
-"""Moving data: the operations of a Core ML program that change shapes and pick values.
+"""The operations of a Core ML program that compute element by element, or move elements.
 
 Semantics and defaults follow the operation set of coremltools (iOS 16 and earlier).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray
+
+
+def _sigmoid(x: Array) -> Array:
+    return 0.5 * (1.0 + np.tanh(0.5 * x))  # unlike 1 / (1 + exp(-x)), never overflows
+
+
+def _gelu(x: Array, mode: str = "EXACT") -> Array:
+    if mode == "SIGMOID_APPROXIMATION":
+        return np.asarray(x * _sigmoid(1.702 * x))
+    if mode == "TANH_APPROXIMATION":
+        scaled = math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)
+        return np.asarray(0.5 * x * (1.0 + np.tanh(scaled)))
+    return np.asarray(0.5 * x * (1.0 + _erf(x / math.sqrt(2.0))))
+
+
+def _erf(x: Array) -> Array:
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x))
+
+
+def _cast(x: Array, dtype: str) -> Array:
+    names = {"fp16": "float16", "fp32": "float32", "bool": "bool"}
+    kind = np.dtype(names.get(dtype, dtype))
+    # Towards zero, as CoreML casts to integers.
+    return np.asarray(x).astype(kind)
+
+
+def _reduction(function: Callable[..., Array]) -> Callable[..., Array]:
+    def reduce(x: Array, axes: Any = None, keep_dims: bool = False) -> Array:
+        return function(np.asarray(x), axis=_axes(axes), keepdims=bool(keep_dims))
+
+    return reduce
 
 
 def _reshape(x: Array, shape: Array) -> Array:
@@ -60,8 +92,7 @@ def _slice_by_index(
         first = None if at(begin_mask, axis) else int(begin[axis])
         last = None if at(end_mask, axis) else int(end[axis])
         index.append(slice(first, last, None if stride is None else int(stride[axis])))
-    part: Array = x[tuple(index)]
-    return part
+    return np.asarray(x[tuple(index)])
 
 
 def _slice_by_size(x: Array, begin: Array, size: Array) -> Array:
@@ -98,7 +129,53 @@ def _topk(
     return np.take_along_axis(x, indices, axis=int(axis)), indices
 
 
+def _by_name(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Let a function of numpy, which takes no names, take ``x`` and perhaps ``y`` by name."""
+
+    def operate(x: Array, y: Array | None = None) -> Array:
+        return function(x) if y is None else function(x, y)
+
+    return operate
+
+
+_OF_NUMPY = (
+    *("abs", "exp", "sign", "sqrt", "square", "tanh", "maximum", "minimum"),
+    *("greater", "greater_equal", "less", "less_equal", "equal", "not_equal"),
+    *("logical_and", "logical_or", "logical_not"),
+)
+"""Operations that numpy has under the same name."""
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
+    **{name: _by_name(getattr(np, name)) for name in _OF_NUMPY},
+    "add": _by_name(np.add),
+    "sub": _by_name(np.subtract),
+    "mul": _by_name(np.multiply),
+    "real_div": _by_name(np.divide),
+    "floor_div": _by_name(np.floor_divide),
+    "pow": _by_name(np.power),
+    "identity": _by_name(np.asarray),
+    "erf": _erf,
+    "sigmoid": _sigmoid,
+    "silu": lambda x: x * _sigmoid(x),
+    "softplus": lambda x: np.logaddexp(x, 0.0),
+    "relu": lambda x: np.maximum(x, 0.0),
+    "relu6": lambda x: np.clip(x, 0.0, 6.0),
+    "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0))),
+    "leaky_relu": lambda x, alpha: np.where(x > 0, x, alpha * x),
+    "sigmoid_hard": lambda x, alpha=0.2, beta=0.5: np.clip(alpha * x + beta, 0.0, 1.0),
+    "gelu": _gelu,
+    "log": lambda x, epsilon=1e-45: np.log(x + epsilon),
+    "rsqrt": lambda x, epsilon=1e-12: 1.0 / np.sqrt(x + epsilon),
+    "inverse": lambda x, epsilon=1e-4: 1.0 / (x + epsilon),
+    "clip": lambda x, alpha, beta: np.clip(x, alpha, beta),
+    "select": lambda cond, a, b: np.where(cond, a, b),
+    "cast": _cast,
+    "reduce_mean": _reduction(np.mean),
+    "reduce_sum": _reduction(np.sum),
+    "reduce_max": _reduction(np.max),
+    "reduce_min": _reduction(np.min),
+    "reduce_prod": _reduction(np.prod),
+    "reduce_sum_square": _reduction(lambda x, **axes: np.sum(np.square(x), **axes)),
     "reshape": _reshape,
     "transpose": lambda x, perm: np.transpose(x, _axes(perm)),
     "expand_dims": lambda x, axes: np.expand_dims(x, tuple(int(a) for a in axes)),
