@@ -33,20 +33,10 @@ def available_cpus() -> int:
 def run_local(
     job: Job, work: Work, *, workers: int | None = None, time_limit_s: float = math.inf
 ) -> Generator[bytes | None, None, None]:
-    """Score clips in processes of this machine.
+    """Score clips in processes of this machine; yield rows, as lines of JSON, in any order.
 
-    Parameters
-    ----------
-    job, work : Job, Work
-    workers : int, optional
-        As many as are worth their start by default, up to one a core.
-    time_limit_s : float
-        For one clip; infinite for none.
-
-    Yields
-    ------
-    bytes or None
-        Rows, as lines of JSON, in any order.
+    There are as many ``workers`` as are worth their start by default, up to one a core. For one
+    clip they have ``time_limit_s``; infinite for none.
     """
     workers = workers or work.workers(available_cpus())
     threads = max(1, available_cpus() // workers)

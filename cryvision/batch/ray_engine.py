@@ -65,24 +65,11 @@ def run_ray(
     address: str | None = None,
     gpus_per_worker: float = 0.0,
 ) -> Generator[bytes | None, None, None]:
-    """Score clips on a Ray cluster.
+    """Score clips on a Ray cluster, as `cryvision.batch.engines.run_local` on one machine.
 
-    Parameters and rows are as of `cryvision.batch.engines.run_local`, with these besides. Workers
-    are tasks at a time, each with one CPU.
-
-    Parameters
-    ----------
-    address : str, optional
-        Of a running cluster; ``auto`` finds one on this machine.
-    gpus_per_worker : float
-        GPUs, or the share of one, that each task is given.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without Ray.
-    CryvisionError
-        When the cluster is not there, has no room at all, or loses a shard too often.
+    Workers are tasks at a time, each with one CPU, and ``gpus_per_worker`` GPUs, or a share of one.
+    The ``address`` of a running cluster may be ``auto``, which finds one on this machine. It is an
+    error when the cluster is not there, has no room at all, or loses a shard too often.
     """
     home = os.environ.get("HOME")
     with (
@@ -256,13 +243,7 @@ def _connected(ray: Any, address: str | None, settings: dict[str, Any]) -> Itera
 
 
 def _knock(address: str) -> None:
-    """See whether anybody listens at ``host:port``, since Ray would wait there for ever.
-
-    Raises
-    ------
-    OSError
-        When nobody does.
-    """
+    """See whether anybody listens at ``host:port``, since Ray would wait there for ever."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
         with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS):

@@ -89,22 +89,10 @@ _BLANK = str.maketrans(dict.fromkeys(" \t\n", "_"))
 def scored_row(
     clip: ListedClip, job: Job, result: Classification, pitch: PitchTrack, seconds_spent: float
 ) -> dict[str, Any]:
-    """Make the row of a clip that was scored.
+    """Make the row of a clip that was scored; ``pitch`` is of the whole clip.
 
-    Parameters
-    ----------
-    clip : ListedClip
-    job : Job
-    result : Classification
-    pitch : PitchTrack
-        Of the whole clip.
-    seconds_spent : float
-
-    Returns
-    -------
-    dict
-        Columns by name, less those that are empty: plain JSON data, with iterators for lists that
-        may be long.
+    Columns by name, less those that are empty: plain JSON data, with iterators for lists that may
+    be long.
     """
     record = {k: value for k, value in to_lazy_record(result).items() if k not in _LEFT_OUT}
     tag_seconds = record.pop("heard_seconds")
@@ -117,18 +105,7 @@ def scored_row(
 def failed_row(
     clip: ListedClip, job: Job, status: str, error: str, seconds_spent: float
 ) -> dict[str, Any]:
-    """Make the row of a clip that could not be scored.
-
-    Parameters
-    ----------
-    clip : ListedClip
-    job : Job
-    status : str
-        The kind of failure.
-    error : str
-        Why, in a line.
-    seconds_spent : float
-    """
+    """Make the row of a clip that could not be scored: the kind of failure, and why, in a line."""
     return {**_head(clip, status), "error": error, **_tail(job, seconds_spent)}
 
 
@@ -149,13 +126,7 @@ def tag_column(tag: str) -> str:
 
 
 def ordered_columns(names: Iterable[str]) -> list[str]:
-    """Order the columns of a table.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Columns that the rows hold besides `COLUMNS`: probabilities, and those unknown here.
-    """
+    """Order the columns of a table, from those that its rows hold besides `COLUMNS`."""
     names = [name for name in dict.fromkeys(names) if name not in COLUMNS]
     columns = list(COLUMNS)
     after_label = columns.index("label") + 1
@@ -228,7 +199,6 @@ def _measures(result: Classification, pitch: PitchTrack) -> dict[str, Any]:
 
 
 def _sound(result: Classification) -> dict[str, Any]:
-    """Length of the sound, and of what is too quiet in it; nothing where there is none."""
     if not result.quality:
         return {}
     sound_s = round(sum(minute.seconds for minute in result.quality), 3)

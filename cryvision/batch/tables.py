@@ -20,25 +20,10 @@ PARQUET_ROWS = 10_000
 
 
 def writer(out: str) -> Callable[[Path, Sequence[str], Iterator[Row]], None]:
-    """Find what writes a table, by the suffix of its name.
+    """Find what writes a table, on this machine or at a URL, by the suffix of its name.
 
-    Parameters
-    ----------
-    out : str
-        A path or a URL that ends in ``.csv``, ``.jsonl`` or ``.parquet``.
-
-    Returns
-    -------
-    callable
-        Takes the path to write, the columns in order, and the rows. What a row does not hold
-        is empty, or null.
-
-    Raises
-    ------
-    ConfigError
-        On another suffix.
-    MissingDependencyError
-        For Parquet without pyarrow.
+    It takes the path to write, the columns in order, and the rows. What a row does not hold is
+    empty, or null.
     """
     suffix = PurePosixPath(out.replace("\\", "/")).suffix.lower()
     writers = {".csv": write_csv, ".jsonl": write_jsonl, ".parquet": write_parquet}

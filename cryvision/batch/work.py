@@ -24,16 +24,7 @@ CLIPS_PER_WORKER, BYTES_PER_WORKER = 32, 64_000_000
 
 @dataclass(frozen=True)
 class Work:
-    """The clips that a run has to score.
-
-    Attributes
-    ----------
-    clips : callable
-        Gives them anew at each call.
-    n_clips : int
-    n_bytes : int
-        Size of all clips together; about.
-    """
+    """The clips that a run has to score, given anew at each call, and about how large they are."""
 
     clips: Callable[[], Iterator[ListedClip]]
     n_clips: int

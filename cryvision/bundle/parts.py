@@ -92,13 +92,7 @@ class Part:
 
 
 def parse_part(entry: Any, earlier: Mapping[str, Part], version: int, where: str) -> Part:
-    """Check one part of ``bundle.json`` against those before it.
-
-    Raises
-    ------
-    BundleError
-        On fields that are missing, unknown, of the wrong type or contradict each other.
-    """
+    """Check one part of ``bundle.json`` against those before it."""
     absent: dict[str, Any] = {}
     if version == 1:
         absent = {"face": None, "logmel": None, "tags": []}
@@ -170,7 +164,6 @@ def _check_inputs(
 
 
 def _logmel(part: Mapping[str, Any], where: str) -> LogMelConfig | None:
-    """Settings of the input of a frame network or a tagger."""
     kind, data = part["kind"], part["logmel"]
     needed = kind in ("detector", "tagger") and LOGMEL in part["inputs"]
     if (data is not None) != needed:
@@ -268,21 +261,7 @@ def _check_files(data: dict[str, Any], where: str) -> None:
 
 
 def check_model(part: Part, model: Model, n_labels: int, where: str) -> None:
-    """Refuse a model with other inputs or outputs than its part states.
-
-    Parameters
-    ----------
-    part : Part
-    model : Model
-    n_labels : int
-        Labels of the bundle.
-    where : str
-        What to name in an error.
-
-    Raises
-    ------
-    BundleError
-    """
+    """Refuse a model with other inputs or outputs than its part and the bundle's labels state."""
     if set(model.inputs) != set(part.inputs):
         raise BundleError(
             f"{where}: the inputs must be {', '.join(part.inputs)}; got {', '.join(model.inputs)}"

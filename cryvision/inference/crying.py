@@ -40,25 +40,10 @@ MOST_WITHOUT_EVENT = 0.5
 class CryStream:
     """Follows the crying in a stream of sound.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        With a detector.
-    runtime : {"onnx", "keras"}
-    smooth_seconds : float
-        Length of the rolling prediction deque.
-    veto : {"normal", "strict", "off"}
-    bout_gap_s : float
-        Pauses shorter than this are within a bout.
-    files : RowFiles, optional
-        As for `HeldPredictions`.
-
-    Attributes
-    ----------
-    events : KeptEvents
-        Those so far that stand and have ended.
-    n_scored : int
-        Windows or steps so far that passed the energy gate.
+    The bundle must have a detector; ``smooth_seconds`` is the length of the rolling prediction
+    deque, and pauses shorter than ``bout_gap_s`` are within a bout; ``files`` as for
+    `HeldPredictions`. `events` are those so far that stand and have ended, `n_scored` the windows
+    or steps so far that passed the energy gate.
     """
 
     def __init__(

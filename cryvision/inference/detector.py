@@ -26,21 +26,17 @@ class DetectorWindows:
     ----------
     start_samples, end_samples : ndarray of int64, shape (n,)
         The span of each score; the end of the sound may cut the last one short.
-    scores : ndarray of float32, shape (n,)
+    scores, level_dbfs : ndarray of float32, shape (n,)
         Cry scores; 0 where it is too quiet to be scored.
-    level_dbfs : ndarray of float32, shape (n,)
     scored : ndarray of bool, shape (n,)
         What passed the energy gate.
-    fused : ndarray of float32, shape (n,)
-        The scores times the tagger's cry score; the scores themselves without a veto.
-    probabilities : ndarray of float32, shape (n,)
-        The fused scores, calibrated.
+    fused, probabilities : ndarray of float32, shape (n,)
+        The scores times the tagger's cry score (the scores themselves without a veto), and these
+        calibrated.
     shown_samples : ndarray of int64, shape (n,)
         From where on the timeline shows each: the end of a window, the start of a step.
-    scored_samples : int
-        All that ends by this sample has been given.
-    settled_samples : int
-        All that is shown from before this sample on has been given.
+    scored_samples, settled_samples : int
+        All that ends by the one, and all that is shown from before the other, has been given.
     tags : TagWindows
         Scores of the other tags; empty without a tagger.
     padded : bool
@@ -64,25 +60,9 @@ class DetectorWindows:
 class CryDetector:
     """Scores a stream of sound: by window, or by step where the detector is a frame network.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        It must have a detector of sound.
-    runtime : {"onnx", "keras"}
-    veto : {"normal", "strict", "off"}
-        How much crying the tagger must detect; without a tagger nothing is vetoed.
-
-    Attributes
-    ----------
-    part : Part
-    gate : GateConfig
-    tags : tuple of str
-        Tags of the tagger; empty without one.
-    veto : VetoConfig or None
-    veto_level : str
-        ``off`` where nothing is vetoed.
-    span_samples, hop_samples : int
-        Length of what a score is about, and from one to the next.
+    The ``veto`` ("normal", "strict" or "off") is how much crying the tagger must detect; without a
+    tagger nothing is vetoed, and `veto_level` is ``off``. A score is about `span_samples`; the next
+    one follows after `hop_samples`.
     """
 
     def __init__(self, bundle: Bundle, runtime: str = "onnx", veto: str = "normal") -> None:
@@ -118,8 +98,6 @@ class CryDetector:
 
 
 class _Source(Protocol):
-    """Where the scores come from."""
-
     span_samples: int
     hop_samples: int
 

@@ -19,18 +19,9 @@ class EventStream:
     """Follows the scores of a detector and gives out the events that stand.
 
     An event comes out twice: without an offset as soon as it is certain that it will stand, and
-    again when it has ended. Each step of the detector meets the tagger's windows that are known by
-    then, and no later ones, so that the sizes of the pieces make no difference.
-
-    Parameters
-    ----------
-    detector : CryDetector
-        Whose scores will be followed.
-
-    Attributes
-    ----------
-    open : Event or None
-        The event that stands already and has not ended, as it was given out.
+    again when it has ended; between the two, it is `open`. Each step of the detector meets the
+    tagger's windows that are known by then, and no later ones, so that the sizes of the pieces make
+    no difference.
     """
 
     def __init__(self, detector: CryDetector) -> None:

@@ -21,10 +21,7 @@ _TEXTS = ("label", "other_tag", "rejected")
 class KeptEvents(Sequence[Event]):
     """Events that have ended, as rows of numbers; an `Event` is made anew at each access.
 
-    Parameters
-    ----------
-    branches, labels : sequence of str
-        Whose outputs are kept of each event, and for which classes.
+    Of each event the outputs of ``branches`` for the classes ``labels`` are kept.
     """
 
     def __init__(self, branches: Sequence[str] = (), labels: Sequence[str] = ()) -> None:

@@ -44,9 +44,6 @@ MEDIA_SUFFIXES = frozenset({
 # fmt: on
 """Names of sound and video files that a folder is searched for."""
 
-KNOWN_LAYOUT_CHANNELS = 8
-"""More channels than this have no agreed places."""
-
 
 @dataclass(frozen=True)
 class Piece:
@@ -102,13 +99,11 @@ def open_clip(
 
     Raises
     ------
-    MediaError
+    MediaError, MissingDependencyError
         As for :func:`probe`.
     ConfigError
         When nothing is wanted, ``chunk_seconds`` is not above zero, there is no such track, or
         not 0 <= start_s <= end_s.
-    MissingDependencyError
-        When there is no ffmpeg.
     """
     if not (sound or frames):
         raise ConfigError("a clip must be read for its sound or its frames; got neither")
@@ -134,24 +129,18 @@ def read_sound(
 
     Parameters
     ----------
-    path : str or path-like
-        A local file.
-    start_s, end_s : float, optional
-        The segment to read; see `open_clip`.
+    path, start_s, end_s
+        As for :func:`open_clip`.
 
     Returns
     -------
-    ndarray
-        float32, shape (n,), 16 kHz mono.
+    ndarray of float32, shape (n,)
+        16 kHz mono.
 
     Raises
     ------
-    MediaError
-        As for :func:`probe`, and when the clip has no sound that can be decoded.
-    ConfigError
-        When not 0 <= start_s <= end_s.
-    MissingDependencyError
-        When there is no ffmpeg.
+    MediaError, ConfigError, MissingDependencyError
+        As for :func:`open_clip`, and when the clip has no sound that can be decoded.
     """
     pieces = [np.zeros(0, np.float32)]
     with open_clip(path, frames=False, start_s=start_s, end_s=end_s) as clip:
@@ -198,12 +187,8 @@ class Clip:
         """Iterate over the clip in clock order, from its start.
 
         With frames, each piece holds a frame and the sound up to it; what sound is left after the
-        last frame, and sound alone, comes in chunks. ffmpeg ends with the iterator, however that
-        is left.
-
-        Yields
-        ------
-        Piece
+        last frame, and sound alone, comes in chunks. ffmpeg ends with the iterator, however that is
+        left.
 
         Raises
         ------
@@ -285,10 +270,9 @@ class Clip:
         """Return whether a WAV file is to be read beyond its stated end; warn of what is there."""
         if self.info.container != "wav":
             return False
-        behind = riff.goes_on(self._path)
+        behind, seconds = riff.goes_on(self._path)
         if behind is None:
             return False
-        seconds = riff.behind_seconds(self._path)
         rest = f"the file goes on for {seconds:.2f} s behind the end that its header states"
         what = "that was read too" if behind == "sound" else "another file begins there, not read"
         self._warn(f"{rest}: {what}")

@@ -12,9 +12,7 @@ from typing import Any
 from cryvision.errors import MediaError, MissingDependencyError
 from cryvision.inputs import ffmpeg, ffprobe, riff
 from cryvision.inputs.stream_print import Print
-from cryvision.inputs.streams import PIXEL_SHAPES, Contents, SoundTrack
-
-__all__ = ["OLDEST", "PIXEL_SHAPES", "MediaInfo", "probe", "with_track"]
+from cryvision.inputs.streams import Contents, SoundTrack
 
 OLDEST = (4, 2)
 """The oldest version of ffmpeg that was tested to do all that is needed here."""
@@ -128,7 +126,6 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
 
 
 def with_track(info: MediaInfo, track: SoundTrack) -> MediaInfo:
-    """Choose one of a file's tracks of sound."""
     return dataclasses.replace(
         info,
         has_sound=True,
@@ -142,10 +139,7 @@ def with_track(info: MediaInfo, track: SoundTrack) -> MediaInfo:
 def _check_file(path: str | os.PathLike[str]) -> None:
     """Check that a path is a plain file with content that may be read.
 
-    Raises
-    ------
-    MediaError
-        On anything else; a pipe or a device is refused before it could block.
+    A pipe or a device is refused before it could block.
     """
     try:
         status = os.stat(path)

@@ -16,20 +16,8 @@ class Resampler:
     """Resamples a stream of sound; the sizes of the pieces make no difference.
 
     Mono sound at 16 kHz comes out at once and unchanged. Other sound is held back for some
-    hundredths of a second by the filter, and its samples that are not finite count as zero.
-    Several channels are mixed as those of a file are, in blocks of 0.1 s.
-
-    Parameters
-    ----------
-    rate_hz : float
-        Of the sound that is pushed.
-
-    Raises
-    ------
-    ConfigError
-        When the rate is not within `cryvision.inputs.decoding.SAMPLE_RATES_HZ`.
-    MissingDependencyError
-        When soxr is needed and not installed.
+    hundredths of a second by the filter, and its samples that are not finite count as zero. Several
+    channels are mixed as those of a file are, in blocks of 0.1 s.
     """
 
     def __init__(self, rate_hz: float) -> None:
@@ -43,21 +31,9 @@ class Resampler:
         self._finished = False
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take the next samples, and return what is ready.
+        """Take the next samples and return what is ready: float32, shape (m,).
 
-        Parameters
-        ----------
-        samples : ndarray of int16 or float, shape (n,) or (n, n_channels)
-            Full scale is 32768 or 1.
-
-        Returns
-        -------
-        ndarray of float32, shape (m,)
-
-        Raises
-        ------
-        ConfigError
-            When the shape, the type or the number of channels is another than it may be.
+        They are int16 or float, full scale 32768 or 1, of shape (n,) or (n, n_channels).
         """
         if self._finished:
             raise ConfigError("no sound may follow the end of a stream")

@@ -18,28 +18,11 @@ SILENT_DBFS = -70.0
 
 
 def choose_track(info: MediaInfo, number: int | None) -> tuple[MediaInfo, list[str]]:
-    """Choose the track of sound to read.
+    """Choose the track of sound to read; return it with the warnings about those not used.
 
-    The track that the file marks as its default comes first, then the others in their order; of
-    these, the first that is not silent is taken.
-
-    Parameters
-    ----------
-    info : MediaInfo
-    number : int, optional
-        Number of the track to take, from 1 on, whatever is on it.
-
-    Returns
-    -------
-    info : MediaInfo
-        With the track that was chosen.
-    warnings : list of str
-        The tracks that are not used.
-
-    Raises
-    ------
-    ConfigError
-        When there is no such track.
+    A ``number``, from 1 on, is taken whatever is on it. Else the track that the file marks as its
+    default comes first, then the others in their order; of these, the first that is not silent is
+    taken.
     """
     tracks = info.sound_tracks
     silent: list[SoundTrack] = []

@@ -44,14 +44,7 @@ _LINES = (
 def acoustic_lines(acoustics: Acoustics) -> list[str]:
     """Describe the medians over all cries, and of how many cries each line is.
 
-    Parameters
-    ----------
-    acoustics : Acoustics
-
-    Returns
-    -------
-    list of str
-        One line where no measure is defined.
+    One line where no measure is defined.
     """
     cries = acoustics.cries
     lines: list[str] = []

@@ -67,11 +67,8 @@ def describe_bundle(facts: Mapping[str, Any]) -> str:
 def rests_on(classification: Classification) -> str:
     """Say which bundle gave a result, and what was measured of it on unseen subjects.
 
-    Returns
-    -------
-    str
-        Some lines without a final newline; the same for all clips of a run that were decided
-        from the same modalities.
+    Lines without a final newline; the same for all clips of a run that were decided from the same
+    modalities.
     """
     lines = row("rests on", _bundle_text(classification))
     for text in _skill_texts(classification):

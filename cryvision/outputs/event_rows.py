@@ -40,21 +40,11 @@ def event_measures(acoustics: bool) -> tuple[Measure, ...]:
 def event_rows(
     record: Mapping[str, Any], *, subject: str = "", crying: Sequence[bool] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Give a row for each event of a clip.
+    """Give a row for each event of a clip: columns by name; what is not known is None or missing.
 
-    Parameters
-    ----------
-    record : mapping
-        With ``path``, ``events`` and ``bouts`` as `cryvision.outputs.to_record` has them; without
-        events where the clip could not be scored.
-    subject : str
-    crying : sequence of bool, optional
-        Which events are crying and so in a bout; by default all.
-
-    Yields
-    ------
-    dict
-        Columns by name; what is not known is None or missing.
+    The record has ``path``, ``events`` and ``bouts`` as `cryvision.outputs.to_record` has them, and
+    no events where the clip could not be scored. ``crying`` says which events are crying and so in
+    a bout; by default all.
     """
     bouts = (
         (number, {name: bout.get(name) for name in _BOUT_NAMES})

@@ -181,7 +181,6 @@ def _write_all(clip: str, folder: Path, files: Mapping[Path, Callable[[Path], ob
 
 
 def check_formats(formats: Iterable[str]) -> None:
-    """Refuse with ConfigError what is no format."""
     allowed = (*FORMATS, ALL)
     for name in formats:
         if name not in allowed:
@@ -193,11 +192,6 @@ def clip_formats(classification: Classification, formats: Sequence[str]) -> list
 
     Of the videos that is ``mp4``, or ``mp4-blurred`` where that is named too, and neither without
     pictures; ``parquet`` only where pyarrow is installed.
-
-    Raises
-    ------
-    ConfigError
-        On an unknown format.
     """
     check_formats(formats)
     if ALL not in formats:

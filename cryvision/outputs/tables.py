@@ -124,13 +124,7 @@ def write_json(
 ) -> None:
     """Write the record and the timeline: ``{..., "timeline": {column: [value or null, ...]}}``.
 
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-        The file to write. Each column stands on a line of its own.
-    show_experimental : bool
-        As for `to_record`.
+    Each column stands on a line of its own.
     """
     record = to_record(classification, show_experimental=show_experimental)
     head = json.dumps(record, indent=2, allow_nan=False).removesuffix("\n}")

@@ -32,21 +32,8 @@ def check_hop(hop_seconds: float | None) -> None:
 def with_hop(classification: Classification, hop_seconds: float | None) -> Classification:
     """Give the result with a shorter timeline: the mean of each column over each hop.
 
-    Parameters
-    ----------
-    classification : Classification
-    hop_seconds : float, optional
-        None leaves the timeline as it is.
-
-    Returns
-    -------
-    Classification
-        ``time_s`` is the start of each hop. What is known of no frame of a hop is NaN.
-
-    Raises
-    ------
-    ConfigError
-        On a hop that is shorter than a frame.
+    ``time_s`` is the start of each hop. What is known of no frame of a hop is NaN. Without a hop
+    the timeline stays as it is.
     """
     check_hop(hop_seconds)
     timeline = classification.timeline
@@ -62,13 +49,7 @@ def with_hop(classification: Classification, hop_seconds: float | None) -> Class
 
 
 def write_timeline_parquet(classification: Classification, path: Path) -> None:
-    """Write the timeline as Parquet: float32, null where nothing is known.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without pyarrow.
-    """
+    """Write the timeline as Parquet: float32, null where nothing is known."""
     pyarrow, parquet = _pyarrow()
     timeline: Mapping[str, np.ndarray] = classification.timeline
     columns = {

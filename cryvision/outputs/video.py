@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cryvision.config import FRAME_RATE_HZ, FaceConfig
 from cryvision.errors import CryvisionError, MediaError, MissingDependencyError
 from cryvision.inputs import ffmpeg
-from cryvision.inputs.media import KNOWN_LAYOUT_CHANNELS, MediaInfo, Piece, open_clip
+from cryvision.inputs.media import MediaInfo, Piece, open_clip
 from cryvision.inputs.pictures.faces import FaceFinder
 from cryvision.inputs.pictures.yunet import TURNS_DEGREES, YuNet, load_cv2
 from cryvision.outputs.screen import Box, Frame, Screen
@@ -45,6 +45,9 @@ BLUR_MARGIN = 0.3
 BLUR_CELLS = 5
 """What is left of a blurred region: the means of so many cells along each side."""
 
+KNOWN_LAYOUT_CHANNELS = 8
+"""More channels than this have no agreed places."""
+
 _ENCODING: dict[str, Any] = {
     **{"format": "mp4", "movflags": "+faststart", "vcodec": "libx264", "acodec": "aac"},
     **{"preset": "veryfast", "crf": 21, "pix_fmt": "yuv420p"},
@@ -66,30 +69,13 @@ def write_video(
 ) -> None:
     """Write the clip as H.264 video with its sound, and below the picture what was found.
 
-    Shown are the label, the smoothed probability of crying and of each class, and the events of
-    the whole clip; in the picture the box of the face, where the face detector's model is on this
+    Shown are the label, the smoothed probability of crying and of each class, and the events of the
+    whole clip; in the picture the box of the face, where the face detector's model is on this
     machine. Frames are read, drawn and encoded one by one, so memory does not grow with the clip.
 
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-        The file to write.
-    blur_faces : bool
-        Whether to blur every face that can be found, not only the one that was classified. The
-        clip is then read twice. A face that is missed for longer than a second stays visible.
-    show_experimental : bool
-        Whether to show reasons that the bundle was not measured to distinguish.
-
-    Raises
-    ------
-    MediaError
-        If the clip can no longer be read, or has no pictures.
-    MissingDependencyError
-        If an ffmpeg that writes H.264 is not there; with ``blur_faces`` also if the face
-        detector is not.
-    CryvisionError
-        If the video cannot be written.
+    With ``blur_faces`` every face that can be found is blurred, not only the one that was
+    classified: the clip is read twice, and the face detector must be there. A face that is missed
+    for longer than a second stays visible.
     """
     name = classification.path
     if not name:
@@ -120,18 +106,7 @@ def write_blurred_video(
 
 
 def face_detectors() -> list[YuNet]:
-    """Load what finds the faces to blur.
-
-    Returns
-    -------
-    list of YuNet
-        One for each width of `BLUR_WIDTHS_PX`.
-
-    Raises
-    ------
-    MissingDependencyError
-        If OpenCV or the detector's model is not on this machine.
-    """
+    """Load what finds the faces to blur: one detector for each width of `BLUR_WIDTHS_PX`."""
     return [YuNet(width_px, BLUR_SCORE) for width_px in BLUR_WIDTHS_PX]
 
 
@@ -242,10 +217,7 @@ def _has_sound(info: MediaInfo) -> bool:
 
 
 class _Encoder:
-    """An ffmpeg that makes a video of the frames it is given. A context manager.
-
-    Leaving it kills ffmpeg where it still runs.
-    """
+    """An ffmpeg that makes a video of the frames it is given; leaving this context kills it."""
 
     def __init__(self, command: list[str], clip: str, path: Path) -> None:
         self._binary, self._clip, self._path = command[0], clip, path

@@ -15,17 +15,7 @@ _INDENT = 12
 
 
 def clock(seconds: float, *, long: bool = False, decimals: int = 1) -> str:
-    """Write a time as ``m:ss.t``, or ``h:mm:ss.t`` from an hour on.
-
-    Parameters
-    ----------
-    seconds : float
-        Not negative.
-    long : bool
-        Write the hours even where there are none.
-    decimals : int
-        Places after the seconds.
-    """
+    """Write a time, not negative, as ``m:ss.t``, or as ``h:mm:ss.t`` if ``long`` or over an hour."""
     unit = 10**decimals
     ticks = max(0, round(seconds * unit))
     minutes, ticks = divmod(ticks, 60 * unit)
@@ -69,10 +59,7 @@ def row(heading: str, text: str) -> list[str]:
 def printable(text: str) -> str:
     """Make any text safe to show: odd spaces become plain ones, control characters escapes.
 
-    Returns
-    -------
-    str
-        One line that any UTF-8 output takes, with no control, bidi or undecodable characters.
+    The line has no control, bidi or undecodable characters, and any UTF-8 output takes it.
     """
     shown = (
         char
