@@ -89,13 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        The command line without the program's name; ``sys.argv[1:]`` by default.
-    """
+    """Run one command, by default that of ``sys.argv``, and return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal cannot show must not end the run.
         if hasattr(stream, "reconfigure"):

@@ -18,20 +18,7 @@ LAYERS = {
 
 
 def require(layer: str, purpose: str) -> None:
-    """Check that a layer is installed, without importing it.
-
-    Parameters
-    ----------
-    layer : str
-        A key of `LAYERS`.
-    purpose : str
-        What needs it, as the start of a sentence: ``"training"``.
-
-    Raises
-    ------
-    MissingDependencyError
-        If a module of the layer cannot be found; the message has the command that installs it.
-    """
+    """Check that a layer is installed, without importing it; ``purpose`` starts the message."""
     missing = [name for name in LAYERS[layer] if find_spec(name) is None]
     if missing:
         raise MissingDependencyError(

@@ -119,7 +119,6 @@ def _add_text_options(parser: Any) -> None:
 
 
 def add_timezone_option(parser: Any) -> None:
-    """Give a command the option of the zone of the recorders' clocks."""
     parser.add_argument(
         "--timezone",
         default="",
@@ -130,7 +129,6 @@ def add_timezone_option(parser: Any) -> None:
 
 
 def add_timeline_option(parser: Any) -> None:
-    """Give a command the option of a shorter timeline."""
     parser.add_argument(
         "--timeline-hop",
         type=float,
@@ -141,7 +139,6 @@ def add_timeline_option(parser: Any) -> None:
 
 
 def add_acoustics_option(parser: Any) -> None:
-    """Give a command the option to measure each cry."""
     parser.add_argument(
         "--acoustics",
         action="store_true",
@@ -150,7 +147,6 @@ def add_acoustics_option(parser: Any) -> None:
 
 
 def add_event_options(parser: Any) -> None:
-    """Give a command the options of events and bouts."""
     parser.add_argument(
         "--veto",
         choices=VETO_LEVELS,
@@ -187,7 +183,6 @@ def add_event_options(parser: Any) -> None:
 
 
 def add_decision_options(parser: Any) -> None:
-    """Give a command the options of labels and faces."""
     add_runtime_option(parser)
     parser.add_argument(
         "--smooth",

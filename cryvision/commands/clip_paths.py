@@ -23,20 +23,11 @@ class NamedClip(NamedTuple):
 
 @contextmanager
 def named_clips(sources: Sequence[str]) -> Iterator[tuple[list[NamedClip], list[str]]]:
-    """Find the clips that are meant.
+    """Find the clips that are meant; a line for each source without one is among the problems.
 
-    Parameters
-    ----------
-    sources : sequence of str
-        Files, which need not be there; folders, searched with all folders in them for sound and
-        video files; patterns such as ``day*/*.wav``; and ``-``, which is read to its end.
-
-    Yields
-    ------
-    clips : list of NamedClip
-        In the order of the sources, and of the names in each.
-    problems : list of str
-        One line for each source without a clip. A URL is one of them.
+    Sources are files, which need not be there; folders, searched with all folders in them for sound
+    and video files; patterns such as ``day*/*.wav``; and ``-``, which is read to its end. The clips
+    come in their order, and in that of the names in each.
     """
     import tempfile
 

@@ -134,7 +134,6 @@ def _add_sources(parser: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run ``cryvision live``."""
     if options.list_devices:
         from cryvision.monitor.sources.microphone import list_devices
 
@@ -303,7 +302,6 @@ def _source(kind: str, value: str, microphone: str | None = None) -> Any:
 
 
 def run_report(options: argparse.Namespace) -> int:
-    """Run ``cryvision live report``."""
     from pathlib import Path
 
     from cryvision.monitor.recording import day_report

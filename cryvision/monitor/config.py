@@ -81,11 +81,7 @@ class LiveConfig:
 def load_config(path: Path) -> LiveConfig:
     """Read and check a configuration file; relative paths in it are relative to its folder.
 
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, or something in it is not as it must be; one line with the
-        file, the key and what is allowed.
+    A ConfigError is one line with the file, the key and what is allowed.
     """
     table = Table(path, "", _read(path))
     sources = _list(table, "source", _source)

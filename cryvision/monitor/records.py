@@ -35,7 +35,6 @@ def rounded(value: float | None, decimals: int) -> float | None:
 
 
 def state_record(observation: Observation) -> dict[str, Any]:
-    """Give the state of a source as a JSON object."""
     state, since = observation.state, observation.since
     return {
         "type": "state",
@@ -125,7 +124,6 @@ class Diary:
         return lines
 
     def close(self) -> list[str]:
-        """End what is open, and give its line."""
         if self._since is None:
             return []
         since, self._since = self._since, None

@@ -45,21 +45,10 @@ class TimedEvent:
 class Observation:
     """What a session says after a piece of sound, or of a fault.
 
-    Attributes
-    ----------
-    source : str
-    time : float
-        Wall time, seconds since 1970.
-    state : StreamState
-    crying : bool or None
-        Whether there is crying now. A room below the energy gate is quiet, so False; None where
-        nothing is known, before the first score or while the source is lost or digitally silent.
-    since : float or None
-        Wall time of the onset of the bout; None where there is no crying.
-    events : tuple of TimedEvent
-        What began or ended.
-    fault : SourceFault or None
-    piece : Piece or None
+    `time` is wall time, seconds since 1970; `since` is that of the onset of the bout, None where
+    there is no crying. `crying` says whether there is some now: a room below the energy gate is
+    quiet, so False; None where nothing is known, before the first score or while the source is lost
+    or digitally silent. `events` are those that began or ended.
     """
 
     source: str
@@ -95,17 +84,10 @@ class LiveSession:
 
     @property
     def name(self) -> str:
-        """Name of the source."""
         return self._source.name
 
     def observations(self, stop: threading.Event) -> Iterator[Observation]:
-        """Iterate over what there is to say, until the source ends or within a second of a stop.
-
-        Raises
-        ------
-        CryvisionError
-            If the source cannot be read at all.
-        """
+        """Iterate over what there is to say, until the source ends or within a second of a stop."""
         try:
             watch = Watch(has_camera=self._source.has_camera)
             for item in watch.watched(self._source.pieces(stop)):

@@ -15,7 +15,7 @@ _INDENT = 12
 
 
 def clock(seconds: float, *, long: bool = False, decimals: int = 1) -> str:
-    """Write a time, not negative, as ``m:ss.t``, or as ``h:mm:ss.t`` if ``long`` or over an hour."""
+    """Write a time, not negative, as ``m:ss.t``; over an hour or if ``long`` as ``h:mm:ss.t``."""
     unit = 10**decimals
     ticks = max(0, round(seconds * unit))
     minutes, ticks = divmod(ticks, 60 * unit)

@@ -26,13 +26,7 @@ from cryvision.result import Classification
 def agreement_record(result: Classification, events: Sequence[CorrectedEvent]) -> dict[str, Any]:
     """Measure a detector against what a person made of its events, those of `CRY_LABELS`.
 
-    Returns
-    -------
-    dict
-        ``event_f1``, ``precision``, ``recall``, ``kappa`` (of windows of 0.5 s), ``n_matched``,
-        ``n_reference``, ``n_detected``, ``reference_seconds``, ``detected_seconds``, ``n_checked``
-        and ``n_events`` of the corrections, and ``tolerance_s``. A number that is not defined, as
-        the kappa of a clip without any crying, is None.
+    A number that is not defined, as the kappa of a clip without any crying, is None.
     """
     intervals = tuple(Interval(e.onset_s, e.offset_s, e.label) for e in events)
     compared = compare(AnnotatedClip(Path(result.path), "", intervals, "file"), result)

@@ -63,7 +63,6 @@ class PageClip:
 
     @property
     def scored(self) -> bool:
-        """Whether there is a result."""
         return self.job is not None and self.job.status == FINISHED
 
     @property
@@ -92,7 +91,6 @@ class PageClip:
         return _shown_result(self.results, _version(self.results / "result.json"))
 
     def row(self) -> dict[str, Any]:
-        """Give its row in the table of clips."""
         summary: dict[str, Any] = dict.fromkeys(SUMMARY)
         if self.scored and self.job is not None:
             summary |= self.job.result or {}
@@ -179,7 +177,6 @@ class Clips:
         return PageClip(clip_id, name, path, self._private / "results" / clip_id, True)
 
     def add(self, clip: PageClip) -> None:
-        """Show a clip from now on."""
         with self._lock:
             self._clips[clip.id] = clip
 
@@ -192,7 +189,6 @@ class Clips:
         shutil.rmtree(clip.place, ignore_errors=True)
 
     def uploaded_bytes(self) -> int:
-        """Return the size of all uploads together."""
         with self._lock:
             uploads = [clip.path for clip in self._clips.values() if clip.uploaded]
         return sum(path.stat().st_size for path in uploads if path.exists())

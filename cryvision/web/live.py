@@ -49,13 +49,7 @@ class BrowserSource:
         self._over = threading.Event()
 
     def push(self, data: bytes) -> None:
-        """Take int16 samples, mono.
-
-        Raises
-        ------
-        OverrunError
-            If too much waits.
-        """
+        """Take int16 samples, mono; an error if too much waits."""
         samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
         sound, now = self._resampler.push(samples), time.time()
         step = round(PIECE_SECONDS * SAMPLE_RATE_HZ)
@@ -156,13 +150,7 @@ class Feeds:
     def watched(
         self, name: str, listener: Callable[[dict[str, Any] | None], object]
     ) -> Iterator[None]:
-        """Watch a source; it is opened for the first, and closed after the last.
-
-        Raises
-        ------
-        CryvisionError
-            If it cannot be opened.
-        """
+        """Watch a source; it is opened for the first, and closed after the last."""
         with self._lock:
             feed = self._feeds.get(name)
             if feed is None:

@@ -103,13 +103,7 @@ class Page:
         }
 
     def score(self, clip: PageClip, order: int = FIRST) -> Job:
-        """Have a clip scored, unless that is under way.
-
-        Raises
-        ------
-        BusyError
-            If too many clips wait.
-        """
+        """Have a clip scored, unless that is under way."""
         if clip.job is not None and clip.status in ("waiting", "scoring"):
             return clip.job
         job = Job("score", clip_id=clip.id)
@@ -151,13 +145,6 @@ class Page:
         lane.cancel(job)
 
     def side_job(self, kind: str, request: Mapping[str, Any], clip_id: str = "") -> Job:
-        """Have something done beside the scoring.
-
-        Raises
-        ------
-        BusyError
-            If too much waits.
-        """
         job = Job(kind, dict(request), clip_id)
         self.side_lane.submit(job)
         return self.jobs.add(job)
@@ -189,13 +176,7 @@ def clip_record(clip: PageClip) -> dict[str, Any]:
 
 
 def current_corrections(clip: PageClip) -> Corrections:
-    """Read a clip's corrections, or make those of version 0 from what the detector found.
-
-    Raises
-    ------
-    AnnotationError
-        If the file is damaged.
-    """
+    """Read a clip's corrections, or make those of version 0 from what the detector found."""
     if clip.corrections.exists():
         return read_corrections(clip.corrections)
     result = clip.result()
@@ -217,14 +198,9 @@ def save_corrections(clip: PageClip, body: Any, who: str) -> Corrections:
     """Check what a page sends and save it; on the disk when this returns.
 
     ``body`` is JSON data with ``version``, ``events``, and perhaps ``who`` and ``labels``; ``who``
-    is the name that came with the password, or the body's where it is empty.
-
-    Raises
-    ------
-    StaleError
-        If the version is not that of the newest state.
-    AnnotationError
-        If something in the body is not as it must be, or the clip is not there.
+    is the name that came with the password, or the body's where it is empty. A StaleError says that
+    the version is not that of the newest state, an AnnotationError that something in the body is
+    not as it must be, or the clip is not there.
     """
     if not isinstance(body, dict) or not isinstance(body.get("version"), int):
         raise AnnotationError("corrections must be an object with a version and events")

@@ -60,13 +60,7 @@ class Playback:
         self._closed = False
 
     def playable(self, clip: PageClip) -> tuple[Path, str]:
-        """Return a file to play and its media type; makes it where that is needed.
-
-        Raises
-        ------
-        MediaError
-            If no copy can be made.
-        """
+        """Return a file to play and its media type; makes it where that is needed."""
         info = clip.result().media
         kind = playable_kind(info)
         if kind is not None:

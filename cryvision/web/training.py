@@ -35,18 +35,6 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
     ``wanted`` has ``clips`` (each with ``path``, ``labels``, ``name`` and perhaps ``results``),
     ``out``, ``subject_pattern``, ``cry_labels`` and ``folds``. ``base`` is the detector in use,
     which is compared with; its tagger is kept.
-
-    Returns
-    -------
-    dict
-        ``before`` (``event_f1``, ``precision``, ``recall``), ``after`` (``event_f1`` and its
-        ``interval`` over subjects), ``protocol``, ``n_clips``, ``n_events``, ``n_checked``,
-        ``n_left_out``, ``note`` and ``bundle``.
-
-    Raises
-    ------
-    CryvisionError
-        If nothing can be trained on.
     """
     labels = wanted["cry_labels"]
     options = DetectorOptions(

@@ -56,12 +56,8 @@ class Receiver:
     async def receive(self, request: Request, name: str = "clip") -> PageClip:
         """Take the clip of a request: the part ``file`` of a form, or the body, called ``name``.
 
-        The clip is not yet among those that are shown.
-
-        Raises
-        ------
-        RefusedError
-            With 408, 411, 413, 415, 422 or 429.
+        The clip is not yet among those that are shown. A request is refused with 408, 411, 413,
+        415, 422 or 429.
         """
         self._check_length(request)
         with self._slot():
@@ -151,17 +147,9 @@ class Receiver:
 
 
 def check_media(path: Path, max_minutes: float) -> float | None:
-    """Refuse what is no sound or video, what is too long, and what cannot be decoded.
+    """Refuse what is no sound or video (415), too long (413), or cannot be decoded (422).
 
-    Returns
-    -------
-    float or None
-        How long the clip states to be.
-
-    Raises
-    ------
-    RefusedError
-        With 415, 413 or 422.
+    Returned is how long the clip states to be.
     """
     try:
         info = media.probe(path)

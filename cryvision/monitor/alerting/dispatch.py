@@ -30,11 +30,6 @@ class Alerting:
     ``health`` counts the alerts, and says how much crying there was today. Alerts wait in the file
     ``outbox``, by default in memory. What an earlier process raised is cleared, so that nobody is
     left with an alert that never ends.
-
-    Raises
-    ------
-    CryvisionError
-        If a sink or the outbox cannot be made ready.
     """
 
     def __init__(

@@ -29,14 +29,7 @@ _LONGEST_NAME = 40
 
 
 def check_target(path: Path) -> None:
-    """Make sure before any work that a figure may be written.
-
-    Raises
-    ------
-    CryvisionError
-        If its folder is missing, or something else than an older figure is there: that is never
-        replaced.
-    """
+    """Make sure before any work that a figure may be written, over an older one alone."""
     if not path.parent.is_dir():
         raise CryvisionError(f"{path}: a figure must go into a folder that is there")
     if not os.path.lexists(path):
@@ -54,13 +47,6 @@ def draw(days: list[Day], path: Path) -> None:
     """Draw the minutes of crying of each hour into a PNG, a panel for each day and source.
 
     Hours of which nothing was observed are hatched; of many days the latest are drawn.
-
-    Raises
-    ------
-    MissingDependencyError
-        If matplotlib is not installed.
-    CryvisionError
-        If there is nothing to draw.
     """
     try:
         # Never pyplot: it keeps figures and a backend for the whole process.

@@ -47,11 +47,6 @@ class RecordingFolder:
     One writer at a time holds it, until `close` or until its process ends. Folders are made, for
     their owner alone, where they are not there. Of the recordings of all sources those that are
     older than ``max_days`` are removed, and the oldest beyond ``max_bytes``.
-
-    Raises
-    ------
-    OSError
-        If it cannot be made, or another writer holds it.
     """
 
     def __init__(self, folder: Path, source: str, max_bytes: int, max_days: float) -> None:
@@ -88,11 +83,6 @@ class RecordingFolder:
         ``start`` is the wall time at which the recording begins, seconds since 1970. The files come
         to their place together once all went well, `RECORD_NAME` with a name that says so. An
         exception removes them.
-
-        Raises
-        ------
-        OSError
-            If the system refuses: no space, no permission.
         """
         moment = datetime.fromtimestamp(start)
         day = moment.strftime("%Y-%m-%d")
@@ -157,13 +147,8 @@ class RecordingFolder:
     def _stored(self) -> Iterator[tuple[datetime, tuple[Path, ...], int]]:
         """Find what was written here, of all sources, without what was observed today.
 
-        Yields
-        ------
-        time : datetime
-            When a recording began, or the end of an observed day; local time.
-        files : tuple of Path
-            What is removed as a whole; the one that says what it is comes last.
-        n_bytes : int
+        When a recording began, or the end of an observed day, local time; the files, which are
+        removed as a whole, the one that says what they are last; and their size in bytes.
         """
         today = datetime.now().strftime("%Y-%m-%d")
         known, self._known = self._known, {}

@@ -87,21 +87,12 @@ class Recorder:
     costs recordings, with a line in the log for each, and nothing else. `RecordingFolder` says what
     ``max_bytes`` and ``max_days`` limit.
 
-    Memory: the newest 25 s, and of a bout all until it is written: at most 5 minutes of sound
-    (10 MB) and 64 MB of pictures.
+    Memory: the newest 25 s, and of a bout all until it is written: at most 5 minutes of sound (10
+    MB) and 64 MB of pictures.
 
     With ``mask_speech`` the sound is zero where the tagger hears an adult speak and there is no
     crying. Where both overlap the crying stays, and the speech with it; what the tagger does not
     hear as speech stays too. A recording then comes some seconds later.
-
-    Raises
-    ------
-    ConfigError
-        If a number is out of range, or speech is to be masked that the bundle does not tell apart.
-    MissingDependencyError
-        Without ffmpeg, or a package of the extra ``live``.
-    CryvisionError
-        If the folder cannot be made, or another monitor records this source into it.
     """
 
     def __init__(

@@ -39,13 +39,8 @@ class Ring:
             self.picture_bytes -= len(self._pictures.popleft()[1])
 
     def cut(self, start: int, end: int) -> tuple[np.ndarray, list[tuple[int, bytes]]]:
-        """Give the sound between two places, and the pictures with their places from the start.
-
-        Returns
-        -------
-        samples : ndarray of int16, shape (end - start,)
-        pictures : list of (int, bytes)
-        """
+        """Give the sound between two places, int16, and the pictures by their places from the
+        start."""
         sound = np.concatenate([*self._sound, np.zeros(0, np.int16)])
         pictures = [(at - start, one) for at, one in self._pictures if start <= at <= end]
         return sound[start - self.start : end - self.start], pictures

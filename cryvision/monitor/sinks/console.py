@@ -25,7 +25,6 @@ class Console(Sink):
     write: Callable[[str], None] = field(default=_print, repr=False, compare=False)
 
     def deliver(self, alert: Alert) -> None:
-        """Print the alert."""
         from cryvision.outputs.wording import printable
 
         moment = datetime.fromisoformat(alert.time).astimezone()

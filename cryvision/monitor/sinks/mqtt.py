@@ -94,11 +94,6 @@ class Mqtt:
     Topics below that of the settings: ``status`` (online, or offline by last will),
     ``<source>/state`` (retained), ``<source>/alert`` (each alert once, not retained, since it is no
     state). All have QoS 1. The names of all sources are for Home Assistant.
-
-    Raises
-    ------
-    ConfigError
-        If a secret or a certificate is missing.
     """
 
     def __init__(self, settings: MqttSettings, sources: Sequence[str]) -> None:

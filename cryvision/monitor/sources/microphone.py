@@ -38,15 +38,6 @@ class Microphone(LiveSource):
 
     The device is an index or a part of the name, as `list_devices` shows them; the system's default
     by default. Its name is that of the source by default.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without sounddevice or PortAudio.
-    ConfigError
-        When no device with sound has this index or name.
-    MediaError
-        When there is no device at all.
     """
 
     def __init__(
@@ -64,13 +55,6 @@ class Microphone(LiveSource):
         super().__init__(name or str(found["name"]), pictures)
 
     def connect(self) -> _Recording:
-        """Open the device.
-
-        Raises
-        ------
-        DisconnectedError
-            When it is not there, or in use.
-        """
         sounddevice = _import_sounddevice()
         try:
             with _open_lock:
@@ -153,7 +137,6 @@ class _Recording:
             self._blocks.put_nowait(None)
 
     def close(self) -> None:
-        """Close the device."""
         # A device that is gone cannot be closed in order. PortAudio may even hang: then the stream
         # still counts as open, and PortAudio is not started anew, which would hang too.
         with contextlib.suppress(self._sounddevice.PortAudioError):
@@ -176,13 +159,7 @@ class _Recording:
 
 
 def list_devices() -> str:
-    """Return a table of the devices with sound and of the cameras; no device is opened.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without sounddevice or PortAudio.
-    """
+    """Return a table of the devices with sound and of the cameras; no device is opened."""
     sounddevice = _import_sounddevice()
     rows = [("index", "channels", "rate", "microphone")]
     default = _default_index(sounddevice)
