@@ -68,7 +68,6 @@ class _Group:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of every command."""
     parser = argparse.ArgumentParser(
         prog="cryvision",
         usage="cryvision [-h] [--version] COMMAND ...",

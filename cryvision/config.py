@@ -97,12 +97,10 @@ class SoundConfig:
 
     @property
     def window_samples(self) -> int:
-        """Samples of the scored span."""
         return round(self.window_seconds * self.sample_rate_hz)
 
     @property
     def context_samples(self) -> int:
-        """Samples before the window that the model sees too."""
         return round(self.context_seconds * self.sample_rate_hz)
 
     @property
@@ -112,12 +110,10 @@ class SoundConfig:
 
     @property
     def hop_samples(self) -> int:
-        """Samples from the start of one window to the start of the next."""
         return round(self.hop_seconds * self.sample_rate_hz)
 
     @property
     def n_frames(self) -> int:
-        """Spectrum frames of one model input."""
         return 1 + (self.span_samples - self.n_fft) // self.frame_hop_samples
 
 
@@ -176,12 +172,10 @@ class LogMelConfig:
 
     @property
     def hop_samples(self) -> int:
-        """Samples from one output to the next."""
         return self.hop_frames * self.frame_samples
 
     @property
     def hop_seconds(self) -> float:
-        """Seconds from one output to the next."""
         return self.hop_samples / SAMPLE_RATE_HZ
 
     @property
@@ -349,12 +343,10 @@ class FaceConfig:
 
     @property
     def window_samples(self) -> int:
-        """Length of a window on the clock of the sound."""
         return round(self.window_seconds * SAMPLE_RATE_HZ)
 
     @property
     def hop_samples(self) -> int:
-        """From one window to the next, on the clock of the sound."""
         return round(self.hop_seconds * SAMPLE_RATE_HZ)
 
     def _check_backbone(self) -> None:
@@ -381,5 +373,4 @@ class FaceConfig:
 
 
 def to_json(config: Any) -> dict[str, Any]:
-    """Turn a settings dataclass into plain JSON data."""
     return dataclasses.asdict(config)

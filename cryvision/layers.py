@@ -28,5 +28,4 @@ def require(layer: str, purpose: str) -> None:
 
 
 def install_command(layer: str) -> str:
-    """Return the command that installs a layer."""
     return f"python -m pip install 'cryvision[{layer}]'"

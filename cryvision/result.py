@@ -92,7 +92,6 @@ class Bout:
 
     @property
     def span_s(self) -> tuple[float, float]:
-        """Onset and offset in seconds."""
         return self.onset_s, self.offset_s
 
     @property
@@ -245,7 +244,6 @@ class Classification:
         return self.events
 
     def is_crying(self, event: Event) -> bool:
-        """Whether an event is one of `crying`."""
         return True
 
     def __repr__(self) -> str:

@@ -8,7 +8,6 @@ from cryvision.errors import ConfigError
 
 
 def compile_subject_pattern(text: str | None) -> re.Pattern[str] | None:
-    """Compile a subject pattern, which must have a group."""
     if text is None:
         return None
     try:

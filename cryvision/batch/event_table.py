@@ -28,7 +28,6 @@ class EventTable:
             check_ours(*self.paths)
 
     def write(self, store: Store, job: Job) -> None:
-        """Write the events of the run's clips, and what the columns mean."""
         measures = event_measures(job.acoustics)
         names = [measure.name for measure in measures]
         rows = (

@@ -25,7 +25,6 @@ def check_distinct(targets: Iterable[str]) -> None:
 
 
 def exists(target: str) -> bool:
-    """Whether anything has the name of a file, or of an object at a URL."""
     return remote.exists(target) if remote.is_url(target) else os.path.lexists(target)
 
 

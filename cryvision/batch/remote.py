@@ -108,7 +108,6 @@ def read_text(url: str) -> str:
 
 
 def exists(url: str) -> bool:
-    """Whether there is an object at a URL."""
     return state(url)[0] >= 0
 
 

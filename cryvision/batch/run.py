@@ -105,7 +105,6 @@ def score(
 
 
 def _views(how: BatchOptions) -> tuple[EventTable | Hours, ...]:
-    """Give the tables of events and of hours that are wanted."""
     who = how.subject_pattern
     events = () if how.events is None else (EventTable(os.fspath(how.events), who),)
     hours = () if how.summary is None else (Hours(os.fspath(how.summary), who),)

@@ -132,7 +132,6 @@ class Store:
         self._committed_s = time.monotonic()
 
     def statuses(self) -> Counter[str]:
-        """Count the rows of the run's clips by status."""
         with self._errors():
             select = "SELECT status, count(*) FROM clips JOIN rows USING (key) GROUP BY status"
             return Counter(dict(self._database.execute(select).fetchall()))

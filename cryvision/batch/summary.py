@@ -65,7 +65,6 @@ class Summary:
 
     @property
     def n_failed(self) -> int:
-        """Rows of clips that failed."""
         return sum(self.failures.values())
 
 

@@ -230,7 +230,6 @@ class _WorkerProcess:
             return f"was killed by signal {-status}"
 
     def last_words(self) -> str:
-        """Return the end of what the worker printed."""
         try:
             with open(self._log.name, "rb") as log:
                 lines = log.read().decode("utf-8", "replace").split("\n")

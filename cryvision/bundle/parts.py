@@ -204,7 +204,6 @@ def _tags(part: Mapping[str, Any], where: str) -> tuple[str, ...]:
 
 
 def _sound(data: Any, inputs: tuple[str, ...], where: str) -> SoundConfig | None:
-    """Settings of the one sound feature among the inputs."""
     features = [name for name in inputs if name in SOUND_FEATURES]
     sound = None if data is None else checking.settings(SoundConfig, data, f"{where}: sound")
     if features != ([] if sound is None else [sound.feature]):

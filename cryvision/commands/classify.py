@@ -289,7 +289,6 @@ def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
 
 
 def chosen_options(options: argparse.Namespace) -> OptionValues:
-    """Give the options of `add_decision_options` and `add_event_options` as keyword arguments."""
     return {
         "runtime": options.runtime,
         "smooth_seconds": options.smooth,
@@ -300,7 +299,6 @@ def chosen_options(options: argparse.Namespace) -> OptionValues:
 
 
 def event_options(options: argparse.Namespace) -> OptionValues:
-    """Give the options of `add_event_options` as keyword arguments."""
     return {
         "veto": options.veto,
         "bout_gap_s": options.bout_gap,

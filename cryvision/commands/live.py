@@ -168,7 +168,6 @@ def _watch(
     screen: Screen,
     stack: ExitStack,
 ) -> None:
-    """Pass each observation on to all observers."""
     from dataclasses import replace
 
     from cryvision.monitor.alerting.dispatch import Alerting
@@ -226,7 +225,6 @@ def _recording(
 
 
 def _config(options: argparse.Namespace) -> LiveConfig:
-    """Read the configuration, or make one of the options."""
     from dataclasses import replace
     from pathlib import Path
 

@@ -152,14 +152,11 @@ class Bar:
 
 
 class ClipProgress(Bar):
-    """A bar of the seconds done of a clip."""
-
     def __init__(self, path: str) -> None:
         super().__init__()
         self._name = os.path.basename(path)
 
     def show(self, done_s: float, duration_s: float | None) -> None:
-        """Show so many seconds of all, if their number is known."""
         from cryvision.outputs.text import printable
 
         progress = "{percentage:3.0f}% {bar} {n:.0f}/{total:.0f} s {remaining}"

@@ -80,7 +80,6 @@ def add_method_options(parser: Any, *also: str) -> None:
 
 
 def add_size_options(parser: Any) -> None:
-    """Give a command the options that make a system larger or smaller."""
     parser.add_argument(
         "--width",
         type=int,

@@ -85,7 +85,6 @@ class ReasonStream:
         return cls(bundle, runtime, faces, files) if has_branches else None
 
     def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> ReasonWindows:
-        """Take the next samples and the detector's outputs for them."""
         return self._predicted(self._inputs.push(samples, detected))
 
     def push_time(self, n_samples: int) -> ReasonWindows:
@@ -97,7 +96,6 @@ class ReasonStream:
         return self._predicted(self._inputs.finish(detected, n_samples))
 
     def forget(self, before_s: float) -> None:
-        """Drop the outputs for windows that ended before a time."""
         n_past = int(np.searchsorted(self._end_samples(), before_s * SAMPLE_RATE_HZ))
         self._ends.forget(n_past)
         self._outputs.forget(n_past)
@@ -171,7 +169,6 @@ class ReasonStream:
         return table
 
     def _note(self, ends: np.ndarray, outputs: Mapping[str, np.ndarray]) -> None:
-        """Store each branch's outputs and its modality for the events."""
         tables = []
         for part in self._models.branches:
             values = outputs[part.name]
@@ -186,7 +183,6 @@ class ReasonStream:
         return self._ends.table(0, len(self._ends))[:, 0]
 
     def _tables(self, first: int, stop: int) -> dict[str, np.ndarray]:
-        """Give each branch's outputs for some of the windows."""
         tables = np.split(self._outputs.table(first, stop), len(self.branches), axis=1)
         return dict(zip(self.branches, tables, strict=True))
 

@@ -290,7 +290,6 @@ class StreamClassifier:
             self._classes.write(windows.end_samples, windows.predictions, windows.settled_samples)
 
     def _finish_windows(self) -> None:
-        """Score what is left at the end."""
         windows = None if self._crying is None else self._crying.finish()
         if self._reasons is None or self._classes is None:
             return

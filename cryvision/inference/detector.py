@@ -93,7 +93,6 @@ class CryDetector:
         return self._source.push(samples)
 
     def finish(self) -> DetectorWindows:
-        """End the stream; score what is left of it."""
         return self._source.finish()
 
 

@@ -38,17 +38,14 @@ class EventStream:
 
     @property
     def rejected(self) -> KeptEvents:
-        """Candidates so far that do not stand, by onset."""
         return self._filter.rejected
 
     @property
     def level_db(self) -> float:
-        """Level of the past second, in dBFS; NaN before the first step."""
         return self._follower.level_db
 
     @property
     def background_db(self) -> float:
-        """Low percentile of the levels of the past minute, in dBFS; NaN before the first step."""
         return self._follower.background_db
 
     def push(self, windows: DetectorWindows) -> list[Event]:

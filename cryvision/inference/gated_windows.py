@@ -29,7 +29,6 @@ class CryGate:
         self._scored_samples = 0
 
     def push(self, windows: DetectorWindows) -> None:
-        """Take the detector's next windows."""
         self._ends = np.concatenate([self._ends, windows.end_samples])
         self._crying = np.concatenate([self._crying, windows.fused >= self._enter])
         self._scored_samples = windows.scored_samples
@@ -111,7 +110,6 @@ class GatedSound:
         self._ends = np.empty(0, np.int64)
 
     def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> SoundBranchWindows:
-        """Take the next samples and the detector's outputs for them."""
         self._n_samples += len(samples)
         ends = self._ends[:0]
         if self._sound is not None:
@@ -121,7 +119,6 @@ class GatedSound:
         return self._gated(ends, detected, ended=False)
 
     def finish(self, detected: DetectorWindows | None) -> SoundBranchWindows:
-        """End the stream."""
         ends = self._ends[:0]
         if self._sound is not None:
             ends = self._sound.finish()

@@ -75,7 +75,6 @@ class StepScorer:
         self._mean_square = np.empty(0, np.float32)
 
     def push(self, frames: Frames) -> Steps:
-        """Score the steps that the next frames complete."""
         self._take(frames.log_power, frames.mean_square)
         complete = (len(self._log_power) - self._config.window_frames) // self._config.hop_frames
         return self._scored(max(0, complete + 1))

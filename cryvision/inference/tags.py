@@ -63,7 +63,6 @@ class TagScorer:
         self._mean_square = np.zeros(config.window_frames, np.float32)
 
     def push(self, frames: Frames) -> TagWindows:
-        """Score the windows that the next frames complete."""
         config = self._config
         self._log_power = np.concatenate([self._log_power, frames.log_power])
         self._mean_square = np.concatenate([self._mean_square, frames.mean_square])

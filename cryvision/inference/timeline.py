@@ -56,7 +56,6 @@ class HeldPredictions:
                 rows.replace(last, self._held)
 
     def forget(self, first: int) -> None:
-        """Forget the frames before this one."""
         n = min(first, len(self)) - self._first
         if n > 0:
             for _, rows in self._stored():

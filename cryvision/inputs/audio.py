@@ -260,7 +260,6 @@ def mean_square_dbfs(mean_square: np.ndarray) -> np.ndarray:
 
 
 def _min_max(span: np.ndarray) -> np.ndarray:
-    """`normalize` in float64."""
     span = np.asarray(span, np.float64)
     low = span.min(axis=-1, keepdims=True)
     width = span.max(axis=-1, keepdims=True) - low

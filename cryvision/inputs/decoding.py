@@ -75,7 +75,6 @@ class Decoder:
         return last_words or (f"ended with status {status}" if status else "")
 
     def warnings(self) -> list[str]:
-        """Return warnings about what was read so far."""
         return []
 
     def __enter__(self) -> Self:
@@ -132,7 +131,6 @@ class Sound(Decoder):
         return samples if len(samples) else None
 
     def warnings(self) -> list[str]:
-        """Return warnings about the channels and the samples so far."""
         mixer, texts = self._mixer, []
         if mixer.n_alone > ALONE_SHARE * mixer.n_blocks:
             seconds = mixer.n_alone * mixing.BLOCK_SAMPLES / SAMPLE_RATE_HZ

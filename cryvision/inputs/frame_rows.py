@@ -42,7 +42,6 @@ class RowFiles:
             return "no temporary folder"
 
     def number(self) -> int:
-        """Return the number of one more file."""
         self._n += 1
         return self._n
 
@@ -93,7 +92,6 @@ class FrameRows:
             self.store()
 
     def replace(self, index: int, row: np.ndarray) -> None:
-        """Put another row in the place of one."""
         values = array(self._values.typecode, row.tolist())
         if index >= self._n_filed:
             first = (index - self._n_filed) * self.width

@@ -231,7 +231,6 @@ class Clip:
             self._conclude([part for part in (sound, frames) if part])
 
     def _conclude(self, parts: list[Sound | Frames]) -> None:
-        """Check a clip that was read to its end."""
         words = {part.name: part.trouble() for part in parts}
         log = "; ".join(dict.fromkeys(filter(None, words.values())))
         if not any(part.taken for part in parts):

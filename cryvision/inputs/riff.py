@@ -31,11 +31,9 @@ class Header:
 
     @property
     def states_size(self) -> bool:
-        """Whether the header states a size at all."""
         return 0 < self.data_bytes < LARGEST_STATED_BYTES
 
     def seconds(self, n_bytes: int) -> float:
-        """Length of some bytes of its sound."""
         return n_bytes / self.bytes_per_second
 
 

@@ -39,7 +39,6 @@ class Table:
         raise ConfigError(f"{self.path}: {name} must be {allowed}{received}")
 
     def get(self, key: str) -> Any:
-        """Return a value as it is, None where it is missing."""
         self._known.append(key)
         return self._values.get(key)
 
@@ -86,7 +85,6 @@ class Table:
         return value
 
     def flag(self, key: str) -> bool:
-        """Take true or false; false where it is missing."""
         value = self.get(key)
         if value is None:
             return False
@@ -95,7 +93,6 @@ class Table:
         return value
 
     def texts(self, key: str, *, needed: bool = False) -> tuple[str, ...]:
-        """Take a list of texts, none where it is missing."""
         value = self.get(key)
         if value is None and not needed:
             return ()

@@ -134,7 +134,6 @@ class Diary:
 
 
 def local(wall_time: float) -> str:
-    """Give the time of day of a wall time, in local time."""
     return time.strftime("%H:%M:%S", time.localtime(wall_time))
 
 

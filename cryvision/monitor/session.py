@@ -123,7 +123,6 @@ class LiveSession:
         return found
 
     def _end(self) -> list[Event]:
-        """End the stream, and give the events that end with it."""
         result = self._stream.finish()
         return [event for event in result.events if event.onset_s > self._newest_onset_s]
 

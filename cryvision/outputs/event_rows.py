@@ -33,7 +33,6 @@ ACOUSTIC_MEASURES = (*measures_of(CryAcoustics), *measures_of(BoutAcoustics))
 
 
 def event_measures(acoustics: bool) -> tuple[Measure, ...]:
-    """List the columns of a table of events, with or without acoustics."""
     return (*EVENT_MEASURES, *ACOUSTIC_MEASURES) if acoustics else EVENT_MEASURES
 
 

@@ -157,7 +157,6 @@ def write(
 
 
 def _write_all(clip: str, folder: Path, files: Mapping[Path, Callable[[Path], object]]) -> None:
-    """Write every file beside its place, and move them when all are complete."""
     for target in files:
         if _is_same_file(target, clip):
             raise ConfigError(

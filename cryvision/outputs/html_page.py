@@ -77,7 +77,6 @@ def check_marked(what: str, mark: bytes, path: str | os.PathLike[str]) -> Path:
 
 
 def write_report_page(kind: str, html: str, path: str | os.PathLike[str]) -> None:
-    """Write a page of `report_page`, whole or not at all."""
     target = check_page(kind, path)
     try:
         with staged(target, overwrite=True) as file:

@@ -76,7 +76,6 @@ def draw_spectrogram(
 
 
 def draw_band(axes: Axes, band_hz: tuple[float, float]) -> None:
-    """Mark the detector's band of frequencies in the spectrogram."""
     for edge_hz in band_hz:
         axes.axhline(edge_hz / 1000, color="white", linewidth=0.8, linestyle=(0, (4, 4)), alpha=0.6)
     axes.annotate(
@@ -307,7 +306,6 @@ def _name(
 def _draw_unknown(
     axes: Axes, time_s: NDArray[Any], has_scores: NDArray[np.bool_], span_s: float, top: float = 1.0
 ) -> None:
-    """Hatch the stretches that no score is known for."""
     edges = np.diff(has_scores.astype(np.int8), prepend=1, append=1)
     frame_s = 1 / FRAME_RATE_HZ
     spans = [

@@ -63,12 +63,10 @@ def likeliest_classes(classification: Classification) -> list[str]:
 
 
 def detected_tags(classification: Classification) -> list[str]:
-    """Name the tags that the timeline has a column of."""
     return [name.removeprefix(HEARD) for name in classification.timeline if name.startswith(HEARD)]
 
 
 def bouts_with_events(classification: Classification) -> list[tuple[Bout, list[Event]]]:
-    """Give each bout beside its events."""
     events = iter(classification.crying)
     return [(bout, list(islice(events, bout.n_events))) for bout in classification.bouts]
 
@@ -85,5 +83,4 @@ def strongest_other(events: list[Event]) -> str:
 
 
 def tag_words(tag: str) -> str:
-    """A tag as it is written in a text."""
     return tag.replace("_", " ")

@@ -153,7 +153,6 @@ def write_timeline_csv(classification: Classification, path: Path) -> None:
 
 
 def write_events_csv(classification: Classification, path: Path) -> None:
-    """Write one row an event; only the header where there is none."""
     record = {
         "path": str(classification.path),
         "events": list(_event_records(classification, with_branches=False)),

@@ -245,7 +245,6 @@ class _Encoder:
             raise self._failure() from error
 
     def finish(self) -> None:
-        """Wait until the video is whole."""
         try:
             self._frames.close()
         except OSError as error:

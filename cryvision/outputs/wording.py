@@ -15,7 +15,7 @@ _INDENT = 12
 
 
 def clock(seconds: float, *, long: bool = False, decimals: int = 1) -> str:
-    """Write a time, not negative, as ``m:ss.t``; over an hour or if ``long`` as ``h:mm:ss.t``."""
+    """Write a time, not negative, as ``m:ss.t``; ``h:mm:ss.t`` over an hour or if ``long``."""
     unit = 10**decimals
     ticks = max(0, round(seconds * unit))
     minutes, ticks = divmod(ticks, 60 * unit)
@@ -45,7 +45,6 @@ def score(value: float | None) -> str:
 
 
 def row(heading: str, text: str) -> list[str]:
-    """Write a heading and its text, wrapped beside it."""
     lines = textwrap.wrap(
         text,
         LINE_WIDTH,

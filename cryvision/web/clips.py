@@ -74,7 +74,6 @@ class PageClip:
 
     @property
     def corrections(self) -> Path:
-        """The file of its corrections, beside it."""
         return corrections_path(self.path)
 
     @property
@@ -159,7 +158,6 @@ class Clips:
         )
 
     def get(self, clip_id: str) -> PageClip | None:
-        """Return a clip, or None where there is none of this id."""
         with self._lock:
             if clip_id not in self._clips:
                 self._scan()
@@ -181,7 +179,6 @@ class Clips:
             self._clips[clip.id] = clip
 
     def remove(self, clip: PageClip) -> None:
-        """Delete an upload with all that is known of it."""
         with self._lock:
             self._clips.pop(clip.id, None)
         if clip.uploaded:

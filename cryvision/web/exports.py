@@ -74,7 +74,6 @@ def corrected(result: Classification, events: Sequence[CorrectedEvent]) -> Class
 class _Corrected(Classification):
     @property
     def crying(self) -> tuple[Event, ...]:
-        """The events whose label means crying."""
         return tuple(filter(self.is_crying, self.events))
 
     def is_crying(self, event: Event) -> bool:

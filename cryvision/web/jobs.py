@@ -140,7 +140,6 @@ class Lane:
                 job.end(CANCELLED)
 
     def close(self) -> None:
-        """End the worker at once, and the thread."""
         with self._lock:
             self._stopped = True
             self._supervisor.stop()

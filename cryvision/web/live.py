@@ -62,7 +62,6 @@ class BrowserSource:
                 raise OverrunError("this computer does not keep up with the sound") from None
 
     def pieces(self, stop: threading.Event) -> Iterator[Piece | SourceFault]:
-        """Iterate over the sound until ``stop`` or `close`."""
         while not (stop.is_set() or self._over.is_set()):
             try:
                 yield self._queue.get(timeout=TICK_SECONDS)
@@ -70,7 +69,6 @@ class BrowserSource:
                 yield Piece(np.zeros(0, np.float32), None, None, time.time())
 
     def close(self) -> None:
-        """End `pieces`; from any thread."""
         self._over.set()
 
 

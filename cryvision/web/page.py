@@ -74,7 +74,6 @@ class Page:
         self.feeds = Feeds(self._open_source, self.bundle)
 
     def close(self) -> None:
-        """End all work at once."""
         self.closing = True
         self.score_lane.close()
         self.side_lane.close()
@@ -86,7 +85,6 @@ class Page:
         return open_source(self._sources[name], pictures=False)
 
     def session(self, who: str) -> dict[str, Any]:
-        """Describe the server to the page."""
         folder = self.settings.folder
         return {
             "version": __version__,
@@ -122,7 +120,6 @@ class Page:
         return job
 
     def pyramid(self, clip: PageClip) -> Pyramid:
-        """Return the waveform and spectrogram of a scored clip."""
         return self.pyramids.get(clip.results / PYRAMID, clip.path)
 
     def score_folder(self) -> Job:
@@ -135,7 +132,6 @@ class Page:
         return parent
 
     def cancel(self, job: Job) -> None:
-        """End a job, and those that it stands for."""
         for child in job.children:
             self.score_lane.cancel(child)
         if job.children:
@@ -151,7 +147,6 @@ class Page:
 
 
 def _sources(config: Path) -> dict[str, SourceSettings]:
-    """Read the sources of a configuration of ``cryvision live``."""
     from cryvision.monitor.config import load_config
 
     return {source.name: source for source in load_config(config).sources}

@@ -74,7 +74,6 @@ class Playback:
         return target, kind or "audio/ogg"
 
     def close(self) -> None:
-        """End what is running."""
         self._closed = True
         for process in tuple(self._processes):
             process.kill()

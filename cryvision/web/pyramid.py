@@ -70,7 +70,6 @@ class PyramidWriter:
         self._write_spectra(self._spectra.push(samples))
 
     def finish(self) -> None:
-        """Write the upper levels."""
         padding = -len(self._rest) % PEAK_SAMPLES
         self._write_peaks(np.pad(self._rest, (0, padding)))
         if self._n_samples:
@@ -198,7 +197,6 @@ class Pyramids:
         self._lock, self._making = threading.Lock(), threading.Lock()
 
     def get(self, folder: Path, clip: Path) -> Pyramid:
-        """Return the pyramid of a clip that is kept in a folder."""
         while (pyramid := self._kept(folder)) is None:
             with self._making:  # one at a time, and each once
                 if not (folder / _FILE).exists():

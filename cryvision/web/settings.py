@@ -75,7 +75,6 @@ class ServeSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address to listen on is reached from this machine alone."""
     import ipaddress
 
     if host == "localhost":

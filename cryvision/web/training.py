@@ -84,7 +84,6 @@ def _row(clip: Mapping[str, Any], pattern: re.Pattern[str] | None) -> list[str] 
 def _before(
     clips: list[dict[str, Any]], base: Bundle, cry_labels: tuple[str, ...]
 ) -> dict[str, float]:
-    """Compare the detector in use with the corrections."""
     counts = []
     for clip in clips:
         events = read_corrections(clip["labels"]).events

@@ -245,7 +245,6 @@ class _Track:
     def correct(
         self, detection: Detection, time_s: float, since_s: float, smoothing_seconds: float
     ) -> None:
-        """Take in a detection of this face."""
         self.score = detection.score
         self.detected_s = time_s
         if detection.rotation_degrees != self.rotation_degrees:

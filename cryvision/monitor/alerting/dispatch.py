@@ -53,7 +53,6 @@ class Alerting:
             self._outbox.put(cleared_at_start(alert), names)
 
     def observe(self, observation: Observation) -> list[Alert]:
-        """Take the next observation of a source, and return the alerts of it, which are sent."""
         monitor = self._rules[observation.source]
         fault, state = observation.fault, observation.state
         if fault is None:

@@ -76,7 +76,6 @@ class Outbox:
 
     @property
     def pending(self) -> dict[str, int]:
-        """Number of alerts that wait, for each sink."""
         return {name: len(lane) for name, lane in self._lanes.items()}
 
     def close(self, wait_s: float = 0.0) -> None:
@@ -200,6 +199,5 @@ class _Lane:
 
 
 def wait_s(attempts: int) -> float:
-    """Return the wait after a number of attempts, in seconds."""
     longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(attempts - 1, 60))
     return longest * random.uniform(0.5, 1.0)

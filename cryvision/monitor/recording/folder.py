@@ -65,7 +65,6 @@ class RecordingFolder:
             raise BlockingIOError(errno.EAGAIN, "another monitor records here") from None
 
     def close(self) -> None:
-        """Let another writer take the folder; may be called again."""
         self._lock.release()
 
     def recover(self) -> None:

@@ -200,7 +200,6 @@ class Recorder:
             self._attempt("old recordings", self._folder.prune)
 
     def _follow(self, observation: Observation) -> None:
-        """Begin a bout, carry it on, or end it."""
         for timed in observation.events:
             onset = self._place(timed.onset_time)
             if self._bout is None:
@@ -229,7 +228,6 @@ class Recorder:
         self._speech = [span for span in self._speech if span[1] > self._ring.start]
 
     def _end_bout(self) -> None:
-        """Write what is open into files."""
         bout, self._bout = self._bout, None
         if bout is None:
             return

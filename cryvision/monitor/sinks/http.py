@@ -125,7 +125,6 @@ def _reason(error: object) -> str:
 
 
 def _retry_after(text: str) -> float:
-    """Read a ``Retry-After``: seconds, or a date."""
     try:
         if text.isascii() and text.isdigit():
             return float(text)

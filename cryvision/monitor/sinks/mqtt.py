@@ -69,7 +69,6 @@ class SourceState:
     minutes_today: float = 0.0
 
     def to_json(self) -> str:
-        """Write the payload of the state topic."""
         return json.dumps(
             {
                 "crying": None if self.crying is None else _on_off(self.crying),
@@ -168,7 +167,6 @@ class Mqtt:
         self._publish(self._topic(f"{source}/state"), state.to_json())
 
     def close(self) -> None:
-        """Say that the monitor is offline, and disconnect."""
         if self._client.is_connected():
             goodbye = self._client.publish(self._topic("status"), OFFLINE, qos=1, retain=True)
             with self._changed:

@@ -55,5 +55,4 @@ class ClipFile:
                 log.warning("%s: %s", self.name, warning)
 
     def close(self) -> None:
-        """End `pieces`; from any thread."""
         self._over.set()

@@ -79,8 +79,6 @@ class Microphone(LiveSource):
 
 
 class _Recording:
-    """An open device."""
-
     def __init__(self, sounddevice: ModuleType, device: int | None) -> None:
         info = sounddevice.query_devices(device, "input")
         rate_hz = float(info["default_samplerate"])
@@ -108,7 +106,6 @@ class _Recording:
             raise
 
     def blocks(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Iterate over the sound until the device fails."""
         last = time.monotonic()
         while not self._ended.is_set():
             try:
@@ -131,7 +128,6 @@ class _Recording:
                 yield samples, wall_time
 
     def end(self) -> None:
-        """Let `blocks` end soon."""
         self._ended.set()
         with contextlib.suppress(queue.Full):  # then it does not wait
             self._blocks.put_nowait(None)

@@ -112,8 +112,6 @@ class NetworkStream(LiveSource):
 
 
 class _Sound:
-    """One ffmpeg that reads the sound of a stream."""
-
     # Their timestamps are left alone: one that jumps would ask for hours of silence.
     _OUTPUT = (
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-af"),
@@ -127,7 +125,6 @@ class _Sound:
         self._process = _start(address, "audio", self._OUTPUT)
 
     def blocks(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Iterate over the sound until ffmpeg ends."""
         block = np.empty(round(SAMPLE_RATE_HZ * PIECE_SECONDS), np.dtype("<f4"))
         while True:
             n_bytes = self._process.read_into(block.data.cast("B"))
@@ -202,7 +199,6 @@ def _start(address: Address, media: str, output: tuple[str, ...]) -> ffmpeg.Proc
 
 
 def _why_down(process: ffmpeg.Process, address: Address) -> DisconnectedError:
-    """Wait for ffmpeg to end, and say why it did."""
     status = process.wait()
     if process.stalled:
         return DisconnectedError("stalled", f"no data has come for {process.stall_seconds:g} s")

@@ -143,7 +143,6 @@ class Backoff:
         self._next_s = FIRST_RETRY_SECONDS
 
     def next_s(self) -> float:
-        """Return how long to wait now, in seconds."""
         wait_s = self._next_s
         self._next_s = min(2 * wait_s, LONGEST_RETRY_SECONDS)
         return wait_s
@@ -301,7 +300,6 @@ class LiveSource(ABC):
             pieces.give(SourceFault(error.kind, str(error), time.time(), True))
 
     def _connected(self, connection: Connection, pieces: _PieceQueue) -> Iterator[Piece]:
-        """Read one connection to its end."""
         self._connection = connection
         n_samples, last_frame = 0, -1
         try:
