@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 # Control characters, those that end a line, those that turn the direction of the text around, and
 # bytes that could not be decoded.
@@ -49,3 +53,11 @@ def spreadsheet_cell(text: str) -> str:
 def plain_cell(cell: str) -> str:
     """Take off the apostrophe that `spreadsheet_cell` puts before a formula."""
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA_STARTS) else cell
+
+
+def write_rows(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write CSV in UTF-8; texts among the cells must be safe already."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(map(spreadsheet_cell, header))
+        table.writerows(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 import os
@@ -23,7 +22,7 @@ from cryvision.batch.store import Store
 from cryvision.errors import CryvisionError
 from cryvision.inputs.quality import MINUTE_SECONDS
 from cryvision.outputs.wording import counted
-from cryvision.safe_text import spreadsheet_cell
+from cryvision.safe_text import spreadsheet_cell, write_rows
 from cryvision.start_times import time_zone
 from cryvision.subjects import compile_subject_pattern
 
@@ -242,22 +241,20 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
 
 def write_periods(path: Path, periods: Sequence[Period]) -> None:
     """Write a CSV with a row a period; crying is empty where nothing was observed."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        for one in periods:
-            known = one.cry_s is not None
-            table.writerow(
-                [
-                    *(spreadsheet_cell(one.subject), one.kind),
-                    *(time.isoformat(timespec="seconds") for time in (one.start, one.end)),
-                    *(f"{one.observed_s:.1f}", f"{one.not_observed_s:.1f}"),
-                    f"{one.too_quiet_s:.1f}" if known else "",
-                    f"{one.cry_s:.1f}" if known else "",
-                    f"{(one.cry_s or 0) / one.observed_s:.4f}" if known else "",
-                    one.n_events if known else "",
-                ]
-            )
+    rows = []
+    for one in periods:
+        known = [""] * 4
+        if one.cry_s is not None:
+            share = f"{one.cry_s / one.observed_s:.4f}"
+            known = [f"{one.too_quiet_s:.1f}", f"{one.cry_s:.1f}", share, f"{one.n_events}"]
+        rows.append(
+            [
+                *(spreadsheet_cell(one.subject), one.kind),
+                *(time.isoformat(timespec="seconds") for time in (one.start, one.end)),
+                *(f"{one.observed_s:.1f}", f"{one.not_observed_s:.1f}", *known),
+            ]
+        )
+    write_rows(path, COLUMNS, rows)
 
 
 def _period(

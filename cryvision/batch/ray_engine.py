@@ -21,10 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryvision.batch.engines import TICK_SECONDS
+from cryvision.batch.engines import TICK_SECONDS, Shard, Work
 from cryvision.batch.job import Job
 from cryvision.batch.supervisor import Supervisor
-from cryvision.batch.work import Shard, Work
 from cryvision.errors import CryvisionError, MissingDependencyError
 
 MAX_LOSSES = 10

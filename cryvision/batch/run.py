@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryvision import __version__
 from cryvision.batch import engines, remote, tables
-from cryvision.batch.event_table import EventTable
+from cryvision.batch.engines import Work
 from cryvision.batch.hours import Hours
 from cryvision.batch.job import Job
 from cryvision.batch.options import BatchOptions
@@ -24,7 +24,7 @@ from cryvision.batch.rows import OK, ordered_columns, probability_column
 from cryvision.batch.sources import find_clips
 from cryvision.batch.store import KEY_LENGTH, STORE_SUFFIX, Store
 from cryvision.batch.summary import Progress, Summary, about_table
-from cryvision.batch.work import Work
+from cryvision.batch.tables import EventTable
 from cryvision.bundle import Bundle
 from cryvision.errors import MediaError
 from cryvision.inference.options import Options

@@ -84,11 +84,7 @@ def add(commands: Any) -> None:
         help="date and time at which the recording started, such as 2026-03-29T01:30:00+01:00 "
         "(default: what its file or its name states); one clip only",
     )
-    add_timezone_option(parser)
-    add_timeline_option(parser)
-    add_acoustics_option(parser)
-    add_decision_options(parser)
-    add_event_options(parser)
+    add_clip_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -118,7 +114,8 @@ def _add_text_options(parser: Any) -> None:
     )
 
 
-def add_timezone_option(parser: Any) -> None:
+def add_clip_options(parser: Any) -> None:
+    """Give a command the options of one clip and of many: times, acoustics, labels, events."""
     parser.add_argument(
         "--timezone",
         default="",
@@ -126,9 +123,6 @@ def add_timezone_option(parser: Any) -> None:
         help="zone of the recorder's clock, such as Europe/Berlin, in which times are shown "
         "(default: that of this machine, or what the recording states)",
     )
-
-
-def add_timeline_option(parser: Any) -> None:
     parser.add_argument(
         "--timeline-hop",
         type=float,
@@ -136,14 +130,13 @@ def add_timeline_option(parser: Any) -> None:
         help="write the timeline of csv, parquet and json with a row each so many seconds "
         "(default: a row a frame, 30 a second)",
     )
-
-
-def add_acoustics_option(parser: Any) -> None:
     parser.add_argument(
         "--acoustics",
         action="store_true",
         help="measure F0, voice quality, spectrum and timing of each cry and bout with Praat",
     )
+    _add_decision_options(parser)
+    add_event_options(parser)
 
 
 def add_event_options(parser: Any) -> None:
@@ -182,7 +175,7 @@ def add_event_options(parser: Any) -> None:
     )
 
 
-def add_decision_options(parser: Any) -> None:
+def _add_decision_options(parser: Any) -> None:
     add_runtime_option(parser)
     parser.add_argument(
         "--smooth",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cryvision.acoustics.measures import BoutAcoustics, CryAcoustics, Measure, measures_of
+from cryvision.safe_text import write_rows
 
 EVENT_MEASURES = (
     Measure("path", "text", "", "the clip, as it was given"),
@@ -68,10 +68,7 @@ def event_rows(
 
 def write_dictionary(path: Path, measures: Sequence[Measure]) -> None:
     """Write the data dictionary of a table as CSV: name, kind, unit and meaning of each column."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(Measure._fields)
-        table.writerows(measures)
+    write_rows(path, Measure._fields, measures)
 
 
 _BOUT_NAMES = tuple(measure.name for measure in measures_of(BoutAcoustics))

@@ -10,14 +10,6 @@ from numpy.typing import NDArray
 
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.outputs.lettering import set_plain, shortened
-from cryvision.outputs.pooling import (
-    MAX_POINTS,
-    SMOOTHING_SECONDS,
-    centred_mean,
-    pooled,
-    pooled_mean,
-    seconds_within,
-)
 from cryvision.outputs.shown import (
     HEARD,
     bouts_with_events,
@@ -26,6 +18,7 @@ from cryvision.outputs.shown import (
     likeliest_classes,
     tag_words,
 )
+from cryvision.outputs.timeline_tables import known_means
 from cryvision.outputs.wording import printable
 from cryvision.result import Bout, Classification, Event
 
@@ -52,6 +45,12 @@ _LINE_STYLES = ("-", "--", ":")
 _BOUT_AT, _NAME_AT, _TOP = (1.03, 0.04), 1.09, 1.2
 _BAR_SECONDS, _MOST_BARS = (60, 300, 900, 3600), 400
 _BAR_TOPS_S = (3, 6, 12, 18, 30, 45, 60)
+
+MAX_POINTS = 2000
+
+SMOOTHING_SECONDS = 0.5
+"""The drawn curve is the mean of so much around each frame, for which a figure need not wait: one
+of the past alone, as in the timeline, would lie behind the events."""
 
 
 def draw_spectrogram(
@@ -319,3 +318,42 @@ def _draw_unknown(
     if spans:
         look: dict[str, Any] = {"facecolor": "none", "edgecolor": HATCH_COLOUR, "hatch": HATCH}
         axes.broken_barh(spans, (0, top), linewidth=0, label="unknown", **look)
+
+
+def seconds_within(
+    events: Sequence[Event], starts: NDArray[np.float64], length_s: float
+) -> NDArray[np.float64]:
+    """How much of the events lies in each stretch of a length, in seconds."""
+    times = np.array([event.span_s for event in events]).reshape(-1, 2, 1)
+    inside = np.minimum(times[:, 1], starts + length_s) - np.maximum(times[:, 0], starts)
+    seconds: NDArray[np.float64] = np.maximum(inside, 0).sum(axis=0)
+    return seconds
+
+
+def centred_mean(values: NDArray[Any]) -> NDArray[np.float64]:
+    """The mean of what is known around each value that is."""
+    half = round(SMOOTHING_SECONDS * FRAME_RATE_HZ / 2)
+    finite = np.isfinite(values)
+    kernel = np.ones(2 * half + 1)
+    sums, counts = (
+        np.convolve(column, kernel)[half : half + len(values)]
+        for column in (np.where(finite, values, 0.0), finite.astype(float))
+    )
+    return np.where(finite, sums / np.maximum(counts, 1), np.nan)
+
+
+def _starts(n: int) -> NDArray[np.intp]:
+    """Where `MAX_POINTS` stretches of equal length start, or fewer where there are no more."""
+    return np.unique(np.linspace(0, n, min(n, MAX_POINTS), endpoint=False).astype(np.intp))
+
+
+def pooled(values: NDArray[Any], pool: np.ufunc) -> NDArray[Any]:
+    """Reduce to at most `MAX_POINTS` values, each over a stretch of equal length."""
+    return pool.reduceat(values, _starts(len(values)))
+
+
+def pooled_mean(values: NDArray[Any]) -> NDArray[np.float32]:
+    """The same by the mean of what is known."""
+    if not len(values):
+        return np.full(1, np.nan, np.float32)
+    return known_means(values, _starts(len(values)))

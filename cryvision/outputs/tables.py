@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import math
@@ -20,7 +19,7 @@ from cryvision.config import FRAME_RATE_HZ
 from cryvision.inputs.quality import MINUTE_SECONDS, MinuteQuality
 from cryvision.outputs.event_rows import event_measures, event_rows
 from cryvision.result import Bout, Classification, Event
-from cryvision.safe_text import spreadsheet_cell
+from cryvision.safe_text import spreadsheet_cell, write_rows
 
 QUALITY_COLUMNS = (
     *(field.name for field in fields(MinuteQuality)),
@@ -149,7 +148,7 @@ def write_timeline_csv(classification: Classification, path: Path) -> None:
         for block in blocks
         for row in zip(*(map(_cell, _listed(values)) for _, values in block), strict=True)
     )
-    _write_csv(path, list(columns), rows)
+    write_rows(path, list(columns), rows)
 
 
 def write_events_csv(classification: Classification, path: Path) -> None:
@@ -195,14 +194,7 @@ def _not_scored_share(cry: NDArray[Any], quiet_s: float) -> float | None:
 def _write_records(
     path: Path, columns: Sequence[str], records: Iterable[Mapping[str, Any]]
 ) -> None:
-    _write_csv(path, columns, ([_cell(record.get(name)) for name in columns] for record in records))
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(map(spreadsheet_cell, header))
-        writer.writerows(rows)
+    write_rows(path, columns, ([_cell(record.get(name)) for name in columns] for record in records))
 
 
 def _event_records(classification: Classification, with_branches: bool) -> Iterator[dict[str, Any]]:

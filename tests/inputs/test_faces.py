@@ -302,8 +302,6 @@ def test_a_missing_detector_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(MissingDependencyError, match="cryvision fetch face-detector") as caught:
         FaceFinder(FaceConfig())
     assert one_line(caught.value)
-    with pytest.raises(MissingDependencyError, match=r"given\.onnx"):
-        FaceFinder(FaceConfig(), tmp_path / "given.onnx")
     monkeypatch.setenv(yunet.MODEL_VARIABLE, str(tmp_path / "named.onnx"))
     with pytest.raises(MissingDependencyError, match=r"named\.onnx"):
         FaceFinder(FaceConfig())
@@ -319,12 +317,15 @@ def test_a_fetched_detector_that_is_damaged_is_not_run(
         FaceFinder(FaceConfig())
 
 
-def test_a_file_that_is_no_detector_is_refused_in_one_line(tmp_path: Path):
+def test_a_file_that_is_no_detector_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     path = tmp_path / "not_yunet.onnx"
+    monkeypatch.setenv(yunet.MODEL_VARIABLE, str(path))
     for content in (b"", b"not a model at all"):
         path.write_bytes(content)
         with pytest.raises(ConfigError, match=r"not_yunet\.onnx") as caught:
-            FaceFinder(FaceConfig(), path)
+            FaceFinder(FaceConfig())
         assert one_line(caught.value)
 
 

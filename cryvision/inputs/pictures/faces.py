@@ -9,7 +9,6 @@ only where they contradict it. So it depends on frames of the past alone, and do
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,9 +120,7 @@ def crop(frame: np.ndarray, face: Face, size: int) -> np.ndarray:
 class FaceFinder:
     """Finds one person's face in the frames of one clip; `YuNet` says which file finds it."""
 
-    def __init__(
-        self, config: FaceConfig, model_path: str | os.PathLike[str] | None = None
-    ) -> None:
+    def __init__(self, config: FaceConfig) -> None:
         load_cv2()
         self.config = config
         self._track: _Track | None = None
@@ -131,7 +128,7 @@ class FaceFinder:
         self._time_s = self._detected_s = self._all_turns_s = -math.inf
         if config.mode != "center":
             least_score = config.min_score * KEPT_SCORE_SHARE
-            self._detector = YuNet(config.detection_width_px, least_score, model_path)
+            self._detector = YuNet(config.detection_width_px, least_score)
 
     def find(self, frame: np.ndarray, frame_time_s: float) -> Face | None:
         """Find the face in the next frame, uint8 RGB of shape (height, width, 3).

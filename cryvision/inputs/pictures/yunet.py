@@ -45,17 +45,15 @@ class Detection(NamedTuple):
 class YuNet:
     """The detector, ready to run on copies of frames that are ``width_px`` wide, or narrower.
 
-    Detections below ``least_score`` are left out. Its file is by default the one that
-    ``CRYVISION_FACE_MODEL`` names, or else the one that ``cryvision fetch`` brought. A
-    MissingDependencyError says that OpenCV or the file is missing, or the fetched one damaged, a
-    ConfigError that OpenCV cannot run it.
+    Detections below ``least_score`` are left out. Its file is the one that ``CRYVISION_FACE_MODEL``
+    names, or else the one that ``cryvision fetch`` brought. A MissingDependencyError says that
+    OpenCV or the file is missing, or the fetched one damaged, a ConfigError that OpenCV cannot run
+    it.
     """
 
-    def __init__(
-        self, width_px: int, least_score: float, model_path: str | os.PathLike[str] | None = None
-    ) -> None:
+    def __init__(self, width_px: int, least_score: float) -> None:
         cv2 = load_cv2()
-        path, model = _read_model(model_path)
+        path, model = _read_model()
         buffers = np.frombuffer(model, np.uint8), np.zeros(0, np.uint8)
         # OpenCV warns of settings that nobody made; 0 is silence. Version 5 keeps this elsewhere.
         logging = getattr(cv2.utils, "logging", cv2)
@@ -146,9 +144,9 @@ def load_cv2() -> Any:
     return cv2
 
 
-def _read_model(path: str | os.PathLike[str] | None) -> tuple[Path, bytes]:
+def _read_model() -> tuple[Path, bytes]:
     """The detector's file and its bytes: as named, or the one that was fetched."""
-    named = path or os.environ.get(MODEL_VARIABLE)
+    named = os.environ.get(MODEL_VARIABLE)
     file = Path(named) if named else fetched_model()
     try:
         model = file.read_bytes()

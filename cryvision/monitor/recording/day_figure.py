@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from cryvision.errors import CryvisionError, MissingDependencyError
 from cryvision.monitor.recording.day_report import HOUR, Day, share_observed
 from cryvision.monitor.recording.observed import MINUTE
 from cryvision.outputs import panels
+from cryvision.outputs.html_page import check_marked
 from cryvision.outputs.lettering import set_plain, shortened
 from cryvision.outputs.plots import DOTS_PER_INCH
 from cryvision.outputs.wording import length, printable
@@ -22,7 +22,6 @@ MOST_PANELS = 31
 """Days in a figure: the latest ones."""
 
 _MARK = "cryvision figure of days"
-_MARK_BYTES = 1000  # of the file: the mark stands before the picture
 _PANEL_INCHES = 1.9
 _TOPS = (2, 4, 10, 20, 30, 60)
 _LONGEST_NAME = 40
@@ -32,15 +31,7 @@ def check_target(path: Path) -> None:
     """Make sure before any work that a figure may be written, over an older one alone."""
     if not path.parent.is_dir():
         raise CryvisionError(f"{path}: a figure must go into a folder that is there")
-    if not os.path.lexists(path):
-        return
-    try:
-        with open(path, "rb") as file:
-            is_ours = _MARK.encode() in file.read(_MARK_BYTES)
-    except OSError:
-        is_ours = False
-    if not is_ours:
-        raise CryvisionError(f"{path}: only an older figure of days is replaced; this is no such")
+    check_marked("figure of older days", _MARK.encode(), path)
 
 
 def draw(days: list[Day], path: Path) -> None:

@@ -156,9 +156,7 @@ def correct(clip: ScoredClip, who: Who, body: Annotated[Any, Body()]) -> JSON:
 
 
 @router.get("/{clip_id}/export/{form}")
-def download(
-    clip: ScoredClip, page: ThePage, form: str, which: str = "detector", inline: bool = False
-) -> Response:
+def download(clip: ScoredClip, form: str, which: str = "detector") -> Response:
     """Download the events of the detector, or the corrected ones, in a format."""
     if form not in CLIP_FORMATS:
         raise HTTPException(404, f"formats are {', '.join(CLIP_FORMATS)}")
