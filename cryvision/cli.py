@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -94,7 +93,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        signal.signal(signal.SIGTERM, _stop)
         options = build_parser().parse_args(arguments)
         from cryvision.traces import no_traces
 
@@ -118,10 +116,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         log(str(error))
         return error.exit_code
-
-
-def _stop(signum: int, frame: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _is_stop(error: BaseException | None) -> bool:

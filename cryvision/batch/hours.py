@@ -265,7 +265,9 @@ def _period(
     onsets: Sequence[float],
 ) -> Period:
     kind, start, end = span
-    observed_s, loud_s, cry_s = (_within(spans, start, end) for spans in states)
+    observed_s, loud_s, cry_s = (
+        math.fsum(max(0.0, min(b, end) - max(a, start)) for a, b in spans) for spans in states
+    )
     known = observed_s > 0
     return Period(
         subject,
@@ -300,7 +302,3 @@ def _united(spans: Iterable[Span]) -> list[Span]:
         else:
             united.append((start, end))
     return united
-
-
-def _within(spans: Sequence[Span], start: float, end: float) -> float:
-    return math.fsum(max(0.0, min(b, end) - max(a, start)) for a, b in spans)

@@ -25,6 +25,7 @@ from cryvision.batch.engines import TICK_SECONDS, Shard, Work
 from cryvision.batch.job import Job
 from cryvision.batch.supervisor import Supervisor
 from cryvision.errors import CryvisionError, MissingDependencyError
+from cryvision.traces import environment
 
 MAX_LOSSES = 10
 """A shard whose machine was lost more often ends the run."""
@@ -189,18 +190,9 @@ def _own_cluster(address: str | None) -> Iterator[dict[str, Any]]:
         return
     with tempfile.TemporaryDirectory(prefix=_OWN, ignore_cleanup_errors=True) as folder:
         Path(folder, "ray_bootstrap_config.yaml").write_text("{}\n", "ascii")
-        own = {"HOME": folder, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
         _keep_token()
-        before = {name: os.environ.get(name) for name in own}
-        os.environ.update(own)
-        try:
+        with environment(HOME=folder, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0"):
             yield {"include_dashboard": False, "_temp_dir": folder}
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
 
 
 def _keep_token() -> None:

@@ -96,7 +96,8 @@ def scored_row(
     """
     record = {k: value for k, value in to_lazy_record(result).items() if k not in _LEFT_OUT}
     tag_seconds = record.pop("heard_seconds")
-    record |= {tag_column(tag): seconds for tag, seconds in tag_seconds.items()}
+    for tag, seconds in tag_seconds.items():
+        record[f"{HEARD}{tag.translate(_BLANK)}{HEARD_SUFFIX}"] = seconds
     share = result.face_share
     row = {**_head(clip, OK), "face_share": None if share is None else round(share, 4)}
     return {**row, **_flat(record), **_measures(result, pitch), **_tail(job, seconds_spent)}
@@ -118,11 +119,6 @@ def error_row(clip: ListedClip, job: Job, error: Exception, seconds_spent: float
 def probability_column(label: str) -> str:
     """Name the column of a label's probability: blanks become ``_``."""
     return PROBABILITY + label.translate(_BLANK)
-
-
-def tag_column(tag: str) -> str:
-    """Name the column of the seconds with a tag: blanks become ``_``."""
-    return f"{HEARD}{tag.translate(_BLANK)}{HEARD_SUFFIX}"
 
 
 def ordered_columns(names: Iterable[str]) -> list[str]:

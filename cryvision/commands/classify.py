@@ -230,12 +230,14 @@ def run(options: argparse.Namespace) -> int:
     formats = written_formats(options.formats or (), options.blur_faces)
     from cryvision.bundle import Bundle
     from cryvision.outputs.files import stems
+    from cryvision.start_times.chunks import TIME_RULE, iso_time
 
     if options.acoustics:
         from cryvision.acoustics.praat import require_praat
 
         require_praat()  # fails before any work without it
-    _check_start(options.start)
+    if options.start is not None and iso_time(options.start.strip()) is None:
+        raise ConfigError(f"--start {TIME_RULE}; got {options.start!r:.60}")
     bundle = Bundle.load(options.bundle).keeping_models()
     n_done = n_failed = 0
     rested_on: set[str] = set()
@@ -259,14 +261,6 @@ def run(options: argparse.Namespace) -> int:
     if n_failed == 0:
         return EXIT_DONE
     return EXIT_SOME_FAILED if n_done else EXIT_FAILED
-
-
-def _check_start(start: str | None) -> None:
-    """Fail before any work where ``--start`` is no time."""
-    from cryvision.start_times.chunks import TIME_RULE, iso_time
-
-    if start is not None and iso_time(start.strip()) is None:
-        raise ConfigError(f"--start {TIME_RULE}; got {start!r:.60}")
 
 
 def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:

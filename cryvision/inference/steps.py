@@ -107,16 +107,12 @@ class StepScorer:
         for first in range(0, n, BLOCK_STEPS):
             block = slice(first, min(first + BLOCK_STEPS, n))
             if loud[block].any():
-                scores[block] = self._predict(block.start, block.stop)
+                stop = (block.stop - 1) * config.hop_frames + config.window_frames
+                window = model_input(self._log_power[first * config.hop_frames : stop], config)
+                scores[block] = self._model.predict({"logmel": window[None]})[0, :, 0]
         scores[~loud] = 0.0
         starts = np.arange(self.n_steps, self.n_steps + n, dtype=np.int64) * config.hop_samples
         self.n_steps += n
         self._log_power = self._log_power[n_frames:].copy()
         self._mean_square = self._mean_square[n_frames:].copy()
         return Steps(starts, starts + config.hop_samples, scores, levels)
-
-    def _predict(self, first: int, last: int) -> np.ndarray:
-        config = self._config
-        stop = (last - 1) * config.hop_frames + config.window_frames
-        window = self._log_power[first * config.hop_frames : stop]
-        return self._model.predict({"logmel": model_input(window, config)[None]})[0, :, 0]

@@ -234,7 +234,7 @@ class Process:
     The last ``max_lines`` of standard error are kept. ffmpeg is killed, and `stalled` is set, after
     it has given nothing for `stall_seconds`, which may be changed while it runs, to who waits for
     its output. The ``script`` is what it reads from its standard input: less than a pipe holds, 4
-    kB.
+    kB. Or it is ``fed`` by whoever writes into `stdin`, and closes that at the end.
     """
 
     def __init__(
@@ -243,6 +243,7 @@ class Process:
         max_lines: int = 40,
         stall_seconds: float | None = None,
         script: bytes = b"",
+        fed: bool = False,
     ) -> None:
         self.stalled = False
         self.stall_seconds = STALL_SECONDS if stall_seconds is None else stall_seconds
@@ -254,7 +255,7 @@ class Process:
         try:
             self._popen = subprocess.Popen(
                 command,
-                stdin=subprocess.PIPE if script else subprocess.DEVNULL,
+                stdin=subprocess.PIPE if script or fed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env={**os.environ, "AV_LOG_FORCE_NOCOLOR": "1"},
@@ -265,9 +266,10 @@ class Process:
             raise MissingDependencyError(
                 f"ffmpeg must be a program that can be run; {command[0]}: {error.strerror}"
             ) from error
-        if self._popen.stdin is not None:
-            with contextlib.suppress(OSError), self._popen.stdin as pipe:  # it may have ended
-                pipe.write(script)
+        self.stdin = cast(io.BufferedWriter, self._popen.stdin)
+        if script:
+            with contextlib.suppress(OSError), self.stdin:  # it may have ended
+                self.stdin.write(script)
         self._out = cast(io.BufferedReader, self._popen.stdout)
         self._err = cast(io.BufferedReader, self._popen.stderr)
         self._drain = threading.Thread(target=self._read_log, name="ffmpeg-log", daemon=True)
@@ -343,6 +345,9 @@ class Process:
         if threading.current_thread() is not self._drain:
             self.wait()
             self._err.close()
+            if self._popen.stdin is not None:
+                with contextlib.suppress(OSError):  # what was not sent is lost
+                    self.stdin.close()
 
     def __enter__(self) -> Process:
         return self

@@ -106,7 +106,8 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
             f"({contents.container}) has no such stream that ffmpeg can decode"
         )
     info = MediaInfo(os.fspath(path), contents.container, contents.duration_s)
-    if _is_plain_wav(contents) and riff.read_header(path) is not None:
+    is_plain = all(track.codec.startswith("pcm_") for track in contents.sound)
+    if contents.container == "wav" and is_plain and riff.read_header(path) is not None:
         # ffmpeg gives the length of what is there, or guesses.
         info = dataclasses.replace(info, duration_s=riff.stated_seconds(path))
     if contents.pictures:
@@ -159,12 +160,6 @@ def _check_file(path: str | os.PathLike[str]) -> None:
         raise MediaError(f"{ffmpeg.shown(path)}: is not a possible file name: {error}") from error
     if status.st_size == 0:
         raise MediaError(f"{ffmpeg.shown(path)}: a clip must hold media; this file is empty")
-
-
-def _is_plain_wav(contents: Contents) -> bool:
-    return contents.container == "wav" and all(
-        track.codec.startswith("pcm_") for track in contents.sound
-    )
 
 
 def _printed(path: str | os.PathLike[str]) -> Contents:

@@ -29,10 +29,6 @@ class Header:
     bytes_per_second: int
     file_bytes: int
 
-    @property
-    def states_size(self) -> bool:
-        return 0 < self.data_bytes < LARGEST_STATED_BYTES
-
     def seconds(self, n_bytes: int) -> float:
         return n_bytes / self.bytes_per_second
 
@@ -40,7 +36,7 @@ class Header:
 def stated_seconds(path: str | os.PathLike[str]) -> float | None:
     """Return the length of a WAV file: what it states, or what is there, where that is more."""
     header = read_header(path)
-    if header is None or not header.states_size:
+    if header is None or not 0 < header.data_bytes < LARGEST_STATED_BYTES:
         return None
     if goes_on(path)[0] == "sound":
         return header.seconds(header.file_bytes - header.data_start)

@@ -32,7 +32,7 @@ from cryvision.outputs.tables import (
     write_timeline_csv,
 )
 from cryvision.outputs.timeline_tables import with_hop, write_timeline_parquet
-from cryvision.outputs.video import write_blurred_video, write_video
+from cryvision.outputs.video import write_video
 from cryvision.result import Classification
 
 Writer = Callable[..., None]
@@ -65,7 +65,7 @@ FORMATS: Mapping[str, Mapping[str, Writer]] = {
     "label-studio": {".label-studio.json": label_writer("label-studio", events_inside)},
     "png": {".png": write_png},
     "mp4": {".annotated.mp4": write_video},
-    "mp4-blurred": {".blurred.mp4": write_blurred_video},
+    "mp4-blurred": {".blurred.mp4": partial(write_video, blur_faces=True)},
 }
 """Each format's files: suffix and the function that writes it to a path."""
 

@@ -147,7 +147,10 @@ def draw_tags(figure: Figure, axes: Axes, classification: Classification, span_s
     """A row for each tag, the darker the higher its score."""
     tags = detected_tags(classification)
     columns = [classification.timeline[f"{HEARD}{tag}"] for tag in tags]
-    rows = np.stack([pooled_mean(values) for values in columns])
+    rows = np.full((len(tags), 1), np.nan, np.float32)
+    if len(columns[0]):
+        starts = _starts(len(columns[0]))
+        rows = np.stack([known_means(values, starts) for values in columns])
     end_s = len(columns[0]) / FRAME_RATE_HZ
     image = axes.imshow(
         rows,
@@ -350,10 +353,3 @@ def _starts(n: int) -> NDArray[np.intp]:
 def pooled(values: NDArray[Any], pool: np.ufunc) -> NDArray[Any]:
     """Reduce to at most `MAX_POINTS` values, each over a stretch of equal length."""
     return pool.reduceat(values, _starts(len(values)))
-
-
-def pooled_mean(values: NDArray[Any]) -> NDArray[np.float32]:
-    """The same by the mean of what is known."""
-    if not len(values):
-        return np.full(1, np.nan, np.float32)
-    return known_means(values, _starts(len(values)))

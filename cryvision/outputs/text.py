@@ -137,7 +137,9 @@ def describe(
     lines = [first]
     if n:
         lines += row("warning" if n == 1 else "warnings", printable("; ".join(shown.warnings)))
-    lines += _start_lines(shown)
+    if shown.start is not None:
+        began = f"{shown.start.time:{START_FORMAT}}"
+        lines += row("start", f"{began} ({printable(shown.start.source)})")
     bouts = [_bout_lines(*bout, all_events) for bout in bouts_with_events(shown)]
     rejected = [[_event_line(event)] for event in shown.rejected]
     if bouts or rejected:
@@ -168,13 +170,6 @@ def headline(classification: Classification) -> str:
         text += f", the longest {length(max(bout.duration_s for bout in bouts))}"
     (whole,) = find_bouts(classification.events, math.inf)
     return f"{text}, sure {score(whole.confidence)}"
-
-
-def _start_lines(classification: Classification) -> list[str]:
-    start = classification.start
-    if start is None:
-        return []
-    return row("start", f"{start.time:{START_FORMAT}} ({printable(start.source)})")
 
 
 def _reason(classification: Classification) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,18 +88,16 @@ def write_video(
         shown = as_shown(classification, show_experimental=show_experimental)
         screen = Screen(shown, first[0].shape)
         command = _command(clip.info, classification.duration_s, screen.canvas.shape, path)
-        with _Encoder(command, name, path) as encoder:
-            for k, (frame, face) in enumerate(chain([first], pictures)):
-                screen.draw(k, frame, face)
-                encoder.write(screen.canvas)
-            encoder.finish()
-
-
-def write_blurred_video(
-    classification: Classification, path: Path, *, show_experimental: bool = False
-) -> None:
-    """Write the video of `write_video` with all faces blurred that can be found."""
-    write_video(classification, path, blur_faces=True, show_experimental=show_experimental)
+        with ffmpeg.Process(command, fed=True) as encoder:
+            try:
+                for k, (frame, face) in enumerate(chain([first], pictures)):
+                    screen.draw(k, frame, face)
+                    encoder.stdin.write(screen.canvas.data.cast("B"))
+                encoder.stdin.close()
+            except OSError as error:
+                raise _failure(encoder, command[0], name, path) from error
+            if encoder.wait():
+                raise _failure(encoder, command[0], name, path)
 
 
 def face_detectors() -> list[YuNet]:
@@ -216,63 +211,14 @@ def _has_sound(info: MediaInfo) -> bool:
         return False
 
 
-class _Encoder:
-    """An ffmpeg that makes a video of the frames it is given; leaving this context kills it."""
-
-    def __init__(self, command: list[str], clip: str, path: Path) -> None:
-        self._binary, self._clip, self._path = command[0], clip, path
-        # A file takes all of ffmpeg's messages; a pipe would need a thread to read it.
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the encoder)
-        try:
-            self._popen = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
-        except OSError as error:
-            self._log.close()
-            raise MissingDependencyError(
-                f"ffmpeg must be a program that can be run; {self._binary}: {error.strerror}"
-            ) from error
-        self._frames = cast(IO[bytes], self._popen.stdin)
-
-    def write(self, frame: Frame) -> None:
-        try:
-            self._frames.write(frame.data.cast("B"))
-        except OSError as error:
-            raise self._failure() from error
-
-    def finish(self) -> None:
-        try:
-            self._frames.close()
-        except OSError as error:
-            raise self._failure() from error
-        if self._popen.wait():
-            raise self._failure()
-
-    def _failure(self) -> CryvisionError:
-        status = self._popen.wait()
-        self._log.seek(0)
-        # The video still has its temporary name, which means nothing to a user.
-        log = ffmpeg.without_name(self._log.read(), self._path)
-        words = ffmpeg.last_words(log, self._clip) or f"ended with status {status}"
-        if b"Unknown encoder" in log:
-            return MissingDependencyError(
-                f"the format mp4 needs an ffmpeg with libx264; {self._binary} has none, that of "
-                "the package imageio-ffmpeg does"
-            )
-        return CryvisionError(
-            f"{ffmpeg.shown(self._clip)}: the video could not be written; ffmpeg: {words}"
+def _failure(encoder: ffmpeg.Process, binary: str, clip: str, path: Path) -> CryvisionError:
+    status = encoder.wait()
+    # The video still has its temporary name, which means nothing to a user.
+    log = ffmpeg.without_name(encoder.log(), path)
+    words = ffmpeg.last_words(log, clip) or f"ended with status {status}"
+    if b"Unknown encoder" in log:
+        return MissingDependencyError(
+            f"the format mp4 needs an ffmpeg with libx264; {binary} has none, that of the package "
+            "imageio-ffmpeg does"
         )
-
-    def __enter__(self) -> _Encoder:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._popen.kill()
-        self._popen.wait()
-        with contextlib.suppress(OSError):
-            self._frames.close()
-        self._log.close()
+    return CryvisionError(f"{ffmpeg.shown(clip)}: the video could not be written; ffmpeg: {words}")

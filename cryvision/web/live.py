@@ -32,6 +32,9 @@ RATES_HZ = (8_000, 192_000)
 
 BROWSER = "browser"
 
+Listener = Callable[[dict[str, Any] | None], object]
+"""Takes each message of a feed, and None at the end."""
+
 
 class OverrunError(CryvisionError):
     """This computer does not keep up with a stream."""
@@ -78,7 +81,7 @@ class Feed:
     def __init__(self, source: Source, bundle: Bundle) -> None:
         self._source, self._bundle = source, bundle
         self._alerts = AlertMonitor(source.name)
-        self._listeners: set[Callable[[dict[str, Any] | None], object]] = set()
+        self.listeners: set[Listener] = set()
         self._stop = threading.Event()
         self._sent_at = 0.0
         self._thread = threading.Thread(target=self._run, name="live", daemon=True)
@@ -90,17 +93,6 @@ class Feed:
         """End it; from any thread, and more than once."""
         self._stop.set()
         self._source.close()
-
-    @property
-    def n_listeners(self) -> int:
-        return len(self._listeners)
-
-    def listen(self, listener: Callable[[dict[str, Any] | None], object]) -> None:
-        """Pass each message on, and None at the end."""
-        self._listeners.add(listener)
-
-    def leave(self, listener: Callable[[dict[str, Any] | None], object]) -> None:
-        self._listeners.discard(listener)
 
     def _run(self) -> None:
         try:
@@ -115,7 +107,7 @@ class Feed:
             self._say(None)
 
     def _say(self, message: dict[str, Any] | None) -> None:
-        for listener in tuple(self._listeners):
+        for listener in tuple(self.listeners):
             listener(message)
 
     def _message(self, observation: Observation) -> dict[str, Any] | None:
@@ -145,22 +137,20 @@ class Feeds:
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def watched(
-        self, name: str, listener: Callable[[dict[str, Any] | None], object]
-    ) -> Iterator[None]:
+    def watched(self, name: str, listener: Listener) -> Iterator[None]:
         """Watch a source; it is opened for the first, and closed after the last."""
         with self._lock:
             feed = self._feeds.get(name)
             if feed is None:
                 feed = self._feeds[name] = Feed(self._open(name), self._bundle)
                 feed.start()
-            feed.listen(listener)
+            feed.listeners.add(listener)
         try:
             yield
         finally:
             with self._lock:
-                feed.leave(listener)
-                if not feed.n_listeners:
+                feed.listeners.discard(listener)
+                if not feed.listeners:
                     feed.close()
                     self._feeds.pop(name, None)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from cryvision.inputs.pictures.backbone import (
 from cryvision.layers import install_command
 from cryvision.runtime.safe_load import check_onnx
 from cryvision.runtime.session import Session
+from cryvision.traces import environment
 
 if TYPE_CHECKING:
     import keras
@@ -160,7 +160,9 @@ def _sample_crops(size: int) -> np.ndarray:
 
 def _export(model: keras.Model, written: Path, target: Path) -> None:
     try:
-        with warnings.catch_warnings(), _one_graph():
+        # Else tf2onnx copies the graph before each of its steps, 4 GB for ResNet-50, to go on after
+        # one that failed, which here ends the export.
+        with warnings.catch_warnings(), environment(TF2ONNX_CATCH_ERRORS="false"):
             warnings.simplefilter("ignore", FutureWarning)  # the exporter's, about numpy names
             model.export(str(written), format="onnx", verbose=False)
     except Exception as error:  # the exporter raises any kind
@@ -168,23 +170,6 @@ def _export(model: keras.Model, written: Path, target: Path) -> None:
         raise CryvisionError(
             f"{target}: the backbone cannot be written as ONNX: {reason}"
         ) from error
-
-
-@contextlib.contextmanager
-def _one_graph() -> Iterator[None]:
-    """Have tf2onnx not copy the graph before each of its steps: 4 GB less for ResNet-50.
-
-    The copies are for going on after a step that failed, which here ends the export.
-    """
-    before = os.environ.get("TF2ONNX_CATCH_ERRORS")
-    os.environ["TF2ONNX_CATCH_ERRORS"] = "false"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TF2ONNX_CATCH_ERRORS"]
-        else:
-            os.environ["TF2ONNX_CATCH_ERRORS"] = before
 
 
 def _check_agreement(reference: np.ndarray, copy: np.ndarray, target: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,8 @@ def draw(days: list[Day], path: Path) -> None:
         ) from error
     if not days:
         raise CryvisionError("a figure needs a day that was recorded; there is none")
-    latest = sorted(sorted(days, key=lambda day: day.date)[-MOST_PANELS:], key=_panel_order)
+    latest = sorted(days, key=lambda day: day.date)[-MOST_PANELS:]
+    latest.sort(key=lambda day: (day.source, day.date))
     height_inches = 0.5 + _PANEL_INCHES * len(latest)
     figure = Figure((panels.WIDTH_INCHES, height_inches), DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
@@ -58,10 +58,6 @@ def draw(days: list[Day], path: Path) -> None:
         _draw_day(axes, day)
     column[-1].set_xlabel("local time (hatched: not observed)")
     figure.savefig(path, format="png", facecolor="white", metadata={"Software": _MARK})
-
-
-def _panel_order(day: Day) -> tuple[str, date]:
-    return day.source, day.date
 
 
 def _draw_day(axes: Axes, day: Day) -> None:

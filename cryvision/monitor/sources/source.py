@@ -219,7 +219,10 @@ class LiveSource(ABC):
             waiting_s = self._queue.seconds
             if not slow and waiting_s > SLOW_SECONDS:
                 slow = True
-                yield SourceFault("slow", self._slowness(waiting_s), time.time())
+                message = (
+                    f"{waiting_s:.0f} s of sound wait to be classified: this computer is too slow"
+                )
+                yield SourceFault("slow", f"{message}; {self._dropped()}", time.time())
             elif slow and waiting_s < SLOW_SECONDS / 4:
                 slow = False
                 message = f"this computer keeps up again; {self._dropped()}"
@@ -241,10 +244,6 @@ class LiveSource(ABC):
             self._down = "stalled"
             yield SourceFault("stalled", message, time.time(), True)
         self._start_reading()
-
-    def _slowness(self, waiting_s: float) -> str:
-        text = f"{waiting_s:.0f} s of sound wait to be classified: this computer is too slow"
-        return f"{text}; {self._dropped()}"
 
     def _dropped(self) -> str:
         if not self._n_pictures:
@@ -269,7 +268,12 @@ class LiveSource(ABC):
                     connection = self.connect()
                     opened.callback(connection.close)
                     for piece in self._connected(connection, pieces):
-                        self._note_sound(piece, pieces)
+                        if self._down:
+                            back = SourceFault(
+                                "recovered", "sound is back", piece.time, True, self._down
+                            )
+                            pieces.give(back)
+                            self._down = ""
                         pieces.give(piece)
                         self._signal(pieces)
                 except DisconnectedError as error:
@@ -284,11 +288,6 @@ class LiveSource(ABC):
         """Give a sign of life, and say that the next comes so much later."""
         if not pieces.over.is_set():
             self._alive_until = time.monotonic() + wait_s + HANG_SECONDS
-
-    def _note_sound(self, piece: Piece, pieces: _PieceQueue) -> None:
-        if self._down:
-            pieces.give(SourceFault("recovered", "sound is back", piece.time, True, self._down))
-            self._down = ""
 
     def _note_loss(self, error: DisconnectedError, pieces: _PieceQueue) -> None:
         if pieces.over.is_set():
