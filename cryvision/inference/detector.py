@@ -20,27 +20,18 @@ from cryvision.runtime.loading import Model
 
 @dataclass(frozen=True)
 class DetectorWindows:
-    """The outputs of the detector over a stretch of sound, by window or by step.
+    """The outputs of the detector over a sound, by window or by step; the arrays are (n,).
 
-    Attributes
-    ----------
-    start_samples, end_samples : ndarray of int64, shape (n,)
-        The span of each score; the end of the sound may cut the last one short.
-    scores, level_dbfs : ndarray of float32, shape (n,)
-        Cry scores; 0 where it is too quiet to be scored.
-    scored : ndarray of bool, shape (n,)
-        What passed the energy gate.
-    fused, probabilities : ndarray of float32, shape (n,)
-        The scores times the tagger's cry score (the scores themselves without a veto), and these
-        calibrated.
-    shown_samples : ndarray of int64, shape (n,)
-        From where on the timeline shows each: the end of a window, the start of a step.
-    scored_samples, settled_samples : int
-        All that ends by the one, and all that is shown from before the other, has been given.
-    tags : TagWindows
-        Scores of the other tags; empty without a tagger.
-    padded : bool
-        The sound was shorter than one window.
+    `start_samples` and `end_samples` (int64) are the span of each score; the end of the sound may
+    cut the last one short. `scores` of crying (float32) are 0 where it is too quiet to be scored,
+    by `level_dbfs` (float32); `scored` (bool) is what passed the energy gate. `fused` are the
+    scores times the tagger's cry score, the scores themselves without a veto, and `probabilities`
+    these calibrated. From `shown_samples` on the timeline shows each: the end of a window, the
+    start of a step.
+
+    All that ends by `scored_samples`, and all that is shown from before `settled_samples`, has been
+    given. `tags` are the scores of the other tags; `padded` says that the sound was shorter than
+    one window.
     """
 
     start_samples: np.ndarray
