@@ -9,7 +9,7 @@ from typing import Any
 
 from cryvision.monitor.session import Observation, TimedEvent
 from cryvision.outputs.shown import tag_words
-from cryvision.outputs.wording import clock, counted
+from cryvision.outputs.wording import clock, counted, rounded
 
 SURE, UNSURE = 0.9, 0.7
 """Scores from which on crying is called sure, and below which it is called unsure."""
@@ -27,11 +27,6 @@ def utc(wall_time: float | None) -> str | None:
         return None
     moment = datetime.fromtimestamp(wall_time, timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def rounded(value: float | None, decimals: int) -> float | None:
-    """Round a number; None where there is none, or it is not finite."""
-    return None if value is None or not math.isfinite(value) else round(value, decimals)
 
 
 def state_record(observation: Observation) -> dict[str, Any]:

@@ -44,6 +44,13 @@ def score(value: float | None) -> str:
     return "?" if value is None or not math.isfinite(value) else f"{value:.2f}"
 
 
+def rounded(value: float | None, decimals: int) -> float | None:
+    """Round a number; None where there is none, or it is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), decimals) + 0.0  # no "-0.0"
+
+
 def row(heading: str, text: str) -> list[str]:
     lines = textwrap.wrap(
         text,

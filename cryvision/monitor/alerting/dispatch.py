@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -68,7 +67,7 @@ class Alerting:
                 alert=monitor.crying_raised,
                 problem=monitor.fault_raised,
                 probability=state.probability,
-                level_dbfs=state.level_dbfs if math.isfinite(state.level_dbfs) else None,
+                level_dbfs=state.level_dbfs,
                 minutes_today=self._health.minutes_today(observation.source),
             )
             for broker in self._brokers:

@@ -20,8 +20,8 @@ from cryvision.monitor.recording.folder import (
     read_recording,
 )
 from cryvision.monitor.recording.observed import MINUTE, MOST_BYTES
-from cryvision.monitor.records import PAUSE_SECONDS, rounded, utc
-from cryvision.outputs.wording import counted, length, printable
+from cryvision.monitor.records import PAUSE_SECONDS, utc
+from cryvision.outputs.wording import counted, length, printable, rounded
 
 HOUR = 3600
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import ssl
 import threading
 import time
@@ -17,6 +16,7 @@ from cryvision.errors import ConfigError
 from cryvision.monitor.alerting.alerts import Alert, DeliveryError
 from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.home_assistant import OFFLINE, ONLINE, discovery, discovery_topic
+from cryvision.outputs.wording import rounded
 
 _log = logging.getLogger(__name__)
 
@@ -69,14 +69,15 @@ class SourceState:
     minutes_today: float = 0.0
 
     def to_json(self) -> str:
+        percent = None if self.probability is None else 100 * self.probability
         return json.dumps(
             {
                 "crying": None if self.crying is None else _on_off(self.crying),
                 "alert": _on_off(self.alert),
                 "problem": _on_off(self.problem),
-                "probability": _rounded(self.probability, 100, 1),
-                "level_dbfs": _rounded(self.level_dbfs, 1, 1),
-                "minutes_today": _rounded(self.minutes_today, 1, 2),
+                "probability": rounded(percent, 1),
+                "level_dbfs": rounded(self.level_dbfs, 1),
+                "minutes_today": rounded(self.minutes_today, 2),
             },
             allow_nan=False,
         )
@@ -241,9 +242,3 @@ def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
 
 def _on_off(value: bool) -> str:
     return "ON" if value else "OFF"
-
-
-def _rounded(value: float | None, times: int, digits: int) -> float | None:
-    if value is None or not math.isfinite(value):
-        return None
-    return round(value * times, digits)
