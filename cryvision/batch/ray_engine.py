@@ -24,7 +24,8 @@ from typing import Any
 from cryvision.batch.engines import TICK_SECONDS, Shard, Work
 from cryvision.batch.job import Job
 from cryvision.batch.supervisor import Supervisor
-from cryvision.errors import CryvisionError, MissingDependencyError
+from cryvision.errors import CryvisionError
+from cryvision.layers import needed
 from cryvision.traces import environment
 
 MAX_LOSSES = 10
@@ -166,13 +167,9 @@ def _import_ray() -> Any:
     # Without these, Ray reports its use to its makers; the second is where it would go.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_USAGE_STATS_REPORT_URL"] = "http://127.0.0.1:9/"
-    try:
+    with needed("the engine ray", "Ray", "batch"):
         import ray
         import ray.exceptions
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the engine ray needs Ray, which is not installed: pip install 'cryvision[batch]'"
-        ) from error
     return ray
 
 

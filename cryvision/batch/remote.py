@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cryvision.errors import ConfigError, CryvisionError, MediaError, MissingDependencyError
+from cryvision.layers import needed
 
 SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 """Stores that are read. fsspec has many more, which reach hosts and files that nobody meant."""
@@ -27,13 +28,8 @@ def is_url(text: str) -> bool:
 
 def file_system(url: str) -> tuple[Any, str]:
     """Open the file system of a URL, an fsspec.AbstractFileSystem; return it and the path in it."""
-    try:
+    with needed(f"{url}: reading URLs", "fsspec", "batch"):
         from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{url}: reading URLs needs fsspec, which is not installed: "
-            "pip install 'cryvision[batch]'"
-        ) from error
     if "::" in url:
         raise ConfigError(f"{url}: must name one store; chained URLs are not read")
     protocol, _, below = url.partition("://")

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from cryvision.errors import MediaError, MissingDependencyError
+from cryvision.layers import needed
 
 FFMPEG_VARIABLE = "CRYVISION_FFMPEG"
 """Environment variable that may name the ffmpeg binary to use."""
@@ -101,12 +102,8 @@ def find_ffmpeg() -> str:
 
 def command_builder() -> ModuleType:
     """Import ffmpeg-python, which builds the command lines."""
-    try:
+    with needed("reading media", "ffmpeg-python"):
         import ffmpeg
-    except ImportError as error:
-        raise MissingDependencyError(
-            "reading media needs the package ffmpeg-python: run 'pip install ffmpeg-python'"
-        ) from error
     if not hasattr(ffmpeg, "merge_outputs"):
         raise MissingDependencyError(
             "the installed module 'ffmpeg' is not the package ffmpeg-python: run "

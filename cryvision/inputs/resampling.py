@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.errors import ConfigError, MissingDependencyError
+from cryvision.errors import ConfigError
 from cryvision.inputs.decoding import MOST_CHANNELS, SAMPLE_RATES_HZ
 from cryvision.inputs.mixing import BLOCK_SAMPLES, Downmix
+from cryvision.layers import needed
 
 _INT16_SCALE = np.float32(1 / 32768)
 
@@ -66,12 +67,8 @@ class Resampler:
         self._n_channels = n_channels
         self._stream = None
         if self._rate_hz != SAMPLE_RATE_HZ:
-            try:
+            with needed(f"sound of {self._rate_hz:g} Hz", "soxr"):
                 import soxr
-            except ImportError as error:
-                raise MissingDependencyError(
-                    f"sound of {self._rate_hz:g} Hz needs the package soxr: run 'pip install soxr'"
-                ) from error
             self._stream = soxr.ResampleStream(self._rate_hz, SAMPLE_RATE_HZ, n_channels, "float32")
         self._mixer = Downmix(n_channels)
         self._unmixed = np.zeros((0, n_channels), np.float32)

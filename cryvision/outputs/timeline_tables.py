@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ
-from cryvision.errors import ConfigError, MissingDependencyError
-from cryvision.layers import install_command
+from cryvision.errors import ConfigError
+from cryvision.layers import needed
 from cryvision.result import Classification
 
 TIME = "time_s"
@@ -81,12 +81,7 @@ def known_means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 def import_pyarrow() -> tuple[Any, Any]:
     """Import what writes Parquet, or say how to install it."""
-    try:
+    with needed("Parquet", "pyarrow", "batch"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Parquet needs pyarrow, which is not installed; install it with: "
-            f"{install_command('batch')}"
-        ) from error
     return pyarrow, pyarrow.parquet

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cryvision.errors import CryvisionError, MissingDependencyError
+from cryvision.errors import CryvisionError
+from cryvision.layers import needed
 from cryvision.monitor.recording.day_report import HOUR, Day, share_observed
 from cryvision.monitor.recording.observed import MINUTE
 from cryvision.outputs import panels
@@ -38,14 +39,10 @@ def draw(days: list[Day], path: Path) -> None:
 
     Hours of which nothing was observed are hatched; of many days the latest are drawn.
     """
-    try:
+    with needed("a figure", "matplotlib"):
         # Never pyplot: it keeps figures and a backend for the whole process.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "a figure needs matplotlib, which is not installed: pip install matplotlib"
-        ) from error
     if not days:
         raise CryvisionError("a figure needs a day that was recorded; there is none")
     latest = sorted(days, key=lambda day: day.date)[-MOST_PANELS:]

@@ -14,7 +14,7 @@ import numpy as np
 
 from cryvision.errors import ConfigError, MediaError, MissingDependencyError
 from cryvision.inputs.resampling import Resampler
-from cryvision.layers import install_command
+from cryvision.layers import needed
 from cryvision.monitor.sources.camera import camera_names
 from cryvision.monitor.sources.pictures import Pictures
 from cryvision.monitor.sources.source import (
@@ -175,12 +175,8 @@ def list_devices() -> str:
 
 def _import_sounddevice() -> Any:
     try:
-        import sounddevice
-    except ImportError as error:
-        raise MissingDependencyError(
-            "a microphone needs sounddevice, which is not installed; install it with: "
-            f"{install_command('live')}"
-        ) from error
+        with needed("a microphone", "sounddevice", "live"):
+            import sounddevice
     except OSError as error:
         raise MissingDependencyError(
             "a microphone needs the library PortAudio, which is not installed; on Debian and "
