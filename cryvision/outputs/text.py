@@ -121,10 +121,9 @@ def describe(
     Returns
     -------
     str
-        Lines without a final newline: how long and how often the baby cried, and how sure that is;
-        the warnings; then each bout, when, how long, how sure and how loud it was, and what else
-        was detected; then the acoustics, where they were measured. Text from file names or bundles
-        is made printable, so it cannot steer a terminal.
+        Lines: how long and how often the baby cried, and how sure that is; the warnings; each bout,
+        when, how long, how sure and how loud it was, and what else was detected; the acoustics,
+        where they were measured. Text from elsewhere cannot steer a terminal. No final newline.
     """
     shown = as_shown(
         classification, show_rejected=show_rejected, show_experimental=show_experimental
@@ -137,13 +136,12 @@ def describe(
     lines = [first]
     if n:
         lines += row("warning" if n == 1 else "warnings", printable("; ".join(shown.warnings)))
-    if shown.start is not None:
-        began = f"{shown.start.time:{START_FORMAT}}"
-        lines += row("start", f"{began} ({printable(shown.start.source)})")
+    if (start := shown.start) is not None:
+        lines += row("start", f"{start.time:{START_FORMAT}} ({printable(start.source)})")
     bouts = [_bout_lines(*bout, all_events) for bout in bouts_with_events(shown)]
     rejected = [[_event_line(event)] for event in shown.rejected]
     if bouts or rejected:
-        lines += _listed(bouts, rejected, None if all_events else MAX_LISTED, shown.start)
+        lines += _listed(bouts, rejected, None if all_events else MAX_LISTED, start)
     if classification.acoustics is not None:
         lines += ["", *acoustic_lines(classification.acoustics)]
     more = _label_lines(classification, show_experimental) if verbose or show_experimental else []
