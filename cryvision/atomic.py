@@ -28,7 +28,7 @@ def staged(target: Path, overwrite: bool = False) -> Iterator[Path]:
     place = _beside(target, "partial")
     try:
         yield place
-        _sync(place)
+        sync(place)
         if not place.is_dir():
             _move_file(place, target, overwrite)
         elif overwrite:
@@ -92,8 +92,8 @@ def _swap_folder(place: Path, target: Path) -> None:
             _remove(aside)
 
 
-def _sync(place: Path) -> None:
-    """Bring the bytes to the disk before the name, so that a power cut leaves no empty files."""
+def sync(place: Path) -> None:
+    """Bring bytes to the disk before their name, so that a power cut leaves no empty files."""
     files = [p for p in place.rglob("*") if p.is_file()] if place.is_dir() else [place]
     for path in files:
         with path.open("rb+") as file:

@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryvision.atomic import sync
+
 FORMAT = "cryvision recording"
 FORMAT_VERSION = 1
 OBSERVED_FORMAT = "cryvision observed minutes"
@@ -89,15 +91,13 @@ class RecordingFolder:
         try:
             stem = self._free_stem(self.path / day, moment.strftime("%H-%M-%S"))
             yield place, stem
-            files = list(place.iterdir())
-            n_bytes = sum(file.stat().st_size for file in files)
+            n_bytes = sum(file.stat().st_size for file in place.iterdir())
             if n_bytes > self._max_bytes:
                 raise OSError(
                     f"a recording of {n_bytes:,} bytes is more than the folder may hold, "
                     f"{self._max_bytes:,}"
                 )
-            for file in files:
-                _sync(file)
+            sync(place)
             (place / RECORD_NAME).rename(place / f"{stem}.json")
             with _CHANGING:
                 self._prune(n_bytes)
@@ -214,12 +214,6 @@ def _files_of(path: Path) -> tuple[Path, ...]:
         return ()
     possible = [f"{path.stem}{suffix}" for suffix in (".flac", ".mp4", ".jpg")]
     return (*(path.with_name(name) for name in names.values() if name in possible), path)
-
-
-def _sync(path: Path) -> None:
-    """Bring the bytes to the disk before the name."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
