@@ -26,13 +26,7 @@ from cryvision.commands import (
     train_audio_only,
     train_detector,
 )
-from cryvision.commands.terminal import (
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_STOPPED,
-    log,
-    logging_to_stderr,
-)
+from cryvision.commands.terminal import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, log, logging_to_stderr
 from cryvision.errors import CryvisionError
 
 GROUPS = {

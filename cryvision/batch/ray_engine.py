@@ -73,10 +73,7 @@ def run_ray(
     error when the cluster is not there, has no room at all, or loses a shard too often.
     """
     home = os.environ.get("HOME")
-    with (
-        _own_cluster(address) as settings,
-        _connected(_import_ray(), address, settings) as ray,
-    ):
+    with _own_cluster(address) as settings, _connected(_import_ray(), address, settings) as ray:
         n_tasks = workers or work.workers(_room(ray, gpus_per_worker))
         # Without a number of calls, Ray would end the process after each task with a GPU.
         options = {"num_cpus": 1, "num_gpus": gpus_per_worker, "max_calls": 0}

@@ -8,13 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryvision.bundle import fields as checking
-from cryvision.config import (
-    SAMPLE_RATE_HZ,
-    SOUND_FEATURES,
-    FaceConfig,
-    LogMelConfig,
-    SoundConfig,
-)
+from cryvision.config import SAMPLE_RATE_HZ, SOUND_FEATURES, FaceConfig, LogMelConfig, SoundConfig
 from cryvision.errors import BundleError, ConfigError
 from cryvision.inputs.audio import n_features
 from cryvision.inputs.pictures.backbone import NAMED_WEIGHTS, is_named

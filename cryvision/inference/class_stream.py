@@ -74,11 +74,7 @@ class ReasonStream:
 
     @classmethod
     def of(
-        cls,
-        bundle: Bundle,
-        runtime: str,
-        faces: FaceStream | None,
-        files: RowFiles | None = None,
+        cls, bundle: Bundle, runtime: str, faces: FaceStream | None, files: RowFiles | None = None
     ) -> ReasonStream | None:
         """Give the reasons of a bundle, or None where it is a detector alone."""
         has_branches = any(part.kind == "branch" for part in bundle.parts)

@@ -17,13 +17,7 @@ from cryvision.inference.class_stream import SOUND, ReasonStream, ReasonWindows
 from cryvision.inference.crying import CryStream
 from cryvision.inference.face_stream import face_stream
 from cryvision.inference.kept_events import KeptEvents
-from cryvision.inference.label_policy import (
-    CRY,
-    NO_CRY,
-    NOT_SURE,
-    has_skill,
-    mean_probabilities,
-)
+from cryvision.inference.label_policy import CRY, NO_CRY, NOT_SURE, has_skill, mean_probabilities
 from cryvision.inference.options import Options, OptionValues
 from cryvision.inference.state import StreamState
 from cryvision.inference.timeline import HeldPredictions

@@ -38,11 +38,7 @@ class RecordingStart:
 
 
 def recording_start(
-    path: str | os.PathLike[str],
-    *,
-    stated: str = "",
-    zone: str = "",
-    name: str | None = None,
+    path: str | os.PathLike[str], *, stated: str = "", zone: str = "", name: str | None = None
 ) -> RecordingStart | None:
     """Find when a recording started.
 

@@ -70,10 +70,7 @@ def _sums(seconds: Mapping[Cell, float], days: list[date]) -> list[float]:
 
 
 def _mean(
-    crying: Mapping[Cell, float],
-    recorded: Mapping[Cell, float],
-    days: list[date],
-    hour: int,
+    crying: Mapping[Cell, float], recorded: Mapping[Cell, float], days: list[date], hour: int
 ) -> float | None:
     """Minutes of crying in an hour, over the days on which any of it was recorded."""
     cells = [(day, hour) for day in days if (day, hour) in recorded]

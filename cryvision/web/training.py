@@ -37,12 +37,7 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
     which is compared with; its tagger is kept.
     """
     labels = wanted["cry_labels"]
-    options = DetectorOptions(
-        overwrite=True,
-        cry_labels=labels,
-        n_folds=wanted["folds"],
-        base=base,
-    )
+    options = DetectorOptions(overwrite=True, cry_labels=labels, n_folds=wanted["folds"], base=base)
     pattern = compile_subject_pattern(wanted["subject_pattern"] or None)
     rows = [row for clip in wanted["clips"] if (row := _row(clip, pattern)) is not None]
     with tempfile.TemporaryDirectory() as folder:

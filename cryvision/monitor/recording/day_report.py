@@ -231,11 +231,7 @@ def _days(name: str, source: _Source) -> list[Day]:
 
 
 def _day(
-    name: str,
-    day: date,
-    crying: dict[int, float],
-    observed: dict[int, float],
-    bouts: list[Span],
+    name: str, day: date, crying: dict[int, float], observed: dict[int, float], bouts: list[Span]
 ) -> Day:
     start, end = _midnight(day), _midnight(day + timedelta(days=1))
     hours, at = [], start

@@ -19,12 +19,7 @@ from cryvision.errors import CryvisionError
 from cryvision.inputs import ffmpeg
 from cryvision.inputs.audio import mean_square_dbfs
 from cryvision.inputs.pictures.yunet import load_cv2
-from cryvision.monitor.recording.folder import (
-    FORMAT,
-    FORMAT_VERSION,
-    RECORD_NAME,
-    RecordingFolder,
-)
+from cryvision.monitor.recording.folder import FORMAT, FORMAT_VERSION, RECORD_NAME, RecordingFolder
 from cryvision.monitor.records import event_record, utc
 from cryvision.monitor.session import TimedEvent
 

@@ -22,15 +22,7 @@ from cryvision.web.page import (
     save_corrections,
 )
 from cryvision.web.results import pooled_tracks
-from cryvision.web.routes.answers import (
-    JSON,
-    AnyClip,
-    Points,
-    ScoredClip,
-    Stretch,
-    ThePage,
-    Who,
-)
+from cryvision.web.routes.answers import JSON, AnyClip, Points, ScoredClip, Stretch, ThePage, Who
 
 router = APIRouter(prefix="/api/clips", tags=["clips"])
 
