@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from programs import running
 
 from cryvision import cli
 from cryvision.errors import CryvisionError, MediaError, MissingDependencyError
 from cryvision.inputs import ffmpeg
-from cryvision.inputs.media import find_ffmpeg, open_clip, probe, read_sound
+from cryvision.inputs.media import open_clip, probe, read_sound
 from cryvision.inputs.pictures.faces import Face
 from cryvision.inputs.pictures.yunet import Detection as Found
 from cryvision.outputs import screen, video
@@ -398,27 +398,6 @@ def test_a_real_face_cannot_be_found_any_more_once_it_is_blurred(
 
 
 # --- what cannot be done --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def own_ffmpeg(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run ffmpeg under a name of this test's own, so that one left over can be told."""
-    path = tmp_path_factory.mktemp("bin") / "ffmpeg"
-    path.symlink_to(find_ffmpeg())
-    monkeypatch.setenv("CRYVISION_FFMPEG", str(path))
-    return path
-
-
-def running(program: Path) -> list[str]:
-    """The processes of a program; none where the system does not list them."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cmdline").read_bytes().startswith(os.fsencode(program)):
-                found.append(process.name)
-        except OSError:
-            continue  # it has just ended
-    return found
 
 
 def test_sound_alone_is_refused_in_one_line(make: Any, tone_wav: Path, tmp_path: Path) -> None:
