@@ -16,7 +16,6 @@ from cryvision.errors import ConfigError
 from cryvision.monitor.alerting.alerts import Alert, DeliveryError
 from cryvision.monitor.alerting.secrets import Secret
 from cryvision.monitor.sinks.home_assistant import OFFLINE, ONLINE, discovery, discovery_topic
-from cryvision.outputs.wording import rounded
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +68,9 @@ class SourceState:
     minutes_today: float = 0.0
 
     def to_json(self) -> str:
+        # It brings numpy, which delivering alerts does not need.
+        from cryvision.outputs.wording import rounded
+
         percent = None if self.probability is None else 100 * self.probability
         return json.dumps(
             {
