@@ -17,27 +17,10 @@ _SWAP_ATTEMPTS = 5
 def staged(target: Path, overwrite: bool = False) -> Iterator[Path]:
     """Give a place to write a file or a folder, and move it to ``target`` once all went well.
 
-    An exception inside the block removes what was written and leaves ``target`` as it was.
-    A folder that is overwritten is absent for the instant between two renames.
-
-    Parameters
-    ----------
-    target : Path
-        Where the result is to be. Missing parent folders are made.
-    overwrite : bool
-        Whether to replace what is there.
-
-    Yields
-    ------
-    Path
-        A free name in the same folder; the block makes a file or a folder of it.
-
-    Raises
-    ------
-    FileExistsError
-        If ``target`` exists, or came to exist meanwhile, and ``overwrite`` is false.
-    OSError
-        If the system refuses: no space, no permission.
+    The block makes a file or a folder of the free name that it is given. An exception inside it
+    removes what was written and leaves ``target`` as it was; without ``overwrite``, a target that
+    exists, or came to exist meanwhile, is a FileExistsError. Missing parent folders are made. A
+    folder that is overwritten is absent for the instant between two renames.
     """
     if not overwrite and os.path.lexists(target):
         raise _exists(target)
@@ -45,7 +28,7 @@ def staged(target: Path, overwrite: bool = False) -> Iterator[Path]:
     place = _beside(target, "partial")
     try:
         yield place
-        _sync(place)
+        sync(place)
         if not place.is_dir():
             _move_file(place, target, overwrite)
         elif overwrite:
@@ -109,8 +92,8 @@ def _swap_folder(place: Path, target: Path) -> None:
             _remove(aside)
 
 
-def _sync(place: Path) -> None:
-    """Bring the bytes to the disk before the name, so that a power cut leaves no empty files."""
+def sync(place: Path) -> None:
+    """Bring bytes to the disk before their name, so that a power cut leaves no empty files."""
     files = [p for p in place.rglob("*") if p.is_file()] if place.is_dir() else [place]
     for path in files:
         with path.open("rb+") as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -27,13 +26,7 @@ from cryvision.commands import (
     train_audio_only,
     train_detector,
 )
-from cryvision.commands.terminal import (
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_STOPPED,
-    log,
-    logging_to_stderr,
-)
+from cryvision.commands.terminal import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, log, logging_to_stderr
 from cryvision.errors import CryvisionError
 
 GROUPS = {
@@ -68,7 +61,6 @@ class _Group:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Build the parser of every command."""
     parser = argparse.ArgumentParser(
         prog="cryvision",
         usage="cryvision [-h] [--version] COMMAND ...",
@@ -89,19 +81,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        The command line without the program's name; ``sys.argv[1:]`` by default.
-    """
+    """Run one command, by default that of ``sys.argv``, and return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal cannot show must not end the run.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        signal.signal(signal.SIGTERM, _stop)
         options = build_parser().parse_args(arguments)
         from cryvision.traces import no_traces
 
@@ -125,10 +110,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         log(str(error))
         return error.exit_code
-
-
-def _stop(signum: int, frame: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _is_stop(error: BaseException | None) -> bool:

@@ -46,6 +46,23 @@ def unusable_label(labels: Sequence[str]) -> str | None:
     return None
 
 
+def _check_ranges(config: Any, **limits: tuple[float, float]) -> None:
+    """Refuse a setting that is not within its limits, or is no number."""
+    for name, (least, most) in limits.items():
+        if not least <= getattr(config, name) <= most:
+            raise ConfigError(
+                f"{name} must be {least:g} to {most:g}; got {getattr(config, name):g}"
+            )
+
+
+def _check_band(min_hz: float, max_hz: float) -> None:
+    if not 0 <= min_hz < max_hz <= SAMPLE_RATE_HZ / 2:
+        raise ConfigError(
+            "min_hz and max_hz must satisfy 0 <= min_hz < max_hz <= "
+            f"{SAMPLE_RATE_HZ / 2:g}; got {min_hz:g} and {max_hz:g}"
+        )
+
+
 @dataclass(frozen=True)
 class SoundConfig:
     """How one window of sound becomes the input of a model.
@@ -77,11 +94,7 @@ class SoundConfig:
             )
         if self.sample_rate_hz != SAMPLE_RATE_HZ:
             raise ConfigError(f"sample_rate_hz must be {SAMPLE_RATE_HZ}; got {self.sample_rate_hz}")
-        if not 0 <= self.min_hz < self.max_hz <= self.sample_rate_hz / 2:
-            raise ConfigError(
-                "min_hz and max_hz must satisfy 0 <= min_hz < max_hz <= "
-                f"{self.sample_rate_hz / 2:g}; got {self.min_hz:g} and {self.max_hz:g}"
-            )
+        _check_band(self.min_hz, self.max_hz)
         for name in ("n_fft", "frame_hop_samples", "n_mels", "n_mfcc"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1; got {getattr(self, name)}")
@@ -97,12 +110,10 @@ class SoundConfig:
 
     @property
     def window_samples(self) -> int:
-        """Samples of the scored span."""
         return round(self.window_seconds * self.sample_rate_hz)
 
     @property
     def context_samples(self) -> int:
-        """Samples before the window that the model sees too."""
         return round(self.context_seconds * self.sample_rate_hz)
 
     @property
@@ -112,12 +123,10 @@ class SoundConfig:
 
     @property
     def hop_samples(self) -> int:
-        """Samples from the start of one window to the start of the next."""
         return round(self.hop_seconds * self.sample_rate_hz)
 
     @property
     def n_frames(self) -> int:
-        """Spectrum frames of one model input."""
         return 1 + (self.span_samples - self.n_fft) // self.frame_hop_samples
 
 
@@ -146,26 +155,15 @@ class LogMelConfig:
     n_fft: int = 512
 
     def __post_init__(self) -> None:
-        for name, least, most in (
-            ("window_frames", 1, 3000),
-            ("hop_frames", 1, 3000),
-            ("n_mels", 1, 512),
-            ("frame_samples", 2, 16_000),
-            ("spectrum_samples", 2, 16_000),
-            ("n_fft", 2, 16_384),
-        ):
-            if not least <= getattr(self, name) <= most:
-                raise ConfigError(f"{name} must be {least} to {most}; got {getattr(self, name)}")
+        _check_ranges(self, window_frames=(1, 3000), hop_frames=(1, 3000), n_mels=(1, 512))
+        sizes = {"frame_samples": (2, 16_000), "spectrum_samples": (2, 16_000)}
+        _check_ranges(self, **sizes, n_fft=(2, 16_384))
         if not 0 <= self.lookahead_frames < self.window_frames:
             raise ConfigError(
                 "lookahead_frames must be at least 0 and below window_frames; got "
                 f"{self.lookahead_frames} of {self.window_frames}"
             )
-        if not 0 <= self.min_hz < self.max_hz <= SAMPLE_RATE_HZ / 2:
-            raise ConfigError(
-                "min_hz and max_hz must satisfy 0 <= min_hz < max_hz <= "
-                f"{SAMPLE_RATE_HZ / 2:g}; got {self.min_hz:g} and {self.max_hz:g}"
-            )
+        _check_band(self.min_hz, self.max_hz)
         if self.frame_samples % 2 or not (
             self.frame_samples <= self.spectrum_samples <= self.n_fft
         ):
@@ -176,12 +174,10 @@ class LogMelConfig:
 
     @property
     def hop_samples(self) -> int:
-        """Samples from one output to the next."""
         return self.hop_frames * self.frame_samples
 
     @property
     def hop_seconds(self) -> float:
-        """Seconds from one output to the next."""
         return self.hop_samples / SAMPLE_RATE_HZ
 
     @property
@@ -221,11 +217,8 @@ class GateConfig:
                 "the gate must satisfy 0 < leave <= enter < 1; got "
                 f"leave {self.leave:g}, enter {self.enter:g}"
             )
-        for name in ("min_event_seconds", "min_gap_seconds", "latency_seconds"):
-            if not 0 <= getattr(self, name) <= MAX_SECONDS:
-                raise ConfigError(
-                    f"{name} must be 0 to {MAX_SECONDS:g}; got {getattr(self, name):g}"
-                )
+        most = (0.0, MAX_SECONDS)
+        _check_ranges(self, min_event_seconds=most, min_gap_seconds=most, latency_seconds=most)
 
 
 VETO_LEVELS = ("off", "normal", "strict")
@@ -263,9 +256,8 @@ class VetoConfig:
             for name in (f"{level}_at", f"{level}_near", f"{level}_live"):
                 if not 0 < getattr(self, name) <= 1:
                     raise ConfigError(f"{name} must be above 0, to 1; got {getattr(self, name):g}")
-        for name in ("after_seconds", "near_seconds", "live_seconds"):
-            if not 0 <= getattr(self, name) <= 60:
-                raise ConfigError(f"{name} must be 0 to 60; got {getattr(self, name):g}")
+        minute = (0.0, 60.0)
+        _check_ranges(self, after_seconds=minute, near_seconds=minute, live_seconds=minute)
         if not 0 < self.temperature < math.inf or not math.isfinite(self.bias):
             raise ConfigError(
                 "temperature must be positive and bias finite; got "
@@ -277,7 +269,7 @@ class VetoConfig:
         return 0.0 if level == "off" else float(getattr(self, f"{level}_at"))
 
     def near(self, level: str) -> float:
-        """Cry score that the tagger must reach near an event; 0 for ``off``."""
+        """The same near an event."""
         return 0.0 if level == "off" else float(getattr(self, f"{level}_near"))
 
     def live(self, level: str) -> float:
@@ -330,14 +322,8 @@ class FaceConfig:
     def _check_finder(self) -> None:
         if self.mode not in FACE_MODES:
             raise ConfigError(f"mode must be one of {', '.join(FACE_MODES)}; got {self.mode!r}")
-        for name, least, most in (
-            ("detect_every_frames", 1, 10_000),
-            ("detection_width_px", 32, 10_000),
-            ("crop_size_px", 32, 1024),
-            ("embed_every_frames", 1, 10_000),
-        ):
-            if not least <= getattr(self, name) <= most:
-                raise ConfigError(f"{name} must be {least} to {most}; got {getattr(self, name)}")
+        _check_ranges(self, detect_every_frames=(1, 10_000), embed_every_frames=(1, 10_000))
+        _check_ranges(self, detection_width_px=(32, 10_000), crop_size_px=(32, 1024))
         if not 0 < self.min_score < 1:
             raise ConfigError(f"min_score must be between 0 and 1; got {self.min_score:g}")
         for name in ("smoothing_seconds", "hold_seconds", "crop_margin"):
@@ -349,12 +335,10 @@ class FaceConfig:
 
     @property
     def window_samples(self) -> int:
-        """Length of a window on the clock of the sound."""
         return round(self.window_seconds * SAMPLE_RATE_HZ)
 
     @property
     def hop_samples(self) -> int:
-        """From one window to the next, on the clock of the sound."""
         return round(self.hop_seconds * SAMPLE_RATE_HZ)
 
     def _check_backbone(self) -> None:
@@ -381,5 +365,4 @@ class FaceConfig:
 
 
 def to_json(config: Any) -> dict[str, Any]:
-    """Turn a settings dataclass into plain JSON data."""
     return dataclasses.asdict(config)

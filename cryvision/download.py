@@ -27,11 +27,8 @@ _PIECE_BYTES = 1 << 16
 def cache_folder() -> Path:
     """Name the folder for what was fetched; it may not be there yet.
 
-    Returns
-    -------
-    Path
-        What the environment variable ``CRYVISION_CACHE`` names, else ``cryvision`` in the place
-        that the platform has for caches.
+    It is what the environment variable ``CRYVISION_CACHE`` names, else ``cryvision`` in the place
+    that the platform has for caches.
     """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
@@ -57,33 +54,11 @@ def download(
 ) -> Path:
     """Fetch a file, unless it is there already and fits.
 
-    Parameters
-    ----------
-    url : str
-        ``http`` or ``https``, and so must be every address that it redirects to.
-    target : path
-        Where the file is to be. Missing folders are made; a file there that fits is not fetched
-        again (without a hash and a size any file fits), another one is replaced.
-    sha256 : str, optional
-        SHA-256 of the file, 64 hexadecimal digits.
-    git_blob_sha1 : str, optional
-        SHA-1 by which git knows the file, 40 hexadecimal digits.
-    size_bytes : int, optional
-        Length of the file.
-    by_hand : str, optional
-        What to do where downloading fails, for the message; by default, to put the file there.
-    progress : callable, optional
-        Called with the bytes that are there and the bytes in all, or None where not known.
-
-    Returns
-    -------
-    Path
-        ``target``.
-
-    Raises
-    ------
-    DownloadError
-        If the file cannot be fetched or written, or is not the one that was asked for.
+    The address must be ``http`` or ``https``, and so must be every one that it redirects to. A file
+    at the target that fits is not fetched again (without a hash and a size any file fits), another
+    one is replaced. The hash ``git_blob_sha1`` is that by which git knows the file; ``by_hand``
+    says what to do where downloading fails, by default to put the file there; ``progress`` is
+    called with the bytes that are there and the bytes in all, or None where not known.
     """
     target = Path(target)
 

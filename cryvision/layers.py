@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 from cryvision.errors import MissingDependencyError
@@ -18,28 +20,25 @@ LAYERS = {
 
 
 def require(layer: str, purpose: str) -> None:
-    """Check that a layer is installed, without importing it.
-
-    Parameters
-    ----------
-    layer : str
-        A key of `LAYERS`.
-    purpose : str
-        What needs it, as the start of a sentence: ``"training"``.
-
-    Raises
-    ------
-    MissingDependencyError
-        If a module of the layer cannot be found; the message has the command that installs it.
-    """
+    """Check that a layer is installed, without importing it; ``purpose`` starts the message."""
     missing = [name for name in LAYERS[layer] if find_spec(name) is None]
     if missing:
-        raise MissingDependencyError(
-            f"{purpose} needs {missing[0]}, which is not installed; install it with: "
-            f"{install_command(layer)}"
-        )
+        raise MissingDependencyError(_missing(purpose, missing[0], install_command(layer)))
+
+
+@contextlib.contextmanager
+def needed(purpose: str, package: str, layer: str = "") -> Iterator[None]:
+    """Say how to install a package, or its layer, where an import in the block fails."""
+    command = install_command(layer) if layer else f"python -m pip install {package}"
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependencyError(_missing(purpose, package, command)) from error
+
+
+def _missing(purpose: str, package: str, command: str) -> str:
+    return f"{purpose} needs {package}, which is not installed; install it with: {command}"
 
 
 def install_command(layer: str) -> str:
-    """Return the command that installs a layer."""
     return f"python -m pip install 'cryvision[{layer}]'"

@@ -30,21 +30,18 @@ class Event:
         ``cry``, or the reason the bundle gives.
     confidence : float
         Mean cry score over the event, 0 to 1.
-    intensity_db : float
-        Level over the event in the bundle's frequency band, dB relative to full scale.
-    above_background_db : float
-        The same above the background: a low percentile of the past minute's levels.
+    intensity_db, above_background_db : float
+        Level over the event in the bundle's frequency band, dB relative to full scale, and above
+        the background: a low percentile of the past minute's levels.
     branches : dict of str to dict of str to float
-        Each branch's mean probability of each class over the event. Without
-        the branches that have no output.
-    other_tag : str
-        The strongest other tag at the event, as ``music``; empty where it detected
-        nothing else, or the bundle has no tagger.
-    other_tag_score : float
-        Its score, 0 to 1.
+        Each branch's mean probability of each class over the event; without branches that have no
+        output.
+    other_tag, other_tag_score : str, float
+        The strongest other tag at the event, as ``music``, and its score, 0 to 1; empty where
+        nothing else was detected, or the bundle has no tagger.
     rejected : str
-        Empty for an event that stands. Else the reason of its rejection:
-        ``other_tag``, or ``not crying`` where no other tag was detected.
+        Empty for an event that stands. Else the reason of its rejection: ``other_tag``, or ``not
+        crying`` where no other tag was detected.
     """
 
     onset_s: float
@@ -80,18 +77,9 @@ BOUT_GAP_SECONDS = 0.5
 class Bout:
     """Events that follow each other less than a stated gap apart: a view of the events.
 
-    Attributes
-    ----------
-    onset_s, offset_s : float
-        Of its first and of its last event.
-    n_events : int
-    cry_seconds : float
-        Sum of the events' lengths: the bout without its pauses.
-    confidence : float
-        Mean of the events' confidence, weighted by their lengths.
-    intensity_db, above_background_db : float
-        Mean level of the events (of their power, weighted by their lengths), and the largest
-        distance of an event from its background.
+    `cry_seconds` is the bout without its pauses; `confidence` is the mean of the events', weighted
+    by their lengths, `intensity_db` that of their power, and `above_background_db` the largest
+    distance of an event from its background.
     """
 
     onset_s: float
@@ -104,7 +92,6 @@ class Bout:
 
     @property
     def span_s(self) -> tuple[float, float]:
-        """Onset and offset in seconds."""
         return self.onset_s, self.offset_s
 
     @property
@@ -257,7 +244,6 @@ class Classification:
         return self.events
 
     def is_crying(self, event: Event) -> bool:
-        """Whether an event is one of `crying`."""
         return True
 
     def __repr__(self) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 # Control characters, those that end a line, those that turn the direction of the text around, and
 # bytes that could not be decoded.
@@ -16,11 +20,8 @@ _FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 def escaped(text: str) -> str:
     """Make any text safe in a file, changed as little as may be: a name stays what it was.
 
-    Returns
-    -------
-    str
-        Valid UTF-8 in one line. Control characters, those that turn the direction of the text
-        around, and undecodable bytes are escapes; all else stays.
+    It is valid UTF-8 in one line. Control characters, those that turn the direction of the text
+    around, and undecodable bytes are escapes; all else stays.
     """
     return _UNSAFE.sub(lambda match: escape(match[0]), text)
 
@@ -43,16 +44,8 @@ def one_line(text: str) -> str:
 def spreadsheet_cell(text: str) -> str:
     """Make a text safe in a cell of CSV: `escaped`, and no spreadsheet takes it for a formula.
 
-    Parameters
-    ----------
-    text : str
-        From outside: a path, a label, an error. Numbers need none of this, and ``-18.3`` would
-        suffer.
-
-    Returns
-    -------
-    str
-        With an apostrophe before it where it starts as a formula does (OWASP, "CSV Injection").
+    Text from outside, as a path, a label or an error, gets an apostrophe where it starts as a
+    formula does (OWASP, "CSV Injection"). Numbers need none of this, and ``-18.3`` would suffer.
     """
     return ("'" if text.startswith(_FORMULA_STARTS) else "") + escaped(text)
 
@@ -60,3 +53,11 @@ def spreadsheet_cell(text: str) -> str:
 def plain_cell(cell: str) -> str:
     """Take off the apostrophe that `spreadsheet_cell` puts before a formula."""
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA_STARTS) else cell
+
+
+def write_rows(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write CSV in UTF-8; texts among the cells must be safe already."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(map(spreadsheet_cell, header))
+        table.writerows(rows)

@@ -8,13 +8,6 @@ from cryvision.errors import ConfigError
 
 
 def compile_subject_pattern(text: str | None) -> re.Pattern[str] | None:
-    """Compile a subject pattern, which must have a group.
-
-    Raises
-    ------
-    ConfigError
-        If it is no regular expression or has no group.
-    """
     if text is None:
         return None
     try:

@@ -13,6 +13,21 @@ _KERAS_KEYS = {"floatx", "epsilon", "backend", "image_data_format"}
 
 
 @contextlib.contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Set environment variables for the length of the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
 def no_traces() -> Iterator[None]:
     """Have a command leave neither Matplotlib's list of fonts nor Keras' file of settings.
 
@@ -22,13 +37,11 @@ def no_traces() -> Iterator[None]:
     fonts = _place_for_fonts()
     keras_file = _keras_file()
     is_new = not keras_file.exists()
-    if fonts is not None:
-        os.environ["MPLCONFIGDIR"] = str(fonts)
     try:
-        yield
+        with environment(**({} if fonts is None else {"MPLCONFIGDIR": str(fonts)})):
+            yield
     finally:
         if fonts is not None:
-            del os.environ["MPLCONFIGDIR"]
             shutil.rmtree(fonts, ignore_errors=True)
         if is_new:
             _remove_defaults(keras_file)

@@ -86,6 +86,15 @@ def all_draws(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "subject_bootstrap", exact)
 
 
+@pytest.fixture
+def own_ffmpeg(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run ffmpeg under a name of this test's own, so that one left over can be told."""
+    path = tmp_path_factory.mktemp("bin") / "ffmpeg"
+    path.symlink_to(find_ffmpeg())
+    monkeypatch.setenv("CRYVISION_FFMPEG", str(path))
+    return path
+
+
 @pytest.fixture(scope="session")
 def make_media(tmp_path_factory: pytest.TempPathFactory) -> MakeMedia:
     """Return ``make(name, *ffmpeg_arguments) -> Path``, which makes each different file once."""

@@ -1,6 +1,6 @@
-"""Who runs the workers: this machine, or Ray. An engine only schedules; one place gets the rows.
+"""Who runs the workers, this machine or Ray, and what is to be done, cut into shards for them.
 
-An engine is a function from a job and the work to an iterator of rows. It takes shards of the work
+An engine only schedules: a function from a job and the work to rows. It takes shards of the work
 as it has room for them, and yields None when a second has passed without a row. Closing it ends all
 that it started.
 """
@@ -11,16 +11,31 @@ import math
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 
 from cryvision.batch.job import Job
+from cryvision.batch.sources import ListedClip
 from cryvision.batch.supervisor import Supervisor
-from cryvision.batch.work import Shard, Work
 
 Engine = Callable[..., Generator[bytes | None, None, None]]
 
 TICK_SECONDS = 1.0
 """How long an engine waits for a row before it yields None."""
+
+Shard = Sequence[ListedClip]
+
+SHARD_CLIPS = 200
+"""Most clips that a worker is given at once ..."""
+
+SHARD_BYTES = 200_000_000
+"""... unless they come to this size before."""
+
+SHARDS_PER_WORKER = 8
+"""Few clips make smaller shards: each worker has some, so that all end at about the same time."""
+
+CLIPS_PER_WORKER, BYTES_PER_WORKER = 32, 64_000_000
+"""What makes one worker more worth its start, which takes about a second."""
 
 
 def available_cpus() -> int:
@@ -33,20 +48,10 @@ def available_cpus() -> int:
 def run_local(
     job: Job, work: Work, *, workers: int | None = None, time_limit_s: float = math.inf
 ) -> Generator[bytes | None, None, None]:
-    """Score clips in processes of this machine.
+    """Score clips in processes of this machine; yield rows, as lines of JSON, in any order.
 
-    Parameters
-    ----------
-    job, work : Job, Work
-    workers : int, optional
-        As many as are worth their start by default, up to one a core.
-    time_limit_s : float
-        For one clip; infinite for none.
-
-    Yields
-    ------
-    bytes or None
-        Rows, as lines of JSON, in any order.
+    There are as many ``workers`` as are worth their start by default, up to one a core. For one
+    clip they have ``time_limit_s``; infinite for none.
     """
     workers = workers or work.workers(available_cpus())
     threads = max(1, available_cpus() // workers)
@@ -91,3 +96,32 @@ def run_local(
 def _next(shards: Iterator[Shard], lock: threading.Lock) -> Shard | None:
     with lock:
         return next(shards, None)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The clips that a run has to score, given anew at each call, and about how large they are."""
+
+    clips: Callable[[], Iterator[ListedClip]]
+    n_clips: int
+    n_bytes: int
+
+    def workers(self, room: int) -> int:
+        """How many workers are worth their start, at most as many as there is room for."""
+        useful = max(self.n_clips // CLIPS_PER_WORKER, self.n_bytes // BYTES_PER_WORKER)
+        return max(1, min(useful, self.n_clips, room))
+
+    def shards(self, workers: int) -> Iterator[Shard]:
+        """Cut the clips into shards for a number of workers."""
+        fair = self.n_clips // (SHARDS_PER_WORKER * workers)
+        most = max(1, min(SHARD_CLIPS, fair))
+        shard: list[ListedClip] = []
+        n_bytes = 0
+        for clip in self.clips():
+            shard.append(clip)
+            n_bytes += max(0, clip.size_bytes)
+            if len(shard) >= most or n_bytes >= SHARD_BYTES:
+                yield shard
+                shard, n_bytes = [], 0
+        if shard:
+            yield shard

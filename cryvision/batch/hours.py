@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 import os
@@ -23,7 +22,7 @@ from cryvision.batch.store import Store
 from cryvision.errors import CryvisionError
 from cryvision.inputs.quality import MINUTE_SECONDS
 from cryvision.outputs.wording import counted
-from cryvision.safe_text import spreadsheet_cell
+from cryvision.safe_text import spreadsheet_cell, write_rows
 from cryvision.start_times import time_zone
 from cryvision.subjects import compile_subject_pattern
 
@@ -53,21 +52,11 @@ log = logging.getLogger(__name__)
 class Period:
     """An hour or a day of a subject.
 
-    Attributes
-    ----------
-    subject : str
-    kind : str
-        `HOUR` or `DAY`, by the clock of the place: a day may have 23 or 25 hours.
-    start, end : datetime
-    observed_s : float
-        Seconds of it in which there was sound to find crying in.
-    too_quiet_s : float
-        Seconds of these in which all sound was below the level from which on it is scored, as in a
-        quiet room, or from a microphone that is switched off.
-    cry_s : float or None
-        Seconds of crying; None where nothing was observed, which is not the same as no crying.
-    n_events : int or None
-        Events that begin in it.
+    `kind` is `HOUR` or `DAY`, by the clock of the place: a day may have 23 or 25 hours. In
+    `observed_s` of its seconds there was sound to find crying in; in `too_quiet_s` of these all
+    sound was below the level from which on it is scored, as in a quiet room, or from a microphone
+    that is switched off. `cry_s` is None where nothing was observed, which is not the same as no
+    crying; so is `n_events`, those that begin in it.
     """
 
     subject: str
@@ -89,15 +78,8 @@ class Period:
 class Recording:
     """A scored clip whose start is known; times are seconds since 1970.
 
-    Attributes
-    ----------
-    start, end : float
-        Of its sound.
-    events : tuple of (float, float)
-    loud : tuple of (float, float)
-        Sound that was loud enough to be scored, to the minute.
-    zone : tzinfo
-        Of the clock of the place.
+    `start` and `end` are those of its sound; `loud` is the sound that was loud enough to be scored,
+    to the minute; `zone` is that of the clock of the place.
     """
 
     start: float
@@ -108,26 +90,9 @@ class Recording:
 
 
 class Hours:
-    """The table of hours and days of a run.
+    """The table of hours and days of a run, on this machine or at a URL.
 
-    Parameters
-    ----------
-    path : str
-        Of the table, on this machine or at a URL.
-    subject_pattern : str, optional
-        As for `find_recordings`.
-
-    Raises
-    ------
-    CryvisionError
-        Where something else has the table's name.
-
-    Attributes
-    ----------
-    paths : tuple of str
-        Of the table alone.
-    periods : list of Period
-        What was written.
+    For ``subject_pattern`` see `find_recordings`; `periods` are those that were written.
     """
 
     def __init__(self, path: str, subject_pattern: str | None = None) -> None:
@@ -164,24 +129,13 @@ def find_recordings(
     zone: str = "",
     subject_pattern: str | None = None,
 ) -> tuple[dict[str, list[Recording]], list[str]]:
-    """Sort the rows of a table by subject.
+    """Sort the rows of a table by subject, and list the clips without a start, by path.
 
-    Parameters
-    ----------
-    rows : iterable of (ListedClip, mapping)
-    zone : str
-        See `cryvision.start_times.recording_start`.
-    subject_pattern : str, optional
-        See `cryvision.batch.sources.subject_of`. Without it and without a manifest's, all clips
-        are of one subject, whose name is empty; with it, a clip that it misses is a subject of its
-        own, named by its path, and a warning is logged.
-
-    Returns
-    -------
-    recordings : dict of str to list of Recording
-        Those in which there was sound to find crying in, by subject, in order of time.
-    left_out : list of str
-        Clips without a start, by path.
+    Of each subject, those recordings come in order of time in which there was sound to find crying
+    in. For ``zone`` see `cryvision.start_times.recording_start`, for ``subject_pattern`` see
+    `subject_of`. Without it and without a manifest's, all clips are of one subject, whose name is
+    empty; with it, a clip that it misses is a subject of its own, named by its path, and a warning
+    is logged.
     """
     pattern = compile_subject_pattern(subject_pattern)
     place = time_zone(zone)
@@ -237,10 +191,7 @@ def _loud(start: float, end: float, quiet_s: Sequence[float]) -> tuple[Span, ...
 def joined_events(recordings: Sequence[Recording]) -> list[Span]:
     """Give the events of a subject; one that goes on in the following recording is one event.
 
-    Parameters
-    ----------
-    recordings : sequence of Recording
-        Where they overlap, what both have found counts once.
+    Where recordings overlap, what both have found counts once.
     """
     joined: list[Span] = []
     ends = sorted(recording.end for recording in recordings)
@@ -265,15 +216,7 @@ def _ends_before(ends: Sequence[float], start: float, offset: float) -> bool:
 def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
     """Sum up each hour and each day, from the first day of a subject to its last.
 
-    Parameters
-    ----------
-    recordings : mapping of str to sequence of Recording
-        From `find_recordings`.
-
-    Returns
-    -------
-    list of Period
-        By subject: each day, and behind it its hours.
+    By subject: each day, and behind it its hours.
     """
     periods = []
     for subject in sorted(recordings):
@@ -298,22 +241,20 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
 
 def write_periods(path: Path, periods: Sequence[Period]) -> None:
     """Write a CSV with a row a period; crying is empty where nothing was observed."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(COLUMNS)
-        for one in periods:
-            known = one.cry_s is not None
-            table.writerow(
-                [
-                    *(spreadsheet_cell(one.subject), one.kind),
-                    *(time.isoformat(timespec="seconds") for time in (one.start, one.end)),
-                    *(f"{one.observed_s:.1f}", f"{one.not_observed_s:.1f}"),
-                    f"{one.too_quiet_s:.1f}" if known else "",
-                    f"{one.cry_s:.1f}" if known else "",
-                    f"{(one.cry_s or 0) / one.observed_s:.4f}" if known else "",
-                    one.n_events if known else "",
-                ]
-            )
+    rows = []
+    for one in periods:
+        known = [""] * 4
+        if one.cry_s is not None:
+            share = f"{one.cry_s / one.observed_s:.4f}"
+            known = [f"{one.too_quiet_s:.1f}", f"{one.cry_s:.1f}", share, f"{one.n_events}"]
+        rows.append(
+            [
+                *(spreadsheet_cell(one.subject), one.kind),
+                *(time.isoformat(timespec="seconds") for time in (one.start, one.end)),
+                *(f"{one.observed_s:.1f}", f"{one.not_observed_s:.1f}", *known),
+            ]
+        )
+    write_rows(path, COLUMNS, rows)
 
 
 def _period(
@@ -324,7 +265,9 @@ def _period(
     onsets: Sequence[float],
 ) -> Period:
     kind, start, end = span
-    observed_s, loud_s, cry_s = (_within(spans, start, end) for spans in states)
+    observed_s, loud_s, cry_s = (
+        math.fsum(max(0.0, min(b, end) - max(a, start)) for a, b in spans) for spans in states
+    )
     known = observed_s > 0
     return Period(
         subject,
@@ -359,7 +302,3 @@ def _united(spans: Iterable[Span]) -> list[Span]:
         else:
             united.append((start, end))
     return united
-
-
-def _within(spans: Sequence[Span], start: float, end: float) -> float:
-    return math.fsum(max(0.0, min(b, end) - max(a, start)) for a, b in spans)

@@ -17,33 +17,14 @@ CLIP_SCORER = "cryvision.batch.scoring:ClipScorer"
 class Job:
     """How the clips of a run are scored.
 
-    Attributes
-    ----------
-    bundle : str or None
-        Path of the bundle, the same on every machine; None is the one that ships.
-    bundle_name, bundle_sha256 : str
-        What must be found there.
-    version : str
-        Of cryvision, as another one may score otherwise.
-    folder : str
-        What relative paths are relative to.
-    options : Options
-        As for `cryvision.classify`.
-    formats : tuple of str
-        What to write beside the table, for each clip.
-    formats_dir : str
-        Where to.
-    acoustics : bool
-        Whether each cry and bout is measured too; see `cryvision.acoustics.measure_clip`.
-    timezone : str
-        Of the recorders' clocks; empty for that of each machine.
-    timeline_hop_s : float, optional
-        Of the timelines in ``formats``.
-    unfinished_dir : str
-        Where the state of long recordings is kept until they are scored; empty for nowhere.
-    scorer : str
-        ``module:class`` that is made once in each worker, with the job, and then called with each
-        clip for its row. Only measurements of the scheduling itself replace it.
+    `bundle` is its path, the same on every machine, None the one that ships; its name and hash say
+    what must be found there, and `version` is that of cryvision, as another one may score
+    otherwise. `folder` is what relative paths are relative to. `formats` are written beside the
+    table, for each clip, into `formats_dir`; the state of long recordings is kept in
+    `unfinished_dir` until they are scored, empty for nowhere. `acoustics`, `timezone` and
+    `timeline_hop_s` are those of `BatchOptions`. `scorer` is the ``module:class`` that is made once
+    in each worker, with the job, and then called with each clip for its row; only measurements of
+    the scheduling itself replace it.
     """
 
     bundle: str | None
@@ -76,11 +57,9 @@ class Job:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain JSON data."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Job:
-        """Make the job again from what `to_json` gave."""
         plain = {"formats": tuple(data["formats"]), "options": Options(**data["options"])}
         return cls(**{**data, **plain})

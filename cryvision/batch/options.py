@@ -111,7 +111,6 @@ class BatchOptions:
             )
 
     def bound_engine(self) -> engines.Engine:
-        """Give the engine with its workers and limits."""
         engine: engines.Engine = engines.run_local
         if self.engine == "ray":
             from cryvision.batch.ray_engine import run_ray

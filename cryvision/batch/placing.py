@@ -15,18 +15,7 @@ from cryvision.errors import ConfigError, CryvisionError
 
 
 def check_distinct(targets: Iterable[str]) -> None:
-    """Refuse outputs that would replace each other.
-
-    Parameters
-    ----------
-    targets : iterable of str
-        Paths and URLs.
-
-    Raises
-    ------
-    ConfigError
-        If two of them are one file.
-    """
+    """Refuse outputs, paths and URLs, that would replace each other."""
     taken = set()
     for target in targets:
         place = target if remote.is_url(target) else os.path.realpath(target)
@@ -35,21 +24,21 @@ def check_distinct(targets: Iterable[str]) -> None:
         taken.add(place)
 
 
+def exists(target: str) -> bool:
+    return remote.exists(target) if remote.is_url(target) else os.path.lexists(target)
+
+
+def check_ours(target: str, beside: str) -> None:
+    """Refuse to replace what is there without the file that a run leaves beside it."""
+    if exists(target):
+        raise CryvisionError(
+            f"{target}: exists already, without the file {beside} of the run that made it; "
+            "nothing was written"
+        )
+
+
 def put(target: str, write: Callable[[Path], object]) -> None:
-    """Write a file and put it in its place.
-
-    Parameters
-    ----------
-    target : str
-        A path or a URL. What is there is replaced.
-    write : callable
-        Takes the path to write.
-
-    Raises
-    ------
-    CryvisionError
-        If it cannot be written.
-    """
+    """Have a file written, and put it in its place, a path or a URL; what is there is replaced."""
     try:
         with contextlib.ExitStack() as stack:
             if remote.is_url(target):

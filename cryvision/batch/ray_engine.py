@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryvision.batch.engines import TICK_SECONDS
+from cryvision.batch.engines import TICK_SECONDS, Shard, Work
 from cryvision.batch.job import Job
 from cryvision.batch.supervisor import Supervisor
-from cryvision.batch.work import Shard, Work
-from cryvision.errors import CryvisionError, MissingDependencyError
+from cryvision.errors import CryvisionError
+from cryvision.layers import needed
+from cryvision.traces import environment
 
 MAX_LOSSES = 10
 """A shard whose machine was lost more often ends the run."""
@@ -65,30 +66,14 @@ def run_ray(
     address: str | None = None,
     gpus_per_worker: float = 0.0,
 ) -> Generator[bytes | None, None, None]:
-    """Score clips on a Ray cluster.
+    """Score clips on a Ray cluster, as `cryvision.batch.engines.run_local` on one machine.
 
-    Parameters and rows are as of `cryvision.batch.engines.run_local`, with these besides. Workers
-    are tasks at a time, each with one CPU.
-
-    Parameters
-    ----------
-    address : str, optional
-        Of a running cluster; ``auto`` finds one on this machine.
-    gpus_per_worker : float
-        GPUs, or the share of one, that each task is given.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without Ray.
-    CryvisionError
-        When the cluster is not there, has no room at all, or loses a shard too often.
+    Workers are tasks at a time, each with one CPU, and ``gpus_per_worker`` GPUs, or a share of one.
+    The ``address`` of a running cluster may be ``auto``, which finds one on this machine. It is an
+    error when the cluster is not there, has no room at all, or loses a shard too often.
     """
     home = os.environ.get("HOME")
-    with (
-        _own_cluster(address) as settings,
-        _connected(_import_ray(), address, settings) as ray,
-    ):
+    with _own_cluster(address) as settings, _connected(_import_ray(), address, settings) as ray:
         n_tasks = workers or work.workers(_room(ray, gpus_per_worker))
         # Without a number of calls, Ray would end the process after each task with a GPU.
         options = {"num_cpus": 1, "num_gpus": gpus_per_worker, "max_calls": 0}
@@ -179,13 +164,9 @@ def _import_ray() -> Any:
     # Without these, Ray reports its use to its makers; the second is where it would go.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_USAGE_STATS_REPORT_URL"] = "http://127.0.0.1:9/"
-    try:
+    with needed("the engine ray", "Ray", "batch"):
         import ray
         import ray.exceptions
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the engine ray needs Ray, which is not installed: pip install 'cryvision[batch]'"
-        ) from error
     return ray
 
 
@@ -203,18 +184,9 @@ def _own_cluster(address: str | None) -> Iterator[dict[str, Any]]:
         return
     with tempfile.TemporaryDirectory(prefix=_OWN, ignore_cleanup_errors=True) as folder:
         Path(folder, "ray_bootstrap_config.yaml").write_text("{}\n", "ascii")
-        own = {"HOME": folder, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
         _keep_token()
-        before = {name: os.environ.get(name) for name in own}
-        os.environ.update(own)
-        try:
+        with environment(HOME=folder, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0"):
             yield {"include_dashboard": False, "_temp_dir": folder}
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
 
 
 def _keep_token() -> None:
@@ -256,13 +228,7 @@ def _connected(ray: Any, address: str | None, settings: dict[str, Any]) -> Itera
 
 
 def _knock(address: str) -> None:
-    """See whether anybody listens at ``host:port``, since Ray would wait there for ever.
-
-    Raises
-    ------
-    OSError
-        When nobody does.
-    """
+    """See whether anybody listens at ``host:port``, since Ray would wait there for ever."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
         with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS):

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cryvision.errors import ConfigError, CryvisionError, MediaError, MissingDependencyError
+from cryvision.layers import needed
 
 SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 """Stores that are read. fsspec has many more, which reach hosts and files that nobody meant."""
@@ -25,37 +26,14 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
-def protocol(url: str) -> str:
-    """Return the URL's protocol, such as ``s3``."""
-    return url.split("://", 1)[0]
-
-
 def file_system(url: str) -> tuple[Any, str]:
-    """Open the file system of a URL.
-
-    Returns
-    -------
-    file_system : fsspec.AbstractFileSystem
-    path : str
-        The URL's path in it.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without fsspec, or without the package that it needs for this protocol.
-    ConfigError
-        When the protocol or the URL is none that fsspec supports.
-    """
-    try:
+    """Open the file system of a URL, an fsspec.AbstractFileSystem; return it and the path in it."""
+    with needed(f"{url}: reading URLs", "fsspec", "batch"):
         from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{url}: reading URLs needs fsspec, which is not installed: "
-            "pip install 'cryvision[batch]'"
-        ) from error
     if "::" in url:
         raise ConfigError(f"{url}: must name one store; chained URLs are not read")
-    if protocol(url) not in SCHEMES or not url.partition("://")[2].strip("/"):
+    protocol, _, below = url.partition("://")
+    if protocol not in SCHEMES or not below.strip("/"):
         schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         raise ConfigError(f"{url}: must be a path on this machine or a URL of {schemes}")
     try:
@@ -68,24 +46,10 @@ def file_system(url: str) -> tuple[Any, str]:
 
 
 def objects_of(url: str, suffixes: frozenset[str]) -> Iterator[tuple[str, int, str]]:
-    """List the objects of a URL.
+    """List the objects of a URL: address, size in bytes and version, in the order of their names.
 
-    Parameters
-    ----------
-    url : str
-        An object, a folder, searched with all folders in it, or a pattern.
-    suffixes : frozenset of str
-        What the names of objects in folders and patterns end in, in lower case.
-
-    Yields
-    ------
-    url, size_bytes, version : str, int, str
-        In the order of their names.
-
-    Raises
-    ------
-    MediaError
-        When there is nothing, or it cannot be listed.
+    It is an object, a folder, searched with all folders in it, or a pattern. In the latter two,
+    names must end in one of ``suffixes``, in lower case.
     """
     store, path = file_system(url)
     with _media_errors(url, "there is no such object or folder", "cannot be listed"):
@@ -106,13 +70,7 @@ def objects_of(url: str, suffixes: frozenset[str]) -> Iterator[tuple[str, int, s
 
 
 def state(url: str) -> tuple[int, str]:
-    """Size in bytes and version of one object; (-1, "missing") where there is none.
-
-    Raises
-    ------
-    MediaError
-        When the store does not state it.
-    """
+    """Size in bytes and version of one object; (-1, "missing") where there is none."""
     store, path = file_system(url)
     try:
         return _state(store.info(path))
@@ -125,15 +83,7 @@ def state(url: str) -> tuple[int, str]:
 def fetch(url: str, folder: Path) -> Path:
     """Copy an object into a folder, readable by this user alone.
 
-    Returns
-    -------
-    Path
-        The copy, under the object's own name where that is a possible one.
-
-    Raises
-    ------
-    MediaError
-        When it is not there or cannot be read, or no store has such URLs.
+    The copy has the object's own name where that is a possible one.
     """
     try:
         store, path = file_system(url)
@@ -148,31 +98,17 @@ def fetch(url: str, folder: Path) -> Path:
 
 
 def read_text(url: str) -> str:
-    """Read a small text file.
-
-    Raises
-    ------
-    MediaError
-        When it is not there, cannot be read or is not UTF-8.
-    """
     store, path = file_system(url)
     with _media_errors(url, "there is no such object"):
         return str(store.cat_file(path).decode("utf-8-sig"))
 
 
 def exists(url: str) -> bool:
-    """Whether there is an object at a URL."""
     return state(url)[0] >= 0
 
 
 def put(copy: Path, url: str) -> None:
-    """Write a file to a URL; a store shows it whole or not at all.
-
-    Raises
-    ------
-    CryvisionError
-        When it cannot be written.
-    """
+    """Write a file to a URL; a store shows it whole or not at all."""
     store, path = file_system(url)
     try:
         store.put_file(str(copy), path)

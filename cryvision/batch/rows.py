@@ -89,26 +89,15 @@ _BLANK = str.maketrans(dict.fromkeys(" \t\n", "_"))
 def scored_row(
     clip: ListedClip, job: Job, result: Classification, pitch: PitchTrack, seconds_spent: float
 ) -> dict[str, Any]:
-    """Make the row of a clip that was scored.
+    """Make the row of a clip that was scored; ``pitch`` is of the whole clip.
 
-    Parameters
-    ----------
-    clip : ListedClip
-    job : Job
-    result : Classification
-    pitch : PitchTrack
-        Of the whole clip.
-    seconds_spent : float
-
-    Returns
-    -------
-    dict
-        Columns by name, less those that are empty: plain JSON data, with iterators for lists that
-        may be long.
+    Columns by name, less those that are empty: plain JSON data, with iterators for lists that may
+    be long.
     """
     record = {k: value for k, value in to_lazy_record(result).items() if k not in _LEFT_OUT}
     tag_seconds = record.pop("heard_seconds")
-    record |= {tag_column(tag): seconds for tag, seconds in tag_seconds.items()}
+    for tag, seconds in tag_seconds.items():
+        record[f"{HEARD}{tag.translate(_BLANK)}{HEARD_SUFFIX}"] = seconds
     share = result.face_share
     row = {**_head(clip, OK), "face_share": None if share is None else round(share, 4)}
     return {**row, **_flat(record), **_measures(result, pitch), **_tail(job, seconds_spent)}
@@ -117,18 +106,7 @@ def scored_row(
 def failed_row(
     clip: ListedClip, job: Job, status: str, error: str, seconds_spent: float
 ) -> dict[str, Any]:
-    """Make the row of a clip that could not be scored.
-
-    Parameters
-    ----------
-    clip : ListedClip
-    job : Job
-    status : str
-        The kind of failure.
-    error : str
-        Why, in a line.
-    seconds_spent : float
-    """
+    """Make the row of a clip that could not be scored: the kind of failure, and why, in a line."""
     return {**_head(clip, status), "error": error, **_tail(job, seconds_spent)}
 
 
@@ -143,19 +121,8 @@ def probability_column(label: str) -> str:
     return PROBABILITY + label.translate(_BLANK)
 
 
-def tag_column(tag: str) -> str:
-    """Name the column of the seconds with a tag: blanks become ``_``."""
-    return f"{HEARD}{tag.translate(_BLANK)}{HEARD_SUFFIX}"
-
-
 def ordered_columns(names: Iterable[str]) -> list[str]:
-    """Order the columns of a table.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Columns that the rows hold besides `COLUMNS`: probabilities, and those unknown here.
-    """
+    """Order the columns of a table, from those that its rows hold besides `COLUMNS`."""
     names = [name for name in dict.fromkeys(names) if name not in COLUMNS]
     columns = list(COLUMNS)
     after_label = columns.index("label") + 1
@@ -228,7 +195,6 @@ def _measures(result: Classification, pitch: PitchTrack) -> dict[str, Any]:
 
 
 def _sound(result: Classification) -> dict[str, Any]:
-    """Length of the sound, and of what is too quiet in it; nothing where there is none."""
     if not result.quality:
         return {}
     sound_s = round(sum(minute.seconds for minute in result.quality), 3)

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from cryvision import __version__
 from cryvision.batch import engines, remote, tables
-from cryvision.batch.event_table import EventTable
+from cryvision.batch.engines import Work
 from cryvision.batch.hours import Hours
 from cryvision.batch.job import Job
 from cryvision.batch.options import BatchOptions
-from cryvision.batch.placing import check_distinct, put, remove_partials
+from cryvision.batch.placing import check_distinct, check_ours, put, remove_partials
 from cryvision.batch.rows import OK, ordered_columns, probability_column
 from cryvision.batch.sources import find_clips
 from cryvision.batch.store import KEY_LENGTH, STORE_SUFFIX, Store
 from cryvision.batch.summary import Progress, Summary, about_table
-from cryvision.batch.work import Work
+from cryvision.batch.tables import EventTable
 from cryvision.bundle import Bundle
-from cryvision.errors import CryvisionError, MediaError
+from cryvision.errors import MediaError
 from cryvision.inference.options import Options
 
 if TYPE_CHECKING:
@@ -105,7 +105,6 @@ def score(
 
 
 def _views(how: BatchOptions) -> tuple[EventTable | Hours, ...]:
-    """Give the tables of events and of hours that are wanted."""
     who = how.subject_pattern
     events = () if how.events is None else (EventTable(os.fspath(how.events), who),)
     hours = () if how.summary is None else (Hours(os.fspath(how.summary), who),)
@@ -160,19 +159,9 @@ def run(
 ) -> Summary:
     """Do a job on the clips of some sources; see `score`.
 
-    Parameters
-    ----------
-    job : Job
-    sources : sequence of str
-    out : str
-    engine : callable
-        One of `cryvision.batch.engines`, with its workers and limits bound to it.
-    retry_failed, progress
-        As in `score`.
-    bundle_facts : mapping, optional
-        The description of the bundle beside the table.
-    views : sequence of EventTable or Hours
-        Tables of events and of hours that are made from the rows.
+    The ``engine`` is one of `cryvision.batch.engines`, with its workers and limits bound to it;
+    ``bundle_facts`` is the description of the bundle beside the table, and ``views`` are the tables
+    of events and of hours that are made from the rows.
     """
     started = time.monotonic()
     target = _Table(out, views)
@@ -246,18 +235,12 @@ class _Table:
         self._write = tables.writer(out)
         self._out = out
         self._views = views
-        self._is_url = remote.is_url(out)
         # What goes beside a table elsewhere lies in the current folder.
-        self._here = Path(PurePosixPath(out).name) if self._is_url else Path(out)
+        self._here = Path(PurePosixPath(out).name) if remote.is_url(out) else Path(out)
         beside = (str(self.beside(suffix)) for suffix in (STORE_SUFFIX, _ABOUT_SUFFIX))
         check_distinct([out, *beside, *(path for view in views for path in view.paths)])
-        if self.beside(STORE_SUFFIX).exists():
-            return
-        if remote.exists(out) if self._is_url else os.path.lexists(out):
-            raise CryvisionError(
-                f"{out}: exists already, without the file {self.beside(STORE_SUFFIX)} of the "
-                "run that made it; nothing was written"
-            )
+        if not self.beside(STORE_SUFFIX).exists():
+            check_ours(out, str(self.beside(STORE_SUFFIX)))
 
     def beside(self, suffix: str) -> Path:
         return self._here.with_name(self._here.name + suffix)

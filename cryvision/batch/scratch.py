@@ -15,10 +15,7 @@ _SWEPT_AFTER_SECONDS = 60.0
 def lock(file: IO[bytes]) -> None:
     """Lock a file until this process ends or closes it; the system ends it then.
 
-    Raises
-    ------
-    OSError
-        If another process holds the lock, or there are no locks here.
+    An OSError says that another process holds the lock, or there are no locks here.
     """
     if sys.platform != "win32":
         import fcntl
@@ -29,14 +26,8 @@ def lock(file: IO[bytes]) -> None:
 def sweep(folder: Path, prefix: str, locked_name: str) -> None:
     """Remove folders that processes which were killed have left; there may be recordings in them.
 
-    Parameters
-    ----------
-    folder : Path
-        Where they lie.
-    prefix : str
-        Start of their names.
-    locked_name : str
-        File in each that its process keeps locked.
+    Their names start with ``prefix``; the file ``locked_name`` in each is locked while it is in
+    use.
     """
     if sys.platform == "win32":  # nothing that is in use can be removed there
         return

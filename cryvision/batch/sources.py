@@ -26,18 +26,10 @@ START_COLUMN = "start"
 class FoundClip(NamedTuple):
     """A clip that a source holds.
 
-    Attributes
-    ----------
-    path : str
-        As the source gives it: a path or a URL.
-    size_bytes : int
-        -1 where a manifest names a clip that is not there.
-    version : str
-        Tells one state of the file from the next: its time of modification, or the store's tag.
-    subject : str
-        As a manifest names it; empty where none does.
-    start : str
-        Date and time of its start, as a manifest states it.
+    `path`, or a URL, is as the source gives it; `size_bytes` is -1 where a manifest names a clip
+    that is not there. `version` tells one state of the file from the next: its time of
+    modification, or the store's tag. `subject` and `start`, date and time, are as a manifest states
+    them, else empty.
     """
 
     path: str
@@ -50,20 +42,9 @@ class FoundClip(NamedTuple):
 class ListedClip(NamedTuple):
     """A clip of a run.
 
-    Attributes
-    ----------
-    key : str
-        What its row is known by: a hash of path, size, version and settings.
-    path : str
-        As its source gives it.
-    size_bytes : int
-    name : str
-        Its place below the sources' common folder, with ``/``; what is written for each clip
-        takes its name from this.
-    subject : str
-        As a manifest names it.
-    start : str
-        Date and time of its start, as a manifest states it.
+    Its row is known by `key`, a hash of path, size, version and settings. `name` is its place below
+    the sources' common folder, with ``/``; what is written for each clip takes its name from this.
+    The rest is as in `FoundClip`.
     """
 
     key: str
@@ -88,29 +69,15 @@ def find_clips(
 ) -> Iterator[FoundClip]:
     """List the clips of some sources, in the order of the sources and of the names in each.
 
-    Parameters
-    ----------
-    sources : sequence of str
-        Each a file, a folder (searched with all folders in it), a pattern such as ``day*/*.wav``,
-        a manifest (``.csv`` with a column ``path``, relative to its own folder, and perhaps
-        ``subject`` and ``start``), or a URL of one of these. Folders and patterns give the names in
-        `MEDIA_SUFFIXES` that are not hidden.
-    excluded : sequence of str
-        Folders that are passed over: those of the results.
-    problems : list of str
-        One line is added for each folder, and each row of a manifest, that cannot be read.
+    A source is a file, a folder (searched with all folders in it, but for those ``excluded``: of
+    the results), a pattern such as ``day*/*.wav``, a manifest (``.csv`` with a column ``path``,
+    relative to its own folder, and perhaps ``subject`` and ``start``), or a URL of one of these.
+    Folders and patterns give the names in `MEDIA_SUFFIXES` that are not hidden. One clip may come
+    twice where sources overlap.
 
-    Yields
-    ------
-    FoundClip
-        One clip may come twice where sources overlap.
-
-    Raises
-    ------
-    MediaError
-        When a source is not there, or a store cannot be listed.
-    ConfigError
-        When a manifest has no column ``path``, or is no CSV file.
+    To ``problems`` one line is added for each folder, and each row of a manifest, that cannot be
+    read. A source that is not there, or a store that cannot be listed, is a MediaError, a manifest
+    without a column ``path``, or that is no CSV file, a ConfigError.
     """
     for source in sources:
         if remote.is_url(source):
@@ -148,12 +115,7 @@ def common_folder(sources: Sequence[str]) -> str:
 def name_below(path: str, folder: str) -> str:
     """Name a clip's place below a folder so that nothing written under it can leave another one.
 
-    Parameters
-    ----------
-    path : str
-        A path, or a URL: its store and its path there.
-    folder : str
-        From `common_folder`.
+    The place of a URL is its store and its path there.
     """
     if remote.is_url(path):
         parts = path.replace("://", "/", 1).split("/")

@@ -44,18 +44,9 @@ _PAGE_CLIPS = 1000
 class Store:
     """The rows of one table, held by one run at a time. A context manager.
 
-    Parameters
-    ----------
-    path : Path
-        Made where it is missing, with its folder.
-    retry_failed : bool
-        Whether a clip that has failed is still to be scored.
-
-    Raises
-    ------
-    CryvisionError
-        Here and from each method: another run holds it, it is something else's file, or it cannot
-        be read or written.
+    The file is made where it is missing, with its folder. With ``retry_failed``, a clip that has
+    failed is still to be scored. From each method comes a CryvisionError where another run holds
+    it, it is something else's file, or it cannot be read or written.
     """
 
     def __init__(self, path: Path, retry_failed: bool) -> None:
@@ -88,13 +79,8 @@ class Store:
     ) -> None:
         """Write down the clips of a run, each once, so that they need not stay in memory.
 
-        Parameters
-        ----------
-        clips : iterable of FoundClip
-        sources : sequence of str
-            Where they come from; decides their names.
-        of_run : sequence of str
-            What a clip is scored anew for, where it is another: settings, and where files go.
+        Their sources decide their names. For another ``of_run``, its settings and where files go, a
+        clip is scored anew.
         """
         root = common_folder(sources)
         with self._errors():
@@ -141,13 +127,11 @@ class Store:
                 self.commit()
 
     def commit(self) -> None:
-        """Bring all rows to the disk."""
         with self._errors():
             self._database.commit()
         self._committed_s = time.monotonic()
 
     def statuses(self) -> Counter[str]:
-        """Count the rows of the run's clips by status."""
         with self._errors():
             select = "SELECT status, count(*) FROM clips JOIN rows USING (key) GROUP BY status"
             return Counter(dict(self._database.execute(select).fetchall()))

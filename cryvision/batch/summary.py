@@ -15,20 +15,9 @@ from cryvision.batch.rows import COLUMNS, HEARD, OK, PROBABILITY
 class Progress:
     """How far a run has come.
 
-    Attributes
-    ----------
-    n_clips : int
-        Clips of the run.
-    n_before : int
-        Those that had a row when it started.
-    n_scored : int
-        Rows since then, also of clips that failed.
-    n_failed : int
-        Those of them that failed.
-    media_seconds : float
-        Length of what was scored since then.
-    elapsed_s : float
-        Since the first clip was given out.
+    Of `n_clips` of the run, `n_before` had a row when it started. Since then `n_scored` rows were
+    added, `n_failed` of them of clips that failed; these clips are `media_seconds` long.
+    `elapsed_s` is since the first clip was given out.
     """
 
     n_clips: int
@@ -39,7 +28,6 @@ class Progress:
     elapsed_s: float = 0.0
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Count one row."""
         self.n_scored += 1
         self.n_failed += row["status"] != OK
         self.media_seconds += row.get("duration_s") or 0.0
@@ -57,10 +45,8 @@ class Summary:
         Rows in it.
     failures : dict of str to int
         Number of its rows by status, less those that are ok.
-    n_scored : int
-        Rows that this run has added; the others were there.
-    media_seconds : float
-        Length of the clips that it has scored.
+    n_scored, media_seconds : int, float
+        Rows that this run has added, the others were there, and the length of their clips.
     elapsed_s : float
     problems : tuple of str
         Folders that could not be read.
@@ -79,30 +65,13 @@ class Summary:
 
     @property
     def n_failed(self) -> int:
-        """Rows of clips that failed."""
         return sum(self.failures.values())
 
 
 def about_table(
     job: Job, columns: Sequence[str], bundle: Mapping[str, Any], statuses: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Say what a table rests on, once for all its rows.
-
-    Parameters
-    ----------
-    job : Job
-    columns : sequence of str
-        Of the table.
-    bundle : mapping
-        The description of the bundle, its measured skill above all.
-    statuses : mapping of str to int
-        Number of rows by status.
-
-    Returns
-    -------
-    dict
-        Plain JSON data.
-    """
+    """Say what a table rests on, once for all its rows, as plain JSON data."""
     return {
         "clips": sum(statuses.values()),
         "statuses": dict(statuses),

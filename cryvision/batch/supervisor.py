@@ -54,13 +54,8 @@ class _ClipError(Exception):
 class Supervisor:
     """Has clips scored by a process of its own, and replaces that when it is lost.
 
-    Parameters
-    ----------
-    job : Job
-    time_limit_s : float
-        A clip that takes longer is given up; infinite for no limit.
-    threads : int
-        How many each library in the worker may use.
+    A clip that takes longer than ``time_limit_s`` is given up; infinite for no limit. Each library
+    in the worker may use ``threads``.
     """
 
     def __init__(self, job: Job, time_limit_s: float, threads: int) -> None:
@@ -73,21 +68,9 @@ class Supervisor:
         sweep(Path(tempfile.gettempdir()), _SCRATCH_PREFIX, _LOG)
 
     def score(self, clips: Sequence[ListedClip]) -> Iterator[bytes]:
-        """Score some clips.
+        """Score some clips; yield the row of each in turn, as a line of JSON; fewer when stopped.
 
-        Parameters
-        ----------
-        clips : sequence of ListedClip
-
-        Yields
-        ------
-        bytes
-            The row of each clip in turn, as a line of JSON; fewer when stopped.
-
-        Raises
-        ------
-        CryvisionError
-            When no worker can be started, or one failed in a way that every clip would.
+        An error says that no worker can be started, or one failed in a way that every clip would.
         """
         position = tries = 0
         while position < len(clips) and not self._stopped:
@@ -192,7 +175,6 @@ class _WorkerProcess:
         self._send(clips)
 
     def answer(self, limit_s: float) -> bytes:
-        """Wait for the next line."""
         try:
             # A wait that is longer than threading can count is no limit.
             line = self._answers.get(timeout=min(limit_s, threading.TIMEOUT_MAX))
@@ -248,7 +230,6 @@ class _WorkerProcess:
             return f"was killed by signal {-status}"
 
     def last_words(self) -> str:
-        """Return the end of what the worker printed."""
         try:
             with open(self._log.name, "rb") as log:
                 lines = log.read().decode("utf-8", "replace").split("\n")

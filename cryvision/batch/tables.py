@@ -1,51 +1,45 @@
-"""Writes the table of a run as CSV, JSON lines or Parquet."""
+"""Writes the table of a run, and one of all events, as CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from cryvision.batch import tables
+from cryvision.batch.job import Job
+from cryvision.batch.placing import check_ours, exists, put
 from cryvision.batch.rows import kind_of
-from cryvision.errors import ConfigError, MissingDependencyError
-from cryvision.safe_text import escaped_json, spreadsheet_cell
+from cryvision.batch.sources import subject_of
+from cryvision.batch.store import Store
+from cryvision.errors import ConfigError
+from cryvision.outputs.event_rows import event_measures, event_rows, write_dictionary
+from cryvision.outputs.timeline_tables import import_pyarrow
+from cryvision.safe_text import escaped_json, spreadsheet_cell, write_rows
+from cryvision.subjects import compile_subject_pattern
 
 Row = dict[str, Any]
 
 PARQUET_ROWS = 10_000
 """Rows of a row group: a few megabytes in memory."""
 
+DICTIONARY_SUFFIX = ".dictionary.csv"
+
 
 def writer(out: str) -> Callable[[Path, Sequence[str], Iterator[Row]], None]:
-    """Find what writes a table, by the suffix of its name.
+    """Find what writes a table, on this machine or at a URL, by the suffix of its name.
 
-    Parameters
-    ----------
-    out : str
-        A path or a URL that ends in ``.csv``, ``.jsonl`` or ``.parquet``.
-
-    Returns
-    -------
-    callable
-        Takes the path to write, the columns in order, and the rows. What a row does not hold
-        is empty, or null.
-
-    Raises
-    ------
-    ConfigError
-        On another suffix.
-    MissingDependencyError
-        For Parquet without pyarrow.
+    It takes the path to write, the columns in order, and the rows. What a row does not hold is
+    empty, or null.
     """
     suffix = PurePosixPath(out.replace("\\", "/")).suffix.lower()
     writers = {".csv": write_csv, ".jsonl": write_jsonl, ".parquet": write_parquet}
     if suffix not in writers:
         raise ConfigError(f"the table must end in {', '.join(writers)}; got {out!r}")
     if suffix == ".parquet":
-        _pyarrow()
+        import_pyarrow()
     return writers[suffix]
 
 
@@ -55,10 +49,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> None:
     Text is as `cryvision.safe_text.spreadsheet_cell` makes it: a path that starts as a
     formula does has an apostrophe before it.
     """
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(map(spreadsheet_cell, columns))
-        table.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+    write_rows(path, columns, ([_cell(row.get(name)) for name in columns] for row in rows))
 
 
 def write_jsonl(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> None:
@@ -71,7 +62,7 @@ def write_jsonl(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> None
 
 def write_parquet(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> None:
     """Write Parquet: lists are JSON text."""
-    pyarrow, parquet = _pyarrow()
+    pyarrow, parquet = import_pyarrow()
     types = {
         "text": pyarrow.string(),
         "json": pyarrow.string(),
@@ -89,18 +80,6 @@ def write_parquet(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> No
             table.write_table(pyarrow.Table.from_pydict(values, schema))
 
 
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingDependencyError(
-            "a table in Parquet needs pyarrow, which is not installed: "
-            "pip install 'cryvision[batch]'"
-        ) from error
-    return pyarrow, pyarrow.parquet
-
-
 def _cell(value: Any) -> str:
     if value is None:
         return ""
@@ -115,3 +94,30 @@ def _value(value: Any, kind: str) -> Any:
     text = value if kind == "text" else json.dumps(value, ensure_ascii=False)
     # A file name may hold bytes that are no UTF-8.
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+class EventTable:
+    """A table of events, made from the rows of the clips: it holds each event exactly once.
+
+    `paths` are those of the table, ``.csv``, ``.jsonl`` or ``.parquet``, on this machine or at a
+    URL, and of what its columns mean; for ``subject_pattern`` see `subject_of`.
+    """
+
+    def __init__(self, path: str, subject_pattern: str | None = None) -> None:
+        self._pattern = compile_subject_pattern(subject_pattern)
+        self._write = tables.writer(path)
+        self.paths = (path, path + DICTIONARY_SUFFIX)
+        if not exists(self.paths[1]):
+            check_ours(*self.paths)
+
+    def write(self, store: Store, job: Job) -> None:
+        measures = event_measures(job.acoustics)
+        names = [measure.name for measure in measures]
+        rows = (
+            event
+            for clip, row in store.rows()
+            for event in event_rows(row, subject=subject_of(clip, self._pattern))
+        )
+        table, dictionary = self.paths
+        put(dictionary, lambda path: write_dictionary(path, measures))
+        put(table, lambda path: self._write(path, names, rows))

@@ -27,7 +27,6 @@ _BYTES_IN_MEMORY = 1 << 18
 
 
 def main() -> None:
-    """Serve one parent until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     answers = _claim_stdout()
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -61,7 +60,6 @@ def main() -> None:
 
 
 def _make_scorer(described: dict[str, Any], answers: BinaryIO) -> Callable[[Sequence[Any]], None]:
-    """Return what scores a clip and answers with its row."""
     from cryvision.batch.job import Job
     from cryvision.batch.rows import error_row
     from cryvision.batch.sources import ListedClip

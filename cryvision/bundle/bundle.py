@@ -179,13 +179,6 @@ class Bundle:
         -------
         ndarray of float32, shape (n, n_classes)
             Probabilities in the order of ``labels``; NaN for rows that lack everything.
-
-        Raises
-        ------
-        ConfigError
-            If the arrays do not fit each other or the branches.
-        BundleError
-            If the bundle has no branches.
         """
         import numpy as np
 
@@ -204,13 +197,7 @@ class Bundle:
         return models.fuse(models.outputs(tables, lengths.pop()))
 
     def copy_files(self, part: Part, folder: Path) -> dict[str, Path]:
-        """Write the files of a part into a folder, for another bundle to take in.
-
-        Returns
-        -------
-        dict of str to Path
-            Runtime to file, as `save` takes them.
-        """
+        """Write the files of a part into a folder; give them by runtime, as `save` takes them."""
         copies = {}
         for runtime in part.files:
             copies[runtime] = folder / f"{part.name}.{runtime}"

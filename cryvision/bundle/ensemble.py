@@ -14,19 +14,9 @@ if TYPE_CHECKING:
 
 
 class StackModels:
-    """The branches and the ensemble of a bundle, from features to classes.
+    """The branches of a bundle and its ensemble, which several need, from features to classes.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        It must have branches, and an ensemble where there are several.
-    runtime : {"onnx", "keras"}
-
-    Attributes
-    ----------
-    branches : tuple of Part
-    decider : Part
-        Whose output is the prediction: the ensemble, or the only branch.
+    The output of the `decider` is the prediction: the ensemble, or the only branch.
     """
 
     def __init__(self, bundle: Bundle, runtime: str = "onnx") -> None:
@@ -46,19 +36,11 @@ class StackModels:
         self._ensemble = None if ensemble is None else bundle.model(ensemble, runtime)
 
     def outputs(self, features: Mapping[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
-        """Run each branch on the rows that have its feature.
+        """Run each branch on the rows, ``n`` of them, that have its feature.
 
-        Parameters
-        ----------
-        features : mapping of str to ndarray of float, shape (n, ...)
-            A row that one is missing for is NaN in it; one that is missing for all may be absent.
-        n : int
-            Number of rows.
-
-        Returns
-        -------
-        dict of str to ndarray of float32, shape (n, n_classes)
-            Zeros where a branch has no output, which no softmax gives.
+        A row that a feature, shape (n, ...), is missing for is NaN in it; one that is missing for
+        all may be absent. Float32, shape (n, n_classes), by branch: zeros, which no softmax gives,
+        where it has no output.
         """
         return {part.name: self._branch(part, features, n) for part in self.branches}
 

@@ -88,21 +88,10 @@ def strict_json(text: bytes, where: str) -> Any:
 
 
 def from_json(kind: type[T], data: Any, where: str) -> T:
-    """Build a settings dataclass from JSON data.
+    """Build a settings dataclass from JSON data, an object with known fields of the right types.
 
-    Parameters
-    ----------
-    kind : type
-        The dataclass to build.
-    data : object
-        What the JSON held; must be an object with known fields of the right types.
-    where : str
-        What to name in an error, such as the path of the file.
-
-    Raises
-    ------
-    ConfigError
-        On an unknown field or a value of the wrong type or range.
+    A ConfigError, which begins with ``where``, such as the path of a file, says what is not so, or
+    is out of range.
     """
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: {kind.__name__} must be an object; got {data!r:.80}")

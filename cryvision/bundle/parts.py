@@ -8,13 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryvision.bundle import fields as checking
-from cryvision.config import (
-    SAMPLE_RATE_HZ,
-    SOUND_FEATURES,
-    FaceConfig,
-    LogMelConfig,
-    SoundConfig,
-)
+from cryvision.config import SAMPLE_RATE_HZ, SOUND_FEATURES, FaceConfig, LogMelConfig, SoundConfig
 from cryvision.errors import BundleError, ConfigError
 from cryvision.inputs.audio import n_features
 from cryvision.inputs.pictures.backbone import NAMED_WEIGHTS, is_named
@@ -92,13 +86,7 @@ class Part:
 
 
 def parse_part(entry: Any, earlier: Mapping[str, Part], version: int, where: str) -> Part:
-    """Check one part of ``bundle.json`` against those before it.
-
-    Raises
-    ------
-    BundleError
-        On fields that are missing, unknown, of the wrong type or contradict each other.
-    """
+    """Check one part of ``bundle.json`` against those before it."""
     absent: dict[str, Any] = {}
     if version == 1:
         absent = {"face": None, "logmel": None, "tags": []}
@@ -170,7 +158,6 @@ def _check_inputs(
 
 
 def _logmel(part: Mapping[str, Any], where: str) -> LogMelConfig | None:
-    """Settings of the input of a frame network or a tagger."""
     kind, data = part["kind"], part["logmel"]
     needed = kind in ("detector", "tagger") and LOGMEL in part["inputs"]
     if (data is not None) != needed:
@@ -211,7 +198,6 @@ def _tags(part: Mapping[str, Any], where: str) -> tuple[str, ...]:
 
 
 def _sound(data: Any, inputs: tuple[str, ...], where: str) -> SoundConfig | None:
-    """Settings of the one sound feature among the inputs."""
     features = [name for name in inputs if name in SOUND_FEATURES]
     sound = None if data is None else checking.settings(SoundConfig, data, f"{where}: sound")
     if features != ([] if sound is None else [sound.feature]):
@@ -268,21 +254,7 @@ def _check_files(data: dict[str, Any], where: str) -> None:
 
 
 def check_model(part: Part, model: Model, n_labels: int, where: str) -> None:
-    """Refuse a model with other inputs or outputs than its part states.
-
-    Parameters
-    ----------
-    part : Part
-    model : Model
-    n_labels : int
-        Labels of the bundle.
-    where : str
-        What to name in an error.
-
-    Raises
-    ------
-    BundleError
-    """
+    """Refuse a model with other inputs or outputs than its part and the bundle's labels state."""
     if set(model.inputs) != set(part.inputs):
         raise BundleError(
             f"{where}: the inputs must be {', '.join(part.inputs)}; got {', '.join(model.inputs)}"

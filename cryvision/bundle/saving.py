@@ -126,17 +126,9 @@ def save(
 
 
 def check_target(out: str | os.PathLike[str], overwrite: bool) -> Path:
-    """Find out before any work whether a bundle may be written to a place.
+    """Find out before any work whether a bundle may be written to a place; resolve its links.
 
-    Returns
-    -------
-    Path
-        The place itself, links resolved.
-
-    Raises
-    ------
-    BundleError
-        If something is there, or with ``overwrite`` something that is not a bundle.
+    Something that is not a bundle is never overwritten.
     """
     target = Path(os.path.realpath(out))
     with _system_errors(target):

@@ -22,23 +22,7 @@ _VERSIONED = ("cryvision", "keras", "tensorflow", "numpy", "onnx", "onnxruntime"
 def parse(text: bytes, where: str) -> dict[str, Any]:
     """Read ``bundle.json`` and check all that can be checked without the model files.
 
-    Parameters
-    ----------
-    text : bytes
-        The file.
-    where : str
-        What to name in an error.
-
-    Returns
-    -------
-    dict
-        The fields of `cryvision.bundle.Bundle` that the file holds, by name.
-
-    Raises
-    ------
-    BundleError
-        On anything that is not JSON, an unreadable format version, and fields that are missing,
-        unknown, of the wrong type or contradict each other.
+    The fields of `cryvision.bundle.Bundle` that the file holds, by name.
     """
     data = checking.strict_json(text, where)
     version = data.get("format_version") if isinstance(data, dict) else None

@@ -84,11 +84,7 @@ def add(commands: Any) -> None:
         help="date and time at which the recording started, such as 2026-03-29T01:30:00+01:00 "
         "(default: what its file or its name states); one clip only",
     )
-    add_timezone_option(parser)
-    add_timeline_option(parser)
-    add_acoustics_option(parser)
-    add_decision_options(parser)
-    add_event_options(parser)
+    add_clip_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -118,8 +114,8 @@ def _add_text_options(parser: Any) -> None:
     )
 
 
-def add_timezone_option(parser: Any) -> None:
-    """Give a command the option of the zone of the recorders' clocks."""
+def add_clip_options(parser: Any) -> None:
+    """Give a command the options of one clip and of many: times, acoustics, labels, events."""
     parser.add_argument(
         "--timezone",
         default="",
@@ -127,10 +123,6 @@ def add_timezone_option(parser: Any) -> None:
         help="zone of the recorder's clock, such as Europe/Berlin, in which times are shown "
         "(default: that of this machine, or what the recording states)",
     )
-
-
-def add_timeline_option(parser: Any) -> None:
-    """Give a command the option of a shorter timeline."""
     parser.add_argument(
         "--timeline-hop",
         type=float,
@@ -138,19 +130,16 @@ def add_timeline_option(parser: Any) -> None:
         help="write the timeline of csv, parquet and json with a row each so many seconds "
         "(default: a row a frame, 30 a second)",
     )
-
-
-def add_acoustics_option(parser: Any) -> None:
-    """Give a command the option to measure each cry."""
     parser.add_argument(
         "--acoustics",
         action="store_true",
         help="measure F0, voice quality, spectrum and timing of each cry and bout with Praat",
     )
+    _add_decision_options(parser)
+    add_event_options(parser)
 
 
 def add_event_options(parser: Any) -> None:
-    """Give a command the options of events and bouts."""
     parser.add_argument(
         "--veto",
         choices=VETO_LEVELS,
@@ -186,8 +175,7 @@ def add_event_options(parser: Any) -> None:
     )
 
 
-def add_decision_options(parser: Any) -> None:
-    """Give a command the options of labels and faces."""
+def _add_decision_options(parser: Any) -> None:
     add_runtime_option(parser)
     parser.add_argument(
         "--smooth",
@@ -242,12 +230,14 @@ def run(options: argparse.Namespace) -> int:
     formats = written_formats(options.formats or (), options.blur_faces)
     from cryvision.bundle import Bundle
     from cryvision.outputs.files import stems
+    from cryvision.start_times.chunks import TIME_RULE, iso_time
 
     if options.acoustics:
         from cryvision.acoustics.praat import require_praat
 
         require_praat()  # fails before any work without it
-    _check_start(options.start)
+    if options.start is not None and iso_time(options.start.strip()) is None:
+        raise ConfigError(f"--start {TIME_RULE}; got {options.start!r:.60}")
     bundle = Bundle.load(options.bundle).keeping_models()
     n_done = n_failed = 0
     rested_on: set[str] = set()
@@ -273,14 +263,6 @@ def run(options: argparse.Namespace) -> int:
     return EXIT_SOME_FAILED if n_done else EXIT_FAILED
 
 
-def _check_start(start: str | None) -> None:
-    """Fail before any work where ``--start`` is no time."""
-    from cryvision.start_times.chunks import TIME_RULE, iso_time
-
-    if start is not None and iso_time(start.strip()) is None:
-        raise ConfigError(f"--start {TIME_RULE}; got {start!r:.60}")
-
-
 def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
     """Give the formats to write, the video with its faces blurred if they are to be."""
     if not blur_faces:
@@ -294,7 +276,6 @@ def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:
 
 
 def chosen_options(options: argparse.Namespace) -> OptionValues:
-    """Give the options of `add_decision_options` and `add_event_options` as keyword arguments."""
     return {
         "runtime": options.runtime,
         "smooth_seconds": options.smooth,
@@ -305,7 +286,6 @@ def chosen_options(options: argparse.Namespace) -> OptionValues:
 
 
 def event_options(options: argparse.Namespace) -> OptionValues:
-    """Give the options of `add_event_options` as keyword arguments."""
     return {
         "veto": options.veto,
         "bout_gap_s": options.bout_gap,

@@ -23,21 +23,13 @@ class NamedClip(NamedTuple):
 
 @contextmanager
 def named_clips(sources: Sequence[str]) -> Iterator[tuple[list[NamedClip], list[str]]]:
-    """Find the clips that are meant.
+    """Find the clips that are meant; a line for each source without one is among the problems.
 
-    Parameters
-    ----------
-    sources : sequence of str
-        Files, which need not be there; folders, searched with all folders in them for sound and
-        video files; patterns such as ``day*/*.wav``; and ``-``, which is read to its end.
-
-    Yields
-    ------
-    clips : list of NamedClip
-        In the order of the sources, and of the names in each.
-    problems : list of str
-        One line for each source without a clip. A URL is one of them.
+    Sources are files, which need not be there; folders, searched with all folders in them for sound
+    and video files; patterns such as ``day*/*.wav``; and ``-``, which is read to its end. The clips
+    come in their order, and in that of the names in each.
     """
+    import glob
     import tempfile
 
     from cryvision.batch import remote
@@ -56,7 +48,9 @@ def named_clips(sources: Sequence[str]) -> Iterator[tuple[list[NamedClip], list[
                         f"{shown(source)}: classify reads files on this machine; give a URL of a "
                         "store, as s3:// or gs://, to 'cryvision score', and download any other"
                     )
-                elif os.path.isdir(source) or _is_pattern(source):
+                elif os.path.isdir(source) or (
+                    glob.has_magic(source) and not os.path.lexists(source)
+                ):
                     listed = find_clips([source], (), problems)
                     matches = [NamedClip(clip.path, clip.path) for clip in listed]
                 else:
@@ -68,12 +62,6 @@ def named_clips(sources: Sequence[str]) -> Iterator[tuple[list[NamedClip], list[
                 continue
             clips += matches
         yield clips, problems
-
-
-def _is_pattern(source: str) -> bool:
-    import glob
-
-    return glob.has_magic(source) and not os.path.lexists(source)
 
 
 def _read_stdin(folder: str) -> str:

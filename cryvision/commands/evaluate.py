@@ -34,9 +34,7 @@ def add(commands: Any) -> None:
         "that fail are listed, the rest goes on, and the exit status is then 3.",
     )
     add_bundle_option(
-        parser,
-        help="a folder or zip; 'default', or none, is the one shipped",
-        also_first=True,
+        parser, help="a folder or zip; 'default', or none, is the one shipped", also_first=True
     )
     parser.add_argument("source", metavar="SOURCE", help="folder or manifest CSV")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -134,7 +134,6 @@ def _add_sources(parser: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run ``cryvision live``."""
     if options.list_devices:
         from cryvision.monitor.sources.microphone import list_devices
 
@@ -169,7 +168,6 @@ def _watch(
     screen: Screen,
     stack: ExitStack,
 ) -> None:
-    """Pass each observation on to all observers."""
     from dataclasses import replace
 
     from cryvision.monitor.alerting.dispatch import Alerting
@@ -227,7 +225,6 @@ def _recording(
 
 
 def _config(options: argparse.Namespace) -> LiveConfig:
-    """Read the configuration, or make one of the options."""
     from dataclasses import replace
     from pathlib import Path
 
@@ -303,7 +300,6 @@ def _source(kind: str, value: str, microphone: str | None = None) -> Any:
 
 
 def run_report(options: argparse.Namespace) -> int:
-    """Run ``cryvision live report``."""
     from pathlib import Path
 
     from cryvision.monitor.recording import day_report

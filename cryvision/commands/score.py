@@ -5,15 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from cryvision.commands.classify import (
-    add_acoustics_option,
-    add_decision_options,
-    add_event_options,
-    add_timeline_option,
-    add_timezone_option,
-    chosen_options,
-    written_formats,
-)
+from cryvision.commands.classify import add_clip_options, chosen_options, written_formats
 from cryvision.commands.terminal import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -123,11 +115,7 @@ def _add_result_options(parser: Any) -> None:
         "manifest names none; --summary and --week join successive recordings of a subject "
         "(default: no pattern; clips without a subject then count as one subject's)",
     )
-    add_timezone_option(parser)
-    add_timeline_option(parser)
-    add_acoustics_option(parser)
-    add_decision_options(parser)
-    add_event_options(parser)
+    add_clip_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:

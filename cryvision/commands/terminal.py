@@ -22,15 +22,7 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_STOPPED = 0, 1, 2, 3,
 
 
 def show(text: str) -> None:
-    """Print a result on stdout, and nothing else there.
-
-    Raises
-    ------
-    BrokenPipeError
-        When the reader has gone.
-    CryvisionError
-        When it cannot be written, as without space.
-    """
+    """Print a result on stdout, and nothing else there."""
     try:
         print(text, flush=True)
     except OSError as error:
@@ -80,12 +72,8 @@ def add_bundle_option(
 ) -> None:
     """Give a command the option ``--bundle``.
 
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    help : str
-    also_first : bool
-        The first argument without an option may name the bundle too. Not both: wrong usage.
+    With ``also_first``, the first argument without an option may name the bundle too. Not both:
+    wrong usage.
     """
     options = parser.add_mutually_exclusive_group() if also_first else parser
     options.add_argument("--bundle", metavar="BUNDLE", help=help)
@@ -111,7 +99,6 @@ def add_subject_option(parser: Any, source: str, default: str) -> None:
 
 
 def add_runtime_option(parser: Any) -> None:
-    """Give a command the option ``--runtime``."""
     parser.add_argument(
         "--runtime",
         choices=("onnx", "keras"),
@@ -121,7 +108,6 @@ def add_runtime_option(parser: Any) -> None:
 
 
 def add_cry_label_option(parser: Any) -> None:
-    """Give a command the option ``--cry-label``."""
     parser.add_argument(
         "--cry-label",
         action="append",
@@ -151,7 +137,6 @@ class Bar:
         self.close()
 
     def close(self) -> None:
-        """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
 
@@ -167,14 +152,11 @@ class Bar:
 
 
 class ClipProgress(Bar):
-    """A bar of the seconds done of a clip."""
-
     def __init__(self, path: str) -> None:
         super().__init__()
         self._name = os.path.basename(path)
 
     def show(self, done_s: float, duration_s: float | None) -> None:
-        """Show so many seconds of all, if their number is known."""
         from cryvision.outputs.text import printable
 
         progress = "{percentage:3.0f}% {bar} {n:.0f}/{total:.0f} s {remaining}"

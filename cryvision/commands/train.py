@@ -52,7 +52,6 @@ def add(commands: Any) -> None:
 
 
 def add_face_options(parser: Any) -> None:
-    """Give a command the options of faces."""
     parser.add_argument(
         "--require-face",
         action="store_true",

@@ -43,14 +43,7 @@ def add(commands: Any) -> None:
 
 
 def add_method_options(parser: Any, *also: str) -> None:
-    """Give a command the options of the system and its evaluation.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-    *also : str
-        Further names of ``--arch``.
-    """
+    """Give a command the options of the system, ``--arch`` and other names, and its evaluation."""
     parser.add_argument(
         "--arch",
         *also,
@@ -87,7 +80,6 @@ def add_method_options(parser: Any, *also: str) -> None:
 
 
 def add_size_options(parser: Any) -> None:
-    """Give a command the options that make a system larger or smaller."""
     parser.add_argument(
         "--width",
         type=int,
@@ -103,7 +95,6 @@ def add_size_options(parser: Any) -> None:
 
 
 def chosen_system(options: argparse.Namespace) -> System:
-    """Return the chosen system with the chosen changes."""
     from cryvision.training.systems import system
 
     chosen = system(options.arch)

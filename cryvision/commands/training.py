@@ -31,7 +31,6 @@ def add_training_options(parser: Any, default_out: str | None = None) -> None:
 
 
 def training_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Give the fields of `cryvision.training.options.TrainingOptions`."""
     return {
         "subject_pattern": options.subject_pattern,
         "n_folds": options.folds,

@@ -22,23 +22,10 @@ FACE = "face"
 class BranchInputs:
     """Windows of a stream that the gate lets through, with the features of each.
 
-    Parameters
-    ----------
-    sounds : mapping of str to SoundConfig
-        Features of sound by name; none for faces alone.
-    face : FaceConfig or None
-        How faces are described, where a branch takes them.
-    faces : FaceStream or None
-        What finds and embeds them; without one that feature is missing.
-    gate_enter : float or None
-        Score from which the detector's windows are crying; None where every window passes.
-    lookahead_samples : int
-        Of the detector.
-
-    Raises
-    ------
-    BundleError
-        If the features want windows of different times.
+    ``sounds`` are the features of sound by name, none for faces alone; ``face`` is how faces are
+    described, where a branch takes them, and ``faces`` what finds and embeds them: without it that
+    feature is missing. ``gate_enter`` is the score from which the detector's windows are crying;
+    None where every window passes.
     """
 
     def __init__(
@@ -68,11 +55,8 @@ class BranchInputs:
     def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> SoundBranchWindows:
         """Take the next samples and the detector's outputs for them.
 
-        Returns
-        -------
-        SoundBranchWindows
-            A feature that is missing for a window is NaN throughout; one that is missing for all
-            of them may be left out.
+        A feature that is missing for a window is NaN throughout; one that is missing for all of
+        them may be left out.
         """
         self._has_sound = True
         return self._with_faces(self._sound.push(samples, detected))

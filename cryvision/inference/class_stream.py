@@ -24,15 +24,8 @@ SOUND = "sound"
 class ReasonWindows:
     """The predictions for windows that the gate has decided on.
 
-    Attributes
-    ----------
-    end_samples : ndarray of int64, shape (n,)
-    predictions : ndarray of float32, shape (n, n_classes)
-        NaN where a window is not crying, or has no input.
-    branches : dict of str to ndarray of float32, shape (n, n_classes)
-        Each branch's own; NaN where it has no output.
-    settled_samples : int
-        No later window ends before this sample.
+    `predictions` and those of each of the `branches` are float32, shape (n, n_classes); NaN where a
+    window is not crying, or has no input. No later window ends before `settled_samples`.
     """
 
     end_samples: np.ndarray
@@ -44,22 +37,10 @@ class ReasonWindows:
 class ReasonStream:
     """Predicts the classes of a bundle at the end of each window that is crying.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        With branches on features of sound or on the face, all of the same window and hop.
-    runtime : {"onnx", "keras"}
-    faces : FaceStream or None
-        Without one the face branch is silent.
-    files : RowFiles, optional
-        Where the outputs of a long stream go; nothing of it can then be forgotten.
-
-    Attributes
-    ----------
-    modalities : set of str
-        The inputs of the predictions so far: ``sound``, ``face``.
-    window_seconds : float
-        Of all branches.
+    The branches of the bundle are on features of sound or on the face, all of the same window and
+    hop, `window_seconds`. Without ``faces`` the face branch is silent. The outputs of a long stream
+    go to ``files``; nothing of it can then be forgotten. `modalities` are the inputs of the
+    predictions so far: ``sound``, ``face``.
     """
 
     def __init__(
@@ -89,23 +70,17 @@ class ReasonStream:
 
     @property
     def branches(self) -> list[str]:
-        """Names of the branches."""
         return [part.name for part in self._models.branches]
 
     @classmethod
     def of(
-        cls,
-        bundle: Bundle,
-        runtime: str,
-        faces: FaceStream | None,
-        files: RowFiles | None = None,
+        cls, bundle: Bundle, runtime: str, faces: FaceStream | None, files: RowFiles | None = None
     ) -> ReasonStream | None:
         """Give the reasons of a bundle, or None where it is a detector alone."""
         has_branches = any(part.kind == "branch" for part in bundle.parts)
         return cls(bundle, runtime, faces, files) if has_branches else None
 
     def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> ReasonWindows:
-        """Take the next samples and the detector's outputs for them."""
         return self._predicted(self._inputs.push(samples, detected))
 
     def push_time(self, n_samples: int) -> ReasonWindows:
@@ -117,7 +92,6 @@ class ReasonStream:
         return self._predicted(self._inputs.finish(detected, n_samples))
 
     def forget(self, before_s: float) -> None:
-        """Drop the outputs for windows that ended before a time."""
         n_past = int(np.searchsorted(self._end_samples(), before_s * SAMPLE_RATE_HZ))
         self._ends.forget(n_past)
         self._outputs.forget(n_past)
@@ -127,10 +101,8 @@ class ReasonStream:
     ) -> Iterator[dict[str, dict[str, float]]]:
         """Average each branch's outputs over the windows that end within each stretch of time.
 
-        Yields
-        ------
-        dict of str to dict of str to float
-            Name of a branch to label to probability; without branches that have no output.
+        Yielded is, for each, name of a branch to label to probability, without branches that have
+        no output.
         """
         ends = self._end_samples()
         tables = self._tables(0, len(ends))
@@ -148,11 +120,9 @@ class ReasonStream:
     def ablated(self) -> dict[str, np.ndarray]:
         """Predict the windows so far from one modality alone.
 
-        Returns
-        -------
-        dict of str to ndarray of float32, shape (n_windows, n_classes)
-            ``sound``, ``face`` and ``sound and face``; NaN where a window has none of them.
-            Windows that are not crying are left out. Empty for a bundle on one modality.
+        ``sound``, ``face`` and ``sound and face`` to float32, shape (n_windows, n_classes); NaN
+        where a window has none of them. Windows that are not crying are left out. Empty for a
+        bundle on one modality.
         """
         modality = {part.name: FACE if part.face else SOUND for part in self._models.branches}
         if len(set(modality.values())) < 2 or not len(self._ends):
@@ -178,7 +148,7 @@ class ReasonStream:
             )
         outputs = self._models.outputs(windows.inputs, n_passed)
         self._note(ends[passed], outputs)
-        predicted = ReasonWindows(
+        return ReasonWindows(
             ends,
             self._spread(self._models.fuse(outputs), passed),
             {
@@ -187,7 +157,6 @@ class ReasonStream:
             },
             windows.settled_samples,
         )
-        return predicted
 
     def _spread(self, rows: np.ndarray, passed: np.ndarray) -> np.ndarray:
         """Put rows back among the windows that did not pass, which are NaN."""
@@ -196,7 +165,6 @@ class ReasonStream:
         return table
 
     def _note(self, ends: np.ndarray, outputs: Mapping[str, np.ndarray]) -> None:
-        """Store each branch's outputs and its modality for the events."""
         tables = []
         for part in self._models.branches:
             values = outputs[part.name]
@@ -211,7 +179,6 @@ class ReasonStream:
         return self._ends.table(0, len(self._ends))[:, 0]
 
     def _tables(self, first: int, stop: int) -> dict[str, np.ndarray]:
-        """Give each branch's outputs for some of the windows."""
         tables = np.split(self._outputs.table(first, stop), len(self.branches), axis=1)
         return dict(zip(self.branches, tables, strict=True))
 
@@ -219,18 +186,9 @@ class ReasonStream:
 def branch_settings(
     branches: Sequence[Part], where: str
 ) -> tuple[dict[str, SoundConfig], FaceConfig | None]:
-    """Collect the settings of the branches' features.
+    """Collect the settings of the branches' features: those of sound by name, and of the face.
 
-    Returns
-    -------
-    sounds : dict of str to SoundConfig
-        Features of sound by name; none for faces alone.
-    face : FaceConfig or None
-
-    Raises
-    ------
-    BundleError
-        If two branches want one feature with other settings, or one that no clip gives.
+    Two branches must not want one feature with other settings, nor one that no clip gives.
     """
     sounds: dict[str, SoundConfig] = {}
     face = next((part.face for part in branches if part.face), None)

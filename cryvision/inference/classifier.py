@@ -17,13 +17,7 @@ from cryvision.inference.class_stream import SOUND, ReasonStream, ReasonWindows
 from cryvision.inference.crying import CryStream
 from cryvision.inference.face_stream import face_stream
 from cryvision.inference.kept_events import KeptEvents
-from cryvision.inference.label_policy import (
-    CRY,
-    NO_CRY,
-    NOT_SURE,
-    has_skill,
-    mean_probabilities,
-)
+from cryvision.inference.label_policy import CRY, NO_CRY, NOT_SURE, has_skill, mean_probabilities
 from cryvision.inference.options import Options, OptionValues
 from cryvision.inference.state import StreamState
 from cryvision.inference.timeline import HeldPredictions
@@ -290,7 +284,6 @@ class StreamClassifier:
             self._classes.write(windows.end_samples, windows.predictions, windows.settled_samples)
 
     def _finish_windows(self) -> None:
-        """Score what is left at the end."""
         windows = None if self._crying is None else self._crying.finish()
         if self._reasons is None or self._classes is None:
             return

@@ -88,10 +88,7 @@ class SoundStream(Protocol):
 def feed(clip: media.Clip, stream: StreamClassifier, *sounds: SoundStream) -> Iterator[float]:
     """Push a clip into a classifier, and its sound into other streams as well.
 
-    Yields
-    ------
-    float
-        Seconds of the clip that were pushed, after each piece.
+    Yielded are the seconds of the clip that were pushed, after each piece.
     """
     n_samples, picture_s = 0, 0.0
     for piece in clip.pieces():

@@ -41,25 +41,10 @@ MOST_WITHOUT_EVENT = 0.5
 class CryStream:
     """Follows the crying in a stream of sound.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        With a detector.
-    runtime : {"onnx", "keras"}
-    smooth_seconds : float
-        Length of the rolling prediction deque.
-    veto : {"normal", "strict", "off"}
-    bout_gap_s : float
-        Pauses shorter than this are within a bout.
-    files : RowFiles, optional
-        As for `HeldPredictions`.
-
-    Attributes
-    ----------
-    events : KeptEvents
-        Those so far that stand and have ended.
-    n_scored : int
-        Windows or steps so far that passed the energy gate.
+    The bundle must have a detector; ``smooth_seconds`` is the length of the rolling prediction
+    deque, and pauses shorter than ``bout_gap_s`` are within a bout; ``files`` as for
+    `HeldPredictions`. `events` are those so far that stand and have ended, `n_scored` the windows
+    or steps so far that passed the energy gate.
     """
 
     def __init__(
@@ -117,7 +102,6 @@ class CryStream:
 
     @property
     def heard_seconds(self) -> dict[str, float]:
-        """Seconds so far in which each tag was detected."""
         seconds = (self._tag_samples / SAMPLE_RATE_HZ).tolist()
         return dict(zip(self._detector.tags, seconds, strict=True))
 
@@ -138,7 +122,6 @@ class CryStream:
         return windows, events
 
     def state(self) -> StreamState:
-        """Return the state at the newest sound."""
         time_s = self._n_samples / SAMPLE_RATE_HZ
         level_db = self._following.level_db
         scored = self._newest_probability is not None
@@ -161,7 +144,6 @@ class CryStream:
         )
 
     def finish(self) -> DetectorWindows:
-        """End the stream and return the detector's last windows."""
         windows = self._detector.finish()
         self._note(windows)
         for event in self._following.finish(windows, self._n_samples / SAMPLE_RATE_HZ):
@@ -176,12 +158,10 @@ class CryStream:
         return windows
 
     def columns(self, n_frames: int, first: int = 0) -> dict[str, np.ndarray]:
-        """Give the columns of the timeline from a frame on: crying, and each tag."""
         tags = {} if self._tag_columns is None else self._tag_columns.columns(n_frames, first)
         return {**self._cry.columns(n_frames, first), **tags}
 
     def forget(self, first: int) -> None:
-        """Forget the frames before this one, and the events that ended before it."""
         self._cry.forget(first)
         if self._tag_columns is not None:
             self._tag_columns.forget(first)
@@ -191,7 +171,6 @@ class CryStream:
             events.forget(first / FRAME_RATE_HZ)
 
     def notes(self) -> list[str]:
-        """Return the warnings."""
         notes: list[str] = []
         level = self._detector.gate.min_level_dbfs
         if self._n_samples and not self.n_scored:

@@ -20,31 +20,18 @@ from cryvision.runtime.loading import Model
 
 @dataclass(frozen=True)
 class DetectorWindows:
-    """The outputs of the detector over a stretch of sound, by window or by step.
+    """The outputs of the detector over a sound, by window or by step; the arrays are (n,).
 
-    Attributes
-    ----------
-    start_samples, end_samples : ndarray of int64, shape (n,)
-        The span of each score; the end of the sound may cut the last one short.
-    scores : ndarray of float32, shape (n,)
-        Cry scores; 0 where it is too quiet to be scored.
-    level_dbfs : ndarray of float32, shape (n,)
-    scored : ndarray of bool, shape (n,)
-        What passed the energy gate.
-    fused : ndarray of float32, shape (n,)
-        The scores times the tagger's cry score; the scores themselves without a veto.
-    probabilities : ndarray of float32, shape (n,)
-        The fused scores, calibrated.
-    shown_samples : ndarray of int64, shape (n,)
-        From where on the timeline shows each: the end of a window, the start of a step.
-    scored_samples : int
-        All that ends by this sample has been given.
-    settled_samples : int
-        All that is shown from before this sample on has been given.
-    tags : TagWindows
-        Scores of the other tags; empty without a tagger.
-    padded : bool
-        The sound was shorter than one window.
+    `start_samples` and `end_samples` (int64) are the span of each score; the end of the sound may
+    cut the last one short. `scores` of crying (float32) are 0 where it is too quiet to be scored,
+    by `level_dbfs` (float32); `scored` (bool) is what passed the energy gate. `fused` are the
+    scores times the tagger's cry score, the scores themselves without a veto, and `probabilities`
+    these calibrated. From `shown_samples` on the timeline shows each: the end of a window, the
+    start of a step.
+
+    All that ends by `scored_samples`, and all that is shown from before `settled_samples`, has been
+    given. `tags` are the scores of the other tags; `padded` says that the sound was shorter than
+    one window.
     """
 
     start_samples: np.ndarray
@@ -64,25 +51,9 @@ class DetectorWindows:
 class CryDetector:
     """Scores a stream of sound: by window, or by step where the detector is a frame network.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        It must have a detector of sound.
-    runtime : {"onnx", "keras"}
-    veto : {"normal", "strict", "off"}
-        How much crying the tagger must detect; without a tagger nothing is vetoed.
-
-    Attributes
-    ----------
-    part : Part
-    gate : GateConfig
-    tags : tuple of str
-        Tags of the tagger; empty without one.
-    veto : VetoConfig or None
-    veto_level : str
-        ``off`` where nothing is vetoed.
-    span_samples, hop_samples : int
-        Length of what a score is about, and from one to the next.
+    The ``veto`` ("normal", "strict" or "off") is how much crying the tagger must detect; without a
+    tagger nothing is vetoed, and `veto_level` is ``off``. A score is about `span_samples`; the next
+    one follows after `hop_samples`.
     """
 
     def __init__(self, bundle: Bundle, runtime: str = "onnx", veto: str = "normal") -> None:
@@ -113,13 +84,10 @@ class CryDetector:
         return self._source.push(samples)
 
     def finish(self) -> DetectorWindows:
-        """End the stream; score what is left of it."""
         return self._source.finish()
 
 
 class _Source(Protocol):
-    """Where the scores come from."""
-
     span_samples: int
     hop_samples: int
 

@@ -19,18 +19,9 @@ class EventStream:
     """Follows the scores of a detector and gives out the events that stand.
 
     An event comes out twice: without an offset as soon as it is certain that it will stand, and
-    again when it has ended. Each step of the detector meets the tagger's windows that are known by
-    then, and no later ones, so that the sizes of the pieces make no difference.
-
-    Parameters
-    ----------
-    detector : CryDetector
-        Whose scores will be followed.
-
-    Attributes
-    ----------
-    open : Event or None
-        The event that stands already and has not ended, as it was given out.
+    again when it has ended; between the two, it is `open`. Each step of the detector meets the
+    tagger's windows that are known by then, and no later ones, so that the sizes of the pieces make
+    no difference.
     """
 
     def __init__(self, detector: CryDetector) -> None:
@@ -47,17 +38,14 @@ class EventStream:
 
     @property
     def rejected(self) -> KeptEvents:
-        """Candidates so far that do not stand, by onset."""
         return self._filter.rejected
 
     @property
     def level_db(self) -> float:
-        """Level of the past second, in dBFS; NaN before the first step."""
         return self._follower.level_db
 
     @property
     def background_db(self) -> float:
-        """Low percentile of the levels of the past minute, in dBFS; NaN before the first step."""
         return self._follower.background_db
 
     def push(self, windows: DetectorWindows) -> list[Event]:

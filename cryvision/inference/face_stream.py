@@ -15,25 +15,8 @@ from cryvision.inputs.pictures.faces import Face, FaceFinder, crop
 class FaceStream:
     """Turns frames into the feature ``face`` of windows; between calls it keeps one window of it.
 
-    Parameters
-    ----------
-    config : FaceConfig
-    embedder : Embedder, optional
-        A backbone that is loaded already; it may serve many streams.
-
-    Attributes
-    ----------
-    n_frames, n_faces : int
-        Frames so far, and those with a face.
-    looks : bool
-        Whether a face is looked for at all: not where the middle of the picture is taken for one.
-    weights : str
-        Which weights the backbone has; see `cryvision.inputs.pictures.embedding.Embedder`.
-
-    Raises
-    ------
-    MissingDependencyError
-        If the face detector or the backbone's weights are not on this machine.
+    An ``embedder`` that is loaded already may serve many streams. Of `n_frames` so far, `n_faces`
+    show a face; it `looks` for one, but where the middle of the picture is taken for it.
     """
 
     def __init__(self, config: FaceConfig, embedder: Embedder | None = None) -> None:
@@ -53,19 +36,7 @@ class FaceStream:
         return self.n_faces / self.n_frames if self.looks and self.n_frames else None
 
     def push(self, frame: np.ndarray, frame_time_s: float) -> Face | None:
-        """Take the next frame.
-
-        Parameters
-        ----------
-        frame : ndarray of uint8, shape (height, width, 3)
-            RGB.
-        frame_time_s : float
-            Time of the frame on the 30 Hz clock.
-
-        Returns
-        -------
-        Face or None
-        """
+        """Take the next frame, uint8 RGB, (height, width, 3), at a time on the 30 Hz clock."""
         face = self._finder.find(frame, frame_time_s)
         self.n_frames += 1
         self._n_until_embedding -= 1
@@ -81,17 +52,10 @@ class FaceStream:
         return face
 
     def window(self, end_samples: int) -> np.ndarray:
-        """Give the mean embedding of the faces in a window; later windows must end later.
+        """Give the mean embedding of the faces in a window, float32, (width,); NaN without any.
 
-        Parameters
-        ----------
-        end_samples : int
-            End of the window on the clock of the sound; all frames before it were pushed.
-
-        Returns
-        -------
-        ndarray of float32, shape (width,)
-            NaN where no frame of the window shows a face.
+        Its end is on the clock of the sound; all frames before it were pushed, and later windows
+        must end later.
         """
         self._embed()
         end_s = end_samples / SAMPLE_RATE_HZ
@@ -116,28 +80,10 @@ class FaceStream:
 def face_stream(
     config: FaceConfig | None, require_face: bool, where: str
 ) -> tuple[FaceStream | None, list[str]]:
-    """Make the stream of faces for a bundle, and list the warnings.
+    """Make the stream of faces for a bundle's face branch, and list the warnings.
 
-    Parameters
-    ----------
-    config : FaceConfig or None
-        Of the bundle's face branch; None where it has none.
-    require_face : bool
-    where : str
-        What to name in an error: the place of the bundle.
-
-    Returns
-    -------
-    FaceStream or None
-        None where the bundle has no face branch, or faces cannot be looked at on this machine.
-    list of str
-
-    Raises
-    ------
-    BundleError
-        With ``require_face``, if the bundle has no face branch.
-    MissingDependencyError
-        With ``require_face``, if the face detector or the backbone is not on this machine.
+    It is None where there is no such branch, or faces cannot be looked at on this machine: with
+    ``require_face``, these are errors, in which ``where`` names the bundle.
     """
     if config is None:
         if require_face:

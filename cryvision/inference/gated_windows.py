@@ -17,16 +17,8 @@ MIN_CRY_SHARE = 0.5
 class CryGate:
     """Selects the windows of the reasons in crying by the detector's scores within them.
 
-    Of a detector that looks ahead, only what is known by the end of the window counts.
-
-    Parameters
-    ----------
-    enter : float
-        Fused score from which a window or step of the detector is crying.
-    window_samples : int
-        Length of the windows.
-    lookahead_samples : int
-        Of the detector.
+    A window or step of the detector is crying from the fused score ``enter`` on. Of a detector that
+    looks ahead, only what is known by the end of the window counts.
     """
 
     def __init__(self, enter: float, window_samples: int, lookahead_samples: int = 0) -> None:
@@ -37,7 +29,6 @@ class CryGate:
         self._scored_samples = 0
 
     def push(self, windows: DetectorWindows) -> None:
-        """Take the detector's next windows."""
         self._ends = np.concatenate([self._ends, windows.end_samples])
         self._crying = np.concatenate([self._crying, windows.fused >= self._enter])
         self._scored_samples = windows.scored_samples
@@ -48,16 +39,9 @@ class CryGate:
         return int(np.searchsorted(end_samples, until, side="right"))
 
     def crying(self, end_samples: np.ndarray) -> np.ndarray:
-        """Return which windows are crying; they must be ready, or the stream at its end.
+        """Return which windows, by their ends, are crying.
 
-        Parameters
-        ----------
-        end_samples : ndarray of int, shape (n,)
-            Where the windows end; must not go back behind an earlier call.
-
-        Returns
-        -------
-        ndarray of bool, shape (n,)
+        They must be ready, or the stream at its end, and not go back behind an earlier call.
         """
         first = np.searchsorted(self._ends, end_samples - self._window_samples, side="right")
         last = np.searchsorted(self._ends, end_samples - self._lookahead_samples, side="right")
@@ -73,14 +57,8 @@ class CryGate:
 class SoundBranchWindows:
     """Windows of the sound branches, those in crying alone carrying inputs.
 
-    Attributes
-    ----------
-    end_samples : ndarray of int64, shape (n,)
-    crying : ndarray of bool, shape (n,)
-    settled_samples : int
-        No later window ends before this sample.
-    inputs : dict of str to ndarray
-        Name of a feature to float32, shape (n_crying, n_frames, n_features).
+    `inputs` is the name of a feature to float32, shape (n_crying, n_frames, n_features). No later
+    window ends before `settled_samples`.
     """
 
     end_samples: np.ndarray
@@ -90,12 +68,7 @@ class SoundBranchWindows:
 
 
 class WindowClock:
-    """Computes where windows end on a stream without its own, such as pictures.
-
-    Parameters
-    ----------
-    window_samples, hop_samples : int
-    """
+    """Computes where windows end on a stream without its own, such as pictures."""
 
     def __init__(self, window_samples: int, hop_samples: int) -> None:
         self._next = window_samples
@@ -120,17 +93,8 @@ class GatedSound:
     """Sound becomes the inputs of the branches, for the windows that the gate lets through.
 
     Training and classifying both take their windows from here. A window waits until the detector
-    has scored all that counts for it; its features are computed then, if it passes.
-
-    Parameters
-    ----------
-    sounds : dict of str to SoundConfig
-        Feature to settings; window and hop must be the same for all.
-    gate : CryGate or None
-        None where everything passes.
-    times : tuple of int, optional
-        Window and hop in samples, for windows without any feature of sound; needed where
-        ``sounds`` is empty.
+    has scored all that counts for it; its features are computed then, if it passes. Without a gate
+    everything passes. Where there are no ``sounds``, ``times`` are window and hop in samples.
     """
 
     def __init__(
@@ -146,7 +110,6 @@ class GatedSound:
         self._ends = np.empty(0, np.int64)
 
     def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> SoundBranchWindows:
-        """Take the next samples and the detector's outputs for them."""
         self._n_samples += len(samples)
         ends = self._ends[:0]
         if self._sound is not None:
@@ -156,7 +119,6 @@ class GatedSound:
         return self._gated(ends, detected, ended=False)
 
     def finish(self, detected: DetectorWindows | None) -> SoundBranchWindows:
-        """End the stream."""
         ends = self._ends[:0]
         if self._sound is not None:
             ends = self._sound.finish()

@@ -21,10 +21,7 @@ _TEXTS = ("label", "other_tag", "rejected")
 class KeptEvents(Sequence[Event]):
     """Events that have ended, as rows of numbers; an `Event` is made anew at each access.
 
-    Parameters
-    ----------
-    branches, labels : sequence of str
-        Whose outputs are kept of each event, and for which classes.
+    Of each event the outputs of ``branches`` for the classes ``labels`` are kept.
     """
 
     def __init__(self, branches: Sequence[str] = (), labels: Sequence[str] = ()) -> None:
@@ -57,7 +54,6 @@ class KeptEvents(Sequence[Event]):
         return repr(tuple(self))
 
     def append(self, event: Event) -> None:
-        """Add an event that has ended."""
         numbers = [getattr(event, name) for name in _NUMBERS]
         texts = [self._number(getattr(event, name)) for name in _TEXTS]
         unknown = dict.fromkeys(self._labels, np.nan)
@@ -66,7 +62,6 @@ class KeptEvents(Sequence[Event]):
         self._values.extend([*numbers, *texts, *outputs])
 
     def ended_after(self, time_s: float) -> KeptEvents:
-        """Copy the events that ended after a time."""
         kept = KeptEvents(self._branches, self._labels)
         kept._texts = list(self._texts)
         table = self._table()

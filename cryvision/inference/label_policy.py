@@ -19,7 +19,6 @@ NOT_APART = "not kept apart"
 
 
 def check_policy(policy: str) -> str:
-    """Give the policy back, or refuse an unknown one with ConfigError."""
     if policy not in LABEL_POLICIES:
         raise ConfigError(
             f"label policy must be one of {', '.join(LABEL_POLICIES)}; got {policy!r}"
@@ -35,20 +34,9 @@ def has_skill(
 ) -> bool:
     """Whether a part was measured to do better than chance on subjects it had not seen.
 
-    The lower end of the 95 % subject-bootstrap interval of balanced accuracy must lie above
-    chance **and** the calibrated log-loss below the prior's; subjects guessed one per file never
-    qualify.
-
-    Parameters
-    ----------
-    skill : list of dict
-        The bundle's skill entries.
-    part : str
-        Name of the part that decides.
-    modalities : sequence of str
-        What it decided from.
-    unit : str, optional
-        Only what was measured by clip, event or window; by default any counts.
+    The lower end of the 95 % subject-bootstrap interval of balanced accuracy must lie above chance
+    **and** the calibrated log-loss below the prior's; subjects guessed one per file never qualify.
+    With a ``unit``, only what was measured by clip, event or window counts.
     """
     return any(
         entry["part"] == part
@@ -77,21 +65,11 @@ def mean_probabilities(
     labels: Sequence[str],
     spans_s: Sequence[tuple[float, float]] | None,
 ) -> dict[str, float]:
-    """Average the smoothed probabilities over the frames of the events.
+    """Average the smoothed probabilities (``<label>_smooth``) over the frames of the events.
 
-    Parameters
-    ----------
-    timeline : mapping of str to ndarray
-        With ``time_s`` and a column ``<label>_smooth`` for each label.
-    labels : sequence of str
-    spans_s : sequence of (onset, offset) or None
-        The events; None to take all frames. Where no frame of an event carries a prediction, as
-        in bouts shorter than a window of the reasons, all frames that carry one are taken.
-
-    Returns
-    -------
-    dict of str to float
-        Empty where no frame carries a prediction.
+    ``spans_s`` are the onsets and offsets of the events; None takes all frames. Where no frame of
+    an event carries a prediction, as in bouts shorter than a window of the reasons, all frames that
+    carry one are taken; where none does, the result is empty.
     """
     columns = [timeline[f"{label}_smooth"] for label in labels]
     n_frames = len(columns[0])

@@ -74,13 +74,7 @@ class Options:
                 object.__setattr__(self, name, float(value))
 
     def applied(self, bundle: Bundle) -> Bundle:
-        """Put the options in the place of a bundle's own settings.
-
-        Raises
-        ------
-        ConfigError
-            If the bundle has no detector that they could be for.
-        """
+        """Put the options in the place of a bundle's own settings."""
         gate = adjusted_gate(bundle.gate, self.threshold, self.min_duration_s, self.min_gap_s)
         if self.smooth_seconds is None:
             return replace(bundle, gate=gate)

@@ -92,19 +92,7 @@ def adjusted_gate(
 ) -> GateConfig | None:
     """Put settings of the user in the place of a bundle's own.
 
-    Parameters
-    ----------
-    gate : GateConfig or None
-        The bundle's; None where it has none.
-    threshold : float, optional
-        The new ``enter``. ``leave`` keeps its ratio to it.
-    min_duration_s, min_gap_s : float, optional
-        The new ``min_event_seconds`` and ``min_gap_seconds``.
-
-    Raises
-    ------
-    ConfigError
-        If one is out of range, or there is no gate to change.
+    ``threshold`` is the new ``enter``, to which ``leave`` keeps its ratio.
     """
     if threshold is None and min_duration_s is None and min_gap_s is None:
         return gate
@@ -193,13 +181,7 @@ class EventFollower:
 
     @property
     def open_event(self) -> Event:
-        """The bout that is not given out yet, as it is so far, without an offset.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
+        """The bout that is not given out yet, as it is so far, without an offset."""
         if self._bout is None:
             raise ValueError("no bout is open")
         return self._event(self._bout, None)

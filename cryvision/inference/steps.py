@@ -19,13 +19,9 @@ BLOCK_STEPS = 1024
 class Steps:
     """The scores of a frame network over a stretch of sound.
 
-    Attributes
-    ----------
-    start_samples, end_samples : ndarray of int64, shape (n,)
-        The span of each score; the last step ends with the sound.
-    scores : ndarray of float32, shape (n,)
-        Cry scores; 0 where a step is too quiet to be scored.
-    level_dbfs : ndarray of float32, shape (n,)
+    `start_samples` and `end_samples` are the span of each score, int64; the last step ends with the
+    sound. `scores` of crying, 0 where a step is too quiet, and `level_dbfs` are float32; all of
+    shape (n,).
     """
 
     start_samples: np.ndarray
@@ -46,7 +42,6 @@ class Steps:
 
     @classmethod
     def none(cls) -> Steps:
-        """No steps."""
         no_times, no_values = np.empty(0, np.int64), np.empty(0, np.float32)
         return cls(no_times, no_times, no_values, no_values)
 
@@ -64,20 +59,9 @@ class Steps:
 class StepScorer:
     """Scores the steps of a stream of log-mel frames; silence stands before and behind it.
 
-    Between calls one window of frames is kept.
-
-    Parameters
-    ----------
-    model : Model
-        From ``logmel`` of any length to one score each ``config.hop_frames``.
-    config : LogMelConfig
-    min_level_dbfs : float
-        A step below this level is not scored: it is no cry.
-
-    Attributes
-    ----------
-    n_steps : int
-        Given so far.
+    The model takes ``logmel`` of any length to one score each ``config.hop_frames``. A step below
+    ``min_level_dbfs`` is not scored: it is no cry. Between calls one window of frames is kept;
+    `n_steps` were given so far.
     """
 
     def __init__(self, model: Model, config: LogMelConfig, min_level_dbfs: float) -> None:
@@ -91,7 +75,6 @@ class StepScorer:
         self._mean_square = np.empty(0, np.float32)
 
     def push(self, frames: Frames) -> Steps:
-        """Score the steps that the next frames complete."""
         self._take(frames.log_power, frames.mean_square)
         complete = (len(self._log_power) - self._config.window_frames) // self._config.hop_frames
         return self._scored(max(0, complete + 1))
@@ -124,16 +107,12 @@ class StepScorer:
         for first in range(0, n, BLOCK_STEPS):
             block = slice(first, min(first + BLOCK_STEPS, n))
             if loud[block].any():
-                scores[block] = self._predict(block.start, block.stop)
+                stop = (block.stop - 1) * config.hop_frames + config.window_frames
+                window = model_input(self._log_power[first * config.hop_frames : stop], config)
+                scores[block] = self._model.predict({"logmel": window[None]})[0, :, 0]
         scores[~loud] = 0.0
         starts = np.arange(self.n_steps, self.n_steps + n, dtype=np.int64) * config.hop_samples
         self.n_steps += n
         self._log_power = self._log_power[n_frames:].copy()
         self._mean_square = self._mean_square[n_frames:].copy()
         return Steps(starts, starts + config.hop_samples, scores, levels)
-
-    def _predict(self, first: int, last: int) -> np.ndarray:
-        config = self._config
-        stop = (last - 1) * config.hop_frames + config.window_frames
-        window = self._log_power[first * config.hop_frames : stop]
-        return self._model.predict({"logmel": model_input(window, config)[None]})[0, :, 0]

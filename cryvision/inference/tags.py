@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from cryvision.config import LogMelConfig
 from cryvision.inputs.audio import mean_square_dbfs
 from cryvision.inputs.logmel import SILENCE, Frames, model_input
-from cryvision.runtime.loading import Model
+from cryvision.runtime.loading import Predictor
 
 HEARD = 0.5
 """Score from which on a tag counts as detected."""
@@ -25,15 +25,9 @@ BLOCK_VALUES = 1 << 19
 
 @dataclass(frozen=True)
 class TagWindows:
-    """The scores of the tagger.
+    """The scores of the tagger: float32, shape (n, n_tags), for windows that end at `end_samples`.
 
-    Attributes
-    ----------
-    end_samples : ndarray of int64, shape (n,)
-        Samples of the stream up to the end of each window.
-    scores : ndarray of float32, shape (n, n_tags)
-    settled_samples : int
-        No later window ends before this sample.
+    No later window ends before `settled_samples`.
     """
 
     end_samples: np.ndarray
@@ -51,20 +45,13 @@ NO_TAGS = TagWindows(np.empty(0, np.int64), np.empty((0, 0), np.float32), 0)
 class TagScorer:
     """Scores the windows of a stream of log-mel frames; silence stands before it.
 
-    Between calls one window and one hop of frames are kept.
-
-    Parameters
-    ----------
-    model : Model
-        From ``logmel`` of ``config.window_frames`` frames to a score for each tag.
-    config : LogMelConfig
-    tags : sequence of str
-    min_level_dbfs : float
-        A window below this level is not scored: it is silence.
+    The model takes ``logmel`` of ``config.window_frames`` frames to a score for each tag. A window
+    below ``min_level_dbfs`` is not scored: it is silence. Between calls one window and one hop of
+    frames are kept.
     """
 
     def __init__(
-        self, model: Model, config: LogMelConfig, tags: Sequence[str], min_level_dbfs: float
+        self, model: Predictor, config: LogMelConfig, tags: Sequence[str], min_level_dbfs: float
     ) -> None:
         self._model = model
         self._config = config
@@ -76,7 +63,6 @@ class TagScorer:
         self._mean_square = np.zeros(config.window_frames, np.float32)
 
     def push(self, frames: Frames) -> TagWindows:
-        """Score the windows that the next frames complete."""
         config = self._config
         self._log_power = np.concatenate([self._log_power, frames.log_power])
         self._mean_square = np.concatenate([self._mean_square, frames.mean_square])

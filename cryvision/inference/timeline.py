@@ -14,18 +14,11 @@ from cryvision.inputs.frame_rows import FrameRows, RowFiles
 class HeldPredictions:
     """Columns of predictions: each frame holds the newest one whose window has ended by then.
 
-    Beside each column stands its smoothed one, ``<name>_smooth``: the mean of a rolling deque over
-    the frames. Frames at which nothing is known are NaN in both; where they last longer than the
-    deque, it is cleared, so that nothing from before a gap counts after it.
-
-    Parameters
-    ----------
-    names : sequence of str
-        One column for each value of a prediction.
-    smooth_seconds : float or None
-        Length of the deque; None for columns without a smoothed one.
-    files : RowFiles, optional
-        Where the frames of a long stream go; nothing of it can then be forgotten.
+    Beside each column stands its smoothed one, ``<name>_smooth``, but where ``smooth_seconds`` is
+    None: the mean of a rolling deque over the frames. Frames at which nothing is known are NaN in
+    both; where they last longer than the deque, it is cleared, so that nothing from before a gap
+    counts after it. The frames of a long stream go to ``files``; nothing of it can then be
+    forgotten.
     """
 
     def __init__(
@@ -45,14 +38,8 @@ class HeldPredictions:
     def write(self, ends: np.ndarray, predictions: np.ndarray, n_samples: int) -> None:
         """Write every frame that lies before a sample.
 
-        Parameters
-        ----------
-        ends : ndarray of int, shape (n,)
-            Sample from which on each new prediction is held, growing.
-        predictions : ndarray of float, shape (n, n_names)
-            NaN where a window has no prediction.
-        n_samples : int
-            No later prediction may be held from before this sample.
+        Each of ``predictions``, shape (n, n_names), NaN where a window has none, is held from its
+        sample in ``ends`` on, growing. No later one may be held from before ``n_samples``.
         """
         until = -(-n_samples * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
         frames = np.arange(len(self), until, dtype=np.int64)
@@ -69,7 +56,6 @@ class HeldPredictions:
                 rows.replace(last, self._held)
 
     def forget(self, first: int) -> None:
-        """Forget the frames before this one."""
         n = min(first, len(self)) - self._first
         if n > 0:
             for _, rows in self._stored():
@@ -77,19 +63,10 @@ class HeldPredictions:
             self._first += n
 
     def columns(self, n_frames: int, first: int = 0) -> dict[str, np.ndarray]:
-        """Give the columns up to a frame, NaN where nothing was written.
+        """Give the columns, raw then smoothed, up to a frame; NaN where nothing was written.
 
-        Parameters
-        ----------
-        n_frames : int
-            Length of the whole timeline.
-        first : int
-            Frame to begin with.
-
-        Returns
-        -------
-        dict of str to ndarray of float32, shape (n_frames - first,)
-            First the raw columns, then the smoothed ones.
+        Each is float32 of shape (n_frames - first,): ``n_frames`` is the length of the whole
+        timeline, ``first`` the frame to begin with.
         """
         columns = {}
         for suffix, rows in self._stored():

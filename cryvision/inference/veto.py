@@ -35,17 +35,7 @@ def check_veto(level: str) -> str:
 
 
 def fused(scores: Numbers, tag_cry: Numbers, veto: VetoConfig, level: str) -> Numbers:
-    """Multiply scores of the edges by the clipped cry score of the tagger.
-
-    Parameters
-    ----------
-    scores : float or ndarray
-        Of the edges, 0 to 1.
-    tag_cry : float or ndarray
-        The tagger's largest score of crying beside each.
-    veto : VetoConfig
-    level : {"normal", "strict"}
-    """
+    """Multiply scores of the edges by the tagger's clipped largest score of crying beside each."""
     product: Numbers = scores * np.minimum(1.0, tag_cry / veto.live(level))
     return product
 
@@ -59,18 +49,7 @@ def largest_tag_cry(
 ) -> np.ndarray:
     """Find the tagger's largest score of crying in the past of each step, and in its look-ahead.
 
-    Parameters
-    ----------
-    step_ends : ndarray of int, shape (n,)
-        In samples, as all of these.
-    tag_ends, tag_cry : ndarray, shape (m,)
-        Ends and scores of the tagger's windows.
-    lookahead_samples : int
-    veto : VetoConfig
-
-    Returns
-    -------
-    ndarray of float32, shape (n,)
+    Ends of steps and of the tagger's windows, of which ``tag_cry`` are the scores, are in samples.
     """
     past = step_ends - round(veto.live_seconds * SAMPLE_RATE_HZ)
     first = np.searchsorted(tag_ends, past, side="right")
@@ -118,18 +97,9 @@ class _Candidate:
 class EventFilter:
     """Decides which candidates stand, each as soon as it can be known.
 
-    Parameters
-    ----------
-    tags : sequence of str
-        Tags of the tagger, crying first; none without a tagger.
-    veto : VetoConfig or None
-    level : {"off", "normal", "strict"}
-        With ``off``, and without a veto, every candidate stands.
-
-    Attributes
-    ----------
-    rejected : KeptEvents
-        Candidates so far that do not stand, in order of onset.
+    The tags of the tagger begin with crying; there are none without one. Without a veto, or with
+    the level ``off``, every candidate stands. `rejected` are those so far that do not, in order of
+    onset.
     """
 
     def __init__(self, tags: Sequence[str], veto: VetoConfig | None, level: str) -> None:
@@ -154,12 +124,8 @@ class EventFilter:
     def watch(self, onset: int, until: int) -> bool:
         """Follow a candidate that has not ended; return whether it stands already.
 
-        What stands once stands for good: the windows that count for it only become more.
-
-        Parameters
-        ----------
-        onset, until : int
-            In samples: where it began, and where it can end at the earliest.
+        It began at the sample ``onset`` and can end at ``until`` at the earliest. What stands once
+        stands for good: the windows that count for it only become more.
         """
         candidate = self._open
         if candidate is None or candidate.onset != onset:
@@ -192,11 +158,7 @@ class EventFilter:
     def forget(self, before: int, *, none_open: bool) -> None:
         """Forget windows that no candidate with an onset from this sample on can ask for.
 
-        Parameters
-        ----------
-        before : int
-        none_open : bool
-            No candidate is open, so that nothing is watched any more.
+        With ``none_open``, nothing is watched any more.
         """
         if none_open:
             self._open = None

@@ -41,22 +41,11 @@ FIRST_FREE_BIN = 2
 
 
 def as_sound(samples: np.ndarray) -> tuple[np.ndarray, int]:
-    """Copy samples as float32 (the caller may reuse its array), those that are no sound as zeros.
+    """Copy samples (float, shape (n,)) as float32, and count those that are no sound.
 
-    Parameters
-    ----------
-    samples : ndarray of float, shape (n,)
-
-    Returns
-    -------
-    samples : ndarray of float32, shape (n,)
-    n_non_finite : int
-        How many were NaN, infinite, or beyond `LARGEST_SAMPLE`: their spectra would overflow.
-
-    Raises
-    ------
-    CryvisionError
-        If they are not one row of floating-point numbers.
+    Samples that are NaN, infinite, or beyond `LARGEST_SAMPLE` would overflow a spectrum; they
+    become zero. The caller may reuse its array. Anything but one row of floating-point numbers is
+    an error.
     """
     values = np.asarray(samples)
     if values.ndim != 1 or values.dtype.kind != "f":
@@ -72,17 +61,10 @@ def as_sound(samples: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def normalize(span: np.ndarray) -> np.ndarray:
-    """Scale each span to 0..1: the published standard scaling followed by min-max scaling.
+    """Scale spans (float, shape (..., n)), each on its own, to 0..1; float32 of the same shape.
 
-    Parameters
-    ----------
-    span : ndarray of float, shape (..., n)
-        One or more spans; each is scaled on its own, along the last axis.
-
-    Returns
-    -------
-    ndarray of float32, shape (..., n)
-        A constant span (see ``CONSTANT_RANGE``) gives zeros.
+    The published standard scaling followed by min-max scaling; a constant span (see
+    `CONSTANT_RANGE`) gives zeros.
     """
     return _min_max(span).astype(np.float32)
 
@@ -91,11 +73,8 @@ def normalize(span: np.ndarray) -> np.ndarray:
 def band_bins(config: SoundConfig) -> slice:
     """Spectrum bins whose frequency is from ``min_hz`` to ``max_hz``, both included.
 
-    Raises
-    ------
-    ConfigError
-        If the band holds no bin, or reaches down to bin 0 or 1. An offset of the sound leaks
-        into those two: were they kept, a feature would depend on it.
+    The band must hold a bin, and not reach down to bin 0 or 1: an offset of the sound leaks into
+    those two, and a feature would depend on it.
     """
     bin_hz = config.sample_rate_hz / config.n_fft
     hz = np.arange(config.n_fft // 2 + 1) * bin_hz
@@ -118,12 +97,7 @@ def mel_filters(config: SoundConfig) -> np.ndarray:
     """Triangular mel bands of equal area, from ``min_hz`` to ``max_hz``.
 
     The same numbers as ``librosa.filters.mel(htk=False, norm="slaney")`` without the bins out of
-    the band, where every weight is zero.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_mels, n_bins_in_band)
-        Read-only.
+    the band, where every weight is zero. Read-only, float64, shape (n_mels, n_bins_in_band).
     """
     bins = band_bins(config)
     hz = np.arange(bins.start, bins.stop) * (config.sample_rate_hz / config.n_fft)
@@ -137,18 +111,8 @@ def mel_triangles(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Triangular bands, equally wide and apart on Slaney's mel scale, each with a peak of 1.
 
-    Parameters
-    ----------
-    hz : ndarray of float, shape (n,)
-        Where to give them.
-    n_mels : int
-    min_hz, max_hz : float
-
-    Returns
-    -------
-    bands : ndarray of float64, shape (n_mels, n)
-    edges_hz : ndarray of float64, shape (n_mels + 2,)
-        Band k rises from edge k to k + 1 and falls to k + 2.
+    Returned are the bands at the frequencies ``hz``, shape (n_mels, len(hz)), and their edges in
+    Hz, shape (n_mels + 2,): band k rises from edge k to k + 1 and falls to k + 2.
     """
     low, high = hz_to_mel(np.array([min_hz, max_hz]))
     edges = mel_to_hz(np.linspace(low, high, n_mels + 2))
@@ -159,18 +123,7 @@ def mel_triangles(
 
 @lru_cache(maxsize=64)
 def dct_matrix(config: SoundConfig) -> np.ndarray:
-    """Orthonormal DCT-II that turns mel decibels into cepstral coefficients.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_mfcc, n_mels)
-        Read-only.
-
-    Raises
-    ------
-    ConfigError
-        If more coefficients are wanted than there are mel bands.
-    """
+    """Orthonormal DCT-II, mel decibels to cepstra; float64, shape (n_mfcc, n_mels), read-only."""
     if config.n_mfcc > config.n_mels:
         raise ConfigError(f"n_mfcc must be at most n_mels; got {config.n_mfcc} and {config.n_mels}")
     order = np.arange(config.n_mfcc)[:, None]
@@ -181,13 +134,7 @@ def dct_matrix(config: SoundConfig) -> np.ndarray:
 
 
 def n_features(config: SoundConfig) -> int:
-    """Values per spectrum frame of the configured feature.
-
-    Raises
-    ------
-    ConfigError
-        If the band or the number of coefficients is not possible.
-    """
+    """Values per spectrum frame of the configured feature."""
     n_bands: int = spectra(config)[-1].stop
     if config.feature == "mfcc":
         return len(dct_matrix(config))
@@ -197,10 +144,7 @@ def n_features(config: SoundConfig) -> int:
 def spectra(config: SoundConfig) -> tuple[slice, ...]:
     """Columns of `band_power` that are one spectrum each, whose decibels are cut on their own.
 
-    Returns
-    -------
-    tuple of slice
-        One, but for ``hybrid``, which has its bins and its mel bands.
+    There is one, but for ``hybrid``, which has its bins and its mel bands.
     """
     bins = band_bins(config)
     n_bins = bins.stop - bins.start
@@ -210,23 +154,10 @@ def spectra(config: SoundConfig) -> tuple[slice, ...]:
 
 
 def spectrum_power(samples: np.ndarray, config: SoundConfig) -> np.ndarray:
-    """Power ``|X|**2`` of each un-centred frame, in the configured band.
+    """Power ``|X|**2`` of each un-centred frame of sound of shape (n,), in the configured band.
 
-    Computed in float64: with an offset of 0.5 under a sound of 1e-4, float32 would lose the sound.
-
-    Parameters
-    ----------
-    samples : ndarray of float, shape (n,)
-        Sound at ``sample_rate_hz``; ``n >= n_fft``.
-
-    Returns
-    -------
-    ndarray of float64, shape (1 + (n - n_fft) // frame_hop_samples, n_bins_in_band)
-
-    Raises
-    ------
-    ConfigError
-        If there are fewer samples than one frame.
+    Float64, shape (1 + (n - n_fft) // frame_hop_samples, n_bins_in_band): with an offset of 0.5
+    under a sound of 1e-4, float32 would lose the sound.
     """
     if samples.ndim != 1 or len(samples) < config.n_fft:
         raise ConfigError(
@@ -237,23 +168,12 @@ def spectrum_power(samples: np.ndarray, config: SoundConfig) -> np.ndarray:
     return spectrum.real**2 + spectrum.imag**2
 
 
-def spectrum_magnitude(samples: np.ndarray, config: SoundConfig) -> np.ndarray:
-    """Linear magnitude ``|X|``; parameters, shape and errors as of `spectrum_power`."""
-    return np.asarray(np.sqrt(spectrum_power(samples, config)))
-
-
 def band_power(power: np.ndarray, config: SoundConfig) -> np.ndarray:
     """Power in the bands that the configured feature is made of, before decibels.
 
-    Parameters
-    ----------
-    power : ndarray of float64, shape (n_frames, n_bins_in_band)
-        From `spectrum_power`.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_frames, n_bands)
-        The bins themselves for ``stft``, mel bands for ``mel`` and ``mfcc``, both for ``hybrid``.
+    From `spectrum_power`, shape (n_frames, n_bins_in_band), to float64 of shape (n_frames,
+    n_bands): the bins themselves for ``stft``, mel bands for ``mel`` and ``mfcc``, both for
+    ``hybrid``.
     """
     if config.feature == "stft":
         return power
@@ -299,17 +219,9 @@ def sound_feature(span: np.ndarray, config: SoundConfig) -> np.ndarray:
 
 
 def with_cepstrum(decibels: np.ndarray, config: SoundConfig) -> np.ndarray:
-    """Turn decibels of bands into the configured feature.
+    """Turn cut decibels of bands, shape (..., n_bands), into the feature, (..., n_features).
 
-    Parameters
-    ----------
-    decibels : ndarray of float, shape (..., n_bands)
-        Of `band_power`, cut.
-
-    Returns
-    -------
-    ndarray of float, shape (..., n_features(config))
-        Cepstral coefficients stand in their place for ``mfcc``, and behind them for ``hybrid``.
+    Cepstral coefficients stand in their place for ``mfcc``, and behind them for ``hybrid``.
     """
     if config.feature not in ("mfcc", "hybrid"):
         return decibels
@@ -322,15 +234,8 @@ def with_cepstrum(decibels: np.ndarray, config: SoundConfig) -> np.ndarray:
 def band_mean_square(power: np.ndarray, config: SoundConfig) -> np.ndarray:
     """Mean square of the sound within the band, for each frame, by Parseval's theorem.
 
-    Parameters
-    ----------
-    power : ndarray of float64, shape (n_frames, n_bins_in_band)
-        From `spectrum_power` of sound that was not normalised.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_frames,)
-        0.5 for a full-scale sine in the band.
+    From `spectrum_power` of sound that was not normalised; float64, shape (n_frames,); 0.5 for a
+    full-scale sine in the band.
     """
     sides = np.full(power.shape[-1], 2.0)
     if 2 * (band_bins(config).stop - 1) == config.n_fft:
@@ -342,15 +247,8 @@ def band_mean_square(power: np.ndarray, config: SoundConfig) -> np.ndarray:
 def level_dbfs(mean_square: np.ndarray) -> np.ndarray:
     """RMS level of frames together, in decibels relative to full scale (amplitude 1).
 
-    Parameters
-    ----------
-    mean_square : ndarray of float, shape (..., n_frames)
-        From `band_mean_square`.
-
-    Returns
-    -------
-    ndarray of float32, shape (...)
-        -3.01 for a full-scale sine in the band; never below ``LEVEL_FLOOR_DBFS``.
+    From `band_mean_square`, shape (..., n_frames), to float32 of shape (...): -3.01 for a
+    full-scale sine in the band, and never below `LEVEL_FLOOR_DBFS`.
     """
     return mean_square_dbfs(mean_square.mean(axis=-1))
 
@@ -362,7 +260,6 @@ def mean_square_dbfs(mean_square: np.ndarray) -> np.ndarray:
 
 
 def _min_max(span: np.ndarray) -> np.ndarray:
-    """`normalize` in float64."""
     span = np.asarray(span, np.float64)
     low = span.min(axis=-1, keepdims=True)
     width = span.max(axis=-1, keepdims=True) - low
@@ -394,6 +291,5 @@ def mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
-    """Lock an array that a cache hands to every caller."""
     array.setflags(write=False)
     return array

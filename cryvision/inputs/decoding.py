@@ -10,7 +10,7 @@ import numpy as np
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.errors import MediaError
 from cryvision.inputs import ffmpeg, mixing
-from cryvision.inputs.endings import violent_end
+from cryvision.inputs.ffmpeg import violent_end
 from cryvision.inputs.streams import PIXEL_SHAPES
 
 if TYPE_CHECKING:
@@ -45,12 +45,7 @@ _LAYOUT = re.compile(r"[\w.]+(\(\w+\))?")
 class Decoder:
     """One stream of a clip coming out of its own ffmpeg. A context manager.
 
-    Attributes
-    ----------
-    name : str
-    rate_hz : int
-    taken : int
-        How many samples or frames were read.
+    So far, `taken` samples or frames were read.
     """
 
     name: str
@@ -64,10 +59,8 @@ class Decoder:
     def trouble(self) -> str:
         """Wait for ffmpeg to end; return its last words, or nothing if all went well.
 
-        Raises
-        ------
-        MediaError
-            When ffmpeg was killed, has crashed or was stuck: there may be more to read.
+        A MediaError says that ffmpeg was killed, has crashed or was stuck: there may be more to
+        read.
         """
         status = self._process.wait()
         end = violent_end(status)
@@ -82,7 +75,6 @@ class Decoder:
         return last_words or (f"ended with status {status}" if status else "")
 
     def warnings(self) -> list[str]:
-        """Return warnings about what was read so far."""
         return []
 
     def __enter__(self) -> Self:
@@ -139,7 +131,6 @@ class Sound(Decoder):
         return samples if len(samples) else None
 
     def warnings(self) -> list[str]:
-        """Return warnings about the channels and the samples so far."""
         mixer, texts = self._mixer, []
         if mixer.n_alone > ALONE_SHARE * mixer.n_blocks:
             seconds = mixer.n_alone * mixing.BLOCK_SAMPLES / SAMPLE_RATE_HZ
@@ -207,13 +198,7 @@ def read_frame(process: ffmpeg.Process) -> np.ndarray | None:
 
 
 def picture_seconds(path: str, info: MediaInfo) -> float:
-    """Find out when a clip's pictures end, from their packets, which are not decoded.
-
-    Raises
-    ------
-    MediaError
-        When ffmpeg does not read to the end.
-    """
+    """Find out when a clip's pictures end, from their packets, which are not decoded."""
     source = ffmpeg.clip_input()
     packets = source[str(info.picture_stream)].output("pipe:1", format="framecrc", codec="copy")
     end, tick_s = 0, 0.0

@@ -43,9 +43,9 @@ class SoundWindows:
 class WindowFeatures:
     """Cuts a stream of sound into windows, and computes the features of those that are wanted.
 
-    Window k ends at ``window_samples + k * hop_samples``. Context before the start of the stream
-    is silence. The sound from the start of the first window that was not taken on is kept, and
-    no more. Features with the same spectrum share it.
+    Window k ends at ``window_samples + k * hop_samples``. Context before the start of the stream is
+    silence. The sound from the start of the first window that was not taken on is kept, and no
+    more. Features with the same spectrum share it.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ class WindowFeatures:
     Raises
     ------
     ConfigError
-        If a configuration is not possible; see `SoundFeatureStream`.
+        If a configuration is not possible; ``hop_samples`` must be a multiple of
+        ``frame_hop_samples``, and the window must hold one whole frame after the context.
     """
 
     def __init__(self, sounds: Mapping[str, SoundConfig]) -> None:
@@ -181,24 +182,13 @@ class WindowFeatures:
 class SoundFeatureStream:
     """Cuts a stream of sound into windows and computes the model input of each.
 
-    Window k ends at ``window_samples + k * hop_samples``. Context before the start of the stream
-    is silence. Between calls at most one span and one hop of sound are kept.
+    The windows, the errors and ``non_finite`` are those of `WindowFeatures`. Between calls at most
+    one span and one hop of sound are kept.
 
     Parameters
     ----------
     config : SoundConfig
         What to compute.
-
-    Attributes
-    ----------
-    config : SoundConfig
-        As given.
-
-    Raises
-    ------
-    ConfigError
-        If the configuration is not possible; ``hop_samples`` must be a multiple of
-        ``frame_hop_samples``, and the window must hold one whole frame after the context.
     """
 
     def __init__(self, config: SoundConfig) -> None:
@@ -207,26 +197,15 @@ class SoundFeatureStream:
 
     @property
     def non_finite(self) -> int:
-        """Samples so far that were NaN or infinite; see `WindowFeatures`."""
         return self._windows.non_finite
 
     def push(self, samples: np.ndarray) -> SoundWindows:
-        """Take the next piece of the stream.
-
-        Parameters
-        ----------
-        samples : ndarray of float, shape (n,)
-            Sound at ``sample_rate_hz``, full scale 1; any length, also none.
+        """Take the next piece of the stream; see `WindowFeatures.push`.
 
         Returns
         -------
         SoundWindows
             Every window that these samples complete; none is possible.
-
-        Raises
-        ------
-        CryvisionError
-            If the samples are not one row of floating-point numbers, or the stream was finished.
         """
         return self._all(self._windows.push(samples))
 
@@ -246,7 +225,7 @@ class SoundFeatureStream:
 
 
 def sound_windows(samples: np.ndarray, config: SoundConfig) -> SoundWindows:
-    """Compute all windows of a clip that is in memory.
+    """Compute all windows of a clip that is in memory; errors as of `SoundFeatureStream`.
 
     Parameters
     ----------
@@ -258,13 +237,7 @@ def sound_windows(samples: np.ndarray, config: SoundConfig) -> SoundWindows:
     Returns
     -------
     SoundWindows
-        As from a `SoundFeatureStream`: one padded window if the clip is shorter than a window,
-        none if it has no samples.
-
-    Raises
-    ------
-    ConfigError, CryvisionError
-        As `SoundFeatureStream` and its ``push``.
+        One padded window if the clip is shorter than a window, none if it has no samples.
     """
     stream = SoundFeatureStream(config)
     windows = stream.push(samples)

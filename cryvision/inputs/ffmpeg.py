@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from cryvision.errors import MediaError, MissingDependencyError
-from cryvision.inputs.endings import violent_end
+from cryvision.layers import needed
 
 FFMPEG_VARIABLE = "CRYVISION_FFMPEG"
 """Environment variable that may name the ffmpeg binary to use."""
@@ -60,12 +60,16 @@ _POLL_SECONDS, _REST_SECONDS = 0.25, 5.0
 _LOOK_SECONDS = 0.05  # where something that the program started keeps its log open
 _PROBE_LINES = 20_000
 
+_STOPPED = 255  # of an ffmpeg that was stopped, and ended in order
+_NO_MEMORY = 256 - 12
+_FATAL_SIGNALS = (4, 6, 7, 8, 9, 10, 11, 15)
+
 
 def find_ffmpeg() -> str:
     """Find the ffmpeg binary.
 
-    The environment variable ``CRYVISION_FFMPEG`` comes first, then ``ffmpeg`` on the PATH, then
-    the binary inside the ``imageio-ffmpeg`` package.
+    The environment variable ``CRYVISION_FFMPEG`` comes first, then ``ffmpeg`` on the PATH, then the
+    binary inside the ``imageio-ffmpeg`` package.
 
     Returns
     -------
@@ -97,19 +101,9 @@ def find_ffmpeg() -> str:
 
 
 def command_builder() -> ModuleType:
-    """Import ffmpeg-python, which builds the command lines.
-
-    Raises
-    ------
-    MissingDependencyError
-        Where it is not installed, or another package has taken its module name.
-    """
-    try:
+    """Import ffmpeg-python, which builds the command lines."""
+    with needed("reading media", "ffmpeg-python"):
         import ffmpeg
-    except ImportError as error:
-        raise MissingDependencyError(
-            "reading media needs the package ffmpeg-python: run 'pip install ffmpeg-python'"
-        ) from error
     if not hasattr(ffmpeg, "merge_outputs"):
         raise MissingDependencyError(
             "the installed module 'ffmpeg' is not the package ffmpeg-python: run "
@@ -146,14 +140,7 @@ def command_line(path: str | os.PathLike[str], output: Any) -> list[str]:
 
 
 def without_name(log: bytes, path: str | os.PathLike[str], url: str | None = None) -> bytes:
-    """Take the file's name out of what ffmpeg printed.
-
-    Parameters
-    ----------
-    log : bytes
-    path : path
-    url : str, optional
-        What the file was called for ffmpeg; :func:`file_url` by default.
+    """Take the file's name, or the URL that ffmpeg was given, out of what ffmpeg printed.
 
     A name may hold line breaks and text that looks like ffmpeg's own. ffmpeg prints a long one cut
     off and control characters as question marks.
@@ -194,20 +181,8 @@ def printed(
 ) -> bytes:
     """Return what ffmpeg prints about a file: its container and streams, or why it is refused.
 
-    Parameters
-    ----------
-    path : path
-    url : str, optional
-        What to call the file for ffmpeg; :func:`file_url` by default.
-    output : sequence of str
-        Words for an output to be printed as well.
-    enough : bytes, optional
-        What ffmpeg need not come to an end after.
-
-    Raises
-    ------
-    MediaError, MissingDependencyError
-        When ffmpeg does not come to an end, or cannot be started.
+    The words ``output`` ask for an output to be printed as well; after what is ``enough``, ffmpeg
+    need not come to an end. A MediaError says that it did not.
     """
     source = ("-i", url or file_url(path))
     command = [find_ffmpeg(), "-nostdin", "-nostats", *limits(), *source, *output]
@@ -229,6 +204,22 @@ def printed(
         return process.log() + (crash or "").encode()
 
 
+def violent_end(status: int) -> str | None:
+    """Say how ffmpeg was ended, from `Process.wait`, if it did not end by itself."""
+    # Behind a wrapper script, 128 stands before the number of the signal.
+    number = -status if status < 0 else status - 128
+    if status < 0 or number in _FATAL_SIGNALS:
+        try:
+            return f"it was ended by {signal.Signals(number).name}"
+        except ValueError:
+            return f"it was ended by signal {number}"
+    if status == _STOPPED:
+        return "it was stopped"
+    if status == _NO_MEMORY:
+        return "it found no more memory"
+    return f"it crashed with status {status:#x}" if status > _STOPPED else None
+
+
 class Process:
     """One running ffmpeg: standard output is read, standard error always drained.
 
@@ -237,28 +228,10 @@ class Process:
     called ffmpeg may be a script that starts it: both have a process group of their own, and end
     together (on Windows, the script alone).
 
-    Parameters
-    ----------
-    command : list of str
-        The binary and its arguments.
-    max_lines : int
-        How many of the last lines of standard error to keep.
-    stall_seconds : float
-        It is killed after it has given nothing for so long to who waits for its output.
-    script : bytes
-        What it reads from its standard input; less than a pipe holds, 4 kB.
-
-    Attributes
-    ----------
-    stall_seconds : float
-        May be changed while it runs.
-    stalled : bool
-        Whether it was killed for that.
-
-    Raises
-    ------
-    MissingDependencyError
-        When the binary cannot be started.
+    The last ``max_lines`` of standard error are kept. ffmpeg is killed, and `stalled` is set, after
+    it has given nothing for `stall_seconds`, which may be changed while it runs, to who waits for
+    its output. The ``script`` is what it reads from its standard input: less than a pipe holds, 4
+    kB. Or it is ``fed`` by whoever writes into `stdin`, and closes that at the end.
     """
 
     def __init__(
@@ -267,6 +240,7 @@ class Process:
         max_lines: int = 40,
         stall_seconds: float | None = None,
         script: bytes = b"",
+        fed: bool = False,
     ) -> None:
         self.stalled = False
         self.stall_seconds = STALL_SECONDS if stall_seconds is None else stall_seconds
@@ -278,7 +252,7 @@ class Process:
         try:
             self._popen = subprocess.Popen(
                 command,
-                stdin=subprocess.PIPE if script else subprocess.DEVNULL,
+                stdin=subprocess.PIPE if script or fed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env={**os.environ, "AV_LOG_FORCE_NOCOLOR": "1"},
@@ -289,9 +263,10 @@ class Process:
             raise MissingDependencyError(
                 f"ffmpeg must be a program that can be run; {command[0]}: {error.strerror}"
             ) from error
-        if self._popen.stdin is not None:
-            with contextlib.suppress(OSError), self._popen.stdin as pipe:  # it may have ended
-                pipe.write(script)
+        self.stdin = cast(io.BufferedWriter, self._popen.stdin)
+        if script:
+            with contextlib.suppress(OSError), self.stdin:  # it may have ended
+                self.stdin.write(script)
         self._out = cast(io.BufferedReader, self._popen.stdout)
         self._err = cast(io.BufferedReader, self._popen.stderr)
         self._drain = threading.Thread(target=self._read_log, name="ffmpeg-log", daemon=True)
@@ -320,10 +295,7 @@ class Process:
     def wait(self, timeout_seconds: float | None = None) -> int:
         """Read no more, wait until ffmpeg has ended, and return its exit status.
 
-        Raises
-        ------
-        subprocess.TimeoutExpired
-            When it still runs after ``timeout_seconds``.
+        If it still runs after ``timeout_seconds``, subprocess.TimeoutExpired is raised.
         """
         # Otherwise ffmpeg could wait for ever to have its last output read.
         self._out.close()
@@ -370,6 +342,9 @@ class Process:
         if threading.current_thread() is not self._drain:
             self.wait()
             self._err.close()
+            if self._popen.stdin is not None:
+                with contextlib.suppress(OSError):  # what was not sent is lost
+                    self.stdin.close()
 
     def __enter__(self) -> Process:
         return self

@@ -38,18 +38,9 @@ def find_ffprobe(binary: str) -> str | None:
 
 
 def probe(binary: str, path: str | os.PathLike[str]) -> Contents | None:
-    """Ask ffprobe what a file holds.
+    """Ask an ffprobe what a file holds; None where it gives no answer that can be read.
 
-    Parameters
-    ----------
-    binary : str
-        The ffprobe.
-    path : path
-
-    Returns
-    -------
-    Contents or None
-        None where it gives no answer that can be read: ffmpeg may, or gives the reason.
+    ffmpeg may, or gives the reason.
     """
     command = [
         *(binary, "-loglevel", "warning", *ffmpeg.limits(), "-print_format", "json"),

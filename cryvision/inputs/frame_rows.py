@@ -25,10 +25,7 @@ FRAMES_READ_AT_ONCE = 3600 * FRAME_RATE_HZ
 class RowFiles:
     """Where rows go that are too many for the memory.
 
-    Parameters
-    ----------
-    folder : Path, optional
-        Where the files stay when the process ends; by default they go with it.
+    In a ``folder`` the files stay when the process ends; without one they go with it.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -37,7 +34,6 @@ class RowFiles:
 
     @property
     def place(self) -> str:
-        """The folder."""
         if self._folder is not None:
             return str(self._folder)
         try:
@@ -46,7 +42,6 @@ class RowFiles:
             return "no temporary folder"
 
     def number(self) -> int:
-        """Return the number of one more file."""
         self._n += 1
         return self._n
 
@@ -64,16 +59,8 @@ class RowFiles:
 
 
 class FrameRows:
-    """Rows of ``width`` numbers of the same type.
-
-    Parameters
-    ----------
-    width : int
-    files : RowFiles, optional
-        Without it all rows stay in memory.
-    typecode : {"f", "d"}
-        float32 or float64.
-    """
+    """Rows of ``width`` numbers of the same type, "f" (float32) or "d"; in memory without
+    ``files``."""
 
     def __init__(self, width: int, files: RowFiles | None = None, typecode: str = "f") -> None:
         self.width = width
@@ -105,7 +92,6 @@ class FrameRows:
             self.store()
 
     def replace(self, index: int, row: np.ndarray) -> None:
-        """Put another row in the place of one."""
         values = array(self._values.typecode, row.tolist())
         if index >= self._n_filed:
             first = (index - self._n_filed) * self.width
@@ -122,13 +108,7 @@ class FrameRows:
         del self._values[: n * self.width]
 
     def store(self) -> None:
-        """Bring all rows to the file.
-
-        Raises
-        ------
-        CryvisionError
-            If it cannot be written, or has lost rows.
-        """
+        """Bring all rows to the file; an error where it cannot be written, or has lost rows."""
         if self._files is None or not len(self._values):
             return
         with self._errors("written"):
@@ -142,11 +122,6 @@ class FrameRows:
         """Give rows from one on until another, shape (stop - first, width), NaN behind the last.
 
         Those of more than an hour stay in the file, where there is one. None are added after.
-
-        Raises
-        ------
-        CryvisionError
-            If the file cannot be read.
         """
         if not self._n_filed:
             rows = np.frombuffer(self._values, self._dtype).reshape(-1, self.width)[first:stop]

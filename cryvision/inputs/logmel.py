@@ -36,12 +36,9 @@ BLOCK_FRAMES = 1024
 class Frames:
     """Log-mel frames of a stretch of sound.
 
-    Attributes
-    ----------
-    log_power : ndarray of float32, shape (n, n_mels)
-        Natural logarithm of the power in each band, not scaled yet.
-    mean_square : ndarray of float32, shape (n,)
-        Of the sound from ``min_hz`` to ``max_hz``, full scale 1.
+    `log_power`, float32 of shape (n, n_mels), is the natural logarithm of the power in each band,
+    not scaled yet; `mean_square`, float32 of shape (n,), is of the sound from ``min_hz`` to
+    ``max_hz``, full scale 1.
     """
 
     log_power: np.ndarray
@@ -52,20 +49,10 @@ class Frames:
 
 
 class LogMelStream:
-    """Turns a stream of sound into log-mel frames.
+    """Turns a stream of sound into log-mel frames; less than one spectrum of sound is kept.
 
-    Between calls less than one spectrum of sound is kept.
-
-    Parameters
-    ----------
-    config : LogMelConfig
-
-    Attributes
-    ----------
-    non_finite : int
-        Samples so far that were NaN or infinite; they count as silence.
-    n_samples : int
-        Samples so far.
+    `n_samples` counts the samples so far, `non_finite` those of them that were NaN or infinite,
+    which count as silence.
     """
 
     def __init__(self, config: LogMelConfig) -> None:
@@ -76,13 +63,7 @@ class LogMelStream:
         self._rest = np.zeros(reach_samples(config), np.float32)
 
     def push(self, samples: np.ndarray) -> Frames:
-        """Take the next samples, floating point, shape (n,), and give the frames they complete.
-
-        Raises
-        ------
-        CryvisionError
-            If the samples are not one row of floating-point numbers.
-        """
+        """Take the next samples, floating point, shape (n,), and give the frames they complete."""
         piece, n_non_finite = as_sound(samples)
         self.non_finite += n_non_finite
         self.n_samples += len(piece)
@@ -114,13 +95,7 @@ class LogMelStream:
 
 
 def log_mel(samples: np.ndarray, config: LogMelConfig) -> Frames:
-    """Compute the frames of a clip that is in memory, as from a `LogMelStream`.
-
-    Returns
-    -------
-    Frames
-        ``ceil(len(samples) / config.frame_samples)`` of them.
-    """
+    """Compute the frames of a clip in memory: ``ceil(len(samples) / config.frame_samples)``."""
     stream = LogMelStream(config)
     first, last = stream.push(samples), stream.finish()
     return Frames(
@@ -130,18 +105,7 @@ def log_mel(samples: np.ndarray, config: LogMelConfig) -> Frames:
 
 
 def model_input(log_power: np.ndarray, config: LogMelConfig) -> np.ndarray:
-    """Scale log-mel frames as a model takes them.
-
-    Parameters
-    ----------
-    log_power : ndarray of float, shape (..., n_frames, n_mels)
-        One or more windows of `Frames`.
-    config : LogMelConfig
-
-    Returns
-    -------
-    ndarray of float32, shape (..., n_frames, n_mels)
-    """
+    """Scale windows of log-mel frames, shape (..., n_frames, n_mels), as a model takes them."""
     values = np.asarray(log_power, np.float32)
     if config.relative:
         loudest = values.max(axis=(-2, -1), keepdims=True)
@@ -159,10 +123,7 @@ def reach_samples(config: LogMelConfig) -> int:
 def mel_filters(config: LogMelConfig) -> np.ndarray:
     """Triangular mel bands (Slaney's scale) with a peak of 1, from ``min_hz`` to ``max_hz``.
 
-    Returns
-    -------
-    ndarray of float32, shape (n_fft // 2 + 1, n_mels)
-        Read-only.
+    Read-only, float32, shape (n_fft // 2 + 1, n_mels).
     """
     hz = np.arange(config.n_fft // 2 + 1) * (SAMPLE_RATE_HZ / config.n_fft)
     triangles, _ = mel_triangles(hz, config.n_mels, config.min_hz, config.max_hz)
@@ -173,11 +134,9 @@ def mel_filters(config: LogMelConfig) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def band_weights(config: LogMelConfig) -> np.ndarray:
-    """Weights that turn the power of bins into the mean square of the band (Parseval's theorem).
+    """Weights from the power of bins to the mean square of the band (Parseval's theorem).
 
-    Returns
-    -------
-    ndarray of float32, shape (n_fft // 2 + 1,)
+    Float32, shape (n_fft // 2 + 1,).
     """
     hz = np.arange(config.n_fft // 2 + 1) * (SAMPLE_RATE_HZ / config.n_fft)
     inside = (hz >= config.min_hz) & (hz <= config.max_hz)

@@ -24,8 +24,9 @@ from cryvision.errors import ConfigError, MediaError
 from cryvision.inputs import ffmpeg, riff
 from cryvision.inputs.decoding import Frames, Sound, picture_seconds
 from cryvision.inputs.ffmpeg import find_ffmpeg
-from cryvision.inputs.probing import MediaInfo, probe
-from cryvision.inputs.tracks import choose_track
+from cryvision.inputs.mixing import BLOCK_SAMPLES
+from cryvision.inputs.probing import MediaInfo, probe, with_track
+from cryvision.inputs.streams import SoundTrack
 
 __all__ = ["Clip", "MediaInfo", "Piece", "find_ffmpeg", "open_clip", "probe", "read_sound"]
 
@@ -44,8 +45,8 @@ MEDIA_SUFFIXES = frozenset({
 # fmt: on
 """Names of sound and video files that a folder is searched for."""
 
-KNOWN_LAYOUT_CHANNELS = 8
-"""More channels than this have no agreed places."""
+SILENT_DBFS = -70.0
+"""A track with no tenth of a second above this level is silent: 10 dB below what is scored."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,11 @@ def open_clip(
 
     Raises
     ------
-    MediaError
+    MediaError, MissingDependencyError
         As for :func:`probe`.
     ConfigError
         When nothing is wanted, ``chunk_seconds`` is not above zero, there is no such track, or
         not 0 <= start_s <= end_s.
-    MissingDependencyError
-        When there is no ffmpeg.
     """
     if not (sound or frames):
         raise ConfigError("a clip must be read for its sound or its frames; got neither")
@@ -134,24 +133,18 @@ def read_sound(
 
     Parameters
     ----------
-    path : str or path-like
-        A local file.
-    start_s, end_s : float, optional
-        The segment to read; see `open_clip`.
+    path, start_s, end_s
+        As for :func:`open_clip`.
 
     Returns
     -------
-    ndarray
-        float32, shape (n,), 16 kHz mono.
+    ndarray of float32, shape (n,)
+        16 kHz mono.
 
     Raises
     ------
-    MediaError
-        As for :func:`probe`, and when the clip has no sound that can be decoded.
-    ConfigError
-        When not 0 <= start_s <= end_s.
-    MissingDependencyError
-        When there is no ffmpeg.
+    MediaError, ConfigError, MissingDependencyError
+        As for :func:`open_clip`, and when the clip has no sound that can be decoded.
     """
     pieces = [np.zeros(0, np.float32)]
     with open_clip(path, frames=False, start_s=start_s, end_s=end_s) as clip:
@@ -198,12 +191,8 @@ class Clip:
         """Iterate over the clip in clock order, from its start.
 
         With frames, each piece holds a frame and the sound up to it; what sound is left after the
-        last frame, and sound alone, comes in chunks. ffmpeg ends with the iterator, however that
-        is left.
-
-        Yields
-        ------
-        Piece
+        last frame, and sound alone, comes in chunks. ffmpeg ends with the iterator, however that is
+        left.
 
         Raises
         ------
@@ -246,7 +235,6 @@ class Clip:
             self._conclude([part for part in (sound, frames) if part])
 
     def _conclude(self, parts: list[Sound | Frames]) -> None:
-        """Check a clip that was read to its end."""
         words = {part.name: part.trouble() for part in parts}
         log = "; ".join(dict.fromkeys(filter(None, words.values())))
         if not any(part.taken for part in parts):
@@ -285,10 +273,9 @@ class Clip:
         """Return whether a WAV file is to be read beyond its stated end; warn of what is there."""
         if self.info.container != "wav":
             return False
-        behind = riff.goes_on(self._path)
+        behind, seconds = riff.goes_on(self._path)
         if behind is None:
             return False
-        seconds = riff.behind_seconds(self._path)
         rest = f"the file goes on for {seconds:.2f} s behind the end that its header states"
         what = "that was read too" if behind == "sound" else "another file begins there, not read"
         self._warn(f"{rest}: {what}")
@@ -322,3 +309,62 @@ def _cut(
                 yield Piece(samples, frame, time_s)
             if ended:
                 return
+
+
+def choose_track(info: MediaInfo, number: int | None) -> tuple[MediaInfo, list[str]]:
+    """Choose the track of sound to read; return it with the warnings about those not used.
+
+    A ``number``, from 1 on, is taken whatever is on it. Else the track that the file marks as its
+    default comes first, then the others in their order; of these, the first that is not silent is
+    taken.
+    """
+    tracks = info.sound_tracks
+    silent: list[SoundTrack] = []
+    if number is not None:
+        if not 1 <= number <= len(tracks):
+            there = f"{len(tracks)} tracks" if len(tracks) != 1 else "1 track"
+            raise ConfigError(
+                f"{ffmpeg.shown(info.path)}: the sound track must be one of the file's, which has "
+                f"{there} of sound; got {number}"
+            )
+        chosen = tracks[number - 1]
+    elif len(tracks) < 2:
+        return info, []
+    else:
+        chosen, silent = _first_sounding(info)
+    unused = [track for track in tracks if track is not chosen]
+    warnings = []
+    if unused:
+        named = "; ".join(_named(info, track, silent) for track in unused)
+        warnings.append(
+            f"sound track {tracks.index(chosen) + 1} of {len(tracks)} was used; not used: {named}"
+        )
+    return with_track(info, chosen), warnings
+
+
+def _first_sounding(info: MediaInfo) -> tuple[SoundTrack, list[SoundTrack]]:
+    """Return the first track that is not silent, and those before it that are."""
+    tracks = sorted(info.sound_tracks, key=lambda track: not track.default)
+    silent: list[SoundTrack] = []
+    for track in tracks:
+        if not _is_silent(with_track(info, track)):
+            return track, silent
+        silent.append(track)
+    return tracks[0], silent
+
+
+def _is_silent(info: MediaInfo) -> bool:
+    power = 10 ** (SILENT_DBFS / 10)
+    try:
+        with Sound(os.path.abspath(info.path), info) as sound:
+            while (block := sound.take(BLOCK_SAMPLES)) is not None:
+                if np.mean(np.square(block, dtype=np.float64)) > power:
+                    return False
+    except MediaError:
+        pass  # its rate, say: another may do
+    return True
+
+
+def _named(info: MediaInfo, track: SoundTrack, silent: list[SoundTrack]) -> str:
+    number = info.sound_tracks.index(track) + 1
+    return f"track {number} ({track}{', silent' if track in silent else ''})"

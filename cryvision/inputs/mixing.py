@@ -46,24 +46,13 @@ class Downmix:
     """Mixes blocks of sound down to one channel, and counts what was odd about them.
 
     The mix is the mean of the channels; of more than two, of those that have had sound so far, less
-    the one for low frequencies where that is known. Where it is far below the loudest channel, that
-    one is taken instead, until the mix is near again.
+    the one for low frequencies, ``low``, where that is known. Where it is far below the loudest
+    channel, that one is taken instead, until the mix is near again.
 
-    Parameters
-    ----------
-    n_channels : int
-    low : int, optional
-        The channel for low frequencies.
-
-    Attributes
-    ----------
-    n_blocks, n_alone : int
-        Blocks with sound, and those of them for which one channel was taken.
-    n_not_finite, n_too_large : int
-        Samples, at 16 kHz, that were no finite numbers, or beyond `LARGEST_SAMPLE`. They and their
-        neighbours, which resampling mixed them into, count as zero.
-    peak : float
-        Largest sample of the rest.
+    Of `n_blocks` with sound, one channel was taken for `n_alone`. Samples, at 16 kHz, that were no
+    finite numbers (`n_not_finite`), or beyond `LARGEST_SAMPLE` (`n_too_large`), and their
+    neighbours, which resampling mixed them into, count as zero; `peak` is the largest sample of the
+    rest.
     """
 
     def __init__(self, n_channels: int, low: int | None = None) -> None:
@@ -78,16 +67,9 @@ class Downmix:
         self._weights: np.ndarray | None = None
 
     def mix(self, block: np.ndarray) -> np.ndarray:
-        """Mix one block.
+        """Mix one block of float32, shape (n, n_channels), to shape (n,).
 
-        Parameters
-        ----------
-        block : ndarray of float32, shape (n, n_channels)
-            `BLOCK_SAMPLES` long but for the last one. Changed where samples are no sound.
-
-        Returns
-        -------
-        ndarray of float32, shape (n,)
+        It is `BLOCK_SAMPLES` long but for the last one, and changed where samples are no sound.
         """
         self._bound(block)
         if block.shape[1] == 1:

@@ -46,12 +46,9 @@ _FFT = 1 << (_SPAN - 1).bit_length()
 
 @dataclass(frozen=True)
 class PitchTrack:
-    """F0 over a stretch of sound.
+    """F0 over a stretch of sound: float32, shape (n,), by frame.
 
-    Attributes
-    ----------
-    f0_hz : ndarray of float32, shape (n,)
-        By frame; NaN where it is unvoiced, or its F0 outside ``LOWEST_HZ`` to ``HIGHEST_HZ``.
+    NaN where it is unvoiced, or its F0 outside `LOWEST_HZ` to `HIGHEST_HZ`.
     """
 
     f0_hz: np.ndarray
@@ -63,18 +60,8 @@ class PitchTrack:
         return middle_s
 
     def within(self, intervals: Iterable[tuple[float, float]]) -> np.ndarray:
-        """Voiced F0 inside some stretches.
-
-        Parameters
-        ----------
-        intervals : iterable of (float, float)
-            Onset and offset in seconds, apart from each other.
-
-        Returns
-        -------
-        ndarray of float32, shape (n,)
-            In Hz, of the frames whose middle lies in a stretch.
-        """
+        """Voiced F0 in Hz of the frames whose middle lies in one of the stretches (onset, offset),
+        in s."""
         edges_s = np.reshape(list(intervals), (-1, 2))
         # Not from `time_s`: for a day of sound that is an array of 35 MB.
         edges = np.ceil((edges_s * SAMPLE_RATE_HZ - _SPAN / 2) / _HOP).clip(0).astype(int)
@@ -89,11 +76,6 @@ class PitchStream:
 
     What is kept of the stream is less than a frame of sound and four bytes for each frame, those of
     a long stream in a file.
-
-    Parameters
-    ----------
-    files : RowFiles, optional
-        Where that file is to lie.
     """
 
     def __init__(self, files: RowFiles | None = None) -> None:
@@ -101,13 +83,7 @@ class PitchStream:
         self._f0_hz = FrameRows(1, files or RowFiles())
 
     def push(self, samples: np.ndarray) -> None:
-        """Take the next piece of the stream.
-
-        Parameters
-        ----------
-        samples : ndarray of float, shape (n,)
-            Mono sound at 16 kHz, full scale 1; any length. Values must be finite.
-        """
+        """Take the next piece, any length of finite mono sound at 16 kHz, full scale 1."""
         sound = np.concatenate([self._rest, samples.astype(np.float32)])
         n_frames = max(0, 1 + (len(sound) - _SPAN) // _HOP)
         if n_frames:

@@ -12,9 +12,7 @@ from typing import Any
 from cryvision.errors import MediaError, MissingDependencyError
 from cryvision.inputs import ffmpeg, ffprobe, riff
 from cryvision.inputs.stream_print import Print
-from cryvision.inputs.streams import PIXEL_SHAPES, Contents, SoundTrack
-
-__all__ = ["OLDEST", "PIXEL_SHAPES", "MediaInfo", "probe", "with_track"]
+from cryvision.inputs.streams import Contents, SoundTrack
 
 OLDEST = (4, 2)
 """The oldest version of ffmpeg that was tested to do all that is needed here."""
@@ -108,7 +106,8 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
             f"({contents.container}) has no such stream that ffmpeg can decode"
         )
     info = MediaInfo(os.fspath(path), contents.container, contents.duration_s)
-    if _is_plain_wav(contents) and riff.read_header(path) is not None:
+    is_plain = all(track.codec.startswith("pcm_") for track in contents.sound)
+    if contents.container == "wav" and is_plain and riff.read_header(path) is not None:
         # ffmpeg gives the length of what is there, or guesses.
         info = dataclasses.replace(info, duration_s=riff.stated_seconds(path))
     if contents.pictures:
@@ -128,7 +127,6 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
 
 
 def with_track(info: MediaInfo, track: SoundTrack) -> MediaInfo:
-    """Choose one of a file's tracks of sound."""
     return dataclasses.replace(
         info,
         has_sound=True,
@@ -142,10 +140,7 @@ def with_track(info: MediaInfo, track: SoundTrack) -> MediaInfo:
 def _check_file(path: str | os.PathLike[str]) -> None:
     """Check that a path is a plain file with content that may be read.
 
-    Raises
-    ------
-    MediaError
-        On anything else; a pipe or a device is refused before it could block.
+    A pipe or a device is refused before it could block.
     """
     try:
         status = os.stat(path)
@@ -165,12 +160,6 @@ def _check_file(path: str | os.PathLike[str]) -> None:
         raise MediaError(f"{ffmpeg.shown(path)}: is not a possible file name: {error}") from error
     if status.st_size == 0:
         raise MediaError(f"{ffmpeg.shown(path)}: a clip must hold media; this file is empty")
-
-
-def _is_plain_wav(contents: Contents) -> bool:
-    return contents.container == "wav" and all(
-        track.codec.startswith("pcm_") for track in contents.sound
-    )
 
 
 def _printed(path: str | os.PathLike[str]) -> Contents:

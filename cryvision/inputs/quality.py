@@ -27,17 +27,9 @@ _MINUTE = MINUTE_SECONDS * SAMPLE_RATE_HZ
 class MinuteQuality:
     """The sound of one minute of a recording.
 
-    Attributes
-    ----------
-    start_s : float
-    seconds : float
-        Sound that there is: 60, and less at the end.
-    clipped_share : float
-        Share of the samples within 0.13 dB of full scale.
-    silent_share : float
-        Share of the tenths of a second below -70 dBFS.
-    noise_floor_dbfs : float
-        10th percentile of the levels of the tenths of a second, over the whole band.
+    `seconds` is the sound that there is: 60, and less at the end. `clipped_share` is of the samples
+    within 0.13 dB of full scale, `silent_share` of the tenths of a second below -70 dBFS, and
+    `noise_floor_dbfs` the 10th percentile of their levels, over the whole band.
     """
 
     start_s: float

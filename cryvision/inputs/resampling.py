@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.errors import ConfigError, MissingDependencyError
+from cryvision.errors import ConfigError
 from cryvision.inputs.decoding import MOST_CHANNELS, SAMPLE_RATES_HZ
 from cryvision.inputs.mixing import BLOCK_SAMPLES, Downmix
+from cryvision.layers import needed
 
 _INT16_SCALE = np.float32(1 / 32768)
 
@@ -16,20 +17,8 @@ class Resampler:
     """Resamples a stream of sound; the sizes of the pieces make no difference.
 
     Mono sound at 16 kHz comes out at once and unchanged. Other sound is held back for some
-    hundredths of a second by the filter, and its samples that are not finite count as zero.
-    Several channels are mixed as those of a file are, in blocks of 0.1 s.
-
-    Parameters
-    ----------
-    rate_hz : float
-        Of the sound that is pushed.
-
-    Raises
-    ------
-    ConfigError
-        When the rate is not within `cryvision.inputs.decoding.SAMPLE_RATES_HZ`.
-    MissingDependencyError
-        When soxr is needed and not installed.
+    hundredths of a second by the filter, and its samples that are not finite count as zero. Several
+    channels are mixed as those of a file are, in blocks of 0.1 s.
     """
 
     def __init__(self, rate_hz: float) -> None:
@@ -43,21 +32,9 @@ class Resampler:
         self._finished = False
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take the next samples, and return what is ready.
+        """Take the next samples and return what is ready: float32, shape (m,).
 
-        Parameters
-        ----------
-        samples : ndarray of int16 or float, shape (n,) or (n, n_channels)
-            Full scale is 32768 or 1.
-
-        Returns
-        -------
-        ndarray of float32, shape (m,)
-
-        Raises
-        ------
-        ConfigError
-            When the shape, the type or the number of channels is another than it may be.
+        They are int16 or float, full scale 32768 or 1, of shape (n,) or (n, n_channels).
         """
         if self._finished:
             raise ConfigError("no sound may follow the end of a stream")
@@ -90,12 +67,8 @@ class Resampler:
         self._n_channels = n_channels
         self._stream = None
         if self._rate_hz != SAMPLE_RATE_HZ:
-            try:
+            with needed(f"sound of {self._rate_hz:g} Hz", "soxr"):
                 import soxr
-            except ImportError as error:
-                raise MissingDependencyError(
-                    f"sound of {self._rate_hz:g} Hz needs the package soxr: run 'pip install soxr'"
-                ) from error
             self._stream = soxr.ResampleStream(self._rate_hz, SAMPLE_RATE_HZ, n_channels, "float32")
         self._mixer = Downmix(n_channels)
         self._unmixed = np.zeros((0, n_channels), np.float32)

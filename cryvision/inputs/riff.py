@@ -22,69 +22,44 @@ _MOST_CHUNKS = 1000
 
 @dataclass(frozen=True)
 class Header:
-    """The sound of a WAV file, as its header has it.
-
-    Attributes
-    ----------
-    data_start, data_bytes : int
-        Where its sound starts, and its stated size.
-    bytes_per_second : int
-    file_bytes : int
-        Size of the file.
-    """
+    """The sound of a WAV file, as its header has it: where it starts, and its stated size."""
 
     data_start: int
     data_bytes: int
     bytes_per_second: int
     file_bytes: int
 
-    @property
-    def states_size(self) -> bool:
-        """Whether the header states a size at all."""
-        return 0 < self.data_bytes < LARGEST_STATED_BYTES
-
     def seconds(self, n_bytes: int) -> float:
-        """Length of some bytes of its sound."""
         return n_bytes / self.bytes_per_second
 
 
 def stated_seconds(path: str | os.PathLike[str]) -> float | None:
     """Return the length of a WAV file: what it states, or what is there, where that is more."""
     header = read_header(path)
-    if header is None or not header.states_size:
+    if header is None or not 0 < header.data_bytes < LARGEST_STATED_BYTES:
         return None
-    if goes_on(path) == "sound":
+    if goes_on(path)[0] == "sound":
         return header.seconds(header.file_bytes - header.data_start)
     return header.seconds(header.data_bytes)
 
 
-def goes_on(path: str | os.PathLike[str]) -> str | None:
-    """Say what follows the end that a WAV file states for its sound.
+def goes_on(path: str | os.PathLike[str]) -> tuple[str | None, float]:
+    """Say what follows the end that a WAV file states, and its length, were it the same sound.
 
-    Returns
-    -------
-    str or None
-        ``sound`` where it can only be more of the same, ``file`` where another file or stretch
-        begins, None where there is nothing, or what belongs there: chunks of text.
+    ``sound`` where it can only be more of the same, ``file`` where another file or stretch begins,
+    None where there is nothing, or what belongs there: chunks of text.
     """
     header = read_header(path)
     if header is None or header.data_bytes == 0:
-        return None
+        return None, 0.0
     end = header.data_start + header.data_bytes
-    if header.seconds(header.file_bytes - end) < _SHORTEST_SECONDS:
-        return None
+    seconds = header.seconds(header.file_bytes - end)
+    if seconds < _SHORTEST_SECONDS:
+        return None, 0.0
     with open(path, "rb") as file:
         # Some writers forget the byte that makes a size even.
         kinds = [_behind(file, start, header.file_bytes) for start in {end, end + end % 2}]
-    return next((kind for kind in kinds if kind != "sound"), "sound")
-
-
-def behind_seconds(path: str | os.PathLike[str]) -> float:
-    """Return the length of what follows the stated end, as if it were more of the same sound."""
-    header = read_header(path)
-    if header is None:
-        return 0.0
-    return header.seconds(max(0, header.file_bytes - header.data_start - header.data_bytes))
+    return next((kind for kind in kinds if kind != "sound"), "sound"), seconds
 
 
 def read_header(path: str | os.PathLike[str]) -> Header | None:

@@ -40,13 +40,7 @@ _SMALLEST_POWER = np.finfo(np.float64).tiny
 
 
 class SharedSpectrum:
-    """Features that are made of the same spectrum, and the decibels of its newest frames.
-
-    Parameters
-    ----------
-    sounds : mapping of str to SoundConfig
-        All with the same `spectrum_of`.
-    """
+    """Features of the same `spectrum_of`, by name, and the decibels of its newest frames."""
 
     def __init__(self, sounds: Mapping[str, SoundConfig]) -> None:
         self._sounds = sounds
@@ -87,16 +81,8 @@ class SharedSpectrum:
     ) -> None:
         """Write inputs and levels of windows that follow each other, block by block.
 
-        Parameters
-        ----------
-        buffer : ndarray of float32, shape (n,)
-            Sound from the start of the first window's span on.
-        number : int
-            Of the first window.
-        outputs : mapping of str to tuple of ndarray
-            From `none`.
-        rows : slice
-            Where to write the windows.
+        The ``buffer`` is float32 sound from the start of the span of the first window, whose number
+        is given, on; the ``rows`` of ``outputs`` (from `none`) are written.
         """
         per_block = max(1, BLOCK_FRAMES // self._step)
         for first in range(rows.start, rows.stop, per_block):

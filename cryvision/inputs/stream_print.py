@@ -46,21 +46,7 @@ _GUESSED = "Estimating duration"
 
 
 class Print:
-    """What ffmpeg printed about a clip.
-
-    Parameters
-    ----------
-    path : path
-    streams : str
-        Which of its streams to ask for, in ffmpeg's words; all by default.
-
-    Raises
-    ------
-    MediaError
-        When ffmpeg does not come to an end.
-    MissingDependencyError
-        When ffmpeg cannot be started.
-    """
+    """What ffmpeg printed about a clip, or about some of its streams, named in ffmpeg's words."""
 
     def __init__(self, path: str | os.PathLike[str], streams: str = "0") -> None:
         self._path = path

@@ -18,18 +18,10 @@ _LAYOUT_CHANNELS = {"mono": 1, "stereo": 2, "downmix": 2, "binaural": 2, "quad":
 
 @dataclass(frozen=True)
 class SoundTrack:
-    """One stream of sound; None is what the file does not state.
+    """One stream of sound, by its number among the file's; None is what the file does not state.
 
-    Attributes
-    ----------
-    stream : int
-        Which of the file's streams it is.
-    codec : str
-    rate_hz, channels : int or None
-    layout : str or None
-        Where the channels belong, in ffmpeg's words. For plain samples it may be ffmpeg's guess.
-    default : bool
-        Whether the file marks it as the one to play.
+    The `layout` of the channels is in ffmpeg's words, for plain samples perhaps its guess;
+    `default` is the one that the file marks to be played.
     """
 
     stream: int
@@ -49,16 +41,7 @@ class SoundTrack:
 
 @dataclass(frozen=True)
 class PictureTrack:
-    """One stream of moving pictures.
-
-    Attributes
-    ----------
-    stream : int
-    codec : str
-    width, height : int or None
-        As displayed: upright, and with square pixels.
-    fps : float or None
-    """
+    """One stream of moving pictures; its size as displayed: upright, and with square pixels."""
 
     stream: int
     codec: str
@@ -80,15 +63,9 @@ class Contents:
 def shown_size(
     width: int, height: int, across: int, down: int, turned_degrees: float
 ) -> tuple[int, int]:
-    """Return the size of pictures as displayed.
+    """Return the size of pictures as displayed, from that stored.
 
-    Parameters
-    ----------
-    width, height : int
-        As stored.
-    across, down : int
-        Shape of a pixel; zero where it is unknown.
-    turned_degrees : float
+    ``across`` and ``down`` are the shape of a pixel; zero where it is unknown.
     """
     if round(abs(turned_degrees) / 90) % 2 == 1:
         width, height, across, down = height, width, down, across

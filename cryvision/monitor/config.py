@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cryvision.errors import ConfigError, MissingDependencyError
-from cryvision.layers import install_command
+from cryvision.errors import ConfigError
+from cryvision.layers import needed
 from cryvision.monitor.alerting.alerts import DEFAULT_RULES, FaultRule, Rule
 from cryvision.monitor.alerting.crying_rules import SustainedCrying, TotalCrying
 from cryvision.monitor.alerting.quiet_hours import QuietHours
@@ -81,11 +81,7 @@ class LiveConfig:
 def load_config(path: Path) -> LiveConfig:
     """Read and check a configuration file; relative paths in it are relative to its folder.
 
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, or something in it is not as it must be; one line with the
-        file, the key and what is allowed.
+    A ConfigError is one line with the file, the key and what is allowed.
     """
     table = Table(path, "", _read(path))
     sources = _list(table, "source", _source)
@@ -112,13 +108,8 @@ def _read(path: Path) -> dict[str, Any]:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
-        try:
+        with needed("a configuration file", "tomli", "live"):
             import tomli as tomllib
-        except ImportError as error:
-            raise MissingDependencyError(
-                "a configuration file needs tomli, which is not installed; install it with: "
-                f"{install_command('live')}"
-            ) from error
     try:
         # Some editors on Windows begin each file with a byte order mark.
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))

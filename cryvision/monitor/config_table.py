@@ -30,12 +30,8 @@ class Table:
         self._known: list[str] = []
 
     def refuse(self, key: str, allowed: str, *, shown: bool = True) -> NoReturn:
-        """Refuse the value of a key, and say what it may be; what may be a secret is not ``shown``.
-
-        Raises
-        ------
-        ConfigError
-        """
+        """Refuse the value of a key, and say what it may be; it may be a secret where not
+        ``shown``."""
         name = f"{self._where}.{key}" if self._where else key
         if key not in self._values:
             raise ConfigError(f"{self.path}: {name} must be there: {allowed}")
@@ -43,12 +39,10 @@ class Table:
         raise ConfigError(f"{self.path}: {name} must be {allowed}{received}")
 
     def get(self, key: str) -> Any:
-        """Return a value as it is, None where it is missing."""
         self._known.append(key)
         return self._values.get(key)
 
     def has(self, key: str) -> bool:
-        """Whether a key is there."""
         return key in self._values
 
     def text(self, key: str, default: T, *, shown: bool = True) -> str | T:
@@ -61,7 +55,6 @@ class Table:
         return value
 
     def choice(self, key: str, choices: Iterable[str], default: Any = ...) -> str:
-        """Take one of some texts."""
         value = self.get(key)
         if value is None and default is not ...:
             return str(default)
@@ -71,7 +64,6 @@ class Table:
         return str(value)
 
     def number(self, key: str, least: float, most: float, default: Any) -> float:
-        """Take a number within limits."""
         value = self.get(key)
         if value is None and default is not ...:
             return default  # type: ignore[no-any-return]
@@ -85,7 +77,6 @@ class Table:
         return {key: self.number(key, *both, getattr(kind, key)) for key, both in limits.items()}
 
     def whole(self, key: str, least: int, most: int, default: T) -> int | T:
-        """Take a whole number within limits."""
         value = self.get(key)
         if value is None and default is not ...:
             return default
@@ -94,7 +85,6 @@ class Table:
         return value
 
     def flag(self, key: str) -> bool:
-        """Take true or false; false where it is missing."""
         value = self.get(key)
         if value is None:
             return False
@@ -103,7 +93,6 @@ class Table:
         return value
 
     def texts(self, key: str, *, needed: bool = False) -> tuple[str, ...]:
-        """Take a list of texts, none where it is missing."""
         value = self.get(key)
         if value is None and not needed:
             return ()
@@ -129,7 +118,6 @@ class Table:
         return self._path(key, value) if isinstance(value, str) else value
 
     def needed_file(self, key: str) -> Path:
-        """Take a path that must be there."""
         return self._path(key, str(self.text(key, ...)))
 
     def _path(self, key: str, value: str) -> Path:

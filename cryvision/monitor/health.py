@@ -36,7 +36,6 @@ class Health:
         self._faults: dict[str, set[str]] = {name: set() for name in sources}
 
     def observe(self, observation: Observation) -> None:
-        """Take the next observation of a source."""
         name = observation.source
         with self._lock:
             self._newest[name] = observation
@@ -60,7 +59,6 @@ class Health:
                 self._counts["faults", name, fault.kind] += 1
 
     def note(self, alert: Alert) -> None:
-        """Count an alert."""
         if alert.state == "raised":
             with self._lock:
                 self._counts["alerts", alert.source, alert.rule] += 1
@@ -148,11 +146,6 @@ class HealthServer:
     """Serves ``/healthz`` and ``/metrics`` on 127.0.0.1, in a thread of its own.
 
     Port 0 is any that is free; the attribute ``port`` has the one that is used.
-
-    Raises
-    ------
-    CryvisionError
-        If the port is taken.
     """
 
     def __init__(self, health: Health, port: int) -> None:
@@ -173,7 +166,6 @@ class HealthServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

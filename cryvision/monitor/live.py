@@ -32,12 +32,8 @@ _logger = logging.getLogger(__name__)
 class LiveMonitor:
     """Runs sessions of different names side by side until all have ended or one calls `stop`.
 
-    A session whose source cannot be read ends with one line in the log; the others go on.
-
-    Attributes
-    ----------
-    failed : dict of str to CryvisionError
-        Sessions that ended with an error.
+    A session whose source cannot be read ends with one line in the log, and is among those
+    `failed`; the others go on.
     """
 
     def __init__(self, sessions: Sequence[LiveSession]) -> None:
@@ -57,10 +53,7 @@ class LiveMonitor:
     def observations(self) -> Iterator[Observation | None]:
         """Iterate over what the sessions say, in order; None where nothing is new for a while.
 
-        Raises
-        ------
-        Exception
-            What a session raised that is no `CryvisionError`.
+        What a session raised that is no `CryvisionError` is raised here.
         """
         threads = [
             threading.Thread(target=self._run, args=(session,), name=session.name, daemon=True)
@@ -118,11 +111,6 @@ def open_source(settings: SourceSettings, *, pictures: bool, realtime: bool = Tr
 
     Pictures come too where they are wanted and there are any. In real time a file waits until each
     piece is due.
-
-    Raises
-    ------
-    CryvisionError
-        If there is no such device or file, or a package is missing.
     """
     name, value = settings.name, settings.value
     if settings.kind == "file":

@@ -9,7 +9,7 @@ from typing import Any
 
 from cryvision.monitor.session import Observation, TimedEvent
 from cryvision.outputs.shown import tag_words
-from cryvision.outputs.wording import clock, counted
+from cryvision.outputs.wording import clock, counted, rounded
 
 SURE, UNSURE = 0.9, 0.7
 """Scores from which on crying is called sure, and below which it is called unsure."""
@@ -29,13 +29,7 @@ def utc(wall_time: float | None) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def rounded(value: float | None, decimals: int) -> float | None:
-    """Round a number; None where there is none, or it is not finite."""
-    return None if value is None or not math.isfinite(value) else round(value, decimals)
-
-
 def state_record(observation: Observation) -> dict[str, Any]:
-    """Give the state of a source as a JSON object."""
     state, since = observation.state, observation.since
     return {
         "type": "state",
@@ -126,7 +120,6 @@ class Diary:
         return lines
 
     def close(self) -> list[str]:
-        """End what is open, and give its line."""
         if self._since is None:
             return []
         since, self._since = self._since, None
@@ -137,7 +130,6 @@ class Diary:
 
 
 def local(wall_time: float) -> str:
-    """Give the time of day of a wall time, in local time."""
     return time.strftime("%H:%M:%S", time.localtime(wall_time))
 
 

@@ -36,13 +36,7 @@ class Screen:
         self._live = not as_json and sys.stderr is not None and sys.stderr.isatty()
 
     def observe(self, observation: Observation) -> None:
-        """Print what an observation says.
-
-        Raises
-        ------
-        BrokenPipeError, CryvisionError
-            When stdout cannot be written, also where an alert found out.
-        """
+        """Print what an observation says, or raise why stdout cannot be written."""
         if self._failure is not None:
             raise self._failure
         if self._json:

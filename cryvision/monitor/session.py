@@ -103,17 +103,10 @@ class LiveSession:
 
     @property
     def name(self) -> str:
-        """Name of the source."""
         return self._source.name
 
     def observations(self, stop: threading.Event) -> Iterator[Observation]:
-        """Iterate over what there is to say, until the source ends or within a second of a stop.
-
-        Raises
-        ------
-        CryvisionError
-            If the source cannot be read at all.
-        """
+        """Iterate over what there is to say, until the source ends or within a second of a stop."""
         try:
             watch = Watch(has_camera=self._source.has_camera)
             for item in watch.watched(self._source.pieces(stop)):
@@ -149,7 +142,6 @@ class LiveSession:
         return found
 
     def _end(self) -> list[Event]:
-        """End the stream, and give the events that end with it."""
         result = self._stream.finish()
         return [event for event in result.events if event.onset_s > self._newest_onset_s]
 

@@ -67,13 +67,13 @@ def describe_bundle(facts: Mapping[str, Any]) -> str:
 def rests_on(classification: Classification) -> str:
     """Say which bundle gave a result, and what was measured of it on unseen subjects.
 
-    Returns
-    -------
-    str
-        Some lines without a final newline; the same for all clips of a run that were decided
-        from the same modalities.
+    Lines without a final newline; the same for all clips of a run that were decided from the same
+    modalities.
     """
-    lines = row("rests on", _bundle_text(classification))
+    bundle = classification.bundle
+    name = printable(str(bundle.get("name", "unnamed")))
+    digest = printable(str(bundle.get("sha256", "")))[:_HASH_DIGITS]
+    lines = row("rests on", f"bundle {name}" + (f", sha256 {digest}" if digest else ""))
     for text in _skill_texts(classification):
         lines += row("", text)
     return "\n".join(lines)
@@ -86,13 +86,6 @@ def priors(skill: Sequence[Mapping[str, Any]], labels: Mapping[str, float]) -> M
         if isinstance(prior, Mapping) and labels and labels.keys() <= prior.keys():
             return prior
     return {}
-
-
-def _bundle_text(classification: Classification) -> str:
-    bundle = classification.bundle
-    name = printable(str(bundle.get("name", "unnamed")))
-    digest = printable(str(bundle.get("sha256", "")))[:_HASH_DIGITS]
-    return f"bundle {name}" + (f", sha256 {digest}" if digest else "")
 
 
 def _skill_texts(classification: Classification) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cryvision.acoustics.measures import BoutAcoustics, CryAcoustics, Measure, measures_of
+from cryvision.safe_text import write_rows
 
 EVENT_MEASURES = (
     Measure("path", "text", "", "the clip, as it was given"),
@@ -33,28 +33,17 @@ ACOUSTIC_MEASURES = (*measures_of(CryAcoustics), *measures_of(BoutAcoustics))
 
 
 def event_measures(acoustics: bool) -> tuple[Measure, ...]:
-    """List the columns of a table of events, with or without acoustics."""
     return (*EVENT_MEASURES, *ACOUSTIC_MEASURES) if acoustics else EVENT_MEASURES
 
 
 def event_rows(
     record: Mapping[str, Any], *, subject: str = "", crying: Sequence[bool] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Give a row for each event of a clip.
+    """Give a row for each event of a clip: columns by name; what is not known is None or missing.
 
-    Parameters
-    ----------
-    record : mapping
-        With ``path``, ``events`` and ``bouts`` as `cryvision.outputs.to_record` has them; without
-        events where the clip could not be scored.
-    subject : str
-    crying : sequence of bool, optional
-        Which events are crying and so in a bout; by default all.
-
-    Yields
-    ------
-    dict
-        Columns by name; what is not known is None or missing.
+    The record has ``path``, ``events`` and ``bouts`` as `cryvision.outputs.to_record` has them, and
+    no events where the clip could not be scored. ``crying`` says which events are crying and so in
+    a bout; by default all.
     """
     bouts = (
         (number, {name: bout.get(name) for name in _BOUT_NAMES})
@@ -79,10 +68,7 @@ def event_rows(
 
 def write_dictionary(path: Path, measures: Sequence[Measure]) -> None:
     """Write the data dictionary of a table as CSV: name, kind, unit and meaning of each column."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(Measure._fields)
-        table.writerows(measures)
+    write_rows(path, Measure._fields, measures)
 
 
 _BOUT_NAMES = tuple(measure.name for measure in measures_of(BoutAcoustics))

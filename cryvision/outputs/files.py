@@ -32,7 +32,7 @@ from cryvision.outputs.tables import (
     write_timeline_csv,
 )
 from cryvision.outputs.timeline_tables import with_hop, write_timeline_parquet
-from cryvision.outputs.video import write_blurred_video, write_video
+from cryvision.outputs.video import write_video
 from cryvision.result import Classification
 
 Writer = Callable[..., None]
@@ -65,7 +65,7 @@ FORMATS: Mapping[str, Mapping[str, Writer]] = {
     "label-studio": {".label-studio.json": label_writer("label-studio", events_inside)},
     "png": {".png": write_png},
     "mp4": {".annotated.mp4": write_video},
-    "mp4-blurred": {".blurred.mp4": write_blurred_video},
+    "mp4-blurred": {".blurred.mp4": partial(write_video, blur_faces=True)},
 }
 """Each format's files: suffix and the function that writes it to a path."""
 
@@ -157,7 +157,6 @@ def write(
 
 
 def _write_all(clip: str, folder: Path, files: Mapping[Path, Callable[[Path], object]]) -> None:
-    """Write every file beside its place, and move them when all are complete."""
     for target in files:
         if _is_same_file(target, clip):
             raise ConfigError(
@@ -181,7 +180,6 @@ def _write_all(clip: str, folder: Path, files: Mapping[Path, Callable[[Path], ob
 
 
 def check_formats(formats: Iterable[str]) -> None:
-    """Refuse with ConfigError what is no format."""
     allowed = (*FORMATS, ALL)
     for name in formats:
         if name not in allowed:
@@ -193,11 +191,6 @@ def clip_formats(classification: Classification, formats: Sequence[str]) -> list
 
     Of the videos that is ``mp4``, or ``mp4-blurred`` where that is named too, and neither without
     pictures; ``parquet`` only where pyarrow is installed.
-
-    Raises
-    ------
-    ConfigError
-        On an unknown format.
     """
     check_formats(formats)
     if ALL not in formats:

@@ -27,15 +27,9 @@ th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; }
 
 
 def report_page(kind: str, title: str, body: str) -> str:
-    """Make a page.
+    """Make a page of a kind of report, as ``audit``: it is only replaced by one of its kind.
 
-    Parameters
-    ----------
-    kind : str
-        Of report, as ``audit``: a page is only replaced by one of its kind.
-    title : str
-    body : str
-        HTML, in which names of files are text.
+    In the body, HTML, names of files must be text.
     """
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -57,36 +51,14 @@ def report_page(kind: str, title: str, body: str) -> str:
 
 
 def check_page(kind: str, path: str | os.PathLike[str]) -> Path:
-    """Make sure before any work that a page may be written.
-
-    Raises
-    ------
-    CryvisionError
-        If something else than an older page of its kind is there: that is never replaced.
-    """
+    """Make sure before any work that a page may be written: over an older one of its kind alone."""
     return check_marked(f"page of an older {kind}", _mark(kind).encode(), path)
 
 
 def check_marked(what: str, mark: bytes, path: str | os.PathLike[str]) -> Path:
-    """Make sure before any work that a file may be written.
+    """Make sure before any work that a file may be written; return its absolute path.
 
-    Parameters
-    ----------
-    what : str
-        The only file that is replaced, in words.
-    mark : bytes
-        Stands near the start of each such file.
-    path : path
-
-    Returns
-    -------
-    Path
-        Absolute.
-
-    Raises
-    ------
-    CryvisionError
-        If something else is there.
+    Only a file with the mark near its start is replaced, ``what`` it is in words.
     """
     target = Path(os.path.abspath(path))
     if not os.path.lexists(target):
@@ -105,13 +77,6 @@ def check_marked(what: str, mark: bytes, path: str | os.PathLike[str]) -> Path:
 
 
 def write_report_page(kind: str, html: str, path: str | os.PathLike[str]) -> None:
-    """Write a page of `report_page`, whole or not at all.
-
-    Raises
-    ------
-    CryvisionError
-        As `check_page`, and if the system refuses.
-    """
     target = check_page(kind, path)
     try:
         with staged(target, overwrite=True) as file:

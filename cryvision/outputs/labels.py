@@ -34,12 +34,10 @@ def _write(classification: Classification, path: Path, *, format: str, view: Vie
 
 
 def all_events(classification: Classification, decimals: int) -> list[Interval]:
-    """Give the events as they are."""
     return [_interval(event, event.label, EVENT_TIER) for event in classification.events]
 
 
 def all_bouts(classification: Classification, decimals: int) -> list[Interval]:
-    """Give the bouts as they are."""
     return [_interval(bout, BOUT_LABEL, BOUT_TIER) for bout in classification.bouts]
 
 

@@ -22,19 +22,10 @@ _FIGURES = {
 
 
 def methods_paragraph(bundle: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> str:
-    """Write what was used, in whole sentences.
+    """Write what was used, in whole sentences, wrapped.
 
-    Parameters
-    ----------
-    bundle : mapping
-        From `cryvision.Bundle.describe`, or ``bundle`` of the file beside a table of ``score``.
-    settings : mapping, optional
-        ``settings`` of that file; by default those that the program has without options.
-
-    Returns
-    -------
-    str
-        Wrapped lines.
+    ``bundle`` is that of `cryvision.Bundle.describe`, or of the file beside a table of ``score``;
+    ``settings`` are those of that file, by default those that the program has without options.
     """
     chosen = settings or {}
     program = f"cryvision {chosen.get('version', __version__)}"

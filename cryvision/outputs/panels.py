@@ -10,14 +10,6 @@ from numpy.typing import NDArray
 
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.outputs.lettering import set_plain, shortened
-from cryvision.outputs.pooling import (
-    MAX_POINTS,
-    SMOOTHING_SECONDS,
-    centred_mean,
-    pooled,
-    pooled_mean,
-    seconds_within,
-)
 from cryvision.outputs.shown import (
     HEARD,
     bouts_with_events,
@@ -26,6 +18,7 @@ from cryvision.outputs.shown import (
     likeliest_classes,
     tag_words,
 )
+from cryvision.outputs.timeline_tables import known_means
 from cryvision.outputs.wording import printable
 from cryvision.result import Bout, Classification, Event
 
@@ -53,6 +46,12 @@ _BOUT_AT, _NAME_AT, _TOP = (1.03, 0.04), 1.09, 1.2
 _BAR_SECONDS, _MOST_BARS = (60, 300, 900, 3600), 400
 _BAR_TOPS_S = (3, 6, 12, 18, 30, 45, 60)
 
+MAX_POINTS = 2000
+
+SMOOTHING_SECONDS = 0.5
+"""The drawn curve is the mean of so much around each frame, for which a figure need not wait: one
+of the past alone, as in the timeline, would lie behind the events."""
+
 
 def draw_spectrogram(
     figure: Figure, axes: Axes, levels: NDArray[np.float32], span_s: float
@@ -76,7 +75,6 @@ def draw_spectrogram(
 
 
 def draw_band(axes: Axes, band_hz: tuple[float, float]) -> None:
-    """Mark the detector's band of frequencies in the spectrogram."""
     for edge_hz in band_hz:
         axes.axhline(edge_hz / 1000, color="white", linewidth=0.8, linestyle=(0, (4, 4)), alpha=0.6)
     axes.annotate(
@@ -149,7 +147,10 @@ def draw_tags(figure: Figure, axes: Axes, classification: Classification, span_s
     """A row for each tag, the darker the higher its score."""
     tags = detected_tags(classification)
     columns = [classification.timeline[f"{HEARD}{tag}"] for tag in tags]
-    rows = np.stack([pooled_mean(values) for values in columns])
+    rows = np.full((len(tags), 1), np.nan, np.float32)
+    if len(columns[0]):
+        starts = _starts(len(columns[0]))
+        rows = np.stack([known_means(values, starts) for values in columns])
     end_s = len(columns[0]) / FRAME_RATE_HZ
     image = axes.imshow(
         rows,
@@ -307,7 +308,6 @@ def _name(
 def _draw_unknown(
     axes: Axes, time_s: NDArray[Any], has_scores: NDArray[np.bool_], span_s: float, top: float = 1.0
 ) -> None:
-    """Hatch the stretches that no score is known for."""
     edges = np.diff(has_scores.astype(np.int8), prepend=1, append=1)
     frame_s = 1 / FRAME_RATE_HZ
     spans = [
@@ -321,3 +321,35 @@ def _draw_unknown(
     if spans:
         look: dict[str, Any] = {"facecolor": "none", "edgecolor": HATCH_COLOUR, "hatch": HATCH}
         axes.broken_barh(spans, (0, top), linewidth=0, label="unknown", **look)
+
+
+def seconds_within(
+    events: Sequence[Event], starts: NDArray[np.float64], length_s: float
+) -> NDArray[np.float64]:
+    """How much of the events lies in each stretch of a length, in seconds."""
+    times = np.array([event.span_s for event in events]).reshape(-1, 2, 1)
+    inside = np.minimum(times[:, 1], starts + length_s) - np.maximum(times[:, 0], starts)
+    seconds: NDArray[np.float64] = np.maximum(inside, 0).sum(axis=0)
+    return seconds
+
+
+def centred_mean(values: NDArray[Any]) -> NDArray[np.float64]:
+    """The mean of what is known around each value that is."""
+    half = round(SMOOTHING_SECONDS * FRAME_RATE_HZ / 2)
+    finite = np.isfinite(values)
+    kernel = np.ones(2 * half + 1)
+    sums, counts = (
+        np.convolve(column, kernel)[half : half + len(values)]
+        for column in (np.where(finite, values, 0.0), finite.astype(float))
+    )
+    return np.where(finite, sums / np.maximum(counts, 1), np.nan)
+
+
+def _starts(n: int) -> NDArray[np.intp]:
+    """Where `MAX_POINTS` stretches of equal length start, or fewer where there are no more."""
+    return np.unique(np.linspace(0, n, min(n, MAX_POINTS), endpoint=False).astype(np.intp))
+
+
+def pooled(values: NDArray[Any], pool: np.ufunc) -> NDArray[Any]:
+    """Reduce to at most `MAX_POINTS` values, each over a stretch of equal length."""
+    return pool.reduceat(values, _starts(len(values)))

@@ -47,23 +47,8 @@ def write_png(
     """Draw the spectrogram, the cry score with events and bouts, and the tags of a clip into a PNG.
 
     Sound is read from the clip again in pieces, so memory does not grow with its length. A clip
-    without sound, or a live stream, gets the scores alone. Unknown stretches are hatched. Of a
-    long clip the crying per minute is drawn in place of single cries.
-
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-        The file to write.
-    show_rejected : bool
-        Draw the rejected candidates too.
-    show_experimental : bool
-        Draw the classes also of a bundle that was not measured to distinguish them.
-
-    Raises
-    ------
-    MediaError
-        If the clip can no longer be read.
+    without sound, or a live stream, gets the scores alone. Unknown stretches are hatched. Of a long
+    clip the crying per minute is drawn in place of single cries.
     """
     # Never pyplot: it keeps figures and a backend for the whole process.
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -37,16 +37,8 @@ class _Bar(NamedTuple):
 class Screen:
     """One picture of the video: the frame, and below it what is known at that time.
 
-    Parameters
-    ----------
-    classification : Classification
-    frame_shape : tuple of int
-        Of the first frame; frames of another size are stretched to it.
-
-    Attributes
-    ----------
-    canvas : ndarray of uint8, shape (height, width, 3)
-        The last picture. Both sides are even, as H.264 wants them.
+    Frames of another size are stretched to that of the first. `canvas` is the last picture, uint8
+    of shape (height, width, 3); both sides are even, as H.264 wants them.
     """
 
     def __init__(self, classification: Classification, frame_shape: tuple[int, ...]) -> None:

@@ -21,14 +21,9 @@ def as_shown(
 ) -> Classification:
     """Leave out what is hidden by default.
 
-    Parameters
-    ----------
-    classification : Classification
-    show_rejected : bool
-        Keep the candidates that the tagger rejected.
-    show_experimental : bool
-        Keep reasons that the bundle was not measured to distinguish: where the label is
-        ``not sure``, the columns of the classes, and the branches' scores of the events.
+    Hidden are the candidates that the tagger rejected, and reasons that the bundle was not measured
+    to distinguish: where the label is ``not sure``, the columns of the classes, and the branches'
+    scores of the events.
     """
     shown = classification if show_rejected else replace(classification, rejected=())
     if show_experimental or classification.label != "not sure":
@@ -46,12 +41,9 @@ def as_shown(
 
 
 def class_names(classification: Classification) -> list[str]:
-    """Name the classes whose smoothed probability is known in any frame.
+    """Name the classes whose smoothed probability is known in any frame, in the timeline's order.
 
-    Returns
-    -------
-    list of str
-        In the order of the timeline; without the detector's ``cry``, which is no class.
+    The detector's ``cry`` is no class.
     """
     names = [
         name.removesuffix("_smooth")
@@ -71,12 +63,10 @@ def likeliest_classes(classification: Classification) -> list[str]:
 
 
 def detected_tags(classification: Classification) -> list[str]:
-    """Name the tags that the timeline has a column of."""
     return [name.removeprefix(HEARD) for name in classification.timeline if name.startswith(HEARD)]
 
 
 def bouts_with_events(classification: Classification) -> list[tuple[Bout, list[Event]]]:
-    """Give each bout beside its events."""
     events = iter(classification.crying)
     return [(bout, list(islice(events, bout.n_events))) for bout in classification.bouts]
 
@@ -93,5 +83,4 @@ def strongest_other(events: list[Event]) -> str:
 
 
 def tag_words(tag: str) -> str:
-    """A tag as it is written in a text."""
     return tag.replace("_", " ")

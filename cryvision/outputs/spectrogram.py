@@ -20,23 +20,14 @@ _MAX_HOP_SAMPLES = 256  # half a window: nothing between two windows is missed
 def pooled_spectrogram(
     pieces: Iterable[NDArray[np.float32]], duration_s: float
 ) -> NDArray[np.float32]:
-    """Compute a spectrogram from pieces of sound, keeping each column's loudest moment.
+    """Compute a spectrogram from pieces of 16 kHz sound, keeping each column's loudest moment.
 
     Windows of 32 ms (Hann) are centred every 2 to 16 ms; with more of them than `MAX_COLUMNS`,
-    neighbours are pooled by maximum, so a short cry in an hour stays visible.
+    neighbours are pooled by maximum, so a short cry in an hour stays visible. The columns span
+    ``duration_s``; sound after it is left out.
 
-    Parameters
-    ----------
-    pieces : iterable of float32 array, shape (n,)
-        Sound at 16 kHz, in order; any sizes.
-    duration_s : float
-        Time that the columns span, in seconds. Sound after it is left out.
-
-    Returns
-    -------
-    ndarray of float32, shape (257, n_columns)
-        Level in dB relative to a full-scale sine, from 0 to 8 kHz, at least `FLOOR_DBFS`. NaN
-        where the sound has ended before the clip.
+    Float32, shape (257, n_columns): level in dB relative to a full-scale sine, from 0 to 8 kHz, at
+    least `FLOOR_DBFS`; NaN where the sound has ended before the clip.
     """
     total = max(1, round(duration_s * SAMPLE_RATE_HZ))
     hop = min(_MAX_HOP_SAMPLES, max(_MIN_HOP_SAMPLES, total // MAX_COLUMNS))
@@ -58,12 +49,9 @@ def pooled_spectrogram(
 
 
 class Spectra:
-    """Power spectra of sound that comes in pieces: Hann windows of 32 ms.
+    """Power spectra of 16 kHz sound that comes in pieces: Hann windows of 32 ms.
 
-    Parameters
-    ----------
-    hop_samples : int
-        From one window to the next, at 16 kHz. Window k is centred on sample k * hop_samples.
+    Window k is centred on sample k * hop_samples.
     """
 
     def __init__(self, hop_samples: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import math
@@ -19,8 +18,9 @@ from cryvision.acoustics.measures import BoutAcoustics, measures_of, to_columns
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.inputs.quality import MINUTE_SECONDS, MinuteQuality
 from cryvision.outputs.event_rows import event_measures, event_rows
+from cryvision.outputs.wording import rounded
 from cryvision.result import Bout, Classification, Event
-from cryvision.safe_text import spreadsheet_cell
+from cryvision.safe_text import spreadsheet_cell, write_rows
 
 QUALITY_COLUMNS = (
     *(field.name for field in fields(MinuteQuality)),
@@ -84,17 +84,17 @@ def to_lazy_record(
     """
     with_branches = show_experimental or classification.label != "not sure"
     detector, face_share = classification.detector, classification.face_share
-    faces = {} if face_share is None else {"face_share": _rounded(face_share, _SCORE_DECIMALS)}
+    faces = {} if face_share is None else {"face_share": rounded(face_share, _SCORE_DECIMALS)}
     return {
         "path": str(classification.path),
-        "duration_s": _rounded(classification.duration_s, _SECONDS_DECIMALS),
+        "duration_s": rounded(classification.duration_s, _SECONDS_DECIMALS),
         **_start_record(classification),
         "label": classification.label,
         "probabilities": _scores(classification.probabilities),
         "detector": {
             "cry": None if detector.cry is None else bool(detector.cry),
-            "probability": _rounded(detector.probability, _SCORE_DECIMALS),
-            "seconds": _rounded(detector.seconds, _SECONDS_DECIMALS),
+            "probability": rounded(detector.probability, _SCORE_DECIMALS),
+            "seconds": rounded(detector.seconds, _SECONDS_DECIMALS),
         },
         "events": _event_records(classification, with_branches),
         "bouts": _bout_records(classification),
@@ -103,12 +103,12 @@ def to_lazy_record(
             for event in classification.rejected
         ),
         "veto": classification.veto,
-        "bout_gap_s": _rounded(classification.bout_gap_s, _SECONDS_DECIMALS),
+        "bout_gap_s": rounded(classification.bout_gap_s, _SECONDS_DECIMALS),
         "threshold": classification.threshold,
         "min_duration_s": classification.min_duration_s,
         "min_gap_s": classification.min_gap_s,
         "heard_seconds": {
-            tag: _rounded(seconds, _SECONDS_DECIMALS)
+            tag: rounded(seconds, _SECONDS_DECIMALS)
             for tag, seconds in classification.heard_seconds.items()
         },
         "modalities": list(classification.modalities),
@@ -124,13 +124,7 @@ def write_json(
 ) -> None:
     """Write the record and the timeline: ``{..., "timeline": {column: [value or null, ...]}}``.
 
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-        The file to write. Each column stands on a line of its own.
-    show_experimental : bool
-        As for `to_record`.
+    Each column stands on a line of its own.
     """
     record = to_record(classification, show_experimental=show_experimental)
     head = json.dumps(record, indent=2, allow_nan=False).removesuffix("\n}")
@@ -155,11 +149,10 @@ def write_timeline_csv(classification: Classification, path: Path) -> None:
         for block in blocks
         for row in zip(*(map(_cell, _listed(values)) for _, values in block), strict=True)
     )
-    _write_csv(path, list(columns), rows)
+    write_rows(path, list(columns), rows)
 
 
 def write_events_csv(classification: Classification, path: Path) -> None:
-    """Write one row an event; only the header where there is none."""
     record = {
         "path": str(classification.path),
         "events": list(_event_records(classification, with_branches=False)),
@@ -185,9 +178,9 @@ def write_quality_csv(classification: Classification, path: Path) -> None:
     quiet = itertools.chain(classification.quiet_seconds, itertools.repeat(0.0))
     for number, (minute, quiet_s) in enumerate(zip(classification.quality, quiet, strict=False)):
         share = _not_scored_share(cry[number * n_frames : (number + 1) * n_frames], quiet_s)
-        rounded = {name: _rounded(value, 4) for name, value in asdict(minute).items()}
-        rounded["not_scored_share"] = _rounded(share, _SCORE_DECIMALS)
-        records.append({**rounded, "start_time": _moment(classification, minute.start_s)})
+        figures = {name: rounded(value, 4) for name, value in asdict(minute).items()}
+        figures["not_scored_share"] = rounded(share, _SCORE_DECIMALS)
+        records.append({**figures, "start_time": _moment(classification, minute.start_s)})
     _write_records(path, QUALITY_COLUMNS, records)
 
 
@@ -202,14 +195,7 @@ def _not_scored_share(cry: NDArray[Any], quiet_s: float) -> float | None:
 def _write_records(
     path: Path, columns: Sequence[str], records: Iterable[Mapping[str, Any]]
 ) -> None:
-    _write_csv(path, columns, ([_cell(record.get(name)) for name in columns] for record in records))
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(map(spreadsheet_cell, header))
-        writer.writerows(rows)
+    write_rows(path, columns, ([_cell(record.get(name)) for name in columns] for record in records))
 
 
 def _event_records(classification: Classification, with_branches: bool) -> Iterator[dict[str, Any]]:
@@ -255,15 +241,15 @@ def _event_record(event: Event, with_branches: bool = True) -> dict[str, Any]:
     branches = event.branches if with_branches else {}
     shown_branches = {name: _scores(means) for name, means in branches.items()}
     return {
-        "onset_s": _rounded(onset_s, _SECONDS_DECIMALS),
-        "offset_s": _rounded(offset_s, _SECONDS_DECIMALS),
+        "onset_s": rounded(onset_s, _SECONDS_DECIMALS),
+        "offset_s": rounded(offset_s, _SECONDS_DECIMALS),
         "label": event.label,
-        "confidence": _rounded(event.confidence, _SCORE_DECIMALS),
-        "intensity_db": _rounded(event.intensity_db, _LEVEL_DECIMALS),
-        "above_background_db": _rounded(event.above_background_db, _LEVEL_DECIMALS),
+        "confidence": rounded(event.confidence, _SCORE_DECIMALS),
+        "intensity_db": rounded(event.intensity_db, _LEVEL_DECIMALS),
+        "above_background_db": rounded(event.above_background_db, _LEVEL_DECIMALS),
         "other_tag": event.other_tag or None,
         "other_tag_score": (
-            _rounded(event.other_tag_score, _SCORE_DECIMALS) if event.other_tag else None
+            rounded(event.other_tag_score, _SCORE_DECIMALS) if event.other_tag else None
         ),
         **({"rejected": event.rejected} if event.rejected else {}),
         **({"branches": shown_branches} if shown_branches else {}),
@@ -271,12 +257,12 @@ def _event_record(event: Event, with_branches: bool = True) -> dict[str, Any]:
 
 
 def _bout_record(bout: Bout) -> dict[str, Any]:
-    rounded = {name: _rounded(getattr(bout, name), n) for name, n in _BOUT_DECIMALS.items()}
-    return {**rounded, "n_events": bout.n_events}
+    figures = {name: rounded(getattr(bout, name), n) for name, n in _BOUT_DECIMALS.items()}
+    return {**figures, "n_events": bout.n_events}
 
 
 def _scores(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {label: _rounded(value, _SCORE_DECIMALS) for label, value in values.items()}
+    return {label: rounded(value, _SCORE_DECIMALS) for label, value in values.items()}
 
 
 def _ordered(timeline: Mapping[str, NDArray[Any]]) -> list[tuple[str, NDArray[Any]]]:
@@ -291,20 +277,14 @@ def _blocks(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
 
 def _listed(values: NDArray[Any]) -> list[float | None]:
     # In float64, so that 0.9666 does not print as the float32 nearest to it.
-    rounded = np.round(np.asarray(values, dtype=np.float64), _TIMELINE_DECIMALS)
-    return [value if math.isfinite(value) else None for value in rounded.tolist()]
+    numbers = np.round(np.asarray(values, dtype=np.float64), _TIMELINE_DECIMALS)
+    return [value if math.isfinite(value) else None for value in numbers.tolist()]
 
 
 def _cell(value: float | str | None) -> str:
     if isinstance(value, str):
         return spreadsheet_cell(value)
     return "" if value is None else str(value)
-
-
-def _rounded(value: float | None, decimals: int) -> float | None:
-    if value is None or not math.isfinite(value):
-        return None
-    return round(float(value), decimals) + 0.0  # no "-0.0"
 
 
 def plain(value: Any, digits: int | None = None) -> Any:

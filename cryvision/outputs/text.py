@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cryvision.outputs.acoustics_text import acoustic_lines
+from cryvision.acoustics.measures import Acoustics, CryAcoustics
 from cryvision.outputs.bundle_text import describe_bundle, priors, rests_on
 from cryvision.outputs.shown import (
     as_shown,
@@ -46,6 +47,37 @@ _UNSKILLED = (
     "their shares in the training data do"
 )
 _EVENT_DECIMALS = 2
+
+_ACOUSTIC_LINES = (
+    (
+        "F0",
+        (
+            ("f0_median_hz", "median {:.0f} Hz"),
+            ("f0_range_hz", "range {:.0f} Hz"),
+            ("voiced_share", "voiced {:.0%}"),
+        ),
+    ),
+    (
+        "mode",
+        (
+            ("phonation_share", "phonation {:.0%}"),
+            ("dysphonation_share", "dysphonation {:.0%}"),
+            ("hyperphonation_share", "hyperphonation {:.0%}"),
+        ),
+    ),
+    (
+        "voice",
+        (
+            ("jitter_percent", "jitter {:.1f} %"),
+            ("shimmer_percent", "shimmer {:.1f} %"),
+            ("hnr_db", "HNR {:.1f} dB"),
+        ),
+    ),
+    (
+        "timing",
+        (("expiratory_s", "expiration {:.2f} s"), ("cry_interval_s", "from cry to cry {:.2f} s")),
+    ),
+)
 
 
 class _Line(NamedTuple):
@@ -89,10 +121,9 @@ def describe(
     Returns
     -------
     str
-        Lines without a final newline: how long and how often the baby cried, and how sure that is;
-        the warnings; then each bout, when, how long, how sure and how loud it was, and what else
-        was detected; then the acoustics, where they were measured. Text from file names or bundles
-        is made printable, so it cannot steer a terminal.
+        Lines: how long and how often the baby cried, and how sure that is; the warnings; each bout,
+        when, how long, how sure and how loud it was, and what else was detected; the acoustics,
+        where they were measured. Text from elsewhere cannot steer a terminal. No final newline.
     """
     shown = as_shown(
         classification, show_rejected=show_rejected, show_experimental=show_experimental
@@ -105,11 +136,12 @@ def describe(
     lines = [first]
     if n:
         lines += row("warning" if n == 1 else "warnings", printable("; ".join(shown.warnings)))
-    lines += _start_lines(shown)
+    if (start := shown.start) is not None:
+        lines += row("start", f"{start.time:{START_FORMAT}} ({printable(start.source)})")
     bouts = [_bout_lines(*bout, all_events) for bout in bouts_with_events(shown)]
     rejected = [[_event_line(event)] for event in shown.rejected]
     if bouts or rejected:
-        lines += _listed(bouts, rejected, None if all_events else MAX_LISTED, shown.start)
+        lines += _listed(bouts, rejected, None if all_events else MAX_LISTED, start)
     if classification.acoustics is not None:
         lines += ["", *acoustic_lines(classification.acoustics)]
     more = _label_lines(classification, show_experimental) if verbose or show_experimental else []
@@ -136,13 +168,6 @@ def headline(classification: Classification) -> str:
         text += f", the longest {length(max(bout.duration_s for bout in bouts))}"
     (whole,) = find_bouts(classification.events, math.inf)
     return f"{text}, sure {score(whole.confidence)}"
-
-
-def _start_lines(classification: Classification) -> list[str]:
-    start = classification.start
-    if start is None:
-        return []
-    return row("start", f"{start.time:{START_FORMAT}} ({printable(start.source)})")
 
 
 def _reason(classification: Classification) -> str:
@@ -292,3 +317,24 @@ def _probabilities_text(classification: Classification) -> str:
     )
     shown = ", ".join(share.replace(" ", NO_BREAK) for share in shares)
     return f"experimental: {shown}" if classification.label == "not sure" else shown
+
+
+def acoustic_lines(acoustics: Acoustics) -> list[str]:
+    """Describe the medians over all cries, and of how many cries each line is.
+
+    One line where no measure is defined.
+    """
+    cries = acoustics.cries
+    lines: list[str] = []
+    for name, parts in _ACOUSTIC_LINES:
+        known = [(_values(cries, measure), text) for measure, text in parts]
+        texts = [text.format(median(values)) for values, text in known if values]
+        if texts:
+            n = max(len(values) for values, _ in known)
+            lines += row(name, f"{', '.join(texts)} ({n} of {len(cries)} cries)")
+    return lines or row("acoustics", "nothing could be measured")
+
+
+def _values(cries: Sequence[CryAcoustics], measure: str) -> list[float]:
+    values = (getattr(cry, measure) for cry in cries)
+    return [value for value in values if math.isfinite(value)]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ
-from cryvision.errors import ConfigError, MissingDependencyError
-from cryvision.layers import install_command
+from cryvision.errors import ConfigError
+from cryvision.layers import needed
 from cryvision.result import Classification
 
 TIME = "time_s"
@@ -32,21 +32,8 @@ def check_hop(hop_seconds: float | None) -> None:
 def with_hop(classification: Classification, hop_seconds: float | None) -> Classification:
     """Give the result with a shorter timeline: the mean of each column over each hop.
 
-    Parameters
-    ----------
-    classification : Classification
-    hop_seconds : float, optional
-        None leaves the timeline as it is.
-
-    Returns
-    -------
-    Classification
-        ``time_s`` is the start of each hop. What is known of no frame of a hop is NaN.
-
-    Raises
-    ------
-    ConfigError
-        On a hop that is shorter than a frame.
+    ``time_s`` is the start of each hop. What is known of no frame of a hop is NaN. Without a hop
+    the timeline stays as it is.
     """
     check_hop(hop_seconds)
     timeline = classification.timeline
@@ -62,14 +49,8 @@ def with_hop(classification: Classification, hop_seconds: float | None) -> Class
 
 
 def write_timeline_parquet(classification: Classification, path: Path) -> None:
-    """Write the timeline as Parquet: float32, null where nothing is known.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without pyarrow.
-    """
-    pyarrow, parquet = _pyarrow()
+    """Write the timeline as Parquet: float32, null where nothing is known."""
+    pyarrow, parquet = import_pyarrow()
     timeline: Mapping[str, np.ndarray] = classification.timeline
     columns = {
         name: pyarrow.array(values.astype(np.float32), from_pandas=True)
@@ -83,13 +64,14 @@ def _means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     edges = [*range(0, len(starts), _BLOCK_HOPS), len(starts)]
     frames = [*starts[edges[:-1]].tolist(), len(values)]
     pieces = [
-        _means_at_once(values[frames[k] : frames[k + 1]], starts[first:stop] - frames[k])
+        known_means(values[frames[k] : frames[k + 1]], starts[first:stop] - frames[k])
         for k, (first, stop) in enumerate(itertools.pairwise(edges))
     ]
     return np.concatenate(pieces)
 
 
-def _means_at_once(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def known_means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Average what is known of each stretch of values, float32; NaN where nothing is."""
     finite = np.isfinite(values)
     counts = np.add.reduceat(finite.astype(np.float64), starts)
     sums = np.add.reduceat(np.where(finite, values, 0.0).astype(np.float64), starts)
@@ -97,13 +79,9 @@ def _means_at_once(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.asarray(means, np.float32)
 
 
-def _pyarrow() -> tuple[Any, Any]:
-    try:
+def import_pyarrow() -> tuple[Any, Any]:
+    """Import what writes Parquet, or say how to install it."""
+    with needed("Parquet", "pyarrow", "batch"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"Parquet needs pyarrow, which is not installed; install it with: "
-            f"{install_command('batch')}"
-        ) from error
     return pyarrow, pyarrow.parquet

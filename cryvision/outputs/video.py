@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +14,7 @@ from numpy.typing import NDArray
 from cryvision.config import FRAME_RATE_HZ, FaceConfig
 from cryvision.errors import CryvisionError, MediaError, MissingDependencyError
 from cryvision.inputs import ffmpeg
-from cryvision.inputs.media import KNOWN_LAYOUT_CHANNELS, MediaInfo, Piece, open_clip
+from cryvision.inputs.media import MediaInfo, Piece, open_clip
 from cryvision.inputs.pictures.faces import FaceFinder
 from cryvision.inputs.pictures.yunet import TURNS_DEGREES, YuNet, load_cv2
 from cryvision.outputs.screen import Box, Frame, Screen
@@ -45,6 +42,9 @@ BLUR_MARGIN = 0.3
 BLUR_CELLS = 5
 """What is left of a blurred region: the means of so many cells along each side."""
 
+KNOWN_LAYOUT_CHANNELS = 8
+"""More channels than this have no agreed places."""
+
 _ENCODING: dict[str, Any] = {
     **{"format": "mp4", "movflags": "+faststart", "vcodec": "libx264", "acodec": "aac"},
     **{"preset": "veryfast", "crf": 21, "pix_fmt": "yuv420p"},
@@ -66,30 +66,13 @@ def write_video(
 ) -> None:
     """Write the clip as H.264 video with its sound, and below the picture what was found.
 
-    Shown are the label, the smoothed probability of crying and of each class, and the events of
-    the whole clip; in the picture the box of the face, where the face detector's model is on this
+    Shown are the label, the smoothed probability of crying and of each class, and the events of the
+    whole clip; in the picture the box of the face, where the face detector's model is on this
     machine. Frames are read, drawn and encoded one by one, so memory does not grow with the clip.
 
-    Parameters
-    ----------
-    classification : Classification
-    path : Path
-        The file to write.
-    blur_faces : bool
-        Whether to blur every face that can be found, not only the one that was classified. The
-        clip is then read twice. A face that is missed for longer than a second stays visible.
-    show_experimental : bool
-        Whether to show reasons that the bundle was not measured to distinguish.
-
-    Raises
-    ------
-    MediaError
-        If the clip can no longer be read, or has no pictures.
-    MissingDependencyError
-        If an ffmpeg that writes H.264 is not there; with ``blur_faces`` also if the face
-        detector is not.
-    CryvisionError
-        If the video cannot be written.
+    With ``blur_faces`` every face that can be found is blurred, not only the one that was
+    classified: the clip is read twice, and the face detector must be there. A face that is missed
+    for longer than a second stays visible.
     """
     name = classification.path
     if not name:
@@ -105,33 +88,20 @@ def write_video(
         shown = as_shown(classification, show_experimental=show_experimental)
         screen = Screen(shown, first[0].shape)
         command = _command(clip.info, classification.duration_s, screen.canvas.shape, path)
-        with _Encoder(command, name, path) as encoder:
-            for k, (frame, face) in enumerate(chain([first], pictures)):
-                screen.draw(k, frame, face)
-                encoder.write(screen.canvas)
-            encoder.finish()
-
-
-def write_blurred_video(
-    classification: Classification, path: Path, *, show_experimental: bool = False
-) -> None:
-    """Write the video of `write_video` with all faces blurred that can be found."""
-    write_video(classification, path, blur_faces=True, show_experimental=show_experimental)
+        with ffmpeg.Process(command, fed=True) as encoder:
+            try:
+                for k, (frame, face) in enumerate(chain([first], pictures)):
+                    screen.draw(k, frame, face)
+                    encoder.stdin.write(screen.canvas.data.cast("B"))
+                encoder.stdin.close()
+            except OSError as error:
+                raise _failure(encoder, command[0], name, path) from error
+            if encoder.wait():
+                raise _failure(encoder, command[0], name, path)
 
 
 def face_detectors() -> list[YuNet]:
-    """Load what finds the faces to blur.
-
-    Returns
-    -------
-    list of YuNet
-        One for each width of `BLUR_WIDTHS_PX`.
-
-    Raises
-    ------
-    MissingDependencyError
-        If OpenCV or the detector's model is not on this machine.
-    """
+    """Load what finds the faces to blur: one detector for each width of `BLUR_WIDTHS_PX`."""
     return [YuNet(width_px, BLUR_SCORE) for width_px in BLUR_WIDTHS_PX]
 
 
@@ -241,67 +211,14 @@ def _has_sound(info: MediaInfo) -> bool:
         return False
 
 
-class _Encoder:
-    """An ffmpeg that makes a video of the frames it is given. A context manager.
-
-    Leaving it kills ffmpeg where it still runs.
-    """
-
-    def __init__(self, command: list[str], clip: str, path: Path) -> None:
-        self._binary, self._clip, self._path = command[0], clip, path
-        # A file takes all of ffmpeg's messages; a pipe would need a thread to read it.
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the encoder)
-        try:
-            self._popen = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
-        except OSError as error:
-            self._log.close()
-            raise MissingDependencyError(
-                f"ffmpeg must be a program that can be run; {self._binary}: {error.strerror}"
-            ) from error
-        self._frames = cast(IO[bytes], self._popen.stdin)
-
-    def write(self, frame: Frame) -> None:
-        try:
-            self._frames.write(frame.data.cast("B"))
-        except OSError as error:
-            raise self._failure() from error
-
-    def finish(self) -> None:
-        """Wait until the video is whole."""
-        try:
-            self._frames.close()
-        except OSError as error:
-            raise self._failure() from error
-        if self._popen.wait():
-            raise self._failure()
-
-    def _failure(self) -> CryvisionError:
-        status = self._popen.wait()
-        self._log.seek(0)
-        # The video still has its temporary name, which means nothing to a user.
-        log = ffmpeg.without_name(self._log.read(), self._path)
-        words = ffmpeg.last_words(log, self._clip) or f"ended with status {status}"
-        if b"Unknown encoder" in log:
-            return MissingDependencyError(
-                f"the format mp4 needs an ffmpeg with libx264; {self._binary} has none, that of "
-                "the package imageio-ffmpeg does"
-            )
-        return CryvisionError(
-            f"{ffmpeg.shown(self._clip)}: the video could not be written; ffmpeg: {words}"
+def _failure(encoder: ffmpeg.Process, binary: str, clip: str, path: Path) -> CryvisionError:
+    status = encoder.wait()
+    # The video still has its temporary name, which means nothing to a user.
+    log = ffmpeg.without_name(encoder.log(), path)
+    words = ffmpeg.last_words(log, clip) or f"ended with status {status}"
+    if b"Unknown encoder" in log:
+        return MissingDependencyError(
+            f"the format mp4 needs an ffmpeg with libx264; {binary} has none, that of the package "
+            "imageio-ffmpeg does"
         )
-
-    def __enter__(self) -> _Encoder:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._popen.kill()
-        self._popen.wait()
-        with contextlib.suppress(OSError):
-            self._frames.close()
-        self._log.close()
+    return CryvisionError(f"{ffmpeg.shown(clip)}: the video could not be written; ffmpeg: {words}")

@@ -15,17 +15,7 @@ _INDENT = 12
 
 
 def clock(seconds: float, *, long: bool = False, decimals: int = 1) -> str:
-    """Write a time as ``m:ss.t``, or ``h:mm:ss.t`` from an hour on.
-
-    Parameters
-    ----------
-    seconds : float
-        Not negative.
-    long : bool
-        Write the hours even where there are none.
-    decimals : int
-        Places after the seconds.
-    """
+    """Write a time, not negative, as ``m:ss.t``; ``h:mm:ss.t`` over an hour or if ``long``."""
     unit = 10**decimals
     ticks = max(0, round(seconds * unit))
     minutes, ticks = divmod(ticks, 60 * unit)
@@ -54,8 +44,14 @@ def score(value: float | None) -> str:
     return "?" if value is None or not math.isfinite(value) else f"{value:.2f}"
 
 
+def rounded(value: float | None, decimals: int) -> float | None:
+    """Round a number; None where there is none, or it is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), decimals) + 0.0  # no "-0.0"
+
+
 def row(heading: str, text: str) -> list[str]:
-    """Write a heading and its text, wrapped beside it."""
     lines = textwrap.wrap(
         text,
         LINE_WIDTH,
@@ -69,10 +65,7 @@ def row(heading: str, text: str) -> list[str]:
 def printable(text: str) -> str:
     """Make any text safe to show: odd spaces become plain ones, control characters escapes.
 
-    Returns
-    -------
-    str
-        One line that any UTF-8 output takes, with no control, bidi or undecodable characters.
+    The line has no control, bidi or undecodable characters, and any UTF-8 output takes it.
     """
     shown = (
         char

@@ -68,20 +68,10 @@ class _File:
 
 
 def check_hdf5(data: bytes, where: str) -> None:
-    """Refuse weights that are more than plain arrays within these bytes.
+    """Refuse weights, ``model.weights.h5``, that are more than plain arrays within these bytes.
 
-    Parameters
-    ----------
-    data : bytes
-        The file ``model.weights.h5``.
-    where : str
-        What to name in an error.
-
-    Raises
-    ------
-    BundleError
-        On links, storage elsewhere, filters, virtual or chunked data sets, types that are no
-        numbers, shapes larger than the data, or a file that is damaged or in another format.
+    Refused are links, storage elsewhere, filters, virtual or chunked data sets, types that are no
+    numbers, shapes larger than the data, and a file that is damaged or in another format.
     """
     try:
         file = _File(data)

@@ -6,7 +6,8 @@ import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,67 +28,58 @@ ROUNDING = 1e-5
 Dims = tuple[int | None, ...]
 
 
-class Model(Protocol):
+class Predictor(Protocol):
+    """What gives probabilities of a batch, as `Model` does."""
+
+    def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray: ...
+
+
+class Model(ABC):
     """A saved model that is ready to run.
 
-    Attributes
-    ----------
-    inputs : dict of str to tuple
-        Shape of one item of each input, without the batch axis; None is any length.
-    output : tuple
-        Shape of the probabilities of one item: (k,), or (any, k) for a model that gives k for
-        each step of an item of any length.
-    n_outputs : int
-        k.
+    `inputs` are the shapes of one item of each, without the batch axis; None is any length.
+    `output` is the shape of the probabilities of one item: (k,), or (any, k) for a model that gives
+    k for each step of an item of any length; `n_outputs` is k.
     """
 
-    inputs: dict[str, Dims]
-    output: Dims
-    n_outputs: int
+    def __init__(self, path: Path, inputs: dict[str, Dims], output: Dims | None) -> None:
+        if output is None or output[-1:] in ((), (None,)) or output[:-1] not in ((), (None,)):
+            raise BundleError(
+                f"{path}: a model must have one output 'probabilities' of shape (n, k) or "
+                "(n, any, k)"
+            )
+        self._path = path
+        self.inputs, self.output = inputs, output
+        self.n_outputs = int(output[-1] or 0)
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Probabilities of a batch.
+        """Probabilities of a batch: float32, shape (n, n_outputs) or (n, n_steps, n_outputs).
 
-        Parameters
-        ----------
-        inputs : mapping of str to ndarray
-            Every input of the model by name, shape (n, ...), the same n for all.
-
-        Returns
-        -------
-        ndarray, shape (n, n_outputs) or (n, n_steps, n_outputs), float32
-
-        Raises
-        ------
-        ConfigError
-            If an input is missing, unknown or of another shape.
-        BundleError
-            If the model fails, runs without end, or gives anything but probabilities.
+        Every input of the model is given by name, shape (n, ...), the same n for all; otherwise a
+        ConfigError is raised. A BundleError says that the model fails, runs without end, or gives
+        anything but probabilities.
         """
-        ...
+        batch = _batch(inputs, self.inputs)
+        n = _length(batch)
+        if n == 0:
+            return np.zeros((0, *(size or 0 for size in self.output)), np.float32)
+        pieces = (
+            {name: array[start : start + MAX_ITEMS] for name, array in batch.items()}
+            for start in range(0, n, MAX_ITEMS)
+        )
+        outputs = [self._run(piece) for piece in pieces]
+        return _probabilities(outputs, self.output, n, self._path)
+
+    @abstractmethod
+    def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        """Compute the probabilities of a checked batch of at most `MAX_ITEMS`."""
 
 
 def load_model(path: Path, runtime: str = "onnx", data: bytes | None = None) -> Model:
-    """Load one saved model.
+    """Load one saved model, a ``.onnx`` or ``.keras`` file.
 
-    Parameters
-    ----------
-    path : Path
-        The ``.onnx`` or ``.keras`` file; only named in errors where ``data`` is given.
-    runtime : str
-        ``onnx`` or ``keras``.
-    data : bytes, optional
-        The file's bytes, where the caller has read and checked them already: what was checked
-        is then what runs, whatever happens to the file.
-
-    Raises
-    ------
-    ConfigError
-        On an unknown runtime.
-    BundleError
-        If the file cannot be read or is not a model of that runtime.
-    MissingDependencyError
-        If the runtime's library is not installed.
+    Where the caller has read and checked its bytes already, ``data``, the path is only named in
+    errors: what was checked is then what runs, whatever happens to the file.
     """
     if runtime not in RUNTIMES:
         raise ConfigError(f"runtime must be one of {', '.join(RUNTIMES)}; got {runtime!r}")
@@ -99,29 +91,20 @@ def load_model(path: Path, runtime: str = "onnx", data: bytes | None = None) -> 
     return OnnxModel(data, path) if runtime == "onnx" else KerasModel(data, path)
 
 
-class OnnxModel:
+class OnnxModel(Model):
     """A model in onnxruntime: one thread, because windows are small and callers have their own."""
 
     def __init__(self, data: bytes, path: Path) -> None:
-        self._path = path
         self._session = Session(data, path)
         for tensor in (*self._session.inputs, *self._session.outputs):
             if tensor.type != "tensor(float)":
                 raise BundleError(f"{path}: {tensor.name!r:.80} must be float32; got {tensor.type}")
-        self.inputs = {i.name: _dims(i.shape) for i in self._session.inputs}
+        inputs = {i.name: _dims(i.shape) for i in self._session.inputs}
         self.output_shapes = {o.name: _dims(o.shape) for o in self._session.outputs}
-        self.output = _output(self.output_shapes.get("probabilities"), path)
-        self.n_outputs = int(self.output[-1] or 0)
+        super().__init__(path, inputs, self.output_shapes.get("probabilities"))
 
-    def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Probabilities of a batch, as `Model.predict`."""
-        batch = _batch(inputs, self.inputs)
-        if _length(batch) == 0:
-            return _nothing(self.output)
-        outputs = [
-            self._session.run(["probabilities"], some)[0] for some in _pieces(batch, MAX_ITEMS)
-        ]
-        return _probabilities(outputs, self.output, _length(batch), self._path)
+    def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        return self._session.run(["probabilities"], batch)[0]
 
     def outputs(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Every output of a batch by name, also those that inference does not need."""
@@ -130,13 +113,10 @@ class OnnxModel:
         return dict(zip(names, values, strict=True))
 
 
-class KerasModel:
+class KerasModel(Model):
     """The Keras original of a model.
 
-    Attributes
-    ----------
-    model : keras.Model
-        From a list of inputs, in the order of their names, to the probabilities.
+    Its `model` takes a list of inputs, in the order of their names, to the probabilities.
     """
 
     def __init__(self, data: bytes, path: Path) -> None:
@@ -158,28 +138,19 @@ class KerasModel:
                 raise
             except Exception as error:  # Keras raises any kind on a damaged file
                 raise BundleError(f"{path}: not a Keras model: {line(error)}") from error
-        self._path = path
-        self.inputs = {i.name: _dims(i.shape) for i in inputs}
-        self.output = _output(_dims(outputs[0].shape) if len(outputs) == 1 else None, path)
-        self.n_outputs = int(self.output[-1] or 0)
+        output = _dims(outputs[0].shape) if len(outputs) == 1 else None
+        super().__init__(path, {i.name: _dims(i.shape) for i in inputs}, output)
         # Rebuilt, it takes a list in the order of the names above, however it was built.
         self.model = keras.Model(inputs, outputs[0])
 
-    def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Probabilities of a batch, as `Model.predict`."""
+    def _run(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         import keras
 
-        batch = _batch(inputs, self.inputs)
-        if _length(batch) == 0:
-            return _nothing(self.output)
-        pieces = [[some[name] for name in self.inputs] for some in _pieces(batch, MAX_ITEMS)]
+        inputs = [batch[name] for name in self.inputs]
         try:
-            outputs = [
-                keras.ops.convert_to_numpy(self.model(inputs, training=False)) for inputs in pieces
-            ]
+            return np.asarray(keras.ops.convert_to_numpy(self.model(inputs, training=False)))
         except Exception as error:  # Keras and its backends raise any kind
             raise BundleError(f"{self._path}: the model cannot be run: {line(error)}") from error
-        return _probabilities(outputs, self.output, _length(batch), self._path)
 
 
 def _check_declared(data: bytes, path: Path) -> None:
@@ -213,19 +184,8 @@ def _batch(inputs: Mapping[str, np.ndarray], shapes: dict[str, Dims]) -> dict[st
     return batch
 
 
-def _pieces(batch: dict[str, np.ndarray], n: int) -> Iterator[dict[str, np.ndarray]]:
-    for start in range(0, _length(batch), n):
-        yield {name: array[start : start + n] for name, array in batch.items()}
-
-
 def _probabilities(pieces: list[np.ndarray], output: Dims, n: int, path: Path) -> np.ndarray:
-    """Join what a model gave for the pieces of a batch, once it is of the kind that was promised.
-
-    Raises
-    ------
-    BundleError
-        If it is not: of another shape or type, or not from 0 to 1 throughout.
-    """
+    """Join what a model gave for the pieces of a batch, if it is of the kind that was promised."""
     if {values.dtype for values in pieces} != {np.dtype(np.float32)}:
         kinds = ", ".join(sorted(str(values.dtype) for values in pieces))
         raise BundleError(f"{path}: the probabilities must be float32; the model gave {kinds:.80}")
@@ -246,10 +206,6 @@ def _probabilities(pieces: list[np.ndarray], output: Dims, n: int, path: Path) -
     return probabilities
 
 
-def _nothing(output: Dims) -> np.ndarray:
-    return np.zeros((0, *(size or 0 for size in output)), np.float32)
-
-
 def _length(batch: dict[str, np.ndarray]) -> int:
     return len(next(iter(batch.values())))
 
@@ -257,14 +213,6 @@ def _length(batch: dict[str, np.ndarray]) -> int:
 def _dims(shape: Any) -> Dims:
     """Shape of one item: the batch axis dropped, named or open axes as None."""
     return tuple(size if isinstance(size, int) else None for size in shape[1:])
-
-
-def _output(dims: Dims | None, path: Path) -> Dims:
-    if dims is None or dims[-1:] in ((), (None,)) or dims[:-1] not in ((), (None,)):
-        raise BundleError(
-            f"{path}: a model must have one output 'probabilities' of shape (n, k) or (n, any, k)"
-        )
-    return dims
 
 
 def _missing(library: str, error: ImportError) -> MissingDependencyError:

@@ -77,19 +77,9 @@ _PACKED = (_NUMBER, _FLOAT, _DOUBLE)
 def check_onnx(data: bytes, where: str) -> None:
     """Refuse an ONNX file that reaches outside itself or outside the standard operators.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    where : str
-        What to name in an error.
-
-    Raises
-    ------
-    BundleError
-        On weights kept in other files, operators of custom domains, functions or training steps
-        of its own, loops and branches, tensors that claim to be larger than their data, bytes
-        that another reader might understand in another way, or that are not an ONNX model.
+    Refused are weights kept in other files, operators of custom domains, functions or training
+    steps of its own, loops and branches, tensors that claim to be larger than their data, and bytes
+    that another reader might understand in another way, or that are not an ONNX model.
     """
     try:
         _check(memoryview(data), where)

@@ -92,18 +92,7 @@ _ZIP_END_BYTES, _ZIP64_END_BYTES = 22, 20
 class Files:
     """The files of a folder or of a zip, by relative name; nothing outside is ever opened.
 
-    Parameters
-    ----------
-    path : Path
-        The folder or the zip.
-    shown : Path, optional
-        The path to name in errors, where it is not ``path``.
-
-    Raises
-    ------
-    BundleError
-        If there is nothing at ``path``, a file in it may be a pickle, a zip member leaves the
-        folder, is a link or encrypted, or the whole is larger than ``MAX_UNPACKED_BYTES``.
+    In errors it is ``shown`` as another path where one is given.
     """
 
     def __init__(self, path: Path, shown: Path | None = None) -> None:
@@ -130,13 +119,7 @@ class Files:
                 check_not_pickle(info.filename, str(self.shown))
 
     def read(self, name: str) -> bytes:
-        """Bytes of one file.
-
-        Raises
-        ------
-        BundleError
-            If the name leaves the folder, or there is no such regular file.
-        """
+        """Bytes of one regular file, whose name must not leave the folder."""
         check_name(name, str(self.shown))
         if not self._is_folder:
             with _open_zip(self.path, str(self.shown)) as archive:
@@ -181,19 +164,9 @@ def check_not_too_long(text: bytes, where: str) -> None:
 def check_keras(data: bytes, where: str) -> None:
     """Refuse a ``.keras`` file that holds more than Keras' own layers and ``cryvision``'s.
 
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    where : str
-        What to name in an error.
-
-    Raises
-    ------
-    BundleError
-        On lambdas, layers that run foreign programs or read files, objects and functions from
-        outside Keras, members that do not belong there, weights that are not all in the file as
-        plain arrays, or a damaged file.
+    Refused are lambdas, layers that run foreign programs or read files, objects and functions from
+    outside Keras, members that do not belong there, weights that are not all in the file as plain
+    arrays, and a damaged file.
     """
     with _open_zip(io.BytesIO(data), where) as archive:
         for name in archive.namelist():

@@ -28,32 +28,11 @@ _TICK_SECONDS = 0.5
 
 
 class Session:
-    """A model in onnxruntime.
+    """A model in onnxruntime, from checked bytes or from the path of a file that is trusted.
 
-    Parameters
-    ----------
-    model : bytes or str
-        The checked bytes, or the path of a file that is trusted.
-    path : Path
-        Named in errors.
-    threads : int
-        0 for as many as there are cores.
-    trusted : bool
-        Of a model that was made on this machine: it may compute while loading, and its memory has
-        no end.
-
-    Attributes
-    ----------
-    path : Path
-    inputs, outputs : list
-        As onnxruntime describes them: ``name``, ``shape``, ``type``.
-
-    Raises
-    ------
-    BundleError
-        If it is not a model for onnxruntime.
-    MissingDependencyError
-        Without onnxruntime.
+    Errors name ``path``; with 0 ``threads`` there are as many as cores. A model that was made on
+    this machine is ``trusted``: it may compute while loading, and its memory has no end. `inputs`
+    and `outputs` are as onnxruntime describes them: ``name``, ``shape``, ``type``.
     """
 
     def __init__(
@@ -93,18 +72,9 @@ class Session:
         self.outputs = self._session.get_outputs()
 
     def run(self, names: Sequence[str] | None, batch: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Compute outputs of a batch.
+        """Compute outputs of a batch, by name, or all; arrays are of shape (n, ...).
 
-        Parameters
-        ----------
-        names : sequence of str or None
-            Of the outputs; None for all.
-        batch : mapping of str to ndarray, shape (n, ...)
-
-        Raises
-        ------
-        BundleError
-            If the model fails, or needs more memory or time than there is for it.
+        A BundleError says that the model fails, or needs more memory or time than there is for it.
         """
         options = self._new_options()
         options.log_severity_level = 4

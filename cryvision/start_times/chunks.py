@@ -31,19 +31,9 @@ _WAMD_TIMESTAMP = 5
 
 
 def time_from_chunks(path: str | os.PathLike[str]) -> tuple[datetime, str] | None:
-    """Find the start of a recording in the chunks of its WAV file.
+    """Find the start of a recording in the chunks of its WAV file, and which chunk has it.
 
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    time : datetime
-        With its zone where the chunk states it.
-    source : str
-        Which chunk it is from. None in place of both where no chunk has a time, or the file is no
-        WAV file, or cannot be read.
+    The time has its zone where the chunk states it.
     """
     readers: dict[bytes, tuple[str, Callable[[bytes], datetime | None]]] = {
         b"guan": ("GUANO", _guano),

@@ -19,15 +19,10 @@ _DATE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d)")
 
 
 def time_from_mp4(path: str | os.PathLike[str]) -> tuple[datetime, str] | None:
-    """Find when the recording in an MP4 or QuickTime file was made.
+    """Find when an MP4 or QuickTime file was made, with its zone, and what in it says so.
 
-    Returns
-    -------
-    time : datetime
-        With its zone. Apple's own creation date, which has the zone of the place, goes before that
-        of the header, which is UTC.
-    source : str
-        None in place of both where the file states no time, is of another kind, or is damaged.
+    Apple's own creation date, which has the zone of the place, goes before that of the header,
+    which is UTC.
     """
     if not os.path.isfile(path):  # a pipe would be waited for
         return None
@@ -64,7 +59,6 @@ def _of_movie(file: BinaryIO, start: int, end: int) -> tuple[datetime, str] | No
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Give name, start and end of the content of each box between two places."""
     for _ in range(_MOST_BOXES):
         if start + 8 > end:
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePath
 
@@ -51,44 +50,20 @@ _CLOCK = re.compile(r"(\d\d)-(\d\d)-(\d\d)(?:-\d+)?\.\w+")
 _DATE_FOLDER = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 
 
-@dataclass(frozen=True)
-class NamedTime:
-    """A time that a name holds.
+def time_from_name(path: str) -> tuple[datetime, str] | None:
+    """Find the start of a recording in its name, and say who names recordings so.
 
-    Attributes
-    ----------
-    time : datetime
-        With its zone where that is certain; without one it is what the recorder's clock showed.
-    scheme : str
-        Who names recordings so.
+    The time has its zone where that is certain; without one it is what the recorder's clock showed.
+    Of the folders only the last is looked at, and only for a date where the name is a time of day
+    alone. A count or a date alone is no time.
     """
-
-    time: datetime
-    scheme: str
-
-
-def time_from_name(path: str) -> NamedTime | None:
-    """Find the start of a recording in its name.
-
-    Parameters
-    ----------
-    path : str
-        Path or URL. Of the folders only the last is looked at, and only for a date where the name
-        is a time of day alone.
-
-    Returns
-    -------
-    NamedTime or None
-        None without a date and a time of day. A count or a date alone is no time.
-    """
-    pure = PurePath(path.replace("\\", "/"))
-    for found in _candidates(pure):
-        if FIRST_YEAR <= found.time.year <= LAST_YEAR:
-            return found
+    for time, scheme in _candidates(PurePath(path.replace("\\", "/"))):
+        if FIRST_YEAR <= time.year <= LAST_YEAR:
+            return time, f"name: {scheme}"
     return None
 
 
-def _candidates(path: PurePath) -> Iterator[NamedTime]:
+def _candidates(path: PurePath) -> Iterator[tuple[datetime, str]]:
     name = path.name
     in_utc = next((maker for maker, pattern in _UTC_NAMES if pattern.fullmatch(name)), None)
     maker = next(
@@ -97,24 +72,24 @@ def _candidates(path: PurePath) -> Iterator[NamedTime]:
     for match in _FULL.finditer(name):
         time = _from_fields(match)
         if time is not None and in_utc and time.tzinfo is None:
-            yield NamedTime(time.replace(tzinfo=UTC), in_utc)
+            yield time.replace(tzinfo=UTC), in_utc
         elif time is not None:
-            yield NamedTime(time, in_utc or maker)
+            yield time, in_utc or maker
     hexadecimal = _AUDIOMOTH_HEX.fullmatch(name)
     if hexadecimal:
-        yield NamedTime(datetime.fromtimestamp(int(hexadecimal[1], 16), UTC), "AudioMoth")
+        yield datetime.fromtimestamp(int(hexadecimal[1], 16), UTC), "AudioMoth"
     for match in _EPOCH.finditer(name):
         seconds = int(match[1]) + (int(match[2]) / 1000 if match[2] else 0)
-        yield NamedTime(datetime.fromtimestamp(seconds, UTC), "seconds since 1970")
+        yield datetime.fromtimestamp(seconds, UTC), "seconds since 1970"
     for match in _SHORT.finditer(name):
         time = _from_fields(match)
         if time is not None:
-            yield NamedTime(time, maker)
+            yield time, maker
     clock, folder = _CLOCK.fullmatch(name), _DATE_FOLDER.fullmatch(path.parent.name)
     if clock and folder:
         time = _time(*map(int, (*folder.groups(), *clock.groups())))
         if time is not None:
-            yield NamedTime(time, "folder of a day")
+            yield time, "folder of a day"
 
 
 def _from_fields(match: re.Match[str]) -> datetime | None:

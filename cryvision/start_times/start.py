@@ -17,12 +17,11 @@ UTC = timezone.utc
 
 @dataclass(frozen=True)
 class RecordingStart:
-    """When a recording started.
+    """When a recording started, with its time zone.
 
     Attributes
     ----------
     time : datetime
-        With its time zone.
     source : str
         Where it is from: ``stated``, the name of a chunk, or ``name: <scheme>``.
     remark : str
@@ -39,11 +38,7 @@ class RecordingStart:
 
 
 def recording_start(
-    path: str | os.PathLike[str],
-    *,
-    stated: str = "",
-    zone: str = "",
-    name: str | None = None,
+    path: str | os.PathLike[str], *, stated: str = "", zone: str = "", name: str | None = None
 ) -> RecordingStart | None:
     """Find when a recording started.
 
@@ -79,24 +74,16 @@ def recording_start(
         if time is None:
             raise ConfigError(f"the start of a recording {TIME_RULE}; got {stated!r:.60}")
         return _in_zone(time, place, "stated", keep=not zone)
-    chunk = time_from_chunks(path)
-    if chunk is not None:
-        return _in_zone(chunk[0], place, chunk[1], keep=not zone)
-    named = time_from_name(os.fspath(path) if name is None else name)
-    if named is not None:
-        return _in_zone(named.time, place, f"name: {named.scheme}", keep=not zone)
-    header = time_from_mp4(path)
-    return None if header is None else _in_zone(header[0], place, header[1], keep=not zone)
+    found = (
+        time_from_chunks(path)
+        or time_from_name(os.fspath(path) if name is None else name)
+        or time_from_mp4(path)
+    )
+    return None if found is None else _in_zone(found[0], place, found[1], keep=not zone)
 
 
 def time_zone(name: str) -> tzinfo:
-    """Find a time zone by its name; without one, that of this machine.
-
-    Raises
-    ------
-    ConfigError
-        If it is not known.
-    """
+    """Find a time zone by its name; without one, that of this machine."""
     if not name:
         from dateutil import tz
 

@@ -15,19 +15,14 @@ from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip
 from cryvision.evaluation import metrics
 from cryvision.evaluation.detection_metrics import WINDOW_SECONDS, compare, cry_windows
 from cryvision.evaluation.event_metrics import OFFSET_TOLERANCE_S, ONSET_TOLERANCE_S
+from cryvision.outputs.wording import rounded
 from cryvision.result import Classification
 
 
 def agreement_record(result: Classification, events: Sequence[CorrectedEvent]) -> dict[str, Any]:
     """Measure a detector against what a person made of its events, those of `CRY_LABELS`.
 
-    Returns
-    -------
-    dict
-        ``event_f1``, ``precision``, ``recall``, ``kappa`` (of windows of 0.5 s), ``n_matched``,
-        ``n_reference``, ``n_detected``, ``reference_seconds``, ``detected_seconds``, ``n_checked``
-        and ``n_events`` of the corrections, and ``tolerance_s``. A number that is not defined, as
-        the kappa of a clip without any crying, is None.
+    A number that is not defined, as the kappa of a clip without any crying, is None.
     """
     intervals = tuple(Interval(e.onset_s, e.offset_s, e.label) for e in events)
     compared = compare(AnnotatedClip(Path(result.path), "", intervals, "file"), result)
@@ -39,15 +34,15 @@ def agreement_record(result: Classification, events: Sequence[CorrectedEvent]) -
     kappa = metrics.cohen_kappa(reference, detected) if len(reference) else math.nan
     defined = counts[1] + counts[2] > 0
     return {
-        "event_f1": _rounded(scores.f1) if defined else None,
-        "precision": _rounded(scores.precision) if counts[2] else None,
-        "recall": _rounded(scores.recall) if counts[1] else None,
-        "kappa": _rounded(kappa),
+        "event_f1": rounded(scores.f1, 4) if defined else None,
+        "precision": rounded(scores.precision, 4) if counts[2] else None,
+        "recall": rounded(scores.recall, 4) if counts[1] else None,
+        "kappa": rounded(kappa, 4),
         "n_matched": counts[0],
         "n_reference": counts[1],
         "n_detected": counts[2],
-        "reference_seconds": _rounded(_seconds(compared.annotated)),
-        "detected_seconds": _rounded(_seconds(compared.detected)),
+        "reference_seconds": rounded(_seconds(compared.annotated), 4),
+        "detected_seconds": rounded(_seconds(compared.detected), 4),
         "n_checked": sum(event.checked for event in events),
         "n_events": len(events),
         "labels_that_count": list(CRY_LABELS),
@@ -58,7 +53,3 @@ def agreement_record(result: Classification, events: Sequence[CorrectedEvent]) -
 
 def _seconds(events: np.ndarray) -> float:
     return float(np.sum(events[:, 1] - events[:, 0]))
-
-
-def _rounded(value: float) -> float | None:
-    return round(float(value), 4) if math.isfinite(value) else None

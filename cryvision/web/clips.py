@@ -63,7 +63,6 @@ class PageClip:
 
     @property
     def scored(self) -> bool:
-        """Whether there is a result."""
         return self.job is not None and self.job.status == FINISHED
 
     @property
@@ -75,7 +74,6 @@ class PageClip:
 
     @property
     def corrections(self) -> Path:
-        """The file of its corrections, beside it."""
         return corrections_path(self.path)
 
     @property
@@ -92,7 +90,6 @@ class PageClip:
         return _shown_result(self.results, _version(self.results / "result.json"))
 
     def row(self) -> dict[str, Any]:
-        """Give its row in the table of clips."""
         summary: dict[str, Any] = dict.fromkeys(SUMMARY)
         if self.scored and self.job is not None:
             summary |= self.job.result or {}
@@ -161,7 +158,6 @@ class Clips:
         )
 
     def get(self, clip_id: str) -> PageClip | None:
-        """Return a clip, or None where there is none of this id."""
         with self._lock:
             if clip_id not in self._clips:
                 self._scan()
@@ -179,12 +175,10 @@ class Clips:
         return PageClip(clip_id, name, path, self._private / "results" / clip_id, True)
 
     def add(self, clip: PageClip) -> None:
-        """Show a clip from now on."""
         with self._lock:
             self._clips[clip.id] = clip
 
     def remove(self, clip: PageClip) -> None:
-        """Delete an upload with all that is known of it."""
         with self._lock:
             self._clips.pop(clip.id, None)
         if clip.uploaded:
@@ -192,7 +186,6 @@ class Clips:
         shutil.rmtree(clip.place, ignore_errors=True)
 
     def uploaded_bytes(self) -> int:
-        """Return the size of all uploads together."""
         with self._lock:
             uploads = [clip.path for clip in self._clips.values() if clip.uploaded]
         return sum(path.stat().st_size for path in uploads if path.exists())

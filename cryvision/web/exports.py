@@ -29,17 +29,10 @@ _KINDS = {
 
 
 def export(result: Classification, name: str, form: str, scratch: Path) -> tuple[str, str, bytes]:
-    """Make a download of a clip in one of `CLIP_FORMATS`.
+    """Make a download of a clip in one of `CLIP_FORMATS`: its name, its media type, and its bytes.
 
     The path of the result is that of the clip, ``name`` what is shown of it. Files are written to
-    the folder ``scratch``, and removed.
-
-    Returns
-    -------
-    name, kind : str
-        The file's, and its media type.
-    data : bytes
-        A zip where the format has several files.
+    the folder ``scratch``, and removed. Where the format has several, the download is a zip.
     """
     stem = stems([name])[0]
     if form not in _READS_THE_CLIP:
@@ -81,7 +74,6 @@ def corrected(result: Classification, events: Sequence[CorrectedEvent]) -> Class
 class _Corrected(Classification):
     @property
     def crying(self) -> tuple[Event, ...]:
-        """The events whose label means crying."""
         return tuple(filter(self.is_crying, self.events))
 
     def is_crying(self, event: Event) -> bool:

@@ -32,13 +32,6 @@ def find_faces(path: str, out: Path, progress: Callable[[float], object]) -> Non
 
     The file ``out`` is JSON: ``time_s``, and ``boxes``: left, top, width and height in pixels of
     the picture as it is displayed.
-
-    Raises
-    ------
-    MissingDependencyError
-        If the face detector is not on this machine.
-    MediaError
-        If the clip has no pictures that can be decoded.
     """
     detector = YuNet(WIDTH_PX, LEAST_SCORE)
     times: list[float] = []

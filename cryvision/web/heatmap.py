@@ -31,12 +31,9 @@ class TimedClip(NamedTuple):
 def heatmap(clips: Iterable[TimedClip], by: str) -> dict[str, Any]:
     """Sum up crying by hour: for each date, or by ``week`` the mean over the dates of a weekday.
 
-    Returns
-    -------
-    dict
-        ``days`` (names of the rows), ``hours`` (0 to 23), ``minutes`` of crying (a list for each
-        row), ``recorded_minutes`` and ``too_quiet_minutes``, the part of these that was too quiet
-        to be scored. Where nothing was recorded, ``minutes`` is None.
+    Each of ``days``, the names of the rows, has a list by hour of ``minutes`` of crying, None where
+    nothing was recorded, of ``recorded_minutes`` and of ``too_quiet_minutes``, the part of these
+    that was too quiet to be scored.
     """
     crying: dict[Cell, float] = {}
     recorded: dict[Cell, float] = {}
@@ -73,10 +70,7 @@ def _sums(seconds: Mapping[Cell, float], days: list[date]) -> list[float]:
 
 
 def _mean(
-    crying: Mapping[Cell, float],
-    recorded: Mapping[Cell, float],
-    days: list[date],
-    hour: int,
+    crying: Mapping[Cell, float], recorded: Mapping[Cell, float], days: list[date], hour: int
 ) -> float | None:
     """Minutes of crying in an hour, over the days on which any of it was recorded."""
     cells = [(day, hour) for day in days if (day, hour) in recorded]

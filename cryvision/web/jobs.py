@@ -70,7 +70,6 @@ class Job:
         self.ended.set()
 
     def snapshot(self) -> dict[str, Any]:
-        """Give what is known of the job now, as JSON data."""
         share, message, status = 0.0, "", self.status
         if self.children:
             n_ended = sum(child.ended.is_set() for child in self.children)
@@ -119,13 +118,7 @@ class Lane:
         self._thread.start()
 
     def submit(self, job: Job, order: int = FIRST) -> None:
-        """Let a job wait for its turn.
-
-        Raises
-        ------
-        BusyError
-            If too many wait already.
-        """
+        """Let a job wait for its turn, if not too many wait already."""
         with self._lock:
             if order == FIRST:
                 if self._n_waiting >= self._most_waiting:
@@ -137,7 +130,6 @@ class Lane:
             self._queue.put((order, self._count, job))
 
     def cancel(self, job: Job) -> None:
-        """End a job, whether it waits or runs."""
         with self._lock:
             if job.ended.is_set():
                 return
@@ -148,7 +140,6 @@ class Lane:
                 job.end(CANCELLED)
 
     def close(self) -> None:
-        """End the worker at once, and the thread."""
         with self._lock:
             self._stopped = True
             self._supervisor.stop()
@@ -221,8 +212,6 @@ def _ending(row: dict[str, Any], job: Job) -> tuple[str, dict[str, Any]]:
 
 
 class Jobs:
-    """All jobs by their id."""
-
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
@@ -239,5 +228,4 @@ class Jobs:
         return job
 
     def get(self, job_id: str) -> Job | None:
-        """Return a job, or None where there is none of this id."""
         return self._jobs.get(job_id)

@@ -32,6 +32,9 @@ RATES_HZ = (8_000, 192_000)
 
 BROWSER = "browser"
 
+Listener = Callable[[dict[str, Any] | None], object]
+"""Takes each message of a feed, and None at the end."""
+
 
 class OverrunError(CryvisionError):
     """This computer does not keep up with a stream."""
@@ -49,13 +52,7 @@ class BrowserSource:
         self._over = threading.Event()
 
     def push(self, data: bytes) -> None:
-        """Take int16 samples, mono.
-
-        Raises
-        ------
-        OverrunError
-            If too much waits.
-        """
+        """Take int16 samples, mono; an error if too much waits."""
         samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2")
         sound, now = self._resampler.push(samples), time.time()
         step = round(PIECE_SECONDS * SAMPLE_RATE_HZ)
@@ -68,7 +65,6 @@ class BrowserSource:
                 raise OverrunError("this computer does not keep up with the sound") from None
 
     def pieces(self, stop: threading.Event) -> Iterator[Piece | SourceFault]:
-        """Iterate over the sound until ``stop`` or `close`."""
         while not (stop.is_set() or self._over.is_set()):
             try:
                 yield self._queue.get(timeout=TICK_SECONDS)
@@ -76,7 +72,6 @@ class BrowserSource:
                 yield Piece(np.zeros(0, np.float32), None, None, time.time())
 
     def close(self) -> None:
-        """End `pieces`; from any thread."""
         self._over.set()
 
 
@@ -86,7 +81,7 @@ class Feed:
     def __init__(self, source: Source, bundle: Bundle) -> None:
         self._source, self._bundle = source, bundle
         self._alerts = AlertMonitor(source.name)
-        self._listeners: set[Callable[[dict[str, Any] | None], object]] = set()
+        self.listeners: set[Listener] = set()
         self._stop = threading.Event()
         self._sent_at = 0.0
         self._thread = threading.Thread(target=self._run, name="live", daemon=True)
@@ -98,17 +93,6 @@ class Feed:
         """End it; from any thread, and more than once."""
         self._stop.set()
         self._source.close()
-
-    @property
-    def n_listeners(self) -> int:
-        return len(self._listeners)
-
-    def listen(self, listener: Callable[[dict[str, Any] | None], object]) -> None:
-        """Pass each message on, and None at the end."""
-        self._listeners.add(listener)
-
-    def leave(self, listener: Callable[[dict[str, Any] | None], object]) -> None:
-        self._listeners.discard(listener)
 
     def _run(self) -> None:
         try:
@@ -123,7 +107,7 @@ class Feed:
             self._say(None)
 
     def _say(self, message: dict[str, Any] | None) -> None:
-        for listener in tuple(self._listeners):
+        for listener in tuple(self.listeners):
             listener(message)
 
     def _message(self, observation: Observation) -> dict[str, Any] | None:
@@ -154,28 +138,20 @@ class Feeds:
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def watched(
-        self, name: str, listener: Callable[[dict[str, Any] | None], object]
-    ) -> Iterator[None]:
-        """Watch a source; it is opened for the first, and closed after the last.
-
-        Raises
-        ------
-        CryvisionError
-            If it cannot be opened.
-        """
+    def watched(self, name: str, listener: Listener) -> Iterator[None]:
+        """Watch a source; it is opened for the first, and closed after the last."""
         with self._lock:
             feed = self._feeds.get(name)
             if feed is None:
                 feed = self._feeds[name] = Feed(self._open(name), self._bundle)
                 feed.start()
-            feed.listen(listener)
+            feed.listeners.add(listener)
         try:
             yield
         finally:
             with self._lock:
-                feed.leave(listener)
-                if not feed.n_listeners:
+                feed.listeners.discard(listener)
+                if not feed.listeners:
                     feed.close()
                     self._feeds.pop(name, None)
 

@@ -74,7 +74,6 @@ class Page:
         self.feeds = Feeds(self._open_source, self.bundle)
 
     def close(self) -> None:
-        """End all work at once."""
         self.closing = True
         self.score_lane.close()
         self.side_lane.close()
@@ -86,7 +85,6 @@ class Page:
         return open_source(self._sources[name], pictures=False)
 
     def session(self, who: str) -> dict[str, Any]:
-        """Describe the server to the page."""
         folder = self.settings.folder
         return {
             "version": __version__,
@@ -103,13 +101,7 @@ class Page:
         }
 
     def score(self, clip: PageClip, order: int = FIRST) -> Job:
-        """Have a clip scored, unless that is under way.
-
-        Raises
-        ------
-        BusyError
-            If too many clips wait.
-        """
+        """Have a clip scored, unless that is under way."""
         if clip.job is not None and clip.status in ("waiting", "scoring"):
             return clip.job
         job = Job("score", clip_id=clip.id)
@@ -128,7 +120,6 @@ class Page:
         return job
 
     def pyramid(self, clip: PageClip) -> Pyramid:
-        """Return the waveform and spectrogram of a scored clip."""
         return self.pyramids.get(clip.results / PYRAMID, clip.path)
 
     def score_folder(self) -> Job:
@@ -141,7 +132,6 @@ class Page:
         return parent
 
     def cancel(self, job: Job) -> None:
-        """End a job, and those that it stands for."""
         for child in job.children:
             self.score_lane.cancel(child)
         if job.children:
@@ -151,20 +141,12 @@ class Page:
         lane.cancel(job)
 
     def side_job(self, kind: str, request: Mapping[str, Any], clip_id: str = "") -> Job:
-        """Have something done beside the scoring.
-
-        Raises
-        ------
-        BusyError
-            If too much waits.
-        """
         job = Job(kind, dict(request), clip_id)
         self.side_lane.submit(job)
         return self.jobs.add(job)
 
 
 def _sources(config: Path) -> dict[str, SourceSettings]:
-    """Read the sources of a configuration of ``cryvision live``."""
     from cryvision.monitor.config import load_config
 
     return {source.name: source for source in load_config(config).sources}
@@ -189,13 +171,7 @@ def clip_record(clip: PageClip) -> dict[str, Any]:
 
 
 def current_corrections(clip: PageClip) -> Corrections:
-    """Read a clip's corrections, or make those of version 0 from what the detector found.
-
-    Raises
-    ------
-    AnnotationError
-        If the file is damaged.
-    """
+    """Read a clip's corrections, or make those of version 0 from what the detector found."""
     if clip.corrections.exists():
         return read_corrections(clip.corrections)
     result = clip.result()
@@ -217,14 +193,9 @@ def save_corrections(clip: PageClip, body: Any, who: str) -> Corrections:
     """Check what a page sends and save it; on the disk when this returns.
 
     ``body`` is JSON data with ``version``, ``events``, and perhaps ``who`` and ``labels``; ``who``
-    is the name that came with the password, or the body's where it is empty.
-
-    Raises
-    ------
-    StaleError
-        If the version is not that of the newest state.
-    AnnotationError
-        If something in the body is not as it must be, or the clip is not there.
+    is the name that came with the password, or the body's where it is empty. A StaleError says that
+    the version is not that of the newest state, an AnnotationError that something in the body is
+    not as it must be, or the clip is not there.
     """
     if not isinstance(body, dict) or not isinstance(body.get("version"), int):
         raise AnnotationError("corrections must be an object with a version and events")

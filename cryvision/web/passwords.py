@@ -18,13 +18,7 @@ _SALT_BYTES = 16
 
 
 def hash_password(name: str, password: str) -> str:
-    """Return the line of a name and its password.
-
-    Raises
-    ------
-    ConfigError
-        If the name holds a colon or a line break, or the password is too short.
-    """
+    """Return the line of a name and its password."""
     if not name or ":" in name or not name.isprintable():
         raise ConfigError(f"a name must be one line without a colon; got {name!r}")
     if len(password) < LEAST_CHARACTERS:
@@ -37,13 +31,8 @@ def hash_password(name: str, password: str) -> str:
 class Passwords:
     """Names and passwords of those who may come in: a file of the lines that `hash_password` gives.
 
-    Blank lines and those that begin with ``#`` are passed over.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read, others than its owner may write it, or a line is not as it must
-        be.
+    Blank lines and those that begin with ``#`` are passed over. Nobody but its owner may be able to
+    write the file.
     """
 
     def __init__(self, path: Path) -> None:

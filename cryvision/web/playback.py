@@ -60,13 +60,7 @@ class Playback:
         self._closed = False
 
     def playable(self, clip: PageClip) -> tuple[Path, str]:
-        """Return a file to play and its media type; makes it where that is needed.
-
-        Raises
-        ------
-        MediaError
-            If no copy can be made.
-        """
+        """Return a file to play and its media type; makes it where that is needed."""
         info = clip.result().media
         kind = playable_kind(info)
         if kind is not None:
@@ -80,7 +74,6 @@ class Playback:
         return target, kind or "audio/ogg"
 
     def close(self) -> None:
-        """End what is running."""
         self._closed = True
         for process in tuple(self._processes):
             process.kill()

@@ -70,7 +70,6 @@ class PyramidWriter:
         self._write_spectra(self._spectra.push(samples))
 
     def finish(self) -> None:
-        """Write the upper levels."""
         padding = -len(self._rest) % PEAK_SAMPLES
         self._write_peaks(np.pad(self._rest, (0, padding)))
         if self._n_samples:
@@ -133,10 +132,7 @@ class Pyramid:
     def peaks(self, start_s: float, end_s: float, points: int) -> NDArray[np.float64]:
         """Return the lowest and the highest sample of each of so many stretches of equal length.
 
-        Returns
-        -------
-        ndarray of float64, shape (points, 2)
-            -1 to 1; zeros where there is no sound.
+        Float64, shape (points, 2), -1 to 1; zeros where there is no sound.
         """
         rows = self._stretches("peaks", PEAK_SAMPLES, start_s, end_s, points)
         return np.asarray(rows / 32768.0)
@@ -201,13 +197,6 @@ class Pyramids:
         self._lock, self._making = threading.Lock(), threading.Lock()
 
     def get(self, folder: Path, clip: Path) -> Pyramid:
-        """Return the pyramid of a clip that is kept in a folder.
-
-        Raises
-        ------
-        MediaError
-            If it has to be made anew and the clip cannot be read.
-        """
         while (pyramid := self._kept(folder)) is None:
             with self._making:  # one at a time, and each once
                 if not (folder / _FILE).exists():
@@ -215,7 +204,6 @@ class Pyramids:
         return pyramid
 
     def keep(self, folder: Path) -> None:
-        """Take note that a pyramid was made."""
         with self._lock:
             self._note(folder)
 

@@ -25,13 +25,7 @@ SUMMARY = (
 
 
 def save_result(result: Classification, folder: Path) -> dict[str, Any]:
-    """Write a result into a folder, and return its summary.
-
-    Returns
-    -------
-    dict
-        The keys `SUMMARY`.
-    """
+    """Write a result into a folder, and return its summary: the keys `SUMMARY`."""
     names = [name for name in result.timeline if name != "time_s"]
     n_frames = len(result.timeline["time_s"])
     table = np.empty((len(names), n_frames), np.float32)
@@ -82,13 +76,9 @@ def pooled_tracks(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Reduce a timeline to at most so many values of each column: the largest of a stretch.
 
-    Returns
-    -------
-    time_s : ndarray of float64, shape (n,)
-        Where each stretch starts.
-    columns : dict of str to ndarray, shape (n,)
-        NaN where nothing is known in a stretch. The score of crying is 0 where it is too quiet for
-        one, and NaN here: nothing is known of it.
+    Returned are where each stretch starts, in s, and the columns, NaN where nothing is known in a
+    stretch. The score of crying is 0 where it is too quiet for one, and NaN here: nothing is known
+    of it.
     """
     n_frames = len(timeline["time_s"])
     first = min(max(0, int(start_s * FRAME_RATE_HZ)), n_frames)
@@ -112,10 +102,7 @@ def sound_seconds(result: Classification) -> float:
 def not_scored(result: Classification) -> dict[str, float]:
     """Say how much of a clip has no score of crying, and how much of that was too quiet for one.
 
-    Returns
-    -------
-    dict
-        ``not_scored_s`` and ``too_quiet_s``. The rest was not heard: there was no sound.
+    The rest was not heard: there was no sound.
     """
     cry = result.timeline.get("cry")
     not_heard_s = result.duration_s

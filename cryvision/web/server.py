@@ -35,15 +35,7 @@ _PREFIX, _LOCK = "cryvision-web-", "lock"
 
 
 def serve(settings: ServeSettings, ready: Callable[[str], object]) -> None:
-    """Serve the page until Ctrl-C or SIGTERM; ``ready`` takes the address once it is listened on.
-
-    Raises
-    ------
-    MissingDependencyError
-        If the layer ``web`` is not installed.
-    CryvisionError
-        If the address cannot be listened on.
-    """
+    """Serve the page until Ctrl-C or SIGTERM; ``ready`` takes the address that is listened on."""
     require("web", "the page")
     import uvicorn
 

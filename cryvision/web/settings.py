@@ -35,33 +35,9 @@ LABELS = ("cry", "fuss", "other")
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """What the server is run with.
+    """What the server is run with, as the options of ``cryvision serve`` have it.
 
-    Attributes
-    ----------
-    host : str
-        Address to listen on.
-    port : int
-        0 for any that is free.
-    bundle : str, optional
-        The bundle that ships by default.
-    folder : Path, optional
-        Folder of clips to show. Nothing is written there but files of corrections.
-    auth_file : Path, optional
-        Who may come in; see `cryvision.web.passwords`.
-    insecure : bool
-        Whether anybody on the network may come in.
-    live_config : Path, optional
-        Configuration of ``cryvision live`` whose sources the page may watch.
-    max_upload_mb : float
-        Largest upload in MB (1,000,000 bytes).
-    max_minutes : float
-        Longest clip.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is out of range, or the server would be open to others without a password.
+    Without a password the server must not be open to others, unless that is wanted: ``insecure``.
     """
 
     host: str = "127.0.0.1"
@@ -99,7 +75,6 @@ class ServeSettings:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address to listen on is reached from this machine alone."""
     import ipaddress
 
     if host == "localhost":

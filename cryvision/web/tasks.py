@@ -84,7 +84,6 @@ class PageTasks:
         return save_result(result, folder)
 
     def _video(self, wanted: Mapping[str, Any], progress: _Progress) -> dict[str, Any]:
-        """Make the annotated video of a clip that was scored."""
         from cryvision.outputs.video import write_video
 
         result = dataclasses.replace(load_result(Path(wanted["folder"])), path=wanted["path"])
@@ -92,14 +91,12 @@ class PageTasks:
         return {}
 
     def _faces(self, wanted: Mapping[str, Any], progress: _Progress) -> dict[str, Any]:
-        """Find the largest face a few times a second."""
         from cryvision.web.faces import find_faces
 
         find_faces(wanted["path"], Path(wanted["out"]), progress.show)
         return {}
 
     def _train(self, wanted: Mapping[str, Any], progress: _Progress) -> dict[str, Any]:
-        """Train a detector on corrections."""
         from cryvision.web.training import train_on_corrections
 
         handler = _LogLines(progress)

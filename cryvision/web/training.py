@@ -35,26 +35,9 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
     ``wanted`` has ``clips`` (each with ``path``, ``labels``, ``name`` and perhaps ``results``),
     ``out``, ``subject_pattern``, ``cry_labels`` and ``folds``. ``base`` is the detector in use,
     which is compared with; its tagger is kept.
-
-    Returns
-    -------
-    dict
-        ``before`` (``event_f1``, ``precision``, ``recall``), ``after`` (``event_f1`` and its
-        ``interval`` over subjects), ``protocol``, ``n_clips``, ``n_events``, ``n_checked``,
-        ``n_left_out``, ``note`` and ``bundle``.
-
-    Raises
-    ------
-    CryvisionError
-        If nothing can be trained on.
     """
     labels = wanted["cry_labels"]
-    options = DetectorOptions(
-        overwrite=True,
-        cry_labels=labels,
-        n_folds=wanted["folds"],
-        base=base,
-    )
+    options = DetectorOptions(overwrite=True, cry_labels=labels, n_folds=wanted["folds"], base=base)
     pattern = compile_subject_pattern(wanted["subject_pattern"] or None)
     rows = [row for clip in wanted["clips"] if (row := _row(clip, pattern)) is not None]
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +79,6 @@ def _row(clip: Mapping[str, Any], pattern: re.Pattern[str] | None) -> list[str] 
 def _before(
     clips: list[dict[str, Any]], base: Bundle, cry_labels: tuple[str, ...]
 ) -> dict[str, float]:
-    """Compare the detector in use with the corrections."""
     counts = []
     for clip in clips:
         events = read_corrections(clip["labels"]).events

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from cryvision.errors import CryvisionError, MediaError
 from cryvision.inputs import media
 from cryvision.web.clips import PageClip, without_path
+from cryvision.web.jobs import Job
 from cryvision.web.settings import MAX_RECEIVING, MAX_UPLOADED_MB
 
 if TYPE_CHECKING:
@@ -47,35 +48,30 @@ class RefusedError(CryvisionError):
 
 
 class Receiver:
-    """Takes uploads, so many at once."""
+    """Takes uploads, so many at once, and has them scored."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
         self._n_receiving = 0
 
-    async def receive(self, request: Request, name: str = "clip") -> PageClip:
-        """Take the clip of a request: the part ``file`` of a form, or the body, called ``name``.
+    async def receive(self, request: Request, name: str = "clip") -> tuple[PageClip, Job]:
+        """Take the clip of a request, and have it scored.
 
-        The clip is not yet among those that are shown.
-
-        Raises
-        ------
-        RefusedError
-            With 408, 411, 413, 415, 422 or 429.
+        It is the part ``file`` of a form, or the body, called ``name``, and not yet among the clips
+        that are shown. A request is refused with 408, 411, 413, 415, 422 or 429.
         """
         self._check_length(request)
         with self._slot():
             clip = self._page.clips.new_place(name)
             try:
                 clip = await self._take(request, clip)
-                seconds = await run_in_threadpool(
+                clip.stated_seconds = await run_in_threadpool(
                     check_media, clip.path, self._page.settings.max_minutes
                 )
+                return clip, self._page.score(clip)
             except BaseException:
                 self._page.clips.remove(clip)
                 raise
-        clip.stated_seconds = seconds
-        return clip
 
     def _check_length(self, request: Request) -> None:
         length = request.headers.get("content-length")
@@ -151,17 +147,9 @@ class Receiver:
 
 
 def check_media(path: Path, max_minutes: float) -> float | None:
-    """Refuse what is no sound or video, what is too long, and what cannot be decoded.
+    """Refuse what is no sound or video (415), too long (413), or cannot be decoded (422).
 
-    Returns
-    -------
-    float or None
-        How long the clip states to be.
-
-    Raises
-    ------
-    RefusedError
-        With 415, 413 or 422.
+    Returned is how long the clip states to be.
     """
     try:
         info = media.probe(path)

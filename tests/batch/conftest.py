@@ -17,11 +17,11 @@ from drivers import Driver
 
 from cryvision.batch import engines, worker
 from cryvision.batch.engines import run_local
-from cryvision.batch.event_table import EventTable
 from cryvision.batch.job import Job
 from cryvision.batch.run import run
 from cryvision.batch.sources import ListedClip
 from cryvision.batch.summary import Summary
+from cryvision.batch.tables import EventTable
 
 
 class SameProcess:

@@ -16,13 +16,13 @@ import pytest
 from drivers import ORPHAN_SECONDS, kill_and_finish, names, read_table, wait_for
 
 from cryvision.batch import engines
+from cryvision.batch.engines import Work
 from cryvision.batch.job import Job
 from cryvision.batch.rows import COLUMNS
 from cryvision.batch.run import score
 from cryvision.batch.sources import ListedClip
 from cryvision.batch.store import Store
 from cryvision.batch.supervisor import Supervisor
-from cryvision.batch.work import Work
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.inference.options import Options
 

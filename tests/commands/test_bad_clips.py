@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from cryvision.inputs.media import find_ffmpeg
+from programs import running
 
 MakeMedia = Callable[..., Path]
 
@@ -22,28 +21,10 @@ SECONDS = 2.0
 PICTURE = ("-f", "lavfi", "-i", f"testsrc=s=64x48:r=30:d={SECONDS:g}", "-c:v", "mpeg4")
 TONE = ("-f", "lavfi", "-i", f"aevalsrc=0.5*sin(2*PI*440*t):s=16000:d={SECONDS:g}")
 
-pytestmark = pytest.mark.timeout(60)  # seconds: a clip that hangs is to be seen as such
-
-
-@pytest.fixture(autouse=True)
-def own_ffmpeg(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run ffmpeg under a name of this test's own, so that one left over can be told."""
-    path = tmp_path_factory.mktemp("bin") / "ffmpeg"
-    path.symlink_to(find_ffmpeg())
-    monkeypatch.setenv("CRYVISION_FFMPEG", str(path))
-    return path
-
-
-def running(program: Path) -> list[str]:
-    """Return the processes of a program; none where the system does not list them."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cmdline").read_bytes().startswith(os.fsencode(program)):
-                found.append(process.name)
-        except OSError:
-            continue  # it has just ended
-    return found
+pytestmark = [
+    pytest.mark.timeout(60),  # seconds: a clip that hangs is to be seen as such
+    pytest.mark.usefixtures("own_ffmpeg"),
+]
 
 
 @pytest.fixture

@@ -302,8 +302,6 @@ def test_a_missing_detector_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(MissingDependencyError, match="cryvision fetch face-detector") as caught:
         FaceFinder(FaceConfig())
     assert one_line(caught.value)
-    with pytest.raises(MissingDependencyError, match=r"given\.onnx"):
-        FaceFinder(FaceConfig(), tmp_path / "given.onnx")
     monkeypatch.setenv(yunet.MODEL_VARIABLE, str(tmp_path / "named.onnx"))
     with pytest.raises(MissingDependencyError, match=r"named\.onnx"):
         FaceFinder(FaceConfig())
@@ -319,12 +317,15 @@ def test_a_fetched_detector_that_is_damaged_is_not_run(
         FaceFinder(FaceConfig())
 
 
-def test_a_file_that_is_no_detector_is_refused_in_one_line(tmp_path: Path):
+def test_a_file_that_is_no_detector_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     path = tmp_path / "not_yunet.onnx"
+    monkeypatch.setenv(yunet.MODEL_VARIABLE, str(path))
     for content in (b"", b"not a model at all"):
         path.write_bytes(content)
         with pytest.raises(ConfigError, match=r"not_yunet\.onnx") as caught:
-            FaceFinder(FaceConfig(), path)
+            FaceFinder(FaceConfig())
         assert one_line(caught.value)
 
 
@@ -390,12 +391,12 @@ def test_settings_survive_json():
 # --- a real face, with the real detector ----------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def model(corpus: Path) -> Path:
+@pytest.fixture
+def model(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = corpus / "models" / "face_detection_yunet_2026may.onnx"
     if not path.exists():
         pytest.skip(f"{path} is not there")
-    return path
+    monkeypatch.setenv(yunet.MODEL_VARIABLE, str(path))
 
 
 @pytest.fixture(scope="module")
@@ -436,9 +437,10 @@ def room() -> np.ndarray:
 
 
 @pytest.mark.corpus
+@pytest.mark.usefixtures("model")
 @pytest.mark.parametrize("turn", TURNS_DEGREES)
-def test_a_face_is_found_and_set_upright_at_each_quarter_turn(turn, model, paste, portrait):
-    finder = FaceFinder(FaceConfig(), model)
+def test_a_face_is_found_and_set_upright_at_each_quarter_turn(turn, paste, portrait):
+    finder = FaceFinder(FaceConfig())
     scene = np.full((HEIGHT, WIDTH, 3), (150, 140, 120), np.uint8)
     found = []
     for k in range(40):
@@ -450,9 +452,10 @@ def test_a_face_is_found_and_set_upright_at_each_quarter_turn(turn, model, paste
 
 
 @pytest.mark.corpus
+@pytest.mark.usefixtures("model")
 @pytest.mark.parametrize("moves", ["camera", "face"])
-def test_a_face_stays_in_its_place_in_the_crop_while_it_glides(moves, model, paste, room):
-    finder = FaceFinder(FaceConfig(), model)
+def test_a_face_stays_in_its_place_in_the_crop_while_it_glides(moves, paste, room):
+    finder = FaceFinder(FaceConfig())
     whole = paste(room, 420, 330) if moves == "camera" else room
     crops = []
     for k in range(75):
@@ -490,8 +493,9 @@ def test_the_shift_that_is_measured_is_the_shift_that_is_there(paste, room):
 
 
 @pytest.mark.corpus
-def test_a_picture_that_is_turned_on_its_side_is_followed(model, paste):
-    finder = FaceFinder(FaceConfig(), model)
+@pytest.mark.usefixtures("model")
+def test_a_picture_that_is_turned_on_its_side_is_followed(paste):
+    finder = FaceFinder(FaceConfig())
     scene = np.full((HEIGHT, WIDTH, 3), (150, 140, 120), np.uint8)
     turns = []
     for k in range(75):
@@ -504,8 +508,9 @@ def test_a_picture_that_is_turned_on_its_side_is_followed(model, paste):
 
 
 @pytest.mark.corpus
-def test_frames_without_a_face_are_none(model, paste, room):
-    finder = FaceFinder(FaceConfig(), model)
+@pytest.mark.usefixtures("model")
+def test_frames_without_a_face_are_none(paste, room):
+    finder = FaceFinder(FaceConfig())
     empty = room[:HEIGHT, :WIDTH]
     full = paste(empty, 300, 180, scale=0.7)
     found = [
@@ -518,12 +523,13 @@ def test_frames_without_a_face_are_none(model, paste, room):
 
 
 @pytest.mark.corpus
-def test_what_comes_later_changes_nothing_before(model, paste, room):
+@pytest.mark.usefixtures("model")
+def test_what_comes_later_changes_nothing_before(paste, room):
     frames = [paste(room[:HEIGHT, :WIDTH], 250 + 3 * k, 180, scale=0.7) for k in range(20)]
     other = frames[:10] + [np.zeros_like(frames[0])] * 10
 
     def follow(clip: list[np.ndarray]) -> list[Face | None]:
-        finder = FaceFinder(FaceConfig(), model)
+        finder = FaceFinder(FaceConfig())
         return [finder.find(frame, k * FRAME_S) for k, frame in enumerate(clip)]
 
     whole, cut = follow(frames), follow(other)
@@ -532,10 +538,11 @@ def test_what_comes_later_changes_nothing_before(model, paste, room):
 
 
 @pytest.mark.corpus
-def test_a_finder_does_not_touch_the_frame(model, paste, room):
+@pytest.mark.usefixtures("model")
+def test_a_finder_does_not_touch_the_frame(paste, room):
     frame = paste(room[:HEIGHT, :WIDTH], 300, 180)
     before = frame.copy()
-    face = FaceFinder(replace(FaceConfig(), mode="tracked"), model).find(frame, 0.0)
+    face = FaceFinder(replace(FaceConfig(), mode="tracked")).find(frame, 0.0)
     assert face is not None
     crop(frame, face, 224)
     assert (frame == before).all()

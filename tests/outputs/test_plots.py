@@ -16,9 +16,10 @@ from cryvision.outputs.panels import (
     CLASS_COLOURS,
     EVENT_COLOUR,
     WIDTH_INCHES,
+    centred_mean,
+    seconds_within,
 )
 from cryvision.outputs.plots import DOTS_PER_INCH
-from cryvision.outputs.pooling import centred_mean, seconds_within
 from cryvision.outputs.shown import class_names
 from cryvision.result import Detection, Event
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,16 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from programs import running
 
 from cryvision import cli
 from cryvision.errors import CryvisionError, MediaError, MissingDependencyError
 from cryvision.inputs import ffmpeg
-from cryvision.inputs.media import find_ffmpeg, open_clip, probe, read_sound
+from cryvision.inputs.media import open_clip, probe, read_sound
 from cryvision.inputs.pictures.faces import Face
 from cryvision.inputs.pictures.yunet import Detection as Found
 from cryvision.outputs import screen, video
 from cryvision.outputs.screen import MIN_WIDTH_PX, Screen
-from cryvision.outputs.video import write_blurred_video, write_video
+from cryvision.outputs.video import write_video
 from cryvision.result import Classification, Detection, Event
 
 MakeMedia = Callable[..., Path]
@@ -318,7 +318,7 @@ def test_faces_are_blurred_around_the_time_they_are_seen_and_nothing_else_is(
 ) -> None:
     # Two detectors look in turn, in every third frame: the face is seen in frame 45.
     monkeypatch.setattr(video, "YuNet", Told([2 * 45 // video.BLUR_EVERY_FRAMES]))
-    write_blurred_video(found_in(make, grainy, 3.0, events=()), tmp_path / "out.mp4")
+    write_video(found_in(make, grainy, 3.0, events=()), tmp_path / "out.mp4", blur_faces=True)
     left = (MIN_WIDTH_PX - 64) // 2
     shown = np.stack(frames_of(tmp_path / "out.mp4"))[:, :48, left : left + 64, 0].astype(float)
     inside = shown[:, 16:32, 24:40].std(axis=(1, 2))
@@ -336,7 +336,7 @@ def test_where_no_face_is_found_to_blur_that_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(video, "YuNet", Told([]))
-    write_blurred_video(found_in(make, grainy, 3.0, events=()), tmp_path / "out.mp4")
+    write_video(found_in(make, grainy, 3.0, events=()), tmp_path / "out.mp4", blur_faces=True)
     assert f"{grainy}: no face was found" in caplog.text
 
 
@@ -344,7 +344,7 @@ def test_to_blur_without_a_face_detector_is_an_error(
     make: Any, small_video: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(MissingDependencyError, match="cryvision fetch face-detector"):
-        write_blurred_video(found_in(make, small_video, 2.0), tmp_path / "out.mp4")
+        write_video(found_in(make, small_video, 2.0), tmp_path / "out.mp4", blur_faces=True)
     assert not (tmp_path / "out.mp4").exists()
 
 
@@ -387,7 +387,7 @@ def test_a_real_face_cannot_be_found_any_more_once_it_is_blurred(
     clip = make_media("portrait.mp4", *still, "-c:v", "mpeg4", "-q:v", "2", "-r", "30")
     found = found_in(make, clip, 0.3, events=())
     write_video(found, tmp_path / "seen.mp4")
-    write_blurred_video(found, tmp_path / "hidden.mp4")
+    write_video(found, tmp_path / "hidden.mp4", blur_faces=True)
     detectors = video.face_detectors()
 
     def n_found(path: Path) -> int:
@@ -398,27 +398,6 @@ def test_a_real_face_cannot_be_found_any_more_once_it_is_blurred(
 
 
 # --- what cannot be done --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def own_ffmpeg(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run ffmpeg under a name of this test's own, so that one left over can be told."""
-    path = tmp_path_factory.mktemp("bin") / "ffmpeg"
-    path.symlink_to(find_ffmpeg())
-    monkeypatch.setenv("CRYVISION_FFMPEG", str(path))
-    return path
-
-
-def running(program: Path) -> list[str]:
-    """The processes of a program; none where the system does not list them."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cmdline").read_bytes().startswith(os.fsencode(program)):
-                found.append(process.name)
-        except OSError:
-            continue  # it has just ended
-    return found
 
 
 def test_sound_alone_is_refused_in_one_line(make: Any, tone_wav: Path, tmp_path: Path) -> None:

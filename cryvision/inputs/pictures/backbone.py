@@ -67,21 +67,7 @@ def cached_path(weights: str, suffix: str) -> Path:
 def cache_weights(config: FaceConfig) -> FaceConfig:
     """Name weights as a bundle may: a file of the user's own is kept in the cache under its hash.
 
-    Parameters
-    ----------
-    config : FaceConfig
-
-    Returns
-    -------
-    FaceConfig
-        The same where it has no path.
-
-    Raises
-    ------
-    MissingDependencyError, ConfigError
-        As for `Embedder`.
-    CryvisionError
-        If the copy cannot be written.
+    Errors as for `Embedder`, and where the copy cannot be written.
     """
     if is_named(config.backbone_weights):
         return config
@@ -101,24 +87,7 @@ def cache_weights(config: FaceConfig) -> FaceConfig:
 
 
 def find_weights(config: FaceConfig) -> tuple[str, Path | None]:
-    """Find the weights of a backbone.
-
-    Parameters
-    ----------
-    config : FaceConfig
-
-    Returns
-    -------
-    name : str
-        What `Embedder.weights` is.
-    path : Path or None
-        Their file, if they have one.
-
-    Raises
-    ------
-    MissingDependencyError, ConfigError
-        As for `Embedder`.
-    """
+    """Find the weights of a backbone: what `Embedder.weights` is, and their file or None."""
     if config.backbone_weights == "random":
         return f"random:{config.backbone_seed}", None
     if _HASH.fullmatch(config.backbone_weights):
@@ -142,7 +111,6 @@ def find_weights(config: FaceConfig) -> tuple[str, Path | None]:
 
 
 def _find_cached(weights: str) -> Path:
-    """Find the file with a hash in the cache."""
     paths = [cached_path(weights, suffix) for suffix in _SUFFIXES]
     for path in paths:
         if path.is_file() and f"sha256:{_digest(path, 'sha256')}" == weights:
@@ -162,25 +130,11 @@ def _digest(path: Path, algorithm: str) -> str:
 
 
 def build_backbone(config: FaceConfig, weights_path: Path | None) -> keras.Model:
-    """Build the backbone in Keras.
+    """Build the backbone in Keras, with weights drawn from ``config.backbone_seed`` without a path.
 
-    Parameters
-    ----------
-    config : FaceConfig
-    weights_path : Path or None
-        From `find_weights`; None draws them from ``config.backbone_seed``.
-
-    Returns
-    -------
-    keras.Model
-        From uint8 RGB crops, shape (n, crop_size_px, crop_size_px, 3), to float32 embeddings,
-        shape (n, embedding_width). Its last layer is the network of `keras.applications`, which
-        takes BGR less `IMAGENET_MEAN_BGR`.
-
-    Raises
-    ------
-    ConfigError
-        When the file does not hold weights of this backbone.
+    It takes uint8 RGB crops, shape (n, crop_size_px, crop_size_px, 3), to float32 embeddings, shape
+    (n, embedding_width). Its last layer is the network of `keras.applications`, which takes BGR
+    less `IMAGENET_MEAN_BGR`.
     """
     import keras
     from keras import layers

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from cryvision.inputs.pictures.backbone import (
 from cryvision.layers import install_command
 from cryvision.runtime.safe_load import check_onnx
 from cryvision.runtime.session import Session
+from cryvision.traces import environment
 
 if TYPE_CHECKING:
     import keras
@@ -50,32 +50,16 @@ not there in a fork, which needs one of its own."""
 
 
 class Embedder:
-    """A frozen backbone, ready to run.
+    """A frozen backbone, ready to run; `width` is how many numbers an embedding has.
 
     The first one with its weights loads Keras and writes the ONNX copy: half a minute. The newest
     one's network stays in memory, so that the next clip need not load it again. Nothing is
-    downloaded.
+    downloaded. `weights` says which these are: ``sha256:`` and the hash of their file, or
+    ``random:`` and the seed.
 
-    Parameters
-    ----------
-    config : FaceConfig
-
-    Attributes
-    ----------
-    width : int
-        Numbers per embedding.
-    weights : str
-        Which weights these are: ``sha256:`` and the hash of their file, or ``random:`` and the
-        seed.
-
-    Raises
-    ------
-    MissingDependencyError
-        When the weights, or the libraries to run them, are not on this machine.
-    ConfigError
-        When the file of weights is not one for this backbone.
-    CryvisionError
-        When the copy disagrees with Keras or cannot be written or read.
+    A MissingDependencyError says that the weights, or the libraries to run them, are not on this
+    machine, a ConfigError that the file of weights is not one for this backbone, any other
+    CryvisionError that the copy disagrees with Keras or cannot be written or read.
     """
 
     def __init__(self, config: FaceConfig) -> None:
@@ -99,22 +83,7 @@ class Embedder:
         self._session = _newest[process][1]
 
     def embed(self, crops: np.ndarray) -> np.ndarray:
-        """Embed crops.
-
-        Parameters
-        ----------
-        crops : ndarray of uint8, shape (n, crop_size_px, crop_size_px, 3)
-            RGB.
-
-        Returns
-        -------
-        ndarray of float32, shape (n, width)
-
-        Raises
-        ------
-        ConfigError
-            When the crops have another type or shape.
-        """
+        """Embed RGB crops, uint8, shape (n, crop_size_px, crop_size_px, 3): float32, (n, width)."""
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != self._crop_shape:
             shape = ", ".join(str(n) for n in self._crop_shape)
             raise ConfigError(
@@ -124,22 +93,7 @@ class Embedder:
 
 
 def prepare(config: FaceConfig) -> Path:
-    """Write the ONNX copy of a backbone, unless it is there.
-
-    Parameters
-    ----------
-    config : FaceConfig
-
-    Returns
-    -------
-    Path
-        The file that will be run.
-
-    Raises
-    ------
-    MissingDependencyError, ConfigError, CryvisionError
-        As for `Embedder`.
-    """
+    """Write the ONNX copy of a backbone, unless it is there; return the file that will be run."""
     weights, path = find_weights(config)
     if path is not None and path.suffix == ".onnx":
         return path
@@ -147,7 +101,6 @@ def prepare(config: FaceConfig) -> Path:
 
 
 def _copy(config: FaceConfig, weights: str, weights_path: Path | None) -> Path:
-    """The ONNX copy for named weights, written if it is not there."""
     key = weights.replace(":", "-")
     name = f"{config.backbone}-{config.crop_size_px}-{key}-v{COPY_VERSION}.onnx"
     path = cache_folder() / "backbones" / name
@@ -207,7 +160,9 @@ def _sample_crops(size: int) -> np.ndarray:
 
 def _export(model: keras.Model, written: Path, target: Path) -> None:
     try:
-        with warnings.catch_warnings(), _one_graph():
+        # Else tf2onnx copies the graph before each of its steps, 4 GB for ResNet-50, to go on after
+        # one that failed, which here ends the export.
+        with warnings.catch_warnings(), environment(TF2ONNX_CATCH_ERRORS="false"):
             warnings.simplefilter("ignore", FutureWarning)  # the exporter's, about numpy names
             model.export(str(written), format="onnx", verbose=False)
     except Exception as error:  # the exporter raises any kind
@@ -215,23 +170,6 @@ def _export(model: keras.Model, written: Path, target: Path) -> None:
         raise CryvisionError(
             f"{target}: the backbone cannot be written as ONNX: {reason}"
         ) from error
-
-
-@contextlib.contextmanager
-def _one_graph() -> Iterator[None]:
-    """Have tf2onnx not copy the graph before each of its steps: 4 GB less for ResNet-50.
-
-    The copies are for going on after a step that failed, which here ends the export.
-    """
-    before = os.environ.get("TF2ONNX_CATCH_ERRORS")
-    os.environ["TF2ONNX_CATCH_ERRORS"] = "false"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TF2ONNX_CATCH_ERRORS"]
-        else:
-            os.environ["TF2ONNX_CATCH_ERRORS"] = before
 
 
 def _check_agreement(reference: np.ndarray, copy: np.ndarray, target: Path) -> None:

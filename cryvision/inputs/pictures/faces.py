@@ -9,7 +9,6 @@ only where they contradict it. So it depends on frames of the past alone, and do
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,19 +77,10 @@ LEAST_FLOW_SHARE = 0.2
 class Face:
     """One face in one frame.
 
-    Attributes
-    ----------
-    box : tuple of float
-        x and y of the upper left corner, width and height, in pixels of the frame. It may reach
-        beyond the frame.
-    rotation_degrees : int
-        How far the face is turned clockwise from upright: 0, 90, 180 or 270.
-    score : float
-        The detector's, when the face was last found; NaN where the mode is ``center``.
-    age_s : float
-        Time since the face was last found.
-    crop_side_px : float
-        Side of the square that a crop shows, in pixels of the frame.
+    `box` is x and y of the upper left corner, width and height, in pixels of the frame, beyond
+    which it may reach; `rotation_degrees` is how far the face is turned clockwise from upright: 0,
+    90, 180 or 270. `score` is the detector's when the face was last found, `age_s` ago; NaN where
+    the mode is ``center``. A crop shows a square of `crop_side_px` of the frame.
     """
 
     box: tuple[float, float, float, float]
@@ -101,22 +91,10 @@ class Face:
 
 
 def crop(frame: np.ndarray, face: Face, size: int) -> np.ndarray:
-    """Cut a face out of a frame and turn it upright.
+    """Cut a face out of a frame, uint8 of shape (height, width, 3), and turn it upright.
 
-    The square keeps its place to a fraction of a pixel; where it is shrunk, each pixel is the mean
-    of an area. Beyond the frame its edge is repeated.
-
-    Parameters
-    ----------
-    frame : ndarray of uint8, shape (height, width, 3)
-    face : Face
-        In this frame.
-    size : int
-        Side of the crop in pixels.
-
-    Returns
-    -------
-    ndarray of uint8, shape (size, size, 3)
+    The square of shape (size, size, 3) keeps its place to a fraction of a pixel; where it is
+    shrunk, each pixel is the mean of an area. Beyond the frame its edge is repeated.
     """
     cv2 = load_cv2()
     # Drawn larger by a whole factor, then averaged: interpolation alone would skip pixels.
@@ -140,26 +118,9 @@ def crop(frame: np.ndarray, face: Face, size: int) -> np.ndarray:
 
 
 class FaceFinder:
-    """Finds one person's face in the frames of one clip.
+    """Finds one person's face in the frames of one clip; `YuNet` says which file finds it."""
 
-    Parameters
-    ----------
-    config : FaceConfig
-    model_path : str or path-like, optional
-        The face detector's file. By default the one that the environment variable
-        ``CRYVISION_FACE_MODEL`` names, or else the one that ``cryvision fetch`` brought.
-
-    Raises
-    ------
-    MissingDependencyError
-        When OpenCV or the detector's file is missing, or the fetched file is damaged.
-    ConfigError
-        When OpenCV cannot run the file.
-    """
-
-    def __init__(
-        self, config: FaceConfig, model_path: str | os.PathLike[str] | None = None
-    ) -> None:
+    def __init__(self, config: FaceConfig) -> None:
         load_cv2()
         self.config = config
         self._track: _Track | None = None
@@ -167,27 +128,12 @@ class FaceFinder:
         self._time_s = self._detected_s = self._all_turns_s = -math.inf
         if config.mode != "center":
             least_score = config.min_score * KEPT_SCORE_SHARE
-            self._detector = YuNet(config.detection_width_px, least_score, model_path)
+            self._detector = YuNet(config.detection_width_px, least_score)
 
     def find(self, frame: np.ndarray, frame_time_s: float) -> Face | None:
-        """Find the face in the next frame.
+        """Find the face in the next frame, uint8 RGB of shape (height, width, 3).
 
-        Parameters
-        ----------
-        frame : ndarray of uint8, shape (height, width, 3)
-            RGB.
-        frame_time_s : float
-            Its place on the clip's clock. Frames may be left out.
-
-        Returns
-        -------
-        Face or None
-            None where no face was found within the last ``hold_seconds``.
-
-        Raises
-        ------
-        ConfigError
-            When the frame is not a picture, or not later than the one before it.
+        None where no face was found within the last ``hold_seconds``. Frames may be left out.
         """
         self._check(frame, frame_time_s)
         if self.config.mode == "center":
@@ -296,7 +242,6 @@ class _Track:
     def correct(
         self, detection: Detection, time_s: float, since_s: float, smoothing_seconds: float
     ) -> None:
-        """Take in a detection of this face."""
         self.score = detection.score
         self.detected_s = time_s
         if detection.rotation_degrees != self.rotation_degrees:

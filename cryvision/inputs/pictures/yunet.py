@@ -30,16 +30,11 @@ _COS_SIN = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}
 
 
 class Detection(NamedTuple):
-    """One face in one turn of a picture.
+    """One face in one turn of a picture, with a score between 0 and 1.
 
-    Attributes
-    ----------
-    box : ndarray of float64, shape (4,)
-        x and y of the centre, width and height, in pixels of the picture before it was turned.
-    rotation_degrees : int
-        How far the face is turned clockwise, if this is the right turn.
-    score : float
-        Between 0 and 1.
+    `box` is x and y of the centre, width and height, float64, in pixels of the picture before it
+    was turned; `rotation_degrees` is how far the face is turned clockwise, if this is the right
+    turn.
     """
 
     box: np.ndarray
@@ -48,30 +43,17 @@ class Detection(NamedTuple):
 
 
 class YuNet:
-    """The detector, ready to run on small copies of frames.
+    """The detector, ready to run on copies of frames that are ``width_px`` wide, or narrower.
 
-    Parameters
-    ----------
-    width_px : int
-        Width of the copy; narrower frames are taken as they are.
-    least_score : float
-        Detections that score less are left out.
-    model_path : str or path-like, optional
-        By default the file that ``CRYVISION_FACE_MODEL`` names, or else the fetched one.
-
-    Raises
-    ------
-    MissingDependencyError
-        When OpenCV or the detector's file is missing, or the fetched file is damaged.
-    ConfigError
-        When OpenCV cannot run the file.
+    Detections below ``least_score`` are left out. Its file is the one that ``CRYVISION_FACE_MODEL``
+    names, or else the one that ``cryvision fetch`` brought. A MissingDependencyError says that
+    OpenCV or the file is missing, or the fetched one damaged, a ConfigError that OpenCV cannot run
+    it.
     """
 
-    def __init__(
-        self, width_px: int, least_score: float, model_path: str | os.PathLike[str] | None = None
-    ) -> None:
+    def __init__(self, width_px: int, least_score: float) -> None:
         cv2 = load_cv2()
-        path, model = _read_model(model_path)
+        path, model = _read_model()
         buffers = np.frombuffer(model, np.uint8), np.zeros(0, np.uint8)
         # OpenCV warns of settings that nobody made; 0 is silence. Version 5 keeps this elsewhere.
         logging = getattr(cv2.utils, "logging", cv2)
@@ -90,19 +72,9 @@ class YuNet:
         self._width_px = width_px
 
     def faces(self, frame: np.ndarray, turns_degrees: Iterable[int]) -> list[Detection]:
-        """Find faces that are turned clockwise by any of the given quarter turns.
+        """Find faces turned clockwise by any of some quarter turns, in a uint8 RGB frame.
 
-        Parameters
-        ----------
-        frame : ndarray of uint8, shape (height, width, 3)
-            RGB.
-        turns_degrees : iterable of int
-            Of ``TURNS_DEGREES``.
-
-        Returns
-        -------
-        list of Detection
-            A face may be in it once for each turn.
+        A face may be in the list once for each turn.
         """
         height, width = frame.shape[:2]
         scale = min(1.0, self._width_px / width)
@@ -155,13 +127,7 @@ def fetched_model() -> Path:
 
 
 def load_cv2() -> Any:
-    """Import OpenCV.
-
-    Raises
-    ------
-    MissingDependencyError
-        When it is not installed, or a system library that it needs is not.
-    """
+    """Import OpenCV, or say how to install it, or the system library that it needs."""
     try:
         import cv2
     except ImportError as error:
@@ -178,9 +144,9 @@ def load_cv2() -> Any:
     return cv2
 
 
-def _read_model(path: str | os.PathLike[str] | None) -> tuple[Path, bytes]:
+def _read_model() -> tuple[Path, bytes]:
     """The detector's file and its bytes: as named, or the one that was fetched."""
-    named = path or os.environ.get(MODEL_VARIABLE)
+    named = os.environ.get(MODEL_VARIABLE)
     file = Path(named) if named else fetched_model()
     try:
         model = file.read_bytes()

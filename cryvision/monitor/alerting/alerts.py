@@ -48,28 +48,13 @@ DEFAULT_RULES: tuple[Rule, ...] = (SustainedCrying(), FaultRule())
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing to tell people.
+    """One thing to tell people, of a rule and a source.
 
-    Attributes
-    ----------
-    id : str
-        32 hexadecimal digits, different for each alert. Who receives one twice knows it by this.
-    rule : str
-        Name of the rule.
-    source : str
-        Name of the source.
-    state : str
-        ``raised`` or ``cleared``.
-    kind : str
-        ``crying`` or ``fault``.
-    time : str
-        When the rule's condition was met, ISO 8601 in UTC.
-    crying_since : str or None
-        When the crying began, ISO 8601 in UTC; None for a fault, or where none is left.
-    seconds : float
-        How long the crying or the fault had lasted; for a total, the crying within its window.
-    message : str
-        One line for people.
+    Who receives one twice knows it by its `id`, 32 hexadecimal digits. The `state` is ``raised`` or
+    ``cleared``, the `kind` ``crying`` or ``fault``. Times are ISO 8601 in UTC: `time`, when the
+    rule's condition was met, and `crying_since`, None for a fault, or where no crying is left.
+    `seconds` is how long the crying or the fault had lasted; for a total, the crying within its
+    window. The `message` is one line for people.
     """
 
     id: str
@@ -83,12 +68,10 @@ class Alert:
     message: str
 
     def to_json(self) -> str:
-        """Write the alert as one JSON object on one line."""
         return json.dumps(dataclasses.asdict(self), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Alert:
-        """Read what `to_json` wrote."""
         return cls(**json.loads(text))
 
 
@@ -123,10 +106,7 @@ class Sink(Protocol):
     def deliver(self, alert: Alert) -> None:
         """Bring an alert to the receiver, within a few seconds.
 
-        Raises
-        ------
-        DeliveryError
-            When it is not certain that the receiver has it.
+        A DeliveryError says that it is not certain that the receiver has it.
         """
 
     def close(self) -> None:
@@ -151,12 +131,10 @@ class AlertMonitor:
 
     @property
     def crying_raised(self) -> bool:
-        """Whether an alert about crying is raised."""
         return any(one.raised for _, one in self._crying)
 
     @property
     def fault_raised(self) -> bool:
-        """Whether an alert about a fault is raised."""
         return any(one.raised for _, one in self._faults)
 
     def update(self, time: float, crying: bool | None, likely: bool | None = None) -> list[Alert]:

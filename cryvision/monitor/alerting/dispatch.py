@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,11 +29,6 @@ class Alerting:
     ``health`` counts the alerts, and says how much crying there was today. Alerts wait in the file
     ``outbox``, by default in memory. What an earlier process raised is cleared, so that nobody is
     left with an alert that never ends.
-
-    Raises
-    ------
-    CryvisionError
-        If a sink or the outbox cannot be made ready.
     """
 
     def __init__(
@@ -58,7 +52,6 @@ class Alerting:
             self._outbox.put(cleared_at_start(alert), names)
 
     def observe(self, observation: Observation) -> list[Alert]:
-        """Take the next observation of a source, and return the alerts of it, which are sent."""
         monitor = self._rules[observation.source]
         fault, state = observation.fault, observation.state
         if fault is None:
@@ -74,7 +67,7 @@ class Alerting:
                 alert=monitor.crying_raised,
                 problem=monitor.fault_raised,
                 probability=state.probability,
-                level_dbfs=state.level_dbfs if math.isfinite(state.level_dbfs) else None,
+                level_dbfs=state.level_dbfs,
                 minutes_today=self._health.minutes_today(observation.source),
             )
             for broker in self._brokers:

@@ -42,17 +42,8 @@ class Outbox:
 
     A disk that cannot be written is logged once; alerts are then kept in memory, and written when
     it can be written again. Without a path nothing is kept. What waits on disk for sinks that are
-    no more is given up.
-
-    Attributes
-    ----------
-    raised : dict of Alert to list of str
-        Alerts that an earlier process raised and did not clear, and the sinks that were told.
-
-    Raises
-    ------
-    CryvisionError
-        If another process has the file open.
+    no more is given up. `raised` are the alerts that an earlier process raised and did not clear,
+    and the sinks that were told.
     """
 
     def __init__(self, path: Path | None, sinks: Mapping[str, Sink]) -> None:
@@ -73,13 +64,7 @@ class Outbox:
                 self.raised.setdefault(one.alert, []).append(one.sink)
 
     def put(self, alert: Alert, sinks: Iterable[str]) -> None:
-        """Take an alert for some sinks; write it to disk before it is delivered.
-
-        Raises
-        ------
-        KeyError
-            If there is no sink of a name.
-        """
+        """Take an alert for some sinks; write it to disk before it is delivered."""
         deliveries = [Delivery(alert, name) for name in sinks]
         if not deliveries:
             return
@@ -91,7 +76,6 @@ class Outbox:
 
     @property
     def pending(self) -> dict[str, int]:
-        """Number of alerts that wait, for each sink."""
         return {name: len(lane) for name, lane in self._lanes.items()}
 
     def close(self, wait_s: float = 0.0) -> None:
@@ -215,6 +199,5 @@ class _Lane:
 
 
 def wait_s(attempts: int) -> float:
-    """Return the wait after a number of attempts, in seconds."""
     longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(attempts - 1, 60))
     return longest * random.uniform(0.5, 1.0)

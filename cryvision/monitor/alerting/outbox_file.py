@@ -70,11 +70,6 @@ class OutboxFile:
     The file is made, with its folder, where it is missing; readable for its owner alone. A damaged
     file is put aside. ``waiting`` is what was pending when the file was opened, oldest first, and
     ``raised`` what each sink was told of last, by source and rule, where that was not its end.
-
-    Raises
-    ------
-    CryvisionError
-        If another process has the file open.
     """
 
     def __init__(self, path: Path) -> None:
@@ -152,7 +147,6 @@ class OutboxFile:
         self._failed = True
 
     def close(self) -> None:
-        """Close the file."""
         with self._lock:
             self._closed = True
             if self._connection is not None:

@@ -17,13 +17,7 @@ class Secret:
     variable: str | None = None
 
     def read(self) -> str:
-        """Return the secret.
-
-        Raises
-        ------
-        ConfigError
-            If it is not there, or empty. The message names its place alone.
-        """
+        """Return the secret; an error names its place alone."""
         if self.file is not None:
             try:
                 text = self.file.read_text(encoding="utf-8")

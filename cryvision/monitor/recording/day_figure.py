@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cryvision.errors import CryvisionError, MissingDependencyError
+from cryvision.errors import CryvisionError
+from cryvision.layers import needed
 from cryvision.monitor.recording.day_report import HOUR, Day, share_observed
 from cryvision.monitor.recording.observed import MINUTE
 from cryvision.outputs import panels
+from cryvision.outputs.html_page import check_marked
 from cryvision.outputs.lettering import set_plain, shortened
 from cryvision.outputs.plots import DOTS_PER_INCH
 from cryvision.outputs.wording import length, printable
@@ -22,57 +22,31 @@ MOST_PANELS = 31
 """Days in a figure: the latest ones."""
 
 _MARK = "cryvision figure of days"
-_MARK_BYTES = 1000  # of the file: the mark stands before the picture
 _PANEL_INCHES = 1.9
 _TOPS = (2, 4, 10, 20, 30, 60)
 _LONGEST_NAME = 40
 
 
 def check_target(path: Path) -> None:
-    """Make sure before any work that a figure may be written.
-
-    Raises
-    ------
-    CryvisionError
-        If its folder is missing, or something else than an older figure is there: that is never
-        replaced.
-    """
+    """Make sure before any work that a figure may be written, over an older one alone."""
     if not path.parent.is_dir():
         raise CryvisionError(f"{path}: a figure must go into a folder that is there")
-    if not os.path.lexists(path):
-        return
-    try:
-        with open(path, "rb") as file:
-            is_ours = _MARK.encode() in file.read(_MARK_BYTES)
-    except OSError:
-        is_ours = False
-    if not is_ours:
-        raise CryvisionError(f"{path}: only an older figure of days is replaced; this is no such")
+    check_marked("figure of older days", _MARK.encode(), path)
 
 
 def draw(days: list[Day], path: Path) -> None:
     """Draw the minutes of crying of each hour into a PNG, a panel for each day and source.
 
     Hours of which nothing was observed are hatched; of many days the latest are drawn.
-
-    Raises
-    ------
-    MissingDependencyError
-        If matplotlib is not installed.
-    CryvisionError
-        If there is nothing to draw.
     """
-    try:
+    with needed("a figure", "matplotlib"):
         # Never pyplot: it keeps figures and a backend for the whole process.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependencyError(
-            "a figure needs matplotlib, which is not installed: pip install matplotlib"
-        ) from error
     if not days:
         raise CryvisionError("a figure needs a day that was recorded; there is none")
-    latest = sorted(sorted(days, key=lambda day: day.date)[-MOST_PANELS:], key=_panel_order)
+    latest = sorted(days, key=lambda day: day.date)[-MOST_PANELS:]
+    latest.sort(key=lambda day: (day.source, day.date))
     height_inches = 0.5 + _PANEL_INCHES * len(latest)
     figure = Figure((panels.WIDTH_INCHES, height_inches), DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
@@ -81,10 +55,6 @@ def draw(days: list[Day], path: Path) -> None:
         _draw_day(axes, day)
     column[-1].set_xlabel("local time (hatched: not observed)")
     figure.savefig(path, format="png", facecolor="white", metadata={"Software": _MARK})
-
-
-def _panel_order(day: Day) -> tuple[str, date]:
-    return day.source, day.date
 
 
 def _draw_day(axes: Axes, day: Day) -> None:

@@ -20,8 +20,8 @@ from cryvision.monitor.recording.folder import (
     read_recording,
 )
 from cryvision.monitor.recording.observed import MINUTE, MOST_BYTES
-from cryvision.monitor.records import PAUSE_SECONDS, rounded, utc
-from cryvision.outputs.wording import counted, length, printable
+from cryvision.monitor.records import PAUSE_SECONDS, utc
+from cryvision.outputs.wording import counted, length, printable, rounded
 
 HOUR = 3600
 
@@ -56,16 +56,9 @@ class Hour:
 class Day:
     """A day of one source, from midnight to midnight local time.
 
-    Attributes
-    ----------
-    source : str
-    date : date
-    day_s : float
-        24 hours, or 23 or 25 where the clocks are changed.
-    hours : tuple of Hour
-    bouts : tuple of (float, float)
-        Onset and offset, wall time, of the bouts in recordings that begin on that day: crying
-        without a pause of `PAUSE_SECONDS` or more.
+    `day_s` is 24 hours, or 23 or 25 where the clocks are changed. `bouts` are onset and offset,
+    wall time, of those in recordings that begin on that day: crying without a pause of
+    `PAUSE_SECONDS` or more.
     """
 
     source: str
@@ -76,7 +69,6 @@ class Day:
 
     @property
     def crying_s(self) -> float:
-        """Seconds of crying."""
         return math.fsum(hour.crying_s for hour in self.hours)
 
     @property
@@ -101,21 +93,11 @@ class _Source:
 
 
 def read(folder: Path) -> list[Day]:
-    """Read what a `Recorder` has written into a folder.
+    """Read what a `Recorder` has written into a folder, by source and date.
 
     How much of each minute was crying is taken from ``observed.jsonl``, and where that has no line
-    from the events of the recordings. Bouts are those of the recordings that are still there.
-
-    Returns
-    -------
-    list of Day
-        By source and date. A damaged file, and one of another program, is left out with one line
-        in the log.
-
-    Raises
-    ------
-    CryvisionError
-        If the folder cannot be read.
+    from the events of the recordings. Bouts are those of the recordings that are still there. A
+    damaged file, and one of another program, is left out with one line in the log.
     """
     sources: dict[str, _Source] = defaultdict(_Source)
     try:
@@ -158,7 +140,6 @@ def text(days: list[Day]) -> str:
 
 
 def share_observed(day: Day) -> str:
-    """Say how much of a day was observed."""
     if day.observed_s is None:
         return "observed time unknown"
     return f"{min(1.0, day.observed_s / day.day_s):.0%} of {day.day_s / HOUR:g} h observed"
@@ -250,11 +231,7 @@ def _days(name: str, source: _Source) -> list[Day]:
 
 
 def _day(
-    name: str,
-    day: date,
-    crying: dict[int, float],
-    observed: dict[int, float],
-    bouts: list[Span],
+    name: str, day: date, crying: dict[int, float], observed: dict[int, float], bouts: list[Span]
 ) -> Day:
     start, end = _midnight(day), _midnight(day + timedelta(days=1))
     hours, at = [], start
@@ -274,7 +251,6 @@ def _day(
 
 
 def _midnight(day: date) -> float:
-    """Give the wall time at which a day begins, by the clocks of this machine."""
     return datetime(day.year, day.month, day.day).timestamp()
 
 

@@ -19,12 +19,7 @@ from cryvision.errors import CryvisionError
 from cryvision.inputs import ffmpeg
 from cryvision.inputs.audio import mean_square_dbfs
 from cryvision.inputs.pictures.yunet import load_cv2
-from cryvision.monitor.recording.folder import (
-    FORMAT,
-    FORMAT_VERSION,
-    RECORD_NAME,
-    RecordingFolder,
-)
+from cryvision.monitor.recording.folder import FORMAT, FORMAT_VERSION, RECORD_NAME, RecordingFolder
 from cryvision.monitor.records import event_record, utc
 from cryvision.monitor.session import TimedEvent
 
@@ -52,21 +47,10 @@ log = logging.getLogger(__name__)
 class Recording:
     """A stretch of a source's sound and pictures.
 
-    Attributes
-    ----------
-    source : str
-    start : float
-        Wall time of the first sample, seconds since 1970.
-    samples : ndarray of int16, shape (n,)
-        16 kHz.
-    pictures : list of (int, bytes)
-        JPEG files and their places in samples, in order.
-    events : tuple of TimedEvent
-        Those that have not ended go on in the next recording.
-    continues : bool
-        Whether the sound follows that of the recording before.
-    masked : list of Span
-        What of the samples was set to zero because somebody speaks there.
+    `start` is the wall time of the first sample, seconds since 1970; `samples` are int16, 16 kHz;
+    `pictures` are JPEG files and their places in samples, in order. Of the `events`, those that
+    have not ended go on in the next recording; it `continues` the one before where its sound
+    follows that. What of the samples is `masked` was set to zero because somebody speaks there.
     """
 
     source: str
@@ -79,13 +63,7 @@ class Recording:
 
 
 class RecordingWriter:
-    """Writes recordings into a folder, one at a time, with the name and hash of the bundle.
-
-    Raises
-    ------
-    MissingDependencyError
-        If there is no ffmpeg.
-    """
+    """Writes recordings into a folder, one at a time, with the name and hash of the bundle."""
 
     def __init__(self, folder: RecordingFolder, bundle: dict[str, str]) -> None:
         self._folder, self._bundle = folder, bundle
@@ -96,12 +74,8 @@ class RecordingWriter:
     def write(self, recording: Recording) -> None:
         """Write the sound as FLAC, pictures as MP4 and JPEG, and JSON.
 
-        Where the video cannot be made, the sound is kept, and the log says why.
-
-        Raises
-        ------
-        OSError, CryvisionError
-            If the sound cannot be written; then nothing is left of the recording.
+        Where the video cannot be made, the sound is kept, and the log says why; where the sound
+        cannot be written, nothing is left of the recording.
         """
         with self._folder.staged(recording.start) as (place, stem):
             raw = place / "sound.pcm"
@@ -147,13 +121,7 @@ class RecordingWriter:
         return True
 
     def _encode(self, arguments: list[str], path: Path) -> None:
-        """Let ffmpeg write a file.
-
-        Raises
-        ------
-        CryvisionError
-            If it does not, with its last words.
-        """
+        """Let ffmpeg write a file; an error has its last words."""
         quiet = ["-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
         command = [self._ffmpeg, *quiet, *arguments, "-map_metadata", "-1", ffmpeg.file_url(path)]
         with ffmpeg.Process(command) as process:

@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryvision.atomic import sync
+
 FORMAT = "cryvision recording"
 FORMAT_VERSION = 1
 OBSERVED_FORMAT = "cryvision observed minutes"
@@ -47,11 +49,6 @@ class RecordingFolder:
     One writer at a time holds it, until `close` or until its process ends. Folders are made, for
     their owner alone, where they are not there. Of the recordings of all sources those that are
     older than ``max_days`` are removed, and the oldest beyond ``max_bytes``.
-
-    Raises
-    ------
-    OSError
-        If it cannot be made, or another writer holds it.
     """
 
     def __init__(self, folder: Path, source: str, max_bytes: int, max_days: float) -> None:
@@ -70,7 +67,6 @@ class RecordingFolder:
             raise BlockingIOError(errno.EAGAIN, "another monitor records here") from None
 
     def close(self) -> None:
-        """Let another writer take the folder; may be called again."""
         self._lock.release()
 
     def recover(self) -> None:
@@ -88,11 +84,6 @@ class RecordingFolder:
         ``start`` is the wall time at which the recording begins, seconds since 1970. The files come
         to their place together once all went well, `RECORD_NAME` with a name that says so. An
         exception removes them.
-
-        Raises
-        ------
-        OSError
-            If the system refuses: no space, no permission.
         """
         moment = datetime.fromtimestamp(start)
         day = moment.strftime("%Y-%m-%d")
@@ -100,15 +91,13 @@ class RecordingFolder:
         try:
             stem = self._free_stem(self.path / day, moment.strftime("%H-%M-%S"))
             yield place, stem
-            files = list(place.iterdir())
-            n_bytes = sum(file.stat().st_size for file in files)
+            n_bytes = sum(file.stat().st_size for file in place.iterdir())
             if n_bytes > self._max_bytes:
                 raise OSError(
                     f"a recording of {n_bytes:,} bytes is more than the folder may hold, "
                     f"{self._max_bytes:,}"
                 )
-            for file in files:
-                _sync(file)
+            sync(place)
             (place / RECORD_NAME).rename(place / f"{stem}.json")
             with _CHANGING:
                 self._prune(n_bytes)
@@ -157,13 +146,8 @@ class RecordingFolder:
     def _stored(self) -> Iterator[tuple[datetime, tuple[Path, ...], int]]:
         """Find what was written here, of all sources, without what was observed today.
 
-        Yields
-        ------
-        time : datetime
-            When a recording began, or the end of an observed day; local time.
-        files : tuple of Path
-            What is removed as a whole; the one that says what it is comes last.
-        n_bytes : int
+        When a recording began, or the end of an observed day, local time; the files, which are
+        removed as a whole, the one that says what they are last; and their size in bytes.
         """
         today = datetime.now().strftime("%Y-%m-%d")
         known, self._known = self._known, {}
@@ -230,12 +214,6 @@ def _files_of(path: Path) -> tuple[Path, ...]:
         return ()
     possible = [f"{path.stem}{suffix}" for suffix in (".flac", ".mp4", ".jpg")]
     return (*(path.with_name(name) for name in names.values() if name in possible), path)
-
-
-def _sync(path: Path) -> None:
-    """Bring the bytes to the disk before the name."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -43,10 +43,7 @@ class ObservedMinutes:
     def observe(self, observation: Observation) -> None:
         """Take the next observation, and write the minutes that are complete.
 
-        Raises
-        ------
-        OSError
-            If the system refuses; those minutes are not written.
+        Those that the system refuses are not written.
         """
         piece = observation.piece
         if piece is not None:
@@ -66,17 +63,9 @@ class ObservedMinutes:
         self._write(int((self._now - SETTLED_SECONDS) // MINUTE))
 
     def close(self) -> None:
-        """Write what is left.
-
-        Raises
-        ------
-        OSError
-            If the system refuses.
-        """
         self._write(max(self._observed, default=0) + 1)
 
     def _write(self, before: int) -> None:
-        """Write the minutes before this one."""
         due = sorted(minute for minute in self._observed if minute < before)
         if not due:
             return

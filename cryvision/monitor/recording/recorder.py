@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +28,6 @@ from cryvision.monitor.recording.files import (
 )
 from cryvision.monitor.recording.folder import RecordingFolder
 from cryvision.monitor.recording.observed import ObservedMinutes
-from cryvision.monitor.recording.ring import Ring
 from cryvision.monitor.session import BREAKS, Observation, TimedEvent
 
 BEFORE_SECONDS = 10.0
@@ -87,21 +87,12 @@ class Recorder:
     costs recordings, with a line in the log for each, and nothing else. `RecordingFolder` says what
     ``max_bytes`` and ``max_days`` limit.
 
-    Memory: the newest 25 s, and of a bout all until it is written: at most 5 minutes of sound
-    (10 MB) and 64 MB of pictures.
+    Memory: the newest 25 s, and of a bout all until it is written: at most 5 minutes of sound (10
+    MB) and 64 MB of pictures.
 
     With ``mask_speech`` the sound is zero where the tagger hears an adult speak and there is no
     crying. Where both overlap the crying stays, and the speech with it; what the tagger does not
     hear as speech stays too. A recording then comes some seconds later.
-
-    Raises
-    ------
-    ConfigError
-        If a number is out of range, or speech is to be masked that the bundle does not tell apart.
-    MissingDependencyError
-        Without ffmpeg, or a package of the extra ``live``.
-    CryvisionError
-        If the folder cannot be made, or another monitor records this source into it.
     """
 
     def __init__(
@@ -209,7 +200,6 @@ class Recorder:
             self._attempt("old recordings", self._folder.prune)
 
     def _follow(self, observation: Observation) -> None:
-        """Begin a bout, carry it on, or end it."""
         for timed in observation.events:
             onset = self._place(timed.onset_time)
             if self._bout is None:
@@ -238,7 +228,6 @@ class Recorder:
         self._speech = [span for span in self._speech if span[1] > self._ring.start]
 
     def _end_bout(self) -> None:
-        """Write what is open into files."""
         bout, self._bout = self._bout, None
         if bout is None:
             return
@@ -318,3 +307,42 @@ def _tagger_samples(bundle: Bundle) -> int:
         )
     frames = tagger.logmel.window_frames + tagger.logmel.hop_frames
     return int(frames * tagger.logmel.frame_samples)
+
+
+class Ring:
+    """Takes pieces of sound and pictures, and gives stretches of them.
+
+    Sound is kept in 16 bits and pictures as JPEG files, of ``picture_bytes`` in all. ``start`` and
+    ``end`` are the places of the first sample that is kept, and after the last, since the ring was
+    made. Who uses it forgets what is old.
+    """
+
+    def __init__(self) -> None:
+        self.start = self.end = 0
+        self.picture_bytes = 0
+        self._sound: deque[np.ndarray] = deque()
+        self._pictures: deque[tuple[int, bytes]] = deque()
+
+    def push(self, samples: np.ndarray, picture: bytes | None) -> None:
+        """Take the next sound, float32, -1 to 1, and a picture at its end."""
+        if len(samples):
+            finite = np.nan_to_num(samples * 32768.0, nan=0.0)
+            self._sound.append(np.clip(np.rint(finite), -32768, 32767).astype(np.int16))
+            self.end += len(samples)
+        if picture is not None:
+            self._pictures.append((self.end, picture))
+            self.picture_bytes += len(picture)
+
+    def forget(self, before: int) -> None:
+        """Forget sound and pictures before a place, a piece as a whole."""
+        while self._sound and self.start + len(self._sound[0]) <= before:
+            self.start += len(self._sound.popleft())
+        while self._pictures and self._pictures[0][0] < before:
+            self.picture_bytes -= len(self._pictures.popleft()[1])
+
+    def cut(self, start: int, end: int) -> tuple[np.ndarray, list[tuple[int, bytes]]]:
+        """Give the sound between two places, int16, and the pictures by their places from the
+        start."""
+        sound = np.concatenate([*self._sound, np.zeros(0, np.int16)])
+        pictures = [(at - start, one) for at, one in self._pictures if start <= at <= end]
+        return sound[start - self.start : end - self.start], pictures

@@ -18,15 +18,7 @@ SinkSettings = Console | Command | Webhook | MqttSettings | Ntfy | Apprise
 
 
 def open_sinks(settings: Sequence[SinkSettings], sources: Sequence[str]) -> dict[str, Sink]:
-    """Give the sinks of a configuration by name; a broker is connected to in the background.
-
-    Raises
-    ------
-    ConfigError
-        If a secret cannot be read.
-    MissingDependencyError
-        If a sink's library is not installed.
-    """
+    """Give the sinks of a configuration by name; a broker is connected to in the background."""
     for one in settings:
         if isinstance(one, MqttSettings | Apprise):
             require("live", f"the sink {one.name}")

@@ -21,7 +21,6 @@ class Apprise(Sink):
     url: Secret
 
     def deliver(self, alert: Alert) -> None:
-        """Notify the service."""
         import apprise
 
         # What Apprise logs may hold the URL.

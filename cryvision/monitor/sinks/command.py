@@ -68,7 +68,6 @@ class Command(Sink):
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a command and what it started."""
     if sys.platform == "win32":
         process.kill()
     else:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from cryvision.monitor.alerting.alerts import Alert, DeliveryError, Sink
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
 
 
 @dataclass(frozen=True)
@@ -22,10 +19,11 @@ class Console(Sink):
 
     name: str = "console"
     json: bool = False
-    write: Callable[[str], None] = field(default=_print, repr=False, compare=False)
+    write: Callable[[str], None] = field(
+        default=partial(print, flush=True), repr=False, compare=False
+    )
 
     def deliver(self, alert: Alert) -> None:
-        """Print the alert."""
         from cryvision.outputs.wording import printable
 
         moment = datetime.fromisoformat(alert.time).astimezone()

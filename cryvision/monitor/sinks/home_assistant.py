@@ -47,7 +47,6 @@ _ENTITIES: dict[str, dict[str, Any]] = {
 
 
 def discovery_topic(prefix: str, topic: str, source: str) -> str:
-    """Name the topic that a source is announced on."""
     return f"{prefix}/device/{device_id(topic, source)}/config"
 
 

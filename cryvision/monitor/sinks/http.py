@@ -38,7 +38,6 @@ class Webhook(Sink):
     timeout_s: float = 10.0
 
     def deliver(self, alert: Alert) -> None:
-        """Post the alert."""
         body = alert.to_json().encode()
         headers = {"Idempotency-Key": alert.id}
         if self.secret is not None:
@@ -69,7 +68,6 @@ class Ntfy(Sink):
     timeout_s: float = 10.0
 
     def deliver(self, alert: Alert) -> None:
-        """Publish the alert."""
         body = {
             "topic": self.topic,
             "title": f"{alert.source}: {alert.rule} {alert.state}",
@@ -94,12 +92,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) ->
     """Send JSON to an address, and take any 2xx for an answer.
 
     No redirect is followed, and no proxy asked. Only the host is named in messages, since the rest
-    of an address may be a secret. The server may be silent for ``timeout_s`` seconds.
-
-    Raises
-    ------
-    DeliveryError
-        To be tried again where the network, the server (5xx) or its limits (429) are at fault.
+    of an address may be a secret. The server may be silent for ``timeout_s`` seconds. Where the
+    network, the server (5xx) or its limits (429) are at fault, the error is one to be tried again.
     """
     request = urllib.request.Request(url, body, method="POST")
     request.add_header("Content-Type", "application/json")
@@ -131,7 +125,6 @@ def _reason(error: object) -> str:
 
 
 def _retry_after(text: str) -> float:
-    """Read a ``Retry-After``: seconds, or a date."""
     try:
         if text.isascii() and text.isdigit():
             return float(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import ssl
 import threading
 import time
@@ -69,15 +68,18 @@ class SourceState:
     minutes_today: float = 0.0
 
     def to_json(self) -> str:
-        """Write the payload of the state topic."""
+        # It brings numpy, which delivering alerts does not need.
+        from cryvision.outputs.wording import rounded
+
+        percent = None if self.probability is None else 100 * self.probability
         return json.dumps(
             {
                 "crying": None if self.crying is None else _on_off(self.crying),
                 "alert": _on_off(self.alert),
                 "problem": _on_off(self.problem),
-                "probability": _rounded(self.probability, 100, 1),
-                "level_dbfs": _rounded(self.level_dbfs, 1, 1),
-                "minutes_today": _rounded(self.minutes_today, 1, 2),
+                "probability": rounded(percent, 1),
+                "level_dbfs": rounded(self.level_dbfs, 1),
+                "minutes_today": rounded(self.minutes_today, 2),
             },
             allow_nan=False,
         )
@@ -94,11 +96,6 @@ class Mqtt:
     Topics below that of the settings: ``status`` (online, or offline by last will),
     ``<source>/state`` (retained), ``<source>/alert`` (each alert once, not retained, since it is no
     state). All have QoS 1. The names of all sources are for Home Assistant.
-
-    Raises
-    ------
-    ConfigError
-        If a secret or a certificate is missing.
     """
 
     def __init__(self, settings: MqttSettings, sources: Sequence[str]) -> None:
@@ -173,7 +170,6 @@ class Mqtt:
         self._publish(self._topic(f"{source}/state"), state.to_json())
 
     def close(self) -> None:
-        """Say that the monitor is offline, and disconnect."""
         if self._client.is_connected():
             goodbye = self._client.publish(self._topic("status"), OFFLINE, qos=1, retain=True)
             with self._changed:
@@ -248,9 +244,3 @@ def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
 
 def _on_off(value: bool) -> str:
     return "ON" if value else "OFF"
-
-
-def _rounded(value: float | None, times: int, digits: int) -> float | None:
-    if value is None or not math.isfinite(value):
-        return None
-    return round(value * times, digits)

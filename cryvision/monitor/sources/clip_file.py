@@ -36,13 +36,7 @@ class ClipFile:
         self._over = threading.Event()
 
     def pieces(self, stop: threading.Event) -> Iterator[Piece | SourceFault]:
-        """Iterate over the clip until its end, ``stop`` or `close`.
-
-        Raises
-        ------
-        MediaError
-            When the clip cannot be read.
-        """
+        """Iterate over the clip until its end, ``stop`` or `close`."""
         self._over.clear()
         start, begun = time.time(), time.monotonic()
         n_samples, media_s = 0, 0.0
@@ -61,5 +55,4 @@ class ClipFile:
                 log.warning("%s: %s", self.name, warning)
 
     def close(self) -> None:
-        """End `pieces`; from any thread."""
         self._over.set()

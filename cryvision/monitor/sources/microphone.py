@@ -14,7 +14,7 @@ import numpy as np
 
 from cryvision.errors import ConfigError, MediaError, MissingDependencyError
 from cryvision.inputs.resampling import Resampler
-from cryvision.layers import install_command
+from cryvision.layers import needed
 from cryvision.monitor.sources.camera import camera_names
 from cryvision.monitor.sources.pictures import Pictures
 from cryvision.monitor.sources.source import (
@@ -38,15 +38,6 @@ class Microphone(LiveSource):
 
     The device is an index or a part of the name, as `list_devices` shows them; the system's default
     by default. Its name is that of the source by default.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without sounddevice or PortAudio.
-    ConfigError
-        When no device with sound has this index or name.
-    MediaError
-        When there is no device at all.
     """
 
     def __init__(
@@ -64,13 +55,6 @@ class Microphone(LiveSource):
         super().__init__(name or str(found["name"]), pictures)
 
     def connect(self) -> _Recording:
-        """Open the device.
-
-        Raises
-        ------
-        DisconnectedError
-            When it is not there, or in use.
-        """
         sounddevice = _import_sounddevice()
         try:
             with _open_lock:
@@ -95,8 +79,6 @@ class Microphone(LiveSource):
 
 
 class _Recording:
-    """An open device."""
-
     def __init__(self, sounddevice: ModuleType, device: int | None) -> None:
         info = sounddevice.query_devices(device, "input")
         rate_hz = float(info["default_samplerate"])
@@ -124,7 +106,6 @@ class _Recording:
             raise
 
     def blocks(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Iterate over the sound until the device fails."""
         last = time.monotonic()
         while not self._ended.is_set():
             try:
@@ -147,13 +128,11 @@ class _Recording:
                 yield samples, wall_time
 
     def end(self) -> None:
-        """Let `blocks` end soon."""
         self._ended.set()
         with contextlib.suppress(queue.Full):  # then it does not wait
             self._blocks.put_nowait(None)
 
     def close(self) -> None:
-        """Close the device."""
         # A device that is gone cannot be closed in order. PortAudio may even hang: then the stream
         # still counts as open, and PortAudio is not started anew, which would hang too.
         with contextlib.suppress(self._sounddevice.PortAudioError):
@@ -176,13 +155,7 @@ class _Recording:
 
 
 def list_devices() -> str:
-    """Return a table of the devices with sound and of the cameras; no device is opened.
-
-    Raises
-    ------
-    MissingDependencyError
-        Without sounddevice or PortAudio.
-    """
+    """Return a table of the devices with sound and of the cameras; no device is opened."""
     sounddevice = _import_sounddevice()
     rows = [("index", "channels", "rate", "microphone")]
     default = _default_index(sounddevice)
@@ -202,12 +175,8 @@ def list_devices() -> str:
 
 def _import_sounddevice() -> Any:
     try:
-        import sounddevice
-    except ImportError as error:
-        raise MissingDependencyError(
-            "a microphone needs sounddevice, which is not installed; install it with: "
-            f"{install_command('live')}"
-        ) from error
+        with needed("a microphone", "sounddevice", "live"):
+            import sounddevice
     except OSError as error:
         raise MissingDependencyError(
             "a microphone needs the library PortAudio, which is not installed; on Debian and "

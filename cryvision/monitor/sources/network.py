@@ -61,13 +61,7 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> Address:
-        """Check an address.
-
-        Raises
-        ------
-        ConfigError
-            When the scheme is not one of RTSP, HTTP and RTMP, or there is no host.
-        """
+        """Check an address: it must be one of RTSP, HTTP and RTMP, and name a host."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -104,13 +98,6 @@ class NetworkStream(LiveSource):
     RTMP address may redirect it to; HTTP redirects are refused. It reads the address from a pipe,
     so that the list of processes shows no password. The address may hold a user and a password,
     which no message shows; without them it is the name by default.
-
-    Raises
-    ------
-    ConfigError
-        When the address is not one of a stream.
-    MissingDependencyError
-        When there is no ffmpeg.
     """
 
     def __init__(self, url: str, *, pictures: bool = False, name: str | None = None) -> None:
@@ -125,8 +112,6 @@ class NetworkStream(LiveSource):
 
 
 class _Sound:
-    """One ffmpeg that reads the sound of a stream."""
-
     # Their timestamps are left alone: one that jumps would ask for hours of silence.
     _OUTPUT = (
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-af"),
@@ -140,7 +125,6 @@ class _Sound:
         self._process = _start(address, "audio", self._OUTPUT)
 
     def blocks(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Iterate over the sound until ffmpeg ends."""
         block = np.empty(round(SAMPLE_RATE_HZ * PIECE_SECONDS), np.dtype("<f4"))
         while True:
             n_bytes = self._process.read_into(block.data.cast("B"))
@@ -152,11 +136,9 @@ class _Sound:
                 raise _why_down(self._process, self._address)
 
     def end(self) -> None:
-        """Kill ffmpeg."""
         self._process.kill()
 
     def close(self) -> None:
-        """Kill ffmpeg and close its pipes."""
         self._process.close()
 
 
@@ -175,7 +157,6 @@ class StreamPictures(Pictures):
         self._process: ffmpeg.Process | None = None
 
     def frames(self, over: threading.Event) -> Generator[np.ndarray, None, None]:
-        """Iterate over the pictures until ffmpeg ends."""
         with _start(self._address, "video", self._OUTPUT) as process:
             self._process = process
             while not over.is_set() and (frame := read_frame(process)) is not None:
@@ -184,7 +165,6 @@ class StreamPictures(Pictures):
             raise _why_down(process, self._address)
 
     def end(self) -> None:
-        """Kill ffmpeg."""
         if self._process is not None:
             self._process.kill()
 
@@ -219,7 +199,6 @@ def _start(address: Address, media: str, output: tuple[str, ...]) -> ffmpeg.Proc
 
 
 def _why_down(process: ffmpeg.Process, address: Address) -> DisconnectedError:
-    """Wait for ffmpeg to end, and say why it did."""
     status = process.wait()
     if process.stalled:
         return DisconnectedError("stalled", f"no data has come for {process.stall_seconds:g} s")

@@ -36,20 +36,13 @@ class Pictures(ABC):
 
     @abstractmethod
     def frames(self, over: threading.Event) -> Generator[np.ndarray, None, None]:
-        """Connect, and iterate over RGB pictures until ``over`` is set.
-
-        Raises
-        ------
-        DisconnectedError
-            When there is no connection, or no longer.
-        """
+        """Connect, and iterate over RGB pictures until ``over`` is set or it is disconnected."""
 
     @abstractmethod
     def end(self) -> None:
         """Let `frames` end soon; from any thread."""
 
     def start(self) -> None:
-        """Begin to read."""
         self.close()
         self._over = threading.Event()
         self._thread = threading.Thread(

@@ -58,16 +58,11 @@ JOIN_SECONDS = 1.0
 class Piece:
     """The next stretch of a source's sound, 0.1 s or a little more or less.
 
-    Attributes
-    ----------
-    samples : ndarray of float32, shape (n,)
-        Mono, 16 kHz, -1 to 1. Empty where nothing has come for a while: time goes on.
-    frame : ndarray of uint8, shape (height, width, 3), or None
-        The newest RGB picture. Where the reader is slow, pictures are dropped; sound never is.
-    frame_time_s : float or None
-        The picture's place on the clock of this connection: seconds since its first sample.
-    time : float
-        Wall time of the last sample, seconds since 1970.
+    `samples` are float32, mono, 16 kHz, -1 to 1; none where nothing has come for a while: time goes
+    on. `frame` is the newest RGB picture, uint8 of shape (height, width, 3): where the reader is
+    slow, pictures are dropped; sound never is. `frame_time_s` is its place on the clock of this
+    connection, seconds since its first sample, and `time` the wall time of the last sample, seconds
+    since 1970.
     """
 
     samples: np.ndarray
@@ -78,22 +73,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class SourceFault:
-    """A fault of a source, or its end.
+    """A fault of a source, or its end; each kind alternates between the fault and its recovery.
 
-    Each kind alternates between the fault and its recovery.
-
-    Attributes
-    ----------
-    kind : str
-        One of `KINDS`.
-    message : str
-        One line for people, without user names, passwords or the query of an address.
-    time : float
-        Wall time, seconds since 1970.
-    restart : bool
-        Whether the sound before and after do not belong together.
-    ended : str
-        Of ``"recovered"``, the kind of the fault that is over; empty for the other kinds.
+    The `kind` is one of `KINDS`; of ``recovered``, the fault that is over is `ended`. The `message`
+    is one line for people, without user names, passwords or the query of an address; `time` is wall
+    time, seconds since 1970. With `restart` the sound before and after do not belong together.
     """
 
     kind: str
@@ -136,10 +120,7 @@ class Connection(Protocol):
     def blocks(self) -> Iterator[tuple[np.ndarray, float]]:
         """Iterate over its sound, float32 mono 16 kHz, and the wall time of each last sample.
 
-        Raises
-        ------
-        DisconnectedError
-            When there is no more.
+        A DisconnectedError says that there is no more.
         """
         ...
 
@@ -159,11 +140,9 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """Begin with the shortest wait again."""
         self._next_s = FIRST_RETRY_SECONDS
 
     def next_s(self) -> float:
-        """Return how long to wait now, in seconds."""
         wait_s = self._next_s
         self._next_s = min(2 * wait_s, LONGEST_RETRY_SECONDS)
         return wait_s
@@ -190,13 +169,7 @@ class LiveSource(ABC):
 
     @abstractmethod
     def connect(self) -> Connection:
-        """Make a connection.
-
-        Raises
-        ------
-        DisconnectedError
-            When it cannot be made now.
-        """
+        """Make a connection, or raise a DisconnectedError."""
 
     def pieces(self, stop: threading.Event) -> Iterator[Piece | SourceFault]:
         """Iterate over sound and faults until ``stop`` is set or `close` is called.
@@ -246,7 +219,10 @@ class LiveSource(ABC):
             waiting_s = self._queue.seconds
             if not slow and waiting_s > SLOW_SECONDS:
                 slow = True
-                yield SourceFault("slow", self._slowness(waiting_s), time.time())
+                message = (
+                    f"{waiting_s:.0f} s of sound wait to be classified: this computer is too slow"
+                )
+                yield SourceFault("slow", f"{message}; {self._dropped()}", time.time())
             elif slow and waiting_s < SLOW_SECONDS / 4:
                 slow = False
                 message = f"this computer keeps up again; {self._dropped()}"
@@ -268,10 +244,6 @@ class LiveSource(ABC):
             self._down = "stalled"
             yield SourceFault("stalled", message, time.time(), True)
         self._start_reading()
-
-    def _slowness(self, waiting_s: float) -> str:
-        text = f"{waiting_s:.0f} s of sound wait to be classified: this computer is too slow"
-        return f"{text}; {self._dropped()}"
 
     def _dropped(self) -> str:
         if not self._n_pictures:
@@ -296,7 +268,12 @@ class LiveSource(ABC):
                     connection = self.connect()
                     opened.callback(connection.close)
                     for piece in self._connected(connection, pieces):
-                        self._note_sound(piece, pieces)
+                        if self._down:
+                            back = SourceFault(
+                                "recovered", "sound is back", piece.time, True, self._down
+                            )
+                            pieces.give(back)
+                            self._down = ""
                         pieces.give(piece)
                         self._signal(pieces)
                 except DisconnectedError as error:
@@ -312,11 +289,6 @@ class LiveSource(ABC):
         if not pieces.over.is_set():
             self._alive_until = time.monotonic() + wait_s + HANG_SECONDS
 
-    def _note_sound(self, piece: Piece, pieces: _PieceQueue) -> None:
-        if self._down:
-            pieces.give(SourceFault("recovered", "sound is back", piece.time, True, self._down))
-            self._down = ""
-
     def _note_loss(self, error: DisconnectedError, pieces: _PieceQueue) -> None:
         if pieces.over.is_set():
             return
@@ -327,7 +299,6 @@ class LiveSource(ABC):
             pieces.give(SourceFault(error.kind, str(error), time.time(), True))
 
     def _connected(self, connection: Connection, pieces: _PieceQueue) -> Iterator[Piece]:
-        """Read one connection to its end."""
         self._connection = connection
         n_samples, last_frame = 0, -1
         try:

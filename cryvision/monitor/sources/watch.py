@@ -36,11 +36,6 @@ class Watch:
 
     From a source with a camera a picture must come; others may have none. ``clock`` returns
     monotonic seconds, for stalls alone. The rest goes by the number of samples.
-
-    Examples
-    --------
-    >>> for item in Watch().watched(source.pieces(stop)):      # doctest: +SKIP
-    ...     print(item)
     """
 
     def __init__(

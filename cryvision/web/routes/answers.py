@@ -65,9 +65,14 @@ Seconds = Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False)]
 Points = Annotated[int, Query(ge=1, le=8000)]
 
 
-def stretch(start_s: float, end_s: float | None, duration_s: float) -> tuple[float, float]:
+def get_stretch(
+    clip: ScoredClip, start_s: Seconds = 0.0, end_s: Seconds | None = None
+) -> tuple[float, float]:
     """Check a stretch of a clip; the whole of it by default."""
-    end_s = duration_s if end_s is None else end_s
+    end_s = clip.result().duration_s if end_s is None else end_s
     if not start_s < end_s:
         raise HTTPException(422, "start_s must be before end_s")
     return start_s, end_s
+
+
+Stretch = Annotated[tuple[float, float], Depends(get_stretch)]

@@ -22,16 +22,7 @@ from cryvision.web.page import (
     save_corrections,
 )
 from cryvision.web.results import pooled_tracks
-from cryvision.web.routes.answers import (
-    JSON,
-    AnyClip,
-    Points,
-    ScoredClip,
-    Seconds,
-    ThePage,
-    Who,
-    stretch,
-)
+from cryvision.web.routes.answers import JSON, AnyClip, Points, ScoredClip, Stretch, ThePage, Who
 
 router = APIRouter(prefix="/api/clips", tags=["clips"])
 
@@ -39,12 +30,7 @@ router = APIRouter(prefix="/api/clips", tags=["clips"])
 @router.post("", status_code=202)
 async def upload(request: Request, page: ThePage) -> JSON:
     """Upload a clip as the part ``file`` of a form; it is scored at once."""
-    clip = await request.app.state.receiver.receive(request)
-    try:
-        job = page.score(clip)
-    except BaseException:
-        page.clips.remove(clip)
-        raise
+    clip, job = await request.app.state.receiver.receive(request)
     page.clips.add(clip)
     return JSON({"clip_id": clip.id, "job_id": job.id}, 202)
 
@@ -88,30 +74,19 @@ def media(clip: ScoredClip, page: ThePage) -> FileResponse:
 
 
 @router.get("/{clip_id}/peaks")
-def peaks(
-    clip: ScoredClip,
-    page: ThePage,
-    start_s: Seconds = 0.0,
-    end_s: Seconds | None = None,
-    points: Points = 1000,
-) -> JSON:
+def peaks(clip: ScoredClip, page: ThePage, stretch: Stretch, points: Points = 1000) -> JSON:
     """Give the lowest and highest sample of each of so many stretches."""
-    start_s, end_s = stretch(start_s, end_s, clip.result().duration_s)
-    rows = np.round(page.pyramid(clip).peaks(start_s, end_s, points), 4)
+    rows = np.round(page.pyramid(clip).peaks(*stretch, points), 4)
     return JSON({"min": rows[:, 0].tolist(), "max": rows[:, 1].tolist()})
 
 
 @router.get("/{clip_id}/tracks")
-def tracks(
-    clip: ScoredClip, start_s: Seconds = 0.0, end_s: Seconds | None = None, points: Points = 1000
-) -> JSON:
+def tracks(clip: ScoredClip, stretch: Stretch, points: Points = 1000) -> JSON:
     """Give the columns of the timeline, the largest value of each of at most so many stretches.
 
     Values are in percent, and null where nothing was scored.
     """
-    result = clip.shown_result()
-    start_s, end_s = stretch(start_s, end_s, result.duration_s)
-    time_s, columns = pooled_tracks(result.timeline, start_s, end_s, points)
+    time_s, columns = pooled_tracks(clip.shown_result().timeline, *stretch, points)
     return JSON(
         {
             "time_s": np.round(time_s, 4).tolist(),
@@ -124,14 +99,12 @@ def tracks(
 def spectrogram(
     clip: ScoredClip,
     page: ThePage,
-    start_s: Seconds = 0.0,
-    end_s: Seconds | None = None,
+    stretch: Stretch,
     width: Annotated[int, Query(ge=1, le=4000)] = 1000,
     height: Annotated[int, Query(ge=1, le=1000)] = 128,
 ) -> Response:
     """Draw the spectrogram of a stretch, 0 to 8 kHz."""
-    start_s, end_s = stretch(start_s, end_s, clip.result().duration_s)
-    picture = page.pyramid(clip).spectrogram_png(start_s, end_s, width, height)
+    picture = page.pyramid(clip).spectrogram_png(*stretch, width, height)
     return Response(picture, media_type="image/png")
 
 
@@ -156,9 +129,7 @@ def correct(clip: ScoredClip, who: Who, body: Annotated[Any, Body()]) -> JSON:
 
 
 @router.get("/{clip_id}/export/{form}")
-def download(
-    clip: ScoredClip, page: ThePage, form: str, which: str = "detector", inline: bool = False
-) -> Response:
+def download(clip: ScoredClip, form: str, which: str = "detector") -> Response:
     """Download the events of the detector, or the corrected ones, in a format."""
     if form not in CLIP_FORMATS:
         raise HTTPException(404, f"formats are {', '.join(CLIP_FORMATS)}")

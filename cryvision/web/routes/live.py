@@ -61,7 +61,7 @@ async def _take(socket: WebSocket, page: Page) -> None:
     start = await asyncio.wait_for(_receive(socket), QUIET_SECONDS)
     source = BrowserSource(_rate_hz(start.get("text") or ""))
     feed, mailbox, faces = Feed(source, page.bundle), Mailbox(), LiveFaces()
-    feed.listen(mailbox.put)
+    feed.listeners.add(mailbox.put)
     feed.start()
     sending = asyncio.create_task(_send(socket, mailbox, faces))
     try:

@@ -48,12 +48,7 @@ async def classify(request: Request, page: ThePage, name: str = Query("clip")) -
     The clip is the part ``file`` of a form, or the body itself, then perhaps with its ``name``. One
     longer than 60 s is answered with 202 and a ``job_id``.
     """
-    clip = await request.app.state.receiver.receive(request, name)
-    try:
-        job = page.score(clip)
-    except BaseException:
-        page.clips.remove(clip)
-        raise
+    clip, job = await request.app.state.receiver.receive(request, name)
     ending = asyncio.create_task(_conclude(page, clip, job))
     request.app.state.background.add(ending)
     ending.add_done_callback(request.app.state.background.discard)
