@@ -26,7 +26,11 @@ BREAKS = ("lost", "stalled")
 """With one of these the sound ends."""
 
 LIKELY = 0.5
-"""Mean cry score of the past second from which on crying is likely."""
+"""Mean cry score of the past second from which on crying is likely, unless another sound is heard
+that it may be: singing and animals score as high."""
+
+NOISE_TAG = "household"
+"""The tag of noise, which crying is not mistaken for."""
 
 DEAF_FAULTS = (*BREAKS, "silent")
 """While one of these lasts, nothing is known of the sound."""
@@ -64,9 +68,10 @@ class Observation:
     fault : SourceFault or None
     piece : Piece or None
     likely : bool or None
-        Whether there is crying, or the mean cry score of the past second says so; None as for
-        ``crying``. An event stands only where the tagger is sure of crying near it: in noise, or
-        far from the microphone, it may never be, however long there is crying.
+        Whether there is crying, or the mean cry score of the past second says so while nothing
+        else but noise is heard; None as for ``crying``. An event stands only where the tagger is
+        sure of crying near it: in noise, or far from the microphone, it may never be, however long
+        there is crying.
     """
 
     source: str
@@ -157,7 +162,7 @@ class LiveSession:
             crying = None
         likely = crying
         if crying is False and state.recent_probability >= LIKELY:
-            likely = True
+            likely = not state.tags.keys() - {NOISE_TAG}
         since = None if not crying or state.since_s is None else self._wall(state.since_s)
         timed = tuple(map(self._timed, events))
         return Observation(self.name, self._time, state, crying, since, timed, likely=likely)

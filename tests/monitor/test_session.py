@@ -188,6 +188,17 @@ def test_crying_is_likely_where_its_score_is_high_though_no_event_stands(bundle:
     assert not any(2.9 < time_s < 4.4 for time_s in likely)
 
 
+def test_crying_is_not_likely_where_it_may_be_music(bundle: Bundle) -> None:
+    assert bundle.veto is not None
+    vetoed = replace(bundle, veto=replace(bundle.veto, normal_near=1.0)).keeping_models()
+    both = tones(10.0, edges=CRYING, cry=CRYING, music=[(6.0, 8.0)])
+    seen = observe(vetoed, pieces(both))
+    assert [one.likely for one in seen if 5.0 < one.state.time_s < 6.0] == [True] * 9
+    assert not any(one.likely for one in seen if 7.0 < one.state.time_s < 8.0)
+    heard = observe(bundle, pieces(both))  # an event that stands is crying, whatever else is heard
+    assert all(one.likely for one in heard if 5.0 < one.state.time_s < 7.9)
+
+
 def test_nothing_is_likely_while_the_source_is_lost(bundle: Bundle) -> None:
     fault = SourceFault("lost", "the cable is off", START + 6.0)
     seen = observe(bundle, [*pieces(SOUND[: 6 * RATE_HZ]), fault])
