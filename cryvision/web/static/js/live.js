@@ -133,6 +133,7 @@ class LiveView {
     const why = Object.entries(state.not_scored || {}).map(([what, text]) => `${words(what)}: ${text}`).join('; ')
     if (!heard) this.show('unheard', 'Not scored', why || 'There is too little sound to say anything yet.')
     else if (state.crying) this.show('crying', 'Crying', state.seconds ? `for ${length(state.seconds, 0)}` : '')
+    else if (state.likely) this.show('listening', 'Crying is likely', '')
     else this.show('listening', 'Listening, no crying', state.since ? `for ${length(state.seconds, 0)}` : '')
     this.meters.cry.set(state.probability, score(state.probability))
     this.meters.level.set((state.level_dbfs + 80) / 80, decibels(state.level_dbfs))
