@@ -26,8 +26,8 @@ BREAKS = ("lost", "stalled")
 """With one of these the sound ends."""
 
 LIKELY = 0.5
-"""Mean cry score of the past second from which on crying is likely, unless another sound is heard
-that it may be: singing and animals score as high."""
+"""Mean cry score of the past second from which on crying is likely, or the threshold of events
+where that is higher; unless another sound is heard that it may be: singing scores as high."""
 
 NOISE_TAG = "household"
 """The tag of noise, which crying is not mistaken for."""
@@ -102,6 +102,8 @@ class LiveSession:
         self.bundle = replace(loaded, parts=detecting) if detecting else loaded
         self._source = source
         self._options = options
+        enter = 0.0 if self.bundle.gate is None else self.bundle.gate.enter
+        self._likely = max(LIKELY, options.get("threshold") or enter)
         self._faults: set[str] = set()
         self._time = self._stream_start = 0.0
         self._begin()
@@ -161,7 +163,7 @@ class LiveSession:
         if self._faults.intersection(DEAF_FAULTS):
             crying = None
         likely = crying
-        if crying is False and state.recent_probability >= LIKELY:
+        if crying is False and state.recent_probability >= self._likely:
             likely = not state.tags.keys() - {NOISE_TAG}
         since = None if not crying or state.since_s is None else self._wall(state.since_s)
         timed = tuple(map(self._timed, events))

@@ -52,8 +52,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return two_part_bundle(tmp_path_factory).keeping_models()
 
 
-def observe(bundle: Bundle, items: Sequence[Piece | SourceFault]) -> list[Observation]:
-    return list(LiveSession(Script(items), bundle).observations(threading.Event()))
+def observe(
+    bundle: Bundle, items: Sequence[Piece | SourceFault], threshold: float | None = None
+) -> list[Observation]:
+    session = LiveSession(Script(items), bundle, threshold=threshold)
+    return list(session.observations(threading.Event()))
 
 
 def ended(observations: Sequence[Observation]) -> list[tuple[float, float]]:
@@ -186,6 +189,7 @@ def test_crying_is_likely_where_its_score_is_high_though_no_event_stands(bundle:
     assert likely[0] == pytest.approx(CRYING[0][0] + 0.5, abs=0.4)
     assert all(one.likely for one in seen if 5.0 < one.state.time_s < 8.0)
     assert not any(2.9 < time_s < 4.4 for time_s in likely)
+    assert not any(one.likely for one in observe(vetoed, pieces(SOUND), threshold=0.9999))
 
 
 def test_crying_is_not_likely_where_it_may_be_music(bundle: Bundle) -> None:
