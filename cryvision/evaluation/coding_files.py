@@ -78,9 +78,12 @@ def one_each(
     AnnotationError
         If files of a recording differ.
     """
+    results = {name: coding for name, coding in found if coding.is_result}
     files: dict[str, list[Coding]] = {}
     for name, coding in found:
-        files.setdefault(name, []).append(coding)
+        result = results.get(coding.named)
+        is_copy = result is not None and _is_copy(result, coding)  # a table of one clip's events
+        files.setdefault(coding.named if is_copy else name, []).append(coding)
     several = []
     for name, own in files.items():
         own[:] = [one for one in own if one.path.suffix.lower() not in _SUBTITLES] or own

@@ -333,5 +333,7 @@ def test_the_folder_of_a_run_of_score_is_a_source(tmp_path: Path, capsys) -> Non
     words = [tmp_path / "coder", run, "--media", DEMO.parent]
     n_events = len(events.read_text().splitlines()) - 1
     assert record(capsys, *words)["events"]["second"] == n_events > 0
+    status, _, err = agree(capsys, *words)
+    assert (status, "only in" in err) == (0, False)
     table.unlink()  # the table of events alone is a source, too
     assert record(capsys, *words)["events"]["second"] == n_events
