@@ -49,10 +49,10 @@ def unusable_label(labels: Sequence[str]) -> str | None:
 def _check_ranges(config: Any, **limits: tuple[float, float]) -> None:
     """Refuse a setting that is not within its limits, or is no number."""
     for name, (least, most) in limits.items():
-        if not least <= getattr(config, name) <= most:
-            raise ConfigError(
-                f"{name} must be {least:g} to {most:g}; got {getattr(config, name):g}"
-            )
+        value = getattr(config, name)
+        if not least <= value <= most:
+            got = f"{value:g}" if isinstance(value, float) else value
+            raise ConfigError(f"{name} must be {least:g} to {most:g}; got {got}")
 
 
 def _check_band(min_hz: float, max_hz: float) -> None:

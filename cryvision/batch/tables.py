@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cryvision.batch import tables
 from cryvision.batch.job import Job
 from cryvision.batch.placing import check_ours, exists, put
 from cryvision.batch.rows import kind_of
@@ -105,7 +104,7 @@ class EventTable:
 
     def __init__(self, path: str, subject_pattern: str | None = None) -> None:
         self._pattern = compile_subject_pattern(subject_pattern)
-        self._write = tables.writer(path)
+        self._write = writer(path)
         self.paths = (path, path + DICTIONARY_SUFFIX)
         if not exists(self.paths[1]):
             check_ours(*self.paths)

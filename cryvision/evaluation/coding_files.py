@@ -24,6 +24,7 @@ _RESULT_SUFFIXES = (".json", ".jsonl", ".parquet")
 _SUBTITLES = (".srt", ".vtt")
 _BESIDE_RESULTS = (".timeline.parquet", ".about.json", ".dictionary.csv")
 _HOURS_COLUMNS = {"period", "observed_s"}
+_EVENTS_COLUMNS = {"path", "event", "bout"}
 _RESULTS = "cryvision"
 _RESULT_COLUMNS = ("path", "status", "duration_s", "events")
 _TIMELINE_TOLERANCE_S = 0.01
@@ -57,10 +58,14 @@ def may_be_labels(path: Path) -> bool:
 
 
 def has_no_events(path: Path) -> bool:
-    """Whether a file is a table of scores by time, or of sums by hour."""
+    """Whether a file is a table of scores by time, of sums by hour, or of a run without events."""
     if path.suffix.lower() != ".csv":
         return False
-    header = header_of(read_text(path))
+    text = read_text(path)
+    header = header_of(text)
+    # One beside a clip has the clip's name, and says that there are none in it.
+    if header >= _EVENTS_COLUMNS and not path.name.lower().endswith(".events.csv"):
+        return "\n" not in text.strip()
     return header >= _HOURS_COLUMNS or (TIME in header and not header & {"start_s", "onset_s"})
 
 
@@ -78,9 +83,12 @@ def one_each(
     AnnotationError
         If files of a recording differ.
     """
+    results = {name: coding for name, coding in found if coding.is_result}
     files: dict[str, list[Coding]] = {}
     for name, coding in found:
-        files.setdefault(name, []).append(coding)
+        result = results.get(coding.named)
+        is_copy = result is not None and _is_copy(result, coding)  # a table of one clip's events
+        files.setdefault(coding.named if is_copy else name, []).append(coding)
     several = []
     for name, own in files.items():
         own[:] = [one for one in own if one.path.suffix.lower() not in _SUBTITLES] or own

@@ -30,8 +30,7 @@ class Table:
         self._known: list[str] = []
 
     def refuse(self, key: str, allowed: str, *, shown: bool = True) -> NoReturn:
-        """Refuse the value of a key, and say what it may be; it may be a secret where not
-        ``shown``."""
+        """Refuse the value of a key, and say what is allowed; a secret is not ``shown``."""
         name = f"{self._where}.{key}" if self._where else key
         if key not in self._values:
             raise ConfigError(f"{self.path}: {name} must be there: {allowed}")

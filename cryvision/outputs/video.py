@@ -89,10 +89,13 @@ def write_video(
         screen = Screen(shown, first[0].shape)
         command = _command(clip.info, classification.duration_s, screen.canvas.shape, path)
         with ffmpeg.Process(command, fed=True) as encoder:
-            try:
-                for k, (frame, face) in enumerate(chain([first], pictures)):
-                    screen.draw(k, frame, face)
+            for k, (frame, face) in enumerate(chain([first], pictures)):
+                screen.draw(k, frame, face)
+                try:
                     encoder.stdin.write(screen.canvas.data.cast("B"))
+                except OSError as error:
+                    raise _failure(encoder, command[0], name, path) from error
+            try:
                 encoder.stdin.close()
             except OSError as error:
                 raise _failure(encoder, command[0], name, path) from error

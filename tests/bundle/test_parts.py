@@ -92,6 +92,7 @@ class TestRefused:
         [
             (0, "logmel", None, "logmel must describe the input 'logmel'"),
             (0, "logmel", {"window_frames": 14, "hop_frames": 0}, "hop_frames must be 1 to 3000"),
+            (0, "logmel", {"window_frames": 1234567, "hop_frames": 1}, "3000; got 1234567"),
             (0, "logmel", {"window_frames": 14, "hop_frames": 2, "x": 1}, "no field 'x'"),
             (0, "logmel", {"window_frames": 3000, "hop_frames": 2, "frame_samples": 400}, "60 s"),
             (

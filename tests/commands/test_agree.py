@@ -333,5 +333,18 @@ def test_the_folder_of_a_run_of_score_is_a_source(tmp_path: Path, capsys) -> Non
     words = [tmp_path / "coder", run, "--media", DEMO.parent]
     n_events = len(events.read_text().splitlines()) - 1
     assert record(capsys, *words)["events"]["second"] == n_events > 0
+    status, _, err = agree(capsys, *words)
+    assert (status, "only in" in err) == (0, False)
     table.unlink()  # the table of events alone is a source, too
     assert record(capsys, *words)["events"]["second"] == n_events
+
+
+def test_the_table_of_events_of_a_run_without_any_is_no_recording(tmp_path: Path, capsys) -> None:
+    coder = code(tmp_path / "coder", "quiet.txt", [(1, 2)], "audacity")
+    run = tmp_path / "run"
+    cryvision.score(
+        sound(tmp_path / "quiet.wav"), run / "a.csv", events=run / "events.csv", workers=1
+    )
+    assert len((run / "events.csv").read_text().splitlines()) == 1
+    status, _, err = agree(capsys, coder, run)
+    assert (status, "only in" in err) == (0, False)

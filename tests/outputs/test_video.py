@@ -442,20 +442,23 @@ def test_the_reason_is_found_in_what_an_older_ffmpeg_prints() -> None:
     assert ffmpeg.last_words(b"Invalid argument: bad crop\n", "clip.mp4").endswith("bad crop")
 
 
-def test_a_stopped_run_leaves_no_ffmpeg(
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, OSError])
+def test_a_run_that_stops_or_fails_leaves_no_ffmpeg(
     make: Any,
     small_video: Path,
     tmp_path: Path,
     own_ffmpeg: Path,
     monkeypatch: pytest.MonkeyPatch,
+    kind: type[BaseException],
 ) -> None:
     def stop(self: Screen, k: int, *picture: object) -> None:
         if k == 3:
             assert len(running(own_ffmpeg)) in (0, 2)  # one reads, one writes, where they show
-            raise KeyboardInterrupt
+            raise kind
 
     monkeypatch.setattr(Screen, "draw", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(kind):
         write_video(found_in(make, small_video, 2.0), tmp_path / "out.mp4")
     assert not running(own_ffmpeg)
 
