@@ -78,9 +78,12 @@ def one_each(
     AnnotationError
         If files of a recording differ.
     """
+    results = {name: coding for name, coding in found if coding.is_result}
     files: dict[str, list[Coding]] = {}
     for name, coding in found:
-        files.setdefault(name, []).append(coding)
+        result = results.get(coding.named)  # a table of the events of one recording is called else
+        own_name = name if result is None or not _is_copy(result, coding) else coding.named
+        files.setdefault(own_name, []).append(coding)
     several = []
     for name, own in files.items():
         own[:] = [one for one in own if one.path.suffix.lower() not in _SUBTITLES] or own

@@ -333,5 +333,7 @@ def test_the_folder_of_a_run_of_score_is_a_source(tmp_path: Path, capsys) -> Non
     words = [tmp_path / "coder", run, "--media", DEMO.parent]
     n_events = len(events.read_text().splitlines()) - 1
     assert record(capsys, *words)["events"]["second"] == n_events > 0
+    again = record(capsys, run, run)
+    assert (again["n_clips"], again["events"]["first"]) == (1, n_events)
     table.unlink()  # the table of events alone is a source, too
     assert record(capsys, *words)["events"]["second"] == n_events
