@@ -412,6 +412,13 @@ def architecture() -> tuple[ModuleType, ModuleType]:
     return extension("floors"), extension("architecture")
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=place)
+def test_source_files_that_a_page_names_are_there(page: Path):
+    named = re.findall(r"`((?:\w+/)+\w+\.py)`", page.read_text(encoding="utf-8"))
+    package = Path(cryvision.__file__).parent
+    assert [n for n in named if not (ROOT / n).is_file() and not (package / n).is_file()] == []
+
+
 def test_the_page_on_architecture_shows_every_room():
     floors, drawing = architecture()
     modules = floors.read_modules(Path(cryvision.__file__).parent)

@@ -335,6 +335,8 @@ def test_the_folder_of_a_run_of_score_is_a_source(tmp_path: Path, capsys) -> Non
     assert record(capsys, *words)["events"]["second"] == n_events > 0
     status, _, err = agree(capsys, *words)
     assert (status, "only in" in err) == (0, False)
+    again = record(capsys, run, run)
+    assert (again["n_clips"], again["events"]["first"]) == (1, n_events)
     table.unlink()  # the table of events alone is a source, too
     assert record(capsys, *words)["events"]["second"] == n_events
 
