@@ -57,7 +57,10 @@ def open_stream(server: Server, **options: bool) -> NetworkStream:
     return NetworkStream(server.url(USER), **options)
 
 
-def test_the_sound_of_a_stream_comes_with_its_pitch_and_level(server: Server) -> None:
+def test_the_sound_of_a_stream_comes_with_its_pitch_and_level(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_waits(monkeypatch, stall=5.0)  # a busy machine is no fault of the stream
     items = read_until(open_stream(server), seconds(2.5))
     assert not faults(items)
     samples = sound(items)
