@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,9 @@ SHUFFLED_EVENTS = 20_000
 
 LEAST_SHUFFLES, MOST_SHUFFLES = 10, 300
 """... and on so many shuffles of each recording."""
+
+_ROUNDING = 1e-9
+"""Share of a square of seconds that is no more than the rounding of its sums."""
 
 _ERROR_PERCENTILES = {"p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95}
 
@@ -252,4 +256,7 @@ def _kappa(seconds: FloatArray) -> float:
     by_chance = (both + first_only) * (both + second_only) + (neither + first_only) * (
         neither + second_only
     )
-    return ratio(total * (both + neither) - by_chance, total**2 - by_chance)
+    beyond_chance = total**2 - by_chance
+    if beyond_chance <= _ROUNDING * total**2:  # both say the same of every moment
+        return math.nan
+    return ratio(total * (both + neither) - by_chance, beyond_chance)

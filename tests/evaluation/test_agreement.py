@@ -87,6 +87,14 @@ def test_a_cry_split_in_two_is_found_by_intersection_and_not_by_times() -> None:
     assert found["intersection_f1"] == 1
 
 
+def test_kappa_is_undefined_where_both_say_the_same_of_every_moment() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        cuts = [np.r_[0, np.sort(rng.uniform(0, 10, n)), 10] for n in rng.integers(1, 9, 2)]
+        both = [np.stack([times[:-1], times[1:]], axis=1) for times in cuts]
+        assert values(clip(*both, 10.0))["kappa"] is None
+
+
 @given(first=disjoint_events(), second=disjoint_events())
 @settings(max_examples=60, deadline=None)
 def test_kappa_is_that_of_short_frames_and_the_same_both_ways(

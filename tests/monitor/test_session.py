@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import probes
 import pytest
 from two_parts import RATE_HZ, tones, two_part_bundle
 
 from cryvision.bundle import Bundle
 from cryvision.inference.classifier import StreamClassifier
-from cryvision.monitor.session import LiveSession, Observation
+from cryvision.monitor.alerting.alerts import AlertMonitor
+from cryvision.monitor.alerting.crying_rules import SustainedCrying
+from cryvision.monitor.session import LIKELY, LiveSession, Observation
 from cryvision.monitor.sources.source import Piece, SourceFault
 
 START = 1_700_000_000.0
@@ -209,3 +212,14 @@ def test_nothing_is_likely_while_the_source_is_lost(bundle: Bundle) -> None:
     assert seen[-2].fault is fault
     assert seen[-2].likely is None
     assert seen[-3].likely
+
+
+@pytest.mark.parametrize("sing", [probes.vibrato, probes.melody])
+def test_singing_and_tunes_raise_no_alert(sing: Callable[..., np.ndarray]) -> None:
+    rng = np.random.default_rng(7)
+    sound = np.concatenate([sing(rng, 10 * RATE_HZ) for _ in range(12)]).astype(np.float32)
+    monitor = AlertMonitor("nursery", [SustainedCrying()])
+    seen = observe(Bundle.load(), pieces(sound))
+    assert [a for one in seen for a in monitor.update(one.time, one.crying, one.likely)] == []
+    by_score = [one.state.recent_probability >= LIKELY for one in seen]
+    assert any(by_score)  # the score alone would say so
