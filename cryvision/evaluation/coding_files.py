@@ -22,7 +22,8 @@ from cryvision.outputs.timeline_tables import TIME
 
 _RESULT_SUFFIXES = (".json", ".jsonl", ".parquet")
 _SUBTITLES = (".srt", ".vtt")
-_BESIDE_RESULTS = (".timeline.parquet", ".about.json", ".dictionary.csv")
+_DICTIONARY = ".dictionary.csv"
+_BESIDE_RESULTS = (".timeline.parquet", ".about.json", _DICTIONARY)
 _HOURS_COLUMNS = {"period", "observed_s"}
 _EVENTS_COLUMNS = {"path", "event", "bout"}
 _RESULTS = "cryvision"
@@ -52,6 +53,8 @@ class Coding:
 
 def may_be_labels(path: Path) -> bool:
     name = path.name.lower()
+    if name.endswith((".jsonl", ".parquet")) and Path(f"{path}{_DICTIONARY}").exists():
+        return False  # a run's table of events, which its result has too
     return name.endswith((*LABEL_SUFFIXES, ".parquet", ".srt", ".json", ".jsonl")) and not (
         name.endswith((*VIEW_SUFFIXES, *_BESIDE_RESULTS))
     )

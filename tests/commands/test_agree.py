@@ -341,6 +341,19 @@ def test_the_folder_of_a_run_of_score_is_a_source(tmp_path: Path, capsys) -> Non
     assert record(capsys, *words)["events"]["second"] == n_events
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_table_of_events_in_another_format_is_passed_over(
+    tmp_path: Path, capsys, suffix: str
+) -> None:
+    pytest.importorskip("pyarrow")
+    coder = code(tmp_path / "coder", "demo.txt", [(1, 2)], "audacity")
+    run = tmp_path / "run"
+    run.mkdir()
+    cryvision.score(DEMO, run / "a.csv", events=run / f"events.{suffix}", workers=1)
+    found = record(capsys, coder.parent, run, "--media", DEMO.parent)
+    assert (found["n_clips"], found["events"]["second"] > 0) == (1, True)
+
+
 def test_the_table_of_events_of_a_run_without_any_is_no_recording(tmp_path: Path, capsys) -> None:
     coder = code(tmp_path / "coder", "quiet.txt", [(1, 2)], "audacity")
     run = tmp_path / "run"
