@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from cryvision.errors import CryvisionError
+
 _SWAP_ATTEMPTS = 5
 """How often a folder is swapped again when another process put its own there in between."""
 
@@ -37,6 +39,20 @@ def staged(target: Path, overwrite: bool = False) -> Iterator[Path]:
             _move_folder(place, target)
     finally:
         _remove(place)
+
+
+@contextlib.contextmanager
+def replacing(target: Path, name: str | None = None) -> Iterator[Path]:
+    """Give a place to write as `staged` does, to replace what is there.
+
+    What the system refuses is a CryvisionError, which names the target, or it as ``name`` has it.
+    """
+    try:
+        with staged(target, overwrite=True) as place:
+            yield place
+    except OSError as error:
+        reason = error.strerror or error
+        raise CryvisionError(f"{name or target}: cannot be written: {reason}") from error
 
 
 def _exists(target: Path) -> FileExistsError:

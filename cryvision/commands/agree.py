@@ -149,13 +149,9 @@ def _check_outputs(html: str | None, figure: str | None) -> None:
 def _write_figure(figure: Any, path: str) -> None:
     from pathlib import Path
 
-    from cryvision.atomic import staged
-    from cryvision.errors import CryvisionError
+    from cryvision.atomic import replacing
     from cryvision.evaluation.figures import write_png
 
-    try:
-        with staged(Path(path), overwrite=True) as place:
-            write_png(figure, place, _SOFTWARE)
-    except OSError as error:
-        raise CryvisionError(f"{path}: cannot be written: {error.strerror or error}") from error
+    with replacing(Path(path), path) as place:
+        write_png(figure, place, _SOFTWARE)
     log(f"wrote {path}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.atomic import staged
+from cryvision.atomic import replacing
 from cryvision.errors import CryvisionError
 from cryvision.evaluation import figures, metrics, skill
 from cryvision.evaluation.event_metrics import PrecisionRecallF1
@@ -224,13 +224,10 @@ def write_folder(
 ) -> None:
     """Write a report: ``report.json``, ``report.md`` and figures by file name; all or none."""
     target = check_folder(folder)
-    try:
-        with staged(target, overwrite=True) as staging:
-            staging.mkdir()
-            content = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
-            (staging / JSON).write_text(content + "\n", encoding="utf-8")
-            (staging / TEXT).write_text(text + "\n", encoding="utf-8")
-            for name, figure in drawings.items():
-                figures.write_png(figure, staging / name)
-    except OSError as error:
-        raise CryvisionError(f"{target}: cannot be written: {error.strerror or error}") from error
+    with replacing(target) as staging:
+        staging.mkdir()
+        content = json.dumps(plain(record), indent=2, ensure_ascii=False, allow_nan=False)
+        (staging / JSON).write_text(content + "\n", encoding="utf-8")
+        (staging / TEXT).write_text(text + "\n", encoding="utf-8")
+        for name, figure in drawings.items():
+            figures.write_png(figure, staging / name)

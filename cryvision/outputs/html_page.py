@@ -7,7 +7,7 @@ import os
 from html import escape
 from pathlib import Path
 
-from cryvision.atomic import staged
+from cryvision.atomic import replacing
 from cryvision.errors import CryvisionError
 from cryvision.inputs.ffmpeg import shown
 
@@ -78,13 +78,8 @@ def check_marked(what: str, mark: bytes, path: str | os.PathLike[str]) -> Path:
 
 def write_report_page(kind: str, html: str, path: str | os.PathLike[str]) -> None:
     target = check_page(kind, path)
-    try:
-        with staged(target, overwrite=True) as file:
-            file.write_text(html, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise CryvisionError(
-            f"{shown(target)}: cannot be written: {error.strerror or error}"
-        ) from error
+    with replacing(target, shown(target)) as file:
+        file.write_text(html, encoding="utf-8", newline="\n")
 
 
 def picture(title: str, png: bytes) -> str:

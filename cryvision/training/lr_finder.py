@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryvision.atomic import staged
+from cryvision.atomic import replacing
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.evaluation.figures import grid
 from cryvision.layers import require
@@ -149,9 +149,6 @@ def draw(curve: RangeTest, path: str | os.PathLike[str], title: str) -> Path:
     axes.set(xlabel="learning rate", ylabel="loss", title=title)
     axes.legend()
     target = Path(path)
-    try:
-        with staged(target, overwrite=True) as file:
-            figure.savefig(file, format="png", dpi=120)
-    except OSError as error:
-        raise CryvisionError(f"{target}: cannot be written: {error.strerror or error}") from error
+    with replacing(target) as file:
+        figure.savefig(file, format="png", dpi=120)
     return target
