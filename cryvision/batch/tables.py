@@ -14,7 +14,12 @@ from cryvision.batch.rows import kind_of
 from cryvision.batch.sources import subject_of
 from cryvision.batch.store import Store
 from cryvision.errors import ConfigError
-from cryvision.outputs.event_rows import event_measures, event_rows, write_dictionary
+from cryvision.outputs.event_rows import (
+    DICTIONARY_SUFFIX,
+    event_measures,
+    event_rows,
+    write_dictionary,
+)
 from cryvision.outputs.timeline_tables import import_pyarrow
 from cryvision.safe_text import escaped_json, spreadsheet_cell, write_rows
 from cryvision.subjects import compile_subject_pattern
@@ -23,8 +28,6 @@ Row = dict[str, Any]
 
 PARQUET_ROWS = 10_000
 """Rows of a row group: a few megabytes in memory."""
-
-DICTIONARY_SUFFIX = ".dictionary.csv"
 
 
 def writer(out: str) -> Callable[[Path, Sequence[str], Iterator[Row]], None]:

@@ -16,14 +16,14 @@ from cryvision.annotations.json_files import result_records
 from cryvision.annotations.text import header_of, read_seconds, read_text, refused
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.datasets.annotated import CRY_LABELS, LABEL_SUFFIXES, VIEW_SUFFIXES, first_few
-from cryvision.errors import AnnotationError, MissingDependencyError
+from cryvision.errors import AnnotationError
 from cryvision.inputs.media import MEDIA_SUFFIXES
-from cryvision.outputs.timeline_tables import TIME
+from cryvision.outputs.event_rows import DICTIONARY_SUFFIX
+from cryvision.outputs.timeline_tables import TIME, import_pyarrow
 
 _RESULT_SUFFIXES = (".json", ".jsonl", ".parquet")
 _SUBTITLES = (".srt", ".vtt")
-_DICTIONARY = ".dictionary.csv"
-_BESIDE_RESULTS = (".timeline.parquet", ".about.json", _DICTIONARY)
+_BESIDE_RESULTS = (".timeline.parquet", ".about.json", DICTIONARY_SUFFIX)
 _HOURS_COLUMNS = {"period", "observed_s"}
 _EVENTS_COLUMNS = {"path", "event", "bout"}
 _RESULTS = "cryvision"
@@ -53,7 +53,7 @@ class Coding:
 
 def may_be_labels(path: Path) -> bool:
     name = path.name.lower()
-    if name.endswith((".jsonl", ".parquet")) and Path(f"{path}{_DICTIONARY}").exists():
+    if name.endswith((".jsonl", ".parquet")) and Path(f"{path}{DICTIONARY_SUFFIX}").exists():
         return False  # a run's table of events, which its result has too
     return name.endswith((*LABEL_SUFFIXES, ".parquet", ".srt", ".json", ".jsonl")) and not (
         name.endswith((*VIEW_SUFFIXES, *_BESIDE_RESULTS))
@@ -197,12 +197,7 @@ def _timeline(columns: Mapping[str, Any]) -> tuple[np.ndarray | None, float]:
 
 
 def _parquet_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{path}: Parquet needs pyarrow: python -m pip install 'cryvision[batch]'"
-        ) from error
+    pyarrow, parquet = import_pyarrow()
     try:
         rows = parquet.read_table(path, columns=list(_RESULT_COLUMNS)).to_pylist()
         return [
@@ -210,7 +205,7 @@ def _parquet_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
             for number, row in enumerate(rows, start=1)
             if row["status"] == "ok"
         ]
-    except (ArrowException, KeyError, OSError, TypeError, ValueError) as error:
+    except (pyarrow.ArrowException, KeyError, OSError, TypeError, ValueError) as error:
         raise AnnotationError(
             f"{path}: a result in Parquet must be a table of cryvision score, with "
             f"{', '.join(_RESULT_COLUMNS)}"

@@ -66,6 +66,10 @@ def event_rows(
         }
 
 
+DICTIONARY_SUFFIX = ".dictionary.csv"
+"""Follows the name of a table of events, in the name of the file that explains its columns."""
+
+
 def write_dictionary(path: Path, measures: Sequence[Measure]) -> None:
     """Write the data dictionary of a table as CSV: name, kind, unit and meaning of each column."""
     write_rows(path, Measure._fields, measures)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.errors import CryvisionError, MissingDependencyError
+from cryvision.errors import CryvisionError
 from cryvision.export.parity import max_differences
-from cryvision.layers import install_command
+from cryvision.layers import needed
 from cryvision.runtime import loading
 from cryvision.runtime.session import line
 
@@ -122,14 +122,9 @@ def export_model(model: keras.Model, path: Path, shown: Path | None = None) -> N
 
     Errors name ``shown``, where it is given, in place of the path.
     """
-    try:
+    with needed("writing ONNX files", "onnx with tf2onnx", "export"):
         import onnx
         import tf2onnx  # noqa: F401  (Keras imports it in the middle of the export)
-    except ImportError as error:
-        raise MissingDependencyError(
-            "onnx and tf2onnx are needed to write ONNX files; install them with: "
-            f"{install_command('export')} ({error})"
-        ) from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the exporter's, about numpy names

@@ -26,7 +26,7 @@ from cryvision.inputs.pictures.backbone import (
     has_imagenet_weights,
     imagenet_path,
 )
-from cryvision.layers import install_command
+from cryvision.layers import needed
 from cryvision.runtime.safe_load import check_onnx
 from cryvision.runtime.session import Session
 from cryvision.traces import environment
@@ -115,15 +115,10 @@ def _copy(config: FaceConfig, weights: str, weights_path: Path | None) -> Path:
 
 def _write_copy(config: FaceConfig, weights_path: Path | None, target: Path) -> None:
     """Build the backbone in Keras and write it as ONNX, once both were seen to agree."""
-    try:
+    with needed("preparing a backbone, once,", "keras with onnx and tf2onnx", "train"):
         import keras
         import onnx  # noqa: F401  (with tf2onnx, Keras imports it in the middle of the export)
         import tf2onnx  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "keras, onnx and tf2onnx are needed once to prepare a backbone; install them with: "
-            f"{install_command('train')} ({error})"
-        ) from error
     crops = _sample_crops(config.crop_size_px)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
