@@ -39,7 +39,7 @@ _PUBLIC = {
     "score": "cryvision.batch",
     "train": "cryvision.training.train",
     "train_arrays": "cryvision.training.train",
-    "train_audio_only": "cryvision.training.audio_only",
+    "train_audio_only": "cryvision.training.train",
     "train_detector": "cryvision.detector_training.train",
 }
 
@@ -73,8 +73,7 @@ if TYPE_CHECKING:
     from cryvision.inference.classifier import StreamClassifier
     from cryvision.inference.clip import classify
     from cryvision.result import Classification, Event
-    from cryvision.training.audio_only import train_audio_only
-    from cryvision.training.train import train, train_arrays
+    from cryvision.training.train import train, train_arrays, train_audio_only
 
 
 def __getattr__(name: str) -> Any:

@@ -108,8 +108,8 @@ def chosen_system(options: argparse.Namespace) -> System:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.training.audio_only import train_with
     from cryvision.training.options import SoundOptions
+    from cryvision.training.train import train_sound_with
     from cryvision.training.train_stack import report_folder
 
     settings = SoundOptions(
@@ -119,5 +119,5 @@ def run(options: argparse.Namespace) -> int:
         augment=options.augment,
         **training_options(options),
     )
-    trained = train_with(options.corpus, options.out, settings)
+    trained = train_sound_with(options.corpus, options.out, settings)
     return show_trained(trained, report_folder(options.out))

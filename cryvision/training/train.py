@@ -1,4 +1,4 @@
-"""Labelled videos, or a laboratory's own features, become a bundle of branches and ensemble."""
+"""Labelled videos or sound, or one's own features, become a bundle of branches and ensemble."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cryvision.layers import require
 from cryvision.training.arrays import array_samples
 from cryvision.training.branches import Branch, Watch, autoencoder_branch, head_branch
 from cryvision.training.clip_features import crying_windows, unfamiliar_gate
-from cryvision.training.options import VideoOptions
+from cryvision.training.options import SoundOptions, VideoOptions
 from cryvision.training.saving import Settings, Trained
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import CHA_BAE_SOUNDS, CRY
@@ -32,7 +32,10 @@ from cryvision.training.training_set import Plan, TrainingSet, Windows, divide_c
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from cryvision.training.options import VideoValues
+    from cryvision.training.options import SoundValues, VideoValues
+
+SOUND_PROGRESS_EVERY = 50
+"""Clips of sound are read faster than videos, of each of which there is a line."""
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +111,81 @@ def _windows_of_copies(
     if not sounds:
         return None
     return lambda clips: crying_windows(clips, labels, sounds, chooser, _progress)[0]
+
+
+def train_audio_only(
+    corpus: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] = "cryvision-donateacry",
+    **options: Unpack[SoundValues],
+) -> Bundle:
+    """Train a published sound system on a labelled corpus, and measure it on unseen subjects.
+
+    Parameters
+    ----------
+    corpus : path, optional
+        donateacry-corpus, a folder per class or a manifest; see
+        `cryvision.datasets.labelled.find_labelled_clips`. Without one, donateacry-corpus is
+        downloaded to the user's cache.
+    out : path
+        The bundle to write, and a report beside it; see `cryvision.train`.
+    **options
+        The fields of `cryvision.training.options.SoundOptions`, such as ``arch`` and ``augment``.
+
+    Returns
+    -------
+    Bundle
+        With the default detector, the branches, their ensemble, and the skill measured on
+        subjects that each fold had not seen.
+
+    Raises
+    ------
+    AnnotationError, ConfigError, CryvisionError
+        If nothing can be trained on, or the bundle cannot be written.
+    DownloadError
+        If the corpus has to be downloaded and cannot be.
+    """
+    return train_sound_with(corpus, out, SoundOptions(**options)).bundle
+
+
+def train_sound_with(
+    corpus: str | os.PathLike[str] | None, out: str | os.PathLike[str], options: SoundOptions
+) -> Trained:
+    """Train as `train_audio_only` does, and list the clips that were left out."""
+    require("train", "training")
+    check_targets(out, options.overwrite)
+    if corpus is None:
+        from cryvision.datasets.donateacry import fetch_donateacry
+
+        corpus = fetch_donateacry()
+    system = options.system
+    divided = find_clips(corpus, options.subject_pattern, options.plan)
+    for remark in divided.data.problems:
+        log.warning("%s", remark)
+    shipped = chooser = None
+    if system.gate == CRY:
+        shipped, chooser = Bundle.load(), _chooser(options.gate, divided.data.clips)
+
+    def windows(clips: Sequence[LabelledClip]) -> tuple[Samples, dict[int, str]]:
+        return crying_windows(clips, divided.labels, system.settings, chooser, _sound_progress)
+
+    samples, unreadable = windows(divided.data.clips)
+    split = divided.with_samples(samples, unreadable, lambda clips: windows(clips)[0])
+    bundle = train_stack(
+        split, system.recipe, system.settings, out,
+        gate=shipped, about=system.facts(), overwrite=options.overwrite,
+    )  # fmt: skip
+    return Trained(bundle, split.left_out)
+
+
+def _chooser(gate: Bundle | str | os.PathLike[str] | None, clips: Sequence[LabelledClip]) -> Bundle:
+    if gate is None:
+        return unfamiliar_gate(clips)
+    return gate if isinstance(gate, Bundle) else Bundle.load(gate)
+
+
+def _sound_progress(done: int, total: int) -> None:
+    if done % SOUND_PROGRESS_EVERY == 0:
+        log.info("clip %d of %d", done, total)
 
 
 def train_arrays(
@@ -205,13 +283,10 @@ def clip_features(
             data.clips, labels, sounds, gate, _progress, face, folder
         )
     except MissingDependencyError as error:
-        if require_face:
+        if face is None or require_face:
             raise
         log.warning("the face branch is left out: %s", error)
-        del settings[FACE]
-        samples, unreadable = crying_windows(
-            data.clips, labels, sounds, gate, _progress, None, folder
-        )
+        return clip_features(data, labels, gate, None, require_face, cache, sounds)
     for name in list(settings):
         if not samples.has(name).any():
             log.warning("the branch on %s is left out: no window of any clip has it", name)

@@ -252,7 +252,7 @@ def test_a_system_may_be_changed_on_the_command_line(
         given.append(options)
         raise CryvisionError("seen enough")
 
-    monkeypatch.setattr("cryvision.training.audio_only.train_with", stop)
+    monkeypatch.setattr("cryvision.training.train.train_sound_with", stop)
     monkeypatch.setattr(cli, "GROUPS", {"use": (train_audio_only,)})
     options = ("--width", "8", "--window", "0.975", "--learning-rate", "0.01", "--augment", "3")
     assert run("train-audio-only", tmp_path, "--arch", "deepinfant-v1", *options).code == 1

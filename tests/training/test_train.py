@@ -29,7 +29,7 @@ from toy_videos import (
 from cryvision.bundle import Bundle, saving
 from cryvision.config import FaceConfig
 from cryvision.datasets.format_confounds import format_warnings
-from cryvision.datasets.labelled import LabelledClip, find_labelled_clips
+from cryvision.datasets.labelled import Dataset, LabelledClip, find_labelled_clips
 from cryvision.errors import (
     AnnotationError,
     BundleError,
@@ -308,6 +308,17 @@ class TestVideos:
         report = (folder / "bundle-report" / "report.json").read_text()
         value = trained[0].skill[0]["figures"]["balanced_accuracy"]["value"]
         assert f'"value": {value}' in report
+
+
+def test_what_is_missing_of_a_system_without_faces_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def missing(*_: Any) -> None:
+        raise MissingDependencyError("onnxruntime cannot be imported")
+
+    monkeypatch.setattr(fusion, "crying_windows", missing)
+    with pytest.raises(MissingDependencyError, match="onnxruntime cannot be imported"):
+        fusion.clip_features(Dataset((), ()), ("a", "b"), None, None, False, tmp_path)
 
 
 @pytest.mark.usefixtures("no_fits", "perfect")
