@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cryvision.acoustics.contour import describe_contour, mode_shares
-from cryvision.acoustics.defined import FORMANTS, Conditions, undefine
+from cryvision.acoustics.defined import FORMANTS, undefine
 from cryvision.acoustics.measures import CryAcoustics
 from cryvision.acoustics.phases import find_phases, frame_levels_db, sounding
 from cryvision.acoustics.praat import HOP_SECONDS, SHORTEST_SECONDS, PraatSound
@@ -85,8 +85,7 @@ def measure_cry(
         until_s = max(next_onset_s, end_s) if goes_on else end_s
         part = _Part.cut(samples, sample_rate_hz, rate_hz, (onset_s, end_s, until_s))
         values |= _measured(part, snr_db, recorded_rate_hz or sample_rate_hz)
-    conditions = Conditions(too_short, not cry.any(), _is_clipped(cry), snr_db, rate_hz)
-    return CryAcoustics(**undefine(values, conditions))
+    return CryAcoustics(**undefine(values, too_short, _is_clipped(cry), rate_hz))
 
 
 class _Part(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from cryvision.acoustics.contour import FEWEST_FRAMES
 from cryvision.acoustics.measures import CryAcoustics, measures_of
@@ -25,33 +25,22 @@ _PHASES = ("expiratory_s", "inspiratory_s")
 _F0 = tuple(m.name for m in measures_of(CryAcoustics) if m.name.startswith("f0"))
 
 
-class Conditions(NamedTuple):
-    """What decides whether a measure of a cry is defined.
-
-    ``snr_db`` is NaN where no background is known; the sample rate is that at which the cry was
-    measured: the recording's own, or less.
-    """
-
-    too_short: bool
-    silent: bool
-    clipped: bool
-    snr_db: float
-    sample_rate_hz: float
-
-
-def undefine(values: dict[str, Any], conditions: Conditions) -> dict[str, Any]:
+def undefine(
+    values: dict[str, Any], too_short: bool, clipped: bool, rate_hz: float
+) -> dict[str, Any]:
     """Leave out the measures, by name, that are not defined, and add the reasons.
 
-    ``undefined`` reads ``reason: names; reason: names``. Of several reasons the first counts.
+    ``undefined`` reads ``reason: names; reason: names``. Of several reasons the first counts. The
+    sample rate is that at which the cry was measured: the recording's own, or less.
     """
     f0_hz = values.get("f0_median_hz", math.nan)
     sound = (*_F0, *_MODES, *_PERIODS, *_SPECTRAL, *_PHASES)
     rules = (
-        ("too short", conditions.too_short, sound),
-        ("silent", conditions.silent, (*sound, "level_dbfs")),
-        ("noise", conditions.snr_db < LOWEST_SNR_DB, (*_MODES, *_PERIODS, *_SPECTRAL, *_PHASES)),
-        ("clipping", conditions.clipped, (*_PERIODS, *_SPECTRAL, "level_dbfs")),
-        ("narrow band", conditions.sample_rate_hz < WIDE_RATE_HZ, _SPECTRAL),
+        ("too short", too_short, sound),
+        ("silent", values["level_dbfs"] == -math.inf, (*sound, "level_dbfs")),
+        ("noise", values["snr_db"] < LOWEST_SNR_DB, (*_MODES, *_PERIODS, *_SPECTRAL, *_PHASES)),
+        ("clipping", clipped, (*_PERIODS, *_SPECTRAL, "level_dbfs")),
+        ("narrow band", rate_hz < WIDE_RATE_HZ, _SPECTRAL),
         (
             f"fewer than {FEWEST_FRAMES} voiced frames",
             math.isnan(f0_hz),

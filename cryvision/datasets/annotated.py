@@ -105,6 +105,11 @@ def cry_intervals(
     return merged
 
 
+def spans_s(intervals: Sequence[Interval]) -> NDArray[np.float64]:
+    """Give starts and ends of intervals in seconds; float64, shape (n, 2)."""
+    return np.array([(i.start_s, i.end_s) for i in intervals], np.float64).reshape(-1, 2)
+
+
 def window_labels(
     intervals: Sequence[Interval],
     end_samples: ArrayLike,
@@ -138,7 +143,7 @@ def window_labels(
             "window_samples and sample_rate_hz must be positive; got "
             f"{window_samples} and {sample_rate_hz}"
         )
-    edges = np.array([(i.start_s, i.end_s) for i in intervals], dtype=np.float64).ravel()
+    edges = spans_s(intervals).ravel()
     if np.any(np.diff(edges) < 0):
         raise ConfigError("intervals must be sorted and must not overlap; use cry_intervals")
     ends = np.asarray(end_samples, dtype=np.float64)

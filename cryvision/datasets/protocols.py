@@ -113,12 +113,11 @@ def protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def with_copies(by: Protocol, data: Dataset, seed: int, n_per_class: int | None = None) -> Dataset:
-    """Bring each class to the same number of clips, where the protocol does so.
+def with_copies(by: Protocol, data: Dataset, seed: int) -> Dataset:
+    """Bring each class to ``CLIPS_PER_CLASS`` clips, where the protocol does so.
 
-    Classes that have more than ``n_per_class``, by default ``CLIPS_PER_CLASS``, lose clips at
-    random. The others gain copies: of each clip as many as of the next. Copies stand beside their
-    originals, and carry their subject.
+    Classes that have more lose clips at random. The others gain copies: of each clip as many as of
+    the next. Copies stand beside their originals, and carry their subject.
     """
     if not by.copies:
         return data
@@ -126,7 +125,7 @@ def with_copies(by: Protocol, data: Dataset, seed: int, n_per_class: int | None 
     numbers: list[tuple[int, int]] = []
     for label in sorted({clip.label for clip in data.clips}):
         of_label = rng.permutation([i for i, c in enumerate(data.clips) if c.label == label])
-        rounds, rest = divmod(n_per_class or CLIPS_PER_CLASS, len(of_label))
+        rounds, rest = divmod(CLIPS_PER_CLASS, len(of_label))
         for turn, number in enumerate(of_label.tolist()):
             numbers += [(number, copy) for copy in range(rounds + (turn < rest))]
     altered = by.copies == "altered"

@@ -10,7 +10,7 @@ import numpy as np
 
 from cryvision.annotations import Interval
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.datasets.annotated import window_labels
+from cryvision.datasets.annotated import spans_s, window_labels
 from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.detector_training.pieces import NOT_LABELLED, PIECE_FRAMES, STEP_FRAMES, Pieces
 from cryvision.detector_training.tag_scores import TagScores
@@ -69,7 +69,7 @@ class Recording:
     @property
     def events(self) -> np.ndarray:
         """Onsets and offsets of the crying within the sound, in seconds; float64, shape (n, 2)."""
-        times = np.array([(i.start_s, i.end_s) for i in self.cry], np.float64).reshape(-1, 2)
+        times = spans_s(self.cry)
         return times.clip(0, self.seconds)[times[:, 0] < self.seconds]
 
 

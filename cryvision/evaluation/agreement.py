@@ -153,13 +153,20 @@ def _event_statistics(
         return ratio(2 * n_found, n_found + n_wrong + n_reference)
 
     return {
-        "event_f1": lambda w: ratio(2 * (w @ matched[:, 0]), w @ matched[:, 1:].sum(axis=1)),
-        "event_precision": lambda w: ratio(w @ matched[:, 0], w @ matched[:, 2]),
-        "event_recall": lambda w: ratio(w @ matched[:, 0], w @ matched[:, 1]),
+        **matching_statistics(matched),
         "intersection_f1": intersection_f1,
         "gamma": _gamma_statistic(clips),
         "alarms_per_hour": lambda w: ratio(w @ alarms, w @ hours),
         "missed_per_hour": lambda w: ratio(w @ missed, w @ hours),
+    }
+
+
+def matching_statistics(matched: NDArray[np.int_]) -> dict[str, Statistic]:
+    """Make figures of events from what `match_events` counts in each clip, shape (n_clips, 3)."""
+    return {
+        "event_f1": lambda w: ratio(2 * (w @ matched[:, 0]), w @ matched[:, 1:].sum(axis=1)),
+        "event_precision": lambda w: ratio(w @ matched[:, 0], w @ matched[:, 2]),
+        "event_recall": lambda w: ratio(w @ matched[:, 0], w @ matched[:, 1]),
     }
 
 

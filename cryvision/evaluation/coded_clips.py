@@ -16,6 +16,7 @@ from cryvision.datasets.annotated import (
     cry_intervals,
     find_subject,
     first_few,
+    spans_s,
     visible_files,
 )
 from cryvision.datasets.cry_labels import brief, count_as_crying, inside
@@ -129,7 +130,7 @@ def find_coded_clips(
         for coding, own in zip(pair, crying, strict=True):
             coded = AnnotatedClip(coding.path, name, tuple(own[name]), "file")
             within, remarks = inside(coded, duration_s)
-            spans.append(_spans(within.intervals))
+            spans.append(spans_s(within.intervals))
             warnings += [f"{name}: {remark}" for remark in remarks]
         path = pair[0].path.parent / name
         subject, _ = find_subject(path, Path(first), "", pattern)
@@ -265,10 +266,6 @@ def _crying(
             {n: cry_intervals(clip.intervals) for n, clip in zip(names, renamed, strict=True)}
         )
     return crying, notes, warnings
-
-
-def _spans(intervals: Sequence[Interval]) -> np.ndarray:
-    return np.array([(i.start_s, i.end_s) for i in intervals], np.float64).reshape(-1, 2)
 
 
 def _listed(codings: Mapping[str, Coding]) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 
 from cryvision.annotations import Interval
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
-from cryvision.datasets.annotated import AnnotatedClip, cry_intervals, window_labels
+from cryvision.datasets.annotated import AnnotatedClip, cry_intervals, spans_s, window_labels
 from cryvision.evaluation import metrics
+from cryvision.evaluation.agreement import matching_statistics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
 from cryvision.evaluation.event_metrics import (
     OFFSET_TOLERANCE_S,
@@ -48,14 +49,13 @@ class ComparedClip:
 
 def compare(clip: AnnotatedClip, result: Classification) -> ComparedClip:
     """Take from an annotated clip and its classification what is compared."""
-    annotated = [(i.start_s, i.end_s) for i in cry_intervals(clip.intervals)]
     ends_s = WINDOW_SECONDS * (1 + np.arange(int(result.duration_s / WINDOW_SECONDS)))
     scores = result.timeline["cry"].astype(np.float64)
     # The frame at which a window has ended, or the last one, has its score.
     frames = np.minimum(np.ceil(ends_s * FRAME_RATE_HZ).astype(int), len(scores) - 1)
     return ComparedClip(
         clip.subject,
-        np.array(annotated, np.float64).reshape(-1, 2),
+        spans_s(cry_intervals(clip.intervals)),
         np.array([event.span_s for event in result.events], np.float64).reshape(-1, 2),
         scores[frames],
         result.duration_s,
@@ -124,17 +124,15 @@ def _match_counts(clips: Sequence[ComparedClip]) -> np.ndarray:
 
 def _event_statistics(clips: Sequence[ComparedClip]) -> Statistics:
     subjects = np.array([clip.subject for clip in clips], object)
-    counts = _match_counts(clips)
     both_s, either_s = np.array([shared_seconds(c.annotated, c.detected) for c in clips]).T
     alarms = np.array([metrics.false_alarms(c.annotated, c.detected) for c in clips])
     hours = np.array([clip.duration_s for clip in clips]) / 3600
-    return {
-        "event_f1": (subjects, lambda w: metrics.event_f1(counts, w).f1),
-        "event_precision": (subjects, lambda w: metrics.event_f1(counts, w).precision),
-        "event_recall": (subjects, lambda w: metrics.event_f1(counts, w).recall),
-        "iou": (subjects, lambda w: ratio(w @ both_s, w @ either_s)),
-        "false_alarms_per_hour": (subjects, lambda w: ratio(w @ alarms, w @ hours)),
+    statistics = {
+        **matching_statistics(_match_counts(clips)),
+        "iou": lambda w: ratio(w @ both_s, w @ either_s),
+        "false_alarms_per_hour": lambda w: ratio(w @ alarms, w @ hours),
     }
+    return {name: (subjects, statistic) for name, statistic in statistics.items()}
 
 
 def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:

@@ -203,8 +203,7 @@ def _frames(span: Any, config: SoundConfig, dft: BandDft) -> Any:
 
     frames = _overlapping(span, config.n_frames, config.n_fft, config.frame_hop_samples)
     frames = ops.reshape(frames, (-1, config.n_frames, dft.rows, dft.columns))
-    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(config.n_fft) / config.n_fft)
-    return frames * _float32(hann.reshape(dft.rows, dft.columns))
+    return frames * _float32(audio.hann(config.n_fft).reshape(dft.rows, dft.columns))
 
 
 def _power(frames: Any, dft: BandDft) -> Any:

@@ -342,6 +342,13 @@ def test_windows_are_calibrated_to_the_share_that_is_crying() -> None:
     assert figures["window_log_loss"]["value"] == pytest.approx(-np.log(0.75))
 
 
+def test_f1_is_not_defined_where_nobody_has_an_event() -> None:
+    none = np.zeros((0, 2))
+    record = agreement([ComparedClip("ada", none, none, np.zeros(4), 2.0)])
+    assert not {"event_f1", "event_precision", "event_recall"} & set(record["figures"])
+    assert record["figures"]["false_alarms_per_hour"]["value"] == 0
+
+
 def test_full_agreement_is_one(detector: Bundle, lab_folder: Path, annotate: Annotate) -> None:
     annotate(0.0)
     record = evaluate(detector, lab_folder, subject_pattern=lab.SUBJECT_PATTERN)
