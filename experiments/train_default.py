@@ -33,10 +33,11 @@ from cryvision.detector_training.saving import save_detector
 from cryvision.evaluation.skill import majority, skill_entry
 from cryvision.training.clip_features import GATE_FOLDER, crying_windows
 from cryvision.training.cross_validation import Division, cross_validate
+from cryvision.training.options import SystemOptions
 from cryvision.training.saving import save_stack
 from cryvision.training.stacking import fit_stack
 from cryvision.training.systems import system
-from cryvision.training.training_set import Plan, class_names, folds_of
+from cryvision.training.training_set import class_names, folds_of
 
 SEED = 0
 N_FOLDS = 5
@@ -113,7 +114,7 @@ def train_reasons(gate: Bundle) -> tuple[dict[str, Any], Callable[..., Bundle]]:
     say("windows of the reasons")
     clip_labels = np.array([labels.index(clip.label) for clip in data.clips])
     subjects = np.array([clip.subject for clip in data.clips])
-    folds = folds_of(data, labels, Plan(n_folds=N_FOLDS, seed=SEED))
+    folds = folds_of(data, labels, SystemOptions(n_folds=N_FOLDS, seed=SEED))
     division = Division(clip_labels, subjects, folds, len(labels))
     ((clips, windows),) = cross_validate(CHA_BAE.recipe, samples, division, SEED)
     skill = [

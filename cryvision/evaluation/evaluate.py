@@ -190,10 +190,13 @@ def _run(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRun
             continue
         if stretch in material.labelled:
             clip = material.labelled[stretch]
-            run.modalities.update(result.modalities)
-            run.given_labels[result.label] += 1
-            _add_answers(run, bundle, result, clip.label, clip.subject)
-            _add_ablated(run, bundle.labels.index(clip.label), clip.subject, ablated)
+            if material.cry_or_not:
+                run.detected.append(_detected(clip, result))
+            else:
+                run.modalities.update(result.modalities)
+                run.given_labels[result.label] += 1
+                _add_answers(run, bundle, result, clip.label, clip.subject)
+                _add_ablated(run, bundle.labels.index(clip.label), clip.subject, ablated)
         if stretch in material.annotated:
             if result.detector.cry is None:
                 run.problems.append(f"{stretch.path}: no sound to find crying in")
@@ -201,8 +204,6 @@ def _run(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRun
                 annotated, remarks = inside(material.annotated[stretch], result.duration_s)
                 run.problems += remarks
                 run.compared.append(compare(annotated, result))
-        if stretch in material.detected:
-            run.detected.append(_detected(material.detected[stretch], result))
     return run
 
 

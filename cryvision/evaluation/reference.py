@@ -50,23 +50,23 @@ class Segment(NamedTuple):
 class EvaluationSet:
     """The clips that a bundle is evaluated on.
 
-    ``labelled`` are of the bundle's classes, ``annotated`` say when they cry, and ``detected``
-    whether: their label is ``cry`` or ``no cry``. ``problems`` is a line for what was left out or
-    is worth knowing of the rest; ``notes`` say which labels count as crying, ``cautions`` what is
-    odd about it.
+    ``labelled`` are of the bundle's classes or, as ``cry_or_not`` tells, of the classes ``cry`` and
+    ``no cry``; ``annotated`` say when they cry. ``problems`` is a line for what was left out or is
+    worth knowing of the rest; ``notes`` say which labels count as crying, ``cautions`` what is odd
+    about it.
     """
 
     labelled: Mapping[Segment, LabelledClip]
+    cry_or_not: bool
     annotated: Mapping[Segment, AnnotatedClip]
     problems: tuple[str, ...]
-    detected: Mapping[Segment, LabelledClip]
     notes: tuple[str, ...]
     cautions: tuple[str, ...]
 
     @property
     def stretches(self) -> list[Segment]:
         """What has to be classified, each once: labelled clips, then those annotated alone."""
-        return list({**self.labelled, **self.detected, **self.annotated})
+        return list({**self.labelled, **self.annotated})
 
     @property
     def subjects(self) -> set[str]:
@@ -77,7 +77,7 @@ class EvaluationSet:
         return joined_sources(self._clips())
 
     def _clips(self) -> list[LabelledClip | AnnotatedClip]:
-        return [*self.labelled.values(), *self.detected.values(), *self.annotated.values()]
+        return [*self.labelled.values(), *self.annotated.values()]
 
 
 def find_evaluation_set(
@@ -105,14 +105,13 @@ def find_evaluation_set(
         annotated, problems = find_annotated_clips(source, subject_pattern)
     annotated, lines, cautions = count_as_crying(annotated, cry_labels)
     labelled: list[LabelledClip] = []
-    detected: list[LabelledClip] = []
+    about: list[str] = []
     left_out: list[str] = []
     if may_label:
-        labelled, detected, about, left_out = _clips_with_classes(
+        labelled, about, left_out = _clips_with_classes(
             source, bundle, subject_pattern, cry_labels, annotated
         )
-        lines += about
-    if not labelled and not detected and not annotated:
+    if not labelled and not annotated:
         needed = "a class"
         if bundle.detector is not None:
             needed = "classes such as cry and 'no cry', or annotations of when they cry"
@@ -120,20 +119,20 @@ def find_evaluation_set(
             f"{source}: bundle {bundle.name!r} needs clips with {needed}; there are none"
             + first_problem([problem.line for problem in problems])
         )
-    if labelled or detected:
+    if labelled:
         # That a clip with a class has no annotations is no problem.
         problems = [problem for problem in problems if not problem.lacks_labels]
     # The subject of a clip is one and the same, however it is found.
-    by_path = {clip.path: clip for clip in (*labelled, *detected)}
+    by_path = {clip.path: clip for clip in labelled}
     for i, clip in enumerate(annotated):
         if (other := by_path.get(clip.path)) and clip.subject_source == "file":
             annotated[i] = replace(clip, subject=other.subject, subject_source=other.subject_source)
     return EvaluationSet(
         {Segment(clip.path, clip.start_s, clip.end_s): clip for clip in labelled},
+        bool(about),
         {Segment(clip.path): clip for clip in annotated},
         (*left_out, *(problem.line for problem in problems)),
-        {Segment(clip.path, clip.start_s, clip.end_s): clip for clip in detected},
-        tuple(lines),
+        (*lines, *about),
         tuple(cautions),
     )
 
@@ -152,11 +151,11 @@ def _clips_with_classes(
     subject_pattern: str | None,
     cry_labels: Sequence[str],
     annotated: Sequence[AnnotatedClip],
-) -> tuple[list[LabelledClip], list[LabelledClip], list[str], list[str]]:
+) -> tuple[list[LabelledClip], list[str], list[str]]:
     """Clips with classes that a bundle can be evaluated on, beside those that are annotated.
 
-    Gives ``labelled`` and ``detected`` as in `EvaluationSet`, one of them empty; lines on which
-    classes count as crying; and what was left out.
+    Gives them; lines on which classes count as crying, if they are ``cry`` and ``no cry``; and what
+    was left out.
     """
     has_branches = any(part.kind == "branch" for part in bundle.parts)
     try:
@@ -165,16 +164,16 @@ def _clips_with_classes(
         if has_branches and not annotated:
             raise
         why = f"only the times of crying were evaluated: {error}"
-        return [], [], [], [why] if has_branches else []
+        return [], [], [why] if has_branches else []
     if bundle.detector is not None:
         classes = bundle.labels if has_branches else ()
         detected, lines = _cry_or_not(data, classes, cry_labels)
         if detected:
-            return [], detected, lines, list(data.problems)
+            return detected, lines, list(data.problems)
     if not has_branches:
-        return [], [], [], []
+        return [], [], []
     labelled, left_out = _of_classes(data, bundle.labels, source, annotated)
-    return labelled, [], [], left_out
+    return labelled, [], left_out
 
 
 def _of_classes(

@@ -8,15 +8,18 @@ from typing import Any, TypedDict
 
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig
+from cryvision.datasets.protocols import Protocol
 from cryvision.datasets.protocols import protocol as find_protocol
 from cryvision.datasets.splits import check_numbers
 from cryvision.errors import ConfigError
 from cryvision.training.systems import CRY, NONE, System
 from cryvision.training.systems import system as find_system
-from cryvision.training.training_set import Plan
 
 CHA_BAE = "cha-bae"
 GATES = (CRY, NONE)
+
+MOST_COPIES = 20
+"""Of each clip; what they add is less each time, and all are in memory."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +78,24 @@ class SystemOptions(TrainingOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.system, self.plan  # what cannot be is refused at once
+        _ = self.system  # what cannot be is refused at once
+        if isinstance(self.augment, bool) or not 0 <= self.augment <= MOST_COPIES:
+            raise ConfigError(
+                f"augment must be from 0 to {MOST_COPIES} copies; got {self.augment!r}"
+            )
+        if self.augment and self.by.copies:
+            raise ConfigError(
+                f"augment goes with protocols that make no copies themselves; got {self.by.name}"
+            )
 
     @property
     def system(self) -> System:
         return find_system(self.arch)
 
     @property
-    def plan(self) -> Plan:
-        return Plan(find_protocol(self.protocol), self.n_folds, self.seed, self.augment)
+    def by(self) -> Protocol:
+        """The protocol."""
+        return find_protocol(self.protocol)
 
 
 @dataclass(frozen=True)

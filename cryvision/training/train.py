@@ -21,13 +21,13 @@ from cryvision.layers import require
 from cryvision.training.arrays import array_samples
 from cryvision.training.branches import Branch, Watch, autoencoder_branch, head_branch
 from cryvision.training.clip_features import crying_windows, unfamiliar_gate
-from cryvision.training.options import SoundOptions, VideoOptions
+from cryvision.training.options import SoundOptions, SystemOptions, VideoOptions
 from cryvision.training.saving import Settings, Trained
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import CHA_BAE_SOUNDS, CRY
 from cryvision.training.tensorboard import CurveLog
 from cryvision.training.train_stack import check_targets, train_stack
-from cryvision.training.training_set import Plan, TrainingSet, Windows, divide_clips, find_clips
+from cryvision.training.training_set import TrainingSet, Windows, divide_clips, find_clips
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -82,7 +82,7 @@ def train_with(
     system = options.system
     check_targets(out, options.overwrite)
     curves = None if options.tensorboard is None else CurveLog(options.tensorboard)
-    divided = find_clips(source, options.subject_pattern, options.plan)
+    divided = find_clips(source, options)
     for line in [*divided.data.problems, *_remarks(divided.data)]:
         log.warning("%s", line)
     gate_bundle = Bundle.load() if options.gate == system.gate == CRY else None
@@ -96,10 +96,7 @@ def train_with(
     recipe = system.recipe
     if options.faces is not None:
         recipe = recipe_for(settings, None if curves is None else curves.write)
-    bundle = train_stack(
-        split, recipe, settings, out, gate=gate_bundle, about=system.facts(),
-        overwrite=options.overwrite, curves=curves,
-    )  # fmt: skip
+    bundle = train_stack(split, recipe, settings, out, gate=gate_bundle, curves=curves)
     return Trained(bundle, split.left_out)
 
 
@@ -158,7 +155,7 @@ def train_sound_with(
 
         corpus = fetch_donateacry()
     system = options.system
-    divided = find_clips(corpus, options.subject_pattern, options.plan)
+    divided = find_clips(corpus, options)
     for remark in divided.data.problems:
         log.warning("%s", remark)
     shipped = chooser = None
@@ -170,10 +167,7 @@ def train_sound_with(
 
     samples, unreadable = windows(divided.data.clips)
     split = divided.with_samples(samples, unreadable, lambda clips: windows(clips)[0])
-    bundle = train_stack(
-        split, system.recipe, system.settings, out,
-        gate=shipped, about=system.facts(), overwrite=options.overwrite,
-    )  # fmt: skip
+    bundle = train_stack(split, system.recipe, system.settings, out, gate=shipped)
     return Trained(bundle, split.left_out)
 
 
@@ -226,19 +220,19 @@ def train_arrays(
         If the arrays do not fit each other.
     """
     require("train", "training")
-    plan = Plan(n_folds=n_folds, seed=seed)
+    options = SystemOptions(n_folds=n_folds, seed=seed, overwrite=overwrite)
     check_targets(out, overwrite)
     samples, remarks = array_samples(features, labels, subjects)
     clips = [
         LabelledClip(Path(f"row-{i}"), str(label), str(subject), "manifest")
         for i, (label, subject) in enumerate(zip(labels, subjects, strict=True))
     ]
-    divided = divide_clips("arrays", Dataset(tuple(clips), tuple(remarks)), plan)
+    divided = divide_clips("arrays", Dataset(tuple(clips), tuple(remarks)), options)
     for line in remarks:
         log.warning("%s", line)
     recipe = tuple(head_branch(name) for name in samples.features)
     split = TrainingSet(**vars(divided), samples=_with_anything(samples))
-    return train_stack(split, recipe, {}, out, overwrite=overwrite)
+    return train_stack(split, recipe, {}, out)
 
 
 def recipe_for(settings: Settings, watch: Watch | None = None) -> tuple[Branch, ...]:

@@ -45,26 +45,22 @@ def train_stack(
     out: str | os.PathLike[str],
     *,
     gate: Bundle | None = None,
-    about: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
     curves: CurveLog | None = None,
 ) -> Bundle:
     """Measure a recipe on held-out subjects, fit it on all, and save both.
 
-    Finished folds are kept beside the bundle until all is done, and a report with figures is
-    written there. A feature without settings is a laboratory's own; the new bundle carries the
-    detector of ``gate``. ``about`` is what else identifies this training, as plain data: of the
-    recipe, folds that were finished by another are not taken up.
+    Finished folds are kept beside the bundle until all is done; those of another training are not
+    taken up. A report with figures is written there. A feature without settings is a laboratory's
+    own; the new bundle carries the detector of ``gate``.
     """
     split = split.grouped()
     shared = overlap(split.data.clips, split.folds, split.copies)
-    _warn(split.plan.by, shared)
-    facts = {**_facts(split, recipe, settings), "about": dict(about or {})}
-    checkpoints = Checkpoints(progress_folder(out), facts)
+    _warn(split.options.by, shared)
+    checkpoints = Checkpoints(progress_folder(out), _facts(split, recipe, settings))
     measured = _cross_validated(split, recipe, settings, checkpoints, curves)
     skill = _skill(split, measured)
     log.info("fitting on all clips")
-    seed, fits = split.plan.seed, FitLog(curves=curves)
+    seed, fits = split.options.seed, FitLog(curves=curves)
     stack = fit_stack(
         recipe, split.samples, len(split.labels), seed, fits=fits, altered=split.altered
     )
@@ -76,11 +72,13 @@ def train_stack(
         seed=seed,
         command=" ".join(["cryvision", *sys.argv[1:]]),
     )
-    bundle = save_stack(stack, recipe, settings, split.samples, out, description, gate, overwrite)
+    bundle = save_stack(
+        stack, recipe, settings, split.samples, out, description, gate, split.options.overwrite
+    )
     together = next(iter(measured.values()))
     write_report(
         report_folder(out), together, split.labels, skill[: len(together)], stack.curves,
-        split.data, shared, split.plan.by.warning,
+        split.data, shared, split.options.by.warning,
     )  # fmt: skip
     checkpoints.remove()
     return bundle
@@ -95,7 +93,7 @@ def _cross_validated(
 ) -> dict[tuple[str, ...], Measured]:
     """Clips and windows out of fold, by the modalities that there were; all come first."""
     sets = _modality_sets(recipe, settings)
-    clips, by = split.data.clips, split.plan.by
+    clips, by = split.data.clips, split.options.by
     division = Division(
         np.array([split.labels.index(clip.label) for clip in clips]),
         np.array(clip_groups(by, clips)),
@@ -107,7 +105,7 @@ def _cross_validated(
         recipe,
         split.samples,
         division,
-        split.plan.seed,
+        split.options.seed,
         list(sets.values()),
         checkpoints,
         curves,
@@ -126,7 +124,7 @@ def _skill(
             part="ensemble",
             modalities=modalities,
             protocol=_protocol_text(split),
-            subjects=joined_sources(split.data.clips) if split.plan.by.is_clean else NOT_APART,
+            subjects=joined_sources(split.data.clips) if split.options.by.is_clean else NOT_APART,
         )
         for modalities, units in measured.items()
         for one in units
@@ -163,7 +161,7 @@ def progress_folder(out: str | os.PathLike[str]) -> Path:
 
 def _protocol_text(split: TrainingSet) -> str:
     """Name a protocol as it stands beside a figure."""
-    by = split.plan.by
+    by = split.options.by
     if has_splits(split.data):
         text = "given split, subjects apart"
     elif by is GROUPED:
@@ -171,7 +169,7 @@ def _protocol_text(split: TrainingSet) -> str:
     else:
         text = f"{by.name}: {by.summary}"
     if split.altered is not None:
-        text += f", training clips with altered copies ({split.plan.n_altered} each)"
+        text += f", training clips with altered copies ({split.options.augment} each)"
     return text if by.is_clean else f"{text}; not a measure of skill"
 
 
@@ -203,8 +201,9 @@ def _facts(split: TrainingSet, recipe: Sequence[Branch], settings: Settings) -> 
         "recipe": [branch.name for branch in recipe],
         "settings": {name: to_json(config) for name, config in settings.items()},
         "folds": [fold.tolist() for fold in split.folds],
-        "seed": split.plan.seed,
-        "protocol": split.plan.by.name,
-        "augment": 0 if split.altered is None else split.plan.n_altered,
+        "seed": split.options.seed,
+        "protocol": split.options.by.name,
+        "about": split.options.system.facts(),
+        "augment": 0 if split.altered is None else split.options.augment,
         "versions": {"python": platform.python_version(), **{n: version(n) for n in _VERSIONED}},
     }

@@ -13,43 +13,16 @@ import numpy as np
 from cryvision.config import unusable_label
 from cryvision.datasets.labelled import Dataset, LabelledClip, find_labelled_clips
 from cryvision.datasets.near_duplicates import CopyPair, copies_among
-from cryvision.datasets.protocols import GROUPED, Protocol, clip_groups, divide, with_copies
-from cryvision.datasets.splits import check_disjoint, check_numbers
+from cryvision.datasets.protocols import GROUPED, clip_groups, divide, with_copies
+from cryvision.datasets.splits import check_disjoint
 from cryvision.errors import ConfigError
+from cryvision.training.options import SystemOptions
 from cryvision.training.stacking import Samples
 
 log = logging.getLogger(__name__)
 
-MOST_COPIES = 20
-"""Of each clip; what they add is less each time, and all are in memory."""
-
 Windows = Callable[[Sequence[LabelledClip]], Samples]
 """Computes the windows of clips; ``clips`` holds each row's clip as its number in the sequence."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How clips are divided, unless the data set's authors did it, and what is made of them.
-
-    ``n_folds`` are by subject, see `folds_of`; ``seed`` is of the folds and of all weights, and
-    ``n_altered`` the number of altered copies of each clip.
-    """
-
-    by: Protocol = GROUPED
-    n_folds: int = 5
-    seed: int = 0
-    n_altered: int = 0
-
-    def __post_init__(self) -> None:
-        check_numbers(self.n_folds, self.seed)
-        if isinstance(self.n_altered, bool) or not 0 <= self.n_altered <= MOST_COPIES:
-            raise ConfigError(
-                f"augment must be from 0 to {MOST_COPIES} copies; got {self.n_altered!r}"
-            )
-        if self.n_altered and self.by.copies:
-            raise ConfigError(
-                f"augment goes with protocols that make no copies themselves; got {self.by.name}"
-            )
 
 
 @dataclass(frozen=True)
@@ -63,7 +36,7 @@ class DividedClips:
     name: str
     data: Dataset
     labels: tuple[str, ...]
-    plan: Plan
+    options: SystemOptions
     folds: list[np.ndarray]
 
     def with_samples(
@@ -77,16 +50,16 @@ class DividedClips:
         for problem in unreadable.values():
             log.warning("left out: %s", problem)
         data, samples = without_unreadable(self.data, samples, unreadable)
-        folds = folds_of(data, self.labels, self.plan) if unreadable else self.folds
+        folds = folds_of(data, self.labels, self.options) if unreadable else self.folds
         log.info("looking for copies among the clips")
         copies = copies_among(data.clips)
         altered = None
         if windows is not None:
-            altered = altered_copies(data, self.plan.n_altered, samples, windows)
-        elif self.plan.n_altered:
+            altered = altered_copies(data, self.options.augment, samples, windows)
+        elif self.options.augment:
             log.warning("no clip has sound that could be altered: nothing is augmented")
         return TrainingSet(
-            self.name, data, self.labels, self.plan, folds, samples, copies, altered,
+            self.name, data, self.labels, self.options, folds, samples, copies, altered,
             tuple(unreadable.values()),
         )  # fmt: skip
 
@@ -107,7 +80,7 @@ class TrainingSet(DividedClips):
 
     def grouped(self) -> TrainingSet:
         """Give each row the group of the protocol in place of its subject."""
-        groups = np.array(clip_groups(self.plan.by, self.data.clips))
+        groups = np.array(clip_groups(self.options.by, self.data.clips))
 
         def moved(samples: Samples) -> Samples:
             return replace(samples, subjects=groups[samples.clips.astype(int)])
@@ -116,19 +89,18 @@ class TrainingSet(DividedClips):
         return replace(self, samples=moved(self.samples), altered=altered)
 
 
-def find_clips(
-    source: str | os.PathLike[str], subject_pattern: str | None, plan: Plan
-) -> DividedClips:
+def find_clips(source: str | os.PathLike[str], options: SystemOptions) -> DividedClips:
     """Find labelled clips, as `find_labelled_clips` does, and divide them."""
-    return divide_clips(Path(source).name, find_labelled_clips(source, subject_pattern), plan)
+    data = find_labelled_clips(source, options.subject_pattern)
+    return divide_clips(Path(source).name, data, options)
 
 
-def divide_clips(name: str, data: Dataset, plan: Plan) -> DividedClips:
+def divide_clips(name: str, data: Dataset, options: SystemOptions) -> DividedClips:
     """Divide clips; what cannot be trained on or measured is refused."""
     labels = class_names(data)
     check_subjects(data)
-    data = with_copies(plan.by, data, plan.seed)
-    return DividedClips(name, data, labels, plan, folds_of(data, labels, plan))
+    data = with_copies(options.by, data, options.seed)
+    return DividedClips(name, data, labels, options, folds_of(data, labels, options))
 
 
 def class_names(data: Dataset) -> tuple[str, ...]:
@@ -158,17 +130,17 @@ def has_splits(data: Dataset) -> bool:
     return any(clip.split for clip in data.clips)
 
 
-def folds_of(data: Dataset, labels: Sequence[str], plan: Plan) -> list[np.ndarray]:
+def folds_of(data: Dataset, labels: Sequence[str], options: SystemOptions) -> list[np.ndarray]:
     """Divide clips by a protocol, or as the manifest does: ``test``, and the rest for training.
 
     Gives the numbers of the test clips of each fold; one fold for splits that were given.
     """
     subjects = [clip.subject for clip in data.clips]
     if has_splits(data):
-        if plan.by is not GROUPED:
+        if options.by is not GROUPED:
             raise ConfigError(
                 f"clips that a manifest divides by its column 'split' take no protocol; got "
-                f"{plan.by.name}: leave out the one or the other"
+                f"{options.by.name}: leave out the one or the other"
             )
         test = np.array([i for i, clip in enumerate(data.clips) if clip.split == "test"], int)
         rest = np.setdiff1d(np.arange(len(subjects)), test)
@@ -181,8 +153,8 @@ def folds_of(data: Dataset, labels: Sequence[str], plan: Plan) -> list[np.ndarra
                 f"each class needs clips outside of 'test' to train on; {min(unseen)!r} has none"
             )
         return [test]
-    n_groups = len(set(clip_groups(plan.by, data.clips)))
-    return divide(plan.by, data, min(plan.n_folds, n_groups), plan.seed)
+    n_groups = len(set(clip_groups(options.by, data.clips)))
+    return divide(options.by, data, min(options.n_folds, n_groups), options.seed)
 
 
 def without_unreadable(

@@ -11,12 +11,12 @@ import pytest
 from toy_stack import Spy, nearest_row_branch, subject_samples, use_trusting_ensemble
 
 from cryvision.datasets.labelled import Dataset, LabelledClip
-from cryvision.datasets.protocols import PROTOCOLS
 from cryvision.datasets.splits import grouped_folds
 from cryvision.errors import ConfigError
 from cryvision.training.cross_validation import Division, cross_validate
+from cryvision.training.options import MOST_COPIES, SystemOptions
 from cryvision.training.stacking import Samples, fit_stack
-from cryvision.training.training_set import MOST_COPIES, Plan, altered_copies
+from cryvision.training.training_set import altered_copies
 
 MARK = 1000.0
 """Added to a row's number in a copy of it."""
@@ -109,4 +109,4 @@ def test_copies_are_of_all_clips_and_lack_what_only_the_clips_have() -> None:
 )
 def test_what_cannot_be_made_is_refused(n_of_each: int, protocol: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        Plan(PROTOCOLS[protocol], n_altered=n_of_each)
+        SystemOptions(protocol=protocol, augment=n_of_each)
