@@ -12,13 +12,9 @@ Layers and sizes are those of ``train.py`` in the repository skytells-research/D
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cryvision.models.calibration import classes_of
-from cryvision.models.mel_resnet import BATCH_NORM_MOMENTUM, picture_of_window
-
-if TYPE_CHECKING:
-    import keras
+from cryvision.models.picture_network import BATCH_NORM_MOMENTUM
 
 WIDTH = 64
 """Channels of the first convolution as published; all other sizes are in proportion."""
@@ -30,24 +26,17 @@ LSTM_PER_WIDTH = 8
 DROPOUT = 0.3
 
 
-def build_cnn_lstm(
-    scaling: keras.layers.Layer,
-    n_frames: int,
-    n_bands: int,
-    n_classes: int,
-    feature: str = "mel",
-    width: int = WIDTH,
-) -> keras.Model:
-    """Build the network, on windows of at least 8 x 8, as `build_mel_resnet` does.
+def build_cnn_lstm(picture: Any, width: int) -> Any:
+    """Build the layers of the network, on windows of at least 8 x 8.
 
     Three times 3 x 3 convolution, batch normalisation, ReLU and 2 x 2 pooling with ``width``, twice
     and four times as many channels; a squeeze-and-excitation gate; bidirectional LSTMs of ``8 *
     width`` units each way over the frames, dropout between them; a dense layer of ``8 * width``
-    units, dropout, and the classes. As published: 64, 128 and 256 channels, 512 units.
+    units, and dropout. As published: 64, 128 and 256 channels, 512 units.
     """
     from keras import layers
 
-    window, x = picture_of_window(scaling, n_frames, n_bands, feature)
+    x = picture
     for i in range(N_CONVOLUTIONS):
         x = layers.Conv2D(width * 2**i, 3, padding="same")(x)
         x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x)
@@ -60,8 +49,7 @@ def build_cnn_lstm(
     x = layers.Dropout(DROPOUT)(x)
     x = layers.Bidirectional(layers.LSTM(n_units), name="upper_lstm")(x)
     x = layers.Dense(n_units, activation="relu", name="hidden")(x)
-    x = layers.Dropout(DROPOUT)(x)
-    return classes_of(window, x, n_classes, "cnn_lstm")
+    return layers.Dropout(DROPOUT)(x)
 
 
 def _gated(picture: Any) -> Any:

@@ -12,13 +12,9 @@ Attention: A. Vaswani et al., "Attention is all you need", NeurIPS 2017, section
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from cryvision.models.calibration import classes_of
-from cryvision.models.mel_resnet import BATCH_NORM_MOMENTUM, picture_of_window
-
-if TYPE_CHECKING:
-    import keras
+from cryvision.models.picture_network import BATCH_NORM_MOMENTUM
 
 WIDTH = 16
 """Channels of the first block; all other sizes are in proportion."""
@@ -34,23 +30,15 @@ LSTM_PER_WIDTH = 4
 DROPOUT = 0.2
 
 
-def build_hybrid_attention(
-    scaling: keras.layers.Layer,
-    n_frames: int,
-    n_columns: int,
-    n_classes: int,
-    feature: str = "hybrid",
-    width: int = WIDTH,
-) -> keras.Model:
-    """Build the network, on windows from 8 frames and 64 columns on, as `build_mel_resnet` does.
+def build_hybrid_attention(picture: Any, width: int) -> Any:
+    """Build the layers of the network, on windows from 8 frames and 64 columns on.
 
     Four blocks of 3 x 3 convolution, ReLU, dropout, batch normalisation and pooling; attention of
-    four heads of ``width`` numbers over the frames that are left; an LSTM of ``4 * width`` units;
-    the classes.
+    four heads of ``width`` numbers over the frames that are left; an LSTM of ``4 * width`` units.
     """
     from keras import layers
 
-    window, x = picture_of_window(scaling, n_frames, n_columns, feature)
+    x = picture
     for channels, pool in zip(CHANNELS, POOLS, strict=True):
         x = layers.Conv2D(channels * width, 3, padding="same", activation="relu")(x)
         x = layers.Dropout(DROPOUT)(x)
@@ -58,5 +46,4 @@ def build_hybrid_attention(
         x = layers.MaxPooling2D(pool)(x)
     x = layers.Reshape((x.shape[1], x.shape[2] * x.shape[3]))(x)
     x = layers.MultiHeadAttention(N_HEADS, width, name="attention")(x, x)
-    x = layers.LSTM(LSTM_PER_WIDTH * width, name="lstm")(x)
-    return classes_of(window, x, n_classes, "hybrid_attention")
+    return layers.LSTM(LSTM_PER_WIDTH * width, name="lstm")(x)

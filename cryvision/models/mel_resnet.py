@@ -10,16 +10,10 @@ VGGish: S. Hershey et al., "CNN architectures for large-scale audio classificati
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cryvision.errors import ConfigError
-from cryvision.models.calibration import classes_of
-
-if TYPE_CHECKING:
-    import keras
-
-BATCH_NORM_MOMENTUM = 0.9
-"""Runs are short: at Keras' own 0.99 the averages would not arrive."""
+from cryvision.models.picture_network import BATCH_NORM_MOMENTUM
 
 WIDTH = 64
 """Channels of the first stage as published; all others are in proportion."""
@@ -37,80 +31,45 @@ EMBEDDING_PER_WIDTH = 2
 DROPOUT = 0.3
 
 
-def picture_of_window(
-    scaling: keras.layers.Layer, n_frames: int, n_columns: int, feature: str
-) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Take a window, standardise its columns, and give it the one channel of a picture.
-
-    The window, named as the feature, has shape (batch, n_frames, n_columns), the picture (batch,
-    n_frames, n_columns, 1).
-    """
-    import keras
-    from keras import layers
-
-    window = keras.Input((n_frames, n_columns), name=feature)
-    return window, layers.Reshape((n_frames, n_columns, 1))(scaling(window))
-
-
-def build_mel_resnet(
-    scaling: keras.layers.Layer,
-    n_frames: int,
-    n_bands: int,
-    n_classes: int,
-    feature: str = "mel",
-    width: int = WIDTH,
-    n_layers: int = 34,
-) -> keras.Model:
-    """Build a residual network on a picture with one channel.
+def build_mel_resnet(picture: Any, width: int, n_layers: int = 34) -> Any:
+    """Build the layers of a residual network.
 
     A 7 x 7 convolution with stride 2, 3 x 3 pooling with stride 2, four stages of residual blocks
     with ``width`` to ``8 * width`` channels (ResNet-50: four times as many out of each block), the
-    mean over the picture, dropout, and the classes.
-
-    It goes from float32 (batch, n_frames, n_bands), an input named as the feature, to class
-    probabilities (batch, n_classes); the layer ``logits`` comes before the calibration. The scaling
-    standardises the bands; see `cryvision.models.cha_bae.build_scaling`.
+    mean over the picture, and dropout.
     """
     from keras import layers
 
     if n_layers not in STAGES:
         raise ConfigError(f"n_layers must be one of {', '.join(map(str, STAGES))}; got {n_layers}")
-    window, x = picture_of_window(scaling, n_frames, n_bands, feature)
-    x = _convolved(x, width, 7, stride=2)
+    x = _convolved(picture, width, 7, stride=2)
     x = layers.MaxPooling2D(3, strides=2, padding="same")(layers.ReLU()(x))
     for stage, n_blocks in enumerate(STAGES[n_layers]):
         for i in range(n_blocks):
             stride = 2 if stage and i == 0 else 1
             x = _block(x, width * 2**stage, stride, n_layers >= BOTTLENECK_FROM)
     x = layers.GlobalAveragePooling2D(name="pooled")(x)
-    return classes_of(window, layers.Dropout(DROPOUT)(x), n_classes, f"resnet{n_layers}")
+    return layers.Dropout(DROPOUT)(x)
 
 
-def build_vggish(
-    scaling: keras.layers.Layer,
-    n_frames: int,
-    n_bands: int,
-    n_classes: int,
-    feature: str = "mel",
-    width: int = WIDTH,
-) -> keras.Model:
-    """Build VGGish with an embedding and the classes, on windows of at least 16 x 16.
+def build_vggish(picture: Any, width: int) -> Any:
+    """Build the layers of VGGish with an embedding, on windows of at least 16 x 16.
 
     Stages of 3 x 3 convolutions with ReLU, each pooled 2 x 2: one of ``width`` channels, one of
     twice, two of four times and two of eight times as many; the mean over the picture; an embedding
-    of ``2 * width`` units; dropout, and the classes. The published network flattens the picture
-    into two layers of 4096 units instead, 67 million weights that this many clips cannot fill.
+    of ``2 * width`` units; dropout. The published network flattens the picture into two layers of
+    4096 units instead, 67 million weights that this many clips cannot fill.
     """
     from keras import layers
 
-    window, x = picture_of_window(scaling, n_frames, n_bands, feature)
+    x = picture
     for n_convolutions, channels in VGG_STAGES:
         for _ in range(n_convolutions):
             x = layers.ReLU()(_convolved(x, channels * width, 3))
         x = layers.MaxPooling2D(2)(x)
     x = layers.GlobalAveragePooling2D(name="pooled")(x)
     x = layers.Dense(EMBEDDING_PER_WIDTH * width, activation="relu", name="embedding")(x)
-    return classes_of(window, layers.Dropout(DROPOUT)(x), n_classes, "vggish")
+    return layers.Dropout(DROPOUT)(x)
 
 
 def _convolved(x: Any, n_channels: int, kernel: int, stride: int = 1) -> Any:

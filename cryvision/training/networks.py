@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryvision.errors import ConfigError
+from cryvision.models.picture_network import build_picture_network
 from cryvision.training import branches as fitting
 from cryvision.training.branches import Branch, Curves, Rows
 
@@ -20,16 +21,15 @@ if TYPE_CHECKING:
 class Network:
     """How a network on a feature is built and fitted.
 
-    ``build(scaling, n_frames, n_columns, n_classes, feature, width)`` gives a model with a
-    ``logits`` layer, as those of `cryvision.models` do. ``width`` is that of its layers: all sizes
-    are in proportion, and weights and time go with the square. There are at most so many
-    ``epochs``; fitting stops when the validation loss no longer falls. The learning rate of Adam,
-    ``rate``, is constant; or with ``highest_rate`` as the middle it goes in cycles of
+    ``build(picture, width)`` makes its layers, as `build_picture_network` takes them. ``width`` is
+    theirs: all sizes are in proportion, and weights and time go with the square. There are at most
+    so many ``epochs``; fitting stops when the validation loss no longer falls. The learning rate of
+    Adam, ``rate``, is constant; or with ``highest_rate`` as the middle it goes in cycles of
     ``cycle_epochs``.
     """
 
     feature: str
-    build: Callable[..., keras.Model] = field(compare=False)
+    build: Callable[[Any, int], Any] = field(compare=False)
     width: int
     epochs: int = 50
     batch_size: int = 32
@@ -60,8 +60,8 @@ class Network:
         scaling = fitting.scaling_for(rows.train_rows.inputs)
         n_frames, n_columns = rows.inputs.shape[1:]
         try:
-            model = self.build(
-                scaling, n_frames, n_columns, n_classes, feature=self.feature, width=self.width
+            model = build_picture_network(
+                self.build, scaling, n_frames, n_columns, n_classes, self.feature, self.width
             )
         except ValueError as error:  # pooling has left nothing
             raise ConfigError(

@@ -6,22 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from picture_networks import network
 
-from cryvision.models import cha_bae, cnn_lstm
+from cryvision.models.cnn_lstm import WIDTH, build_cnn_lstm
 
 # Counted by hand: convolutions 369,664 and batch normalisation 896; gate 4,112 and 4,352; LSTMs
 # 2 x 4 x 512 x (2560 + 512 + 1) and 2 x 4 x 512 x (1024 + 512 + 1); dense 524,800 and 4,617.
 PUBLISHED_WEIGHTS = 369_664 + 896 + 8_464 + 12_587_008 + 6_295_552 + 529_417
 
 
-def build(n_frames: int, n_bands: int, **options: Any) -> Any:
-    scaling = cha_bae.build_scaling(np.zeros(n_bands), np.ones(n_bands), 3)
-    return cnn_lstm.build_cnn_lstm(scaling, n_frames, n_bands, 9, **options)
-
-
 @pytest.fixture(scope="module")
 def published() -> Any:
-    return build(434, 80)
+    return network(build_cnn_lstm, 434, 80, WIDTH)
 
 
 def test_it_has_the_published_sizes(published: Any) -> None:
@@ -44,7 +40,7 @@ def test_batch_normalisation_suits_short_runs(published: Any) -> None:
 def test_the_gate_weighs_channels_and_keeps_the_picture() -> None:
     import keras
 
-    model = build(32, 16, width=4)
+    model = network(build_cnn_lstm, 32, 16, 4)
     wanted = [model.get_layer(name).output for name in ("excitation", "gated")]
     picture = model.get_layer("gated").input[0]
     window = np.random.default_rng(0).normal(size=(3, 32, 16)).astype(np.float32)
@@ -60,7 +56,7 @@ def test_the_gate_weighs_channels_and_keeps_the_picture() -> None:
 def test_both_halves_of_the_upper_lstm_have_seen_every_frame() -> None:
     import keras
 
-    model = build(32, 16, width=4)
+    model = network(build_cnn_lstm, 32, 16, 4)
     upper = keras.Model(model.input, model.get_layer("upper_lstm").output)
     window = np.random.default_rng(0).normal(size=(1, 32, 16)).astype(np.float32)
     changed = {"first": window.copy(), "last": window.copy()}

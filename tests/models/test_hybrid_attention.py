@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from picture_networks import network
 
 from cryvision.inputs.audio import n_features
-from cryvision.models import cha_bae, hybrid_attention
+from cryvision.models.hybrid_attention import WIDTH, build_hybrid_attention
 from cryvision.training.systems import TINYTOES_SOUND
 
 BLOCK = ["Conv2D", "Dropout", "BatchNormalization", "MaxPooling2D"]
@@ -17,9 +18,7 @@ BLOCK = ["Conv2D", "Dropout", "BatchNormalization", "MaxPooling2D"]
 @pytest.fixture(scope="module")
 def model() -> Any:
     n_columns = n_features(TINYTOES_SOUND)
-    scaling = cha_bae.build_scaling(np.zeros(n_columns), np.ones(n_columns), 3)
-    build = hybrid_attention.build_hybrid_attention
-    return build(scaling, TINYTOES_SOUND.n_frames, n_columns, 5)
+    return network(build_hybrid_attention, TINYTOES_SOUND.n_frames, n_columns, WIDTH)
 
 
 def test_its_layers_come_in_the_published_order(model: Any) -> None:

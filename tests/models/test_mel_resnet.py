@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from picture_networks import network
 
 from cryvision.errors import ConfigError
-from cryvision.models import cha_bae, mel_resnet
+from cryvision.models.mel_resnet import STAGES, WIDTH, build_mel_resnet, build_vggish
 
 # Of the networks on colour pictures without their last layer, whose first convolution has three
 # times the weights: 7 x 7 x 64 = 3,136 for each colour.
 RESNET_34 = 21_284_672 - 2 * 3_136
 RESNET_50 = 23_508_032 - 2 * 3_136
-
-
-def scaling(n_bands: int) -> Any:
-    return cha_bae.build_scaling(np.zeros(n_bands), np.ones(n_bands), 3)
 
 
 def weights_before(model: Any, name: str) -> int:
@@ -36,7 +34,7 @@ def test_residual_networks_have_the_published_sizes(
 ) -> None:
     import keras
 
-    model = mel_resnet.build_mel_resnet(scaling(128), 215, 128, 9, n_layers=n_layers)
+    model = network(partial(build_mel_resnet, n_layers=n_layers), 215, 128, WIDTH)
     assert weights_before(model, "pooled") == published
     convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
     assert len(convolutions) == n_convolutions  # those of the shortcuts among them
@@ -47,13 +45,13 @@ def test_residual_networks_have_the_published_sizes(
 
 def test_another_depth_is_refused() -> None:
     with pytest.raises(ConfigError, match="n_layers must be one of 34, 50; got 18"):
-        mel_resnet.build_mel_resnet(scaling(32), 32, 32, 2, n_layers=18)
+        network(partial(build_mel_resnet, n_layers=18), 32, 32, 2)
 
 
 def test_vggish_has_the_published_convolutions() -> None:
     import keras
 
-    model = mel_resnet.build_vggish(scaling(64), 96, 64, 5)
+    model = network(build_vggish, 96, 64, WIDTH)
     convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
     assert [x.filters for x in convolutions] == [64, 128, 256, 256, 512, 512]
     assert model.get_layer("pooled").input.shape == (None, 6, 4, 512)
@@ -61,6 +59,6 @@ def test_vggish_has_the_published_convolutions() -> None:
 
 
 def test_a_shortcut_is_added() -> None:
-    model = mel_resnet.build_mel_resnet(scaling(32), 32, 32, 2, width=2)
+    model = network(build_mel_resnet, 32, 32, 2)
     added = [x for x in model.layers if type(x).__name__ == "Add"]
-    assert len(added) == sum(mel_resnet.STAGES[34])
+    assert len(added) == sum(STAGES[34])
