@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cryvision import __version__
-from cryvision.acoustics.defined import LOWEST_SNR_DB
+from cryvision.acoustics.cry import LOWEST_SNR_DB
 from cryvision.acoustics.praat import HIGHEST_HZ, HOP_SECONDS, LOWEST_HZ
 from cryvision.outputs.wording import LINE_WIDTH, printable
 from cryvision.result import BOUT_GAP_SECONDS
