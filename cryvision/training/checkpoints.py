@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cryvision.atomic import staged
+from cryvision.atomic import replacing
 
 
 class Checkpoints:
@@ -36,8 +36,8 @@ class Checkpoints:
             return None  # it is computed again
 
     def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep a result, whole or not at all."""
-        with staged(self._path(name), overwrite=True) as path, path.open("wb") as file:
+        """Keep a result, whole or not at all; where it cannot be, that is a CryvisionError."""
+        with replacing(self._path(name)) as path, path.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def remove(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cryvision.errors import CryvisionError
 from cryvision.training.checkpoints import Checkpoints, data_sha256
 
 FACTS = {"seed": 0, "data": "abc", "labels": ["hungry", "tired"]}
@@ -82,6 +83,12 @@ def test_a_save_that_is_interrupted_leaves_nothing(
         kept.save("fold-0", result())
     assert list((tmp_path / "progress").iterdir()) == []
     assert kept.load("fold-0") is None
+
+
+def test_a_place_that_cannot_be_written_is_one_line(kept: Checkpoints, tmp_path: Path) -> None:
+    (tmp_path / "progress").write_text("a file, not a folder")
+    with pytest.raises(CryvisionError, match=r"fold-0-\w+\.npz: cannot be written: "):
+        kept.save("fold-0", result())
 
 
 def test_what_a_kill_left_half_written_is_not_looked_at(kept: Checkpoints, tmp_path: Path) -> None:
