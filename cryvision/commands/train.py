@@ -93,7 +93,6 @@ def face_settings(options: argparse.Namespace) -> dict[str, Any]:
 def run(options: argparse.Namespace) -> int:
     from cryvision.training import train as fusion
     from cryvision.training.options import VideoOptions, face_of
-    from cryvision.training.train_stack import report_folder
 
     chosen = chosen_system(options)
     of_face = face_settings(options)
@@ -113,4 +112,4 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         log("the same command goes on from what is done")
         raise
-    return show_trained(trained, report_folder(options.out))
+    return show_trained(trained)

@@ -110,7 +110,6 @@ def chosen_system(options: argparse.Namespace) -> System:
 def run(options: argparse.Namespace) -> int:
     from cryvision.training.options import SoundOptions
     from cryvision.training.train import train_sound_with
-    from cryvision.training.train_stack import report_folder
 
     settings = SoundOptions(
         gate=options.gate,
@@ -119,5 +118,4 @@ def run(options: argparse.Namespace) -> int:
         augment=options.augment,
         **training_options(options),
     )
-    trained = train_sound_with(options.corpus, options.out, settings)
-    return show_trained(trained, report_folder(options.out))
+    return show_trained(train_sound_with(options.corpus, options.out, settings))

@@ -8,7 +8,6 @@ from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from cryvision.training.saving import Trained
 
@@ -39,12 +38,12 @@ def training_options(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def show_trained(trained: Trained, report: Path | None = None) -> int:
+def show_trained(trained: Trained) -> int:
     """Say what was written and describe it; give the exit status."""
     from cryvision.outputs.text import describe_bundle
 
     log(f"wrote {trained.bundle.folder}")
-    if report is not None:
-        log(f"wrote {report}")
+    if trained.report is not None:
+        log(f"wrote {trained.report}")
     show(describe_bundle(trained.bundle.describe()))
     return EXIT_SOME_FAILED if trained.left_out else EXIT_DONE

@@ -22,10 +22,11 @@ PARITY_ROWS = 300
 
 
 class Trained(NamedTuple):
-    """What a training made: a bundle, and a line on each clip that could not be used."""
+    """A bundle, a line on each clip that could not be used, and the folder of a report, if any."""
 
     bundle: Bundle
     left_out: tuple[str, ...]
+    report: Path | None = None
 
 
 Settings = Mapping[str, SoundConfig | FaceConfig]

@@ -26,7 +26,7 @@ from cryvision.training.saving import Settings, Trained
 from cryvision.training.stacking import Samples
 from cryvision.training.systems import CHA_BAE_SOUNDS, CRY
 from cryvision.training.tensorboard import CurveLog
-from cryvision.training.train_stack import check_targets, train_stack
+from cryvision.training.train_stack import check_targets, report_folder, train_stack
 from cryvision.training.training_set import TrainingSet, Windows, divide_clips, find_clips
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def train_with(
     if options.faces is not None:
         recipe = recipe_for(settings, None if curves is None else curves.write)
     bundle = train_stack(split, recipe, settings, out, gate=gate_bundle, curves=curves)
-    return Trained(bundle, split.left_out)
+    return Trained(bundle, split.left_out, report_folder(out))
 
 
 def _windows_of_copies(
@@ -168,7 +168,7 @@ def train_sound_with(
     samples, unreadable = windows(divided.data.clips)
     split = divided.with_samples(samples, unreadable, lambda clips: windows(clips)[0])
     bundle = train_stack(split, system.recipe, system.settings, out, gate=shipped)
-    return Trained(bundle, split.left_out)
+    return Trained(bundle, split.left_out, report_folder(out))
 
 
 def _chooser(gate: Bundle | str | os.PathLike[str] | None, clips: Sequence[LabelledClip]) -> Bundle:

@@ -28,7 +28,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def train(source: str, out: str, options: VideoOptions) -> Trained:
         seen.update(source=source, out=out, **vars(options))
         logging.getLogger("cryvision.training").info("fold 1 of 5")
-        return Trained(Bundle.load(BUNDLE_V1), ())
+        return Trained(Bundle.load(BUNDLE_V1), (), Path(f"{out}-report"))
 
     monkeypatch.setattr(fusion, "train_with", train)
     return seen
