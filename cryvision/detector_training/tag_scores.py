@@ -14,7 +14,7 @@ from cryvision.errors import ConfigError
 from cryvision.inference.tags import TagScorer
 from cryvision.inputs.logmel import Frames, log_mel
 from cryvision.models.frame_network import EDGES
-from cryvision.runtime.loading import Dims, KerasModel, Model
+from cryvision.runtime.loading import KerasModel, Model
 
 if TYPE_CHECKING:
     import keras
@@ -71,7 +71,6 @@ class _Columns:
     """A tagger that puts a 1, and its embedding, before the scores; what is not scored is 0."""
 
     def __init__(self, model: Model, parted: keras.Model | None) -> None:
-        self.inputs = model.inputs
         self._model, self._parted = model, None
         width = 0
         if parted is not None:
@@ -81,7 +80,6 @@ class _Columns:
             self._parted = keras.Model(parted.inputs[0], [embedding, parted.outputs[0]])
             width = int(embedding.shape[-1])
         self.n_outputs = 1 + width + model.n_outputs
-        self.output: Dims = (self.n_outputs,)
 
     def predict(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         frames = inputs["logmel"]

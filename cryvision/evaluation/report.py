@@ -14,6 +14,7 @@ import numpy as np
 from cryvision.atomic import replacing
 from cryvision.errors import CryvisionError
 from cryvision.evaluation import figures, metrics, skill
+from cryvision.evaluation.bootstrap import bootstrap_figures
 from cryvision.evaluation.event_metrics import PrecisionRecallF1
 from cryvision.evaluation.markdown import training_text
 from cryvision.evaluation.skill import OutOfFoldPredictions
@@ -156,13 +157,9 @@ def reliability_bins(
 
 
 def _bin(stated: np.ndarray, true: np.ndarray, subjects: np.ndarray) -> dict[str, Any]:
-    share = metrics.subject_bootstrap(
-        subjects, lambda weights: float(np.average(true, weights=weights)), _BIN_DRAWS
-    )
-    entry: dict[str, Any] = {"n": len(true), "stated": float(stated.mean()), "true": share.value}
-    if len(set(subjects.tolist())) > 1:
-        entry["interval"] = [share.low, share.high]
-    return entry
+    shares = {"true": lambda weights: float(np.average(true, weights=weights))}
+    figure = bootstrap_figures(subjects, shares, _BIN_DRAWS)["true"]
+    return {"n": len(true), "stated": float(stated.mean()), "true": figure.pop("value"), **figure}
 
 
 def subject_records(units: Sequence[OutOfFoldPredictions], labels: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from cryvision.datasets.splits import grouped_folds
 from cryvision.errors import ConfigError, CryvisionError
-from cryvision.training.epochs import Epochs, Examples
+from cryvision.evaluation.metrics import log_loss
+from cryvision.training.epochs import Epochs
 
 if TYPE_CHECKING:
     import keras
@@ -106,12 +107,8 @@ def autoencoder_branch(feature: str, watch: Watch | None = None) -> Branch:
         from cryvision.models import cha_bae
 
         begin(seed)
-        n_frames, n_features = rows.inputs.shape[1:]
-        summary = cha_bae.build_summary(n_frames, n_features, feature)
-        summaries = predict(summary, rows.inputs)
-        scaling = scaling_for(replace(rows, inputs=summaries).train_rows.inputs)
-        scaled = replace(rows, inputs=np.asarray(scaling(summaries)))
-        restorer, encoder = cha_bae.build_autoencoder(summaries.shape[1])
+        summary, scaling, scaled = _summarised(rows, feature)
+        restorer, encoder = cha_bae.build_autoencoder(scaled.inputs.shape[1])
         how = Fitting(AUTOENCODER_EPOCHS, "mse")
         restored = fit_early_stopped(
             restorer, scaled, scaled.inputs, seed, how, watch, "autoencoder"
@@ -157,13 +154,9 @@ def baseline_branch(classifier: str, feature: str) -> Branch:
         from cryvision.models import baselines, cha_bae
 
         begin(seed)
-        n_frames, n_columns = rows.inputs.shape[1:]
-        summary = cha_bae.build_summary(n_frames, n_columns, feature)
         rows = rows if classifier == DNN else rows.train_rows  # the others have nothing to stop
-        summaries = predict(summary, rows.inputs)
-        scaling = scaling_for(replace(rows, inputs=summaries).train_rows.inputs)
-        inputs = np.asarray(scaling(summaries))
-        scaled = replace(rows, inputs=inputs)
+        summary, scaling, scaled = _summarised(rows, feature)
+        inputs = scaled.inputs
         if classifier == DNN:
             model = baselines.build_dnn(inputs.shape[1], n_classes)
             curves = fit_early_stopped(
@@ -176,15 +169,22 @@ def baseline_branch(classifier: str, feature: str) -> Branch:
         else:
             fitted.fit(inputs, scaled.labels, sample_weight=scaled.weights)
         model = baselines.build_baseline(summary, scaling, fitted, inputs, rows.labels, n_classes)
-        return model, {"loss": [_log_loss(predict(model, rows.inputs), rows)]}
+        # The only point of a learning curve without epochs.
+        loss = log_loss(rows.labels, predict(model, rows.inputs), rows.weights)
+        return model, {"loss": [loss]}
 
     return Branch(f"branch_{feature}", feature, fit)
 
 
-def _log_loss(probabilities: np.ndarray, rows: Rows) -> float:
-    """Mean log-loss on the training rows, the only point of a learning curve without epochs."""
-    own = probabilities[np.arange(len(probabilities)), rows.labels]
-    return float(-np.average(np.log(own), weights=rows.weights))
+def _summarised(rows: Rows, feature: str) -> tuple[keras.Model, keras.layers.Layer, Rows]:
+    """Give what summarises windows and what standardises that, and the rows so computed."""
+    from cryvision.models.cha_bae import build_summary
+
+    n_frames, n_columns = rows.inputs.shape[1:]
+    summary = build_summary(n_frames, n_columns, feature)
+    rows = replace(rows, inputs=predict(summary, rows.inputs))
+    scaling = scaling_for(rows.train_rows.inputs)
+    return summary, scaling, replace(rows, inputs=np.asarray(scaling(rows.inputs)))
 
 
 def scaling_for(rows: np.ndarray) -> keras.layers.Layer:
@@ -264,8 +264,8 @@ def fit_early_stopped(
     validation = validation_rows(rows, seed)
     train, judge = np.flatnonzero(~validation), np.flatnonzero(validation)
     optimizer = fitting.optimizer or keras.optimizers.RMSprop(LEARNING_RATE)
-    examples = Examples(_model_inputs(model, rows.inputs), targets, rows.weights)
-    epochs = Epochs(model, optimizer, fitting.loss, examples)
+    inputs = _model_inputs(model, rows.inputs)
+    epochs = Epochs(model, optimizer, fitting.loss, inputs, targets, rows.weights)
     curves: Curves = {"loss": [], **({"val_loss": []} if len(judge) else {})}
     best_weights, best_epoch = model.get_weights(), 0
     rng = np.random.default_rng(seed)

@@ -21,30 +21,11 @@ GRAPHS_IN_MEMORY = 16
 """Enough for all branches of a stack and its ensemble."""
 
 
-class Examples:
-    """Inputs, targets and weights of rows, where compiled graphs find them; all have n rows."""
-
-    def __init__(
-        self, inputs: Sequence[np.ndarray], targets: np.ndarray, weights: np.ndarray
-    ) -> None:
-        import tensorflow as tf
-
-        with tf.device("/CPU:0"):  # a GPU gets one batch at a time
-            self.tensors = (
-                tuple(map(tf.convert_to_tensor, inputs)),
-                tf.convert_to_tensor(targets),
-                tf.convert_to_tensor(weights.astype(np.float32)),
-            )
-        # Any number of rows, or each fold would have a graph of its own.
-        self.signature = tf.nest.map_structure(
-            lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), self.tensors
-        )
-
-
 class Epochs:
     """Trains a copy of a model, which itself is left as it is. One fit at a time.
 
-    It starts from the model's weights, with an optimizer that has not taken any step.
+    It starts from the model's weights, with an optimizer that has not taken any step. Inputs,
+    targets and weights all have n rows.
     """
 
     def __init__(
@@ -52,23 +33,36 @@ class Epochs:
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         loss: str,
-        examples: Examples,
+        inputs: Sequence[np.ndarray],
+        targets: np.ndarray,
+        weights: np.ndarray,
     ) -> None:
+        import tensorflow as tf
+
+        with tf.device("/CPU:0"):  # a GPU gets one batch at a time
+            self._examples = (
+                tuple(map(tf.convert_to_tensor, inputs)),
+                tf.convert_to_tensor(targets),
+                tf.convert_to_tensor(weights.astype(np.float32)),
+            )
+        # Any number of rows, or each fold would have a graph of its own.
+        signature = tf.nest.map_structure(
+            lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), self._examples
+        )
         architecture = [
             *(model.get_config(), loss, type(optimizer).__name__, optimizer.get_config()),
-            repr(examples.signature),
+            repr(signature),
         ]
-        self._examples = examples
         self._graphs = _graphs(json.dumps(architecture, default=repr))
-        self._graphs.start(model, optimizer, loss, examples.signature)
+        self._graphs.start(model, optimizer, loss, signature)
 
     def train(self, order: np.ndarray, n_batch: int) -> float:
         """Take a step on each batch of rows in their order; return the mean loss."""
-        return float(self._graphs.train(*self._examples.tensors, order, n_batch))
+        return float(self._graphs.train(*self._examples, order, n_batch))
 
     def test(self, order: np.ndarray, n_batch: int) -> float:
         """Return the mean loss of rows, and learn nothing from them."""
-        return float(self._graphs.test(*self._examples.tensors, order, n_batch))
+        return float(self._graphs.test(*self._examples, order, n_batch))
 
     def copy_to(self, model: keras.Model, weights: list[np.ndarray] | None = None) -> None:
         """Give a model the state of what draws dropout and noise, and weights (the newest)."""
