@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from cryvision.acoustics.clip import measure_clip
+from cryvision.acoustics.clip import measure_bouts, measure_clip
 from cryvision.acoustics.cry import measure_cry
 from cryvision.acoustics.measures import Acoustics, BoutAcoustics, CryAcoustics
-from cryvision.acoustics.rhythm import measure_bouts
 
 __all__ = [
     "Acoustics",

@@ -10,9 +10,9 @@ import pytest
 from synthetic_cries import CONTOURS, SyntheticCry, draw_cry, draw_mixture, draw_noise, sing
 
 from cryvision.acoustics import CryAcoustics, measure_cry
+from cryvision.acoustics.clip import npvi
 from cryvision.acoustics.contour import shape
 from cryvision.acoustics.phases import find_phases
-from cryvision.acoustics.rhythm import npvi
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
 
