@@ -19,6 +19,7 @@ from cryvision.atomic import replacing
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.evaluation.figures import grid
 from cryvision.layers import require
+from cryvision.models.picture_network import build_optimizer
 from cryvision.training.branches import Rows
 from cryvision.training.networks import Network
 
@@ -74,8 +75,6 @@ def find_learning_rate(
         If the loss was lost before it could be followed.
     """
     require("train", "the search for a learning rate")
-    from cryvision.models.rates import build_optimizer
-
     if not 0 < lowest < highest < np.inf or n_steps < FEWEST_STEPS:
         raise ConfigError(
             f"a range test needs 0 < lowest < highest and {FEWEST_STEPS} steps or more; got "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryvision.errors import ConfigError
-from cryvision.models.picture_network import build_picture_network
+from cryvision.models.picture_network import build_optimizer, build_picture_network
 from cryvision.training import branches as fitting
 from cryvision.training.branches import Branch, Curves, Rows
 
@@ -72,8 +72,6 @@ class Network:
 
     def fit(self, rows: Rows, n_classes: int, seed: int) -> tuple[keras.Model, Curves]:
         """Build and fit; see `cryvision.training.branches.FitBranch`."""
-        from cryvision.models.rates import build_optimizer
-
         model, ready = self.untrained(rows, n_classes, seed)
         steps = -(-len(rows.labels) // self.batch_size)
         how = fitting.Fitting(

@@ -15,7 +15,7 @@ from tones import LABELS, mean_network, rows_of, samples_of, small, sound_of
 from cryvision.commands import lr_find
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, CryvisionError
-from cryvision.models.rates import build_optimizer
+from cryvision.models.picture_network import build_optimizer
 from cryvision.training import lr_finder, systems
 from cryvision.training.branches import Rows
 from cryvision.training.lr_finder import RangeTest, draw, find_learning_rate
