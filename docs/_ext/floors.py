@@ -41,6 +41,7 @@ FLOORS = (
             "atomic",
             "safe_text",
             "subjects",
+            "spans",
             "traces",
             "download",
         ),

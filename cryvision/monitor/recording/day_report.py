@@ -22,6 +22,7 @@ from cryvision.monitor.recording.folder import (
 from cryvision.monitor.recording.observed import MINUTE, MOST_BYTES
 from cryvision.monitor.records import PAUSE_SECONDS, utc
 from cryvision.outputs.wording import counted, length, printable, rounded
+from cryvision.spans import Span, joined
 
 HOUR = 3600
 
@@ -30,8 +31,6 @@ LATEST_TIME = 32_503_680_000.0
 """Year 3000. A file with a longer event, or a later one, is damaged."""
 
 log = logging.getLogger(__name__)
-
-Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -220,8 +219,8 @@ def _read_events(path: Path, sources: dict[str, _Source]) -> bool:
 
 
 def _days(name: str, source: _Source) -> list[Day]:
-    events = _joined(source.events, 0.0)
-    bouts = _joined(source.events, PAUSE_SECONDS)
+    events = joined(source.events)
+    bouts = joined(source.events, PAUSE_SECONDS)
     crying = dict(source.crying)
     for minute, seconds in _minutes(events).items():
         crying.setdefault(minute, seconds)
@@ -252,17 +251,6 @@ def _day(
 
 def _midnight(day: date) -> float:
     return datetime(day.year, day.month, day.day).timestamp()
-
-
-def _joined(spans: list[Span], gap_s: float) -> list[Span]:
-    """Join spans that overlap, or are less than a gap apart."""
-    joined: list[Span] = []
-    for onset, offset in sorted(spans):
-        if joined and (onset <= joined[-1][1] or onset - joined[-1][1] < gap_s):
-            joined[-1] = (joined[-1][0], max(joined[-1][1], offset))
-        else:
-            joined.append((onset, offset))
-    return joined
 
 
 def _minutes(spans: list[Span]) -> dict[int, float]:
