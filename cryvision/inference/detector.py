@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -66,7 +65,7 @@ class CryDetector:
         self.tags = () if tagger is None else tagger.tags
         self.veto: VetoConfig | None = None if tagger is None else bundle.veto
         self.veto_level = check_veto(veto) if self.veto is not None else "off"
-        self._source: _Source
+        self._source: _StepSource | _WindowSource
         if part.logmel is not None:
             self._source = _StepSource(bundle, part.logmel, runtime, self)
         elif part.sound is not None:
@@ -85,18 +84,6 @@ class CryDetector:
 
     def finish(self) -> DetectorWindows:
         return self._source.finish()
-
-
-class _Source(Protocol):
-    span_samples: int
-    hop_samples: int
-
-    @property
-    def non_finite(self) -> int: ...
-
-    def push(self, samples: np.ndarray) -> DetectorWindows: ...
-
-    def finish(self) -> DetectorWindows: ...
 
 
 class _WindowSource:

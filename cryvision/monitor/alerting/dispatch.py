@@ -53,11 +53,7 @@ class Alerting:
 
     def observe(self, observation: Observation) -> list[Alert]:
         monitor = self._rules[observation.source]
-        fault, state = observation.fault, observation.state
-        if fault is None:
-            alerts = monitor.update(observation.time, observation.crying, observation.likely)
-        else:
-            alerts = monitor.fault(fault.time, fault.kind, fault.message)
+        alerts = monitor.observe(observation)
         for alert in alerts:
             self._health.note(alert)
             self._outbox.put(alert, self._router.sinks(alert))
@@ -66,8 +62,8 @@ class Alerting:
                 crying=observation.crying,
                 alert=monitor.crying_raised,
                 problem=monitor.fault_raised,
-                probability=state.probability,
-                level_dbfs=state.level_dbfs,
+                probability=observation.state.probability,
+                level_dbfs=observation.state.level_dbfs,
                 minutes_today=self._health.minutes_today(observation.source),
             )
             for broker in self._brokers:
