@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import glob
 import hashlib
 import json
 import math
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cryvision.annotations.interval import DamagedError, Entry
-from cryvision.atomic import staged
+from cryvision.atomic import remove_partials, staged
 from cryvision.errors import AnnotationError
 
 SUFFIX = ".corrections.json"
@@ -245,21 +242,13 @@ def write_corrections(corrections: Corrections, path: Path) -> None:
             **{name: fields[name] for name in _FIELDS},
         }
     )
-    _remove_leftovers(path)
+    remove_partials(path, _LEFT_SECONDS)
     with staged(path, overwrite=True) as place:
         place.write_bytes(content)
 
 
 def _json(data: Mapping[str, Any]) -> bytes:
     return f"{json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)}\n".encode()
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove what killed processes have left of files that were being written."""
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > _LEFT_SECONDS:
-                leftover.unlink()
 
 
 def check_events(data: Any, duration_s: float) -> list[CorrectedEvent]:

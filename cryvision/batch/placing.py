@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import tempfile
 from collections.abc import Callable, Iterable
@@ -51,10 +50,3 @@ def put(target: str, write: Callable[[Path], object]) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise CryvisionError(f"{target}: the table cannot be written: {reason}") from error
-
-
-def remove_partials(target: Path) -> None:
-    """Remove what a killed run has left of a file that was being written; see `staged`."""
-    for path in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
-        with contextlib.suppress(OSError):
-            path.unlink()

@@ -14,12 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cryvision import __version__
+from cryvision.atomic import remove_partials
 from cryvision.batch import engines, remote, tables
 from cryvision.batch.engines import Work
 from cryvision.batch.hours import Hours
 from cryvision.batch.job import Job
 from cryvision.batch.options import BatchOptions
-from cryvision.batch.placing import check_distinct, check_ours, put, remove_partials
+from cryvision.batch.placing import check_distinct, check_ours, put
 from cryvision.batch.rows import OK, ordered_columns, probability_column
 from cryvision.batch.sources import find_clips
 from cryvision.batch.store import KEY_LENGTH, STORE_SUFFIX, Store
