@@ -125,7 +125,10 @@ class KerasModel(Model):
 
             from cryvision.models.calibration import calibration_layer_class
         except ImportError as error:
-            raise _missing("keras", error) from error
+            raise MissingDependencyError(
+                f"keras is needed to run this model and cannot be imported ({line(error)}); "
+                f"install it with: {install_command('train')}"
+            ) from error
         calibration_layer_class()  # registers it, so that Keras finds it by name
         with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
             copy = Path(folder, "model.keras")  # Keras reads from a path only
@@ -213,10 +216,3 @@ def _length(batch: dict[str, np.ndarray]) -> int:
 def _dims(shape: Any) -> Dims:
     """Shape of one item: the batch axis dropped, named or open axes as None."""
     return tuple(size if isinstance(size, int) else None for size in shape[1:])
-
-
-def _missing(library: str, error: ImportError) -> MissingDependencyError:
-    return MissingDependencyError(
-        f"{library} is needed to run this model and cannot be imported ({line(error)}); "
-        f"install it with: {install_command('train')}"
-    )
