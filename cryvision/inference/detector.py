@@ -7,11 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryvision.bundle import Bundle, Part
-from cryvision.config import SAMPLE_RATE_HZ, GateConfig, LogMelConfig, SoundConfig, VetoConfig
+from cryvision.config import (
+    SAMPLE_RATE_HZ,
+    VETO_LEVELS,
+    GateConfig,
+    LogMelConfig,
+    SoundConfig,
+    VetoConfig,
+    check_choice,
+)
 from cryvision.errors import BundleError
 from cryvision.inference.steps import Steps, StepScorer
 from cryvision.inference.tags import NO_TAGS, TagScorer, TagWindows
-from cryvision.inference.veto import calibrated, check_veto, fused, largest_tag_cry
+from cryvision.inference.veto import calibrated, fused, largest_tag_cry
 from cryvision.inputs.features import SoundFeatureStream, SoundWindows
 from cryvision.inputs.logmel import LogMelStream
 from cryvision.runtime.loading import Model
@@ -64,7 +72,9 @@ class CryDetector:
         tagger = None if part.logmel is None else bundle.tagger
         self.tags = () if tagger is None else tagger.tags
         self.veto: VetoConfig | None = None if tagger is None else bundle.veto
-        self.veto_level = check_veto(veto) if self.veto is not None else "off"
+        self.veto_level = "off"
+        if self.veto is not None:
+            self.veto_level = check_choice("veto", veto, VETO_LEVELS)
         self._source: _StepSource | _WindowSource
         if part.logmel is not None:
             self._source = _StepSource(bundle, part.logmel, runtime, self)

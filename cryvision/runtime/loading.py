@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cryvision.config import check_choice
 from cryvision.errors import BundleError, ConfigError, MissingDependencyError
 from cryvision.layers import install_command
 from cryvision.runtime.session import MAX_ITEMS, Session, line
@@ -81,8 +82,7 @@ def load_model(path: Path, runtime: str = "onnx", data: bytes | None = None) -> 
     Where the caller has read and checked its bytes already, ``data``, the path is only named in
     errors: what was checked is then what runs, whatever happens to the file.
     """
-    if runtime not in RUNTIMES:
-        raise ConfigError(f"runtime must be one of {', '.join(RUNTIMES)}; got {runtime!r}")
+    check_choice("runtime", runtime, RUNTIMES)
     if data is None:
         try:
             data = path.read_bytes()
