@@ -15,6 +15,7 @@ from typing import Any
 from cryvision.annotations.interval import DamagedError, Entry
 from cryvision.atomic import remove_partials, staged
 from cryvision.errors import AnnotationError
+from cryvision.os_errors import os_errors
 
 SUFFIX = ".corrections.json"
 """Behind the whole name of the clip, its own suffix included."""
@@ -172,11 +173,10 @@ def corrections_path(clip: str | os.PathLike[str]) -> Path:
 
 def read_corrections(path: str | os.PathLike[str]) -> Corrections:
     """Read a file of corrections; one that cannot be read is an AnnotationError that names it."""
+    with os_errors(f"{path}: the corrections could not be read", AnnotationError):
+        content = Path(path).read_bytes()
     try:
-        return _parsed(Path(path).read_text("utf-8"))
-    except OSError as error:
-        reason = error.strerror or error
-        raise AnnotationError(f"{path}: the corrections could not be read: {reason}") from error
+        return _parsed(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: the corrections are damaged: no UTF-8") from error
     except AnnotationError as error:

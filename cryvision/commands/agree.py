@@ -150,12 +150,9 @@ def _write_figure(figure: Any, path: str) -> None:
     from pathlib import Path
 
     from cryvision.atomic import staged
-    from cryvision.errors import CryvisionError
     from cryvision.evaluation.figures import write_png
+    from cryvision.os_errors import os_errors
 
-    try:
-        with staged(Path(path), overwrite=True) as place:
-            write_png(figure, place, _SOFTWARE)
-    except OSError as error:
-        raise CryvisionError(f"{path}: cannot be written: {error.strerror or error}") from error
+    with os_errors(f"{path}: cannot be written"), staged(Path(path), overwrite=True) as place:
+        write_png(figure, place, _SOFTWARE)
     log(f"wrote {path}")

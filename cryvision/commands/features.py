@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryvision.commands.terminal import EXIT_DONE, log, show
 from cryvision.commands.train import add_face_options, face_settings
-from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
+from cryvision.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,9 +126,8 @@ def _write(out: Path, arrays: Mapping[str, np.ndarray], metadata: str) -> None:
     import numpy as np
 
     from cryvision.atomic import staged
+    from cryvision.os_errors import os_errors
 
-    try:
-        with staged(out, overwrite=True) as path, path.open("wb") as file:
-            np.savez_compressed(file, metadata=np.array(metadata), **arrays)  # type: ignore[arg-type]
-    except OSError as error:
-        raise CryvisionError(f"{out}: cannot be written: {error.strerror or error}") from error
+    refusal = os_errors(f"{out}: cannot be written")
+    with refusal, staged(out, overwrite=True) as path, path.open("wb") as file:
+        np.savez_compressed(file, metadata=np.array(metadata), **arrays)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ import numpy as np
 from cryvision.config import check_choice
 from cryvision.errors import BundleError, ConfigError, MissingDependencyError
 from cryvision.layers import install_command
+from cryvision.os_errors import os_errors
 from cryvision.runtime.session import MAX_ITEMS, Session, line
 
 RUNTIMES = ("onnx", "keras")
@@ -84,10 +85,8 @@ def load_model(path: Path, runtime: str = "onnx", data: bytes | None = None) -> 
     """
     check_choice("runtime", runtime, RUNTIMES)
     if data is None:
-        try:
+        with os_errors(f"{path}: the model cannot be read", BundleError):
             data = path.read_bytes()
-        except OSError as error:
-            raise BundleError(f"{path}: the model cannot be read: {error.strerror}") from error
     return OnnxModel(data, path) if runtime == "onnx" else KerasModel(data, path)
 
 

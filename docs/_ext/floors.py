@@ -35,6 +35,7 @@ FLOORS = (
         "settings, results, errors, files",
         (
             "errors",
+            "os_errors",
             "layers",
             "result",
             "config",

@@ -11,7 +11,6 @@ from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
-from cryvision.errors import CryvisionError
 from cryvision.inputs.ffmpeg import shown
 from cryvision.monitor.recording.folder import (
     OBSERVED_FORMAT,
@@ -21,6 +20,7 @@ from cryvision.monitor.recording.folder import (
 )
 from cryvision.monitor.recording.observed import MINUTE, MOST_BYTES
 from cryvision.monitor.records import PAUSE_SECONDS, utc
+from cryvision.os_errors import os_errors
 from cryvision.outputs.wording import counted, length, printable, rounded
 from cryvision.spans import Span, joined
 
@@ -99,7 +99,7 @@ def read(folder: Path) -> list[Day]:
     damaged file, and one of another program, is left out with one line in the log.
     """
     sources: dict[str, _Source] = defaultdict(_Source)
-    try:
+    with os_errors(f"{shown(folder)}: a folder of recordings must be readable"):
         for day in day_folders(folder):
             for path in sorted(day.iterdir()):
                 if path.name == OBSERVED_NAME:
@@ -110,10 +110,6 @@ def read(folder: Path) -> list[Day]:
                     continue
                 if not usable:
                     log.warning("%s: not a complete file of a recorder; skipped", shown(path))
-    except OSError as error:
-        raise CryvisionError(
-            f"{shown(folder)}: a folder of recordings must be readable: {error.strerror}"
-        ) from error
     days = [day for name in sorted(sources) for day in _days(name, sources[name])]
     if not days:
         log.warning("%s: there are no recordings of a monitor", shown(folder))
