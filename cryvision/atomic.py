@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
+import math
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cryvision.errors import CryvisionError
+from cryvision.os_errors import os_errors
 
 _SWAP_ATTEMPTS = 5
 """How often a folder is swapped again when another process put its own there in between."""
@@ -47,12 +50,11 @@ def replacing(target: Path, name: str | None = None) -> Iterator[Path]:
 
     What the system refuses is a CryvisionError, which names the target, or it as ``name`` has it.
     """
-    try:
-        with staged(target, overwrite=True) as place:
-            yield place
-    except OSError as error:
-        reason = error.strerror or error
-        raise CryvisionError(f"{name or target}: cannot be written: {reason}") from error
+    with (
+        os_errors(f"{name or target}: cannot be written"),
+        staged(target, overwrite=True) as place,
+    ):
+        yield place
 
 
 def _exists(target: Path) -> FileExistsError:
@@ -114,6 +116,14 @@ def sync(place: Path) -> None:
     for path in files:
         with path.open("rb+") as file:
             os.fsync(file.fileno())
+
+
+def remove_partials(target: Path, older_than_s: float = -math.inf) -> None:
+    """Remove what killed processes have left of a file that was being written; see `staged`."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime >= older_than_s:
+                path.unlink()
 
 
 def _remove(place: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,14 @@ def unusable_label(labels: Sequence[str]) -> str | None:
         if smoothed != label and smoothed in labels:
             return label
     return None
+
+
+def check_choice(name: str, value: str, allowed: Iterable[str]) -> str:
+    """Give a value back, or refuse one that is not allowed with ConfigError."""
+    allowed = list(allowed)
+    if value not in allowed:
+        raise ConfigError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
+    return value
 
 
 def _check_ranges(config: Any, **limits: tuple[float, float]) -> None:
@@ -88,10 +96,7 @@ class SoundConfig:
     sample_rate_hz: int = SAMPLE_RATE_HZ
 
     def __post_init__(self) -> None:
-        if self.feature not in SOUND_FEATURES:
-            raise ConfigError(
-                f"feature must be one of {', '.join(SOUND_FEATURES)}; got {self.feature!r}"
-            )
+        check_choice("feature", self.feature, SOUND_FEATURES)
         if self.sample_rate_hz != SAMPLE_RATE_HZ:
             raise ConfigError(f"sample_rate_hz must be {SAMPLE_RATE_HZ}; got {self.sample_rate_hz}")
         _check_band(self.min_hz, self.max_hz)
@@ -320,8 +325,7 @@ class FaceConfig:
         self._check_backbone()
 
     def _check_finder(self) -> None:
-        if self.mode not in FACE_MODES:
-            raise ConfigError(f"mode must be one of {', '.join(FACE_MODES)}; got {self.mode!r}")
+        check_choice("mode", self.mode, FACE_MODES)
         _check_ranges(self, detect_every_frames=(1, 10_000), embed_every_frames=(1, 10_000))
         _check_ranges(self, detection_width_px=(32, 10_000), crop_size_px=(32, 1024))
         if not 0 < self.min_score < 1:
@@ -342,10 +346,7 @@ class FaceConfig:
         return round(self.hop_seconds * SAMPLE_RATE_HZ)
 
     def _check_backbone(self) -> None:
-        if self.backbone not in BACKBONE_WIDTHS:
-            raise ConfigError(
-                f"backbone must be one of {', '.join(BACKBONE_WIDTHS)}; got {self.backbone!r}"
-            )
+        check_choice("backbone", self.backbone, BACKBONE_WIDTHS)
         if not self.backbone_weights:
             raise ConfigError("backbone_weights must be imagenet, random or a path; got nothing")
         if self.backbone_weights == "imagenet" and self.backbone != "resnet50":

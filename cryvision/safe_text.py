@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ def spreadsheet_cell(text: str) -> str:
     return ("'" if text.startswith(_FORMULA_STARTS) else "") + escaped(text)
 
 
+def csv_cell(value: Any) -> str:
+    """Write a value of plain data as a cell of CSV: nothing for None, lists and truths as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return spreadsheet_cell(value)
+    if isinstance(value, float):  # of which a timeline has millions
+        return str(value)
+    return escaped_json(json.dumps(value, ensure_ascii=False))
+
+
 def plain_cell(cell: str) -> str:
     """Take off the apostrophe that `spreadsheet_cell` puts before a formula."""
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA_STARTS) else cell
@@ -61,3 +73,10 @@ def write_rows(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]])
         table = csv.writer(file, lineterminator="\n")
         table.writerow(map(spreadsheet_cell, header))
         table.writerows(rows)
+
+
+def write_records(path: Path, columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> None:
+    """Write CSV in UTF-8, a row a record; what a record does not hold is empty."""
+    write_rows(
+        path, columns, ([csv_cell(record.get(name)) for name in columns] for record in records)
+    )

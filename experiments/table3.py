@@ -29,8 +29,7 @@ import make_videos
 import numpy as np
 from record import data_hash, say, show_log, write_result
 
-from cryvision.bundle import Bundle
-from cryvision.bundle.fields import from_json
+from cryvision.bundle import Bundle, fields
 from cryvision.config import FaceConfig, to_json
 from cryvision.datasets.labelled import find_labelled_clips, joined_sources
 from cryvision.datasets.splits import grouped_folds
@@ -252,7 +251,7 @@ def main() -> None:
     show_log()
     options = read_options()
     if options.source is not None:
-        face = from_json(FaceConfig, json.loads(options.face), "--face")
+        face = fields.settings(FaceConfig, json.loads(options.face), "--face")
         compare(options, options.source, options.subject_pattern, options.gate, face)
         return
     with tempfile.TemporaryDirectory() as folder:

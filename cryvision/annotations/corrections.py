@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import glob
 import hashlib
 import json
 import math
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cryvision.annotations.interval import DamagedError, Entry
-from cryvision.atomic import staged
+from cryvision.atomic import remove_partials, staged
 from cryvision.errors import AnnotationError
+from cryvision.os_errors import os_errors
 
 SUFFIX = ".corrections.json"
 """Behind the whole name of the clip, its own suffix included."""
@@ -175,11 +173,10 @@ def corrections_path(clip: str | os.PathLike[str]) -> Path:
 
 def read_corrections(path: str | os.PathLike[str]) -> Corrections:
     """Read a file of corrections; one that cannot be read is an AnnotationError that names it."""
+    with os_errors(f"{path}: the corrections could not be read", AnnotationError):
+        content = Path(path).read_bytes()
     try:
-        return _parsed(Path(path).read_text("utf-8"))
-    except OSError as error:
-        reason = error.strerror or error
-        raise AnnotationError(f"{path}: the corrections could not be read: {reason}") from error
+        return _parsed(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: the corrections are damaged: no UTF-8") from error
     except AnnotationError as error:
@@ -245,21 +242,13 @@ def write_corrections(corrections: Corrections, path: Path) -> None:
             **{name: fields[name] for name in _FIELDS},
         }
     )
-    _remove_leftovers(path)
+    remove_partials(path, _LEFT_SECONDS)
     with staged(path, overwrite=True) as place:
         place.write_bytes(content)
 
 
 def _json(data: Mapping[str, Any]) -> bytes:
     return f"{json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)}\n".encode()
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove what killed processes have left of files that were being written."""
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > _LEFT_SECONDS:
-                leftover.unlink()
 
 
 def check_events(data: Any, duration_s: float) -> list[CorrectedEvent]:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from cryvision.annotations.interval import DamagedError
 from cryvision.errors import AnnotationError
+from cryvision.os_errors import os_errors
 
 Rows = list[tuple[int, dict[str, str]]]
 """Line of the file, and the cells by column."""
@@ -28,12 +29,8 @@ def read_text(path: Path) -> str:
 
     What cannot be read, or is no text, is an AnnotationError.
     """
-    try:
+    with os_errors(f"{path}: the labels could not be read", AnnotationError):
         raw = path.read_bytes()
-    except OSError as error:
-        raise AnnotationError(
-            f"{path}: the labels could not be read: {error.strerror or error}"
-        ) from error
     try:
         marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         text = raw.decode("utf-16" if marked else "utf-8-sig")

@@ -23,6 +23,7 @@ from cryvision.errors import CryvisionError
 from cryvision.inputs.quality import MINUTE_SECONDS
 from cryvision.outputs.wording import counted
 from cryvision.safe_text import spreadsheet_cell, write_rows
+from cryvision.spans import Span, joined, seconds_within
 from cryvision.start_times import time_zone
 from cryvision.subjects import compile_subject_pattern
 
@@ -42,8 +43,6 @@ EDGE_SECONDS = 1.0
 """So near to the end of a recording, crying goes on in the one that follows."""
 
 _TICK_SECONDS = 0.001
-
-Span = tuple[float, float]
 
 log = logging.getLogger(__name__)
 
@@ -193,18 +192,18 @@ def joined_events(recordings: Sequence[Recording]) -> list[Span]:
 
     Where recordings overlap, what both have found counts once.
     """
-    joined: list[Span] = []
+    merged: list[Span] = []
     ends = sorted(recording.end for recording in recordings)
     events = sorted((*event, one.start) for one in recordings for event in one.events)
     for onset, offset, start in events:
-        if joined and (
-            onset <= joined[-1][1]
-            or (onset - start < EDGE_SECONDS and _ends_before(ends, start, joined[-1][1]))
+        if merged and (
+            onset <= merged[-1][1]
+            or (onset - start < EDGE_SECONDS and _ends_before(ends, start, merged[-1][1]))
         ):
-            joined[-1] = (joined[-1][0], max(joined[-1][1], offset))
+            merged[-1] = (merged[-1][0], max(merged[-1][1], offset))
         else:
-            joined.append((onset, offset))
-    return joined
+            merged.append((onset, offset))
+    return merged
 
 
 def _ends_before(ends: Sequence[float], start: float, offset: float) -> bool:
@@ -222,9 +221,9 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
     for subject in sorted(recordings):
         own = recordings[subject]
         zone = own[0].zone
-        observed = _united([(one.start, one.end) for one in own])
-        loud = _united(span for one in own for span in one.loud)
-        crying = _united(event for one in own for event in one.events)
+        observed = joined((one.start, one.end) for one in own)
+        loud = joined(span for one in own for span in one.loud)
+        crying = joined(event for one in own for event in one.events)
         onsets = [onset for onset, _ in joined_events(own)]
         first = datetime.fromtimestamp(own[0].start, zone).date()
         # A recording that ends at midnight has nothing in the day after.
@@ -265,9 +264,7 @@ def _period(
     onsets: Sequence[float],
 ) -> Period:
     kind, start, end = span
-    observed_s, loud_s, cry_s = (
-        math.fsum(max(0.0, min(b, end) - max(a, start)) for a, b in spans) for spans in states
-    )
+    observed_s, loud_s, cry_s = (seconds_within(spans, start, end) for spans in states)
     known = observed_s > 0
     return Period(
         subject,
@@ -292,13 +289,3 @@ def _hours(start: float, end: float, zone: tzinfo) -> Iterator[Span]:
 
 def _midnight(day: date, zone: tzinfo) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
-
-
-def _united(spans: Iterable[Span]) -> list[Span]:
-    united: list[Span] = []
-    for start, end in sorted(spans):
-        if united and start <= united[-1][1]:
-            united[-1] = (united[-1][0], max(united[-1][1], end))
-        else:
-            united.append((start, end))
-    return united

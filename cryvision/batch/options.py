@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from cryvision.acoustics.praat import require_praat
 from cryvision.batch import engines, remote
+from cryvision.config import check_choice
 from cryvision.errors import ConfigError
 from cryvision.inference.options import OptionValues
 from cryvision.outputs.files import check_formats
@@ -86,8 +87,7 @@ class BatchOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
-        if self.engine not in ENGINES:
-            raise ConfigError(f"engine must be one of {', '.join(ENGINES)}; got {self.engine!r}")
+        check_choice("engine", self.engine, ENGINES)
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1; got {self.workers}")
         if not 0 <= self.gpus_per_worker < math.inf:

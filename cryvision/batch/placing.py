@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import os
 import tempfile
 from collections.abc import Callable, Iterable
@@ -12,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from cryvision.atomic import staged
 from cryvision.batch import remote
 from cryvision.errors import ConfigError, CryvisionError
+from cryvision.os_errors import os_errors
 
 
 def check_distinct(targets: Iterable[str]) -> None:
@@ -39,22 +38,12 @@ def check_ours(target: str, beside: str) -> None:
 
 def put(target: str, write: Callable[[Path], object]) -> None:
     """Have a file written, and put it in its place, a path or a URL; what is there is replaced."""
-    try:
-        with contextlib.ExitStack() as stack:
-            if remote.is_url(target):
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cryvision-"))
+    with os_errors(f"{target}: the table cannot be written"):
+        if remote.is_url(target):
+            with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
                 path = Path(folder, PurePosixPath(target).name)
                 write(path)
                 remote.put(path, target)
-            else:
-                write(stack.enter_context(staged(Path(target), overwrite=True)))
-    except OSError as error:
-        reason = error.strerror or error
-        raise CryvisionError(f"{target}: the table cannot be written: {reason}") from error
-
-
-def remove_partials(target: Path) -> None:
-    """Remove what a killed run has left of a file that was being written; see `staged`."""
-    for path in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
-        with contextlib.suppress(OSError):
-            path.unlink()
+        else:
+            with staged(Path(target), overwrite=True) as path:
+                write(path)

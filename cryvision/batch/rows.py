@@ -15,7 +15,7 @@ from cryvision.inputs.pitch import HOP_SECONDS, PitchTrack
 from cryvision.models.tagger import TAGS
 from cryvision.outputs.event_rows import event_measures
 from cryvision.outputs.tables import to_lazy_record
-from cryvision.result import Classification
+from cryvision.result import Classification, find_bouts
 
 OK = "ok"
 """Status of a clip that was scored; any other names what failed."""
@@ -205,8 +205,6 @@ def _sound(result: Classification) -> dict[str, Any]:
 
 def _intensity_db(result: Classification) -> float | None:
     """Level of all events together: the mean of their powers, each weighed by its length."""
-    weighed = [(e.duration_s, e.intensity_db) for e in result.events if e.duration_s > 0]
-    seconds = sum(weight for weight, _ in weighed)
-    power = sum(weight * 10 ** (level / 10) for weight, level in weighed)
-    level_db = 10 * math.log10(power / seconds) if power > 0 else math.nan
+    whole = find_bouts(result.events, math.inf)
+    level_db = whole[0].intensity_db if whole and whole[0].cry_seconds > 0 else math.nan
     return round(level_db, 1) if math.isfinite(level_db) else None

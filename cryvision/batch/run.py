@@ -9,17 +9,18 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cryvision import __version__
+from cryvision.atomic import remove_partials
 from cryvision.batch import engines, remote, tables
 from cryvision.batch.engines import Work
 from cryvision.batch.hours import Hours
 from cryvision.batch.job import Job
 from cryvision.batch.options import BatchOptions
-from cryvision.batch.placing import check_distinct, check_ours, put, remove_partials
+from cryvision.batch.placing import check_distinct, check_ours, put
 from cryvision.batch.rows import OK, ordered_columns, probability_column
 from cryvision.batch.sources import find_clips
 from cryvision.batch.store import KEY_LENGTH, STORE_SUFFIX, Store
@@ -95,13 +96,10 @@ def score(
     listed = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
     paths = [os.fspath(source) for source in listed]
     job, facts = _job(os.fspath(out), bundle, chosen, how)
-    views = _views(how)
-    summary = run(
-        job, paths, os.fspath(out), engine=how.bound_engine(), views=views,
+    return run(
+        job, paths, os.fspath(out), engine=how.bound_engine(), views=_views(how),
         retry_failed=how.retry_failed, progress=progress, bundle_facts=facts,
     )  # fmt: skip
-    hours = (view for view in views if isinstance(view, Hours))
-    return replace(summary, periods=tuple(period for one in hours for period in one.periods))
 
 
 def _views(how: BatchOptions) -> tuple[EventTable | Hours, ...]:
@@ -126,6 +124,8 @@ def _job(
     """Return the job for each clip, and the description of the bundle beside the table."""
     loaded = Bundle.load(bundle)
     options.applied(loaded)  # refused before any work
+    formats_dir = _beside(table, _CLIPS_SUFFIX) if how.formats_dir is None else how.formats_dir
+    unfinished_dir = _beside(table, _UNFINISHED_SUFFIX)
     job = Job(
         bundle=None if bundle is None else os.path.abspath(bundle),
         bundle_name=loaded.name,
@@ -134,9 +134,9 @@ def _job(
         folder=os.getcwd(),
         options=options,
         formats=tuple(how.formats),
-        formats_dir=_formats_dir(table, how.formats_dir) if how.formats else "",
+        formats_dir=os.path.abspath(formats_dir) if how.formats else "",
         # Machines of a cluster may have no such place.
-        unfinished_dir=_beside(table, _UNFINISHED_SUFFIX) if how.engine == "local" else "",
+        unfinished_dir=os.path.abspath(unfinished_dir) if how.engine == "local" else "",
         acoustics=how.acoustics,
         timezone=how.timezone,
         timeline_hop_s=how.timeline_hop_s,
@@ -166,7 +166,7 @@ def run(
     started = time.monotonic()
     target = _Table(out, views)
     problems: list[str] = []
-    with Store(target.beside(STORE_SUFFIX), retry_failed) as store:
+    with Store(target.store, retry_failed) as store:
         target.remove_leftovers()
         clips = find_clips(sources, [job.formats_dir] if job.formats_dir else [], problems)
         store.list_clips(clips, sources, [job.settings_sha256, job.formats_dir])
@@ -195,6 +195,7 @@ def run(
         media_seconds=counted.media_seconds,
         elapsed_s=time.monotonic() - started,
         problems=tuple(problems),
+        periods=tuple(one for view in views if isinstance(view, Hours) for one in view.periods),
     )
 
 
@@ -235,20 +236,16 @@ class _Table:
         self._write = tables.writer(out)
         self._out = out
         self._views = views
-        # What goes beside a table elsewhere lies in the current folder.
-        self._here = Path(PurePosixPath(out).name) if remote.is_url(out) else Path(out)
-        beside = (str(self.beside(suffix)) for suffix in (STORE_SUFFIX, _ABOUT_SUFFIX))
-        check_distinct([out, *beside, *(path for view in views for path in view.paths)])
-        if not self.beside(STORE_SUFFIX).exists():
-            check_ours(out, str(self.beside(STORE_SUFFIX)))
-
-    def beside(self, suffix: str) -> Path:
-        return self._here.with_name(self._here.name + suffix)
+        self.store = _beside(out, STORE_SUFFIX)
+        of_views = [path for view in views for path in view.paths]
+        check_distinct([out, str(self.store), str(_beside(out, _ABOUT_SUFFIX)), *of_views])
+        self._tables = [out, *of_views]
+        if not self.store.exists():
+            check_ours(out, str(self.store))
 
     def remove_leftovers(self) -> None:
         """Remove what killed runs have left of tables that were being written."""
-        remove_partials(self._here)
-        for path in (path for view in self._views for path in view.paths):
+        for path in self._tables:
             remove_partials(Path(path))
 
     def write(self, job: Job, store: Store, bundle_facts: Mapping[str, Any]) -> Counter[str]:
@@ -268,10 +265,7 @@ class _Table:
         return statuses
 
 
-def _formats_dir(table: str, formats_dir: AnyPath | None) -> str:
-    return _beside(table, _CLIPS_SUFFIX) if formats_dir is None else os.path.abspath(formats_dir)
-
-
-def _beside(table: str, suffix: str) -> str:
-    name = PurePosixPath(table).name if remote.is_url(table) else table
-    return os.path.abspath(name + suffix)
+def _beside(table: str, suffix: str) -> Path:
+    """Name what goes beside a table; beside one elsewhere is the current folder."""
+    here = Path(PurePosixPath(table).name if remote.is_url(table) else table)
+    return Path(f"{here}{suffix}")

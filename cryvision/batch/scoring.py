@@ -39,9 +39,6 @@ TRIM_SECONDS = 60.0
 
 _KINDS = (StreamClassifier, PitchStream, QualityStream)
 
-# Written from the clip itself, which a URL does not name on this machine.
-_READS_THE_CLIP = ("png", "mp4", "mp4-blurred")
-
 
 class ClipScorer:
     """Scores clips with one bundle, whose models are loaded once.
@@ -167,7 +164,9 @@ class ClipScorer:
         folder = os.path.join(self._job.formats_dir, *name.parent.parts)
         by_path: dict[str, list[str]] = {}
         for form in files.clip_formats(result, self._job.formats):
-            by_path.setdefault(local if form in _READS_THE_CLIP else clip.path, []).append(form)
+            by_path.setdefault(local if form in files.READS_THE_CLIP else clip.path, []).append(
+                form
+            )
         for path, formats in by_path.items():
             named = dataclasses.replace(result, path=path)
             hop_s = self._job.timeline_hop_s

@@ -77,7 +77,7 @@ class Supervisor:
             started = time.monotonic()
             try:
                 process = self._running()
-                process.request(clips[position:])
+                process.send(clips[position:])
                 while position < len(clips):
                     started = time.monotonic()
                     line = process.answer(self._time_limit_s)
@@ -165,14 +165,11 @@ class _WorkerProcess:
 
     def start(self, job: Job) -> None:
         """Give the worker its job and wait until it is ready."""
-        self._send({"job": job.to_json(), "scratch": self._scratch})
+        self.send({"job": job.to_json(), "scratch": self._scratch})
         self.answer(START_LIMIT_SECONDS)
 
     def alive(self) -> bool:
         return self._popen.poll() is None
-
-    def request(self, clips: Sequence[ListedClip]) -> None:
-        self._send(clips)
 
     def answer(self, limit_s: float) -> bytes:
         try:
@@ -203,7 +200,7 @@ class _WorkerProcess:
         self._log.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _send(self, message: Any) -> None:
+    def send(self, message: Any) -> None:
         stdin = cast(Any, self._popen.stdin)
         try:
             stdin.write(json.dumps(message).encode() + b"\n")

@@ -21,7 +21,7 @@ from cryvision.outputs.event_rows import (
     write_dictionary,
 )
 from cryvision.outputs.timeline_tables import import_pyarrow
-from cryvision.safe_text import escaped_json, spreadsheet_cell, write_rows
+from cryvision.safe_text import write_records
 from cryvision.subjects import compile_subject_pattern
 
 Row = dict[str, Any]
@@ -37,21 +37,12 @@ def writer(out: str) -> Callable[[Path, Sequence[str], Iterator[Row]], None]:
     empty, or null.
     """
     suffix = PurePosixPath(out.replace("\\", "/")).suffix.lower()
-    writers = {".csv": write_csv, ".jsonl": write_jsonl, ".parquet": write_parquet}
+    writers = {".csv": write_records, ".jsonl": write_jsonl, ".parquet": write_parquet}
     if suffix not in writers:
         raise ConfigError(f"the table must end in {', '.join(writers)}; got {out!r}")
     if suffix == ".parquet":
         import_pyarrow()
     return writers[suffix]
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> None:
-    """Write CSV in UTF-8: truths are ``true`` and ``false``, lists are JSON.
-
-    Text is as `cryvision.safe_text.spreadsheet_cell` makes it: a path that starts as a
-    formula does has an apostrophe before it.
-    """
-    write_rows(path, columns, ([_cell(row.get(name)) for name in columns] for row in rows))
 
 
 def write_jsonl(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> None:
@@ -80,14 +71,6 @@ def write_parquet(path: Path, columns: Sequence[str], rows: Iterator[Row]) -> No
                 name: [_value(row.get(name), kind) for row in batch] for name, kind in kinds.items()
             }
             table.write_table(pyarrow.Table.from_pydict(values, schema))
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return spreadsheet_cell(value)
-    return escaped_json(json.dumps(value, ensure_ascii=False))
 
 
 def _value(value: Any, kind: str) -> Any:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryvision.bundle.parts import Part, check_model
 from cryvision.bundle.schema import FORMAT_VERSION, parse
-from cryvision.config import GateConfig, VetoConfig
+from cryvision.config import GateConfig, VetoConfig, check_choice
 from cryvision.errors import BundleError, ConfigError
 from cryvision.runtime import loading as runtimes
 from cryvision.runtime import safe_load
@@ -142,8 +142,7 @@ class Bundle:
             On an unknown part or runtime.
         """
         part = self.part(part) if isinstance(part, str) else part
-        if runtime not in part.files:
-            raise ConfigError(f"runtime must be one of {', '.join(part.files)}; got {runtime!r}")
+        check_choice("runtime", runtime, part.files)
         where = self.folder / part.files[runtime]["path"]
         data = _read_model(safe_load.Files(self.folder), part, runtime)
         model = runtimes.load_model(where, runtime, data)

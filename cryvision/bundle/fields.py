@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from cryvision.errors import BundleError, ConfigError
@@ -45,12 +45,29 @@ def numbers(values: Mapping[Any, Any], where: str) -> None:
             raise BundleError(f"{where}: must hold numbers only; got {value!r:.80}")
 
 
-def settings(kind: Callable[..., Any], data: Any, where: str) -> Any:
-    """Build a settings dataclass; what a bundle gets wrong there is the bundle's fault."""
+def settings(kind: type[T], data: Any, where: str) -> T:
+    """Build a settings dataclass from JSON data, an object with known fields of the right types.
+
+    A BundleError, which begins with ``where``, says what is not so, or is out of range.
+    """
+    if not isinstance(data, dict):
+        raise BundleError(f"{where}: {kind.__name__} must be an object; got {data!r:.80}")
+    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - set(fields))
+    if unknown:
+        raise BundleError(f"{where}: {kind.__name__} has no field {unknown[0]!r}")
+    for name, value in data.items():
+        types = {"int": int, "float": (int, float), "str": str, "bool": bool}[
+            str(fields[name].type)
+        ]
+        if (isinstance(value, bool) and types is not bool) or not isinstance(value, types):  # type: ignore[arg-type]
+            raise BundleError(
+                f"{where}: {kind.__name__}.{name} must be {fields[name].type}; got {value!r:.80}"
+            )
     try:
-        return from_json(kind, data, where)  # type: ignore[arg-type]
+        return kind(**data)
     except (ConfigError, OverflowError) as error:
-        raise BundleError(str(error)) from error
+        raise BundleError(f"{where}: {error}") from error
 
 
 def strict_json(text: bytes, where: str) -> Any:
@@ -85,29 +102,3 @@ def strict_json(text: bytes, where: str) -> Any:
         )
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: not JSON: {error}") from error
-
-
-def from_json(kind: type[T], data: Any, where: str) -> T:
-    """Build a settings dataclass from JSON data, an object with known fields of the right types.
-
-    A ConfigError, which begins with ``where``, such as the path of a file, says what is not so, or
-    is out of range.
-    """
-    if not isinstance(data, dict):
-        raise ConfigError(f"{where}: {kind.__name__} must be an object; got {data!r:.80}")
-    fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(data) - set(fields))
-    if unknown:
-        raise ConfigError(f"{where}: {kind.__name__} has no field {unknown[0]!r}")
-    for name, value in data.items():
-        types = {"int": int, "float": (int, float), "str": str, "bool": bool}[
-            str(fields[name].type)
-        ]
-        if (isinstance(value, bool) and types is not bool) or not isinstance(value, types):  # type: ignore[arg-type]
-            raise ConfigError(
-                f"{where}: {kind.__name__}.{name} must be {fields[name].type}; got {value!r:.80}"
-            )
-    try:
-        return kind(**data)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error

@@ -21,6 +21,7 @@ from cryvision.bundle.schema import FORMAT_VERSION, library_versions
 from cryvision.config import GateConfig, VetoConfig, to_json
 from cryvision.errors import BundleError
 from cryvision.inputs.pictures.backbone import cache_weights
+from cryvision.os_errors import os_errors
 from cryvision.runtime import loading as runtimes
 from cryvision.runtime import safe_load
 
@@ -175,10 +176,8 @@ def _with_files(part: Part, ready: Mapping[str, Path], contents: dict[str, bytes
     for runtime in runtimes.RUNTIMES:
         if runtime not in ready:
             raise BundleError(f"the part {part.name!r} needs a .{runtime} file; none was given")
-        try:
+        with os_errors(f"{ready[runtime]}: cannot be read", BundleError):
             data = Path(ready[runtime]).read_bytes()
-        except OSError as error:
-            raise BundleError(f"{ready[runtime]}: cannot be read: {error.strerror}") from error
         path = f"{part.name}.{runtime}"
         contents[path] = data
         files[runtime] = {"path": path, "sha256": hashlib.sha256(data).hexdigest()}

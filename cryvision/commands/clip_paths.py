@@ -68,15 +68,13 @@ def _read_stdin(folder: str) -> str:
     """Keep standard input as a file: ffmpeg reads a clip more than once, and not in order."""
     import shutil
 
+    from cryvision.os_errors import os_errors
+
     path = os.path.join(folder, "stdin")
     if sys.stdin is None or sys.stdin.isatty():
         raise MediaError("-: a clip must come by standard input; it is a terminal")
     if not os.path.exists(path):
-        try:
-            with open(path, "wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-        except OSError as error:
-            raise MediaError(
-                f"-: standard input cannot be kept in {folder}: {error.strerror or error}"
-            ) from error
+        what = f"-: standard input cannot be kept in {folder}"
+        with os_errors(what, MediaError), open(path, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
     return path

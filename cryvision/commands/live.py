@@ -174,8 +174,7 @@ def _watch(
     from cryvision.monitor.health import Health, HealthServer
     from cryvision.monitor.sinks.console import Console
 
-    names = [session.name for session in sessions]
-    health = Health(names)
+    health = Health([session.name for session in sessions])
     stack.callback(screen.close)
     observers: list[Callable[[Observation], object]] = [health.observe, screen.observe]
     if config.recording is not None:
@@ -184,18 +183,11 @@ def _watch(
         server = HealthServer(health, config.metrics_port)
         stack.callback(server.close)
         log(f"metrics at http://127.0.0.1:{server.port}/metrics")
-    sinks = [
+    sinks = tuple(
         replace(sink, write=screen.write) if isinstance(sink, Console) else sink
         for sink in config.sinks
-    ]
-    alerting = Alerting(
-        health,
-        names,
-        sinks,
-        rules=config.rules,
-        quiet_hours=config.quiet_hours,
-        outbox=config.outbox,
     )
+    alerting = Alerting(replace(config, sinks=sinks), health)
     stack.callback(alerting.close)
     observers.append(alerting.observe)
     for observation in monitor.observations():
@@ -212,14 +204,7 @@ def _recording(
 
     recorders = {}
     for session in sessions:
-        recorder = recorders[session.name] = Recorder(
-            settings.folder,
-            source=session.name,
-            bundle=session.bundle,
-            max_bytes=round(settings.max_gb * 1e9),
-            max_days=settings.max_days,
-            mask_speech=settings.mask_speech,
-        )
+        recorder = recorders[session.name] = Recorder(settings, session.name, session.bundle)
         stack.callback(recorder.close)
     return lambda observation: recorders[observation.source].observe(observation)
 
@@ -246,11 +231,7 @@ def _config(options: argparse.Namespace) -> LiveConfig:
         config = LiveConfig(
             sources=tuple(named) or (_source("microphone", ""),),
             rules=(SustainedCrying(after_s=after_s), FaultRule()),
-            quiet_hours=None,
             sinks=(Console(json=options.json),),
-            recording=None,
-            metrics_port=None,
-            outbox=None,
         )
     if options.record_events == "":
         raise ConfigError("--record-events must name a folder; got nothing")

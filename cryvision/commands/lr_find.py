@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from cryvision.commands.terminal import EXIT_DONE, EXIT_SOME_FAILED, log, show
-from cryvision.commands.train_audio_only import add_size_options, chosen_system
+from cryvision.commands.training import add_size_options, chosen_system
 from cryvision.errors import ConfigError
 
 if TYPE_CHECKING:

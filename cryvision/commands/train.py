@@ -7,8 +7,13 @@ import os
 from typing import Any
 
 from cryvision.commands.terminal import add_subject_option, log
-from cryvision.commands.train_audio_only import add_method_options, chosen_system
-from cryvision.commands.training import add_training_options, show_trained, training_options
+from cryvision.commands.training import (
+    add_method_options,
+    add_training_options,
+    chosen_system,
+    show_trained,
+    training_options,
+)
 
 KNOWN_WEIGHTS = ("imagenet", "random")
 

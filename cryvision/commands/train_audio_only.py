@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cryvision.commands.terminal import add_subject_option
-from cryvision.commands.training import add_training_options, show_trained, training_options
-
-if TYPE_CHECKING:
-    from cryvision.training.systems import System
+from cryvision.commands.training import (
+    add_method_options,
+    add_training_options,
+    chosen_system,
+    show_trained,
+    training_options,
+)
 
 
 def add(commands: Any) -> None:
@@ -40,71 +43,6 @@ def add(commands: Any) -> None:
         "or for donateacry-corpus one that has heard none of its phones)",
     )
     parser.set_defaults(run=run)
-
-
-def add_method_options(parser: Any, *also: str) -> None:
-    """Give a command the options of the system, ``--arch`` and other names, and its evaluation."""
-    parser.add_argument(
-        "--arch",
-        *also,
-        default="cha-bae",
-        metavar="SYSTEM",
-        help="a published system: cha-bae (default), deepinfant-v1, deepinfant-v2, "
-        "deepinfant-vggish, tinytoes, tinytoes-resnet50, or a classifier of Cha and Bae's Table 2, "
-        "such as svm-mfcc",
-    )
-    add_size_options(parser)
-    parser.add_argument(
-        "--learning-rate",
-        type=float,
-        metavar="RATE",
-        help="of a network, such as lr-find suggests; of a cycle the highest (default: the "
-        "published one)",
-    )
-    parser.add_argument(
-        "--protocol",
-        default="grouped",
-        metavar="NAME",
-        help="how clips are divided: grouped (default), grouped-holdout or grouped-kfold-10 keep "
-        "subjects apart; random, kfold-10, leak-duplicate, leak-augment and leak-early-stopping "
-        "do not, and what they measure is no skill",
-    )
-    parser.add_argument(
-        "--augment",
-        type=int,
-        default=0,
-        metavar="N",
-        help="learn from N altered copies of each training clip too: pitch, tempo, time, noise, "
-        "coding (default 0)",
-    )
-
-
-def add_size_options(parser: Any) -> None:
-    parser.add_argument(
-        "--width",
-        type=int,
-        metavar="N",
-        help="of a network's layers (default: the published one; time goes with its square)",
-    )
-    parser.add_argument(
-        "--window",
-        type=float,
-        metavar="SECONDS",
-        help="length of a window (default: the published one)",
-    )
-
-
-def chosen_system(options: argparse.Namespace) -> System:
-    from cryvision.training.systems import system
-
-    chosen = system(options.arch)
-    if options.window is not None:
-        chosen = chosen.with_window(options.window)
-    if options.width is not None:
-        chosen = chosen.with_network(width=options.width)
-    if options.learning_rate is not None:
-        chosen = chosen.with_rate(options.learning_rate)
-    return chosen
 
 
 def run(options: argparse.Namespace) -> int:

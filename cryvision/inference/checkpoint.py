@@ -39,7 +39,7 @@ _CLASSES = {
     "cryvision.inference.crying": {"CryStream"},
     "cryvision.inference.detector": {"CryDetector", "_StepSource", "_WindowSource"},
     "cryvision.inference.events": {"EventStream"},
-    "cryvision.inference.gated_windows": {"CryGate", "GatedSound", "WindowClock"},
+    "cryvision.inference.gated_windows": {"CryGate", "WindowClock"},
     "cryvision.inference.kept_events": {"KeptEvents"},
     "cryvision.inference.options": {"Options"},
     "cryvision.inference.smoothing": {"EventFollower", "RollingPrediction", "_Bout"},

@@ -95,9 +95,7 @@ class StreamClassifier:
         self._reasons = ReasonStream.of(bundle, chosen.runtime, self._faces, files)
         self._crying: CryStream | None = None
         if bundle.detector is not None or self._reasons is None:
-            self._crying = CryStream(
-                bundle, chosen.runtime, bundle.smooth_seconds, chosen.veto, chosen.bout_gap_s, files
-            )
+            self._crying = CryStream(bundle, chosen, files)
         self._classes: HeldPredictions | None = None
         if self._reasons is not None:
             self._classes = HeldPredictions(bundle.labels, bundle.smooth_seconds, files)

@@ -69,13 +69,8 @@ def classify(
     began = recording_start(path, stated=start, zone=timezone)
     loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
     stream = StreamClassifier(loaded, path=os.fspath(path), **options)
-    quality = QualityStream()
-    with media.open_clip(path, frames=stream.takes_frames, audio_track=audio_track) as clip:
-        for done_s in feed(clip, stream, quality):
-            if progress is not None:
-                progress(done_s, clip.info.duration_s)
-        result = stream.finish(clip.info, tuple(clip.warnings))
-    return with_start(dataclasses.replace(result, quality=quality.finish()), began)
+    result = read_through(path, stream, audio_track=audio_track, progress=progress)
+    return with_start(result, began)
 
 
 class SoundStream(Protocol):
@@ -83,6 +78,23 @@ class SoundStream(Protocol):
 
     def push(self, samples: np.ndarray) -> object:
         """Take the next piece."""
+
+
+def read_through(
+    path: str | os.PathLike[str],
+    stream: StreamClassifier,
+    *sounds: SoundStream,
+    audio_track: int | None = None,
+    progress: Callable[[float, float | None], object] | None = None,
+) -> Classification:
+    """Classify a clip with a new stream, and push its sound into other streams as well."""
+    quality = QualityStream()
+    with media.open_clip(path, frames=stream.takes_frames, audio_track=audio_track) as clip:
+        for done_s in feed(clip, stream, quality, *sounds):
+            if progress is not None:
+                progress(done_s, clip.info.duration_s)
+        result = stream.finish(clip.info, tuple(clip.warnings))
+    return dataclasses.replace(result, quality=quality.finish())
 
 
 def feed(clip: media.Clip, stream: StreamClassifier, *sounds: SoundStream) -> Iterator[float]:

@@ -13,6 +13,7 @@ from cryvision.inference.detector import CryDetector, DetectorWindows
 from cryvision.inference.events import EventStream
 from cryvision.inference.kept_events import KeptEvents
 from cryvision.inference.label_policy import CRY
+from cryvision.inference.options import Options
 from cryvision.inference.state import StreamState
 from cryvision.inference.tags import HEARD, SILENCE_TAG, TagWindows
 from cryvision.inference.timeline import HeldPredictions
@@ -41,30 +42,21 @@ MOST_WITHOUT_EVENT = 0.5
 class CryStream:
     """Follows the crying in a stream of sound.
 
-    The bundle must have a detector; ``smooth_seconds`` is the length of the rolling prediction
-    deque, and pauses shorter than ``bout_gap_s`` are within a bout; ``files`` as for
+    The bundle, to which the options have been applied, must have a detector; ``files`` as for
     `HeldPredictions`. `events` are those so far that stand and have ended, `n_scored` the windows
     or steps so far that passed the energy gate.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        runtime: str,
-        smooth_seconds: float,
-        veto: str,
-        bout_gap_s: float,
-        files: RowFiles | None = None,
-    ) -> None:
-        self._detector = CryDetector(bundle, runtime, veto)
-        self._bout_gap_s = bout_gap_s
+    def __init__(self, bundle: Bundle, options: Options, files: RowFiles | None) -> None:
+        self._detector = CryDetector(bundle, options.runtime, options.veto)
+        self._bout_gap_s = options.bout_gap_s
         self._bout_onset_s = 0.0
         self._newest_probability: float | None = None
         n_recent = max(1, SAMPLE_RATE_HZ // self._detector.hop_samples)
         self._recent = deque([0.0] * n_recent, n_recent)
         self._newest_tags = np.zeros(len(self._detector.tags), np.float32)
         self._following = EventStream(self._detector)
-        self._cry = HeldPredictions((CRY,), smooth_seconds, files)
+        self._cry = HeldPredictions((CRY,), bundle.smooth_seconds, files)
         self._tag_columns: HeldPredictions | None = None
         if self._detector.tags:
             self._tag_columns = HeldPredictions(

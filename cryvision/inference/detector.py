@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from cryvision.bundle import Bundle, Part
-from cryvision.config import SAMPLE_RATE_HZ, GateConfig, LogMelConfig, SoundConfig, VetoConfig
+from cryvision.config import (
+    SAMPLE_RATE_HZ,
+    VETO_LEVELS,
+    GateConfig,
+    LogMelConfig,
+    SoundConfig,
+    VetoConfig,
+    check_choice,
+)
 from cryvision.errors import BundleError
 from cryvision.inference.steps import Steps, StepScorer
 from cryvision.inference.tags import NO_TAGS, TagScorer, TagWindows
-from cryvision.inference.veto import calibrated, check_veto, fused, largest_tag_cry
+from cryvision.inference.veto import calibrated, fused, largest_tag_cry
 from cryvision.inputs.features import SoundFeatureStream, SoundWindows
 from cryvision.inputs.logmel import LogMelStream
 from cryvision.runtime.loading import Model
@@ -65,8 +72,10 @@ class CryDetector:
         tagger = None if part.logmel is None else bundle.tagger
         self.tags = () if tagger is None else tagger.tags
         self.veto: VetoConfig | None = None if tagger is None else bundle.veto
-        self.veto_level = check_veto(veto) if self.veto is not None else "off"
-        self._source: _Source
+        self.veto_level = "off"
+        if self.veto is not None:
+            self.veto_level = check_choice("veto", veto, VETO_LEVELS)
+        self._source: _StepSource | _WindowSource
         if part.logmel is not None:
             self._source = _StepSource(bundle, part.logmel, runtime, self)
         elif part.sound is not None:
@@ -85,18 +94,6 @@ class CryDetector:
 
     def finish(self) -> DetectorWindows:
         return self._source.finish()
-
-
-class _Source(Protocol):
-    span_samples: int
-    hop_samples: int
-
-    @property
-    def non_finite(self) -> int: ...
-
-    def push(self, samples: np.ndarray) -> DetectorWindows: ...
-
-    def finish(self) -> DetectorWindows: ...
 
 
 class _WindowSource:

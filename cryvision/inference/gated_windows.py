@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cryvision.config import SoundConfig
 from cryvision.inference.detector import DetectorWindows
-from cryvision.inputs.features import WindowFeatures
 
 MIN_CRY_SHARE = 0.5
 """A window of the reasons counts as crying if this share of the detector's windows in it does."""
@@ -87,62 +85,3 @@ class WindowClock:
         if n_samples and self._next == self._window_samples:
             ends = np.array([n_samples], np.int64)
         return ends
-
-
-class GatedSound:
-    """Sound becomes the inputs of the branches, for the windows that the gate lets through.
-
-    Training and classifying both take their windows from here. A window waits until the detector
-    has scored all that counts for it; its features are computed then, if it passes. Without a gate
-    everything passes. Where there are no ``sounds``, ``times`` are window and hop in samples.
-    """
-
-    def __init__(
-        self,
-        sounds: dict[str, SoundConfig],
-        gate: CryGate | None,
-        times: tuple[int, int] | None = None,
-    ) -> None:
-        self._sound = WindowFeatures(sounds) if sounds else None
-        self._gate = gate
-        self._clock = WindowClock(*times) if times and not sounds else None
-        self._n_samples = 0
-        self._ends = np.empty(0, np.int64)
-
-    def push(self, samples: np.ndarray, detected: DetectorWindows | None) -> SoundBranchWindows:
-        self._n_samples += len(samples)
-        ends = self._ends[:0]
-        if self._sound is not None:
-            ends = self._sound.push(samples)
-        elif self._clock is not None:
-            ends = self._clock.until(self._n_samples)
-        return self._gated(ends, detected, ended=False)
-
-    def finish(self, detected: DetectorWindows | None) -> SoundBranchWindows:
-        ends = self._ends[:0]
-        if self._sound is not None:
-            ends = self._sound.finish()
-        elif self._clock is not None:
-            ends = self._clock.finish(self._n_samples)
-        return self._gated(ends, detected, ended=True)
-
-    def _gated(
-        self, new_ends: np.ndarray, detected: DetectorWindows | None, ended: bool
-    ) -> SoundBranchWindows:
-        """Give the windows of which it is known whether they are crying."""
-        ends = np.concatenate([self._ends, new_ends])
-        n = len(ends)
-        crying = np.ones(n, bool)
-        if self._gate is not None:
-            if detected is not None:
-                self._gate.push(detected)
-            n = n if ended else self._gate.n_ready(ends)
-            crying = self._gate.crying(ends[:n])
-        self._ends = ends[n:]
-        features = {} if self._sound is None else self._sound.take(crying)
-        return SoundBranchWindows(
-            ends[:n],
-            crying,
-            int(self._ends[0]) if len(self._ends) else self._n_samples,
-            {name: windows.inputs for name, windows in features.items()},
-        )

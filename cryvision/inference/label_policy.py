@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from cryvision.errors import ConfigError
-
 NO_CRY = "no cry"
 CRY = "cry"
 NOT_SURE = "not sure"
@@ -16,14 +14,6 @@ LABEL_POLICIES = ("skill", "always")
 
 NOT_APART = "not kept apart"
 """What stands in a skill entry for where subjects are known from, when they were on both sides."""
-
-
-def check_policy(policy: str) -> str:
-    if policy not in LABEL_POLICIES:
-        raise ConfigError(
-            f"label policy must be one of {', '.join(LABEL_POLICIES)}; got {policy!r}"
-        )
-    return policy
 
 
 def has_skill(

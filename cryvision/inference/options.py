@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from cryvision.bundle import Bundle
+from cryvision.config import VETO_LEVELS, check_choice
 from cryvision.errors import ConfigError
-from cryvision.inference.label_policy import check_policy
+from cryvision.inference.label_policy import LABEL_POLICIES
 from cryvision.inference.smoothing import adjusted_gate
-from cryvision.inference.veto import check_veto
 from cryvision.result import BOUT_GAP_SECONDS
 
 
@@ -62,8 +62,8 @@ class Options:
     min_gap_s: float | None = None
 
     def __post_init__(self) -> None:
-        check_policy(self.label_policy)
-        check_veto(self.veto)
+        check_choice("label policy", self.label_policy, LABEL_POLICIES)
+        check_choice("veto", self.veto, VETO_LEVELS)
         if not 0 <= self.bout_gap_s < math.inf:
             raise ConfigError(
                 f"bout_gap_s must be finite and not negative; got {self.bout_gap_s:g}"

@@ -10,7 +10,6 @@ from typing import TypeVar
 import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ, VETO_LEVELS, VetoConfig
-from cryvision.errors import ConfigError
 from cryvision.inference.kept_events import KeptEvents
 from cryvision.inference.tags import HEARD, SILENCE_TAG
 from cryvision.result import Event
@@ -25,13 +24,6 @@ CERTAIN = 1e-4
 """Products are kept this far from 0 and 1, where a logit would make much of their rounding."""
 
 Numbers = TypeVar("Numbers", float, np.ndarray)
-
-
-def check_veto(level: str) -> str:
-    """Give the level back, or refuse an unknown one with ConfigError."""
-    if level not in VETO_LEVELS:
-        raise ConfigError(f"veto must be one of {', '.join(VETO_LEVELS)}; got {level!r}")
-    return level
 
 
 def fused(scores: Numbers, tag_cry: Numbers, veto: VetoConfig, level: str) -> Numbers:
@@ -105,7 +97,7 @@ class EventFilter:
     def __init__(self, tags: Sequence[str], veto: VetoConfig | None, level: str) -> None:
         self._tags = tuple(tags)
         self._veto = VetoConfig() if veto is None else veto
-        self._level = check_veto(level) if veto is not None else VETO_LEVELS[0]
+        self._level = level if veto is not None else VETO_LEVELS[0]
         self._others = [i for i, tag in enumerate(tags) if i and tag != SILENCE_TAG]
         self._windows: deque[tuple[int, np.ndarray]] = deque()
         self._waiting: deque[_Candidate] = deque()

@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from cryvision.errors import MediaError, MissingDependencyError
 from cryvision.layers import needed
+from cryvision.os_errors import os_errors
 
 FFMPEG_VARIABLE = "CRYVISION_FFMPEG"
 """Environment variable that may name the ffmpeg binary to use."""
@@ -249,7 +250,8 @@ class Process:
         # A worker of a batch leads a session, and its group is killed as a whole: ffmpeg stays in.
         self._leads = os.name == "posix" and os.getsid(0) != os.getpid()
         self._lines: collections.deque[bytes] = collections.deque(maxlen=max_lines)
-        try:
+        what = f"ffmpeg must be a program that can be run; {command[0]}"
+        with os_errors(what, MissingDependencyError):
             self._popen = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE if script or fed else subprocess.DEVNULL,
@@ -259,10 +261,6 @@ class Process:
                 start_new_session=self._leads,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
-        except OSError as error:
-            raise MissingDependencyError(
-                f"ffmpeg must be a program that can be run; {command[0]}: {error.strerror}"
-            ) from error
         self.stdin = cast(io.BufferedWriter, self._popen.stdin)
         if script:
             with contextlib.suppress(OSError), self.stdin:  # it may have ended

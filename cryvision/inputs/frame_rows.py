@@ -6,14 +6,13 @@ import contextlib
 import os
 import tempfile
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ
-from cryvision.errors import CryvisionError
+from cryvision.os_errors import os_errors
 
 FRAMES_IN_MEMORY = 600 * FRAME_RATE_HZ
 """Ten minutes; more than that goes to a file, as a day has 2.6 million frames."""
@@ -144,16 +143,10 @@ class FrameRows:
     def _dtype(self) -> np.dtype[np.floating]:
         return np.dtype(self._values.typecode)
 
-    @contextlib.contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            place = (self._files or RowFiles()).place
-            raise CryvisionError(
-                f"{place}: a long recording needs room for its timeline; a file there cannot be "
-                f"{what}: {error.strerror or error}"
-            ) from error
+    def _errors(self, what: str) -> contextlib.AbstractContextManager[None]:
+        place = (self._files or RowFiles()).place
+        rule = "a long recording needs room for its timeline; a file there cannot be"
+        return os_errors(f"{place}: {rule} {what}")
 
     def _opened(self, files: RowFiles | None) -> IO[bytes]:
         """Return the file, at the end of the rows that count."""

@@ -26,6 +26,7 @@ from cryvision.inputs.decoding import Frames, Sound, picture_seconds
 from cryvision.inputs.ffmpeg import find_ffmpeg
 from cryvision.inputs.mixing import BLOCK_SAMPLES
 from cryvision.inputs.probing import MediaInfo, probe, with_track
+from cryvision.inputs.quality import SILENT_DBFS
 from cryvision.inputs.streams import SoundTrack
 
 __all__ = ["Clip", "MediaInfo", "Piece", "find_ffmpeg", "open_clip", "probe", "read_sound"]
@@ -44,9 +45,6 @@ MEDIA_SUFFIXES = frozenset({
 })
 # fmt: on
 """Names of sound and video files that a folder is searched for."""
-
-SILENT_DBFS = -70.0
-"""A track with no tenth of a second above this level is silent: 10 dB below what is scored."""
 
 
 @dataclass(frozen=True)
@@ -354,6 +352,7 @@ def _first_sounding(info: MediaInfo) -> tuple[SoundTrack, list[SoundTrack]]:
 
 
 def _is_silent(info: MediaInfo) -> bool:
+    """Whether no tenth of a second of a track is above the level of silence."""
     power = 10 ** (SILENT_DBFS / 10)
     try:
         with Sound(os.path.abspath(info.path), info) as sound:

@@ -105,11 +105,12 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
             f"{ffmpeg.shown(path)}: a clip must hold sound or moving pictures; this file "
             f"({contents.container}) has no such stream that ffmpeg can decode"
         )
-    info = MediaInfo(os.fspath(path), contents.container, contents.duration_s)
+    duration_s = contents.duration_s
     is_plain = all(track.codec.startswith("pcm_") for track in contents.sound)
     if contents.container == "wav" and is_plain and riff.read_header(path) is not None:
         # ffmpeg gives the length of what is there, or guesses.
-        info = dataclasses.replace(info, duration_s=riff.stated_seconds(path))
+        duration_s = riff.stated_seconds(path)
+    info = MediaInfo(os.fspath(path), contents.container, duration_s, sound_tracks=contents.sound)
     if contents.pictures:
         picture = contents.pictures[0]
         info = dataclasses.replace(
@@ -121,7 +122,6 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
             fps=picture.fps,
             picture_stream=picture.stream,
         )
-    info = dataclasses.replace(info, sound_tracks=contents.sound)
     marked = next((track for track in contents.sound if track.default), None)
     return with_track(info, marked or contents.sound[0]) if contents.sound else info
 

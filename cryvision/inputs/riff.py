@@ -1,4 +1,4 @@
-"""What a WAV file's header states of its length, beside how long the file is.
+"""The chunks of a WAV file, and what its header states of its length, beside how long it is.
 
 The header has 32 bits for a size. A recording beyond 4 GB wraps it round, a recorder that is cut
 off leaves what it had written first, and two files joined byte by byte keep the first one's.
@@ -7,6 +7,7 @@ off leaves what it had written first, and two files joined byte by byte keep the
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -66,22 +67,34 @@ def read_header(path: str | os.PathLike[str]) -> Header | None:
     """Read the header of a WAV file of plain samples; None where it is none, or is damaged."""
     with open(path, "rb") as file:
         file_bytes = os.fstat(file.fileno()).st_size
-        start = file.read(12)
-        if start[:4] != b"RIFF" or start[8:] != b"WAVE":
-            return None
         per_second = 0
-        for _ in range(_MOST_CHUNKS):
-            head = file.read(8)
-            if len(head) < 8:
-                return None
-            size = int.from_bytes(head[4:], "little")
-            if head[:4] == b"data":
-                return Header(file.tell(), size, per_second, file_bytes) if per_second else None
-            if head[:4] == b"fmt ":
+        for name, at, size in chunks(file, (b"RIFF",)):
+            if name == b"data":
+                return Header(at, size, per_second, file_bytes) if per_second else None
+            if name == b"fmt ":
                 per_second = int.from_bytes(file.read(12)[8:], "little")
-                file.seek(-12, os.SEEK_CUR)
-            file.seek(size + size % 2, os.SEEK_CUR)
     return None
+
+
+def chunks(file: BinaryIO, kinds: tuple[bytes, ...]) -> Iterator[tuple[bytes, int, int]]:
+    """Give name, place and size of each chunk; the file, of one of some kinds, is at that place."""
+    start = file.read(12)
+    if start[:4] not in kinds or start[8:] != b"WAVE":
+        return
+    data_bytes = None
+    for _ in range(_MOST_CHUNKS):
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        name, size = head[:4], int.from_bytes(head[4:], "little")
+        at = file.tell()
+        if name == b"ds64":
+            data_bytes = int.from_bytes(file.read(16)[8:], "little")
+            file.seek(at)
+        elif name == b"data" and size == 0xFFFFFFFF and data_bytes is not None:
+            size = data_bytes
+        yield name, at, size
+        file.seek(at + size + size % 2)
 
 
 def _behind(file: BinaryIO, start: int, end: int) -> str | None:

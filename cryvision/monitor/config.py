@@ -70,12 +70,12 @@ class LiveConfig:
     """All settings of ``cryvision live``; without ``outbox`` alerts wait in memory."""
 
     sources: tuple[SourceSettings, ...]
-    rules: tuple[Rule, ...]
-    quiet_hours: QuietHours | None
-    sinks: tuple[SinkSettings, ...]
-    recording: RecordingSettings | None
-    metrics_port: int | None
-    outbox: Path | None
+    rules: tuple[Rule, ...] = DEFAULT_RULES
+    quiet_hours: QuietHours | None = None
+    sinks: tuple[SinkSettings, ...] = (Console(),)
+    recording: RecordingSettings | None = None
+    metrics_port: int | None = None
+    outbox: Path | None = None
 
 
 def load_config(path: Path) -> LiveConfig:

@@ -67,11 +67,11 @@ def event_record(source: str, timed: TimedEvent) -> dict[str, Any]:
     }
 
 
-def fault_record(observation: Observation) -> dict[str, Any]:
-    """Give a fault of a source, or its end, as a JSON object."""
+def fault_record(observation: Observation) -> dict[str, Any] | None:
+    """Give a fault of a source, or its end, as a JSON object; None where there is none."""
     fault = observation.fault
     if fault is None:
-        raise ValueError("the observation has no fault")
+        return None
     return {
         "type": "fault",
         "source": observation.source,

@@ -90,8 +90,8 @@ class Screen:
         found: list[dict[str, Any]] = [
             records.event_record(observation.source, timed) for timed in observation.events
         ]
-        if observation.fault is not None:
-            found.append(records.fault_record(observation))
+        if (fault := records.fault_record(observation)) is not None:
+            found.append(fault)
         if self._due(observation):
             found.append(records.state_record(observation))
         for record in found:

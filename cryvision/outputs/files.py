@@ -76,6 +76,9 @@ _TIMELINES = ("csv", "parquet", "json")
 """Formats that hold the timeline, with the hop that is wanted."""
 
 _VIDEOS = ("mp4", "mp4-blurred")
+READS_THE_CLIP = ("png", *_VIDEOS)
+"""Formats that are written from the clip itself, which must be at the path of the result."""
+
 
 _TAKES = {
     "json": ("show_experimental",),

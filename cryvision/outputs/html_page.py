@@ -10,6 +10,7 @@ from pathlib import Path
 from cryvision.atomic import replacing
 from cryvision.errors import CryvisionError
 from cryvision.inputs.ffmpeg import shown
+from cryvision.os_errors import os_errors
 
 _MARK_BYTES = 1000
 """The mark of our files is within so many bytes of the start."""
@@ -63,14 +64,10 @@ def check_marked(what: str, mark: bytes, path: str | os.PathLike[str]) -> Path:
     target = Path(os.path.abspath(path))
     if not os.path.lexists(target):
         return target
-    try:
-        with open(target, "rb") as file:
-            is_ours = mark in file.read(_MARK_BYTES)
-    except OSError as error:
-        raise CryvisionError(
-            f"{shown(target)}: the {what.split()[0]} is a file; this cannot be read as one: "
-            f"{error.strerror}"
-        ) from error
+    noun = what.split()[0]
+    rule = f"the {noun} is a file; this cannot be read as one"
+    with os_errors(f"{shown(target)}: {rule}"), open(target, "rb") as file:
+        is_ours = mark in file.read(_MARK_BYTES)
     if not is_ours:
         raise CryvisionError(f"{shown(target)}: only the {what} is replaced; this is another file")
     return target

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from cryvision.inputs.quality import MINUTE_SECONDS, MinuteQuality
 from cryvision.outputs.event_rows import event_measures, event_rows
 from cryvision.outputs.wording import rounded
 from cryvision.result import Bout, Classification, Event
-from cryvision.safe_text import spreadsheet_cell, write_rows
+from cryvision.safe_text import csv_cell, write_records, write_rows
 
 QUALITY_COLUMNS = (
     *(field.name for field in fields(MinuteQuality)),
@@ -147,7 +147,7 @@ def write_timeline_csv(classification: Classification, path: Path) -> None:
     rows = (
         row
         for block in blocks
-        for row in zip(*(map(_cell, _listed(values)) for _, values in block), strict=True)
+        for row in zip(*(map(csv_cell, _listed(values)) for _, values in block), strict=True)
     )
     write_rows(path, list(columns), rows)
 
@@ -160,14 +160,14 @@ def write_events_csv(classification: Classification, path: Path) -> None:
     }
     measures = event_measures(classification.acoustics is not None)
     rows = event_rows(record, crying=list(map(classification.is_crying, classification.events)))
-    _write_records(path, [measure.name for measure in measures], rows)
+    write_records(path, [measure.name for measure in measures], rows)
 
 
 def write_bouts_csv(classification: Classification, path: Path) -> None:
     """Write one row a bout; only the header where there is none."""
     timing = measures_of(BoutAcoustics) if classification.acoustics is not None else ()
     columns = [*BOUT_COLUMNS, *(measure.name for measure in timing)]
-    _write_records(path, columns, _bout_records(classification))
+    write_records(path, columns, _bout_records(classification))
 
 
 def write_quality_csv(classification: Classification, path: Path) -> None:
@@ -181,7 +181,7 @@ def write_quality_csv(classification: Classification, path: Path) -> None:
         figures = {name: rounded(value, 4) for name, value in asdict(minute).items()}
         figures["not_scored_share"] = rounded(share, _SCORE_DECIMALS)
         records.append({**figures, "start_time": _moment(classification, minute.start_s)})
-    _write_records(path, QUALITY_COLUMNS, records)
+    write_records(path, QUALITY_COLUMNS, records)
 
 
 def _not_scored_share(cry: NDArray[Any], quiet_s: float) -> float | None:
@@ -190,12 +190,6 @@ def _not_scored_share(cry: NDArray[Any], quiet_s: float) -> float | None:
         return None
     n_not_scored = float(np.sum(~np.isfinite(cry))) + quiet_s * FRAME_RATE_HZ
     return min(1.0, n_not_scored / len(cry))
-
-
-def _write_records(
-    path: Path, columns: Sequence[str], records: Iterable[Mapping[str, Any]]
-) -> None:
-    write_rows(path, columns, ([_cell(record.get(name)) for name in columns] for record in records))
 
 
 def _event_records(classification: Classification, with_branches: bool) -> Iterator[dict[str, Any]]:
@@ -279,12 +273,6 @@ def _listed(values: NDArray[Any]) -> list[float | None]:
     # In float64, so that 0.9666 does not print as the float32 nearest to it.
     numbers = np.round(np.asarray(values, dtype=np.float64), _TIMELINE_DECIMALS)
     return [value if math.isfinite(value) else None for value in numbers.tolist()]
-
-
-def _cell(value: float | str | None) -> str:
-    if isinstance(value, str):
-        return spreadsheet_cell(value)
-    return "" if value is None else str(value)
 
 
 def plain(value: Any, digits: int | None = None) -> Any:

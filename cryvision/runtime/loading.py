@@ -13,8 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cryvision.config import check_choice
 from cryvision.errors import BundleError, ConfigError, MissingDependencyError
 from cryvision.layers import install_command
+from cryvision.os_errors import os_errors
 from cryvision.runtime.session import MAX_ITEMS, Session, line
 
 RUNTIMES = ("onnx", "keras")
@@ -81,13 +83,10 @@ def load_model(path: Path, runtime: str = "onnx", data: bytes | None = None) -> 
     Where the caller has read and checked its bytes already, ``data``, the path is only named in
     errors: what was checked is then what runs, whatever happens to the file.
     """
-    if runtime not in RUNTIMES:
-        raise ConfigError(f"runtime must be one of {', '.join(RUNTIMES)}; got {runtime!r}")
+    check_choice("runtime", runtime, RUNTIMES)
     if data is None:
-        try:
+        with os_errors(f"{path}: the model cannot be read", BundleError):
             data = path.read_bytes()
-        except OSError as error:
-            raise BundleError(f"{path}: the model cannot be read: {error.strerror}") from error
     return OnnxModel(data, path) if runtime == "onnx" else KerasModel(data, path)
 
 
@@ -125,7 +124,10 @@ class KerasModel(Model):
 
             from cryvision.models.calibration import calibration_layer_class
         except ImportError as error:
-            raise _missing("keras", error) from error
+            raise MissingDependencyError(
+                f"keras is needed to run this model and cannot be imported ({line(error)}); "
+                f"install it with: {install_command('train')}"
+            ) from error
         calibration_layer_class()  # registers it, so that Keras finds it by name
         with tempfile.TemporaryDirectory(prefix="cryvision-") as folder:
             copy = Path(folder, "model.keras")  # Keras reads from a path only
@@ -213,10 +215,3 @@ def _length(batch: dict[str, np.ndarray]) -> int:
 def _dims(shape: Any) -> Dims:
     """Shape of one item: the batch axis dropped, named or open axes as None."""
     return tuple(size if isinstance(size, int) else None for size in shape[1:])
-
-
-def _missing(library: str, error: ImportError) -> MissingDependencyError:
-    return MissingDependencyError(
-        f"{library} is needed to run this model and cannot be imported ({line(error)}); "
-        f"install it with: {install_command('train')}"
-    )

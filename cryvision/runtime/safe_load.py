@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cryvision.errors import BundleError
+from cryvision.os_errors import os_errors
 from cryvision.runtime.hdf5_check import check_hdf5
 from cryvision.runtime.onnx_check import check_onnx
 
@@ -130,12 +131,10 @@ class Files:
             raise BundleError(f"{self.shown}: {name!r} leads out of the folder")
         if not real.is_file():
             raise BundleError(f"{self.shown}: the file {name!r} is missing")
-        try:
+        with os_errors(f"{self.shown}: cannot read {name!r}", BundleError):
             if real.stat().st_size > MAX_UNPACKED_BYTES:
                 raise BundleError(_too_large(str(self.shown / name), real.stat().st_size))
             return real.read_bytes()
-        except OSError as error:
-            raise BundleError(f"{self.shown}: cannot read {name!r}: {error.strerror}") from error
 
 
 def check_name(name: str, where: str) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
-from typing import BinaryIO
+
+from cryvision.inputs import riff
 
 FIRST_YEAR, LAST_YEAR = 1990, 2099
 """Of recordings; clocks that were never set start before, and damaged ones show any year."""
 
-_MOST_CHUNKS = 1000
 _MOST_BYTES = 1 << 20
 """Of a chunk of text; what is larger is something else."""
 
-_WANTED = (b"guan", b"bext", b"LIST", b"wamd")
 _RECORDED_AT = re.compile(
     r"Recorded at (\d\d):(\d\d):(\d\d)(?:\.(\d{3}))? (\d\d)/(\d\d)/(\d{4}) "
     r"\(UTC(?:([+-])(\d{1,2})(?::(\d\d))?)?\)"
@@ -45,7 +44,11 @@ def time_from_chunks(path: str | os.PathLike[str]) -> tuple[datetime, str] | Non
         return None
     try:
         with open(path, "rb") as file:
-            chunks = dict(_chunks(file))
+            chunks = {
+                name: file.read(size)
+                for name, _, size in riff.chunks(file, (b"RIFF", b"RF64"))
+                if name in readers and size <= _MOST_BYTES
+            }
     except OSError:
         return None
     for name, (source, read) in readers.items():
@@ -53,27 +56,6 @@ def time_from_chunks(path: str | os.PathLike[str]) -> tuple[datetime, str] | Non
         if time is not None:
             return time, source
     return None
-
-
-def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Give the chunks of text; those behind the sound are reached by its stated size."""
-    start = file.read(12)
-    if start[:4] not in (b"RIFF", b"RF64") or start[8:] != b"WAVE":
-        return
-    data_bytes = None
-    for _ in range(_MOST_CHUNKS):
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        name, size = head[:4], int.from_bytes(head[4:], "little")
-        at = file.tell()
-        if name == b"ds64":
-            data_bytes = int.from_bytes(file.read(16)[8:], "little")
-        elif name == b"data" and size == 0xFFFFFFFF and data_bytes is not None:
-            size = data_bytes
-        elif name in _WANTED and size <= _MOST_BYTES:
-            yield name, file.read(size)
-        file.seek(at + size + size % 2)
 
 
 def _guano(chunk: bytes) -> datetime | None:

@@ -26,9 +26,7 @@ def agreement_record(result: Classification, events: Sequence[CorrectedEvent]) -
     """
     intervals = tuple(Interval(e.onset_s, e.offset_s, e.label) for e in events)
     compared = compare(AnnotatedClip(Path(result.path), "", intervals, "file"), result)
-    counts = metrics.match_events(
-        compared.annotated, compared.detected, ONSET_TOLERANCE_S, OFFSET_TOLERANCE_S
-    )
+    counts = metrics.match_events(compared.annotated, compared.detected)
     scores = metrics.event_f1([counts])
     reference, detected, _, _ = cry_windows([compared])
     kappa = metrics.cohen_kappa(reference, detected) if len(reference) else math.nan

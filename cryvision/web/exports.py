@@ -5,18 +5,17 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from cryvision.annotations.corrections import CorrectedEvent
 from cryvision.datasets.annotated import CRY_LABELS
-from cryvision.outputs.files import FORMATS, stems, write
+from cryvision.outputs.files import FORMATS, READS_THE_CLIP, stems, write
 from cryvision.result import Classification, Detection, Event
 
 CLIP_FORMATS = tuple(name for name in FORMATS if not name.startswith("mp4"))
 """All formats that a clip's events can be downloaded in. The video is made by a job."""
 
-_READS_THE_CLIP = ("png",)
 
 _KINDS = {
     ".csv": "text/csv",
@@ -35,7 +34,7 @@ def export(result: Classification, name: str, form: str, scratch: Path) -> tuple
     the folder ``scratch``, and removed. Where the format has several, the download is a zip.
     """
     stem = stems([name])[0]
-    if form not in _READS_THE_CLIP:
+    if form not in READS_THE_CLIP:
         result = replace(result, path=name)
     paths = write(result, scratch, [form], stem)
     files = [(path.name, path.read_bytes()) for path in paths]
@@ -59,16 +58,16 @@ def corrected(result: Classification, events: Sequence[CorrectedEvent]) -> Class
     confidence of what the detector had not found is 1: a person is sure. Only the labels in
     `CRY_LABELS` count as crying and make bouts.
     """
-    values = {field.name: getattr(result, field.name) for field in fields(result)}
-    values["events"] = tuple(_as_event(event, result.events) for event in events)
-    of_person = _Corrected(**{**values, "rejected": ()})
-    crying = of_person.crying
+    of_person = tuple(_as_event(event, result.events) for event in events)
+    crying = [event for event in of_person if event.label in CRY_LABELS]
     seconds = sum(event.duration_s for event in crying)
-    return replace(
-        of_person,
-        label=_label(result, bool(crying)),
-        detector=Detection(bool(crying), result.detector.probability, seconds),
-    )
+    changed = {
+        "events": of_person,
+        "rejected": (),
+        "label": _label(result, bool(crying)),
+        "detector": Detection(bool(crying), result.detector.probability, seconds),
+    }
+    return _Corrected(**{**vars(result), **changed})
 
 
 class _Corrected(Classification):

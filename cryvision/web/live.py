@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import dataclasses
 import queue
 import threading
 import time
@@ -111,21 +111,16 @@ class Feed:
             listener(message)
 
     def _message(self, observation: Observation) -> dict[str, Any] | None:
-        fault = observation.fault
-        if fault is None:
-            crying, likely = observation.crying, observation.likely
-            alerts = self._alerts.update(observation.time, crying, likely)
-        else:
-            alerts = self._alerts.fault(fault.time, fault.kind, fault.message)
-        has_news = bool(alerts or observation.events or fault)
+        alerts = self._alerts.observe(observation)
+        has_news = bool(alerts or observation.events or observation.fault)
         if not has_news and observation.time - self._sent_at < STATE_SECONDS:
             return None
         self._sent_at = observation.time
         return {
             "state": state_record(observation),
             "events": [event_record(observation.source, one) for one in observation.events],
-            "alerts": [json.loads(alert.to_json()) for alert in alerts],
-            "fault": None if fault is None else fault_record(observation),
+            "alerts": [dataclasses.asdict(alert) for alert in alerts],
+            "fault": fault_record(observation),
         }
 
 

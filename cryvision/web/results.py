@@ -32,7 +32,7 @@ def save_result(result: Classification, folder: Path) -> dict[str, Any]:
     for row, name in zip(table, names, strict=True):
         row[:] = result.timeline[name]
     np.save(folder / _TIMELINE, table)
-    fields = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
+    fields = dict(vars(result))
     del fields["timeline"]
     fields |= {name: list(fields[name]) for name in ("events", "rejected")}
     if result.start is not None:
@@ -59,10 +59,8 @@ def load_result(folder: Path) -> Classification:
         fields[name] = tuple(fields[name])
     fields["quality"] = tuple(MinuteQuality(**minute) for minute in fields["quality"])
     if fields["start"] is not None:
-        time, zone = (
-            datetime.fromisoformat(fields["start"].pop("time")),
-            fields["start"].pop("zone"),
-        )
+        time = datetime.fromisoformat(fields["start"].pop("time"))
+        zone = fields["start"].pop("zone")
         time = time.astimezone(time_zone(zone)) if zone else time
         fields["start"] = RecordingStart(time, **fields["start"])
     table = np.load(folder / _TIMELINE, mmap_mode="r")

@@ -19,9 +19,7 @@ from cryvision.batch.sources import ListedClip
 from cryvision.bundle import Bundle
 from cryvision.errors import CryvisionError, MediaError
 from cryvision.inference.classifier import StreamClassifier
-from cryvision.inference.clip import feed, with_start
-from cryvision.inputs import media
-from cryvision.inputs.quality import QualityStream
+from cryvision.inference.clip import read_through, with_start
 from cryvision.start_times import recording_start
 from cryvision.web.pyramid import PYRAMID, PyramidWriter
 from cryvision.web.results import load_result, save_result
@@ -67,18 +65,18 @@ class PageTasks:
         """Classify a clip as `cryvision.classify` does, and keep its waveform and spectrogram."""
         folder = Path(wanted["out"])
         folder.mkdir(parents=True, exist_ok=True)
+
+        def show(done_s: float, duration_s: float | None) -> None:
+            if done_s > 60 * wanted["max_minutes"]:
+                raise MediaError(
+                    f"a clip must be at most {wanted['max_minutes']:g} minutes long; this one is "
+                    "longer"
+                )
+            progress.show(done_s / (duration_s or max(done_s, 1.0)))
+
         stream = StreamClassifier(self._load(), path=wanted["path"])
-        pyramid, quality = PyramidWriter(folder / PYRAMID), QualityStream()
-        with media.open_clip(wanted["path"], frames=stream.takes_frames) as clip:
-            for done_s in feed(clip, stream, pyramid, quality):
-                if done_s > 60 * wanted["max_minutes"]:
-                    raise MediaError(
-                        f"a clip must be at most {wanted['max_minutes']:g} minutes long; "
-                        "this one is longer"
-                    )
-                progress.show(done_s / (clip.info.duration_s or max(done_s, 1.0)))
-            result = stream.finish(clip.info, tuple(clip.warnings))
-        result = dataclasses.replace(result, quality=quality.finish())
+        pyramid = PyramidWriter(folder / PYRAMID)
+        result = read_through(wanted["path"], stream, pyramid, progress=show)
         result = with_start(result, recording_start(wanted["path"], name=wanted["name"]))
         pyramid.finish()
         return save_result(result, folder)

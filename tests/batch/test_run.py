@@ -310,7 +310,7 @@ class TestTarget:
 
         clips = make_clips("a.wav")
         with monkeypatch.context() as patch:
-            patch.setattr("cryvision.batch.tables.write_csv", full)
+            patch.setattr("cryvision.batch.tables.write_records", full)
             with pytest.raises(CryvisionError, match="No space left"):
                 run_null(clips)
         assert not list(tmp_path.glob(".*"))

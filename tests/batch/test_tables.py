@@ -84,7 +84,7 @@ def test_no_cell_of_a_csv_is_a_formula_or_turns_its_text_around(tmp_path):
         "probabilities_=x": 0.5,
     }
     path = tmp_path / "t.csv"
-    tables.write_csv(path, ordered_columns(row), iter([row]))
+    tables.write_records(path, ordered_columns(row), iter([row]))
     (read,) = read_table(path)
     assert read["path"] == f"'{bad}.wav"
     assert read["error"] == r"'@SUM(1)\u202e\x1b[31m\u2028"

@@ -13,8 +13,9 @@ import pytest
 from bundles import BUNDLE_V1
 from two_parts import CONTEXT, EDGES, GATE, TAGS, VETO, two_part_bundle
 
-from cryvision.bundle import Bundle, Part
+from cryvision.bundle import Bundle, Part, fields
 from cryvision.bundle.parts import check_model
+from cryvision.config import SoundConfig
 from cryvision.errors import BundleError
 from cryvision.runtime.loading import load_model
 
@@ -189,3 +190,8 @@ class TestModels:
         model.save(tmp_path / "fixed.keras")
         with pytest.raises(BundleError, match=r"of shape \(n, k\) or \(n, any, k\)"):
             load_model(tmp_path / "fixed.keras", "keras")
+
+
+def test_a_length_beyond_all_numbers_is_refused_by_the_name_of_its_place() -> None:
+    with pytest.raises(BundleError, match=r"^here: "):
+        fields.settings(SoundConfig, {"window_seconds": 1e308}, "here")

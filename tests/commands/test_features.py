@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from bundles import BUNDLE_V1, REASON_SOUNDS, reasons_bundle
 
-from cryvision.bundle.fields import from_json
+from cryvision.bundle.fields import settings
 from cryvision.config import FaceConfig, SoundConfig, to_json
 from cryvision.inputs.features import sound_windows
 from cryvision.inputs.media import open_clip, read_sound
@@ -90,7 +90,7 @@ def test_features_of_sound_are_those_that_models_are_given(
     for name, config in CHA_BAE_SOUNDS.items():
         expected = sound_windows(samples, config).inputs
         np.testing.assert_allclose(arrays[name], expected, rtol=HALF, atol=HALF)
-        assert from_json(SoundConfig, metadata["settings"][name], "here") == config
+        assert settings(SoundConfig, metadata["settings"][name], "here") == config
     assert metadata["gate_sha256"] is None
 
 

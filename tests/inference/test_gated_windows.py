@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from cryvision.bundle import Bundle
 from cryvision.errors import BundleError
+from cryvision.inference.branch_inputs import BranchInputs
 from cryvision.inference.detector import CryDetector, DetectorWindows
-from cryvision.inference.gated_windows import CryGate, GatedSound
+from cryvision.inference.gated_windows import CryGate
 from cryvision.inputs.features import sound_windows
 
 SCORE_TOLERANCE = 1e-5
@@ -119,7 +120,7 @@ class TestLookahead:
 
     def test_a_window_waits_for_what_counts_for_it_and_for_no_more(self) -> None:
         samples = glides(3.0)
-        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES, self.LOOKAHEAD_SAMPLES))
+        sound = BranchInputs(REASON_SOUNDS, None, None, 0.5, self.LOOKAHEAD_SAMPLES)
         # Known until 1.2 s: enough for the windows that end by 1.6 s.
         first = sound.push(samples, windows([1.0] * 6))
         np.testing.assert_array_equal(first.end_samples, 16_000 + 3_200 * np.arange(4))
@@ -136,14 +137,14 @@ class TestLookahead:
             np.testing.assert_array_equal(found, ungated[crying])
 
     def test_at_the_end_nothing_waits_any_more(self) -> None:
-        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))
+        sound = BranchInputs(REASON_SOUNDS, None, None, 0.5)
         assert len(sound.push(glides(3.0), None).end_samples) == 0
-        assert len(sound.finish(windows([1.0] * 15)).end_samples) == 11
+        assert len(sound.finish(windows([1.0] * 15), 48_000).end_samples) == 11
 
 
-class TestGatedSound:
+class TestWindowsOfSound:
     def test_without_a_gate_every_window_passes(self) -> None:
-        sound = GatedSound(REASON_SOUNDS, None)
+        sound = BranchInputs(REASON_SOUNDS, None, None, None)
         found = sound.push(glides(3.0), None)
         assert len(found.end_samples) == 11
         assert found.crying.all()
@@ -155,7 +156,7 @@ class TestGatedSound:
     def test_only_windows_in_crying_carry_inputs_and_these_are_their_own(self) -> None:
         samples = glides(3.0)
         scores = [1.0] * 5 + [0.0] * 10
-        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))
+        sound = BranchInputs(REASON_SOUNDS, None, None, 0.5)
         found = sound.push(samples, windows(scores))
         # With each window one more of the five is silent: three of five, then two.
         np.testing.assert_array_equal(found.crying, [True] * 3 + [False] * 8)
@@ -173,7 +174,7 @@ class TestGatedSound:
         self, scores: list[float], cuts: list[int]
     ) -> None:
         samples = glides(6.0)
-        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))
+        sound = BranchInputs(REASON_SOUNDS, None, None, 0.5)
         found, start = [], 0
         for stop in [*sorted(cuts), 30]:
             piece = samples[start * HOP_SAMPLES : stop * HOP_SAMPLES]
@@ -192,13 +193,13 @@ class TestGatedSound:
             raise AssertionError("nothing needs a spectrum")
 
         monkeypatch.setattr(np.fft, "rfft", computed)
-        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))
+        sound = BranchInputs(REASON_SOUNDS, None, None, 0.5)
         found = sound.push(glides(3.0), windows([0.0] * 15))
         assert len(found.end_samples) == 11
         assert not found.crying.any()
 
     def test_the_sound_that_windows_may_need_is_bounded(self) -> None:
-        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))
+        sound = BranchInputs(REASON_SOUNDS, None, None, 0.5)
         second = glides(1.0)
         tracemalloc.start()
         try:
@@ -210,9 +211,9 @@ class TestGatedSound:
         assert left < 5 * second.nbytes
 
     def test_a_clip_shorter_than_a_window_is_one_window(self) -> None:
-        sound = GatedSound(REASON_SOUNDS, CryGate(0.5, WINDOW_SAMPLES))
+        sound = BranchInputs(REASON_SOUNDS, None, None, 0.5)
         assert len(sound.push(glides(0.6), windows([1.0, 1.0])).end_samples) == 0
-        found = sound.finish(windows([0.0], 3 * HOP_SAMPLES))
+        found = sound.finish(windows([0.0], 3 * HOP_SAMPLES), 9_600)
         np.testing.assert_array_equal(found.end_samples, [9_600])
         assert found.crying.tolist() == [True]
 

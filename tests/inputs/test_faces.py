@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryvision.bundle.fields import from_json
+from cryvision.bundle.fields import settings
 from cryvision.config import FaceConfig, to_json
 from cryvision.errors import ConfigError, MissingDependencyError
 from cryvision.inputs.pictures import faces, yunet
@@ -385,7 +385,7 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]):
 
 def test_settings_survive_json():
     config = FaceConfig(mode="tracked", backbone_weights="mine.onnx", embedding_width=3)
-    assert from_json(FaceConfig, to_json(config), "here") == config
+    assert settings(FaceConfig, to_json(config), "here") == config
 
 
 # --- a real face, with the real detector ----------------------------------------------------------

@@ -80,7 +80,7 @@ def test_an_alert_that_was_raised_when_the_monitor_ended_is_cleared_by_the_next(
             outbox.put(alert, ["phone"] if alert is crying else ["phone", "diary"])
         outbox.close(30)
         for _ in range(2):  # what was cleared once stays so
-            Alerting(Health(["nursery"]), ["nursery"], config.sinks, outbox=config.outbox).close()
+            Alerting(config, Health(["nursery"])).close()
         assert diary.ids == [total.id, over.id]
         assert phone.ids[:-1] == [crying.id, total.id, over.id]
         last = phone.requests[-1].json

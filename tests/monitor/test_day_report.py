@@ -15,6 +15,7 @@ from observing import START, noise, observations
 from cryvision import cli
 from cryvision.bundle import Bundle
 from cryvision.errors import CryvisionError
+from cryvision.monitor.config import RecordingSettings
 from cryvision.monitor.recording import day_figure, day_report
 from cryvision.monitor.recording.recorder import Recorder
 
@@ -82,9 +83,8 @@ def put_minutes(
 def test_a_recorded_day_is_reported(tmp_path: Path, zone: SetZone) -> None:
     zone("UTC")
     start = START - START % 86_400 + 7 * 3600 + 58 * 60
-    recorder = Recorder(
-        tmp_path, source="nursery", bundle=Bundle.load(), max_bytes=1 << 40, max_days=36_500
-    )
+    settings = RecordingSettings(tmp_path, max_gb=1e6, max_days=36_500)
+    recorder = Recorder(settings, "nursery", Bundle.load())
     cries = [(30.0, 50.0), (53.0, 60.0), (110.0, 140.0)]
     for observation in observations(noise(300), cries, start=start, source="nursery", piece_s=0.25):
         recorder.observe(observation)

@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,13 +31,11 @@ from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.inputs import ffmpeg
 from cryvision.inputs.media import open_clip
+from cryvision.monitor.config import RecordingSettings
 from cryvision.monitor.recording import recorder as recording
 from cryvision.monitor.recording.folder import LOCK_NAME
 from cryvision.monitor.recording.recorder import AFTER_SECONDS, Recorder
 from cryvision.monitor.session import Observation
-
-ANY = 1 << 40
-"""Bytes that no test reaches."""
 
 TICK_S = 1 / 4
 """The place of a picture in a video is right within one tick of its rate."""
@@ -55,11 +54,14 @@ def bundle() -> Bundle:
     return Bundle.load()
 
 
+def settings(folder: Path, **options: Any) -> RecordingSettings:
+    return RecordingSettings(folder, **{"max_gb": 1e6, "max_days": 36_500, **options})
+
+
 def record(
     folder: Path, bundle: Bundle, *parts: list[Observation], source: str = SOURCE, **options: object
 ) -> list[tuple[Path, dict]]:
-    settings = {"max_bytes": ANY, "max_days": 36_500, **options}
-    recorder = Recorder(folder, source=source, bundle=bundle, **settings)  # type: ignore[arg-type]
+    recorder = Recorder(settings(folder, **options), source, bundle)
     for part in parts:
         for observation in part:
             recorder.observe(observation)
@@ -260,7 +262,7 @@ def test_what_nobody_could_check_for_speech_is_masked(tmp_path: Path, bundle: Bu
 def test_without_a_tagger_of_speech_nothing_can_be_masked(tmp_path: Path, bundle: Bundle) -> None:
     deaf = replace(bundle, parts=tuple(part for part in bundle.parts if part.kind != "tagger"))
     with pytest.raises(ConfigError, match="adult_speech"):
-        Recorder(tmp_path, source="a", bundle=deaf, max_bytes=ANY, max_days=1, mask_speech=True)
+        Recorder(settings(tmp_path, mask_speech=True), "a", deaf)
 
 
 @posix
@@ -298,9 +300,7 @@ def test_a_stuck_encoder_stops_neither_the_monitor_nor_its_end(
     monkeypatch.setenv(ffmpeg.FFMPEG_VARIABLE, str(script))
     monkeypatch.setattr(recording, "CLOSE_SECONDS", 1.0)
     monkeypatch.setattr(recording, "MOST_WAITING", 50)
-    recorder = Recorder(
-        tmp_path / "out", source=SOURCE, bundle=bundle, max_bytes=ANY, max_days=36_500
-    )
+    recorder = Recorder(settings(tmp_path / "out"), SOURCE, bundle)
     slowest = 0.0
     for observation in observations(noise(60), [(2.0, 4.0)]):
         begun = time.perf_counter()
@@ -324,9 +324,10 @@ import time
 sys.path.insert(0, sys.argv[1])
 from observing import noise, observations, START
 from cryvision.bundle import Bundle
+from cryvision.monitor.config import RecordingSettings
 from cryvision.monitor.recording.recorder import Recorder
-recorder = Recorder(sys.argv[2], source="nursery", bundle=Bundle.load(), max_bytes=1 << 40,
-                    max_days=36500)
+settings = RecordingSettings(pathlib.Path(sys.argv[2]), 1e6, 36500)
+recorder = Recorder(settings, "nursery", Bundle.load())
 for k in range(10_000):
     cries = [(1.0, 2.0)]
     for observation in observations(noise(9), cries, start=START + 60 * k + float(sys.argv[3])):
@@ -353,7 +354,7 @@ def test_a_kill_leaves_whole_recordings_or_none(
             process.stdout.readline()
             time.sleep(wait_s)
             process.kill()
-    recorder = Recorder(out, source=SOURCE, bundle=bundle, max_bytes=ANY, max_days=36_500)
+    recorder = Recorder(settings(out), SOURCE, bundle)
     recorder.close()
     found = written(out)
     assert found
@@ -402,7 +403,7 @@ def test_the_oldest_recordings_make_room_and_nothing_else_goes(
     for path, content in foreign.items():
         path.write_bytes(content)
     most = sum(sizes[-2:]) + 1000
-    few = record(folder, bundle, list(observations(samples, cries)), max_bytes=most)
+    few = record(folder, bundle, list(observations(samples, cries)), max_gb=most / 1e9)
     kept = [path.name for path, facts in few if facts.get("format") == "cryvision recording"]
     assert kept == [path.name for path, _ in found[-2:]]
     assert {path: path.read_bytes() for path in foreign} == foreign
@@ -454,7 +455,7 @@ def test_sources_share_a_folder(tmp_path: Path, bundle: Bundle) -> None:
 
 def test_one_monitor_at_a_time_records_a_source(tmp_path: Path, bundle: Bundle) -> None:
     def recorder() -> Recorder:
-        return Recorder(tmp_path, source=SOURCE, bundle=bundle, max_bytes=ANY, max_days=1)
+        return Recorder(settings(tmp_path), SOURCE, bundle)
 
     first = recorder()
     with pytest.raises(CryvisionError, match=f"another monitor records here: .*{SOURCE}"):
@@ -466,7 +467,7 @@ def test_one_monitor_at_a_time_records_a_source(tmp_path: Path, bundle: Bundle) 
 def test_where_nothing_can_be_written_it_is_refused_at_once(tmp_path: Path, bundle: Bundle) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(CryvisionError, match="cannot be kept"):
-        Recorder(tmp_path / "file", source="a", bundle=bundle, max_bytes=ANY, max_days=1)
+        Recorder(settings(tmp_path / "file"), "a", bundle)
 
 
 def test_each_minute_says_how_much_was_observed_and_cried(tmp_path: Path, bundle: Bundle) -> None:

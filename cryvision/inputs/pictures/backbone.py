@@ -22,7 +22,8 @@ import numpy as np
 from cryvision.atomic import staged
 from cryvision.config import FaceConfig
 from cryvision.download import cache_folder
-from cryvision.errors import ConfigError, CryvisionError, MissingDependencyError
+from cryvision.errors import ConfigError, MissingDependencyError
+from cryvision.os_errors import os_errors
 
 if TYPE_CHECKING:
     import keras
@@ -75,14 +76,10 @@ def cache_weights(config: FaceConfig) -> FaceConfig:
     if path is None:
         return config
     cached = cached_path(name, path.suffix)
-    try:
+    with os_errors(f"{cached}: the backbone's weights cannot be kept"):
         if not cached.exists():
             with contextlib.suppress(FileExistsError), staged(cached) as temporary:
                 shutil.copyfile(path, temporary)
-    except OSError as error:
-        raise CryvisionError(
-            f"{cached}: the backbone's weights cannot be kept: {error.strerror or error}"
-        ) from error
     return dataclasses.replace(config, backbone_weights=name)
 
 

@@ -27,6 +27,7 @@ from cryvision.inputs.pictures.backbone import (
     imagenet_path,
 )
 from cryvision.layers import needed
+from cryvision.os_errors import os_errors
 from cryvision.runtime.safe_load import check_onnx
 from cryvision.runtime.session import Session
 from cryvision.traces import environment
@@ -124,7 +125,7 @@ def _write_copy(config: FaceConfig, weights_path: Path | None, target: Path) -> 
     keras.config.set_dtype_policy("float32")
     try:
         # A GPU rounds to fewer digits than a CPU, on which the copy will run.
-        with keras.device("cpu"):
+        with keras.device("cpu"), os_errors(f"{target}: the backbone's copy cannot be written"):
             model = build_backbone(config, weights_path)
             reference = model.predict_on_batch(crops)
             # Another process may have been faster; its copy is as good.
@@ -134,10 +135,6 @@ def _write_copy(config: FaceConfig, weights_path: Path | None, target: Path) -> 
                     _session(written, str(written), trusted=True), crops, config.embedding_width
                 )
                 _check_agreement(reference, copy, target)
-    except OSError as error:
-        raise CryvisionError(
-            f"{target}: the backbone's copy cannot be written: {error.strerror or error}"
-        ) from error
     finally:
         keras.config.set_dtype_policy(policy)
 

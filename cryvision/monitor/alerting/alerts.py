@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cryvision.errors import CryvisionError
 from cryvision.monitor.alerting.crying_rules import (
@@ -19,6 +19,9 @@ from cryvision.monitor.alerting.crying_rules import (
     TotalCrying,
     watch,
 )
+
+if TYPE_CHECKING:
+    from cryvision.monitor.session import Observation
 
 MAX_STEP_S = 2.0
 """Longest time that an observation speaks for; of a longer gap nothing is known."""
@@ -136,6 +139,13 @@ class AlertMonitor:
     @property
     def fault_raised(self) -> bool:
         return any(one.raised for _, one in self._faults)
+
+    def observe(self, observation: Observation) -> list[Alert]:
+        """Take the next observation of a session: what is known of the sound, or a fault."""
+        fault = observation.fault
+        if fault is not None:
+            return self.fault(fault.time, fault.kind, fault.message)
+        return self.update(observation.time, observation.crying, observation.likely)
 
     def update(self, time: float, crying: bool | None, likely: bool | None = None) -> list[Alert]:
         """Take an observation; while a source is lost, call it at least once a second too.

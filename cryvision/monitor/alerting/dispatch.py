@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-from cryvision.monitor.alerting.alerts import (
-    DEFAULT_RULES,
-    Alert,
-    AlertMonitor,
-    Rule,
-    cleared_at_start,
-)
+from cryvision.monitor.alerting.alerts import Alert, AlertMonitor, cleared_at_start
 from cryvision.monitor.alerting.outbox import Outbox
-from cryvision.monitor.alerting.quiet_hours import AlertRouter, QuietHours
+from cryvision.monitor.alerting.quiet_hours import AlertRouter
+from cryvision.monitor.config import LiveConfig
 from cryvision.monitor.health import Health
 from cryvision.monitor.session import Observation
-from cryvision.monitor.sinks import SinkSettings, open_sinks
+from cryvision.monitor.sinks import open_sinks
 from cryvision.monitor.sinks.mqtt import Mqtt, SourceState
 
 CLOSE_SECONDS = 5.0
@@ -26,38 +18,25 @@ CLOSE_SECONDS = 5.0
 class Alerting:
     """Watches the rules for every source, and sends alerts and states.
 
-    ``health`` counts the alerts, and says how much crying there was today. Alerts wait in the file
-    ``outbox``, by default in memory. What an earlier process raised is cleared, so that nobody is
-    left with an alert that never ends.
+    ``health`` counts the alerts, and says how much crying there was today. What an earlier process
+    raised is cleared, so that nobody is left with an alert that never ends.
     """
 
-    def __init__(
-        self,
-        health: Health,
-        sources: Sequence[str],
-        sinks: Sequence[SinkSettings],
-        *,
-        rules: Sequence[Rule] = DEFAULT_RULES,
-        quiet_hours: QuietHours | None = None,
-        outbox: Path | None = None,
-    ) -> None:
+    def __init__(self, config: LiveConfig, health: Health) -> None:
         self._health = health
-        self._rules = {name: AlertMonitor(name, rules) for name in sources}
-        own: Mapping[str, Sequence[str]] = {rule.name: rule.sinks for rule in rules}
-        self._router = AlertRouter([sink.name for sink in sinks], own, quiet_hours)
-        opened = open_sinks(sinks, sources)
+        sources = [source.name for source in config.sources]
+        self._rules = {name: AlertMonitor(name, config.rules) for name in sources}
+        opened = open_sinks(config.sinks, sources)
+        own = {rule.name: rule.sinks for rule in config.rules}
+        self._router = AlertRouter(list(opened), own, config.quiet_hours)
         self._brokers = [sink for sink in opened.values() if isinstance(sink, Mqtt)]
-        self._outbox = Outbox(outbox, opened)
+        self._outbox = Outbox(config.outbox, opened)
         for alert, names in self._outbox.raised.items():
             self._outbox.put(cleared_at_start(alert), names)
 
     def observe(self, observation: Observation) -> list[Alert]:
         monitor = self._rules[observation.source]
-        fault, state = observation.fault, observation.state
-        if fault is None:
-            alerts = monitor.update(observation.time, observation.crying, observation.likely)
-        else:
-            alerts = monitor.fault(fault.time, fault.kind, fault.message)
+        alerts = monitor.observe(observation)
         for alert in alerts:
             self._health.note(alert)
             self._outbox.put(alert, self._router.sinks(alert))
@@ -66,8 +45,8 @@ class Alerting:
                 crying=observation.crying,
                 alert=monitor.crying_raised,
                 problem=monitor.fault_raised,
-                probability=state.probability,
-                level_dbfs=state.level_dbfs,
+                probability=observation.state.probability,
+                level_dbfs=observation.state.level_dbfs,
                 minutes_today=self._health.minutes_today(observation.source),
             )
             for broker in self._brokers:

@@ -11,7 +11,6 @@ from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
-from cryvision.errors import CryvisionError
 from cryvision.inputs.ffmpeg import shown
 from cryvision.monitor.recording.folder import (
     OBSERVED_FORMAT,
@@ -21,7 +20,9 @@ from cryvision.monitor.recording.folder import (
 )
 from cryvision.monitor.recording.observed import MINUTE, MOST_BYTES
 from cryvision.monitor.records import PAUSE_SECONDS, utc
+from cryvision.os_errors import os_errors
 from cryvision.outputs.wording import counted, length, printable, rounded
+from cryvision.spans import Span, joined
 
 HOUR = 3600
 
@@ -30,8 +31,6 @@ LATEST_TIME = 32_503_680_000.0
 """Year 3000. A file with a longer event, or a later one, is damaged."""
 
 log = logging.getLogger(__name__)
-
-Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def read(folder: Path) -> list[Day]:
     damaged file, and one of another program, is left out with one line in the log.
     """
     sources: dict[str, _Source] = defaultdict(_Source)
-    try:
+    with os_errors(f"{shown(folder)}: a folder of recordings must be readable"):
         for day in day_folders(folder):
             for path in sorted(day.iterdir()):
                 if path.name == OBSERVED_NAME:
@@ -111,10 +110,6 @@ def read(folder: Path) -> list[Day]:
                     continue
                 if not usable:
                     log.warning("%s: not a complete file of a recorder; skipped", shown(path))
-    except OSError as error:
-        raise CryvisionError(
-            f"{shown(folder)}: a folder of recordings must be readable: {error.strerror}"
-        ) from error
     days = [day for name in sorted(sources) for day in _days(name, sources[name])]
     if not days:
         log.warning("%s: there are no recordings of a monitor", shown(folder))
@@ -220,8 +215,8 @@ def _read_events(path: Path, sources: dict[str, _Source]) -> bool:
 
 
 def _days(name: str, source: _Source) -> list[Day]:
-    events = _joined(source.events, 0.0)
-    bouts = _joined(source.events, PAUSE_SECONDS)
+    events = joined(source.events)
+    bouts = joined(source.events, PAUSE_SECONDS)
     crying = dict(source.crying)
     for minute, seconds in _minutes(events).items():
         crying.setdefault(minute, seconds)
@@ -252,17 +247,6 @@ def _day(
 
 def _midnight(day: date) -> float:
     return datetime(day.year, day.month, day.day).timestamp()
-
-
-def _joined(spans: list[Span], gap_s: float) -> list[Span]:
-    """Join spans that overlap, or are less than a gap apart."""
-    joined: list[Span] = []
-    for onset, offset in sorted(spans):
-        if joined and (onset <= joined[-1][1] or onset - joined[-1][1] < gap_s):
-            joined[-1] = (joined[-1][0], max(joined[-1][1], offset))
-        else:
-            joined.append((onset, offset))
-    return joined
 
 
 def _minutes(spans: list[Span]) -> dict[int, float]:

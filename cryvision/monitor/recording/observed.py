@@ -16,6 +16,7 @@ from cryvision.monitor.recording.folder import (
 )
 from cryvision.monitor.records import utc
 from cryvision.monitor.session import Observation
+from cryvision.spans import seconds_within
 
 MINUTE = 60
 
@@ -78,7 +79,7 @@ class ObservedMinutes:
     def _line(self, minute: int, observed_s: float) -> str:
         start, end = minute * MINUTE, (minute + 1) * MINUTE
         spans = [*self._ended, *((onset, self._now) for onset in self._open.values())]
-        crying_s = sum(max(0.0, min(end, b) - max(start, a)) for a, b in spans)
+        crying_s = seconds_within(spans, start, end)
         record = {
             "minute": utc(start),
             "observed_s": round(min(observed_s, MINUTE), 1),

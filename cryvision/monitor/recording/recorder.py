@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import NamedTuple
 
@@ -19,6 +17,7 @@ from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.layers import require
+from cryvision.monitor.config import RecordingSettings
 from cryvision.monitor.recording.files import (
     PICTURE_RATE_HZ,
     Recording,
@@ -85,7 +84,7 @@ class Recorder:
     whole or not at all, for the owner alone. ``observed.jsonl`` says for each minute how much of it
     was observed and how much was crying. All is written in a thread of its own; a disk that is full
     costs recordings, with a line in the log for each, and nothing else. `RecordingFolder` says what
-    ``max_bytes`` and ``max_days`` limit.
+    the limits of the settings are about.
 
     Memory: the newest 25 s, and of a bout all until it is written: at most 5 minutes of sound (10
     MB) and 64 MB of pictures.
@@ -95,29 +94,15 @@ class Recorder:
     hear as speech stays too. A recording then comes some seconds later.
     """
 
-    def __init__(
-        self,
-        folder: str | os.PathLike[str],
-        *,
-        source: str,
-        bundle: Bundle,
-        max_bytes: int,
-        max_days: float,
-        mask_speech: bool = False,
-    ) -> None:
-        for name, value, least, most in (
-            ("max_bytes", max_bytes, 1, 2**60),
-            ("max_days", max_days, 0.001, 36_500),
-        ):
-            if not least <= value <= most:
-                raise ConfigError(f"{name} must be from {least:g} to {most:g}; got {value:g}")
+    def __init__(self, settings: RecordingSettings, source: str, bundle: Bundle) -> None:
         require("live", "recording")
         self._source = source
         self._before = round(BEFORE_SECONDS * SAMPLE_RATE_HZ)
-        self._mask_speech = mask_speech
-        self._unsettled = _tagger_samples(bundle) if mask_speech else 0
+        self._mask_speech = settings.mask_speech
+        self._unsettled = _tagger_samples(bundle) if settings.mask_speech else 0
+        folder, max_bytes = settings.folder, round(settings.max_gb * 1e9)
         try:
-            self._folder = RecordingFolder(Path(folder), source, max_bytes, max_days)
+            self._folder = RecordingFolder(folder, source, max_bytes, settings.max_days)
         except BlockingIOError as error:
             raise CryvisionError(f"{error.strerror}: {folder}, source {source!r}") from error
         except OSError as error:

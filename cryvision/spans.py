@@ -1,0 +1,24 @@
+"""Spans of time, each an onset and an offset in seconds: put together, and summed up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+Span = tuple[float, float]
+
+
+def joined(spans: Iterable[Span], gap_s: float = 0.0) -> list[Span]:
+    """Put spans together that overlap, meet, or are less than a gap apart; in order of time."""
+    together: list[Span] = []
+    for onset, offset in sorted(spans):
+        if together and (onset <= together[-1][1] or onset - together[-1][1] < gap_s):
+            together[-1] = (together[-1][0], max(together[-1][1], offset))
+        else:
+            together.append((onset, offset))
+    return together
+
+
+def seconds_within(spans: Iterable[Span], start: float, end: float) -> float:
+    """Sum up how much of each span lies between two times."""
+    return math.fsum(max(0.0, min(b, end) - max(a, start)) for a, b in spans)
