@@ -32,6 +32,7 @@ def substitutions(bundle: Bundle) -> dict[str, str]:
         "band": _band(edges),
         "enter": f"{gate.enter:.2f}",
         "leave": f"{gate.leave:.2f}",
+        "leave_share": f"{gate.leave / gate.enter:g}",
         "shortest_event": f"{gate.min_event_seconds:g} s",
         "energy_gate": f"{gate.min_level_dbfs:g} dBFS",
         "tagger_window": f"{_span_seconds(tagger.logmel):g} s",
