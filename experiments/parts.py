@@ -3,15 +3,16 @@
 Run ``python experiments/parts.py POOL MODELS JOB...``; a job is ``edges-D-F-K`` or ``tagger-D-F-3``
 (division, fold, folds), ``edges-without-CORPUS``, ``tagger-without-CORPUS``, ``edges-all-SEED``,
 ``tagger-all-SEED``, ``tagger-all-distilled`` (one network, taught by the three folds of division 0
-as well as by the teacher: it ships). Models that are there are not trained again.
+as well as by the teacher: it ships). Models that are there are not trained again. ``--passes N``
+trains taggers for so many passes over the pool, in place of 2.2.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -179,7 +180,7 @@ def distilled(pool: Pool, wanted: np.ndarray, out: Path) -> np.ndarray:
     return 0.5 * (wanted + np.concatenate([taught[..., :1], taught], axis=2)).astype(np.float32)
 
 
-def train(job: str, pool: Pool, wanted: np.ndarray, out: Path) -> None:
+def train(job: str, pool: Pool, wanted: np.ndarray, out: Path, passes: float) -> None:
     """Train one model and save it, unless it is there."""
     target = out / f"{job}.keras"
     if target.exists():
@@ -193,7 +194,7 @@ def train(job: str, pool: Pool, wanted: np.ndarray, out: Path) -> None:
     else:
         if job == DISTILLED:
             wanted = distilled(pool, wanted, out)
-        n_steps = math.ceil(TAGGER_PASSES * 2 * len(rows) / TAGGER_BATCH)
+        n_steps = math.ceil(passes * 2 * len(rows) / TAGGER_BATCH)
         model = fit_tagger(pool, rows, wanted, seed, n_steps)
     partial = target.with_name(f"{job}.part.keras")
     model.save(partial)
@@ -206,13 +207,18 @@ def main() -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    folder, out, *jobs = sys.argv[1:]
-    Path(out).mkdir(parents=True, exist_ok=True)
-    pool = Pool.read(Path(folder))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("pool", type=Path)
+    parser.add_argument("models", type=Path)
+    parser.add_argument("jobs", nargs="+")
+    parser.add_argument("--passes", type=float, default=TAGGER_PASSES)
+    options = parser.parse_args()
+    options.models.mkdir(parents=True, exist_ok=True)
+    pool = Pool.read(options.pool)
     assert pool.cells.max() < N_CELLS
     wanted = targets(pool)
-    for job in jobs:
-        train(job, pool, wanted, Path(out))
+    for job in options.jobs:
+        train(job, pool, wanted, options.models, options.passes)
 
 
 if __name__ == "__main__":
