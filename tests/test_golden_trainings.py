@@ -14,8 +14,9 @@ from test_golden import flat
 TABLE_TOLERANCE = 1e-5
 """Another processor, or another version of ONNX Runtime, rounds otherwise."""
 
-TRAINING_TOLERANCE = 1e-6
-"""On one machine; elsewhere TensorFlow may choose other kernels, and epochs add up differences."""
+TRAINING_TOLERANCE = 1e-5
+"""On one machine results are equal within 1e-6; on another processor TensorFlow may choose other
+kernels, and epochs add up differences: 2.5e-6 was seen."""
 
 
 @pytest.fixture(scope="module")
