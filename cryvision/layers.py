@@ -32,8 +32,13 @@ def needed(purpose: str, package: str, layer: str = "") -> Iterator[None]:
     command = install_command(layer) if layer else f"python -m pip install {package}"
     try:
         yield
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingDependencyError(_missing(purpose, package, command)) from error
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{purpose} needs {package}, which cannot be imported: {error}; "
+            f"install it anew with: {command}"
+        ) from error
 
 
 def _missing(purpose: str, package: str, command: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 import cryvision
 from cryvision import cli, layers
+from cryvision.errors import MissingDependencyError
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
@@ -70,6 +71,14 @@ def test_a_function_without_its_layer_says_so_before_it_looks_at_its_source(
     without("train")
     with pytest.raises(cryvision.CryvisionError, match=r"training needs .* 'cryvision\[train\]'$"):
         getattr(cryvision, name)(tmp_path / "none", tmp_path / "out")
+
+
+def test_what_is_installed_but_cannot_be_imported_is_told_with_its_reason() -> None:
+    with (
+        pytest.raises(MissingDependencyError, match=r"cannot be imported: libx\.so: no such file"),
+        layers.needed("drawing", "matplotlib"),
+    ):
+        raise ImportError("libx.so: no such file")
 
 
 @pytest.fixture(scope="module")

@@ -71,7 +71,8 @@ def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
     calibration error. ``without_listening`` is what calling everything crying reaches, and the
     share of crying as the score. ``windows`` has their number, confusion and reliability, for
     `cryvision.evaluation.report.draw`. Beside these, how much was compared, and figures of each
-    subject.
+    subject. What is undefined, such as the precision where nothing was found, is left out of
+    ``figures`` and not a number for a subject.
     """
     whole = [replace(c, detected=np.array([[0.0, c.duration_s]])) for c in clips]
     counts = _match_counts(clips).sum(axis=0)

@@ -79,7 +79,6 @@ _VIDEOS = ("mp4", "mp4-blurred")
 READS_THE_CLIP = ("png", *_VIDEOS)
 """Formats that are written from the clip itself, which must be at the path of the result."""
 
-
 _TAKES = {
     "json": ("show_experimental",),
     "png": ("show_rejected", "show_experimental"),

@@ -78,7 +78,7 @@ class SystemOptions(TrainingOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.system  # what cannot be is refused at once
+        _ = self.system, self.by  # what cannot be is refused at once
         if isinstance(self.augment, bool) or not 0 <= self.augment <= MOST_COPIES:
             raise ConfigError(
                 f"augment must be from 0 to {MOST_COPIES} copies; got {self.augment!r}"

@@ -105,6 +105,7 @@ def test_copies_are_of_all_clips_and_lack_what_only_the_clips_have() -> None:
         (-1, "grouped", "got -1"),
         (MOST_COPIES + 1, "grouped", f"from 0 to {MOST_COPIES} copies"),
         (1, "leak-augment", "make no copies themselves; got leak-augment"),
+        (0, "best", "got 'best'"),
     ],
 )
 def test_what_cannot_be_made_is_refused(n_of_each: int, protocol: str, words: str) -> None:
