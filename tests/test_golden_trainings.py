@@ -14,9 +14,9 @@ from test_golden import flat
 TABLE_TOLERANCE = 1e-5
 """Another processor, or another version of ONNX Runtime, rounds otherwise."""
 
-TRAINING_TOLERANCE = 1e-5
+TRAINING_TOLERANCE = 1e-4
 """On one machine results are equal within 1e-6; on another processor TensorFlow may choose other
-kernels, and epochs add up differences: 2.5e-6 was seen."""
+kernels, and epochs add up differences: 1.1e-5 was seen, in a calibration error."""
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,11 @@ N_CLIPS = 24
 """More than a run has scored before it can be stopped."""
 
 COMMAND = """
-import sys
 from cryvision import cli
+from cryvision.__main__ import run
 from cryvision.commands import score
 cli.GROUPS["use"] = (*(c for c in cli.GROUPS["use"] if c is not score), score)
-sys.exit(cli.main(sys.argv[1:]))
+run()
 """
 
 
