@@ -37,7 +37,7 @@ def needed(purpose: str, package: str, layer: str = "") -> Iterator[None]:
     except ImportError as error:
         raise MissingDependencyError(
             f"{purpose} needs {package}, which cannot be imported: {error}; "
-            f"install it anew with: {command}"
+            f"reinstall it with: {command}"
         ) from error
 
 

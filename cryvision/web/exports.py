@@ -16,7 +16,6 @@ from cryvision.result import Classification, Detection, Event
 CLIP_FORMATS = tuple(name for name in FORMATS if not name.startswith("mp4"))
 """All formats that a clip's events can be downloaded in. The video is made by a job."""
 
-
 _KINDS = {
     ".csv": "text/csv",
     ".json": "application/json",
