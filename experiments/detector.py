@@ -42,6 +42,7 @@ from scores import DIVISIONS, N_FOLDS, NOISY_DB, QUIET_DB
 
 from cryvision.config import VetoConfig
 from cryvision.detector_training import tag_scores
+from cryvision.detector_training.calibration import middle_of_best
 from cryvision.detector_training.skill import window_means
 from cryvision.detector_training.tagger_head import KEPT
 from cryvision.evaluation import metrics as ev
@@ -155,7 +156,7 @@ def choose(clips: Sequence[Scored]) -> Rules:
         found = [decode(e, enter) * STEP_S for e in edges]
         return ev.event_f1(event_counts(phones, found, False)).f1
 
-    enter = float(max(ENTERS, key=f1))
+    enter = middle_of_best(ENTERS, [f1(at) for at in ENTERS])
     veto = choose_veto(phones, [decode(e, enter) for e in edges])
     raw = [e * np.minimum(1.0, live_tag(c, veto) / veto.normal_live)
            for c, e in zip(phones, edges, strict=True)]  # fmt: skip

@@ -4,7 +4,7 @@ Run ``python experiments/parts.py POOL MODELS JOB...``; a job is ``edges-D-F-K``
 (division, fold, folds), ``edges-without-CORPUS``, ``tagger-without-CORPUS``, ``edges-all-SEED``,
 ``tagger-all-SEED``, ``tagger-all-distilled`` (one network, taught by the three folds of division 0
 as well as by the teacher: it ships). Models that are there are not trained again. ``--passes N``
-trains taggers for so many passes over the pool, in place of 2.2.
+trains taggers for so many passes over the pool, in place of 3.5.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cryvision.models.tagger import CONTEXT, TAGS
 
 WINDOW = CONTEXT.window_frames
 
-TAGGER_PASSES, TAGGER_BATCH = 2.2, 64
+TAGGER_PASSES, TAGGER_BATCH = 3.5, 64
 TAGGER_RATE, TAGGER_DECAY = 2.5e-3, 1e-3
 HARD_FLOOR, HARD_CEILING = 0.9, 0.3
 """Least target of the first output where the labels of a phone's clip say that it cries, and the
@@ -37,7 +37,7 @@ largest where nobody cries: the teacher takes some screams and animals for cryin
 
 DISTILLED = "tagger-all-distilled"
 LEAST_CRY_SECONDS = 0.24
-EDGE_STEPS, EDGE_WIDTH, EDGE_DROPOUT = 3000, 96, 0.1
+EDGE_STEPS, EDGE_WIDTH, EDGE_DROPOUT = 6000, 96, 0.1
 """With 48 channels and 0.2, the edges of a fold were no better on the phones that they were trained
 on than on the others."""
 

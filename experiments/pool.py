@@ -1,6 +1,6 @@
 """Mixtures of everything that the detector learns from: log-mel, labels of edges, soft labels.
 
-Run ``python experiments/pool.py FOLDER`` once (half an hour on two cores, 3 GB); training reads
+Run ``python experiments/pool.py FOLDER`` once (half an hour on two cores, 4 GB); training reads
 what it wrote. Each mixture is made of recordings of one cell: subjects (phones, speakers,
 recordings) are spread over fifteen cells, and a fold leaves out whole cells, so that nothing of a
 subject that is judged was heard in training, not even as noise.
@@ -38,7 +38,7 @@ from cryvision.models.tagger import TAGS
 
 SEED = 0
 N_CELLS = 15
-N_MIXTURES = 32_000
+N_MIXTURES = 48_000
 SECONDS = 4.0
 N = round(SECONDS * SAMPLE_RATE_HZ)
 STEP = 640
@@ -62,6 +62,11 @@ STEADY_CHANCE, STEADY_DB = 0.3, (-3.0, 20.0)
 """Share of mixtures under the steady noise of a nursery (a noise machine, a fan, rain), and how far
 that lies below them. How much of it is crying is what the teacher says without the noise, which it
 does not hear through as well as people do."""
+
+SYNTHETIC_SHARE = 0.25
+HELD_TONES = ("singing", "bowed", "notes", "music_box")
+"""Share of other sounds that are synthetic; families of tunes and held tones are drawn twice as
+often, for a tagger takes some of them for crying before it takes anything else."""
 
 CODED_PHONE_HZ = (3000.0, 3800.0)
 ROOM_TAPS = 16_384
@@ -281,8 +286,9 @@ class Mixer:
 
     def _other(self, rng: np.random.Generator, cell: int) -> np.ndarray:
         """Another sound: a class is drawn first, so that rare ones are heard as often."""
-        if rng.random() < 0.2:
-            return negatives.negative(rng, str(rng.choice(list(negatives.NEGATIVES))), SECONDS)
+        if rng.random() < SYNTHETIC_SHARE:
+            families = [*negatives.NEGATIVES, *HELD_TONES]
+            return negatives.negative(rng, str(rng.choice(families)), SECONDS)
         groups = self.by_cell["other", cell]
         names = sorted(groups)
         weights = np.array([len(groups[name]) ** 0.5 for name in names])

@@ -287,15 +287,16 @@ def music_box(rng: np.random.Generator, n_samples: int) -> np.ndarray:
 def bowed(rng: np.random.Generator, n_samples: int) -> np.ndarray:
     """Strings and winds: held notes of many harmonics that swell, swing and slide."""
     home_hz, tilt = log_uniform(rng, 150, 900), rng.uniform(0.5, 1.6)
+    n_harmonics = int(log_uniform(rng, 3, 30))
     sound = np.zeros(n_samples)
     for start, end in random_spans(rng, n_samples, (0.4, 3), (0, 0.4)):
         n = end - start
         first_hz = home_hz * 2 ** (rng.integers(-7, 8) / 12)
         slide = np.interp(np.arange(n), [0, 0.1 * SAMPLE_RATE_HZ], [rng.uniform(0.94, 1.06), 1])
-        swing = rng.uniform(0, 0.03) * np.sin(2 * np.pi * steady_cycles(rng.uniform(4, 8), n))
+        swing = rng.uniform(0, 0.05) * np.sin(2 * np.pi * steady_cycles(rng.uniform(4, 8), n))
         pitch = first_hz * slide * (1 + swing)
         wave = harmonic_wave(
-            rng, cycles_of(pitch), random_amplitudes(rng, 1.1 * first_hz, 25, tilt)
+            rng, cycles_of(pitch), random_amplitudes(rng, 1.1 * first_hz, n_harmonics, tilt)
         )
         swell = random_curve(rng, n, 2.0, 0.3, 1)
         sound[start:end] = faded(wave * swell, log_uniform(rng, 0.02, 0.15))

@@ -33,6 +33,10 @@ MIN_EVENT_SECONDS = 0.1
 THRESHOLDS = tuple(thousandths / 1000 for thousandths in range(50, 951, 25))
 """Those that are tried, and the limits of any."""
 
+ALMOST_BEST_F1 = 0.02
+"""Thresholds whose F1 is no further below the best are as good: F1 of a few hundred clips moves by
+more from one run of the training to the next."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -133,8 +137,8 @@ def calibrate(
     """Find calibration and threshold on recordings that the edges were not trained on.
 
     The logits of each recording have shape (n_steps,), minus infinity where nothing is scored. The
-    threshold is the lowest that gives no more than ``false_alarms_per_hour``, or by default that of
-    the best F1 of events.
+    threshold is the lowest that gives no more than ``false_alarms_per_hour``, or by default the
+    middle one of those with almost the best F1 of events.
     """
     labels = np.concatenate([recording.labels for recording in recordings])
     labelled = labels != NOT_LABELLED
@@ -206,7 +210,7 @@ def fused_scores(decided: Decided, veto: VetoConfig) -> np.ndarray:
 
 
 def _best_threshold(recordings: Sequence[Recording], scores: Sequence[np.ndarray]) -> float:
-    """The middle one of those with the best F1 of events."""
+    """The middle one of those with almost the best F1 of events."""
     merits = []
     for threshold in THRESHOLDS:
         counts = [
@@ -214,5 +218,10 @@ def _best_threshold(recordings: Sequence[Recording], scores: Sequence[np.ndarray
             for recording, own in zip(recordings, scores, strict=True)
         ]
         merits.append(event_f1(counts).f1)
-    best = np.flatnonzero(np.array(merits) >= max(merits) - 1e-9)
-    return THRESHOLDS[int(best[len(best) // 2])]
+    return middle_of_best(THRESHOLDS, merits)
+
+
+def middle_of_best(thresholds: Sequence[float], f1: Sequence[float]) -> float:
+    """Give the middle one of the thresholds with almost the best F1, where the curve is flat."""
+    best = np.flatnonzero(np.array(f1) >= max(f1) - ALMOST_BEST_F1)
+    return float(thresholds[int(best[len(best) // 2])])
