@@ -24,6 +24,7 @@ from cryvision.inference.face_stream import FaceStream
 from cryvision.inference.gated_windows import SoundBranchWindows
 from cryvision.inputs import media
 from cryvision.inputs.pictures.embedding import Embedder
+from cryvision.os_errors import os_errors
 from cryvision.training.checkpoints import Checkpoints
 from cryvision.training.stacking import Samples
 
@@ -226,7 +227,5 @@ def _samples(
 
 
 def _sha256(path: Path) -> str:
-    try:
+    with os_errors(f"{path}: cannot be read", MediaError):
         return file_sha256(path)
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be read: {error.strerror}") from error
