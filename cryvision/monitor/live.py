@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 
 
 class LiveMonitor:
-    """Runs sessions of different names side by side until all have ended or one calls `stop`.
+    """Runs sessions of different names side by side until all have ended or it is not read on.
 
     A session whose source cannot be read ends with one line in the log, and is among those
     `failed`; the others go on.
@@ -45,10 +45,6 @@ class LiveMonitor:
         self._queue: Queue[Observation | BaseException | None] = Queue(MOST_WAITING)
         self._over = threading.Event()
         self.failed: dict[str, CryvisionError] = {}
-
-    def stop(self) -> None:
-        """Let all sessions end within a second or so; from any thread."""
-        self._over.set()
 
     def observations(self) -> Iterator[Observation | None]:
         """Iterate over what the sessions say, in order; None where nothing is new for a while.
