@@ -15,8 +15,8 @@ from cryvision.bundle import Bundle
 from cryvision.bundle.bundle import SHIPPED
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig, SoundConfig, to_json
 from cryvision.datasets.annotated import first_problem
-from cryvision.datasets.clip_stats import file_sha256
 from cryvision.datasets.labelled import LabelledClip, donateacry_name
+from cryvision.download import file_hash
 from cryvision.errors import CryvisionError, MediaError
 from cryvision.inference.branch_inputs import FACE, BranchInputs
 from cryvision.inference.detector import CryDetector
@@ -228,4 +228,4 @@ def _samples(
 
 def _sha256(path: Path) -> str:
     with os_errors(f"{path}: cannot be read", MediaError):
-        return file_sha256(path)
+        return file_hash(path)
