@@ -92,12 +92,18 @@ def _misfit(
     ):
         if expected is None:
             continue
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                digest.update(piece)
-        if digest.hexdigest() != expected.lower():
-            return f"{name} of the file must be {expected}; got {digest.hexdigest()}"
+        if (found := file_hash(path, digest)) != expected.lower():
+            return f"{name} of the file must be {expected}; got {found}"
     return None
+
+
+def file_hash(path: Path, digest: Any = None) -> str:
+    """Hash a file by SHA-256, or by another digest of `hashlib`, a piece in memory at a time."""
+    digest = hashlib.sha256() if digest is None else digest
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+    return str(digest.hexdigest())
 
 
 def _transfer(

@@ -9,10 +9,11 @@ import numpy as np
 
 from cryvision.auditing.audit import Audit
 from cryvision.auditing.markdown import audit_text, table
-from cryvision.evaluation.figures import BLUE, GREY, grid, png_bytes
+from cryvision.evaluation.figures import BLUE, GREY, png_bytes
 from cryvision.inputs.ffmpeg import shown
 from cryvision.outputs.html_page import picture, report_page
 from cryvision.outputs.lettering import set_plain, shortened
+from cryvision.outputs.panels import grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.config import SAMPLE_RATE_HZ, check_choice
 from cryvision.errors import ConfigError, MediaError, MissingDependencyError
 from cryvision.inputs.ffmpeg import find_ffmpeg
 
@@ -190,8 +190,7 @@ def code(samples: np.ndarray, codec: str) -> np.ndarray:
         When ffmpeg fails or does not come to an end.
     """
     samples = checked(samples)
-    if codec not in _CODECS:
-        raise ConfigError(f"codec must be one of {', '.join(CODECS)}; got {codec!r}")
+    check_choice("codec", codec, CODECS)
     program = find_ffmpeg()
     if _CODECS[codec].encoder not in _encoders(program):
         raise MissingDependencyError(

@@ -45,7 +45,7 @@ from cryvision.augmentation.tones_and_noise import (
     tones,
     unit_level,
 )
-from cryvision.config import SAMPLE_RATE_HZ
+from cryvision.config import SAMPLE_RATE_HZ, check_choice
 from cryvision.errors import ConfigError
 
 CHEAP_CHANCE, ROOM_CHANCE = 0.35, 0.25
@@ -217,8 +217,7 @@ def negative(rng: np.random.Generator, family: str, seconds: float) -> np.ndarra
     dBFS where it sounds, less if it would clip), half of the draws have pauses, and half a quiet
     background of noise.
     """
-    if family not in NEGATIVES:
-        raise ConfigError(f"family must be one of {', '.join(NEGATIVES)}; got {family!r}")
+    check_choice("family", family, NEGATIVES)
     n_samples = round(seconds * SAMPLE_RATE_HZ) if np.isfinite(seconds) else 0
     if n_samples < 1:
         raise ConfigError(f"seconds must be positive and finite; got {seconds:g}")

@@ -17,6 +17,7 @@ from cryvision.annotations import FORMATS, Interval, read_annotations
 from cryvision.annotations.text import read_rows
 from cryvision.errors import AnnotationError, ConfigError
 from cryvision.inputs.media import MEDIA_SUFFIXES
+from cryvision.spans import joined
 from cryvision.subjects import compile_subject_pattern
 
 CRY_LABELS = ("cry", "crying")
@@ -93,16 +94,12 @@ def cry_intervals(
         Sorted and disjoint, each with the first of ``cry_labels``; points without length are gone.
     """
     names = {label.strip().casefold() for label in cry_labels}
-    merged: list[Interval] = []
-    for interval in sorted(intervals):
-        if interval.label.strip().casefold() not in names or interval.start_s >= interval.end_s:
-            continue
-        start_s, end_s = interval.start_s, interval.end_s
-        if merged and start_s <= merged[-1].end_s:
-            last = merged.pop()
-            start_s, end_s = last.start_s, max(last.end_s, end_s)
-        merged.append(Interval(start_s, end_s, cry_labels[0]))
-    return merged
+    crying = (
+        (interval.start_s, interval.end_s)
+        for interval in intervals
+        if interval.label.strip().casefold() in names and interval.start_s < interval.end_s
+    )
+    return [Interval(start_s, end_s, cry_labels[0]) for start_s, end_s in joined(crying)]
 
 
 def spans_s(intervals: Sequence[Interval]) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from cryvision.config import SAMPLE_RATE_HZ, SoundConfig
 from cryvision.datasets.fingerprints import FINGERPRINT_SECONDS, band_levels, fingerprint
 from cryvision.datasets.labelled import LabelledClip
+from cryvision.download import file_hash
 from cryvision.errors import MediaError
 from cryvision.inputs.audio import AMIN_POWER, LEVEL_FLOOR_DBFS, spectrum_power
 from cryvision.inputs.media import MediaInfo, open_clip
@@ -30,8 +30,6 @@ _TIMBRE = SoundConfig(feature="stft", frame_hop_samples=512)
 
 _READERS = 4
 """Clips read at a time: most of the time is waiting for their decoders."""
-
-_BYTES_AT_A_TIME = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def clip_facts(clip: LabelledClip) -> ClipFacts:
     """Read one clip to its end; of its sound no more than ten seconds are kept."""
     n_bytes, sha256 = 0, ""
     try:
-        n_bytes, sha256 = clip.path.stat().st_size, file_sha256(clip.path)
+        n_bytes, sha256 = clip.path.stat().st_size, file_hash(clip.path)
         return _with_sound(clip, n_bytes, sha256)
     except MediaError as error:
         return ClipFacts(clip, n_bytes, sha256, problem=str(error))
@@ -146,12 +144,3 @@ def _timbre(samples: np.ndarray) -> NDArray[np.float32] | None:
     mean = decibels.mean()
     parts = [decibels.mean(axis=0) - mean, decibels.std(axis=0), quiet - mean]
     return np.concatenate(parts).astype(np.float32)
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file, a piece in memory at a time."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BYTES_AT_A_TIME):
-            digest.update(block)
-    return digest.hexdigest()

@@ -21,6 +21,7 @@ from cryvision.datasets.annotated import (
 )
 from cryvision.errors import AnnotationError
 from cryvision.inputs.media import MEDIA_SUFFIXES
+from cryvision.os_errors import os_errors
 from cryvision.subjects import compile_subject_pattern
 
 CLEANED_FOLDER = "donateacry_corpus_cleaned_and_updated_data"
@@ -215,10 +216,8 @@ def donateacry_name(path: Path) -> re.Match[str] | None:
 
 
 def _check_content(path: Path) -> None:
-    try:
+    with os_errors(f"{path}: the clip could not be read", AnnotationError):
         n_bytes = path.stat().st_size
-    except OSError as error:
-        raise AnnotationError(f"{path}: the clip could not be read: {error.strerror}") from error
     if n_bytes == 0:
         raise AnnotationError(f"{path}: a clip must not be empty")
     if is_stub(path, n_bytes):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryvision.config import check_choice
 from cryvision.datasets.splits import grouped_folds
-from cryvision.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryvision.datasets.labelled import Dataset, LabelledClip
@@ -108,9 +108,7 @@ GROUPED = PROTOCOLS["grouped"]
 
 
 def protocol(name: str) -> Protocol:
-    if name not in PROTOCOLS:
-        raise ConfigError(f"protocol must be one of {', '.join(PROTOCOLS)}; got {name!r}")
-    return PROTOCOLS[name]
+    return PROTOCOLS[check_choice("protocol", name, PROTOCOLS)]
 
 
 def with_copies(by: Protocol, data: Dataset, seed: int) -> Dataset:

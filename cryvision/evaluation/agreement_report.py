@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryvision.evaluation.agreement import CodedClip
-from cryvision.evaluation.figures import BLUE, GREY, ORANGE, grid, png_bytes
+from cryvision.evaluation.figures import BLUE, GREY, ORANGE, png_bytes
 from cryvision.evaluation.markdown import intervals_line
 from cryvision.inputs.ffmpeg import shown
 from cryvision.outputs.html_page import picture, report_page
 from cryvision.outputs.lettering import set_plain, shortened
+from cryvision.outputs.panels import grid
 from cryvision.outputs.wording import clock, counted, length
 
 if TYPE_CHECKING:

@@ -11,12 +11,11 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from cryvision.outputs.lettering import shortened
+from cryvision.outputs.panels import grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-DOTS_PER_INCH = 150
 
 _PANEL_INCHES = 4.2
 _MOST_COLUMNS = 3
@@ -129,19 +128,6 @@ def png_bytes(figure: Figure) -> bytes:
     file = io.BytesIO()
     write_png(figure, file)
     return file.getvalue()
-
-
-def grid(
-    n_rows: int, n_columns: int, size_inches: tuple[float, float], **options: Any
-) -> tuple[Figure, np.ndarray]:
-    """Make a figure and its axes, shape (n_rows, n_columns)."""
-    # Never pyplot: it keeps figures and a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(size_inches, DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
 
 
 def _panels(

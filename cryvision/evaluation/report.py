@@ -18,6 +18,7 @@ from cryvision.evaluation.bootstrap import bootstrap_figures
 from cryvision.evaluation.event_metrics import PrecisionRecallF1
 from cryvision.evaluation.markdown import training_text
 from cryvision.evaluation.skill import OutOfFoldPredictions
+from cryvision.os_errors import os_errors
 from cryvision.outputs.tables import plain
 
 if TYPE_CHECKING:
@@ -199,12 +200,8 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
         If something else than an older report is there: what is not ours is never replaced.
     """
     target = Path(os.path.abspath(folder))
-    try:
+    with os_errors(f"{target}: a report is a folder; this cannot be read as one"):
         names = set(os.listdir(target)) if target.exists() else set()
-    except OSError as error:
-        raise CryvisionError(
-            f"{target}: a report is a folder; this cannot be read as one: {error.strerror}"
-        ) from error
     foreign = sorted(names - {JSON, TEXT, CONFUSION, RELIABILITY, CURVES})
     if foreign:
         raise CryvisionError(

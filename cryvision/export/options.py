@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TypedDict
 
+from cryvision.config import check_choice
 from cryvision.errors import ConfigError
 from cryvision.export.graph import CHOICES
 
@@ -53,12 +54,9 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.to is not None and self.to not in SUFFIXES:
             raise ConfigError(f"an export goes to {', '.join(SUFFIXES)}; got {self.to!r}")
-        if self.precision is not None and self.precision not in PRECISIONS:
-            raise ConfigError(
-                f"precision must be one of {', '.join(PRECISIONS)}; got {self.precision!r}"
-            )
-        if self.part not in CHOICES:
-            raise ConfigError(f"part must be one of {', '.join(CHOICES)}; got {self.part!r}")
+        if self.precision is not None:
+            check_choice("precision", self.precision, PRECISIONS)
+        check_choice("part", self.part, CHOICES)
         if self.precision == "int8" and self.representative is None:
             raise ConfigError(
                 "int8 needs recordings to measure ranges and agreement on: give representative"

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from queue import Empty, Full, Queue
+from queue import Empty
 
 from cryvision.errors import CryvisionError
 from cryvision.monitor.config import SourceSettings
@@ -15,7 +15,7 @@ from cryvision.monitor.sources.camera import Camera
 from cryvision.monitor.sources.clip_file import ClipFile
 from cryvision.monitor.sources.microphone import Microphone
 from cryvision.monitor.sources.network import NetworkStream
-from cryvision.monitor.sources.source import Source
+from cryvision.monitor.sources.source import HandOver, Source
 
 TICK_SECONDS = 0.5
 """Without anything new for so long, `LiveMonitor.observations` gives None: time goes on."""
@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 
 
 class LiveMonitor:
-    """Runs sessions of different names side by side until all have ended or one calls `stop`.
+    """Runs sessions of different names side by side until all have ended or it is not read on.
 
     A session whose source cannot be read ends with one line in the log, and is among those
     `failed`; the others go on.
@@ -42,13 +42,8 @@ class LiveMonitor:
         if doubled:
             raise CryvisionError(f"each source must have a name of its own; got two {doubled[0]!r}")
         self._sessions = tuple(sessions)
-        self._queue: Queue[Observation | BaseException | None] = Queue(MOST_WAITING)
-        self._over = threading.Event()
+        self._queue: HandOver[Observation | BaseException | None] = HandOver(MOST_WAITING)
         self.failed: dict[str, CryvisionError] = {}
-
-    def stop(self) -> None:
-        """Let all sessions end within a second or so; from any thread."""
-        self._over.set()
 
     def observations(self) -> Iterator[Observation | None]:
         """Iterate over what the sessions say, in order; None where nothing is new for a while.
@@ -76,15 +71,15 @@ class LiveMonitor:
                 else:
                     yield item
         finally:
-            self._over.set()
+            self._queue.over.set()
             until = time.monotonic() + JOIN_SECONDS
             for thread in threads:
                 thread.join(max(0.0, until - time.monotonic()))
 
     def _run(self, session: LiveSession) -> None:
         try:
-            for observation in session.observations(self._over):
-                self._put(observation)
+            for observation in session.observations(self._queue.over):
+                self._queue.give(observation)
         except CryvisionError as error:
             self.failed[session.name] = error
             message = str(error)
@@ -92,18 +87,9 @@ class LiveMonitor:
             known = message.startswith(f"{session.name}: ")
             _logger.error("%s", message if known else f"{session.name}: {message}")
         except BaseException as error:
-            self._put(error)
+            self._queue.give(error)
         finally:
-            self._put(None)
-
-    def _put(self, item: Observation | BaseException | None) -> None:
-        while True:
-            try:
-                self._queue.put(item, timeout=TICK_SECONDS)
-                return
-            except Full:
-                if self._over.is_set():
-                    return
+            self._queue.give(None)
 
 
 def open_source(settings: SourceSettings, *, pictures: bool, realtime: bool = True) -> Source:

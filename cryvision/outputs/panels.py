@@ -1,4 +1,4 @@
-"""The panels of a clip's figure: sound, crying, tags and classes, each over the same time."""
+"""Figures of panels, and those of a clip: sound, crying, tags and classes over the same time."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH_INCHES = 10.0
+DOTS_PER_INCH = 150
 LONGEST_LABEL = 30
 
 # Okabe & Ito's colours, distinct to colour-blind readers: https://jfly.uni-koeln.de/color/
@@ -51,6 +52,17 @@ MAX_POINTS = 2000
 SMOOTHING_SECONDS = 0.5
 """The drawn curve is the mean of so much around each frame, for which a figure need not wait: one
 of the past alone, as in the timeline, would lie behind the events."""
+
+
+def grid(
+    n_rows: int, n_columns: int, size_inches: tuple[float, float], **options: Any
+) -> tuple[Figure, NDArray[Any]]:
+    """Make a figure and its axes, shape (n_rows, n_columns)."""
+    # Never pyplot: it keeps figures and a backend for the whole process.
+    from matplotlib.figure import Figure
+
+    figure = Figure(size_inches, DOTS_PER_INCH, layout="constrained")
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
 
 
 def draw_spectrogram(

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 150
-
 LONG_CLIP_SECONDS = 1200.0
 """From here on single cries would run into a block: the crying per minute is drawn instead."""
 
@@ -50,22 +48,19 @@ def write_png(
     without sound, or a live stream, gets the scores alone. Unknown stretches are hatched. Of a long
     clip the crying per minute is drawn in place of single cries.
     """
-    # Never pyplot: it keeps figures and a backend for the whole process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     levels = _levels(classification)
     shown = as_shown(
         classification, show_rejected=show_rejected, show_experimental=show_experimental
     )
     heights = _panel_heights(shown, levels is not None)
     height_inches = _TITLE_INCHES + sum(heights.values())
-    figure = Figure((panels.WIDTH_INCHES, height_inches), DOTS_PER_INCH, layout="constrained")
+    size_inches = (panels.WIDTH_INCHES, height_inches)
+    ratios = list(heights.values())
+    figure, axes = panels.grid(len(heights), 1, size_inches, sharex=True, height_ratios=ratios)
     # The title has room of its own, so that no name, however long, can squeeze the axes.
     room = 1 - _TITLE_INCHES / height_inches
     figure.get_layout_engine().set(rect=(0, 0, 1, room))  # type: ignore[union-attr, call-arg]
-    FigureCanvasAgg(figure)
-    _draw(figure, shown, levels, heights)
+    _draw(figure, dict(zip(heights, axes[:, 0], strict=True)), shown, levels)
     figure.savefig(path, format="png", facecolor="white")
 
 
@@ -99,15 +94,11 @@ def _panel_heights(classification: Classification, has_sound: bool) -> dict[str,
 
 def _draw(
     figure: Figure,
+    axes_of: dict[str, Axes],
     classification: Classification,
     levels: NDArray[np.float32] | None,
-    heights: dict[str, float],
 ) -> None:
     span_s = max(classification.duration_s, 1 / FRAME_RATE_HZ)
-    column = figure.subplots(
-        len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights.values())
-    )[:, 0]
-    axes_of = dict(zip(heights, column, strict=True))
     long = span_s >= LONG_CLIP_SECONDS
     if levels is not None:
         panels.draw_spectrogram(figure, axes_of["spectrogram"], levels, span_s)
@@ -123,6 +114,7 @@ def _draw(
     if "classes" in axes_of:
         named = "cry" not in axes_of
         panels.draw_classes(axes_of["classes"], classification, span_s, named=named)
+    column = list(axes_of.values())
     _draw_title(column[0], classification)
     _draw_time_axis(column[-1], span_s)
 

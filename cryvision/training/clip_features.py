@@ -15,8 +15,8 @@ from cryvision.bundle import Bundle
 from cryvision.bundle.bundle import SHIPPED
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, FaceConfig, SoundConfig, to_json
 from cryvision.datasets.annotated import first_problem
-from cryvision.datasets.clip_stats import file_sha256
 from cryvision.datasets.labelled import LabelledClip, donateacry_name
+from cryvision.download import file_hash
 from cryvision.errors import CryvisionError, MediaError
 from cryvision.inference.branch_inputs import FACE, BranchInputs
 from cryvision.inference.detector import CryDetector
@@ -24,6 +24,7 @@ from cryvision.inference.face_stream import FaceStream
 from cryvision.inference.gated_windows import SoundBranchWindows
 from cryvision.inputs import media
 from cryvision.inputs.pictures.embedding import Embedder
+from cryvision.os_errors import os_errors
 from cryvision.training.checkpoints import Checkpoints
 from cryvision.training.stacking import Samples
 
@@ -226,7 +227,5 @@ def _samples(
 
 
 def _sha256(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be read: {error.strerror}") from error
+    with os_errors(f"{path}: cannot be read", MediaError):
+        return file_hash(path)

@@ -17,9 +17,9 @@ import numpy as np
 
 from cryvision.atomic import replacing
 from cryvision.errors import ConfigError, CryvisionError
-from cryvision.evaluation.figures import grid
 from cryvision.layers import require
 from cryvision.models.picture_network import build_optimizer
+from cryvision.outputs.panels import grid
 from cryvision.training.branches import Rows
 from cryvision.training.networks import Network
 

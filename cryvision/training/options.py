@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from cryvision.bundle import Bundle
-from cryvision.config import FaceConfig
+from cryvision.config import FaceConfig, check_choice
 from cryvision.datasets.protocols import Protocol
 from cryvision.datasets.protocols import protocol as find_protocol
 from cryvision.datasets.splits import check_numbers
@@ -148,8 +148,7 @@ class VideoOptions(SystemOptions):
             raise ConfigError(f"settings of faces are for {CHA_BAE} alone; {name} has sound only")
         if name != CHA_BAE and self.tensorboard is not None:
             raise ConfigError(f"learning curves are written for {CHA_BAE} alone; got {name}")
-        if self.gate not in GATES:
-            raise ConfigError(f"gate must be one of {', '.join(GATES)}; got {self.gate!r}")
+        check_choice("gate", self.gate, GATES)
         if self.face is not None:
             _check_windows(self.face, self.system)
 

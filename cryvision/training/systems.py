@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from cryvision.config import SoundConfig, to_json
+from cryvision.config import SoundConfig, check_choice, to_json
 from cryvision.errors import ConfigError
 from cryvision.models import cnn_lstm, hybrid_attention, mel_resnet
 from cryvision.models.baselines import CLASSIFIERS
@@ -245,6 +245,4 @@ def system(name: str | System) -> System:
     """
     if isinstance(name, System):
         return name
-    if name not in SYSTEMS:
-        raise ConfigError(f"a system must be one of {', '.join(SYSTEMS)}; got {name!r}")
-    return SYSTEMS[name]
+    return SYSTEMS[check_choice("a system", name, SYSTEMS)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryvision.errors import CryvisionError
+from cryvision.os_errors import os_errors
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +28,8 @@ class CurveLog:
         self._folder = Path(folder)
         self._run = "training"
         self._writer: Any = None
-        try:
+        with os_errors(f"{folder}: learning curves go into a folder; it cannot be made"):
             self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CryvisionError(
-                f"{folder}: learning curves go into a folder; it cannot be made: {error.strerror}"
-            ) from error
 
     def begin(self, run: str) -> None:
         """Name the network that is fitted next; its folder is made with its first values."""

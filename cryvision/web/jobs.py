@@ -44,8 +44,8 @@ class Job:
 
     Its kind is ``score``, ``video``, ``faces``, ``train``; or ``folder``, which stands for many,
     its children. The worker is given the request. The status is ``waiting``, ``running``, ``done``,
-    ``failed`` or ``cancelled``; what is done has a result, and what failed a line of error and the
-    kind of error. What is done is followed by ``then``.
+    ``failed`` or ``cancelled``; what is done has a result, and what failed a line of error. What is
+    done is followed by ``then``.
     """
 
     kind: str
@@ -55,7 +55,6 @@ class Job:
     status: str = WAITING
     result: dict[str, Any] | None = None
     error: str = ""
-    error_kind: str = ""
     children: list[Job] = field(default_factory=list)
     progress_path: Path | None = None
     ended: threading.Event = field(default_factory=threading.Event)
@@ -170,7 +169,7 @@ class Lane:
         except Exception as error:
             # Whatever it is, the next job must have its turn.
             words = " ".join(str(error).split()) or type(error).__name__
-            ending = (FAILED, {"error": words, "error_kind": type(error).__name__})
+            ending = (FAILED, {"error": words})
         finally:
             with self._lock:
                 self._running = None
@@ -201,14 +200,13 @@ class Lane:
 def _ending(row: dict[str, Any], job: Job) -> tuple[str, dict[str, Any]]:
     if row["status"] == DONE:
         return FINISHED, {"result": row["result"]}
-    kind = row.get("kind", row["status"])
     error = str(row["error"])
     if row["status"] in (WORKER_CRASH, TIME_LIMIT):
         error = "the worker crashed on it" if row["status"] == WORKER_CRASH else "it took too long"
     for place in (str(job.request.get("path", "")), str(job.request.get("out", ""))):
         if place:  # nobody is told where a clip lies on this machine
             error = error.replace(f"{place}: ", "").replace(place, "the clip")
-    return FAILED, {"error": error, "error_kind": kind}
+    return FAILED, {"error": error}
 
 
 class Jobs:

@@ -45,10 +45,10 @@ class PageTasks:
         try:
             result = getattr(self, f"_{wanted['kind']}")(wanted, progress)
         except CryvisionError as error:
-            return {"status": FAILED, "kind": type(error).__name__, "error": str(error)}
+            return {"status": FAILED, "error": str(error)}
         except Exception as error:  # one clip must never end the server
             words = " ".join(f"{type(error).__name__}: {error}".split())
-            return {"status": FAILED, "kind": "Error", "error": words}
+            return {"status": FAILED, "error": words}
         return {"status": DONE, "result": result}
 
     def _load(self) -> Bundle:

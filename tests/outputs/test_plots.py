@@ -14,12 +14,12 @@ from cryvision.outputs import write
 from cryvision.outputs.panels import (
     BOUT_COLOUR,
     CLASS_COLOURS,
+    DOTS_PER_INCH,
     EVENT_COLOUR,
     WIDTH_INCHES,
     centred_mean,
     seconds_within,
 )
-from cryvision.outputs.plots import DOTS_PER_INCH
 from cryvision.outputs.shown import class_names
 from cryvision.result import Detection, Event
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from cryvision.atomic import staged
 from cryvision.config import FaceConfig
-from cryvision.download import cache_folder
+from cryvision.download import cache_folder, file_hash
 from cryvision.errors import ConfigError, MissingDependencyError
 from cryvision.os_errors import os_errors
 
@@ -52,7 +52,7 @@ def imagenet_path() -> Path:
 
 def has_imagenet_weights(path: Path) -> bool:
     """Whether a file holds Keras' ImageNet weights of ResNet-50: by its hash."""
-    return _digest(path, "md5") == IMAGENET_MD5
+    return file_hash(path, hashlib.md5(usedforsecurity=False)) == IMAGENET_MD5
 
 
 def is_named(weights: str) -> bool:
@@ -99,7 +99,7 @@ def find_weights(config: FaceConfig) -> tuple[str, Path | None]:
     if path.exists() and not path.is_file():
         raise ConfigError(f"{path}: the backbone's weights must be a regular file")
     try:
-        return f"sha256:{_digest(path, 'sha256')}", path
+        return f"sha256:{file_hash(path)}", path
     except OSError as error:
         remedy = REMEDY if imagenet else "name a file that is there in backbone_weights"
         raise MissingDependencyError(
@@ -110,20 +110,12 @@ def find_weights(config: FaceConfig) -> tuple[str, Path | None]:
 def _find_cached(weights: str) -> Path:
     paths = [cached_path(weights, suffix) for suffix in _SUFFIXES]
     for path in paths:
-        if path.is_file() and f"sha256:{_digest(path, 'sha256')}" == weights:
+        if path.is_file() and f"sha256:{file_hash(path)}" == weights:
             return path
     raise MissingDependencyError(
         f"the backbone's weights with {weights} are not on this machine; copy their file to "
         f"{paths[-1].with_suffix('')} with its own ending ({', '.join(_SUFFIXES)})"
     )
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def build_backbone(config: FaceConfig, weights_path: Path | None) -> keras.Model:

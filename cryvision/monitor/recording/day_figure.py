@@ -12,7 +12,6 @@ from cryvision.monitor.recording.observed import MINUTE
 from cryvision.outputs import panels
 from cryvision.outputs.html_page import check_marked
 from cryvision.outputs.lettering import set_plain, shortened
-from cryvision.outputs.plots import DOTS_PER_INCH
 from cryvision.outputs.wording import length, printable
 
 if TYPE_CHECKING:
@@ -39,21 +38,16 @@ def draw(days: list[Day], path: Path) -> None:
 
     Hours of which nothing was observed are hatched; of many days the latest are drawn.
     """
-    with needed("a figure", "matplotlib"):
-        # Never pyplot: it keeps figures and a backend for the whole process.
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
     if not days:
         raise CryvisionError("a figure needs a day that was recorded; there is none")
     latest = sorted(days, key=lambda day: day.date)[-MOST_PANELS:]
     latest.sort(key=lambda day: (day.source, day.date))
     height_inches = 0.5 + _PANEL_INCHES * len(latest)
-    figure = Figure((panels.WIDTH_INCHES, height_inches), DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    column = figure.subplots(len(latest), 1, squeeze=False)[:, 0]
-    for axes, day in zip(column, latest, strict=True):
-        _draw_day(axes, day)
-    column[-1].set_xlabel("local time (hatched: not observed)")
+    with needed("a figure", "matplotlib"):
+        figure, axes = panels.grid(len(latest), 1, (panels.WIDTH_INCHES, height_inches))
+    for ax, day in zip(axes[:, 0], latest, strict=True):
+        _draw_day(ax, day)
+    axes[-1, 0].set_xlabel("local time (hatched: not observed)")
     figure.savefig(path, format="png", facecolor="white", metadata={"Software": _MARK})
 
 

@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from cryvision.monitor.sources.pictures import Pictures
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -329,21 +331,28 @@ class LiveSource(ABC):
         return None
 
 
-class _PieceQueue(queue.Queue["Piece | SourceFault | BaseException"]):
-    """What is on its way from the thread that reads to the one that classifies, until ``over``."""
+class HandOver(queue.Queue[T]):
+    """What is on its way from one thread to another, until ``over``."""
 
-    def __init__(self) -> None:
-        super().__init__(round(QUEUE_SECONDS / PIECE_SECONDS))
+    def __init__(self, most_waiting: int) -> None:
+        super().__init__(most_waiting)
         self.over = threading.Event()
 
-    @property
-    def seconds(self) -> float:
-        """Sound that waits, about."""
-        return self.qsize() * PIECE_SECONDS
-
-    def give(self, item: Piece | SourceFault | BaseException) -> None:
+    def give(self, item: T) -> None:
         """Append, once there is room for it or all is over."""
         while not self.over.is_set():
             with contextlib.suppress(queue.Full):
                 self.put(item, timeout=TICK_SECONDS)
                 return
+
+
+class _PieceQueue(HandOver[Piece | SourceFault | BaseException]):
+    """What goes from the thread that reads to the one that classifies."""
+
+    def __init__(self) -> None:
+        super().__init__(round(QUEUE_SECONDS / PIECE_SECONDS))
+
+    @property
+    def seconds(self) -> float:
+        """Sound that waits, about."""
+        return self.qsize() * PIECE_SECONDS
