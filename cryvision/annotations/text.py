@@ -20,7 +20,7 @@ _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x14\x16-\x1f]")
 # \x15 stands around the times of CHAT.
 _SNIFFED_LETTERS = 4096
 
-_LONGEST_SECONDS = 1e7
+LONGEST_SECONDS = 1e7
 """116 days: a larger time is one in milliseconds, or damaged."""
 
 
@@ -113,9 +113,9 @@ def read_seconds(text: str) -> float:
         seconds = float(text.replace("_", "x").replace(",", "." if comma else ","))
     except ValueError:
         raise ValueError(f"a time must be a number of seconds; got {text!r:.40}") from None
-    if not 0 <= seconds <= _LONGEST_SECONDS:
+    if not 0 <= seconds <= LONGEST_SECONDS:
         raise ValueError(
-            f"a time must lie between 0 and {_LONGEST_SECONDS:.0f} seconds; got {text!r:.40}"
+            f"a time must lie between 0 and {LONGEST_SECONDS:.0f} seconds; got {text!r:.40}"
         )
     return seconds + 0.0  # no "-0.0"
 
