@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ _UNSAFE = re.compile(
 )
 # What a spreadsheet takes for a formula, also in the wide forms of East Asian keyboards.
 _FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+
+# What some file system refuses in a name, and names that Windows keeps for devices.
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 
 def escaped(text: str) -> str:
@@ -65,6 +70,19 @@ def csv_cell(value: Any) -> str:
 def plain_cell(cell: str) -> str:
     """Take off the apostrophe that `spreadsheet_cell` puts before a formula."""
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA_STARTS) else cell
+
+
+def portable_name(text: str) -> str:
+    """Turn any text into a file name that file systems take, but for its length."""
+    # Cc, Cf, Cs: control characters, invisible ones that reorder a name, undecodable bytes.
+    name = "".join("_" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in text)
+    name = _FORBIDDEN.sub("_", name).rstrip(" .") or "clip"
+    return f"_{name}" if _RESERVED.match(name) else name
+
+
+def pairing_name(text: str) -> str:
+    """Make names equal that a clip and the files of it may have: portable, in one Unicode form."""
+    return unicodedata.normalize("NFC", portable_name(text))
 
 
 def write_rows(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -78,7 +78,7 @@ def measure_cry(
     Raises
     ------
     ConfigError
-        If the sound is not mono and finite, or the cry does not lie within it.
+        If the sound is not mono and finite, its rate is none, or the cry does not lie within it.
     MissingDependencyError
         Without parselmouth.
     """
@@ -185,6 +185,8 @@ def _snr_db(above_background_db: float) -> float:
 def _check(samples: np.ndarray, sample_rate_hz: float, onset_s: float, offset_s: float) -> None:
     if samples.ndim != 1 or not np.isfinite(samples).all():
         raise ConfigError(f"sound must be mono and finite; got the shape {samples.shape}")
+    if not 0 < sample_rate_hz < math.inf:
+        raise ConfigError(f"sample_rate_hz must be positive and finite; got {sample_rate_hz:g}")
     length_s = len(samples) / sample_rate_hz
     if not 0 <= onset_s < offset_s <= length_s + MARGIN_SECONDS:
         raise ConfigError(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryvision.annotations import chat, corrections, elan, json_files, lena, lines, tables, textgrid
 from cryvision.annotations.interval import DamagedError, Entry, Interval, Sheet
-from cryvision.annotations.text import read_seconds, read_text, refused
+from cryvision.annotations.text import LONGEST_SECONDS, read_seconds, read_text, refused
 from cryvision.atomic import staged
 from cryvision.errors import AnnotationError, ConfigError
 
@@ -203,7 +203,8 @@ def write_annotations(
     Raises
     ------
     ConfigError
-        If no such format is written, or a template is given for another one than ``eaf``.
+        If no such format is written, a template is given for another one than ``eaf``, or a time is
+        none: negative, not finite, longer than any recording, or an end before its start.
     AnnotationError
         If the template cannot be read.
     OSError
@@ -215,6 +216,12 @@ def write_annotations(
         raise ConfigError(f"the format of annotations must be one of {allowed}; got {format!r}")
     if template is not None and format != "eaf":
         raise ConfigError(f"a template is for the format eaf; got {format!r}")
+    if duration_s is not None and not 0 <= duration_s <= LONGEST_SECONDS:
+        raise ConfigError(
+            f"duration_s must lie between 0 and {LONGEST_SECONDS:.0f}; got {duration_s:g}"
+        )
+    for interval in intervals:
+        _check_times(interval, FORMATS[format].decimals)
     sheet = Sheet(
         sorted(intervals),
         os.fspath(media),
@@ -224,6 +231,16 @@ def write_annotations(
     )
     with staged(Path(path), overwrite=True) as file:
         write(sheet, file)
+
+
+def _check_times(interval: Interval, decimals: int) -> None:
+    """Refuse what could not be read again; a negative time that rounds to 0 is 0."""
+    start_s, end_s = (round(float(time), decimals) for time in (interval.start_s, interval.end_s))
+    if not 0 <= start_s <= end_s <= LONGEST_SECONDS:
+        raise ConfigError(
+            f"an interval must satisfy 0 <= start_s <= end_s <= {LONGEST_SECONDS:.0f}; "
+            f"{interval.label!r:.40} got {interval.start_s:g} to {interval.end_s:g} s"
+        )
 
 
 def _opened(path: Path) -> tuple[str, Format]:

@@ -20,7 +20,7 @@ _NOT_TEXT = re.compile(r"[\x00-\x08\x0e-\x14\x16-\x1f]")
 # \x15 stands around the times of CHAT.
 _SNIFFED_LETTERS = 4096
 
-_LONGEST_SECONDS = 1e7
+LONGEST_SECONDS = 1e7
 """116 days: a larger time is one in milliseconds, or damaged."""
 
 
@@ -67,7 +67,7 @@ def parse_rows(text: str) -> tuple[list[str], Rows]:
     """Do as `read_rows` with a text; raise DamagedError."""
     if text[:4].lower() == "sep=" and text[5:6] == "\n":
         text = "\n" + text[6:]  # what spreadsheets write above the header
-    reader = csv.reader(io.StringIO(text), strict=True, delimiter=_delimiter(text))
+    reader = csv.reader(io.StringIO(text), strict=True, delimiter=delimiter_of(text))
     header: list[str] = []
     rows = []
     try:
@@ -92,11 +92,12 @@ def header_of(text: str) -> set[str]:
     if text[:4].lower() == "sep=" and text[5:6] == "\n":
         text = text[6:]
     line = text.lstrip("\n").partition("\n")[0][:_SNIFFED_LETTERS]
-    cells = next(csv.reader([line], delimiter=_delimiter(line)), [])
+    cells = next(csv.reader([line], delimiter=delimiter_of(line)), [])
     return {cell.strip().lower() for cell in cells}
 
 
-def _delimiter(text: str) -> str:
+def delimiter_of(text: str) -> str:
+    """Return what parts the cells of a table, by its header: a comma, semicolon or tab."""
     header_line = text.lstrip("\n").partition("\n")[0]
     return next((mark for mark in ",;\t" if mark in header_line), ",")
 
@@ -113,9 +114,9 @@ def read_seconds(text: str) -> float:
         seconds = float(text.replace("_", "x").replace(",", "." if comma else ","))
     except ValueError:
         raise ValueError(f"a time must be a number of seconds; got {text!r:.40}") from None
-    if not 0 <= seconds <= _LONGEST_SECONDS:
+    if not 0 <= seconds <= LONGEST_SECONDS:
         raise ValueError(
-            f"a time must lie between 0 and {_LONGEST_SECONDS:.0f} seconds; got {text!r:.40}"
+            f"a time must lie between 0 and {LONGEST_SECONDS:.0f} seconds; got {text!r:.40}"
         )
     return seconds + 0.0  # no "-0.0"
 

@@ -27,7 +27,7 @@ from cryvision.batch.store import KEY_LENGTH, STORE_SUFFIX, Store
 from cryvision.batch.summary import Progress, Summary, about_table
 from cryvision.batch.tables import EventTable
 from cryvision.bundle import Bundle
-from cryvision.errors import MediaError
+from cryvision.errors import ConfigError, MediaError
 from cryvision.inference.options import Options
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def run(
     of events and of hours that are made from the rows.
     """
     started = time.monotonic()
-    target = _Table(out, views)
+    target = _Table(out, views, job.formats_dir)
     problems: list[str] = []
     with Store(target.store, retry_failed) as store:
         target.remove_leftovers()
@@ -232,13 +232,16 @@ def _remove_states(unfinished_dir: str) -> None:
 
 
 class _Table:
-    def __init__(self, out: str, views: Sequence[EventTable | Hours]) -> None:
+    def __init__(self, out: str, views: Sequence[EventTable | Hours], formats_dir: str) -> None:
         self._write = tables.writer(out)
         self._out = out
         self._views = views
         self.store = _beside(out, STORE_SUFFIX)
         of_views = [path for view in views for path in view.paths]
-        check_distinct([out, str(self.store), str(_beside(out, _ABOUT_SUFFIX)), *of_views])
+        files = [out, str(self.store), str(_beside(out, _ABOUT_SUFFIX)), *of_views]
+        check_distinct([*files, *([formats_dir] if formats_dir else [])])
+        if formats_dir and os.path.exists(formats_dir) and not os.path.isdir(formats_dir):
+            raise ConfigError(f"the files for each clip must go to a folder; {formats_dir} is none")
         self._tables = [out, *of_views]
         if not self.store.exists():
             check_ours(out, str(self.store))

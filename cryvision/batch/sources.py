@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import glob
 import io
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from cryvision.annotations.text import delimiter_of
 from cryvision.batch import remote
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.inputs.ffmpeg import shown
@@ -200,7 +202,13 @@ def _manifest_clips(
     lines: Iterator[str] | io.StringIO, manifest: str, problems: list[str]
 ) -> Iterator[tuple[str, str, str]]:
     """Give path, subject and start of each row; the latter are empty where they are not stated."""
-    reader = csv.DictReader(lines, skipinitialspace=True, strict=True)
+    header = next(lines, "")
+    reader = csv.DictReader(
+        itertools.chain([header] if header else [], lines),
+        skipinitialspace=True,
+        strict=True,
+        delimiter=delimiter_of(header),
+    )
     try:
         names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
         if MANIFEST_COLUMN not in names:

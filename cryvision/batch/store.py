@@ -18,7 +18,8 @@ from typing import Any
 
 from cryvision.batch.rows import OK
 from cryvision.batch.sources import FoundClip, ListedClip, common_folder, identity, name_below
-from cryvision.errors import CryvisionError
+from cryvision.errors import ConfigError, CryvisionError
+from cryvision.inputs.ffmpeg import shown
 
 STORE_SUFFIX = ".rows.sqlite"
 
@@ -33,10 +34,10 @@ _APPLICATION_ID = 0x43727953
 _SCHEMA = (
     f"PRAGMA application_id = {_APPLICATION_ID}",
     "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, status TEXT, names TEXT, row TEXT)",
-    # JSON, as the name of a file may hold bytes that are no UTF-8.
-    "CREATE TABLE IF NOT EXISTS clips"
-    " (n INTEGER PRIMARY KEY, key TEXT UNIQUE, bytes INT, clip TEXT)",
-    "DELETE FROM clips",
+    # JSON, as the name of a file may hold bytes that are no UTF-8. The clips are those of this run.
+    "DROP TABLE IF EXISTS clips",
+    "CREATE TABLE clips"
+    " (n INTEGER PRIMARY KEY, key TEXT UNIQUE, place TEXT UNIQUE, bytes INT, clip TEXT)",
 )
 _PAGE_CLIPS = 1000
 
@@ -80,19 +81,43 @@ class Store:
         """Write down the clips of a run, each once, so that they need not stay in memory.
 
         Their sources decide their names. For another ``of_run``, its settings and where files go, a
-        clip is scored anew.
+        clip is scored anew. What one manifest states of a clip counts, though another source gives
+        the clip too; two subjects or starts are a ConfigError.
         """
         root = common_folder(sources)
         with self._errors():
             for clip in clips:
-                key = _key(clip, of_run)
+                key, place = _key(clip, of_run), _hash(identity(clip.path))
                 name = name_below(clip.path, root)
                 listed = ListedClip(key, clip.path, clip.size_bytes, name, *clip[3:])
-                self._database.execute(
-                    "INSERT OR IGNORE INTO clips (key, bytes, clip) VALUES (?, ?, ?)",
-                    (key, max(0, clip.size_bytes), json.dumps(listed)),
+                added = self._database.execute(
+                    "INSERT OR IGNORE INTO clips (key, place, bytes, clip) VALUES (?, ?, ?, ?)",
+                    (key, place, max(0, clip.size_bytes), json.dumps(listed)),
                 )
+                if not added.rowcount:
+                    self._add_facts(place, listed)
             self.commit()
+
+    def _add_facts(self, place: str, again: ListedClip) -> None:
+        """Take what is stated of a clip that was listed before; its start is in its key."""
+        select = "SELECT clip FROM clips WHERE place = ?"
+        first = ListedClip(*json.loads(self._database.execute(select, (place,)).fetchone()[0]))
+        for what, old, new in (
+            ("subject", first.subject, again.subject),
+            ("start", first.start, again.start),
+        ):
+            if old and new and old != new:
+                raise ConfigError(
+                    f"{shown(again.path)}: a clip must be listed with one {what}; "
+                    f"got {old!r:.60} and {new!r:.60}"
+                )
+        key = again.key if again.start else first.key
+        merged = first._replace(
+            key=key, subject=first.subject or again.subject, start=first.start or again.start
+        )
+        if merged != first:
+            update = "UPDATE clips SET key = ?, clip = ? WHERE place = ?"
+            self._database.execute(update, (key, json.dumps(merged), place))
 
     def count(self) -> tuple[int, int, int]:
         """Return the number of clips, of those to be scored, and the size of these in bytes."""
@@ -163,5 +188,8 @@ class Store:
 
 
 def _key(clip: FoundClip, of_run: Sequence[str]) -> str:
-    facts = [identity(clip.path), clip.size_bytes, clip.version, *of_run]
+    return _hash(identity(clip.path), clip.size_bytes, clip.version, *of_run)
+
+
+def _hash(*facts: str | int) -> str:
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=KEY_LENGTH // 2).hexdigest()

@@ -17,6 +17,7 @@ from cryvision.annotations import FORMATS, Interval, read_annotations
 from cryvision.annotations.text import read_rows
 from cryvision.errors import AnnotationError, ConfigError
 from cryvision.inputs.media import MEDIA_SUFFIXES
+from cryvision.safe_text import pairing_name
 from cryvision.spans import joined
 from cryvision.subjects import compile_subject_pattern
 
@@ -71,10 +72,11 @@ class AnnotatedClip:
 
 
 class Problem(NamedTuple):
-    """A line on what was left out; whether that is a clip which merely lacks labels."""
+    """A line on what was left out; whether that is merely a clip without labels, or the reverse."""
 
     line: str
     lacks_labels: bool = False
+    lacks_clip: bool = False
 
 
 def cry_intervals(
@@ -215,15 +217,17 @@ def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[Problem]]:
     problems: list[str] = []
     unlabelled: list[str] = []
     pairs: list[_Pair] = []
+    alone: list[str] = []
     for files in visible_files(folder, problems):
         clips = [path for path in files if path.suffix.lower() in MEDIA_SUFFIXES]
+        named = [(clip, {clip.name, clip.stem}, _pairing(clip.name, clip.stem)) for clip in clips]
         owners = {
-            path: [clip for clip in clips if {clip.name, clip.stem} & _clip_names(path.name)]
+            path: _owners(path.name, named)
             for path in files
             if path.name.lower().endswith(LABEL_SUFFIXES)
             and not path.name.lower().endswith(VIEW_SUFFIXES)
         }
-        problems += [f"{path}: labels without a clip" for path in owners if not owners[path]]
+        alone += [f"{path}: labels without a clip" for path in owners if not owners[path]]
         for clip in clips:
             labels = [path for path, owned in owners.items() if clip in owned]
             if not labels:
@@ -236,7 +240,23 @@ def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[Problem]]:
                 problems.append(f"{clip}: {labels[0].name} fits more than this clip")
             else:
                 pairs.append((clip, labels[0], ""))
-    return pairs, [Problem(line, line in unlabelled) for line in problems]
+    return pairs, [
+        *(Problem(line, lacks_clip=True) for line in alone),
+        *(Problem(line, line in unlabelled) for line in problems),
+    ]
+
+
+def _owners(label_name: str, clips: Sequence[tuple[Path, set[str], set[str]]]) -> list[Path]:
+    """Find the clips that a file of labels names: as they are called, or else as outputs are."""
+    names = _clip_names(label_name)
+    if exact := [clip for clip, own, _ in clips if own & names]:
+        return exact
+    names = _pairing(*names)
+    return [clip for clip, _, own in clips if own & names]
+
+
+def _pairing(*names: str) -> set[str]:
+    return {pairing_name(name) for name in names}
 
 
 def _clip_names(label_name: str) -> set[str]:
@@ -265,7 +285,8 @@ def _pairs_in_manifest(manifest: Path) -> tuple[list[_Pair], list[Problem]]:
         if n_rows > 1:
             problems.append(Problem(f"{where}: a clip must be listed once; got {n_rows} rows"))
         elif not path.is_file():
-            problems.append(Problem(f"{where}: labels without a clip: the file is not there"))
+            why = f"{where}: labels without a clip: the file is not there"
+            problems.append(Problem(why, lacks_clip=True))
         elif not row["labels"]:
             problems.append(Problem(f"{where}: a clip without labels", lacks_labels=True))
         else:

@@ -144,7 +144,11 @@ def find_coded_clips(
 def _media(folders: Sequence[Path]) -> dict[str, Path]:
     """Find recordings by the names of their files; the first folder that has one counts."""
     paths = [path for folder in filter(Path.is_dir, folders) for path in sorted(folder.iterdir())]
-    return {p.stem: p for p in reversed(paths) if p.suffix.lower() in MEDIA_SUFFIXES}
+    return {
+        recording_name(path.name): path
+        for path in reversed(paths)
+        if path.suffix.lower() in MEDIA_SUFFIXES
+    }
 
 
 def _duration_s(

@@ -20,6 +20,7 @@ from cryvision.errors import AnnotationError
 from cryvision.inputs.media import MEDIA_SUFFIXES
 from cryvision.outputs.event_rows import DICTIONARY_SUFFIX
 from cryvision.outputs.timeline_tables import TIME, import_pyarrow
+from cryvision.safe_text import pairing_name
 
 _RESULT_SUFFIXES = (".json", ".jsonl", ".parquet")
 _SUBTITLES = (".srt", ".vtt")
@@ -213,10 +214,14 @@ def _parquet_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 
 def recording_name(path: str) -> str:
-    """Return the name of a recording: the path's last part, less what follows the clip's name."""
+    """Return the name of a recording: the path's last part, less what follows the clip's name.
+
+    It is one name for the clip and for the files that are written of it.
+    """
     name = _stem(PurePath(path.replace("\\", "/")).name)
     suffix = PurePath(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in MEDIA_SUFFIXES else name
+    name = name.removesuffix(suffix) if suffix.lower() in MEDIA_SUFFIXES else name
+    return pairing_name(name) if name else ""
 
 
 def _stem(name: str) -> str:

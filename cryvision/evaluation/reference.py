@@ -104,29 +104,32 @@ def find_evaluation_set(
     if may_annotate and bundle.detector is not None:
         annotated, problems = find_annotated_clips(source, subject_pattern)
     annotated, lines, cautions = count_as_crying(annotated, cry_labels)
+    damaged = [p.line for p in problems if not (p.lacks_labels or p.lacks_clip)]
     labelled: list[LabelledClip] = []
     about: list[str] = []
     left_out: list[str] = []
     if may_label:
-        labelled, about, left_out = _clips_with_classes(
-            source, bundle, subject_pattern, cry_labels, annotated
-        )
+        try:
+            labelled, about, left_out = _clips_with_classes(
+                source, bundle, subject_pattern, cry_labels, annotated
+            )
+        except AnnotationError as error:
+            if not damaged:
+                raise
+            why = f"{source}: no annotations can be used{first_problem(damaged)}"
+            raise AnnotationError(why) from error
     if not labelled and not annotated:
         needed = "a class"
         if bundle.detector is not None:
             needed = "classes such as cry and 'no cry', or annotations of when they cry"
         raise AnnotationError(
             f"{source}: bundle {bundle.name!r} needs clips with {needed}; there are none"
-            + first_problem([problem.line for problem in problems])
+            + first_problem(damaged or [problem.line for problem in problems])
         )
     if labelled:
         # That a clip with a class has no annotations is no problem.
         problems = [problem for problem in problems if not problem.lacks_labels]
-    # The subject of a clip is one and the same, however it is found.
-    by_path = {clip.path: clip for clip in labelled}
-    for i, clip in enumerate(annotated):
-        if (other := by_path.get(clip.path)) and clip.subject_source == "file":
-            annotated[i] = replace(clip, subject=other.subject, subject_source=other.subject_source)
+    annotated = _with_one_subject(annotated, labelled)
     return EvaluationSet(
         {Segment(clip.path, clip.start_s, clip.end_s): clip for clip in labelled},
         bool(about),
@@ -135,6 +138,19 @@ def find_evaluation_set(
         (*lines, *about),
         tuple(cautions),
     )
+
+
+def _with_one_subject(
+    annotated: Sequence[AnnotatedClip], labelled: Sequence[LabelledClip]
+) -> list[AnnotatedClip]:
+    """Take the subject of a clip, however it is found, to be one and the same."""
+    by_path = {clip.path: clip for clip in labelled}
+    return [
+        replace(clip, subject=other.subject, subject_source=other.subject_source)
+        if (other := by_path.get(clip.path)) and clip.subject_source == "file"
+        else clip
+        for clip in annotated
+    ]
 
 
 def _kinds(source: Path) -> tuple[bool, bool]:

@@ -99,6 +99,7 @@ class Diary:
     def __init__(self) -> None:
         self._since: float | None = None
         self._until = 0.0
+        self._is_open = False
         self._n_events = 0
 
     def lines(self, observation: Observation) -> list[str]:
@@ -109,9 +110,11 @@ class Diary:
                 self._since, self._n_events = timed.onset_time, 0
                 lines.append(f"{local(timed.onset_time)} crying")
             self._until = timed.offset_time or observation.time
+            self._is_open = timed.offset_time is None
             self._n_events += timed.offset_time is not None
         if observation.crying:
-            self._until = observation.time
+            # A bout goes on for a while after its last event, to see whether another one follows.
+            self._until = observation.time if self._is_open else self._until
         # The clock may also have been set back.
         elif self._since is not None and abs(observation.time - self._until) >= PAUSE_SECONDS:
             lines += self.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import unicodedata
 import uuid
 from collections import Counter
@@ -34,6 +33,7 @@ from cryvision.outputs.tables import (
 from cryvision.outputs.timeline_tables import with_hop, write_timeline_parquet
 from cryvision.outputs.video import write_video
 from cryvision.result import Classification
+from cryvision.safe_text import portable_name
 
 Writer = Callable[..., None]
 """Takes the classification, the path to write, and what `_TAKES` names for its format."""
@@ -92,8 +92,6 @@ MAX_NAME_BYTES = 255
 _SUFFIXES = tuple(suffix for files in FORMATS.values() for suffix in files)
 # Room is left for the number that `stems` may add.
 _MAX_STEM_BYTES = MAX_NAME_BYTES - max(len(suffix) for suffix in _SUFFIXES) - len("-99999")
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 
 def write(
@@ -247,11 +245,7 @@ def _folded(name: str) -> str:
 
 def _portable(stem: str) -> str:
     """Turn any text into a file stem that every file system takes; the same text, the same stem."""
-    # Cc, Cf, Cs: control characters, invisible ones that reorder a name, undecodable bytes.
-    name = "".join("_" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in stem)
-    name = _FORBIDDEN.sub("_", name).rstrip(" .") or "clip"
-    if _RESERVED.match(name):
-        name = f"_{name}"
+    name = portable_name(stem)
     encoded = name.encode()
     if len(encoded) > _MAX_STEM_BYTES:
         mark = f"~{hashlib.sha256(encoded).hexdigest()[:8]}"

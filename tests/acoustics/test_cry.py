@@ -246,6 +246,12 @@ def test_what_is_no_cry_in_a_sound_is_refused(
         measure_cry(samples, SAMPLE_RATE_HZ, onset_s, offset_s)
 
 
+@pytest.mark.parametrize("rate_hz", [0, -16_000, math.nan, math.inf])
+def test_what_is_no_sample_rate_is_refused(rate_hz: float) -> None:
+    with pytest.raises(ConfigError, match="sample_rate_hz must be positive"):
+        measure_cry(np.zeros(16000), rate_hz, 0.0, 0.5)
+
+
 def test_a_steady_beat_has_no_variability_and_long_short_has_much() -> None:
     assert npvi([1.0, 1.0, 1.0]) == 0
     assert npvi([1.0, 3.0, 1.0]) == pytest.approx(100.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,35 @@ def test_what_cannot_be_written_is_refused_before_a_file_is_there(tmp_path: Path
     with pytest.raises(ConfigError, match="eaf"):
         write_annotations([], tmp_path / "a", "rttm", template=tmp_path / "t.etf")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", WRITABLE)
+@pytest.mark.parametrize(
+    "times",
+    [(math.nan, 1.0), (0.0, math.nan), (2.0, 1.0), (-0.1, 1.0), (0.0, math.inf), (0.0, 1e9)],
+)
+def test_times_that_could_not_be_read_again_are_refused_before_a_file_is_there(
+    tmp_path: Path, form: str, times: tuple[float, float]
+) -> None:
+    intervals = [Interval(0.5, 1.0, "cry"), Interval(*times, "fuss")]
+    with pytest.raises(ConfigError, match="'fuss' got") as refusal:
+        write_annotations(intervals, tmp_path / "a", form)
+    assert "{:g} to {:g} s".format(*times) in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", WRITABLE)
+def test_a_time_that_rounding_has_put_before_the_start_is_the_start(
+    tmp_path: Path, form: str
+) -> None:
+    read = write_and_read([Interval(0.1 + 0.2 - 0.3 - 1e-9, 1.0, "cry")], tmp_path, form)
+    assert [(i.start_s, i.end_s) for i in read] == [(0.0, 1.0)]
+
+
+@pytest.mark.parametrize("duration_s", [math.nan, math.inf, -1.0])
+def test_a_length_that_is_none_is_refused(tmp_path: Path, duration_s: float) -> None:
+    with pytest.raises(ConfigError, match="duration_s"):
+        write_annotations([], tmp_path / "a", "textgrid", duration_s=duration_s)
 
 
 def test_a_file_is_replaced_and_no_backup_is_left(tmp_path: Path) -> None:

@@ -82,6 +82,40 @@ def test_subjects_of_a_manifest_are_in_the_rows(
     assert [row["subject"] for row in read_table(tmp_path / "events.jsonl")] == ["P01", "P02", None]
 
 
+@pytest.mark.parametrize("folder_first", [True, False])
+def test_a_manifest_and_a_folder_give_a_clip_once_with_what_is_stated_of_it(
+    make_clips: Any, run_null: Any, job: Job, tmp_path: Path, folder_first: bool
+) -> None:
+    folder = make_clips("a-1.wav", "b-1.wav")
+    manifest, other = folder / "study.csv", folder / "other.csv"
+    manifest.write_text("path,subject\na-1.wav,P01\n./a-1.wav,P01\n")
+    other.write_text("path,start\na-1.wav,2024-03-05T14:22:33\n")
+    sources = [folder, manifest, other][:: 1 if folder_first else -1]
+    summary = run_null(*sources, job=job, events=str(tmp_path / "events.jsonl"))
+    assert (summary.n_clips, summary.n_scored) == (2, 2)
+    rows = {Path(row["path"]).name: row for row in read_table(tmp_path / "events.jsonl")}
+    assert {name: row["subject"] for name, row in rows.items()} == {
+        "a-1.wav": "P01",
+        "b-1.wav": None,
+    }
+    again = run_null(*sources[::-1], job=job)
+    assert (again.n_clips, again.n_scored) == (2, 0)  # the row is known, whatever comes first
+    assert run_null(folder, job=job).n_scored == 1  # a start makes another row
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second"),
+    [("subject", "P01", "P02"), ("start", "2024-03-05T14:22:33", "2024-03-05T14:22:34")],
+)
+def test_a_clip_that_is_listed_with_two_facts_is_refused(
+    make_clips: Any, run_null: Any, job: Job, column: str, first: str, second: str
+) -> None:
+    manifest = make_clips("a-1.wav") / "study.csv"
+    manifest.write_text(f"path,{column}\na-1.wav,{first}\na-1.wav,{second}\n")
+    with pytest.raises(ConfigError, match=f"a-1.wav: .*one {column}; got '{first}' and '{second}'"):
+        run_null(manifest, job=job)
+
+
 def test_parquet_has_numbers_where_the_dictionary_says_so(
     make_clips: Any, run_null: Any, job: Job, tmp_path: Path
 ) -> None:

@@ -394,6 +394,18 @@ class TestFormats:
             "warble.wav.events.csv",
         ]
 
+    @pytest.mark.parametrize("folder", ["t.csv", "t.csv.rows.sqlite", "t.csv.about.json", "mine"])
+    def test_files_in_the_place_of_the_folder_are_refused_before_any_work(
+        self, media, tmp_path, folder
+    ):
+        (tmp_path / "mine").write_text("a file")
+        out = tmp_path / "t.csv"
+        options = {"formats": ["csv"], "formats_dir": tmp_path / folder, "workers": 1}
+        with pytest.raises(ConfigError, match=r"of its own|to a folder"):
+            score(media[0], out, bundle=BUNDLE_V1, **options)
+        assert [path.name for path in tmp_path.iterdir() if path.name != "mine"] == []
+        assert (tmp_path / "mine").read_text() == "a file"
+
     def test_all_are_those_that_each_clip_can_have(self, media, tmp_path):
         out = tmp_path / "t.csv"
         score(media[:2], out, bundle=BUNDLE_V1, formats=["all"], workers=1)

@@ -64,6 +64,18 @@ def test_a_manifest_names_clips_relative_to_itself_also_those_that_are_gone(make
     assert [clip.size_bytes for clip in listed] == [0, 0, -1]
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_manifest_is_read_as_spreadsheets_of_all_countries_write_it(make_clips, mark):
+    manifest = make_clips("a.wav", "b, c.wav") / "m.csv"
+    text = '\ufeffpath|subject\r\na.wav|p1\r\n"b, c.wav"|p2\r\n'.replace("|", mark)
+    manifest.write_text(text, encoding="utf-8", newline="")
+    listed = list(find_clips([str(manifest)], (), []))
+    assert [(Path(clip.path).name, clip.subject) for clip in listed] == [
+        ("a.wav", "p1"),
+        ("b, c.wav", "p2"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import unicodedata
 import wave
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 import cryvision
 from cryvision.annotations import Interval, write_annotations
 from cryvision.cli import main
-from cryvision.outputs.files import FORMATS, write
+from cryvision.outputs.files import FORMATS, stems, write
 from cryvision.result import Classification, Detection, Event
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo.mp4"
@@ -64,6 +66,28 @@ def test_two_folders_of_coders_are_compared_by_name(tmp_path: Path, capsys) -> N
     assert found["figures"]["event_f1"]["value"] == 1
     assert found["figures"]["iou"]["value"] == pytest.approx(2.9 / 3)
     assert found["onset_error_s"]["p95"] == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names on Windows")
+@pytest.mark.parametrize(
+    "name", ["2024-03-05T14:22:33+0100", 'who cries? "he"', "mu\u0308de", "night ", "con"]
+)
+def test_a_recording_is_paired_with_what_was_written_of_it(
+    tmp_path: Path, capsys, name: str
+) -> None:
+    lines = []
+    for number in (1, 2):
+        clip = sound(tmp_path / "media" / f"{number} {name}.wav")
+        stem = unicodedata.normalize("NFC", stems([clip])[0])
+        code(tmp_path / "coder", f"{stem}.TextGrid", [(1, 2)], "textgrid")
+        events = [{"onset_s": 1.0, "offset_s": 2.0, "label": "cry", "confidence": 0.9}]
+        lines.append({"path": str(clip), "events": events})
+    result = tmp_path / "found.jsonl"
+    result.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = record(capsys, tmp_path / "coder", result, "--media", tmp_path / "media")
+    assert found["problems"] == []
+    assert found["figures"]["event_f1"]["value"] == 1
+    assert found["hours"] == pytest.approx(20 / 3600)
 
 
 def test_two_tiers_of_one_file_are_two_coders(tmp_path: Path, capsys) -> None:

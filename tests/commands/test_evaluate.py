@@ -215,6 +215,25 @@ def test_the_shipped_bundle_is_measured_on_folders_too(
     assert (tmp_path / "report" / "confusion.png").exists()
 
 
+@pytest.mark.parametrize("bundle", [BUNDLE_V1, "default"])
+def test_labels_that_cannot_be_used_are_told_where_there_is_nothing_else(
+    evaluate: Command, annotated: Path, bundle: str | Path
+) -> None:
+    (annotated / "notes.txt").write_text("about the recordings\n")
+    (annotated / "ada" / "bout.csv").unlink()  # a clip without labels is no reason
+    labels = annotated / "ben" / "bout.csv"
+    labels.write_text("start_s,end_s\n2,1\n")
+    done = evaluate(bundle, annotated)
+    (line,) = done.err.splitlines()
+    assert (done.code, done.out) == (1, "")
+    assert f"{labels}: line 2: the end must not be before the start; got 2 to 1" in line
+    labels.unlink()
+    files.write(classify(labels.with_suffix(".wav"), BUNDLE_V1), labels.parent, ["eaf", "textgrid"])
+    done = evaluate(bundle, annotated)
+    (line,) = done.err.splitlines()
+    assert "a clip must have one file of labels; got bout.TextGrid, bout.eaf" in line
+
+
 def test_corrections_made_in_elan_are_measured(evaluate: Command, annotated: Path) -> None:
     for labels in annotated.rglob("*.csv"):
         labels.unlink()

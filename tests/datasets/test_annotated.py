@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,22 @@ def test_labels_beside_a_clip_are_found(tmp_path: Path, labels: str) -> None:
     assert problems == []
     assert named(clips, tmp_path) == {"b1/a.wav": ("b1/a.wav", "file")}
     assert Interval(1.25, 2.5, "Cry") in clips[0].intervals
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names on Windows")
+def test_labels_that_were_written_of_a_clip_are_found_beside_it(tmp_path: Path) -> None:
+    for name in ("14:22.wav", "mu\u0308de.wav", "a:b.wav", "a_b.wav"):
+        write(tmp_path / name, "sound")
+    for name in ("14_22.txt", "m\u00fcde.wav.txt", "a:b.txt", "a_b.txt"):
+        write(tmp_path / name, "1\t2\tcry\n" if name[0] != "a" else f"3\t4\t{name}\n")
+    clips, problems = find_annotated_clips(tmp_path)
+    assert problems == []
+    assert {clip.path.name: clip.intervals[0].label for clip in clips} == {
+        "14:22.wav": "cry",
+        "mu\u0308de.wav": "cry",
+        "a:b.wav": "a:b.txt",  # the name itself is nearer than a portable one
+        "a_b.wav": "a_b.txt",
+    }
 
 
 def test_nothing_is_guessed_in_a_folder(tmp_path: Path) -> None:

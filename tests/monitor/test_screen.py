@@ -12,6 +12,7 @@ import select
 import struct
 import termios
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -120,3 +121,22 @@ def test_crying_is_over_also_when_the_clock_was_set_back_by_an_hour() -> None:
     diary.lines(observation(NOW, TimedEvent(event, NOW - 3, NOW - 1)))
     (line,) = diary.lines(observation(NOW - 3600))
     assert "no crying, after 0:02 (1 event)" in line
+
+
+def test_crying_ends_with_its_last_event_and_not_with_the_wait_for_another_one() -> None:
+    diary = Diary()
+    event = Event(1.0, 3.0, "cry", 0.9, -30.0, 20.0)
+
+    def crying(time: float, *events: TimedEvent) -> list[str]:
+        return diary.lines(replace(observation(time, *events), crying=True))
+
+    crying(NOW, TimedEvent(event, NOW, None))
+    crying(NOW + 2)
+    crying(NOW + 2.4, TimedEvent(event, NOW, NOW + 2))
+    crying(NOW + 2.8)
+    (line,) = diary.lines(observation(NOW + 8))
+    assert "no crying, after 0:02 (1 event)" in line
+    crying(NOW + 20, TimedEvent(event, NOW + 20, None))
+    crying(NOW + 29)  # an event that is open goes on
+    (line,) = diary.lines(observation(NOW + 40))
+    assert "no crying, after 0:09 (0 events)" in line
