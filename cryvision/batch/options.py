@@ -13,8 +13,7 @@ from cryvision.batch import engines, remote
 from cryvision.config import check_choice
 from cryvision.errors import ConfigError
 from cryvision.inference.options import OptionValues
-from cryvision.outputs.files import check_formats
-from cryvision.outputs.timeline_tables import check_hop
+from cryvision.outputs.files import check_formats, check_timeline_hop
 from cryvision.start_times import time_zone
 from cryvision.subjects import compile_subject_pattern
 
@@ -60,7 +59,7 @@ class BatchOptions:
         Regular expression whose first group, in the path of a clip, is its subject in ``events``
         and ``summary`` where the manifest names none.
     timeline_hop_s : float, optional
-        Of the timelines in ``formats``; see `cryvision.outputs.write`.
+        Of the timelines in ``formats``, which must hold one; see `cryvision.outputs.write`.
 
     Raises
     ------
@@ -100,7 +99,11 @@ class BatchOptions:
         time_zone(self.timezone)
         if self.subject_pattern is not None:
             compile_subject_pattern(self.subject_pattern)
-        check_hop(self.timeline_hop_s)
+            if self.events is None and self.summary is None:
+                raise ConfigError(
+                    "a subject pattern needs a table of events or a summary; got neither"
+                )
+        check_timeline_hop(self.timeline_hop_s, self.formats)
         if self.acoustics:
             require_praat()  # refused before any work
         if self.formats_dir is not None and not self.formats:

@@ -293,6 +293,8 @@ def test_a_name_is_just_a_name(
         (["--smooth", "-1", "{bout}"], "-1"),
         (["--smooth", "nan", "{bout}"], "nan"),
         (["--out", "results", "a.wav"], "--out needs --formats"),
+        (["--timeline-hop", "1", "a.wav"], "needs csv, parquet or json among the formats"),
+        (["--timeline-hop", "0.001", "--formats", "csv", "a.wav"], "at least a frame"),
         (["--loud", "a.wav"], "--loud"),
         (["--quiet", "--verbose", "a.wav"], "not allowed with"),
     ],
