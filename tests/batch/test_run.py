@@ -377,9 +377,23 @@ class TestTarget:
 
 
 class TestRefused:
-    def test_no_clip_at_all(self, make_clips, run_null):
+    @pytest.mark.parametrize("out", ["t.csv", "new/t.csv"])
+    def test_no_clip_at_all_leaves_nothing(self, make_clips, run_null, tmp_path, out):
+        source = make_clips("notes.txt")
         with pytest.raises(MediaError, match="there must be sound or video files"):
-            run_null(make_clips("notes.txt"))
+            run_null(source, out=tmp_path / out)
+        with pytest.raises(MediaError, match="no such file"):
+            run_null(source / "gone.wav", out=tmp_path / out)
+        assert list(tmp_path.iterdir()) == [source]
+
+    def test_no_clip_at_all_leaves_what_was_scored_before(self, make_clips, run_null, tmp_path):
+        source = make_clips("a.wav", "b.wav")
+        run_null(source)
+        before = {path: path.read_bytes() for path in tmp_path.glob("*.csv*")}
+        with pytest.raises(MediaError, match="no such file"):
+            run_null(source / "gone.wav")
+        assert before.keys() == set(tmp_path.glob("*.csv*"))
+        assert run_null(source).n_scored == 0
 
     @pytest.mark.parametrize(
         ("options", "match"),
