@@ -85,7 +85,8 @@ class BatchOptions:
     timeline_hop_s: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
+        if not isinstance(self.formats, str):  # which is refused below
+            object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
         check_choice("engine", self.engine, ENGINES)
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1; got {self.workers}")

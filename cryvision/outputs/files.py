@@ -181,7 +181,9 @@ def _write_all(clip: str, folder: Path, files: Mapping[Path, Callable[[Path], ob
                 part.unlink(missing_ok=True)
 
 
-def check_formats(formats: Iterable[str]) -> None:
+def check_formats(formats: Collection[str]) -> None:
+    if isinstance(formats, str):
+        raise ConfigError(f"formats must be a list of names; got {formats!r:.80}")
     allowed = (*FORMATS, ALL)
     for name in formats:
         if name not in allowed:

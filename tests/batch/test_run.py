@@ -386,6 +386,13 @@ class TestRefused:
             run_null(source / "gone.wav", out=tmp_path / out)
         assert list(tmp_path.iterdir()) == [source]
 
+    def test_no_source_at_all(self, tmp_path):
+        with pytest.raises(
+            MediaError, match="must be sound or video files to score; got no source"
+        ):
+            score([], tmp_path / "t.csv")
+        assert not list(tmp_path.iterdir())
+
     def test_no_clip_at_all_leaves_what_was_scored_before(self, make_clips, run_null, tmp_path):
         source = make_clips("a.wav", "b.wav")
         run_null(source)
@@ -403,6 +410,7 @@ class TestRefused:
             ({"workers": 0}, "workers must be at least 1"),
             ({"timeout_seconds": -1}, "timeout must not be negative"),
             ({"formats": ["docx"]}, "formats must be among"),
+            ({"formats": "csv"}, "formats must be a list of names; got 'csv'"),
             ({"formats_dir": "x"}, "needs formats to write"),
             ({"timeline_hop_s": 1.0}, "needs csv, parquet or json among the formats; got none"),
             ({"timeline_hop_s": 1.0, "formats": ["rttm"]}, "among the formats; got rttm"),
