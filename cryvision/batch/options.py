@@ -13,6 +13,7 @@ from cryvision.batch import engines, remote
 from cryvision.config import check_choice
 from cryvision.errors import ConfigError
 from cryvision.inference.options import OptionValues
+from cryvision.layers import require_package
 from cryvision.outputs.files import check_formats, check_timeline_hop
 from cryvision.start_times import time_zone
 from cryvision.subjects import compile_subject_pattern
@@ -66,7 +67,7 @@ class BatchOptions:
     ConfigError
         If one is out of range, or two of them do not go together.
     MissingDependencyError
-        If acoustics are wanted and parselmouth is not installed.
+        If acoustics, Parquet or Ray are wanted and what they need is not installed.
     """
 
     workers: int | None = None
@@ -88,6 +89,8 @@ class BatchOptions:
         if not isinstance(self.formats, str):  # which is refused below
             object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
         check_choice("engine", self.engine, ENGINES)
+        if self.engine == "ray":
+            require_package("ray", "the engine ray", "batch")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1; got {self.workers}")
         if not 0 <= self.gpus_per_worker < math.inf:

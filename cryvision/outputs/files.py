@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePath
 
 from cryvision.errors import ConfigError, CryvisionError
+from cryvision.layers import require_package
 from cryvision.outputs.labels import (
     all_bouts,
     all_events,
@@ -188,6 +189,8 @@ def check_formats(formats: Collection[str]) -> None:
     for name in formats:
         if name not in allowed:
             raise ConfigError(f"formats must be among {', '.join(allowed)}; got {name!r}")
+    if "parquet" in formats:
+        require_package("pyarrow", "Parquet", "batch")
 
 
 def check_timeline_hop(hop_seconds: float | None, formats: Collection[str]) -> None:

@@ -23,7 +23,7 @@ from cryvision.batch.run import score
 from cryvision.batch.sources import ListedClip
 from cryvision.batch.store import Store
 from cryvision.batch.supervisor import Supervisor
-from cryvision.errors import ConfigError, CryvisionError, MediaError
+from cryvision.errors import ConfigError, CryvisionError, MediaError, MissingDependencyError
 from cryvision.inference.options import Options
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -384,6 +384,18 @@ class TestRefused:
             run_null(source, out=tmp_path / out)
         with pytest.raises(MediaError, match="no such file"):
             run_null(source / "gone.wav", out=tmp_path / out)
+        assert list(tmp_path.iterdir()) == [source]
+
+    @pytest.mark.parametrize(
+        ("module", "options"), [("ray", {"engine": "ray"}), ("pyarrow", {"formats": ["parquet"]})]
+    )
+    def test_what_is_not_installed_is_said_before_any_work(
+        self, make_clips, tmp_path, monkeypatch, module, options
+    ):
+        monkeypatch.setitem(sys.modules, module, None)
+        source = make_clips("a.wav")
+        with pytest.raises(MissingDependencyError, match=r"pip install 'cryvision\[batch\]'"):
+            score(source, tmp_path / "t.csv", **options)
         assert list(tmp_path.iterdir()) == [source]
 
     def test_no_source_at_all(self, tmp_path):

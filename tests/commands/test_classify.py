@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -305,6 +306,16 @@ def test_wrong_usage_names_what_is_wrong(
     done = classify(*(argument.format(bout=bout_wav) for argument in arguments))
     assert (done.code, done.out) == (2, "")
     assert named in done.err.splitlines()[-1]
+
+
+def test_parquet_without_pyarrow_is_said_before_any_work(
+    classify, bout_wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    done = classify("--formats", "parquet", "--out", tmp_path / "out", bout_wav, bout_wav)
+    assert (done.code, done.out) == (1, "")
+    assert "pip install 'cryvision[batch]'" in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_in_place_of_the_folder_ends_the_run_at_once(
