@@ -26,6 +26,12 @@ def require(layer: str, purpose: str) -> None:
         raise MissingDependencyError(_missing(purpose, missing[0], install_command(layer)))
 
 
+def require_package(module: str, purpose: str, layer: str) -> None:
+    """Check that a package of a layer is installed, as `require` does for all of them."""
+    if find_spec(module) is None:
+        raise MissingDependencyError(_missing(purpose, module, install_command(layer)))
+
+
 @contextlib.contextmanager
 def needed(purpose: str, package: str, layer: str = "") -> Iterator[None]:
     """Say how to install a package, or its layer, where an import in the block fails."""

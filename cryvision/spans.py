@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime, tzinfo
 
 Span = tuple[float, float]
 
@@ -22,3 +23,15 @@ def joined(spans: Iterable[Span], gap_s: float = 0.0) -> list[Span]:
 def seconds_within(spans: Iterable[Span], start: float, end: float) -> float:
     """Sum up how much of each span lies between two times."""
     return math.fsum(max(0.0, min(b, end) - max(a, start)) for a, b in spans)
+
+
+def clock_hours(start: float, end: float, zone: tzinfo | None) -> Iterator[Span]:
+    """Give the hours of a day by its clock, also where that is changed by half an hour.
+
+    All times are seconds since 1970; without a zone it is that of this machine.
+    """
+    while start < end:
+        clock = datetime.fromtimestamp(start, zone)
+        stop = min(end, start + 3600 - 60 * clock.minute - clock.second)
+        yield start, stop
+        start = stop

@@ -6,12 +6,14 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from cryvision.acoustics.contour import FEWEST_FRAMES, describe_contour, mode_shares
 from cryvision.acoustics.measures import CryAcoustics, measures_of
 from cryvision.acoustics.phases import find_phases, frame_levels_db, sounding
 from cryvision.acoustics.praat import HOP_SECONDS, SHORTEST_SECONDS, PraatSound
 from cryvision.errors import ConfigError
+from cryvision.inputs.audio import as_floats
 
 MARGIN_SECONDS = 0.025
 """Sound around a cry that its outermost frames reach into."""
@@ -43,7 +45,7 @@ _F0 = tuple(m.name for m in measures_of(CryAcoustics) if m.name.startswith("f0")
 
 
 def measure_cry(
-    samples: np.ndarray,
+    samples: ArrayLike,
     sample_rate_hz: float,
     onset_s: float,
     offset_s: float,
@@ -56,8 +58,8 @@ def measure_cry(
 
     Parameters
     ----------
-    samples : ndarray of float, shape (n,)
-        Mono sound around the cry, full scale 1.
+    samples : array_like, shape (n,), float or int16
+        Mono sound around the cry; full scale is 1 or 32768.
     sample_rate_hz : float
     onset_s, offset_s : float
         Of the cry, in seconds from the first sample; the offset up to 25 ms after the last one.
@@ -82,6 +84,7 @@ def measure_cry(
     MissingDependencyError
         Without parselmouth.
     """
+    samples = as_floats(samples)
     _check(samples, sample_rate_hz, onset_s, offset_s)
     last_s = min(offset_s, len(samples) / sample_rate_hz)
     end_s = min(last_s, onset_s + LONGEST_SECONDS)

@@ -104,7 +104,7 @@ def _without_sound(result: Mapping[str, Any]) -> Iterator[str]:
     if reason := not_measured(result):
         yield reason
         return
-    yield f"Always the commonest label: accuracy {_percent(result['majority'])}, balanced "
+    yield f"Always the commonest label: accuracy {_percent(result['majority'])}, balanced"
     yield f"accuracy {result['chance']:.2f}. A tree on one fact, on held-out subjects:"
     yield ""
     keys = ("accuracy", "gain", "balanced_accuracy")

@@ -7,7 +7,7 @@ import math
 import os
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -23,7 +23,7 @@ from cryvision.errors import CryvisionError
 from cryvision.inputs.quality import MINUTE_SECONDS
 from cryvision.outputs.wording import counted
 from cryvision.safe_text import spreadsheet_cell, write_rows
-from cryvision.spans import Span, joined, seconds_within
+from cryvision.spans import Span, clock_hours, joined, seconds_within
 from cryvision.start_times import time_zone
 from cryvision.subjects import compile_subject_pattern
 
@@ -231,7 +231,7 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
         for number in range((last - first).days + 1):
             day = first + timedelta(days=number)
             start, end = (_midnight(one, zone) for one in (day, day + timedelta(days=1)))
-            spans = [(DAY, start, end), *((HOUR, *hour) for hour in _hours(start, end, zone))]
+            spans = [(DAY, start, end), *((HOUR, *hour) for hour in clock_hours(start, end, zone))]
             periods += [
                 _period(subject, span, zone, (observed, loud, crying), onsets) for span in spans
             ]
@@ -276,15 +276,6 @@ def _period(
         cry_s=cry_s if known else None,
         n_events=sum(start <= onset < end for onset in onsets) if known else None,
     )
-
-
-def _hours(start: float, end: float, zone: tzinfo) -> Iterator[Span]:
-    """Give the hours of a day by its clock, also where that is changed by half an hour."""
-    while start < end:
-        clock = datetime.fromtimestamp(start, zone)
-        stop = min(end, start + 3600 - 60 * clock.minute - clock.second)
-        yield start, stop
-        start = stop
 
 
 def _midnight(day: date, zone: tzinfo) -> float:

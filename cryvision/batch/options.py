@@ -13,8 +13,8 @@ from cryvision.batch import engines, remote
 from cryvision.config import check_choice
 from cryvision.errors import ConfigError
 from cryvision.inference.options import OptionValues
-from cryvision.outputs.files import check_formats
-from cryvision.outputs.timeline_tables import check_hop
+from cryvision.layers import require_package
+from cryvision.outputs.files import check_formats, check_timeline_hop
 from cryvision.start_times import time_zone
 from cryvision.subjects import compile_subject_pattern
 
@@ -60,14 +60,14 @@ class BatchOptions:
         Regular expression whose first group, in the path of a clip, is its subject in ``events``
         and ``summary`` where the manifest names none.
     timeline_hop_s : float, optional
-        Of the timelines in ``formats``; see `cryvision.outputs.write`.
+        Of the timelines in ``formats``, which must hold one; see `cryvision.outputs.write`.
 
     Raises
     ------
     ConfigError
         If one is out of range, or two of them do not go together.
     MissingDependencyError
-        If acoustics are wanted and parselmouth is not installed.
+        If acoustics, Parquet or Ray are wanted and what they need is not installed.
     """
 
     workers: int | None = None
@@ -86,8 +86,11 @@ class BatchOptions:
     timeline_hop_s: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
+        if not isinstance(self.formats, str):  # which is refused below
+            object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
         check_choice("engine", self.engine, ENGINES)
+        if self.engine == "ray":
+            require_package("ray", "the engine ray", "batch")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1; got {self.workers}")
         if not 0 <= self.gpus_per_worker < math.inf:
@@ -100,7 +103,11 @@ class BatchOptions:
         time_zone(self.timezone)
         if self.subject_pattern is not None:
             compile_subject_pattern(self.subject_pattern)
-        check_hop(self.timeline_hop_s)
+            if self.events is None and self.summary is None:
+                raise ConfigError(
+                    "a subject pattern needs a table of events or a summary; got neither"
+                )
+        check_timeline_hop(self.timeline_hop_s, self.formats)
         if self.acoustics:
             require_praat()  # refused before any work
         if self.formats_dir is not None and not self.formats:

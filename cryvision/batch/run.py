@@ -172,8 +172,8 @@ def run(
         store.list_clips(clips, sources, [job.settings_sha256, job.formats_dir])
         n_clips, n_todo, n_bytes = store.count()
         if not n_clips:
-            where = ", ".join(sources)
-            raise MediaError(f"there must be sound or video files to score; none in {where:.200}")
+            where = f"none in {', '.join(sources):.200}" if sources else "got no source"
+            raise MediaError(f"there must be sound or video files to score; {where}")
         counted = Progress(n_clips, n_clips - n_todo)
         try:
             if n_todo:

@@ -88,7 +88,7 @@ def find_clips(
             yield from _folder(source, excluded, problems)
         elif os.path.isfile(source):
             is_manifest = source.lower().endswith(MANIFEST_SUFFIX)
-            yield from _manifest(source, problems) if is_manifest else [_local(source)]
+            yield from _manifest(source, problems) if is_manifest else [local_clip(source)]
         elif glob.has_magic(source):
             yield from _pattern(source)
         else:
@@ -147,7 +147,7 @@ def _folder(folder: str, excluded: Sequence[str], problems: list[str]) -> Iterat
         )
         for name in sorted(names):
             if _is_media(name):
-                yield _local(os.path.join(parent, name))
+                yield local_clip(os.path.join(parent, name))
 
 
 def _pattern(pattern: str) -> Iterator[FoundClip]:
@@ -155,7 +155,7 @@ def _pattern(pattern: str) -> Iterator[FoundClip]:
     media = [path for path in paths if _is_media(os.path.basename(path)) and os.path.isfile(path)]
     if not media:
         raise MediaError(f"{shown(pattern)}: no sound or video file fits the pattern")
-    yield from map(_local, media)
+    yield from map(local_clip, media)
 
 
 def _manifest(manifest: str, problems: list[str]) -> Iterator[FoundClip]:
@@ -165,7 +165,7 @@ def _manifest(manifest: str, problems: list[str]) -> Iterator[FoundClip]:
                 if remote.is_url(path):
                     clip = _elsewhere(path)
                 else:
-                    clip = _local(os.path.join(os.path.dirname(manifest), path))
+                    clip = local_clip(os.path.join(os.path.dirname(manifest), path))
                 yield _with_facts(clip, *facts)
     except OSError as error:
         raise MediaError(f"{shown(manifest)}: cannot be read: {error.strerror}") from error
@@ -253,7 +253,8 @@ def _is_media(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in MEDIA_SUFFIXES
 
 
-def _local(path: str) -> FoundClip:
+def local_clip(path: str) -> FoundClip:
+    """Describe a file on this machine, also one that is not there."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):  # its row has the reason

@@ -45,7 +45,8 @@ _PAGE_CLIPS = 1000
 class Store:
     """The rows of one table, held by one run at a time. A context manager.
 
-    The file is made where it is missing, with its folder. With ``retry_failed``, a clip that has
+    The file is made where it is missing, with its folder; both go again where no clip was listed,
+    as for sources that are not there. With ``retry_failed``, a clip that has
     failed is still to be scored. From each method comes a CryvisionError where another run holds
     it, it is something else's file, or it cannot be read or written.
     """
@@ -55,6 +56,8 @@ class Store:
         self._todo = "FROM clips LEFT JOIN rows USING (key) WHERE " + (
             f"status IS NOT '{OK}'" if retry_failed else "status IS NULL"
         )
+        self._is_new = not path.exists()
+        self._new_folders = [folder for folder in path.parents if not folder.exists()]
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             # The threads that give out clips read them, each a page at a time.
@@ -73,7 +76,14 @@ class Store:
         return self
 
     def __exit__(self, *error: object) -> None:
+        with contextlib.suppress(sqlite3.Error, OSError):
+            self._database.rollback()
+            if self._is_new and not self._database.execute("SELECT 1 FROM clips").fetchone():
+                self._path.unlink()  # while it is locked, so that it is nobody else's yet
         self._database.close()
+        for folder in self._new_folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     def list_clips(
         self, clips: Iterable[FoundClip], sources: Sequence[str], of_run: Sequence[str]

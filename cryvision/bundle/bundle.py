@@ -185,7 +185,10 @@ class Bundle:
 
         models = StackModels(self, runtime)
         names = [part.inputs[0] for part in models.branches]
-        tables = {name: np.asarray(values, np.float32) for name, values in features.items()}
+        try:
+            tables = {name: np.asarray(values, np.float32) for name, values in features.items()}
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"features must hold numbers only: {error}") from error
         if not tables or not set(tables) <= set(names):
             raise ConfigError(
                 f"the bundle's features are {', '.join(names)}; got {', '.join(tables) or 'none'}"

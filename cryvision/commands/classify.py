@@ -229,9 +229,11 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("--out needs --formats to say what to write; got none")
     formats = written_formats(options.formats or (), options.blur_faces)
     from cryvision.bundle import Bundle
-    from cryvision.outputs.files import stems
+    from cryvision.outputs.files import check_formats, check_timeline_hop, stems
     from cryvision.start_times.chunks import TIME_RULE, iso_time
 
+    check_formats(formats)
+    check_timeline_hop(options.timeline_hop, formats)
     if options.acoustics:
         from cryvision.acoustics.praat import require_praat
 

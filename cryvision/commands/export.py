@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Any
 
-from cryvision.commands.terminal import EXIT_DONE, add_bundle_option, log, show
+from cryvision.commands.terminal import EXIT_DONE, add_bundle_option, show
 
 
 def add(commands: Any) -> None:
@@ -68,7 +68,6 @@ def run(options: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from cryvision.export.deploy import export
 
-    log("converting, and comparing the file with the models it is made of")
     report = export(
         options.bundle,
         options.out,

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from cryvision.commands.terminal import EXIT_DONE, add_bundle_option, show, show_json
+from cryvision.errors import ConfigError, CryvisionError
 
 
 def add(commands: Any) -> None:
@@ -30,6 +31,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if options.methods:
+        if options.bundle is not None:
+            raise ConfigError("--methods of a run needs no bundle: its file says which it used")
         show(_methods_of_run(options.methods))
         return EXIT_DONE
     from cryvision.bundle import Bundle
@@ -51,7 +54,6 @@ def run(options: argparse.Namespace) -> int:
 def _methods_of_run(path: str) -> str:
     import json
 
-    from cryvision.errors import CryvisionError
     from cryvision.outputs.methods_text import methods_paragraph
 
     try:
@@ -59,7 +61,9 @@ def _methods_of_run(path: str) -> str:
             about = json.load(file)
         sha256 = about["settings"]["bundle_sha256"]
         return methods_paragraph({**about["bundle"], "sha256": sha256}, about["settings"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise CryvisionError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CryvisionError(
-            f"{path}: --methods needs the file .about.json beside a table of score: {error}"
+            f"{path}: must be the .about.json that score writes beside its table"
         ) from error

@@ -142,6 +142,8 @@ def run(options: argparse.Namespace) -> int:
     if not options.every > 0:
         raise ConfigError(f"--every must be above 0 s; got {options.every:g}")
     config = _config(options)
+    if options.no_wait and all(one.kind != "file" for one in config.sources):
+        raise ConfigError("--no-wait is for --file; got none")
     from cryvision.bundle import Bundle
     from cryvision.monitor.live import LiveMonitor, open_source
     from cryvision.monitor.screen import Screen

@@ -184,18 +184,23 @@ def _draw_week(summary: Summary, path: str) -> None:
     """Draw the hours of each day as the monitor draws its own."""
     from pathlib import Path
 
-    from cryvision.batch.hours import HOUR
+    from cryvision.batch.hours import DAY, HOUR
     from cryvision.monitor.recording import day_figure
     from cryvision.monitor.recording.day_report import Day, Hour
 
     hours: dict[tuple[str, Any], list[Hour]] = {}
+    seconds = {
+        (one.subject, one.start.date()): one.end.timestamp() - one.start.timestamp()
+        for one in summary.periods
+        if one.kind == DAY
+    }
     for one in summary.periods:
         if one.kind == HOUR:
             known = (one.cry_s or 0.0, one.observed_s)
             hour = Hour(one.start.timestamp(), *known, zone=one.start.tzinfo)
             hours.setdefault((one.subject, one.start.date()), []).append(hour)
     days = [
-        Day(subject or "recordings", date, 3600.0 * len(own), tuple(own), ())
+        Day(subject or "recordings", date, seconds[subject, date], tuple(own), ())
         for (subject, date), own in hours.items()
     ]
     day_figure.draw(days, Path(path))

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 BAR_DELAY_SECONDS = 1.0
 """A bar is not shown for what takes less."""
 
-EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_STOPPED = 0, 1, 2, 3, 130
+EXIT_DONE, EXIT_FAILED, EXIT_SOME_FAILED, EXIT_STOPPED = 0, 1, 3, 130
+"""Wrong usage, 2, is in `cryvision.errors.ConfigError`."""
 
 
 def show(text: str) -> None:

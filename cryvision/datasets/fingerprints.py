@@ -21,10 +21,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from cryvision.config import SAMPLE_RATE_HZ, SoundConfig
-from cryvision.inputs.audio import AMIN_POWER, band_bins, spectrum_power
+from cryvision.inputs.audio import AMIN_POWER, as_floats, band_bins, spectrum_power
 
 FINGERPRINT_SECONDS = 10.0
 """Of a longer sound, so much from its start counts."""
@@ -101,14 +101,14 @@ class Copy(NamedTuple):
     semitones: float
 
 
-def band_levels(samples: np.ndarray) -> FloatArray:
+def band_levels(samples: ArrayLike) -> FloatArray:
     """Compute the level in each band of each frame, which fingerprints are made from.
 
-    Of sound at 16 kHz, what is beyond `FINGERPRINT_SECONDS` is left out. The levels are float32,
-    shape (n_frames, N_BANDS), in decibels, 31.25 frames a second, at most 50 dB below the loud
-    parts of the sound. There are no frames where the sound is shorter than one.
+    Of sound at 16 kHz, mono, float or int16, what is beyond `FINGERPRINT_SECONDS` is left out. The
+    levels are float32, shape (n_frames, N_BANDS), in decibels, 31.25 frames a second, at most 50 dB
+    below the loud parts of the sound. There are no frames where the sound is shorter than one.
     """
-    samples = samples[: round(FINGERPRINT_SECONDS * SAMPLE_RATE_HZ)]
+    samples = as_floats(samples)[: round(FINGERPRINT_SECONDS * SAMPLE_RATE_HZ)]
     if len(samples) < _SPECTRUM.n_fft:
         return np.zeros((0, N_BANDS), np.float32)
     power = np.einsum("fb,nb->fn", spectrum_power(samples, _SPECTRUM), _filters())

@@ -115,7 +115,8 @@ def find_coded_clips(
         _read(Path(path), tier, options)
         for path, tier in zip((first, second), options.tiers, strict=True)
     ]
-    codings = _paired([one for one, _ in read])
+    two_files = not any(os.path.isdir(path) for path in (first, second))
+    codings = _paired([one for one, _ in read], two_files)
     names, problems = _in_both(codings, (os.fspath(first), os.fspath(second)))
     crying, counted, warnings = _crying(codings, names, options.cry_labels)
     notes = list(dict.fromkeys([note for _, passed_over in read for note in passed_over] + counted))
@@ -167,13 +168,13 @@ def _duration_s(
     return last_s, [_NO_LENGTH.format(name, last_s)]
 
 
-def _paired(codings: list[dict[str, Coding]]) -> list[dict[str, Coding]]:
+def _paired(codings: list[dict[str, Coding]], two_files: bool) -> list[dict[str, Coding]]:
     """Give a single recording the name that it has in the other source.
 
-    Two single recordings are a pair. Else it is called as its file names it, where the other source
-    has only that name.
+    Two files of a single recording each are a pair. Else it is called as its file names it, where
+    the other source has only that name.
     """
-    if len(codings[0]) == len(codings[1]) == 1:
+    if two_files and len(codings[0]) == len(codings[1]) == 1:
         (name,), (other,) = codings
         return [codings[0], {name: codings[1][other]}]
     return [

@@ -81,8 +81,8 @@ def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
         "n_clips": len(clips),
         "n_subjects": len({clip.subject for clip in clips}),
         "hours": sum(clip.duration_s for clip in clips) / 3600,
-        "annotated_seconds": float(sum(_seconds(clip.annotated) for clip in clips)),
-        "found_seconds": float(sum(_seconds(clip.detected) for clip in clips)),
+        "annotated_seconds": float(sum(total_seconds(clip.annotated) for clip in clips)),
+        "found_seconds": float(sum(total_seconds(clip.detected) for clip in clips)),
         "tolerance_s": {"onset": ONSET_TOLERANCE_S, "offset": OFFSET_TOLERANCE_S},
         "window_seconds": WINDOW_SECONDS,
         "events": dict(zip(("matched", "annotated", "found"), counts.tolist(), strict=True)),
@@ -187,5 +187,6 @@ def _per_subject(clips: Sequence[ComparedClip]) -> dict[str, Any]:
     return records
 
 
-def _seconds(events: np.ndarray) -> float:
+def total_seconds(events: np.ndarray) -> float:
+    """Sum up the durations of events, shape (n, 2)."""
     return float(np.sum(events[:, 1] - events[:, 0]))

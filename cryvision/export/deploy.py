@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from cryvision.export.options import ExportValues
+
+log = logging.getLogger(__name__)
 
 DEFAULT_PRECISIONS = {"coreml": "fp16", "onnx": "fp32", "litert": "fp32"}
 
@@ -166,6 +169,7 @@ def _prepared(bundle: Bundle, kind: str, options: ExportOptions) -> _Work:
     graph = build_graph(bundle, options.part, options.features)
     if precision == "int8" and not graph.takes_sound:
         raise ConfigError(f"int8 needs sound to measure ranges on; the {options.part} takes none")
+    log.info("converting, and comparing the file with the models it is made of")
     whole = build_whole(graph)
     cases = _cases(graph, options.representative)
     expected = proof.references(graph, whole, cases)

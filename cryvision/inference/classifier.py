@@ -21,11 +21,13 @@ from cryvision.inference.label_policy import CRY, NO_CRY, NOT_SURE, has_skill, m
 from cryvision.inference.options import Options, OptionValues
 from cryvision.inference.state import StreamState
 from cryvision.inference.timeline import HeldPredictions
+from cryvision.inputs.audio import as_array
 from cryvision.inputs.frame_rows import FRAMES_IN_MEMORY, FrameRows, RowFiles
 from cryvision.inputs.resampling import Resampler
 from cryvision.result import Classification, Detection, Event
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from typing_extensions import Unpack
 
     from cryvision.inputs.media import MediaInfo
@@ -128,8 +130,8 @@ class StreamClassifier:
 
     def push(
         self,
-        samples: np.ndarray | None = None,
-        frame: np.ndarray | None = None,
+        samples: ArrayLike | None = None,
+        frame: ArrayLike | None = None,
         frame_time_s: float | None = None,
     ) -> list[Event]:
         """Take the next piece of the stream and return the events that began or ended.
@@ -141,10 +143,10 @@ class StreamClassifier:
 
         Parameters
         ----------
-        samples : ndarray, shape (n,) or (n, n_channels), float or int16, optional
+        samples : array_like, shape (n,) or (n, n_channels), float or int16, optional
             Sound that follows what was pushed before, at ``sample_rate_hz``; full scale is 1 or
             32768. Channels are mixed to one. Beside a frame, the sound up to it.
-        frame : ndarray, shape (height, width, 3), uint8, optional
+        frame : array_like, shape (height, width, 3), uint8, optional
             One RGB frame, later than the one before it.
         frame_time_s : float, optional
             Time of the frame on the 30 Hz media clock, in seconds; needed with a frame.
@@ -159,9 +161,7 @@ class StreamClassifier:
         if samples is not None:
             finished = self._push_samples(self._resampler.push(samples))
         if frame is not None:
-            if frame_time_s is None:
-                raise ConfigError("a frame needs its frame_time_s; got none")
-            self._see(frame, frame_time_s)
+            self._see(as_array(frame, "a frame"), _finite(frame_time_s))
         self._forget(keep=2)
         return finished
 
@@ -371,3 +371,13 @@ class StreamClassifier:
         elif info is not None and self._faces is not None:
             notes.append("faces are not used: the clip has no pictures")
         return notes
+
+
+def _finite(frame_time_s: float | None) -> float:
+    try:
+        time_s = math.nan if frame_time_s is None else float(frame_time_s)
+    except (TypeError, ValueError):
+        time_s = math.nan
+    if not math.isfinite(time_s):
+        raise ConfigError(f"a frame needs its frame_time_s; got {frame_time_s!r:.80}")
+    return time_s

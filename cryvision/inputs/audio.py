@@ -19,6 +19,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike
 
 from cryvision.config import SoundConfig
 from cryvision.errors import ConfigError, CryvisionError
@@ -26,6 +27,8 @@ from cryvision.inputs.mixing import LARGEST_SAMPLE
 
 AMIN_POWER = 1e-10
 """Power below which decibels stop, at -100 dB (librosa: ``amin`` 1e-10, or 1e-5 of amplitude)."""
+
+INT16_SCALE = np.float32(1 / 32768)
 
 TOP_DB = 80.0
 """Decibels kept below the largest value of a span (librosa: ``top_db``)."""
@@ -40,6 +43,26 @@ FIRST_FREE_BIN = 2
 """A constant offset under a periodic Hann window reaches bins 0 and 1, and no other."""
 
 
+def as_array(values: ArrayLike, what: str) -> np.ndarray:
+    """Make an array as NumPy does, of a list too; ConfigError where it cannot."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{what} must be an array of numbers; got {type(values).__name__}"
+        ) from error
+
+
+def as_floats(samples: ArrayLike) -> np.ndarray:
+    """Give sound, int16 or float of any shape, as floating-point numbers with full scale 1."""
+    values = as_array(samples, "sound")
+    if values.dtype == np.int16:
+        values = values.astype(np.float32) * INT16_SCALE
+    if values.dtype.kind != "f":
+        raise ConfigError(f"sound must be int16 or float; got {values.dtype}")
+    return values
+
+
 def as_sound(samples: np.ndarray) -> tuple[np.ndarray, int]:
     """Copy samples (float, shape (n,)) as float32, and count those that are no sound.
 
@@ -47,7 +70,7 @@ def as_sound(samples: np.ndarray) -> tuple[np.ndarray, int]:
     become zero. The caller may reuse its array. Anything but one row of floating-point numbers is
     an error.
     """
-    values = np.asarray(samples)
+    values = as_array(samples, "samples")
     if values.ndim != 1 or values.dtype.kind != "f":
         raise CryvisionError(
             "samples must be one row of floating-point numbers, full scale 1; "

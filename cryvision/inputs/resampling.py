@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
+from cryvision.inputs.audio import as_array, as_floats
 from cryvision.inputs.decoding import MOST_CHANNELS, SAMPLE_RATES_HZ
 from cryvision.inputs.mixing import BLOCK_SAMPLES, Downmix
 from cryvision.layers import needed
-
-_INT16_SCALE = np.float32(1 / 32768)
 
 
 class Resampler:
@@ -31,14 +31,14 @@ class Resampler:
         self._n_channels = 0
         self._finished = False
 
-    def push(self, samples: np.ndarray) -> np.ndarray:
+    def push(self, samples: ArrayLike) -> np.ndarray:
         """Take the next samples and return what is ready: float32, shape (m,).
 
         They are int16 or float, full scale 32768 or 1, of shape (n,) or (n, n_channels).
         """
         if self._finished:
             raise ConfigError("no sound may follow the end of a stream")
-        block = _as_float(samples)
+        block = _as_block(samples)
         if not self._n_channels:
             self._begin(block.shape[1])
         if block.shape[1] != self._n_channels:
@@ -87,14 +87,10 @@ class Resampler:
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def _as_float(samples: np.ndarray) -> np.ndarray:
-    """Return samples as float32, shape (n, n_channels), all of them finite."""
-    if samples.ndim not in (1, 2):
-        raise ConfigError(f"sound must have the shape (n,) or (n, channels); got {samples.shape}")
-    if samples.dtype == np.int16:
-        block: np.ndarray = samples.astype(np.float32) * _INT16_SCALE
-    elif samples.dtype.kind == "f":
-        block = samples.astype(np.float32, copy=False)
-    else:
-        raise ConfigError(f"sound must be int16 or float; got {samples.dtype}")
+def _as_block(samples: ArrayLike) -> np.ndarray:
+    """Return samples as float32, shape (n, n_channels)."""
+    values = as_array(samples, "sound")
+    if values.ndim not in (1, 2):
+        raise ConfigError(f"sound must have the shape (n,) or (n, channels); got {values.shape}")
+    block = as_floats(values).astype(np.float32, copy=False)
     return block[:, None] if block.ndim == 1 else block

@@ -8,12 +8,13 @@ import os
 import unicodedata
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path, PurePath
 
 from cryvision.errors import ConfigError, CryvisionError
+from cryvision.layers import require_package
 from cryvision.outputs.labels import (
     all_bouts,
     all_events,
@@ -30,7 +31,7 @@ from cryvision.outputs.tables import (
     write_quality_csv,
     write_timeline_csv,
 )
-from cryvision.outputs.timeline_tables import with_hop, write_timeline_parquet
+from cryvision.outputs.timeline_tables import check_hop, with_hop, write_timeline_parquet
 from cryvision.outputs.video import write_video
 from cryvision.result import Classification
 from cryvision.safe_text import portable_name
@@ -179,11 +180,25 @@ def _write_all(clip: str, folder: Path, files: Mapping[Path, Callable[[Path], ob
                 part.unlink(missing_ok=True)
 
 
-def check_formats(formats: Iterable[str]) -> None:
+def check_formats(formats: Collection[str]) -> None:
+    if isinstance(formats, str):
+        raise ConfigError(f"formats must be a list of names; got {formats!r:.80}")
     allowed = (*FORMATS, ALL)
     for name in formats:
         if name not in allowed:
             raise ConfigError(f"formats must be among {', '.join(allowed)}; got {name!r}")
+    if "parquet" in formats:
+        require_package("pyarrow", "Parquet", "batch")
+
+
+def check_timeline_hop(hop_seconds: float | None, formats: Collection[str]) -> None:
+    """Refuse with ConfigError a hop that is too short, or that none of the formats would have."""
+    check_hop(hop_seconds)
+    if hop_seconds is not None and not {*_TIMELINES, ALL} & set(formats):
+        raise ConfigError(
+            "the hop of the timeline needs csv, parquet or json among the formats; "
+            f"got {', '.join(formats) or 'none'}"
+        )
 
 
 def clip_formats(classification: Classification, formats: Sequence[str]) -> list[str]:

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cryvision.annotations import Interval
 from cryvision.annotations.corrections import CorrectedEvent
 from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip
 from cryvision.evaluation import metrics
-from cryvision.evaluation.detection_metrics import WINDOW_SECONDS, compare, cry_windows
+from cryvision.evaluation.detection_metrics import (
+    WINDOW_SECONDS,
+    compare,
+    cry_windows,
+    total_seconds,
+)
 from cryvision.evaluation.event_metrics import OFFSET_TOLERANCE_S, ONSET_TOLERANCE_S
 from cryvision.outputs.wording import rounded
 from cryvision.result import Classification
@@ -39,15 +42,11 @@ def agreement_record(result: Classification, events: Sequence[CorrectedEvent]) -
         "n_matched": counts[0],
         "n_reference": counts[1],
         "n_detected": counts[2],
-        "reference_seconds": rounded(_seconds(compared.annotated), 4),
-        "detected_seconds": rounded(_seconds(compared.detected), 4),
+        "reference_seconds": rounded(total_seconds(compared.annotated), 4),
+        "detected_seconds": rounded(total_seconds(compared.detected), 4),
         "n_checked": sum(event.checked for event in events),
         "n_events": len(events),
         "labels_that_count": list(CRY_LABELS),
         "tolerance_s": {"onset": ONSET_TOLERANCE_S, "offset": OFFSET_TOLERANCE_S},
         "window_seconds": WINDOW_SECONDS,
     }
-
-
-def _seconds(events: np.ndarray) -> float:
-    return float(np.sum(events[:, 1] - events[:, 0]))

@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from cryvision.annotations.corrections import corrections_path
-from cryvision.batch.sources import find_clips
+from cryvision.batch.sources import FoundClip, find_clips, local_clip
 from cryvision.errors import MediaError
 from cryvision.inputs.media import MEDIA_SUFFIXES
 from cryvision.outputs.files import stems
@@ -64,6 +64,11 @@ class PageClip:
     @property
     def scored(self) -> bool:
         return self.job is not None and self.job.status == FINISHED
+
+    @property
+    def changed(self) -> bool:
+        """Whether a clip of the folder is another file by now than the one that was listed."""
+        return not self.uploaded and self.version != _state(local_clip(os.fspath(self.path)))
 
     @property
     def status(self) -> str:
@@ -114,6 +119,10 @@ def _result(folder: Path, version: int) -> Classification:
 @lru_cache(maxsize=16)
 def _shown_result(folder: Path, version: int) -> Classification:
     return as_shown(_result(folder, version))
+
+
+def _state(found: FoundClip) -> str:
+    return f"{found.size_bytes} {found.version}"
 
 
 def _version(path: Path) -> int:
@@ -213,5 +222,5 @@ class Clips:
             clip_id = hashlib.sha256(os.fsencode(found.path)).hexdigest()[:16]
             place = self._private / "results" / clip_id
             clip = PageClip(clip_id, escaped(relative), Path(found.path), place, uploaded=False)
-            clip.version = f"{found.size_bytes} {found.version}"
+            clip.version = _state(found)
             yield clip_id, clip

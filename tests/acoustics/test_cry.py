@@ -237,6 +237,10 @@ def test_every_nan_has_a_reason_and_nothing_else_has(kind: str) -> None:
         (np.zeros(16000), 0.5, 0.5),
         (np.zeros(16000), -0.1, 0.5),
         (np.zeros(16000), 0.5, 1.5),
+        (np.zeros(16000, np.int32), 0.0, 0.5),
+        (np.zeros(16000, np.complex64), 0.0, 0.5),
+        (np.zeros(16000, bool), 0.0, 0.5),
+        ([[0.0], [0.0, 1.0]], 0.0, 0.5),
     ],
 )
 def test_what_is_no_cry_in_a_sound_is_refused(
@@ -250,6 +254,14 @@ def test_what_is_no_cry_in_a_sound_is_refused(
 def test_what_is_no_sample_rate_is_refused(rate_hz: float) -> None:
     with pytest.raises(ConfigError, match="sample_rate_hz must be positive"):
         measure_cry(np.zeros(16000), rate_hz, 0.0, 0.5)
+
+
+def test_a_list_and_whole_numbers_of_16_bits_are_sound_too() -> None:
+    whole = (32767 * draw_cry(np.random.default_rng(0), 20.0).samples).astype(np.int16)
+    sound = whole[:SAMPLE_RATE_HZ] / np.float32(32768)
+    found = measure_cry(sound, SAMPLE_RATE_HZ, 0.4, 0.9)
+    for same in (sound.tolist(), whole[:SAMPLE_RATE_HZ]):
+        assert measure_cry(same, SAMPLE_RATE_HZ, 0.4, 0.9) == found
 
 
 def test_a_steady_beat_has_no_variability_and_long_short_has_much() -> None:

@@ -23,7 +23,7 @@ from cryvision.batch.run import score
 from cryvision.batch.sources import ListedClip
 from cryvision.batch.store import Store
 from cryvision.batch.supervisor import Supervisor
-from cryvision.errors import ConfigError, CryvisionError, MediaError
+from cryvision.errors import ConfigError, CryvisionError, MediaError, MissingDependencyError
 from cryvision.inference.options import Options
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -377,9 +377,42 @@ class TestTarget:
 
 
 class TestRefused:
-    def test_no_clip_at_all(self, make_clips, run_null):
+    @pytest.mark.parametrize("out", ["t.csv", "new/t.csv"])
+    def test_no_clip_at_all_leaves_nothing(self, make_clips, run_null, tmp_path, out):
+        source = make_clips("notes.txt")
         with pytest.raises(MediaError, match="there must be sound or video files"):
-            run_null(make_clips("notes.txt"))
+            run_null(source, out=tmp_path / out)
+        with pytest.raises(MediaError, match="no such file"):
+            run_null(source / "gone.wav", out=tmp_path / out)
+        assert list(tmp_path.iterdir()) == [source]
+
+    @pytest.mark.parametrize(
+        ("module", "options"), [("ray", {"engine": "ray"}), ("pyarrow", {"formats": ["parquet"]})]
+    )
+    def test_what_is_not_installed_is_said_before_any_work(
+        self, make_clips, tmp_path, monkeypatch, module, options
+    ):
+        monkeypatch.setitem(sys.modules, module, None)
+        source = make_clips("a.wav")
+        with pytest.raises(MissingDependencyError, match=r"pip install 'cryvision\[batch\]'"):
+            score(source, tmp_path / "t.csv", **options)
+        assert list(tmp_path.iterdir()) == [source]
+
+    def test_no_source_at_all(self, tmp_path):
+        with pytest.raises(
+            MediaError, match="must be sound or video files to score; got no source"
+        ):
+            score([], tmp_path / "t.csv")
+        assert not list(tmp_path.iterdir())
+
+    def test_no_clip_at_all_leaves_what_was_scored_before(self, make_clips, run_null, tmp_path):
+        source = make_clips("a.wav", "b.wav")
+        run_null(source)
+        before = {path: path.read_bytes() for path in tmp_path.glob("*.csv*")}
+        with pytest.raises(MediaError, match="no such file"):
+            run_null(source / "gone.wav")
+        assert before.keys() == set(tmp_path.glob("*.csv*"))
+        assert run_null(source).n_scored == 0
 
     @pytest.mark.parametrize(
         ("options", "match"),
@@ -389,7 +422,12 @@ class TestRefused:
             ({"workers": 0}, "workers must be at least 1"),
             ({"timeout_seconds": -1}, "timeout must not be negative"),
             ({"formats": ["docx"]}, "formats must be among"),
+            ({"formats": "csv"}, "formats must be a list of names; got 'csv'"),
             ({"formats_dir": "x"}, "needs formats to write"),
+            ({"timeline_hop_s": 1.0}, "needs csv, parquet or json among the formats; got none"),
+            ({"timeline_hop_s": 1.0, "formats": ["rttm"]}, "among the formats; got rttm"),
+            ({"timeline_hop_s": 0.001, "formats": ["csv"]}, "at least a frame"),
+            ({"subject_pattern": "(.)"}, "needs a table of events or a summary; got neither"),
             ({"address": "auto"}, "for the engine ray"),
             ({"gpus_per_worker": 0.5}, "for the engine ray"),
         ],

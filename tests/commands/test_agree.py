@@ -153,6 +153,18 @@ def test_a_table_that_names_a_single_recording_is_paired_by_that_name(
     assert record(capsys, *words)["clips"][0]["name"] == "events"
 
 
+def test_a_folder_of_one_recording_is_paired_by_its_name_alone(tmp_path: Path, capsys) -> None:
+    one = code(tmp_path / "one", "monday.rttm", [(1, 2)], "rttm")
+    two = code(tmp_path / "two", "tuesday.txt", [(1, 2)], "audacity")
+    for words in ((one.parent, two.parent), (one.parent, two), (one, two.parent)):
+        status, out, err = agree(capsys, *words)
+        assert (status, out) == (1, "")
+        assert "paired by name" in err
+    assert record(capsys, one, two)["n_clips"] == 1
+    two.rename(two.with_name("monday.txt"))
+    assert record(capsys, one.parent, two.parent)["n_clips"] == 1
+
+
 def test_a_folder_of_recordings_that_is_not_there_is_one_line(tmp_path: Path, capsys) -> None:
     coded = code(tmp_path, "a.txt", [(1, 2)], "audacity")
     status, _, err = agree(capsys, coded, coded, "--media", tmp_path / "none")

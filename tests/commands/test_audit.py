@@ -47,6 +47,7 @@ def test_what_matters_comes_first(audit: Command, corpus: Path) -> None:
     assert "The same sound under two labels" in before
     assert "What to do: " in before
     assert "7 clips of 3 subjects" in before
+    assert [line for line in done.out.splitlines() if line != line.rstrip()] == []
 
 
 def test_json_is_one_object_and_the_page_is_beside_it(

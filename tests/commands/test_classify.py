@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -293,6 +294,8 @@ def test_a_name_is_just_a_name(
         (["--smooth", "-1", "{bout}"], "-1"),
         (["--smooth", "nan", "{bout}"], "nan"),
         (["--out", "results", "a.wav"], "--out needs --formats"),
+        (["--timeline-hop", "1", "a.wav"], "needs csv, parquet or json among the formats"),
+        (["--timeline-hop", "0.001", "--formats", "csv", "a.wav"], "at least a frame"),
         (["--loud", "a.wav"], "--loud"),
         (["--quiet", "--verbose", "a.wav"], "not allowed with"),
     ],
@@ -303,6 +306,16 @@ def test_wrong_usage_names_what_is_wrong(
     done = classify(*(argument.format(bout=bout_wav) for argument in arguments))
     assert (done.code, done.out) == (2, "")
     assert named in done.err.splitlines()[-1]
+
+
+def test_parquet_without_pyarrow_is_said_before_any_work(
+    classify, bout_wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    done = classify("--formats", "parquet", "--out", tmp_path / "out", bout_wav, bout_wav)
+    assert (done.code, done.out) == (1, "")
+    assert "pip install 'cryvision[batch]'" in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_in_place_of_the_folder_ends_the_run_at_once(

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from bundles import BUNDLE_V1
 
+OF_A_RUN = "must be the .about.json that score writes beside its table"
+
 
 def test_a_bundle_is_described_in_words(run) -> None:
     done = run("info", BUNDLE_V1)
@@ -112,7 +114,32 @@ def test_the_paragraph_of_a_run_has_its_own_settings(run, tmp_path: Path) -> Non
     text = " ".join(run("info", "--methods", path).out.split())
     assert "with Praat through parselmouth" in text
     assert "F0 from 150 to 2000 Hz" in text
-    path.write_text("[]")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[]", OF_A_RUN),
+        (b'{"settings": []}', OF_A_RUN),
+        (b'{"settings": {"bundle_sha256": ""}, "bundle": {"gate": 1}}', OF_A_RUN),
+        (b"{", OF_A_RUN),
+        (b"\xff\xfe", OF_A_RUN),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_what_is_not_of_a_run_is_one_line_without_the_words_of_python(
+    run, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "t.csv.about.json"
+    if content is not None:
+        path.write_bytes(content)
     done = run("info", "--methods", path)
-    assert done.code == 1
-    assert "about.json beside a table" in done.err
+    assert (done.code, done.out) == (1, "")
+    (line,) = done.err.splitlines()
+    assert line == f"cryvision: {path}: {words}"
+
+
+def test_a_bundle_beside_the_file_of_a_run_is_usage(run) -> None:
+    done = run("info", BUNDLE_V1, "--methods", "t.csv.about.json")
+    assert done.code == 2
+    assert "--methods of a run needs no bundle" in done.err

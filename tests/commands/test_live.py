@@ -223,6 +223,8 @@ command = {json.dumps(command)}
         (["--mask-speech"], "--mask-speech needs --record-events"),
         (["--config", "no.toml"], "no.toml: must be a readable file"),
         (["--config", "no.toml", "--file", "a.wav"], "from --config or from options"),
+        (["--no-wait"], "--no-wait is for --file; got none"),
+        (["--no-wait", "--rtsp", "rtsp://127.0.0.1:1/"], "--no-wait is for --file; got none"),
         (["--file", "no.wav"], "cryvision: no.wav: there is no such file"),
         (["--file", ""], "--file must name something; got nothing"),
         (["--rtsp", ""], "--rtsp must name something; got nothing"),

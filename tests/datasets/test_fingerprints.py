@@ -107,6 +107,13 @@ def test_what_cannot_be_told_apart_is_like_nothing(samples: np.ndarray) -> None:
     assert find_copies([mark(samples), mark(samples)]) == []
 
 
+def test_a_list_and_whole_numbers_of_16_bits_are_sound_too() -> None:
+    whole = np.random.default_rng(0).integers(-999, 999, 16000).astype(np.int16)
+    levels = band_levels(whole / np.float32(32768))
+    np.testing.assert_array_equal(band_levels((whole / 32768).tolist()), levels)
+    np.testing.assert_array_equal(band_levels(whole), levels)
+
+
 def test_a_long_sound_costs_no_more_than_its_start() -> None:
     long = babble(3, seconds=FINGERPRINT_SECONDS + 5)
     start = long[: round(FINGERPRINT_SECONDS * RATE_HZ)]

@@ -46,7 +46,8 @@ def test_what_goes_wrong_is_one_line(
     monkeypatch.chdir(tmp_path)
     assert cli.main(["export", str(toy.folder), *more]) == status
     output = capsys.readouterr()
-    assert named in output.err.splitlines()[-1]
+    (line,) = output.err.splitlines()
+    assert named in line
     assert output.out == ""
     assert list(tmp_path.iterdir()) == []
 

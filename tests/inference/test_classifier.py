@@ -184,6 +184,13 @@ def test_pictures_longer_than_the_sound_leave_the_rest_unknown(bundle):
     assert np.isnan(timeline["cry"][30:]).all()
 
 
+def test_what_is_no_picture_in_time_is_refused(bundle):
+    frame = np.zeros((8, 8, 3), np.uint8)
+    for time_s in (float("nan"), float("inf"), "soon", None):
+        with pytest.raises(ConfigError, match="frame_time_s"):
+            StreamClassifier(bundle).push(frame=frame, frame_time_s=time_s)
+
+
 def test_events_come_out_of_push_as_they_end(bundle):
     stream = StreamClassifier(bundle)
     given = [e for piece in np.split(sound(6.0), 60) for e in stream.push(piece)]

@@ -103,6 +103,15 @@ def test_a_very_short_sound_has_its_length(n: int) -> None:
     assert abs(len(resampled(np.zeros(n, np.int16), 48_000)) - n / 3) <= 1
 
 
+def test_numbers_in_a_list_are_sound() -> None:
+    wave = np.sin(np.arange(1600) / 10)
+    resampler = Resampler(16_000)
+    np.testing.assert_array_equal(resampler.push(wave.tolist()), wave.astype(np.float32))
+    two = Resampler(16_000)
+    two.push(np.stack([wave, wave], axis=1).tolist())
+    assert len(two.finish()) == 0
+
+
 def test_wrong_sound_is_one_line() -> None:
     for rate_hz in (0, 999, 5_000_000, float("nan")):
         with pytest.raises(ConfigError, match="1000 to 4000000 samples a second"):
@@ -110,6 +119,10 @@ def test_wrong_sound_is_one_line() -> None:
     for wrong, words in (
         (np.zeros((2, 2, 2), np.float32), "shape"),
         (np.zeros(4, np.int32), "int16 or float; got int32"),
+        ([0, 1], "int16 or float; got int64"),
+        (["a"], "int16 or float; got <U1"),
+        ([[0.0], [0.0, 1.0]], "must be an array of numbers; got list"),
+        (object(), "must have the shape"),
         (np.zeros((4, 300), np.float32), "1 to 256 channels; got 300"),
     ):
         with pytest.raises(ConfigError, match=words):

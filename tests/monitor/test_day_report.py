@@ -158,6 +158,23 @@ def test_days_on_which_the_clocks_change_have_all_their_hours(
     assert f"100% of {n_hours} h observed" in day_report.text([day])
 
 
+@pytest.mark.parametrize(
+    ("day_text", "n_hours", "short"), [("2026-04-05", 24.5, ["01:30"]), ("2026-10-04", 23.5, [])]
+)
+def test_hours_are_those_of_the_clock_where_it_is_changed_by_half_an_hour(
+    tmp_path: Path, zone: SetZone, day_text: str, n_hours: float, short: list[str]
+) -> None:
+    zone("Australia/Lord_Howe")
+    start = datetime.fromisoformat(day_text).timestamp()
+    put_minutes(tmp_path, start, start + n_hours * 3600, crying_s=6.0)
+    (day,) = day_report.read(tmp_path)
+    off = [hour.clock for hour in day.hours if not hour.clock.endswith(":00")]
+    assert off == (short or ["02:30"])
+    assert day.crying_s == pytest.approx(360 * n_hours)
+    assert {round(hour.crying_s) for hour in day.hours if hour.clock not in off} == {360}
+    day_figure.draw([day], tmp_path / "day.png")
+
+
 def test_hours_that_were_not_observed_are_told_from_quiet_ones(
     tmp_path: Path, zone: SetZone
 ) -> None:

@@ -184,6 +184,27 @@ def test_a_clip_whose_name_is_no_text_is_corrected(served: Served, client: Any) 
         corrections_path(clip).unlink(missing_ok=True)
 
 
+def test_corrections_of_a_clip_are_not_saved_beside_another_one_of_its_name(
+    served: Served, client: Any, small_video: Path
+) -> None:
+    clip = served.folder / "swapped.mp4"
+    shutil.copy(DEMO, clip)
+    try:
+        wait_until(lambda: len(rows_of_folder(client)) == 2)
+        row = next(row for row in rows_of_folder(client) if row["name"] == clip.name)
+        url = f"/api/clips/{row['clip_id']}"
+        wait_for(client, client.post(f"{url}/score").json()["job_id"])
+        state = client.get(f"{url}/corrections").json()
+        shutil.copy(small_video, clip)
+        refused = client.put(f"{url}/corrections", json=state)
+        assert refused.status_code == 422
+        assert "has changed since it was scored: nothing is saved" in refused.json()["error"]
+        assert not corrections_path(clip).exists()
+    finally:
+        clip.unlink()
+        corrections_path(clip).unlink(missing_ok=True)
+
+
 def test_a_clip_of_the_same_name_in_another_folder_is_another_clip(tmp_path: Path) -> None:
     ids = []
     for name in ("one", "two"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cryvision.errors import CryvisionError
 from cryvision.layers import needed
 from cryvision.monitor.recording.day_report import HOUR, Day, share_observed
@@ -54,12 +56,13 @@ def draw(days: list[Day], path: Path) -> None:
 def _draw_day(axes: Axes, day: Day) -> None:
     at = [(hour.start - day.hours[0].start) / HOUR for hour in day.hours]
     minutes = [hour.crying_s / MINUTE for hour in day.hours]
-    axes.bar(at, minutes, 1.0, align="edge", color=panels.EVENT_COLOUR, linewidth=0)
+    widths = np.diff([*at, day.day_s / HOUR])
+    axes.bar(at, minutes, widths, align="edge", color=panels.EVENT_COLOUR, linewidth=0)
     top = next((top for top in _TOPS if top >= max(minutes)), 60)
-    unknown = [hours for hours, hour in zip(at, day.hours, strict=True) if hour.observed_s == 0]
+    unknown = np.array([hour.observed_s == 0 for hour in day.hours])
     look: dict[str, Any] = {"facecolor": "none", "edgecolor": panels.HATCH_COLOUR}
     look |= {"hatch": panels.HATCH, "linewidth": 0}
-    axes.bar(unknown, [top] * len(unknown), 1.0, align="edge", **look)
+    axes.bar(np.array(at)[unknown], top, widths[unknown], align="edge", **look)
     axes.set(xlim=(0, day.day_s / HOUR), ylim=(0, top), ylabel="crying (min)")
     axes.set_yticks([0, top / 2, top])
     axes.set_xticks(at[::2], [hour.clock for hour in day.hours[::2]])

@@ -22,7 +22,7 @@ from cryvision.monitor.recording.observed import MINUTE, MOST_BYTES
 from cryvision.monitor.records import PAUSE_SECONDS, utc
 from cryvision.os_errors import os_errors
 from cryvision.outputs.wording import counted, length, printable, rounded
-from cryvision.spans import Span, joined
+from cryvision.spans import Span, clock_hours, joined
 
 HOUR = 3600
 
@@ -229,9 +229,9 @@ def _day(
     name: str, day: date, crying: dict[int, float], observed: dict[int, float], bouts: list[Span]
 ) -> Day:
     start, end = _midnight(day), _midnight(day + timedelta(days=1))
-    hours, at = [], start
-    while at < end:
-        minutes = range(int(at // MINUTE), int(min(at + HOUR, end) // MINUTE))
+    hours = []
+    for at, stop in clock_hours(start, end, None):
+        minutes = range(int(at // MINUTE), int(stop // MINUTE))
         known = [observed[minute] for minute in minutes if minute in observed]
         hours.append(
             Hour(
@@ -240,7 +240,6 @@ def _day(
                 math.fsum(known) if known else (0.0 if observed else None),
             )
         )
-        at += HOUR
     own = tuple(bout for bout in bouts if start <= bout[0] < end)
     return Day(name, day, end - start, tuple(hours), own)
 
