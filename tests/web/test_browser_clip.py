@@ -104,7 +104,7 @@ def test_a_refused_file_shows_why_and_the_next_shows_its_events(ada: Tab, tmp_pa
     ready(page)
     expect(page.locator("h1")).to_have_text("demo.mp4")
     expect(page.locator("#honesty")).to_contain_text("no medical device")
-    expect(page.locator(".facts")).to_contain_text("Crying 7.2 s in 8 events")
+    expect(page.locator(".facts")).to_contain_text("Crying 7.6 s in 8 events")
 
 
 def test_a_clip_that_is_not_scored_is_scored_when_it_is_opened(ada: Tab, served: Any) -> None:
