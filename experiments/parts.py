@@ -72,11 +72,15 @@ class Pool:
 
 def fit_edges(pool: Pool, rows: np.ndarray, seed: int):
     """Train a frame network on rows of the pool."""
-    weights = np.array([EDGE_WEIGHTS[kind] for kind in SHARES])[pool.kinds[rows]]
-    pieces = Pieces(pool.log_power[rows], pool.labels[rows], weights)
+    pieces = Pieces(pool.log_power[rows], pool.labels[rows], edge_weights(pool.kinds[rows]))
     model = fit_frame_network(pieces, seed, EDGE_STEPS, width=EDGE_WIDTH, dropout=EDGE_DROPOUT)
     enable_loudness(model)
     return model
+
+
+def edge_weights(kinds: np.ndarray) -> np.ndarray:
+    """How often mixtures of these kinds are drawn to train edges, relative to each other."""
+    return np.array([EDGE_WEIGHTS[kind] for kind in SHARES])[kinds]
 
 
 def targets(pool: Pool) -> np.ndarray:

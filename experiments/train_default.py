@@ -10,6 +10,7 @@ figures lie from those that were there before.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import recordings
-from parts import DISTILLED
+from parts import DISTILLED, Pool, edge_weights
 from record import RESULTS, data_hash, rounded, say, show_log, write_result
 from rules import LEAVE_SHARE
 from texts import SOURCES, model_card, notice
@@ -29,6 +30,7 @@ from cryvision.bundle.saving import Description
 from cryvision.config import VetoConfig
 from cryvision.datasets.labelled import CLEANED_FOLDER, find_labelled_clips
 from cryvision.detector_training.calibration import Calibration, gate_for
+from cryvision.detector_training.pieces import NOT_LABELLED
 from cryvision.detector_training.saving import save_detector
 from cryvision.evaluation.skill import majority, skill_entry
 from cryvision.training.clip_features import GATE_FOLDER, crying_windows
@@ -43,10 +45,7 @@ SEED = 0
 N_FOLDS = 5
 CHA_BAE = system("cha-bae")
 BUNDLES = Path(GATE_FOLDER).parent
-
-GATE_CALIBRATION = Calibration(temperature=1.0, bias=0.0, threshold=0.5)
-"""The gate has met no phone, so nothing about it is fitted to phones: its edges are taken at their
-word, and without a tagger: it is asked about clips of crying alone."""
+GATE_EDGES = "edges-without-donateacry"
 
 
 def assembled(
@@ -70,6 +69,21 @@ def assembled(
     return save_detector(
         edges, calibration, frames, out, description, tagger=tagger, overwrite=True
     )
+
+
+def gate_calibration(pool: Path) -> Calibration:
+    """Calibrate the gate for clips of which half is crying, as its mixtures are not.
+
+    It has met no phone, so nothing about it is fitted to phones: the logits are moved by the
+    difference of the priors alone. It has no tagger: it is asked about clips of crying alone.
+    """
+    mixtures = Pool.read(pool)
+    rows = mixtures.rows(GATE_EDGES)
+    labels, weights = mixtures.labels[rows], edge_weights(mixtures.kinds[rows])[:, None]
+    crying, known = (
+        float((weights * which).sum()) for which in (labels == 1, labels != NOT_LABELLED)
+    )
+    return Calibration(1.0, math.log((known - crying) / crying), threshold=0.5)
 
 
 def skill_of(detector: dict[str, Any]) -> list[dict[str, Any]]:
@@ -175,8 +189,8 @@ def main() -> None:
     words = notice(recordings.data_folder() / "other-sounds" / "sounds.csv")
     unmet = [source for source in SOURCES if "donateacry" not in source["name"]]
     gate = assembled(
-        models, ("edges-without-donateacry", None), BUNDLES / "gate",
-        GATE_CALIBRATION, None, frames, [], unmet, words,
+        models, (GATE_EDGES, None), BUNDLES / "gate",
+        gate_calibration(pool), None, frames, [], unmet, words,
     )  # fmt: skip
     say("gate")
     reasons, save = train_reasons(gate)
