@@ -1,6 +1,6 @@
 """Mixtures of everything that the detector learns from: log-mel, labels of edges, soft labels.
 
-Run ``python experiments/pool.py FOLDER`` once (half an hour on two cores, 4 GB); training reads
+Run ``python experiments/pool.py FOLDER`` once (half an hour on two cores, 3 GB); training reads
 what it wrote. Each mixture is made of recordings of one cell: subjects (phones, speakers,
 recordings) are spread over fifteen cells, and a fold leaves out whole cells, so that nothing of a
 subject that is judged was heard in training, not even as noise.

@@ -80,7 +80,7 @@ def measure_cry(
     Raises
     ------
     ConfigError
-        If the sound is not mono and finite, its rate is none, or the cry does not lie within it.
+        If the sound is not mono and finite, its rate is not positive, or the cry is not within it.
     MissingDependencyError
         Without parselmouth.
     """

@@ -204,7 +204,7 @@ def write_annotations(
     ------
     ConfigError
         If no such format is written, a template is given for another one than ``eaf``, or a time is
-        none: negative, not finite, longer than any recording, or an end before its start.
+        wrong: negative, not finite, longer than any recording, or an end before its start.
     AnnotationError
         If the template cannot be read.
     OSError

@@ -241,7 +241,7 @@ class _Table:
         files = [out, str(self.store), str(_beside(out, _ABOUT_SUFFIX)), *of_views]
         check_distinct([*files, *([formats_dir] if formats_dir else [])])
         if formats_dir and os.path.exists(formats_dir) and not os.path.isdir(formats_dir):
-            raise ConfigError(f"the files for each clip must go to a folder; {formats_dir} is none")
+            raise ConfigError(f"the files for each clip must go to a folder; got {formats_dir}")
         self._tables = [out, *of_views]
         if not self.store.exists():
             check_ours(out, str(self.store))

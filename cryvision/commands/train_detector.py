@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
         type=float,
         metavar="PER_HOUR",
         help="choose the threshold for at most this many false alarms an hour "
-        "(default: the best F1 of events)",
+        "(default: about the best F1 of events)",
     )
     parser.set_defaults(run=run)
 

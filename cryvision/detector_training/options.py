@@ -21,7 +21,8 @@ class DetectorOptions(TrainingOptions):
         Labels that mean crying, beside ``cry`` and ``crying``.
     false_alarms_per_hour : float, optional
         Choose the threshold for at most this many false alarms an hour of recording, before the
-        veto takes some of them away; by default it is the one with the best F1 of events.
+        veto takes some of them away; by default it is the middle one of those
+        with almost the best F1 of events.
     base : Bundle, optional
         Whose tagger, with its veto, the new bundle gets; by default the one that ships with the
         package. Where at least `cryvision.detector_training.tagger_head.LEAST_NEGATIVES` recordings
