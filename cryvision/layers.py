@@ -21,13 +21,12 @@ LAYERS = {
 
 def require(layer: str, purpose: str) -> None:
     """Check that a layer is installed, without importing it; ``purpose`` starts the message."""
-    missing = [name for name in LAYERS[layer] if find_spec(name) is None]
-    if missing:
-        raise MissingDependencyError(_missing(purpose, missing[0], install_command(layer)))
+    for module in LAYERS[layer]:
+        require_package(module, purpose, layer)
 
 
 def require_package(module: str, purpose: str, layer: str) -> None:
-    """Check that a package of a layer is installed, as `require` does for all of them."""
+    """Check that one module of a layer is installed, as `require` does for all of them."""
     if find_spec(module) is None:
         raise MissingDependencyError(_missing(purpose, module, install_command(layer)))
 
