@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
+import os
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -23,6 +27,8 @@ def require(layer: str, purpose: str) -> None:
     """Check that a layer is installed, without importing it; ``purpose`` starts the message."""
     for module in LAYERS[layer]:
         require_package(module, purpose, layer)
+    if "tensorflow" in LAYERS[layer]:
+        _clean_up_after_autograph()
 
 
 def require_package(module: str, purpose: str, layer: str) -> None:
@@ -52,3 +58,22 @@ def _missing(purpose: str, package: str, command: str) -> str:
 
 def install_command(layer: str) -> str:
     return f"python -m pip install 'cryvision[{layer}]'"
+
+
+@functools.cache
+def _clean_up_after_autograph() -> None:
+    """Remove at exit what TensorFlow leaves among the temporary files.
+
+    It runs functions as code that it writes there, and removes that code, but not what Python keeps
+    of it in ``__pycache__``.
+    """
+
+    def remove() -> None:
+        for name, module in sys.modules.items():
+            compiled = getattr(module, "__cached__", None)
+            if name.startswith("__autograph_generated_file") and compiled:
+                with contextlib.suppress(OSError):
+                    os.remove(compiled)
+                    os.rmdir(os.path.dirname(compiled))  # where nothing of others is in it
+
+    atexit.register(remove)

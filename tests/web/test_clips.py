@@ -172,9 +172,8 @@ def test_a_clip_whose_name_is_no_text_is_corrected(served: Served, client: Any) 
     clip = served.folder / os.fsdecode(b"bad\xff.mp4")
     shutil.copy(DEMO, clip)
     try:
-        wait_until(lambda: len(rows_of_folder(client)) == 2)
-        row = next(row for row in rows_of_folder(client) if row["name"].startswith("bad"))
-        url = f"/api/clips/{row['clip_id']}"
+        name = r"bad\udcff.mp4"
+        url = f"/api/clips/{wait_for_listing(client, name)[name]['clip_id']}"
         wait_for(client, client.post(f"{url}/score").json()["job_id"])
         state = client.get(f"{url}/corrections").json()
         assert client.put(f"{url}/corrections", json={**state, "who": "Ada"}).status_code == 200
@@ -190,9 +189,7 @@ def test_corrections_of_a_clip_are_not_saved_beside_another_one_of_its_name(
     clip = served.folder / "swapped.mp4"
     shutil.copy(DEMO, clip)
     try:
-        wait_until(lambda: len(rows_of_folder(client)) == 2)
-        row = next(row for row in rows_of_folder(client) if row["name"] == clip.name)
-        url = f"/api/clips/{row['clip_id']}"
+        url = f"/api/clips/{wait_for_listing(client, clip.name)[clip.name]['clip_id']}"
         wait_for(client, client.post(f"{url}/score").json()["job_id"])
         state = client.get(f"{url}/corrections").json()
         shutil.copy(small_video, clip)
@@ -277,7 +274,7 @@ def test_the_folder_is_scored_behind_the_page(served: Served, client: Any) -> No
     shutil.copy(DEMO, served.folder / "second.mp4")
     (served.folder / "broken_20260505_000000.wav").write_bytes(b"RIFF no sound")
     try:
-        wait_until(lambda: len(rows_of_folder(client)) >= 3)
+        wait_for_listing(client, "second.mp4", "broken_20260505_000000.wav")
         answer = client.post("/api/folder/score").json()
         assert client.get("/api/folder/score").json()["job_id"] == answer["job_id"]
         ended = wait_for(client, answer["job_id"])
@@ -309,7 +306,7 @@ def test_an_hour_without_sound_is_not_observed(
     made = make_media("partly.mp4", *("-f", "lavfi", "-i", tone), *("-f", "lavfi", "-i", picture))
     clip = Path(shutil.copy(made, served.folder / "cam_20260601_120000.mp4"))
     try:
-        wait_until(lambda: clip.name in {row["name"] for row in rows_of_folder(client)})
+        wait_for_listing(client, clip.name)
         wait_for(client, client.post("/api/folder/score").json()["job_id"])
         heatmap = client.get("/api/folder/heatmap").json()
         minutes = heatmap["recorded_minutes"][heatmap["days"].index("2026-06-01")][12]
@@ -343,6 +340,13 @@ def test_the_page_itself_is_kept_by_the_browser_and_asked_for_by_its_tag(client:
 
 def rows_of_folder(client: Any) -> list[dict[str, Any]]:
     return [row for row in client.get("/api/clips").json() if not row["uploaded"]]
+
+
+def wait_for_listing(client: Any, *names: str) -> dict[str, dict[str, Any]]:
+    """Wait until the folder lists its own clip and these ones, without those of tests before."""
+    expected = {"cam_20260504_130700.mp4", *names}
+    wait_until(lambda: {row["name"] for row in rows_of_folder(client)} == expected)
+    return {row["name"]: row for row in rows_of_folder(client)}
 
 
 def status_of(client: Any, name: str) -> str:
