@@ -8,7 +8,9 @@ Three scripts come first; on two busy cores they took two hours::
     python experiments/scores.py POOL MODELS SCORES
     python experiments/detector.py SCORES POOL MODELS
 
-It writes ``results/detector.json``; `train_default.py` then saves what ships.
+It writes ``results/detector.json``; `train_default.py` then saves what ships. With numbers of
+divisions behind MODELS it judges those in place of division 0, from networks and scores of their
+own, and writes ``results/detector_division_<numbers>.json``.
 Calibration, thresholds and veto of each fold come from the scores of the other folds.
 """
 
@@ -38,7 +40,7 @@ from rules import (
     sigmoid,
 )
 from scipy.stats import spearmanr
-from scores import DIVISIONS, N_FOLDS, NOISY_DB, QUIET_DB
+from scores import N_FOLDS, NOISY_DB, QUIET_DB
 
 from cryvision.config import VetoConfig
 from cryvision.detector_training import tag_scores
@@ -398,14 +400,14 @@ def recall_under(rows: dict[str, list[Any]]) -> dict[str, Any]:
     return {"recall": recall, "points_lost_household_10_dB": lost}
 
 
-def student_and_teacher(pool: Path, models: Path) -> dict[str, Any]:
-    """Compare tags with the teacher's on mixtures of cells that were left out, all divisions."""
+def student_and_teacher(pool: Path, models: Path, numbers: Sequence[int]) -> dict[str, Any]:
+    """Compare tags with the teacher's on mixtures of cells that were left out."""
     import keras
 
     data = Pool.read(pool)
     found: dict[str, list[float]] = defaultdict(list)
     by_tag: dict[str, list[float]] = defaultdict(list)
-    for division in DIVISIONS:
+    for division in numbers:
         for fold in range(N_FOLDS):
             path = models / f"tagger-{division}-{fold}-{N_FOLDS}.keras"
             model = keras.saving.load_model(path, compile=False)
@@ -467,10 +469,12 @@ def mean(values: Sequence[Any]) -> Any:
 def main() -> None:
     started = time.time()
     scores, pool, models = map(Path, sys.argv[1:4])
+    given = sys.argv[4:]
+    numbers = [int(number) for number in given] or [0]
     divisions, chosen = [], []
     robustness: dict[str, Any] = {}
     top: dict[str, float] = {}
-    for division in DIVISIONS:
+    for division in numbers:
         folds = [
             pickle.loads((scores / f"{division}-{fold}.pickle").read_bytes())
             for fold in range(N_FOLDS)
@@ -490,11 +494,11 @@ def main() -> None:
             top = ceiling([c for c in rows["clip"] if c.sound.source == "donateacry"])
     shipped = average(chosen)
     write_result(
-        Path(__file__).stem,
-        list(DIVISIONS),
+        f"detector_division_{'_'.join(given)}" if given else "detector",
+        numbers,
         {
             "protocol": f"{N_FOLDS} folds by phone, speaker or recording, "
-            f"{len(DIVISIONS)} division{'s' if len(DIVISIONS) > 1 else ''}; "
+            f"{len(numbers)} division{'s' if len(numbers) > 1 else ''}; "
             "calibration, thresholds and veto of a fold from the scores of the other folds; the "
             "margin and the kept share of the veto, the weight of loudness, the width of the "
             "edges and the ratio of the two thresholds were set with a look at these folds",
@@ -502,7 +506,7 @@ def main() -> None:
             "divisions": divisions,
             "ceiling_of_the_rule": top,
             "robustness": robustness,
-            "tagger": student_and_teacher(pool, models),
+            "tagger": student_and_teacher(pool, models, numbers),
             "corpora_left_out": without_corpora(scores, shipped),
             "shipped": {**vars(shipped), "veto": vars(shipped.veto)},
             "noise_db": list(NOISY_DB),

@@ -29,7 +29,7 @@ from cryvision.models.frame_network import EDGES, LOUDNESS_LAYER
 from cryvision.models.tagger import CONTEXT
 from cryvision.runtime.loading import OnnxModel
 
-DIVISIONS, N_FOLDS = (0,), 3
+N_DIVISIONS, N_FOLDS = 3, 3
 NOISY_DB = (20, 10, 5, 0)
 QUIET_DB = (-10, -20, -30, -40)
 MIXES_PER_CELL = 12
@@ -157,7 +157,7 @@ def main() -> None:
     started = time.time()
     jobs = {
         f"{d}-{f}": (f"{d}-{f}-{N_FOLDS}", f"{d}-{f}-{N_FOLDS}")
-        for d in DIVISIONS
+        for d in range(N_DIVISIONS)
         for f in range(N_FOLDS)
     }
     jobs |= {f"without-{c}": (f"without-{c}",) * 2 for c in ("donateacry", "esc10", "other-sounds")}
