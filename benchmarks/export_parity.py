@@ -4,7 +4,7 @@
 
 Every kind of file in every precision, of the whole bundle: from waveform to probabilities. The
 recordings are the cleaned donateacry corpus. CPU time is of one call with one thread, the smallest
-of many; a detector is called once a hop.
+of many; a detector with its tagger is called once for the steps that are new.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from report import Demand, finish, parser
 from cryvision.bundle import Bundle
 from cryvision.errors import CryvisionError
 from cryvision.export.deploy import export
-from cryvision.export.graph import build_graph
+from cryvision.export.graph import SILENT_FRAMES, WAVEFORM, build_graph
 from cryvision.export.options import PRECISIONS, SUFFIXES
 from cryvision.export.report import ExportReport
 from cryvision.export.windows import synthetic
@@ -64,10 +64,9 @@ def main() -> int:
                     continue
                 files[f"{kind} {precision}"] = facts(made)
                 demands += demanded(made)
-        speed = speeds(bundle, Path(folder), options.repeats)
-    hop_s = build_graph(bundle, "detector").sounds["mel"].hop_seconds
+        speed, call_s = speeds(bundle, Path(folder), options.repeats)
     demands.append(
-        Demand("LiteRT detector, CPU time over real time", speed["litert"] / hop_s, REAL_TIME)
+        Demand("LiteRT detector, CPU time over real time", speed["litert"] / call_s, REAL_TIME)
     )
     return finish(
         "export_parity", bundle, {"part": part, "files": files, "seconds_a_call": speed}, demands
@@ -99,37 +98,41 @@ def demanded(made: ExportReport) -> list[Demand]:
     return demands
 
 
-def speeds(bundle: Bundle, folder: Path, n_calls: int) -> dict[str, float]:
-    """CPU seconds of one call of the detector alone, with one thread."""
+def speeds(bundle: Bundle, folder: Path, n_calls: int) -> tuple[dict[str, float], float]:
+    """CPU seconds of one call of detector and tagger, with one thread, and what it covers."""
     seconds = {}
+    graph = build_graph(bundle, "detector")
+    assert graph.frames is not None
+    span = {
+        WAVEFORM: synthetic(graph.span_samples, 1),
+        SILENT_FRAMES: np.zeros((1, 2), np.float32),
+    }
     for kind, load in (("onnx", load_onnx), ("litert", load_litert)):
         path = folder / f"detector{SUFFIXES[kind]}"
         export(bundle, path, part="detector")
         run = load(path)
-        span = synthetic(build_graph(bundle, "detector").span_samples, 1)
         calls = []
         for _ in range(n_calls):
             start = time.process_time()
-            run(span)
+            run(**span)
             calls.append(time.process_time() - start)
         seconds[kind] = min(calls)
-    return seconds
+    return seconds, graph.frames.n_steps * graph.frames.edges.hop_seconds
 
 
-def load_onnx(path: Path) -> Callable[[np.ndarray], Any]:
+def load_onnx(path: Path) -> Callable[..., Any]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda span: session.run(["cry"], {"waveform": span})
+    return lambda **inputs: session.run(None, inputs)
 
 
-def load_litert(path: Path) -> Callable[[np.ndarray], Any]:
+def load_litert(path: Path) -> Callable[..., Any]:
     from tensorflow import lite
 
-    run = lite.Interpreter(model_path=str(path), num_threads=1).get_signature_runner()
-    return lambda span: run(waveform=span)
+    return lite.Interpreter(model_path=str(path), num_threads=1).get_signature_runner()
 
 
 if __name__ == "__main__":
