@@ -1,12 +1,15 @@
 """Measures what the path of the edges for the level of a step gains, on phones not trained on.
 
 Run ``python experiments/loudness.py POOL MODELS`` after `pool.py` and `parts.py`; it writes
-``results/loudness.json``. `cryvision.models.frame_network.LOUDNESS` is chosen by it.
+``results/loudness.json``. `cryvision.models.frame_network.LOUDNESS` is chosen by it. Beside it
+stands what more context would gain: how loud a step is beside the loudest of some seconds before
+and behind it, which the network, with 0.2 s ahead, cannot know.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +22,14 @@ from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.detector_training.pieces import padded
 from cryvision.detector_training.skill import window_means
 from cryvision.evaluation.metrics import auc
+from cryvision.inputs.audio import mean_square_dbfs
 from cryvision.inputs.logmel import log_mel
 from cryvision.models.frame_network import EDGES, LOUDNESS
 
 WEIGHTS = (0.0, 0.5, 1.0, LOUDNESS, 1.75, 2.5)
+CONTEXTS_S = ((2.0, 0.2), (10.0, 0.2), (2.0, 2.0), (5.0, 5.0))
+LOGITS_PER_DB = 0.1
+LEAST_DBFS = -70.0
 
 
 def labels_of(sound: LabelledSound, n_steps: int) -> np.ndarray:
@@ -33,18 +40,34 @@ def labels_of(sound: LabelledSound, n_steps: int) -> np.ndarray:
     return cry
 
 
+def below_loudest(level_dbfs: np.ndarray, before_s: float, behind_s: float) -> np.ndarray:
+    """How far each step lies below the loudest of its surroundings; dB, at most 0."""
+    before, behind = (round(t / EDGES.hop_seconds) for t in (before_s, behind_s))
+    around = np.pad(level_dbfs, (before, behind), constant_values=LEAST_DBFS)
+    return level_dbfs - np.lib.stride_tricks.sliding_window_view(around, before + behind + 1).max(1)
+
+
 def aucs_of(network: Path, sounds: list[LabelledSound]) -> dict[str, float]:
     """AUC of windows of 0.5 s for each weight; the path is a term of the logits, so two do."""
     without, whole = (onnx_of(network, weight) for weight in (0.0, 1.0))
-    truth, scores = [], {weight: [] for weight in WEIGHTS}
+    truth: list[np.ndarray] = []
+    scores: dict[str, list[np.ndarray]] = defaultdict(list)
     for sound in sounds:
-        frames = {"logmel": padded(log_mel(sound.samples, EDGES).log_power)[None]}
+        heard = log_mel(sound.samples, EDGES)
+        frames = {"logmel": padded(heard.log_power)[None]}
         base, with_path = (net.outputs(frames)["logits"][0, :, 0] for net in (without, whole))
         truth.append(window_means(labels_of(sound, len(base))) >= 0.5)
         for weight in WEIGHTS:
-            scores[weight].append(window_means(sigmoid(base + weight * (with_path - base))))
+            scores[f"{weight:g}"].append(window_means(sigmoid(base + weight * (with_path - base))))
+        power = np.pad(heard.mean_square, (0, 2 * len(base) - len(heard))).reshape(-1, 2).mean(1)
+        level = np.maximum(mean_square_dbfs(power), LEAST_DBFS)
+        shipped = base + LOUDNESS * (with_path - base)
+        for before_s, behind_s in CONTEXTS_S:
+            more = LOGITS_PER_DB * below_loudest(level, before_s, behind_s)
+            name = f"{LOUDNESS:g}, and {before_s:g} s before, {behind_s:g} s behind"
+            scores[name].append(window_means(sigmoid(shipped + more)))
     cry = np.concatenate(truth).astype(int)
-    return {f"{weight:g}": auc(cry, np.concatenate(scores[weight])) for weight in WEIGHTS}
+    return {name: auc(cry, np.concatenate(values)) for name, values in scores.items()}
 
 
 def main() -> None:
@@ -61,7 +84,8 @@ def main() -> None:
         0,
         {
             "protocol": f"{N_FOLDS} folds by phone, AUC of windows of 0.5 s in donateacry-corpus, "
-            "mean of the folds, by the weight of the level of a step",
+            "mean of the folds, by the weight of the level of a step; with more context, "
+            f"{LOGITS_PER_DB:g} logits for each dB below the loudest in it",
             "shipped": LOUDNESS,
             "auc": {name: float(np.mean([fold[name] for fold in folds])) for name in folds[0]},
             "folds": folds,
