@@ -1,10 +1,10 @@
 """Judges edges, tagger and their fusion on phones, speakers and recordings not trained on.
 
-Three scripts come first; on two busy cores they took two hours::
+Three scripts come first; on two busy cores they took three hours::
 
     python experiments/pool.py POOL
     python experiments/parts.py POOL MODELS edges-0-{0,1,2}-3 tagger-0-{0,1,2}-3 \\
-        tagger-all-distilled edges-all-0 edges-without-donateacry tagger-without-donateacry
+        {edges,tagger}-without-{donateacry,esc10,other-sounds} tagger-all-distilled edges-all-0
     python experiments/scores.py POOL MODELS SCORES
     python experiments/detector.py SCORES POOL MODELS
 

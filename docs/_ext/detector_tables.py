@@ -11,7 +11,6 @@ from measurements import NoResultsError, table
 
 RESULTS = "experiments/results"
 DETECTOR = "detector"
-LEFT_OUT = "left_out"
 UNMET = "unmet"
 OTHERS = ("detector_old", "world_old", "default_probes", "train_default", UNMET)
 """Results that a table shows where they are there."""
@@ -32,7 +31,7 @@ def read_results(root: Path) -> dict[str, dict[str, Any]]:
         If there is no result of the detector of two parts.
     """
     found = {}
-    for name in (DETECTOR, LEFT_OUT, *OTHERS):
+    for name in (DETECTOR, *OTHERS):
         path = root / RESULTS / f"{name}.json"
         if path.is_file():
             found[name] = json.loads(path.read_text(encoding="utf-8"))
@@ -191,8 +190,7 @@ def tagger_table(results: Results) -> str:
 
 def left_out_table(results: Results) -> str:
     """What networks make of a corpus that they never met."""
-    later = results.get(LEFT_OUT, {}).get("corpora", {})
-    left_out = {**results[DETECTOR]["corpora_left_out"], **later}
+    left_out = results[DETECTOR]["corpora_left_out"]
     said = "networks trained without any recording of the corpus, with the rules that ship"
     blocks = []
     if "donateacry" in left_out:
