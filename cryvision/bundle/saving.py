@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from cryvision.argument_types import typed
 from cryvision.atomic import staged
 from cryvision.bundle.bundle import DESCRIPTION, Bundle, read
 from cryvision.bundle.parts import Part
@@ -79,6 +80,7 @@ def own_source(name: str) -> dict[str, str]:
     return {"name": name, "licence": "the owner's", "url": "", "changes": "none"}
 
 
+@typed
 def save(
     out: str | os.PathLike[str],
     description: Description,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cryvision.argument_types import typed
 from cryvision.errors import ConfigError
 from cryvision.evaluation import event_metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures, subject_bootstrap
@@ -71,6 +72,7 @@ class CodedClip:
     frame_seconds: float = 0.0
 
 
+@typed
 def measure_agreement(
     clips: Sequence[CodedClip],
     *,

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from cryvision.annotations import Interval
+from cryvision.argument_types import check_types, typed
 from cryvision.datasets.annotated import (
     AnnotatedClip,
     cry_intervals,
@@ -68,6 +69,9 @@ class CodingOptions:
     media: str | os.PathLike[str] | None = None
     bundle: str | os.PathLike[str] | None = None
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
 
 @dataclass(frozen=True)
 class CodedPairs:
@@ -83,6 +87,7 @@ class CodedPairs:
     warnings: list[str]
 
 
+@typed
 def find_coded_clips(
     first: str | os.PathLike[str],
     second: str | os.PathLike[str],

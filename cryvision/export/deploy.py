@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryvision import __version__
+from cryvision.argument_types import typed
 from cryvision.atomic import staged
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
@@ -58,6 +59,7 @@ UNGATED_ENTER = 0.5
 """Cry score that counts as crying in a bundle without a gate."""
 
 
+@typed
 def export(
     bundle: Bundle | str | os.PathLike[str] | None,
     out: str | os.PathLike[str],

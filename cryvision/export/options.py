@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TypedDict
 
+from cryvision.argument_types import check_types
 from cryvision.config import check_choice
 from cryvision.errors import ConfigError
 from cryvision.export.graph import CHOICES
@@ -52,6 +53,7 @@ class ExportOptions:
     force: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.to is not None and self.to not in SUFFIXES:
             raise ConfigError(f"an export goes to {', '.join(SUFFIXES)}; got {self.to!r}")
         if self.precision is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cryvision.argument_types import typed
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.datasets.format_confounds import format_warnings
@@ -40,6 +41,7 @@ SOUND_PROGRESS_EVERY = 50
 log = logging.getLogger(__name__)
 
 
+@typed
 def train(
     source: str | os.PathLike[str], out: str | os.PathLike[str], **options: Unpack[VideoValues]
 ) -> Bundle:
@@ -110,6 +112,7 @@ def _windows_of_copies(
     return lambda clips: crying_windows(clips, labels, sounds, chooser, _progress)[0]
 
 
+@typed
 def train_audio_only(
     corpus: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] = "cryvision-donateacry",
