@@ -41,7 +41,7 @@ class ExportOptions:
     Raises
     ------
     ConfigError
-        If one is unknown, or ``int8`` lacks recordings.
+        If one is unknown, ``int8`` lacks recordings, or ``force`` has nothing to force.
     """
 
     to: str | None = None
@@ -59,6 +59,8 @@ class ExportOptions:
         if self.precision is not None:
             check_choice("precision", self.precision, PRECISIONS)
         check_choice("part", self.part, CHOICES)
+        if self.force and self.precision != "int8":
+            raise ConfigError(f"force is for the precision int8; got {self.precision!r}")
         if self.precision == "int8" and self.representative is None:
             raise ConfigError(
                 "int8 needs recordings to measure ranges and agreement on: give representative"
