@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
             f"--tier-{letter}",
             default="",
             metavar="NAME",
-            help=f"tier or speaker of {letter.upper()} that counts (default: all)",
+            help=f"tier or speaker of {letter.upper()} that counts (default: all, joined)",
         )
     add_cry_label_option(parser)
     parser.add_argument(

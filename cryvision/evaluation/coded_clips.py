@@ -37,7 +37,6 @@ from cryvision.subjects import compile_subject_pattern
 
 log = logging.getLogger(__name__)
 
-
 _NO_LENGTH = (
     "{}: the length is not known and taken to be {:.1f} s, the end of the last label; kappa and "
     "rates an hour depend on it: --media names the folder of the recordings"
