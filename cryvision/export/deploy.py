@@ -17,7 +17,7 @@ import numpy as np
 
 from cryvision import __version__
 from cryvision.argument_types import typed
-from cryvision.atomic import staged
+from cryvision.atomic import check_place, staged
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.export import proof, report, runners, sidecar, windows
@@ -151,6 +151,7 @@ def _sidecar_path(target: Path) -> Path:
 
 def _refuse_existing(target: Path, overwrite: bool) -> None:
     """Refuse before any work to replace anything, or anything but an export."""
+    check_place(target)
     for path in (target, _sidecar_path(target)):
         if os.path.lexists(path) and not overwrite:
             raise _exists_error(path)
