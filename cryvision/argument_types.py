@@ -83,7 +83,7 @@ def _described(kind: Any) -> list[str]:
         return [name for one in get_args(kind) for name in _described(one)]
     if origin in _SEQUENCES:
         return [f"a list of {_described(get_args(kind)[0])[0].removeprefix('a ')}s"]
-    return [_NAMES.get(origin, f"of the type {getattr(origin, '__name__', origin)}")]
+    return [_NAMES.get(origin, f"a {getattr(origin, '__name__', origin)}")]
 
 
 def _as_kind(value: Any, kind: Any) -> Any:

@@ -13,17 +13,20 @@ import pytest
 
 import cryvision
 from cryvision import argument_types, config
-from cryvision.annotations import read_annotations
+from cryvision.annotations import Interval, read_annotations, write_annotations
 from cryvision.augmentation.variation import Variation
 from cryvision.batch.options import BatchOptions, BatchValues
 from cryvision.detector_training.options import DetectorOptions, DetectorValues
 from cryvision.errors import ConfigError
+from cryvision.evaluation.agreement import CodedClip
 from cryvision.evaluation.coded_clips import CodingOptions, find_coded_clips
 from cryvision.export.options import ExportOptions, ExportValues
 from cryvision.inference.options import Options
 from cryvision.inputs.media import probe, read_sound
+from cryvision.outputs import stems
 from cryvision.start_times import recording_start
 from cryvision.training.options import SoundOptions, SoundValues, VideoOptions, VideoValues
+from cryvision.training.systems import system
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,7 @@ def test_a_setting_of_another_type_is_refused_by_name(settings: Any, value: Any)
         (BatchOptions, {"events": b"e.csv"}, "events must be a text or a path or None; got b'e"),
         (SoundOptions, {"n_folds": 5.0}, "n_folds must be a whole number; got 5.0"),
         (CodingOptions, {"tiers": ("a",)}, "tiers must be a list of texts; got"),
-        (VideoOptions, {"face": {}}, "face must be of the type FaceConfig or None; got {}"),
+        (VideoOptions, {"face": {}}, "face must be a FaceConfig or None; got {}"),
     ],
 )
 def test_a_refusal_says_what_is_allowed_and_what_came(
@@ -137,6 +140,32 @@ def test_clips_to_score_may_come_from_a_search(tmp_path: Path) -> None:
         cryvision.score((f"nothing-{n}.wav" for n in (1, 2)), tmp_path / "out.csv")
 
 
+@pytest.mark.parametrize(
+    ("call", "rule"),
+    [
+        (lambda: system("deepinfant-v1").with_window("1"), "window_seconds must be a number"),
+        (lambda: system("deepinfant-v1").with_window(float("nan")), "window_seconds must be 0"),
+        (lambda: system("deepinfant-v1").with_rate(None), "rate must be a number; got None"),
+        (lambda: system("deepinfant-v1").with_network(width="8"), "width must be a whole number"),
+        (lambda: cryvision.Bundle.load().model(3), "part must be a Part or a text; got 3"),  # type: ignore[arg-type]
+        (lambda: stems("abc"), "paths must be a list of texts; got 'abc'"),
+        (lambda: CodedClip("a", "s", [(0, 1)], np.zeros((0, 2)), 9.0), "first must be a ndarray"),  # type: ignore[arg-type]
+        (lambda: write_annotations([3], "x.csv", "csv"), "intervals must be a list of Intervals"),  # type: ignore[list-item]
+        (
+            lambda: write_annotations([Interval(0, 1, 3)], "x.csv", "csv"),  # type: ignore[arg-type]
+            "label must be a text; got 3",
+        ),
+    ],
+)
+def test_values_that_functions_take_are_checked_as_settings_are(
+    call: Callable[[], Any], rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=rule):
+        call()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_functions_keep_their_names_and_signatures() -> None:
     @argument_types.typed
     def twice(number: float) -> float:
@@ -144,5 +173,7 @@ def test_functions_keep_their_names_and_signatures() -> None:
         return 2 * number
 
     assert (twice.__name__, twice.__doc__, twice(2)) == ("twice", "Double a number.", 4.0)
+    with pytest.raises(ConfigError, match="number must be a number; got '2'"):
+        twice("2")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"twice\(\) got an unexpected keyword argument 'other'"):
         twice(other=3)  # type: ignore[call-arg]

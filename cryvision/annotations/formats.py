@@ -14,7 +14,7 @@ from pathlib import Path
 from cryvision.annotations import chat, corrections, elan, json_files, lena, lines, tables, textgrid
 from cryvision.annotations.interval import DamagedError, Entry, Interval, Sheet
 from cryvision.annotations.text import LONGEST_SECONDS, read_seconds, read_text, refused
-from cryvision.argument_types import typed
+from cryvision.argument_types import check_types, typed
 from cryvision.atomic import staged
 from cryvision.errors import AnnotationError, ConfigError
 
@@ -225,6 +225,7 @@ def write_annotations(
             f"duration_s must lie between 0 and {LONGEST_SECONDS:.0f}; got {duration_s:g}"
         )
     for interval in intervals:
+        check_types(interval)
         _check_times(interval, FORMATS[format].decimals)
     sheet = Sheet(
         sorted(intervals),

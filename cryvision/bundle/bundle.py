@@ -126,6 +126,7 @@ class Bundle:
         names = ", ".join(part.name for part in self.parts)
         raise ConfigError(f"{self.folder}: the parts are {names}; got {name!r}")
 
+    @typed
     def model(self, part: Part | str, runtime: str = "onnx") -> runtimes.Model:
         """Load the model of a part from bytes whose hash is checked once more.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cryvision.argument_types import typed
+from cryvision.argument_types import check_types, typed
 from cryvision.errors import ConfigError
 from cryvision.evaluation import event_metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures, subject_bootstrap
@@ -70,6 +70,9 @@ class CodedClip:
     duration_s: float
     scores: FloatArray | None = None
     frame_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 @typed

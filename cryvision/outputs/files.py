@@ -218,6 +218,7 @@ def clip_formats(classification: Classification, formats: Sequence[str]) -> list
     return [name for name in FORMATS if name not in left_out]
 
 
+@typed
 def stems(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
     """Name the outputs of one run's clips so that no two clips share a file.
 
