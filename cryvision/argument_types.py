@@ -82,7 +82,8 @@ def _described(kind: Any) -> list[str]:
     if origin in (Union, UnionType):
         return [name for one in get_args(kind) for name in _described(one)]
     if origin in _SEQUENCES:
-        return [f"a list of {_described(get_args(kind)[0])[0].removeprefix('a ')}s"]
+        names = (f"{name.removeprefix('a ')}s" for name in _described(get_args(kind)[0]))
+        return [f"a list of {' or '.join(names)}"]
     return [_NAMES.get(origin, f"a {getattr(origin, '__name__', origin)}")]
 
 
