@@ -115,6 +115,9 @@ def find_coded_clips(
     if options.media is not None and not os.path.isdir(options.media):
         raise AnnotationError(f"the recordings must be in a folder; none is at {options.media}")
     pattern = compile_subject_pattern(options.subject_pattern)
+    for path in (first, second):
+        if not os.path.isfile(path) and not os.path.isdir(path):
+            raise AnnotationError(f"a source must be a file or a folder; nothing is at {path}")
     read = [
         _read(Path(path), tier, options)
         for path, tier in zip((first, second), options.tiers, strict=True)
@@ -217,8 +220,6 @@ def _read(source: Path, tier: str, options: CodingOptions) -> tuple[dict[str, Co
         found = [coding for path in labels for coding in read_file(path, source)]
         if not labels:
             found = [_scored(path, options) for path in clips]
-    elif not source.is_file():
-        raise AnnotationError(f"a source must be a file or a folder; nothing is at {source}")
     elif source.suffix.lower() in MEDIA_SUFFIXES:
         found = [_scored(source, options)]
     else:

@@ -420,3 +420,22 @@ def test_the_table_of_events_of_a_run_without_any_is_no_recording(tmp_path: Path
     assert len((run / "events.csv").read_text().splitlines()) == 1
     status, _, err = agree(capsys, coder, run)
     assert (status, "only in" in err) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (["missing.eaf"], "nothing is at missing.eaf"),
+        (["a.wav", "--overlap", "3"], "the overlap must be above 0 and at most 1; got 3"),
+        (["a.wav", "--onset-tolerance", "-1"], "tolerances must not be negative; got -1 s"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_clips_are_scored(
+    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, words: list[str], rule: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sound(tmp_path / "a.wav")
+    status, _, err = agree(capsys, "a.wav", *words)
+    assert status in (1, 2)
+    assert rule in err
+    assert "scoring" not in err
