@@ -81,11 +81,6 @@ class SystemOptions(TrainingOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.system, self.by  # what cannot be is refused at once
-        if self.n_folds not in (TrainingOptions.n_folds, self.by.n_folds or self.n_folds):
-            raise ConfigError(
-                f"the protocol {self.by.name} has {self.by.n_folds} folds of its own; got "
-                f"{self.n_folds}"
-            )
         if not 0 <= self.augment <= MOST_COPIES:
             raise ConfigError(
                 f"augment must be from 0 to {MOST_COPIES} copies; got {self.augment!r}"
@@ -118,14 +113,6 @@ class SoundOptions(SystemOptions):
     """
 
     gate: Bundle | str | os.PathLike[str] | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.gate is not None and self.system.gate != CRY:
-            raise ConfigError(
-                "a gate is for systems that take crying windows; "
-                f"{self.system.name} takes whole clips"
-            )
 
 
 @dataclass(frozen=True)
