@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from cryvision.errors import CryvisionError
 from cryvision.os_errors import os_errors
 
 _SWAP_ATTEMPTS = 5
@@ -55,6 +56,21 @@ def replacing(target: Path, name: str | None = None) -> Iterator[Path]:
         staged(target, overwrite=True) as place,
     ):
         yield place
+
+
+def check_place(target: Path, name: str | None = None) -> None:
+    """Refuse before any work a place that nothing can be written to, with CryvisionError.
+
+    Folders that are missing do not matter: they are made.
+    """
+    folder = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
+    if not folder.is_dir():
+        raise CryvisionError(f"{name or target}: cannot be written: {folder.name} is no folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CryvisionError(
+            f"{name or target}: cannot be written: nothing can be written to the folder "
+            f"{folder.name or folder}"
+        )
 
 
 def _exists(target: Path) -> FileExistsError:

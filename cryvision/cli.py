@@ -106,6 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
             log(f"a temporary folder with room is needed: {error.strerror}; TMPDIR names another")
             return EXIT_FAILED
+        if isinstance(error, OSError) and error.filename is not None:
+            log(f"{error.filename!s:.200}: {error.strerror}")
+            return EXIT_FAILED
         if not isinstance(error, CryvisionError):
             raise
         log(str(error))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cryvision.argument_types import check_types
 from cryvision.errors import ConfigError
 
 # A library prints nothing by itself; the command line and users add handlers of their own. Here,
@@ -55,7 +56,7 @@ def check_choice(name: str, value: str, allowed: Iterable[str]) -> str:
 
 
 def _check_ranges(config: Any, **limits: tuple[float, float]) -> None:
-    """Refuse a setting that is not within its limits, or is no number."""
+    """Refuse a setting that is not within its limits."""
     for name, (least, most) in limits.items():
         value = getattr(config, name)
         if not least <= value <= most:
@@ -96,6 +97,7 @@ class SoundConfig:
     sample_rate_hz: int = SAMPLE_RATE_HZ
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_choice("feature", self.feature, SOUND_FEATURES)
         if self.sample_rate_hz != SAMPLE_RATE_HZ:
             raise ConfigError(f"sample_rate_hz must be {SAMPLE_RATE_HZ}; got {self.sample_rate_hz}")
@@ -103,8 +105,8 @@ class SoundConfig:
         for name in ("n_fft", "frame_hop_samples", "n_mels", "n_mfcc"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if self.context_seconds < 0:
-            raise ConfigError(f"context_seconds must not be negative; got {self.context_seconds:g}")
+        most = (0.0, MAX_SECONDS)
+        _check_ranges(self, window_seconds=most, context_seconds=most, hop_seconds=most)
         if self.window_samples < self.n_fft:
             raise ConfigError(
                 f"a window must hold one frame of {self.n_fft} samples; got "
@@ -160,6 +162,7 @@ class LogMelConfig:
     n_fft: int = 512
 
     def __post_init__(self) -> None:
+        check_types(self)
         _check_ranges(self, window_frames=(1, 3000), hop_frames=(1, 3000), n_mels=(1, 512))
         sizes = {"frame_samples": (2, 16_000), "spectrum_samples": (2, 16_000)}
         _check_ranges(self, **sizes, n_fft=(2, 16_384))
@@ -217,6 +220,7 @@ class GateConfig:
     min_level_dbfs: float = -60.0
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not 0 < self.leave <= self.enter < 1:
             raise ConfigError(
                 "the gate must satisfy 0 < leave <= enter < 1; got "
@@ -257,6 +261,7 @@ class VetoConfig:
     bias: float = 0.0
 
     def __post_init__(self) -> None:
+        check_types(self)
         for level in VETO_LEVELS[1:]:
             for name in (f"{level}_at", f"{level}_near", f"{level}_live"):
                 if not 0 < getattr(self, name) <= 1:
@@ -321,6 +326,7 @@ class FaceConfig:
     embedding_width: int = 2048
 
     def __post_init__(self) -> None:
+        check_types(self)
         self._check_finder()
         self._check_backbone()
 

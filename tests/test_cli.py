@@ -391,3 +391,14 @@ def test_recordings_never_leave_the_machine(start: Start, clip: Path, tmp_path: 
     assert json.loads(out)["path"] == str(clip)
     # The watch itself works.
     assert "the network was used" in probe.communicate(timeout=WAIT_SECONDS)[1]
+
+
+@pytest.mark.parametrize(
+    "words", ["evaluate", "audit", "train-audio-only", "info --bundle", "agree .", "classify"]
+)
+def test_a_name_that_no_file_can_have_is_refused_in_one_line(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*words.split(), "x" * 5000]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("cryvision: ")

@@ -14,6 +14,7 @@ import numpy as np
 from cryvision.acoustics.cry import LONGEST_SECONDS, MARGIN_SECONDS, RESAMPLED_SECONDS, measure_cry
 from cryvision.acoustics.measures import Acoustics, BoutAcoustics, CryAcoustics
 from cryvision.acoustics.praat import require_praat
+from cryvision.argument_types import typed
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
 from cryvision.inputs import media
@@ -31,6 +32,7 @@ class _Span(NamedTuple):
     stop: int
 
 
+@typed
 def measure_clip(
     classification: Classification,
     path: str | os.PathLike[str] | None = None,

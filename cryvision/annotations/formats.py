@@ -14,6 +14,7 @@ from pathlib import Path
 from cryvision.annotations import chat, corrections, elan, json_files, lena, lines, tables, textgrid
 from cryvision.annotations.interval import DamagedError, Entry, Interval, Sheet
 from cryvision.annotations.text import LONGEST_SECONDS, read_seconds, read_text, refused
+from cryvision.argument_types import check_types, typed
 from cryvision.atomic import staged
 from cryvision.errors import AnnotationError, ConfigError
 
@@ -95,6 +96,7 @@ FORMATS: Mapping[str, Format] = {
 """All formats by name. Of those that share a suffix, the first whose text it is counts."""
 
 
+@typed
 def read_annotations(path: str | os.PathLike[str]) -> list[Interval]:
     """Read the labels of one clip.
 
@@ -129,6 +131,7 @@ def read_annotations(path: str | os.PathLike[str]) -> list[Interval]:
     return sorted(next(iter(recordings.values()), []))
 
 
+@typed
 def read_recordings(path: str | os.PathLike[str]) -> dict[str, list[Interval]]:
     """Read a file with the labels of many clips, such as a table of a challenge.
 
@@ -172,6 +175,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
     return next(name for name, one in FORMATS.items() if one is form)
 
 
+@typed
 def write_annotations(
     intervals: Sequence[Interval],
     path: str | os.PathLike[str],
@@ -221,6 +225,7 @@ def write_annotations(
             f"duration_s must lie between 0 and {LONGEST_SECONDS:.0f}; got {duration_s:g}"
         )
     for interval in intervals:
+        check_types(interval)
         _check_times(interval, FORMATS[format].decimals)
     sheet = Sheet(
         sorted(intervals),

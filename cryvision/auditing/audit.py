@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cryvision import __version__
+from cryvision.argument_types import typed
 from cryvision.auditing import clip_findings, confounds, label_findings
 from cryvision.auditing.findings import SEVERITIES, Finding
 from cryvision.datasets.clip_stats import ClipFacts, read_facts
@@ -72,6 +73,7 @@ class Audit:
         return dict(plain({"cryvision": __version__, **asdict(self)}))
 
 
+@typed
 def audit(
     source: str | os.PathLike[str], *, subject_pattern: str | None = None, seed: int = 0
 ) -> Audit:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryvision.argument_types import check_types
 from cryvision.augmentation.effects import CODECS, add_noise, checked, code
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
@@ -54,6 +55,7 @@ class Variation:
     codecs: tuple[str, ...] = ("g723.1", "g726", "alaw", "mulaw")
 
     def __post_init__(self) -> None:
+        check_types(self)
         if not (0 <= self.pitch_semitones <= 12 and 0 <= self.stretch <= 0.5):
             raise ConfigError(
                 "pitch_semitones must be 0 to 12 and stretch 0 to 0.5; got "

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryvision.acoustics.praat import require_praat
+from cryvision.argument_types import check_types
 from cryvision.batch import engines, remote
 from cryvision.config import check_choice
 from cryvision.errors import ConfigError
@@ -65,7 +66,7 @@ class BatchOptions:
     Raises
     ------
     ConfigError
-        If one is out of range, or two of them do not go together.
+        If one is of another type or out of range, or two of them do not go together.
     MissingDependencyError
         If acoustics, Parquet or Ray are wanted and what they need is not installed.
     """
@@ -86,8 +87,8 @@ class BatchOptions:
     timeline_hop_s: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.formats, str):  # which is refused below
-            object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
+        check_types(self)
+        object.__setattr__(self, "formats", tuple(dict.fromkeys(self.formats)))
         check_choice("engine", self.engine, ENGINES)
         if self.engine == "ray":
             require_package("ray", "the engine ray", "batch")

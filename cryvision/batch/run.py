@@ -8,12 +8,13 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cryvision import __version__
+from cryvision.argument_types import typed
 from cryvision.atomic import remove_partials
 from cryvision.batch import engines, remote, tables
 from cryvision.batch.engines import Work
@@ -43,8 +44,9 @@ _UNFINISHED_SUFFIX = ".unfinished"
 AnyPath = str | os.PathLike[str]
 
 
+@typed
 def score(
-    sources: AnyPath | Sequence[AnyPath],
+    sources: AnyPath | Iterable[AnyPath],
     out: AnyPath,
     *,
     bundle: AnyPath | None = None,
@@ -59,7 +61,7 @@ def score(
 
     Parameters
     ----------
-    sources : path or sequence of path
+    sources : path or paths
         Files, folders (searched with all folders in them), patterns such as ``day*/*.wav``,
         manifests (``.csv`` with a column ``path``), and URLs of these (``s3://``, ``gs://``).
     out : path
@@ -93,7 +95,7 @@ def score(
     2
     """
     chosen, how = _divided(options)
-    listed = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    listed = [sources] if isinstance(sources, str | os.PathLike) else sources
     paths = [os.fspath(source) for source in listed]
     job, facts = _job(os.fspath(out), bundle, chosen, how)
     return run(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cryvision.argument_types import typed
 from cryvision.bundle.parts import Part, check_model
 from cryvision.bundle.schema import FORMAT_VERSION, parse
 from cryvision.config import GateConfig, VetoConfig, check_choice
@@ -90,6 +91,7 @@ class Bundle:
     format_version: int = FORMAT_VERSION
 
     @classmethod
+    @typed
     def load(cls, path: str | os.PathLike[str] | None = None) -> Bundle:
         """Read and verify a bundle.
 
@@ -124,6 +126,7 @@ class Bundle:
         names = ", ".join(part.name for part in self.parts)
         raise ConfigError(f"{self.folder}: the parts are {names}; got {name!r}")
 
+    @typed
     def model(self, part: Part | str, runtime: str = "onnx") -> runtimes.Model:
         """Load the model of a part from bytes whose hash is checked once more.
 

@@ -14,7 +14,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from cryvision.atomic import staged
+from cryvision.argument_types import typed
+from cryvision.atomic import check_place, staged
 from cryvision.bundle.bundle import DESCRIPTION, Bundle, read
 from cryvision.bundle.parts import Part
 from cryvision.bundle.schema import FORMAT_VERSION, library_versions
@@ -79,6 +80,7 @@ def own_source(name: str) -> dict[str, str]:
     return {"name": name, "licence": "the owner's", "url": "", "changes": "none"}
 
 
+@typed
 def save(
     out: str | os.PathLike[str],
     description: Description,
@@ -132,6 +134,7 @@ def check_target(out: str | os.PathLike[str], overwrite: bool) -> Path:
     Something that is not a bundle is never overwritten.
     """
     target = Path(os.path.realpath(out))
+    check_place(target)
     with _system_errors(target):
         if not target.exists():
             return target

@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
             f"--tier-{letter}",
             default="",
             metavar="NAME",
-            help=f"tier or speaker of {letter.upper()} that counts (default: all)",
+            help=f"tier or speaker of {letter.upper()} that counts (default: all, joined)",
         )
     add_cry_label_option(parser)
     parser.add_argument(
@@ -93,12 +93,16 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.evaluation.agreement import measure_agreement
     from cryvision.evaluation.agreement_report import KIND, agreement_page, agreement_text, draw
     from cryvision.evaluation.coded_clips import CodingOptions, find_coded_clips
+    from cryvision.evaluation.event_metrics import intersection_counts, match_events
     from cryvision.layers import require
     from cryvision.outputs.html_page import write_report_page
     from cryvision.outputs.tables import plain
 
     require("evaluate", "agreement")
     _check_outputs(options.html, options.figure)
+    tolerances = options.onset_tolerance, options.offset_tolerance
+    match_events([], [], *tolerances)  # refused before clips are scored
+    intersection_counts([], [], options.overlap)
     pairs = find_coded_clips(
         options.first,
         options.second,

@@ -58,9 +58,6 @@ def add(commands: Any) -> None:
     )
     add_bundle_option(parser)
     parser.add_argument(
-        "--json", action="store_true", help="print one JSON object a clip, each on a line"
-    )
-    parser.add_argument(
         "--formats",
         type=_formats,
         metavar="LIST",
@@ -95,6 +92,9 @@ def _add_text_options(parser: Any) -> None:
         help="list every bout with its events (default: the first 20 bouts)",
     )
     amount = parser.add_mutually_exclusive_group()
+    amount.add_argument(
+        "--json", action="store_true", help="print one JSON object a clip, each on a line"
+    )
     amount.add_argument(
         "--verbose",
         action="store_true",
@@ -227,6 +227,7 @@ def _formats(text: str) -> list[str]:
 def run(options: argparse.Namespace) -> int:
     if options.out is not None and options.formats is None:
         raise ConfigError("--out needs --formats to say what to write; got none")
+    _check_list_options(options)
     formats = written_formats(options.formats or (), options.blur_faces)
     from cryvision.bundle import Bundle
     from cryvision.outputs.files import check_formats, check_timeline_hop, stems
@@ -263,6 +264,19 @@ def run(options: argparse.Namespace) -> int:
     if n_failed == 0:
         return EXIT_DONE
     return EXIT_SOME_FAILED if n_done else EXIT_FAILED
+
+
+def _check_list_options(options: argparse.Namespace) -> None:
+    """Refuse what changes the list of bouts where none is printed."""
+    if not options.json and not options.quiet:
+        return
+    form = "--json" if options.json else "--quiet"
+    if options.all_events:
+        raise ConfigError(f"--all-events is for the list of bouts; {form} prints none")
+    if options.show_rejected and not options.formats:
+        raise ConfigError(
+            f"--show-rejected is for the list of bouts, or for --formats; {form} prints none"
+        )
 
 
 def written_formats(formats: Sequence[str], blur_faces: bool) -> list[str]:

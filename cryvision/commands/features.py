@@ -52,9 +52,11 @@ def run(options: argparse.Namespace) -> int:
     if out.suffix != ".npz":
         raise ConfigError(f"--out must end in .npz; got {options.out!r}")
     from cryvision import __version__
+    from cryvision.atomic import check_place
     from cryvision.bundle import Bundle
     from cryvision.config import to_json
 
+    check_place(out)
     bundle = None if options.bundle is None else Bundle.load(options.bundle)
     sounds, face = _settings(options, bundle)
     gate = bundle if bundle is not None and bundle.detector is not None else None

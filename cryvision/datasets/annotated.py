@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cryvision.annotations import FORMATS, Interval, read_annotations
 from cryvision.annotations.text import read_rows
+from cryvision.argument_types import typed
 from cryvision.errors import AnnotationError, ConfigError
 from cryvision.inputs.media import MEDIA_SUFFIXES
 from cryvision.safe_text import pairing_name
@@ -158,6 +159,7 @@ def window_labels(
     return share.astype(np.float32)
 
 
+@typed
 def find_annotated_clips(
     source: str | os.PathLike[str], subject_pattern: str | None = None
 ) -> tuple[list[AnnotatedClip], list[Problem]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from cryvision.annotations import Interval
-from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip, first_few
+from cryvision.datasets.annotated import CRY_LABELS, AnnotatedClip, cry_intervals, first_few
 from cryvision.outputs.lettering import shortened
 from cryvision.safe_text import one_line
 
@@ -20,6 +20,7 @@ LONGEST_LABEL = 60
 _BLANK = "(blank)"
 _LABELS_SHOWN = 20
 _INTERVALS_SHOWN = 3
+_TIERS_SHOWN = 5
 _CRY = CRY_LABELS[0]
 _WORDS = ("cry", "cries", "cried", "crying")
 
@@ -30,9 +31,10 @@ def count_as_crying(
     """Let more labels than ``cry`` and ``crying`` mean crying, and list what counts as what.
 
     Case and outer blanks of the other labels do not matter. Given back are the clips, where all
-    these labels read ``cry``; a line on the labels that count as crying, and one on those that do
-    not, with counts; and warnings: labels that seem to mean crying and do not count, given ones
-    that no clip has, labels without length.
+    these labels read ``cry``; a line on the labels that count as crying, one on those that do not,
+    with counts, and one on tiers of one clip that are joined; and warnings: labels that seem to
+    mean crying and do not count, given ones that no clip has, labels without length, joined tiers
+    that overlap.
     """
     counted = {_plain(label) for label in (*CRY_LABELS, *cry_labels)}
     counts: Counter[str] = Counter()
@@ -68,7 +70,31 @@ def count_as_crying(
         warnings.append(
             f"{n_points} of {len(spans)} labels that mean crying have no length, and do not count"
         )
-    return renamed, count_lines(crying, others, "labels") if counts else [], warnings
+    lines = count_lines(crying, others, "labels") if counts else []
+    tiers, overlap = _joined_tiers(renamed)
+    (warnings if overlap else lines).extend([tiers] if tiers else [])
+    return renamed, lines, warnings
+
+
+def _joined_tiers(clips: Sequence[AnnotatedClip]) -> tuple[str, bool]:
+    """Name the tiers with crying where a clip has several, and say whether some overlap."""
+    counts: Counter[str] = Counter()
+    several = overlap = False
+    for clip in clips:
+        tiers: dict[str, list[Interval]] = {}
+        for interval in clip.intervals:
+            if interval.label == _CRY:
+                tiers.setdefault(interval.tier, []).append(interval)
+        counts.update({tier: len(own) for tier, own in tiers.items()})
+        several |= len(tiers) > 1
+        lengths = [i.end_s - i.start_s for own in tiers.values() for i in cry_intervals(own)]
+        joined = sum(i.end_s - i.start_s for i in cry_intervals(clip.intervals))
+        overlap |= sum(lengths) > joined + END_TOLERANCE_SECONDS
+    named = [f"{brief(tier)} ({n})" for tier, n in sorted(counts.items())]
+    if not several:
+        return "", False
+    line = f"crying is on {len(named)} tiers, {first_few(named, _TIERS_SHOWN)}"
+    return f"{line}{', which overlap' * overlap}; all of them count as one coding", overlap
 
 
 def count_lines(crying: dict[str, int], others: dict[str, int], what: str) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cryvision.annotations.corrections import LONGEST_LABEL
 from cryvision.annotations.text import read_rows, read_seconds, refused
+from cryvision.argument_types import typed
 from cryvision.datasets.annotated import (
     DONATEACRY_CLIP,
     AnnotatedClip,
@@ -107,6 +108,7 @@ def joined_sources(clips: Iterable[LabelledClip | AnnotatedClip]) -> str:
     return "file" if "file" in sources else " and ".join(sorted(sources))
 
 
+@typed
 def find_labelled_clips(
     source: str | os.PathLike[str], subject_pattern: str | None = None
 ) -> Dataset:

@@ -9,11 +9,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from cryvision.argument_types import typed
 from cryvision.errors import ConfigError, CryvisionError
 
 _DIVISIONS_IN_MEMORY = 8
 
 
+@typed
 def check_numbers(n_folds: int, seed: int) -> None:
     """Refuse before anything is read what would be refused hours later."""
     if n_folds < 2:
@@ -48,11 +50,10 @@ def grouped_folds(
     Raises
     ------
     ConfigError
-        If there are fewer subjects than folds, no label has as many samples as there are folds,
-        a fold would be empty, or the lengths differ.
+        If a number is out of range, there are fewer subjects than folds, no label has as many
+        samples as there are folds, a fold would be empty, or the lengths differ.
     """
-    if n_folds < 2:
-        raise ConfigError(f"n_folds must be at least 2; got {n_folds}")
+    check_numbers(n_folds, seed)
     if len(subjects) != len(labels):
         raise ConfigError(
             "subjects and labels must be of one length; "

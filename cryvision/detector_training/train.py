@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryvision.argument_types import typed
 from cryvision.bundle import Bundle
 from cryvision.bundle.saving import Description, check_target, own_source
 from cryvision.config import SAMPLE_RATE_HZ, VetoConfig
@@ -66,6 +67,7 @@ many, and more recordings are cut at a longer hop."""
 log = logging.getLogger(__name__)
 
 
+@typed
 def train_detector(
     source: str | os.PathLike[str], out: str | os.PathLike[str], **options: Unpack[DetectorValues]
 ) -> Bundle:

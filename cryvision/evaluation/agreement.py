@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cryvision.argument_types import check_types, typed
 from cryvision.errors import ConfigError
 from cryvision.evaluation import event_metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures, subject_bootstrap
@@ -70,7 +71,11 @@ class CodedClip:
     scores: FloatArray | None = None
     frame_seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_types(self)
 
+
+@typed
 def measure_agreement(
     clips: Sequence[CodedClip],
     *,

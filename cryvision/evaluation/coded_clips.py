@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from cryvision.annotations import Interval
+from cryvision.argument_types import check_types, typed
 from cryvision.datasets.annotated import (
     AnnotatedClip,
     cry_intervals,
@@ -35,7 +36,6 @@ from cryvision.inputs.media import MEDIA_SUFFIXES, probe
 from cryvision.subjects import compile_subject_pattern
 
 log = logging.getLogger(__name__)
-
 
 _NO_LENGTH = (
     "{}: the length is not known and taken to be {:.1f} s, the end of the last label; kappa and "
@@ -68,6 +68,9 @@ class CodingOptions:
     media: str | os.PathLike[str] | None = None
     bundle: str | os.PathLike[str] | None = None
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
 
 @dataclass(frozen=True)
 class CodedPairs:
@@ -83,6 +86,7 @@ class CodedPairs:
     warnings: list[str]
 
 
+@typed
 def find_coded_clips(
     first: str | os.PathLike[str],
     second: str | os.PathLike[str],
@@ -111,6 +115,9 @@ def find_coded_clips(
     if options.media is not None and not os.path.isdir(options.media):
         raise AnnotationError(f"the recordings must be in a folder; none is at {options.media}")
     pattern = compile_subject_pattern(options.subject_pattern)
+    for path in (first, second):
+        if not os.path.isfile(path) and not os.path.isdir(path):
+            raise AnnotationError(f"a source must be a file or a folder; nothing is at {path}")
     read = [
         _read(Path(path), tier, options)
         for path, tier in zip((first, second), options.tiers, strict=True)
@@ -213,8 +220,6 @@ def _read(source: Path, tier: str, options: CodingOptions) -> tuple[dict[str, Co
         found = [coding for path in labels for coding in read_file(path, source)]
         if not labels:
             found = [_scored(path, options) for path in clips]
-    elif not source.is_file():
-        raise AnnotationError(f"a source must be a file or a folder; nothing is at {source}")
     elif source.suffix.lower() in MEDIA_SUFFIXES:
         found = [_scored(source, options)]
     else:

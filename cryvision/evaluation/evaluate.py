@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cryvision.argument_types import typed
 from cryvision.bundle import Bundle
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.datasets.cry_labels import inside
@@ -56,6 +57,7 @@ TOO_SHORT = "too short"
 log = logging.getLogger(__name__)
 
 
+@typed
 def evaluate(
     bundle: Bundle | str | os.PathLike[str] | None,
     source: str | os.PathLike[str],

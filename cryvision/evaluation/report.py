@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.atomic import replacing
+from cryvision.atomic import check_place, replacing
 from cryvision.errors import CryvisionError
 from cryvision.evaluation import figures, metrics, skill
 from cryvision.evaluation.bootstrap import bootstrap_figures
@@ -197,9 +197,11 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
     Raises
     ------
     CryvisionError
-        If something else than an older report is there: what is not ours is never replaced.
+        If it cannot be written, or something else than an older report is there: what is not ours
+        is never replaced.
     """
     target = Path(os.path.abspath(folder))
+    check_place(target)
     with os_errors(f"{target}: a report is a folder; this cannot be read as one"):
         names = set(os.listdir(target)) if target.exists() else set()
     foreign = sorted(names - {JSON, TEXT, CONFUSION, RELIABILITY, CURVES})

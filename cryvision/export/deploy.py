@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryvision import __version__
-from cryvision.atomic import staged
+from cryvision.argument_types import typed
+from cryvision.atomic import check_place, staged
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.export import proof, report, runners, sidecar, windows
@@ -58,6 +59,7 @@ UNGATED_ENTER = 0.5
 """Cry score that counts as crying in a bundle without a gate."""
 
 
+@typed
 def export(
     bundle: Bundle | str | os.PathLike[str] | None,
     out: str | os.PathLike[str],
@@ -149,6 +151,7 @@ def _sidecar_path(target: Path) -> Path:
 
 def _refuse_existing(target: Path, overwrite: bool) -> None:
     """Refuse before any work to replace anything, or anything but an export."""
+    check_place(target)
     for path in (target, _sidecar_path(target)):
         if os.path.lexists(path) and not overwrite:
             raise _exists_error(path)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TypedDict
 
+from cryvision.argument_types import check_types
 from cryvision.config import check_choice
 from cryvision.errors import ConfigError
 from cryvision.export.graph import CHOICES
@@ -40,7 +41,7 @@ class ExportOptions:
     Raises
     ------
     ConfigError
-        If one is unknown, or ``int8`` lacks recordings.
+        If one is unknown, ``int8`` lacks recordings, or ``force`` has nothing to force.
     """
 
     to: str | None = None
@@ -52,11 +53,14 @@ class ExportOptions:
     force: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.to is not None and self.to not in SUFFIXES:
             raise ConfigError(f"an export goes to {', '.join(SUFFIXES)}; got {self.to!r}")
         if self.precision is not None:
             check_choice("precision", self.precision, PRECISIONS)
         check_choice("part", self.part, CHOICES)
+        if self.force and self.precision != "int8":
+            raise ConfigError(f"force is for the precision int8; got {self.precision!r}")
         if self.precision == "int8" and self.representative is None:
             raise ConfigError(
                 "int8 needs recordings to measure ranges and agreement on: give representative"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryvision.argument_types import typed
 from cryvision.bundle import Bundle
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
@@ -72,6 +73,7 @@ class StreamClassifier:
     ...     print(stream.state.crying, stream.state.level_dbfs)
     """
 
+    @typed
     def __init__(
         self,
         bundle: Bundle | None = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from cryvision.argument_types import typed
 from cryvision.bundle import Bundle
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.inference.classifier import StreamClassifier
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cryvision.inference.options import OptionValues
 
 
+@typed
 def classify(
     path: str | os.PathLike[str],
     bundle: Bundle | str | os.PathLike[str] | None = None,

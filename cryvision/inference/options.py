@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
+from cryvision.argument_types import check_types
 from cryvision.bundle import Bundle
 from cryvision.config import VETO_LEVELS, check_choice
 from cryvision.errors import ConfigError
@@ -48,7 +49,7 @@ class Options:
     Raises
     ------
     ConfigError
-        If one is out of range.
+        If one is of another type or out of range.
     """
 
     runtime: str = "onnx"
@@ -62,16 +63,13 @@ class Options:
     min_gap_s: float | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_choice("label policy", self.label_policy, LABEL_POLICIES)
         check_choice("veto", self.veto, VETO_LEVELS)
         if not 0 <= self.bout_gap_s < math.inf:
             raise ConfigError(
                 f"bout_gap_s must be finite and not negative; got {self.bout_gap_s:g}"
             )
-        for name in ("smooth_seconds", "bout_gap_s", "threshold", "min_duration_s", "min_gap_s"):
-            value = getattr(self, name)
-            if value is not None:  # 1 and 1.0 are one setting
-                object.__setattr__(self, name, float(value))
 
     def applied(self, bundle: Bundle) -> Bundle:
         """Put the options in the place of a bundle's own settings."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryvision.argument_types import typed
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, MediaError
 from cryvision.inputs import ffmpeg, riff
@@ -66,6 +67,7 @@ class Piece:
     frame_time_s: float | None = None
 
 
+@typed
 def open_clip(
     path: str | os.PathLike[str],
     *,
@@ -124,6 +126,7 @@ def open_clip(
     return clip
 
 
+@typed
 def read_sound(
     path: str | os.PathLike[str], start_s: float | None = None, end_s: float | None = None
 ) -> np.ndarray:

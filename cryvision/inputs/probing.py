@@ -9,6 +9,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryvision.argument_types import typed
 from cryvision.errors import MediaError, MissingDependencyError
 from cryvision.inputs import ffmpeg, ffprobe, riff
 from cryvision.inputs.stream_print import Print
@@ -74,6 +75,7 @@ class MediaInfo:
         return {k: v for k, v in dataclasses.asdict(self).items() if k != "sound_tracks"}
 
 
+@typed
 def probe(path: str | os.PathLike[str]) -> MediaInfo:
     """Find out what a media file holds, without decoding it.
 

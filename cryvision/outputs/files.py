@@ -13,6 +13,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path, PurePath
 
+from cryvision.argument_types import typed
 from cryvision.errors import ConfigError, CryvisionError
 from cryvision.layers import require_package
 from cryvision.outputs.labels import (
@@ -95,6 +96,7 @@ _SUFFIXES = tuple(suffix for files in FORMATS.values() for suffix in files)
 _MAX_STEM_BYTES = MAX_NAME_BYTES - max(len(suffix) for suffix in _SUFFIXES) - len("-99999")
 
 
+@typed
 def write(
     classification: Classification,
     out_dir: str | os.PathLike[str],
@@ -181,8 +183,6 @@ def _write_all(clip: str, folder: Path, files: Mapping[Path, Callable[[Path], ob
 
 
 def check_formats(formats: Collection[str]) -> None:
-    if isinstance(formats, str):
-        raise ConfigError(f"formats must be a list of names; got {formats!r:.80}")
     allowed = (*FORMATS, ALL)
     for name in formats:
         if name not in allowed:
@@ -218,6 +218,7 @@ def clip_formats(classification: Classification, formats: Sequence[str]) -> list
     return [name for name in FORMATS if name not in left_out]
 
 
+@typed
 def stems(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
     """Name the outputs of one run's clips so that no two clips share a file.
 

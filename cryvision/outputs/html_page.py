@@ -7,7 +7,7 @@ import os
 from html import escape
 from pathlib import Path
 
-from cryvision.atomic import replacing
+from cryvision.atomic import check_place, replacing
 from cryvision.errors import CryvisionError
 from cryvision.inputs.ffmpeg import shown
 from cryvision.os_errors import os_errors
@@ -62,6 +62,7 @@ def check_marked(what: str, mark: bytes, path: str | os.PathLike[str]) -> Path:
     Only a file with the mark near its start is replaced, ``what`` it is in words.
     """
     target = Path(os.path.abspath(path))
+    check_place(target, shown(target))
     if not os.path.lexists(target):
         return target
     noun = what.split()[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cryvision.argument_types import typed
 from cryvision.errors import ConfigError
 from cryvision.start_times.chunks import TIME_RULE, iso_time, time_from_chunks
 from cryvision.start_times.mp4 import time_from_mp4
@@ -37,6 +38,7 @@ class RecordingStart:
         return later(self.time, seconds)
 
 
+@typed
 def recording_start(
     path: str | os.PathLike[str], *, stated: str = "", zone: str = "", name: str | None = None
 ) -> RecordingStart | None:

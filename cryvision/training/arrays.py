@@ -21,7 +21,9 @@ _BRANCH = "branch_"
 
 
 def array_samples(
-    features: Mapping[str, ArrayLike], labels: Sequence[str], subjects: Sequence[str]
+    features: Mapping[str, ArrayLike],
+    labels: Sequence[str | int],
+    subjects: Sequence[str | int],
 ) -> tuple[Samples, list[str]]:
     """Check tables of features, and make samples of them: each row is a clip of its own.
 
@@ -51,12 +53,10 @@ def array_samples(
     return samples, [line for name, table in tables.items() for line in _remarks(name, table)]
 
 
-def _texts(values: Sequence[str], what: str) -> list[str]:
+def _texts(values: Sequence[str | int], what: str) -> list[str]:
     """Names as texts; whole numbers are names too, but what stands for a missing one is not."""
-    for value in values:
-        allowed = isinstance(value, (str, int, np.integer)) and not isinstance(value, bool)
-        if not allowed or value == "":
-            raise ConfigError(f"{what} must be names or whole numbers; got {value!r:.80}")
+    if "" in values:
+        raise ConfigError(f"{what} must be names or whole numbers; got ''")
     return [str(value) for value in values]
 
 

@@ -328,7 +328,8 @@ def predict(model: keras.Model, inputs: np.ndarray | Sequence[np.ndarray]) -> np
     outputs = []
     for first in range(0, len(tables[0]), n_batch):
         rows = [table[first : first + n_batch] for table in tables]
-        outputs.append(np.asarray(model(rows if len(rows) > 1 else rows[0], training=False)))
+        given = rows if tables is inputs else rows[0]
+        outputs.append(np.asarray(model(given, training=False)))
     return np.concatenate(outputs)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryvision.argument_types import check_types
 from cryvision.errors import ConfigError
 from cryvision.models.picture_network import build_optimizer, build_picture_network
 from cryvision.training import branches as fitting
@@ -38,6 +39,7 @@ class Network:
     cycle_epochs: int = 4
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.width < 1 or self.epochs < 1 or self.batch_size < 1:
             raise ConfigError(
                 "width, epochs and batch_size of a network must be at least 1; got "

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from cryvision.argument_types import check_types
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, check_choice
 from cryvision.datasets.protocols import Protocol
@@ -34,7 +35,7 @@ class TrainingOptions:
         bundle never has measured skill.
     n_folds : int
         Folds by subject, fewer where there are fewer subjects. Where a manifest gives splits,
-        those are used instead.
+        those are used instead, and some protocols have a number of their own.
     seed : int
         Of folds, copies and weights: the same seed, data and versions give the same bundle.
     overwrite : bool
@@ -52,6 +53,7 @@ class TrainingOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_numbers(self.n_folds, self.seed)
 
 
@@ -79,7 +81,7 @@ class SystemOptions(TrainingOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.system, self.by  # what cannot be is refused at once
-        if isinstance(self.augment, bool) or not 0 <= self.augment <= MOST_COPIES:
+        if not 0 <= self.augment <= MOST_COPIES:
             raise ConfigError(
                 f"augment must be from 0 to {MOST_COPIES} copies; got {self.augment!r}"
             )

@@ -7,12 +7,14 @@ here are only its differences from the others.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from cryvision.argument_types import typed
 from cryvision.config import SoundConfig, check_choice, to_json
 from cryvision.errors import ConfigError
 from cryvision.models import cnn_lstm, hybrid_attention, mel_resnet
@@ -90,6 +92,7 @@ class System:
     gate: str = CRY
     network: Network | None = None
 
+    @typed
     def with_window(self, window_seconds: float, hop_seconds: float | None = None) -> System:
         """Give the same system on windows of another length: DeepInfant's "flexible" windows.
 
@@ -108,7 +111,7 @@ class System:
         if hop_seconds is None:
             sounds = self.settings.values()
             frame_s = max(c.frame_hop_samples / c.sample_rate_hz for c in sounds)
-            longest = math.floor(window_seconds / frame_s) * frame_s
+            longest = float(np.floor(window_seconds / frame_s)) * frame_s
             hop_seconds = min(longest, *(config.hop_seconds for config in sounds))
         settings = {
             feature: dataclasses.replace(
@@ -131,6 +134,7 @@ class System:
         network = dataclasses.replace(self.network, **changes)
         return dataclasses.replace(self, network=network, recipe=(network.branch(),))
 
+    @typed
     def with_rate(self, rate: float) -> System:
         """Give the same system with another learning rate, such as `cryvision lr-find` suggests.
 

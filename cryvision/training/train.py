@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cryvision.argument_types import typed
 from cryvision.bundle import Bundle
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.datasets.format_confounds import format_warnings
@@ -40,6 +41,7 @@ SOUND_PROGRESS_EVERY = 50
 log = logging.getLogger(__name__)
 
 
+@typed
 def train(
     source: str | os.PathLike[str], out: str | os.PathLike[str], **options: Unpack[VideoValues]
 ) -> Bundle:
@@ -110,6 +112,7 @@ def _windows_of_copies(
     return lambda clips: crying_windows(clips, labels, sounds, chooser, _progress)[0]
 
 
+@typed
 def train_audio_only(
     corpus: str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] = "cryvision-donateacry",
@@ -182,10 +185,11 @@ def _sound_progress(done: int, total: int) -> None:
         log.info("clip %d of %d", done, total)
 
 
+@typed
 def train_arrays(
     features: Mapping[str, ArrayLike],
-    labels: Sequence[str],
-    subjects: Sequence[str],
+    labels: Iterable[str | int],
+    subjects: Iterable[str | int],
     out: str | os.PathLike[str],
     *,
     n_folds: int = 5,
@@ -199,9 +203,9 @@ def train_arrays(
     features : mapping of str to array_like of float, shape (n, d)
         Sets of features by name: lower-case letters, digits, ``-`` and ``_``. A row that holds
         NaN lacks that set.
-    labels : sequence of str, length n
+    labels : iterable of str or int, length n
         The class of each row.
-    subjects : sequence of str, length n
+    subjects : iterable of str or int, length n
         Of each row; no subject is on both sides of a split.
     out : path
         The bundle to write, and a report beside it; see `train`.
@@ -222,7 +226,7 @@ def train_arrays(
     require("train", "training")
     options = SystemOptions(n_folds=n_folds, seed=seed, overwrite=overwrite)
     check_targets(out, overwrite)
-    samples, remarks = array_samples(features, labels, subjects)
+    samples, remarks = array_samples(features, tuple(labels), tuple(subjects))
     clips = [
         LabelledClip(Path(f"row-{i}"), str(label), str(subject), "manifest")
         for i, (label, subject) in enumerate(zip(labels, subjects, strict=True))

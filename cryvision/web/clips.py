@@ -9,7 +9,6 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -66,11 +65,6 @@ class PageClip:
         return self.job is not None and self.job.status == FINISHED
 
     @property
-    def changed(self) -> bool:
-        """Whether a clip of the folder is another file by now than the one that was listed."""
-        return not self.uploaded and self.version != _state(local_clip(os.fspath(self.path)))
-
-    @property
     def status(self) -> str:
         if self.job is None or self.job.status == "cancelled":
             return "not scored"
@@ -121,10 +115,6 @@ def _shown_result(folder: Path, version: int) -> Classification:
     return as_shown(_result(folder, version))
 
 
-def _state(found: FoundClip) -> str:
-    return f"{found.size_bytes} {found.version}"
-
-
 def _version(path: Path) -> int:
     return path.stat().st_mtime_ns
 
@@ -170,6 +160,11 @@ class Clips:
         with self._lock:
             if clip_id not in self._clips:
                 self._scan()
+            clip = self._clips.get(clip_id)
+            if clip is not None and not clip.uploaded:
+                found = local_clip(os.fspath(clip.path))
+                if found.size_bytes >= 0:  # else its drive may be away for a while
+                    self._put(self._clip(found))
             return self._clips.get(clip_id)
 
     def new_place(self, name: str) -> PageClip:
@@ -204,23 +199,27 @@ class Clips:
             return
         self._scanned_at = time.monotonic()
         try:
-            found = dict(self._found())
+            clips = map(self._clip, find_clips([str(self.folder)], (), []))
+            found = {clip.id: clip for clip in clips}
         except MediaError:
             return  # a drive that is away for a while: its clips stay as they were
         gone = [i for i, clip in self._clips.items() if not clip.uploaded and i not in found]
         for clip_id in gone:
             del self._clips[clip_id]
-        for clip_id, clip in found.items():
-            if clip_id not in self._clips or self._clips[clip_id].version != clip.version:
-                self._clips[clip_id] = clip  # new, or another file than the one that was scored
+        for clip in found.values():
+            self._put(clip)
 
-    def _found(self) -> Iterator[tuple[str, PageClip]]:
+    def _put(self, clip: PageClip) -> None:
+        """Take a clip that is new, or another file than the one that was scored."""
+        if clip.id not in self._clips or self._clips[clip.id].version != clip.version:
+            self._clips[clip.id] = clip
+
+    def _clip(self, found: FoundClip) -> PageClip:
         assert self.folder is not None
-        for found in find_clips([str(self.folder)], (), []):
-            relative = os.path.relpath(found.path, self.folder).replace(os.sep, "/")
-            # Browsers keep drafts by it: a clip of the same name elsewhere is another one.
-            clip_id = hashlib.sha256(os.fsencode(found.path)).hexdigest()[:16]
-            place = self._private / "results" / clip_id
-            clip = PageClip(clip_id, escaped(relative), Path(found.path), place, uploaded=False)
-            clip.version = _state(found)
-            yield clip_id, clip
+        relative = os.path.relpath(found.path, self.folder).replace(os.sep, "/")
+        # Browsers keep drafts by it: a clip of the same name elsewhere is another one.
+        clip_id = hashlib.sha256(os.fsencode(found.path)).hexdigest()[:16]
+        place = self._private / "results" / clip_id
+        clip = PageClip(clip_id, escaped(relative), Path(found.path), place, uploaded=False)
+        clip.version = f"{found.size_bytes} {found.version}"
+        return clip

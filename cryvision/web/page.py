@@ -195,7 +195,7 @@ def save_corrections(clip: PageClip, body: Any, who: str) -> Corrections:
     ``body`` is JSON data with ``version``, ``events``, and perhaps ``who`` and ``labels``; ``who``
     is the name that came with the password, or the body's where it is empty. A StaleError says that
     the version is not that of the newest state, an AnnotationError that something in the body is
-    not as it must be, or the clip is not there or another file by now.
+    not as it must be, or the clip is not there.
     """
     if not isinstance(body, dict) or not isinstance(body.get("version"), int):
         raise AnnotationError("corrections must be an object with a version and events")
@@ -207,10 +207,6 @@ def save_corrections(clip: PageClip, body: Any, who: str) -> Corrections:
     with clip.lock:
         if not clip.path.exists():  # the folder would be made anew, beside a drive that is away
             raise AnnotationError("the file of this clip is not there: nothing is saved")
-        if clip.changed:
-            raise AnnotationError(
-                "the file of this clip has changed since it was scored: nothing is saved"
-            )
         current = current_corrections(clip)
         # Whoever edits the file by other means leaves its version as it was.
         if (body["version"], body.get("digest", current.digest)) != (

@@ -36,6 +36,7 @@ FLOORS = (
         (
             "errors",
             "os_errors",
+            "argument_types",
             "layers",
             "result",
             "config",

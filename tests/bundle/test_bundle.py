@@ -190,8 +190,12 @@ class TestRefusedDescriptions:
             ("inputs", [], "one or more"),
             ("inputs", ["mfcc"], "sound must describe"),
             ("sound", None, "sound must describe"),
-            ("sound", {"feature": "mel", "window_seconds": 1e300}, "at most 60 s"),
-            ("sound", {"feature": "mel", "n_fft": 0.5}, "n_fft must be int"),
+            (
+                "sound",
+                {"feature": "mel", "window_seconds": 1e300},
+                "window_seconds must be 0 to 3600",
+            ),
+            ("sound", {"feature": "mel", "n_fft": 0.5}, "n_fft must be a whole number"),
             ("files", {}, "a file for each of"),
         ],
     )

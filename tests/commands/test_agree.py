@@ -102,6 +102,27 @@ def test_two_tiers_of_one_file_are_two_coders(tmp_path: Path, capsys) -> None:
     assert "no tier 'carl'; there are anna, ben" in err
 
 
+@pytest.mark.parametrize(
+    ("second", "where", "says"),
+    [
+        ((2.5, 3), "warnings", "crying is on 2 tiers, anna (1), ben (1), which overlap"),
+        ((3, 4), "notes", "crying is on 2 tiers, anna (1), ben (1)"),
+    ],
+)
+def test_tiers_that_are_joined_are_named(
+    tmp_path: Path, capsys, second: tuple[float, float], where: str, says: str
+) -> None:
+    sound(tmp_path / "a.wav")
+    path = tmp_path / "a.eaf"
+    intervals = [Interval(1, 3, "cry", "anna"), Interval(*second, "Cry", "ben")]
+    write_annotations([*intervals, Interval(0, 9, "home", "place")], path, "eaf")
+    other = code(tmp_path, "a.rttm", [(1, 3)], "rttm")
+    found = record(capsys, other, path)
+    assert f"a.eaf: {says}; all of them count as one coding" in found[where]  # type: ignore[operator]
+    alone = record(capsys, other, path, "--tier-b", "anna")
+    assert "tier" not in f"{alone['notes']} {alone['warnings']}"
+
+
 def test_results_are_compared_with_a_coder_whatever_their_reasons_are(
     tmp_path: Path, capsys
 ) -> None:
@@ -399,3 +420,22 @@ def test_the_table_of_events_of_a_run_without_any_is_no_recording(tmp_path: Path
     assert len((run / "events.csv").read_text().splitlines()) == 1
     status, _, err = agree(capsys, coder, run)
     assert (status, "only in" in err) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (["missing.eaf"], "nothing is at missing.eaf"),
+        (["a.wav", "--overlap", "3"], "the overlap must be above 0 and at most 1; got 3"),
+        (["a.wav", "--onset-tolerance", "-1"], "tolerances must not be negative; got -1 s"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_clips_are_scored(
+    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, words: list[str], rule: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sound(tmp_path / "a.wav")
+    status, _, err = agree(capsys, "a.wav", *words)
+    assert status in (1, 2)
+    assert rule in err
+    assert "scoring" not in err

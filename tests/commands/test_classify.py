@@ -298,6 +298,12 @@ def test_a_name_is_just_a_name(
         (["--timeline-hop", "0.001", "--formats", "csv", "a.wav"], "at least a frame"),
         (["--loud", "a.wav"], "--loud"),
         (["--quiet", "--verbose", "a.wav"], "not allowed with"),
+        (["--json", "--verbose", "a.wav"], "not allowed with"),
+        (["--json", "--quiet", "a.wav"], "not allowed with"),
+        (["--json", "--all-events", "a.wav"], "--all-events is for the list of bouts; --json"),
+        (["--quiet", "--all-events", "a.wav"], "--all-events is for the list of bouts; --quiet"),
+        (["--quiet", "--show-rejected", "a.wav"], "--show-rejected is for the list of bouts, or"),
+        (["--json", "--show-rejected", "a.wav"], "--show-rejected is for the list of bouts, or"),
     ],
 )
 def test_wrong_usage_names_what_is_wrong(

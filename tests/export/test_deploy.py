@@ -240,13 +240,18 @@ class TestRefusing:
             ({"out": "toy.onnx", "precision": "fp8"}, "precision must be one of"),
             ({"out": "toy.onnx", "part": "ear"}, "part must be one of"),
             ({"out": "toy.onnx", "precision": "int8"}, "int8 needs recordings"),
+            ({"out": "toy.onnx", "force": True}, "force is for the precision int8; got None"),
+            (
+                {"out": "toy.onnx", "force": True, "precision": "fp16"},
+                "force is for the precision int8; got 'fp16'",
+            ),
         ],
     )
     def test_arguments_that_make_no_sense(
-        self, no_work: None, arguments: dict[str, str], named: str
+        self, no_work: None, arguments: dict[str, Any], named: str
     ) -> None:
         with pytest.raises(ConfigError, match=named):
-            export("nowhere", **arguments)  # type: ignore[arg-type]
+            export("nowhere", **arguments)
 
     def test_what_is_no_export_is_never_replaced(self, no_work: None, tmp_path: Path) -> None:
         folder = tmp_path / "toy.mlpackage"

@@ -219,6 +219,13 @@ class TestEnsemble:
         assert np.isfinite(alone).all()
         assert np.abs(alone).max() < np.abs(branches.ensemble_logits(model, outputs)).max()
 
+    @pytest.mark.filterwarnings("error::UserWarning")
+    def test_one_branch_alone_is_no_reason_for_a_warning(self) -> None:
+        from cryvision.models.cha_bae import build_ensemble
+
+        model = build_ensemble(["branch_a"], 2)
+        assert branches.ensemble_logits(model, {"branch_a": np.ones((3, 2))}).shape == (3, 2)
+
     def test_its_logits_are_those_before_the_calibration(self) -> None:
         import keras
 

@@ -20,7 +20,7 @@ from served import DEMO, Served, upload, wait_for
 import cryvision
 from cryvision.annotations import read_annotations
 from cryvision.annotations.corrections import corrections_path
-from cryvision.inputs.media import read_sound
+from cryvision.inputs.media import probe, read_sound
 from cryvision.outputs.tables import to_record
 from cryvision.web.clips import Clips
 from cryvision.web.pyramid import PEAK_SAMPLES
@@ -194,12 +194,32 @@ def test_corrections_of_a_clip_are_not_saved_beside_another_one_of_its_name(
         state = client.get(f"{url}/corrections").json()
         shutil.copy(small_video, clip)
         refused = client.put(f"{url}/corrections", json=state)
-        assert refused.status_code == 422
-        assert "has changed since it was scored: nothing is saved" in refused.json()["error"]
+        assert refused.status_code == 409
+        assert "events" not in refused.json()
+        assert "the file that it is by now, has no result: not scored" in refused.json()["error"]
         assert not corrections_path(clip).exists()
     finally:
         clip.unlink()
         corrections_path(clip).unlink(missing_ok=True)
+
+
+def test_a_replaced_file_has_no_result_until_it_is_scored(
+    served: Served, client: Any, small_video: Path
+) -> None:
+    clip = served.folder / "replaced.mp4"
+    shutil.copy(DEMO, clip)
+    try:
+        url = f"/api/clips/{wait_for_listing(client, clip.name)[clip.name]['clip_id']}"
+        wait_for(client, client.post(f"{url}/score").json()["job_id"])
+        shutil.copy(small_video, clip)
+        answers = [client.get(f"{url}{end}").status_code for end in ("", "/tracks", "/media")]
+        assert answers == [409, 409, 409]
+        wait_for(client, client.post(f"{url}/score").json()["job_id"])
+        assert client.get(url).json()["duration_s"] == pytest.approx(probe(small_video).duration_s)
+        clip.unlink()
+        assert client.get(url).status_code == 200  # a drive may be away for a while
+    finally:
+        clip.unlink(missing_ok=True)
 
 
 def test_a_clip_of_the_same_name_in_another_folder_is_another_clip(tmp_path: Path) -> None:

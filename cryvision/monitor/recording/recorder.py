@@ -106,7 +106,8 @@ class Recorder:
         except BlockingIOError as error:
             raise CryvisionError(f"{error.strerror}: {folder}, source {source!r}") from error
         except OSError as error:
-            raise CryvisionError(f"{folder}: recordings cannot be kept here: {error}") from error
+            reason = error.strerror or error
+            raise CryvisionError(f"{folder}: recordings cannot be kept here: {reason}") from error
         facts = {"name": bundle.name, "sha256": bundle.sha256}
         self._writer = RecordingWriter(self._folder, facts)
         self._minutes = ObservedMinutes(self._folder.path, source)

@@ -1,6 +1,6 @@
 // The events of a clip as a person corrects them: edits, undo and redo, and how they are saved.
 
-import { clipPath, get, Offline, put, Refusal } from './api.js'
+import { clipPath, Offline, put, Refusal } from './api.js'
 import { merged } from './merge.js'
 import { drafts } from './settings.js'
 
@@ -155,7 +155,7 @@ export class Corrections extends EventTarget {
   }
 
   async failed (error) {
-    if (error instanceof Refusal && error.status === 409) return this.resolve(error.body)
+    if (error instanceof Refusal && error.body?.events) return this.resolve(error.body)
     if (error instanceof Refusal && error.status < 500 && error.status !== 429) {
       return this.show('refused', error.message)
     }
@@ -165,10 +165,9 @@ export class Corrections extends EventTarget {
   }
 
   /** Somebody else saved first: keep the changes of both, and ask where they touch the same event. */
-  async resolve (state) {
+  async resolve (theirs) {
     this.resolving = true
     try {
-      const theirs = state?.events ? state : await get(clipPath(this.clip, '/corrections'))
       const { conflicts } = merged(this.saved, this.events, theirs.events)
       const givenUp = new Set(conflicts.length ? await this.onConflict(conflicts, theirs.who) : [])
       const { saved } = this

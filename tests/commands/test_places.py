@@ -1,0 +1,48 @@
+"""A place that nothing can be written to is refused before the work, not after it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cryvision.cli import main
+
+COMMANDS = {
+    "evaluate nowhere --out": "report",
+    "train nowhere --out": "bundle",
+    "train-detector nowhere --out": "bundle",
+    "train-audio-only nowhere --out": "bundle.zip",
+    "audit nowhere --html": "page.html",
+    "agree nowhere nowhere --html": "page.html",
+    "agree nowhere nowhere --figure": "figure.png",
+    "export --bundle nowhere --out": "cry.onnx",
+    "lr-find nowhere --out": "curve.png",
+    "features nowhere.wav --out": "rows.npz",
+    "score nowhere --out t.csv --summary s.csv --week": "week.png",
+}
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_place_below_a_file_is_refused(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes").touch()
+    place = tmp_path / "notes" / "deep" / COMMANDS[words]
+    assert main([*words.split(), str(place)]) == 1
+    refusal = capsys.readouterr().err.splitlines()[-1]
+    assert f"{COMMANDS[words]}: cannot be written: notes is no folder" in refusal
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_folder_that_may_not_be_written_to_is_refused(
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    assert main([*words.split(), str(tmp_path / "new" / COMMANDS[words])]) == 1
+    refusal = capsys.readouterr().err.splitlines()[-1]
+    assert f"nothing can be written to the folder {tmp_path.name}" in refusal
