@@ -1,4 +1,7 @@
-"""Values that do not fit the annotations of arguments and settings are refused, by name."""
+"""Values that do not fit the annotations of arguments and settings are refused, by name.
+
+Libraries that check types refuse the numbers of numpy or turn texts into numbers without a word.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,6 @@ _NAMES: dict[Any, str] = {
     **{str: "a text", bool: "True or False", int: "a whole number", float: "a number"},
     **{os.PathLike: "a path", NoneType: "None"},
 }
-
 
 _SEQUENCES = (Iterable, Sequence, tuple)
 
