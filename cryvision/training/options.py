@@ -35,7 +35,7 @@ class TrainingOptions:
         bundle never has measured skill.
     n_folds : int
         Folds by subject, fewer where there are fewer subjects. Where a manifest gives splits,
-        those are used instead, and some protocols have a number of their own.
+        those are used instead. A protocol with a number of its own takes no other.
     seed : int
         Of folds, copies and weights: the same seed, data and versions give the same bundle.
     overwrite : bool
@@ -81,6 +81,11 @@ class SystemOptions(TrainingOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.system, self.by  # what cannot be is refused at once
+        if self.n_folds not in (TrainingOptions.n_folds, self.by.n_folds or self.n_folds):
+            raise ConfigError(
+                f"the protocol {self.by.name} has {self.by.n_folds} folds of its own; got "
+                f"{self.n_folds}"
+            )
         if not 0 <= self.augment <= MOST_COPIES:
             raise ConfigError(
                 f"augment must be from 0 to {MOST_COPIES} copies; got {self.augment!r}"
@@ -113,6 +118,14 @@ class SoundOptions(SystemOptions):
     """
 
     gate: Bundle | str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gate is not None and self.system.gate != CRY:
+            raise ConfigError(
+                "a gate is for systems that take crying windows; "
+                f"{self.system.name} takes whole clips"
+            )
 
 
 @dataclass(frozen=True)

@@ -164,11 +164,12 @@ def test_copies_are_told_those_that_are_found_and_those_that_are_made(
 
 @pytest.mark.usefixtures("quick", "unfitted", "no_figures")
 def test_a_leaky_protocol_warns_wherever_its_figures_stand(
-    train: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    command: Command, gate: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(protocols, "CLIPS_PER_CLASS", 6)
     corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
-    done = train(corpus, "--out", tmp_path / "out", "--protocol", "leak-duplicate")
+    options = ("--gate", gate.folder, "--protocol", "leak-duplicate")
+    done = command("train-audio-only", corpus, "--out", tmp_path / "out", *options)
     assert done.code == 0, done.err
     warning = protocols.PROTOCOLS["leak-duplicate"].warning
     assert any("not a measure of skill" in line and warning in line for line in log_lines(done.err))
@@ -231,13 +232,15 @@ def _check_evaluation(done: Any) -> None:
         (("--arch", "tinytoes", "--width", "0"), 2, "must be at least 1; got 0"),
         (("--arch", "tinytoes", "--learning-rate", "-1"), 2, "must be positive; got -1"),
         (("--window", "0.001"), 2, "got 0.001"),
+        (("--protocol", "kfold-10", "--folds", "3"), 2, "10 folds of its own; got 3"),
+        (("--arch", "tinytoes", "--gate", "mine"), 2, "tinytoes takes whole clips"),
     ],
 )
 def test_wrong_usage_is_a_line_and_leaves_nothing(
-    train: Command, tmp_path: Path, options: tuple[str, ...], code: int, words: str
+    command: Command, tmp_path: Path, options: tuple[str, ...], code: int, words: str
 ) -> None:
     corpus = phones.write_corpus(tmp_path / "corpus", n_phones=2)
-    done = train(corpus, "--out", tmp_path / "out", *options)
+    done = command("train-audio-only", corpus, "--out", tmp_path / "out", *options)
     assert (done.code, done.out) == (code, "")
     assert words in done.err.splitlines()[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
@@ -266,9 +269,10 @@ def test_a_system_may_be_changed_on_the_command_line(
     assert given[0].augment == 3
 
 
-def test_a_window_too_short_for_a_network_is_one_line(train: Command, tmp_path: Path) -> None:
+def test_a_window_too_short_for_a_network_is_one_line(command: Command, tmp_path: Path) -> None:
     corpus = phones.write_corpus(tmp_path / "corpus", N_PHONES)
-    done = train(corpus, "--out", tmp_path / "out", "--arch", "deepinfant-v2", "--window", "0.1")
+    options = ("--arch", "deepinfant-v2", "--window", "0.1")
+    done = command("train-audio-only", corpus, "--out", tmp_path / "out", *options)
     assert done.code == 2
     assert "a window must have more than 3 frames of 80 columns" in log_lines(done.err)[-1]
 

@@ -22,6 +22,7 @@ from cryvision.errors import ConfigError
 from cryvision.inference.clip import classify
 from cryvision.training import branches
 from cryvision.training.networks import Network
+from cryvision.training.options import SoundOptions
 from cryvision.training.saving import save_stack
 from cryvision.training.stacking import Samples, Stack, fit_stack
 from cryvision.training.systems import CRY, NONE, SYSTEMS, System, system
@@ -264,3 +265,17 @@ class TestRegistry:
         ]
         facts = {json.dumps(found.facts(), sort_keys=True) for found in copies}
         assert len(facts) == len(copies)
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"arch": "deepinfant-v1", "gate": "mine"}, "deepinfant-v1 takes whole clips"),
+        ({"protocol": "kfold-10", "n_folds": 3}, "kfold-10 has 10 folds of its own; got 3"),
+    ],
+)
+def test_a_setting_that_the_system_or_the_protocol_has_no_use_for_is_refused(
+    options: dict[str, Any], rule: str
+) -> None:
+    with pytest.raises(ConfigError, match=rule):
+        SoundOptions(**options)
