@@ -14,6 +14,7 @@ from cryvision.commands.training import (
     show_trained,
     training_options,
 )
+from cryvision.errors import ConfigError
 
 KNOWN_WEIGHTS = ("imagenet", "random")
 
@@ -83,6 +84,8 @@ def add_face_options(parser: Any) -> None:
 
 def face_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Give those fields of FaceConfig that were set on the command line."""
+    if options.face_mode == "center" and options.detect_every is not None:
+        raise ConfigError("--detect-every is for a face mode that looks for faces; got center")
     weights = options.backbone_weights
     if weights not in (None, *KNOWN_WEIGHTS):
         weights = os.path.abspath(weights)  # a bundle is used from other folders

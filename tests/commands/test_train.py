@@ -94,7 +94,7 @@ def test_without_options_training_has_its_defaults(run: Any, given: dict[str, An
 
 def test_every_option_reaches_the_training(run: Any, given: dict[str, Any]) -> None:
     options = (
-        *("--gate", "none", "--subject-pattern", "(b)", "--folds", "3"),
+        *("--gate", "none", "--subject-pattern", "(b)", "--folds", "10"),
         *("--seed", "7", "--require-face", "--face-mode", "tracked", "--detect-every", "3"),
         *("--embed-every", "2", "--backbone-weights", "random", "--cache", "kept", "--overwrite"),
         *("--tensorboard", "curves", "--protocol", "kfold-10"),
@@ -106,7 +106,7 @@ def test_every_option_reaches_the_training(run: Any, given: dict[str, Any]) -> N
         embed_every_frames=2,
         backbone_weights="random",
     )
-    assert (given["gate"], given["subject_pattern"], given["n_folds"]) == ("none", "(b)", 3)
+    assert (given["gate"], given["subject_pattern"], given["n_folds"]) == ("none", "(b)", 10)
     assert (given["seed"], given["cache"], given["tensorboard"]) == (7, "kept", "curves")
     assert given["protocol"] == "kfold-10"
     assert given["require_face"]
@@ -180,6 +180,7 @@ def test_a_stopped_training_says_that_it_can_be_gone_on_with(
         (("--out", "mine", "--face-mode", "prettiest"), "'prettiest'"),
         (("--out", "mine", "--embed-every", "0"), "embed_every_frames must be 1 to"),
         (("--out", "mine", "--detect-every", "often"), "'often'"),
+        (("--out", "mine", "--detect-every", "2", "--face-mode", "center"), "got center"),
         (("--out", "mine", "--folds", "two"), "'two'"),
     ],
 )
