@@ -12,6 +12,14 @@ from measurements import NoResultsError, table
 RESULTS = "experiments/results"
 DETECTOR = "detector"
 UNMET = "unmet"
+RUNS = {
+    DETECTOR: "as above",
+    "detector_division_1": "divided anew, seed 1",
+    "detector_division_2": "divided anew, seed 2",
+    "detector_first": "recipe before, first run",
+    "detector_again": "second run",
+    "detector_third": "third run",
+}
 OTHERS = ("detector_old", "world_old", "default_probes", "train_default", UNMET)
 """Results that a table shows where they are there."""
 
@@ -31,7 +39,7 @@ def read_results(root: Path) -> dict[str, dict[str, Any]]:
         If there is no result of the detector of two parts.
     """
     found = {}
-    for name in (DETECTOR, *OTHERS):
+    for name in (*RUNS, *OTHERS):
         path = root / RESULTS / f"{name}.json"
         if path.is_file():
             found[name] = json.loads(path.read_text(encoding="utf-8"))
@@ -229,6 +237,31 @@ def _left_out_phones(figures: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def further_table(results: Results) -> str:
+    """The main figures of all runs side by side."""
+    figures: dict[str, Callable[[Any], str]] = {
+        "windows, edges alone: AUC": lambda run: _digits(run["phones"]["edges"]["auc"]),
+        "windows, edges alone: F1": lambda run: _digits(run["phones"]["edges"]["f1"]),
+        "events, with the veto: F1": lambda run: _digits(run["phones"]["events"]["fused"]["f1"]),
+        "bouts, with the veto: F1": lambda run: _digits(run["phones"]["bouts"]["fused"]["f1"]),
+        "labelled time in events that is kept": lambda run: _share(run["phones"]["kept"]),
+    }
+    for what in ("crying clips with an event", "other clips with an event"):
+        figures[f"ESC-10: {what}"] = lambda run, what=what: _share(run["esc10"]["fused"][what])
+    for kind in results[DETECTOR]["mean"]["false_events"]:
+        figures[f"{kind}: events an hour (clips)"] = lambda run, kind=kind: _rate(
+            run["false_events"][kind]["fused"]
+        )
+    runs = {title: results[name]["mean"] for name, title in RUNS.items() if name in results}
+    rows = [[name, *(cell(run) for run in runs.values())] for name, cell in figures.items()]
+    return _stated(
+        "as of the tables above; divided anew, other phones, speakers and recordings lie together "
+        "in a fold, and networks start from another seed.",
+        ["", *runs],
+        rows,
+    )
+
+
 def shipped_table(results: Results) -> str:
     """Calibration and thresholds that ship."""
     shipped = results[DETECTOR]["shipped"]
@@ -253,6 +286,7 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
     "tagger": tagger_table,
     "left-out": left_out_table,
     "unmet": unmet_table,
+    "further": further_table,
     "shipped": shipped_table,
 }
 
@@ -285,6 +319,10 @@ def _figure(figure: Any) -> str:
     if isinstance(figure, Mapping):
         return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
     return f"{figure:.3f}"
+
+
+def _digits(figure: Mapping[str, float]) -> str:
+    return f"{figure['value']:.3f}"
 
 
 def _share(value: float) -> str:
