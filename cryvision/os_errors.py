@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 
 from cryvision.errors import CryvisionError
@@ -14,4 +15,12 @@ def os_errors(what: str, kind: type[CryvisionError] = CryvisionError) -> Iterato
     try:
         yield
     except OSError as error:
-        raise kind(f"{what}: {error.strerror or error}") from error
+        raise kind(f"{what}: {reason(error)}") from error
+
+
+def reason(error: OSError) -> str:
+    """Say why the system refused, without the names of files."""
+    if isinstance(error, shutil.Error):  # of a folder that was copied: places and a text of each
+        *_, text = error.args[0][0]
+        return str(text).partition("] ")[2].partition(": ")[0] or str(text)
+    return error.strerror or str(error)

@@ -22,7 +22,7 @@ from cryvision.bundle.schema import FORMAT_VERSION, library_versions
 from cryvision.config import GateConfig, VetoConfig, to_json
 from cryvision.errors import BundleError
 from cryvision.inputs.pictures.backbone import cache_weights
-from cryvision.os_errors import os_errors
+from cryvision.os_errors import os_errors, reason
 from cryvision.runtime import loading as runtimes
 from cryvision.runtime import safe_load
 
@@ -163,7 +163,7 @@ def _system_errors(target: Path) -> Iterator[None]:
     except FileExistsError as error:
         raise BundleError(f"{target}: exists already; nothing was written") from error
     except OSError as error:
-        raise BundleError(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise BundleError(f"{target}: cannot be written: {reason(error)}") from error
 
 
 def _is_zip_name(path: Path) -> bool:

@@ -39,6 +39,7 @@ from cryvision.export.onnx import deploy
 from cryvision.export.options import SUFFIXES, ExportOptions
 from cryvision.export.report import ExportReport
 from cryvision.layers import require
+from cryvision.os_errors import reason
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -114,7 +115,7 @@ def export(
         raise _exists_error(target) from error
     except OSError as error:
         raise CryvisionError(
-            f"{target}: cannot be written: {error.strerror or error}; nothing was left"
+            f"{target}: cannot be written: {reason(error)}; nothing was left"
         ) from error
 
 

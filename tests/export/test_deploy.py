@@ -282,12 +282,17 @@ class TestRefusing:
     def test_a_full_disk_leaves_nothing(
         self, toy: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def full(*arguments: Any) -> None:
+        import keras
+
+        def full(*arguments: Any, **options: Any) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(onnx_deploy, "write", full)
-        with pytest.raises(CryvisionError, match="No space left on device"):
-            export(toy, tmp_path / "toy.onnx", part="detector")
+        monkeypatch.setattr(keras.Model, "export", full)
+        target = tmp_path / "toy.onnx"
+        with pytest.raises(CryvisionError) as caught:
+            export(toy, target, part="detector")
+        why = "cannot be written: No space left on device; nothing was left"
+        assert str(caught.value) == f"{target}: {why}"
         assert listed(tmp_path) == []
 
     @pytest.mark.skipif(sys.platform == "win32", reason="plays a crash with a shell script")

@@ -17,6 +17,7 @@ import numpy as np
 from cryvision.errors import CryvisionError
 from cryvision.export.parity import max_differences
 from cryvision.layers import needed
+from cryvision.os_errors import os_errors
 from cryvision.runtime import loading
 from cryvision.runtime.session import line
 
@@ -50,9 +51,12 @@ def convert(model: keras.Model, path: Path, samples: Mapping[str, np.ndarray]) -
     """
     two_outputs = _with_logits(model, path)
     reference = _keras_outputs(two_outputs, samples)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+    with (
+        os_errors(f"{path}: cannot be written"),
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder,
+    ):
         written = Path(folder, "model.onnx")
-        export_model(two_outputs, written, path)
+        export_model(two_outputs, written)
         agreement = compare(written, samples, reference, str(path))
         os.replace(written, path)
     return agreement
@@ -117,10 +121,10 @@ def _keras_outputs(model: keras.Model, samples: Mapping[str, np.ndarray]) -> dic
     return {name: keras.ops.convert_to_numpy(outputs[name]) for name in OUTPUTS}
 
 
-def export_model(model: keras.Model, path: Path, shown: Path | None = None) -> None:
+def export_model(model: keras.Model, path: Path) -> None:
     """Write a Keras model that has been called once as ONNX, unchecked but by onnx itself.
 
-    Errors name ``shown``, where it is given, in place of the path.
+    What the system refuses is an OSError; errors do not name the path, which is a temporary one.
     """
     with needed("writing ONNX files", "onnx with tf2onnx", "export"):
         import onnx
@@ -130,10 +134,10 @@ def export_model(model: keras.Model, path: Path, shown: Path | None = None) -> N
             warnings.simplefilter("ignore", FutureWarning)  # the exporter's, about numpy names
             model.export(str(path), format="onnx", verbose=False)
         onnx.checker.check_model(str(path), full_check=True)
+    except OSError:
+        raise
     except Exception as error:  # the exporter raises any kind
-        raise CryvisionError(
-            f"{shown or path}: the model cannot be written as ONNX: {line(error)}"
-        ) from error
+        raise CryvisionError(f"the model cannot be written as ONNX: {line(error)}") from error
 
 
 def _save_keras(model: keras.Model, path: Path) -> None:
