@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -9,7 +10,7 @@ import shutil
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -167,30 +168,33 @@ def test_an_edge_is_moved_saved_and_exported(client: Any) -> None:
     client.delete(f"/api/clips/{clip}")
 
 
+@contextlib.contextmanager
+def scored_in_folder(served: Served, client: Any, name: str) -> Iterator[tuple[Path, str]]:
+    """Lay the demo clip into the folder and score it; give its path, and where the page has it."""
+    clip = served.folder / name
+    shutil.copy(DEMO, clip)
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    try:
+        url = f"/api/clips/{wait_for_listing(client, shown)[shown]['clip_id']}"
+        wait_for(client, client.post(f"{url}/score").json()["job_id"])
+        yield clip, url
+    finally:
+        clip.unlink(missing_ok=True)
+        corrections_path(clip).unlink(missing_ok=True)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a name of a file is text")
 def test_a_clip_whose_name_is_no_text_is_corrected(served: Served, client: Any) -> None:
-    clip = served.folder / os.fsdecode(b"bad\xff.mp4")
-    shutil.copy(DEMO, clip)
-    try:
-        name = r"bad\udcff.mp4"
-        url = f"/api/clips/{wait_for_listing(client, name)[name]['clip_id']}"
-        wait_for(client, client.post(f"{url}/score").json()["job_id"])
+    with scored_in_folder(served, client, os.fsdecode(b"bad\xff.mp4")) as (_, url):
         state = client.get(f"{url}/corrections").json()
         assert client.put(f"{url}/corrections", json={**state, "who": "Ada"}).status_code == 200
         assert client.get(f"{url}/corrections").json()["version"] == 1
-    finally:
-        clip.unlink()
-        corrections_path(clip).unlink(missing_ok=True)
 
 
 def test_corrections_of_a_clip_are_not_saved_beside_another_one_of_its_name(
     served: Served, client: Any, small_video: Path
 ) -> None:
-    clip = served.folder / "swapped.mp4"
-    shutil.copy(DEMO, clip)
-    try:
-        url = f"/api/clips/{wait_for_listing(client, clip.name)[clip.name]['clip_id']}"
-        wait_for(client, client.post(f"{url}/score").json()["job_id"])
+    with scored_in_folder(served, client, "swapped.mp4") as (clip, url):
         state = client.get(f"{url}/corrections").json()
         shutil.copy(small_video, clip)
         refused = client.put(f"{url}/corrections", json=state)
@@ -198,19 +202,12 @@ def test_corrections_of_a_clip_are_not_saved_beside_another_one_of_its_name(
         assert "events" not in refused.json()
         assert "the file that it is by now, has no result: not scored" in refused.json()["error"]
         assert not corrections_path(clip).exists()
-    finally:
-        clip.unlink()
-        corrections_path(clip).unlink(missing_ok=True)
 
 
 def test_a_replaced_file_has_no_result_until_it_is_scored(
     served: Served, client: Any, small_video: Path
 ) -> None:
-    clip = served.folder / "replaced.mp4"
-    shutil.copy(DEMO, clip)
-    try:
-        url = f"/api/clips/{wait_for_listing(client, clip.name)[clip.name]['clip_id']}"
-        wait_for(client, client.post(f"{url}/score").json()["job_id"])
+    with scored_in_folder(served, client, "replaced.mp4") as (clip, url):
         shutil.copy(small_video, clip)
         answers = [client.get(f"{url}{end}").status_code for end in ("", "/tracks", "/media")]
         assert answers == [409, 409, 409]
@@ -218,8 +215,6 @@ def test_a_replaced_file_has_no_result_until_it_is_scored(
         assert client.get(url).json()["duration_s"] == pytest.approx(probe(small_video).duration_s)
         clip.unlink()
         assert client.get(url).status_code == 200  # a drive may be away for a while
-    finally:
-        clip.unlink(missing_ok=True)
 
 
 def test_a_clip_of_the_same_name_in_another_folder_is_another_clip(tmp_path: Path) -> None:
