@@ -63,7 +63,10 @@ def check_place(target: Path, name: str | None = None) -> None:
 
     Folders that are missing do not matter: they are made.
     """
-    folder = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
+    folders = target.absolute().parents
+    folder = next((folder for folder in folders if os.path.lexists(folder)), None)
+    if folder is None:  # a root, or a place on a drive that is not there
+        raise CryvisionError(f"{name or target}: cannot be written: there is no folder for it")
     if not folder.is_dir():
         raise CryvisionError(f"{name or target}: cannot be written: {folder.name} is no folder")
     if not os.access(folder, os.W_OK | os.X_OK):

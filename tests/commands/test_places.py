@@ -46,3 +46,11 @@ def test_a_folder_that_may_not_be_written_to_is_refused(
     assert main([*words.split(), str(tmp_path / "new" / COMMANDS[words])]) == 1
     refusal = capsys.readouterr().err.splitlines()[-1]
     assert f"nothing can be written to the folder {tmp_path.name}" in refusal
+
+
+@pytest.mark.parametrize("words", ["evaluate nowhere --out", "audit nowhere --html"])
+def test_a_root_is_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    root = os.path.abspath(os.sep)
+    assert main([*words.split(), root]) == 1
+    refusal = capsys.readouterr().err.splitlines()[-1]
+    assert f"{root}: cannot be written: there is no folder for it" in refusal
