@@ -9,7 +9,7 @@ import functools
 import inspect
 import os
 import reprlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -103,13 +103,13 @@ def _as_kind(value: Any, kind: Any) -> Any:
         return _as_plain(value, origin)
     if origin in _SEQUENCES:
         return _as_tuple(value, origin, kinds)
-    if not isinstance(origin, type) or isinstance(value, origin):  # Any, and what cannot be checked
+    if origin is Any or not isinstance(origin, type) or isinstance(value, origin):
         return value
     raise _UnfitError
 
 
 def _as_plain(value: Any, kind: Any) -> Any:
-    if hasattr(value, "item") and value.shape == ():
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
         value = value.item()  # a number of numpy
     fits = isinstance(value, (int, float) if kind is float else kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
@@ -125,8 +125,10 @@ def _as_plain(value: Any, kind: Any) -> Any:
 
 
 def _as_tuple(value: Any, origin: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    wanted = Iterable if origin is Iterable else Sequence
-    if not isinstance(value, wanted) or isinstance(value, str | bytes):
+    """Make a tuple of what can be gone through, such as an array or a column of a table."""
+    single = isinstance(value, str | bytes) or getattr(value, "shape", None) == ()
+    unordered = isinstance(value, Set | Mapping) and origin is not Iterable
+    if single or unordered or not isinstance(value, Iterable):
         raise _UnfitError
     value = tuple(value)
     if len(kinds) == 1 or kinds[-1] is ...:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,17 @@ def test_numbers_of_numpy_and_whole_ones_are_the_settings_that_they_equal() -> N
     assert type(SoundOptions(seed=np.int64(3)).seed) is int  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("gather", [list, tuple, np.array, iter])
+def test_texts_may_be_in_anything_with_an_order(gather: Callable[[list[str]], Any]) -> None:
+    assert BatchOptions(formats=gather(["csv", "vtt"])).formats == ("csv", "vtt")
+
+
+@pytest.mark.parametrize("formats", [{"csv", "vtt"}, {"csv": 1}, np.array("csv")])
+def test_texts_without_an_order_are_no_list(formats: Any) -> None:
+    with pytest.raises(ConfigError, match="formats must be a list of texts"):
+        BatchOptions(formats=formats)
+
+
 def of_a_path(path: Any, out: Path) -> list[Callable[[], Any]]:
     return [
         *(lambda: cryvision.classify(path), lambda: cryvision.classify("x.wav", path)),
@@ -177,3 +189,16 @@ def test_functions_keep_their_names_and_signatures() -> None:
         twice("2")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"twice\(\) got an unexpected keyword argument 'other'"):
         twice(other=3)  # type: ignore[call-arg]
+
+
+def test_any_value_is_taken_where_any_is_allowed() -> None:
+    @argument_types.typed
+    def same(value: Any) -> Any:
+        return value
+
+    assert same({1}) == {1}
+
+
+def test_what_only_looks_like_a_number_of_numpy_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="seed must be a whole number"):
+        SoundOptions(seed=SimpleNamespace(item=3))  # type: ignore[arg-type]
