@@ -69,9 +69,10 @@ def _clean_up_after_autograph() -> None:
     """
 
     def remove() -> None:
-        for name, module in sys.modules.items():
-            compiled = getattr(module, "__cached__", None)
-            if name.startswith("__autograph_generated_file") and compiled:
+        names = [name for name in sys.modules if name.startswith("__autograph_generated_file")]
+        for name in names:  # alone: others may import more once something is asked of them
+            compiled = getattr(sys.modules[name], "__cached__", None)
+            if compiled:
                 with contextlib.suppress(OSError):
                     os.remove(compiled)
                     os.rmdir(os.path.dirname(compiled))  # where nothing of others is in it

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import configparser
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -79,6 +83,28 @@ def test_what_is_installed_but_cannot_be_imported_is_told_with_its_reason() -> N
         layers.needed("drawing", "matplotlib"),
     ):
         raise ImportError("libx.so: no such file")
+
+
+def test_only_the_code_of_tensorflow_is_removed_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Lazy(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            raise ImportError("what it stands for is not installed")
+
+    registered: list[Callable[[], None]] = []
+    monkeypatch.setattr(atexit, "register", registered.append)
+    layers._clean_up_after_autograph.__wrapped__()
+    compiled = tmp_path / "__pycache__" / "x.pyc"
+    compiled.parent.mkdir()
+    compiled.touch()
+    made = ModuleType("__autograph_generated_file_x")
+    made.__cached__ = str(compiled)
+    monkeypatch.setitem(sys.modules, "lazy_module_of_a_test", Lazy("lazy_module_of_a_test"))
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    (remove,) = registered
+    remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
