@@ -20,7 +20,8 @@ def os_errors(what: str, kind: type[CryvisionError] = CryvisionError) -> Iterato
 
 def reason(error: OSError) -> str:
     """Say why the system refused, without the names of files."""
-    if isinstance(error, shutil.Error):  # of a folder that was copied: places and a text of each
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        # Of a folder that was copied: places and a text of each.
         *_, text = error.args[0][0]
         return str(text).partition("] ")[2].partition(": ")[0] or str(text)
     return error.strerror or str(error)

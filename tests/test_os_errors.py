@@ -19,3 +19,9 @@ def test_the_reason_is_told_without_temporary_names(error: OSError) -> None:
     with pytest.raises(CryvisionError) as caught, os_errors("cry.mlpackage: cannot be written"):
         raise error
     assert str(caught.value) == f"cry.mlpackage: cannot be written: {os.strerror(errno.ENOSPC)}"
+
+
+def test_the_reason_why_something_was_not_moved_is_told_whole() -> None:
+    with pytest.raises(CryvisionError) as caught, os_errors("cannot be written"):
+        raise shutil.Error("Destination path 'x' already exists")
+    assert str(caught.value) == "cannot be written: Destination path 'x' already exists"
