@@ -57,7 +57,7 @@ def main() -> int:
                         precision=precision,
                         part=part,
                         representative=Path(data, CORPUS),
-                        force=True,
+                        force=precision == "int8",
                     )
                 except CryvisionError as error:
                     files[f"{kind} {precision}"] = {"refused": str(error).replace(folder, "")}
