@@ -10,6 +10,7 @@ import inspect
 import os
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from numbers import Real
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -111,7 +112,7 @@ def _as_kind(value: Any, kind: Any) -> Any:
 def _as_plain(value: Any, kind: Any) -> Any:
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         value = value.item()  # a number of numpy
-    fits = isinstance(value, (int, float) if kind is float else kind)
+    fits = isinstance(value, Real if kind is float else kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
         raise _UnfitError
     if kind is os.PathLike and not isinstance(os.fspath(value), str):

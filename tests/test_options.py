@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +124,11 @@ def test_texts_may_be_in_anything_with_an_order(gather: Callable[[list[str]], An
 def test_texts_without_an_order_are_no_list(formats: Any) -> None:
     with pytest.raises(ConfigError, match="formats must be a list of texts"):
         BatchOptions(formats=formats)
+
+
+@pytest.mark.parametrize("number", [np.longdouble(0.5), np.array(0.5), Fraction(1, 2)])
+def test_any_real_number_is_a_number(number: Any) -> None:
+    assert type(Options(threshold=number).threshold) is float
 
 
 def of_a_path(path: Any, out: Path) -> list[Callable[[], Any]]:
