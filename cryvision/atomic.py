@@ -58,11 +58,13 @@ def replacing(target: Path, name: str | None = None) -> Iterator[Path]:
         yield place
 
 
-def check_place(target: Path, name: str | None = None) -> None:
+def check_place(target: Path, name: str | None = None, *, file: bool = False) -> None:
     """Refuse before any work a place that nothing can be written to, with CryvisionError.
 
-    Folders that are missing do not matter: they are made.
+    Folders that are missing do not matter: they are made. A ``file`` is not written over a folder.
     """
+    if file and target.is_dir():
+        raise CryvisionError(f"{name or target}: cannot be written: it is a folder")
     folders = target.absolute().parents
     folder = next((folder for folder in folders if os.path.lexists(folder)), None)
     if folder is None:  # a root, or a place on a drive that is not there

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     from cryvision.bundle import Bundle
     from cryvision.config import to_json
 
-    check_place(out)
+    check_place(out, file=True)
     bundle = None if options.bundle is None else Bundle.load(options.bundle)
     sounds, face = _settings(options, bundle)
     gate = bundle if bundle is not None and bundle.detector is not None else None

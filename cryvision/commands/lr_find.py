@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     chosen = chosen_system(options)
     if chosen.network is None:
         raise ConfigError(f"--arch must name a system that is one network; got {chosen.name!r}")
-    check_place(Path(options.out))
+    check_place(Path(options.out), file=True)
     rows, n_classes, n_failed = _rows(options.source, chosen)
     curve = find_learning_rate(chosen.network, rows, n_classes, options.seed, n_steps=options.steps)
     title = f"{chosen.name} on {len(rows.labels)} windows"

@@ -54,3 +54,14 @@ def test_a_root_is_refused(words: str, capsys: pytest.CaptureFixture[str]) -> No
     assert main([*words.split(), root]) == 1
     refusal = capsys.readouterr().err.splitlines()[-1]
     assert f"{root}: cannot be written: there is no folder for it" in refusal
+
+
+@pytest.mark.parametrize("words", ["lr-find nowhere --out", "features nowhere.wav --out"])
+def test_a_folder_where_a_file_is_to_be_is_refused(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / COMMANDS[words]
+    place.mkdir()
+    assert main([*words.split(), str(place)]) == 1
+    refusal = capsys.readouterr().err.splitlines()[-1]
+    assert f"{place}: cannot be written: it is a folder" in refusal
