@@ -16,9 +16,9 @@ RUNS = {
     DETECTOR: "as above",
     "detector_division_1": "divided anew, seed 1",
     "detector_division_2": "divided anew, seed 2",
-    "detector_first": "recipe before, first run",
-    "detector_again": "second run",
-    "detector_third": "third run",
+    "detector_first": "recipe before, first",
+    "detector_again": "recipe before, second",
+    "detector_third": "recipe before, third",
 }
 OTHERS = ("detector_old", "world_old", "default_probes", "train_default", UNMET)
 """Results that a table shows where they are there."""
