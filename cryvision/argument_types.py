@@ -1,6 +1,6 @@
 """Values that do not fit the annotations of arguments and settings are refused, by name.
 
-Libraries that check types refuse the numbers of numpy or turn texts into numbers without a word.
+Libraries that check types refuse the numbers of numpy or turn strings into numbers without a word.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _NAMES: dict[Any, str] = {
-    **{str: "a text", bool: "True or False", int: "a whole number", float: "a number"},
+    **{str: "a string", bool: "True or False", int: "a whole number", float: "a number"},
     **{os.PathLike: "a path", NoneType: "None"},
 }
 
@@ -126,7 +126,7 @@ def _as_plain(value: Any, kind: Any) -> Any:
 
 
 def _as_tuple(value: Any, origin: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Make a tuple of what can be gone through, such as an array or a column of a table."""
+    """Make a tuple of anything that can be iterated over, such as an array or a column."""
     single = isinstance(value, str | bytes) or getattr(value, "shape", None) == ()
     unordered = isinstance(value, Set | Mapping) and origin is not Iterable
     if single or unordered or not isinstance(value, Iterable):

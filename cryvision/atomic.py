@@ -70,10 +70,10 @@ def check_place(target: Path, name: str | None = None, *, file: bool = False) ->
     if folder is None:  # a root, or a place on a drive that is not there
         raise CryvisionError(f"{name or target}: cannot be written: there is no folder for it")
     if not folder.is_dir():
-        raise CryvisionError(f"{name or target}: cannot be written: {folder.name} is no folder")
+        raise CryvisionError(f"{name or target}: cannot be written: {folder.name} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise CryvisionError(
-            f"{name or target}: cannot be written: nothing can be written to the folder "
+            f"{name or target}: cannot be written: no permission to write to the folder "
             f"{folder.name or folder}"
         )
 

@@ -91,10 +91,10 @@ def test_a_setting_of_another_type_is_refused_by_name(settings: Any, value: Any)
         (Options, {"require_face": "no"}, "require_face must be True or False; got 'no'"),
         (BatchOptions, {"workers": 2.5}, "workers must be a whole number or None; got 2.5"),
         (BatchOptions, {"workers": "2"}, "workers must be a whole number or None; got '2'"),
-        (BatchOptions, {"formats": "csv"}, "formats must be a list of texts; got 'csv'"),
-        (BatchOptions, {"events": b"e.csv"}, "events must be a text or a path or None; got b'e"),
+        (BatchOptions, {"formats": "csv"}, "formats must be a list of strings; got 'csv'"),
+        (BatchOptions, {"events": b"e.csv"}, "events must be a string or a path or None; got b'e"),
         (SoundOptions, {"n_folds": 5.0}, "n_folds must be a whole number; got 5.0"),
-        (CodingOptions, {"tiers": ("a",)}, "tiers must be a list of texts; got"),
+        (CodingOptions, {"tiers": ("a",)}, "tiers must be a list of strings; got"),
         (VideoOptions, {"face": {}}, "face must be a FaceConfig or None; got {}"),
     ],
 )
@@ -122,7 +122,7 @@ def test_texts_may_be_in_anything_with_an_order(gather: Callable[[list[str]], An
 
 @pytest.mark.parametrize("formats", [{"csv", "vtt"}, {"csv": 1}, np.array("csv")])
 def test_texts_without_an_order_are_no_list(formats: Any) -> None:
-    with pytest.raises(ConfigError, match="formats must be a list of texts"):
+    with pytest.raises(ConfigError, match="formats must be a list of strings"):
         BatchOptions(formats=formats)
 
 
@@ -165,13 +165,13 @@ def test_clips_to_score_may_come_from_a_search(tmp_path: Path) -> None:
         (lambda: system("deepinfant-v1").with_window(float("nan")), "window_seconds must be 0"),
         (lambda: system("deepinfant-v1").with_rate(None), "rate must be a number; got None"),
         (lambda: system("deepinfant-v1").with_network(width="8"), "width must be a whole number"),
-        (lambda: cryvision.Bundle.load().model(3), "part must be a Part or a text; got 3"),  # type: ignore[arg-type]
-        (lambda: stems("abc"), "paths must be a list of texts or paths; got 'abc'"),
+        (lambda: cryvision.Bundle.load().model(3), "part must be a Part or a string; got 3"),  # type: ignore[arg-type]
+        (lambda: stems("abc"), "paths must be a list of strings or paths; got 'abc'"),
         (lambda: CodedClip("a", "s", [(0, 1)], np.zeros((0, 2)), 9.0), "first must be a ndarray"),  # type: ignore[arg-type]
         (lambda: write_annotations([3], "x.csv", "csv"), "intervals must be a list of Intervals"),  # type: ignore[list-item]
         (
             lambda: write_annotations([Interval(0, 1, 3)], "x.csv", "csv"),  # type: ignore[arg-type]
-            "label must be a text; got 3",
+            "label must be a string; got 3",
         ),
     ],
 )

@@ -47,7 +47,7 @@ _FIELDS = {
     "events": list,
     "history": list,
 }
-_KINDS = {dict: "an object", int: "a whole number", str: "a text", list: "a list"}
+_KINDS = {dict: "an object", int: "a whole number", str: "a string", list: "a list"}
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _check_fields(data: Mapping[str, Any]) -> None:
     if data["version"] < 0:
         raise ValueError("version must be 0 or more")
     if not all(isinstance(label, str) for label in data["labels"]):
-        raise ValueError("labels must be texts")
+        raise ValueError("labels must be strings")
     if not all(isinstance(entry, dict) for entry in data["history"]):
         raise ValueError("history must be a list of objects")
     _json(data)  # infinities, NaN and lone surrogates
@@ -272,7 +272,7 @@ def check_name(text: Any, what: str) -> str:
 
 def _text(text: Any, what: str, longest: int, may_be_empty: bool = False) -> str:
     if not isinstance(text, str):
-        raise AnnotationError(f"{what} must be a text")
+        raise AnnotationError(f"{what} must be a string")
     stripped = text.strip()
     if not (stripped or may_be_empty) or len(stripped) > longest:
         raise AnnotationError(f"{what} must have 1 to {longest} characters; got {len(stripped)}")

@@ -221,7 +221,7 @@ def _command(table: Table, name: str) -> Command:
         table.refuse("command", "a list whose first text names a program, without {fields}")
     for argument in command:
         if unknown_placeholders(argument):
-            table.refuse("command", f"texts with no fields but {', '.join(PLACEHOLDERS)}")
+            table.refuse("command", f"strings with no fields but {', '.join(PLACEHOLDERS)}")
     return Command(name, command, _timeout(table, Command.timeout_s))
 
 

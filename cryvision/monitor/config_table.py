@@ -50,7 +50,7 @@ class Table:
         if value is None and default is not ...:
             return default
         if not isinstance(value, str) or not value or not value.isprintable():
-            self.refuse(key, "a text of one line, not empty", shown=shown)
+            self.refuse(key, "a string of one line, not empty", shown=shown)
         return value
 
     def choice(self, key: str, choices: Iterable[str], default: Any = ...) -> str:
@@ -97,7 +97,7 @@ class Table:
             return ()
         valid = isinstance(value, list) and all(isinstance(v, str) and "\0" not in v for v in value)
         if not valid or (needed and not value):
-            self.refuse(key, "a list of texts" + (", not empty" if needed else ""))
+            self.refuse(key, "a list of strings" + (", not empty" if needed else ""))
         return tuple(value)
 
     def clock(self, key: str) -> time:

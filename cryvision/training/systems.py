@@ -111,6 +111,7 @@ class System:
         if hop_seconds is None:
             sounds = self.settings.values()
             frame_s = max(c.frame_hop_samples / c.sample_rate_hz for c in sounds)
+            # numpy floors what is not finite too, which SoundConfig refuses.
             longest = float(np.floor(window_seconds / frame_s)) * frame_s
             hop_seconds = min(longest, *(config.hop_seconds for config in sounds))
         settings = {

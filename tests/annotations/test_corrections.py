@@ -63,7 +63,7 @@ def test_the_history_says_who_changed_what() -> None:
         ({"onset_s": "1"}, "numbers"),
         ({"label": "x" * 101}, "1 to 100 characters"),
         ({"label": "  "}, "1 to 100 characters"),
-        ({"label": None}, "must be a text"),
+        ({"label": None}, "must be a string"),
         ({"label": "\ud800"}, "Unicode"),
         ({"id": ""}, "id of an event"),
         ({"origin": "stranger"}, "origin"),

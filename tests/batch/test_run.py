@@ -422,7 +422,7 @@ class TestRefused:
             ({"workers": 0}, "workers must be at least 1"),
             ({"timeout_seconds": -1}, "timeout must not be negative"),
             ({"formats": ["docx"]}, "formats must be among"),
-            ({"formats": "csv"}, "formats must be a list of texts; got 'csv'"),
+            ({"formats": "csv"}, "formats must be a list of strings; got 'csv'"),
             ({"formats_dir": "x"}, "needs formats to write"),
             ({"timeline_hop_s": 1.0}, "needs csv, parquet or json among the formats; got none"),
             ({"timeline_hop_s": 1.0, "formats": ["rttm"]}, "among the formats; got rttm"),

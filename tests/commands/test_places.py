@@ -32,7 +32,7 @@ def test_a_place_below_a_file_is_refused(
     place = tmp_path / "notes" / "deep" / COMMANDS[words]
     assert main([*words.split(), str(place)]) == 1
     refusal = capsys.readouterr().err.splitlines()[-1]
-    assert f"{COMMANDS[words]}: cannot be written: notes is no folder" in refusal
+    assert f"{COMMANDS[words]}: cannot be written: notes is not a folder" in refusal
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -45,7 +45,7 @@ def test_a_folder_that_may_not_be_written_to_is_refused(
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     assert main([*words.split(), str(tmp_path / "new" / COMMANDS[words])]) == 1
     refusal = capsys.readouterr().err.splitlines()[-1]
-    assert f"nothing can be written to the folder {tmp_path.name}" in refusal
+    assert f"no permission to write to the folder {tmp_path.name}" in refusal
 
 
 @pytest.mark.parametrize("words", ["evaluate nowhere --out", "audit nowhere --html"])

@@ -147,14 +147,14 @@ REFUSED = {
         "sink 1.kind must be one of console, command, webhook, mqtt, ntfy, apprise; got 'fax'"
     ),
     SOURCE + "[[sink]]\nname = 's'\nkind = 'command'\ncommand = 'rm -rf'": (
-        "sink 1.command must be a list of texts, not empty; got 'rm -rf'"
+        "sink 1.command must be a list of strings, not empty; got 'rm -rf'"
     ),
     SOURCE + "[[sink]]\nname = 's'\nkind = 'command'\ncommand = ['{rule}']": (
         "sink 1.command must be a list whose first text names a program, without {fields}; "
         "got ['{rule}']"
     ),
     SOURCE + "[[sink]]\nname = 's'\nkind = 'command'\ncommand = ['say', '{mesage}']": (
-        "sink 1.command must be texts with no fields but id, rule, source, state, kind, time, "
+        "sink 1.command must be strings with no fields but id, rule, source, state, kind, time, "
         "crying_since, seconds, message; got ['say', '{mesage}']"
     ),
     SOURCE + "[[sink]]\nname = 's'\nkind = 'mqtt'\nhost = 'h'\nversion = '4'": (
@@ -179,7 +179,7 @@ REFUSED = {
         "recording.max_gb must be a number from 0.001 to 1e+06; got 0"
     ),
     SOURCE + "[recording]\nmax_gb = 1": (
-        "recording.folder must be there: a text of one line, not empty"
+        "recording.folder must be there: a string of one line, not empty"
     ),
     "metrics_port = 70000\n" + SOURCE: (
         "metrics_port must be a whole number from 1 to 65535; got 70000"

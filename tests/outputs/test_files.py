@@ -76,7 +76,7 @@ def test_formats_come_in_the_order_asked_for_and_once(make, tmp_path):
 
 
 def test_an_unknown_format_is_refused_by_name_before_anything_is_written(make, tmp_path):
-    with pytest.raises(ConfigError, match=r"formats must be a list of texts; got 'csv'"):
+    with pytest.raises(ConfigError, match=r"formats must be a list of strings; got 'csv'"):
         write(make(), tmp_path, "csv")
     with pytest.raises(ConfigError, match=r"formats must be among csv, .*; got 'xml'"):
         write(make(), tmp_path / "out", ["csv", "xml"])

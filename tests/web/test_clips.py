@@ -200,7 +200,7 @@ def test_corrections_of_a_clip_are_not_saved_beside_another_one_of_its_name(
         refused = client.put(f"{url}/corrections", json=state)
         assert refused.status_code == 409
         assert "events" not in refused.json()
-        assert "the file that it is by now, has no result: not scored" in refused.json()["error"]
+        assert "this file has no result: not scored" in refused.json()["error"]
         assert not corrections_path(clip).exists()
 
 

@@ -39,9 +39,7 @@ def get_scored_clip(clip_id: str, request: Request) -> PageClip:
     """Find a clip that has a result; 409 where it has none yet."""
     clip = get_clip(clip_id, request)
     if not clip.scored:
-        raise HTTPException(
-            409, f"the clip, or the file that it is by now, has no result: {clip.status}"
-        )
+        raise HTTPException(409, f"this file has no result: {clip.status}")
     return clip
 
 
