@@ -85,9 +85,13 @@ def _described(kind: Any) -> list[str]:
     if origin in (Union, UnionType):
         return [name for one in get_args(kind) for name in _described(one)]
     if origin in _SEQUENCES:
-        names = (f"{name.removeprefix('a ')}s" for name in _described(get_args(kind)[0]))
+        names = (f"{name.split(' ', 1)[-1]}s" for name in _described(get_args(kind)[0]))
         return [f"a list of {' or '.join(names)}"]
-    return [_NAMES.get(origin, f"a {getattr(origin, '__name__', origin)}")]
+    return [_NAMES.get(origin) or _with_article(getattr(origin, "__name__", str(origin)))]
+
+
+def _with_article(name: str) -> str:
+    return f"an {name}" if name[0].lower() in "aeio" or name == "ndarray" else f"a {name}"
 
 
 def _as_kind(value: Any, kind: Any) -> Any:

@@ -167,7 +167,7 @@ def test_clips_to_score_may_come_from_a_search(tmp_path: Path) -> None:
         (lambda: system("deepinfant-v1").with_network(width="8"), "width must be a whole number"),
         (lambda: cryvision.Bundle.load().model(3), "part must be a Part or a string; got 3"),  # type: ignore[arg-type]
         (lambda: stems("abc"), "paths must be a list of strings or paths; got 'abc'"),
-        (lambda: CodedClip("a", "s", [(0, 1)], np.zeros((0, 2)), 9.0), "first must be a ndarray"),  # type: ignore[arg-type]
+        (lambda: CodedClip("a", "s", [(0, 1)], np.zeros((0, 2)), 9.0), "first must be an ndarray"),  # type: ignore[arg-type]
         (lambda: write_annotations([3], "x.csv", "csv"), "intervals must be a list of Intervals"),  # type: ignore[list-item]
         (
             lambda: write_annotations([Interval(0, 1, 3)], "x.csv", "csv"),  # type: ignore[arg-type]
