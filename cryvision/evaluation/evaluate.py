@@ -205,7 +205,8 @@ def _run(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRun
             else:
                 annotated, remarks = inside(material.annotated[stretch], result.duration_s)
                 run.problems += remarks
-                run.compared.append(compare(annotated, result))
+                scores_windows = bundle.detector is not None and bundle.detector.logmel is None
+                run.compared.append(compare(annotated, result, of_whole_windows=scores_windows))
     return run
 
 
