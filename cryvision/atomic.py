@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cryvision.errors import CryvisionError
+from cryvision.errors import ConfigError, CryvisionError
 from cryvision.os_errors import os_errors
 
 _SWAP_ATTEMPTS = 5
@@ -76,6 +76,12 @@ def check_place(target: Path, name: str | None = None, *, file: bool = False) ->
             f"{name or target}: cannot be written: no permission to write to the folder "
             f"{folder.name or folder}"
         )
+
+
+def check_suffix(what: str, path: str | os.PathLike[str], suffix: str) -> None:
+    """Refuse before any work a name that tells of another kind of file, with ConfigError."""
+    if not os.fspath(path).lower().endswith(suffix):
+        raise ConfigError(f"{what} must end in {suffix}; got {os.fspath(path)!r}")
 
 
 def _exists(target: Path) -> FileExistsError:

@@ -7,6 +7,7 @@ the JSON beside the exported file. Sound comes in on stdin, as raw float32 at 16
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -344,13 +345,19 @@ class Reasons:
 
 
 def follow(run: Run, model: str, sound: BinaryIO) -> int:
-    """Print what is found, a JSON object on each line, until the sound ends."""
+    """Print what is found, a JSON object on each line, until the sound ends or nobody reads."""
     facts = json.loads(Path(f"{model}.json").read_text(encoding="utf-8"))
     print(f"label policy: {facts['label_policy']['says']}", file=sys.stderr)
     stream = CryStream(run, facts)
-    while piece := sound.read(4 * facts["detector"]["call_samples"]):
-        for found in stream.push(np.frombuffer(piece[: len(piece) // 4 * 4], np.float32)):
+    try:
+        while piece := sound.read(4 * facts["detector"]["call_samples"]):
+            for found in stream.push(np.frombuffer(piece[: len(piece) // 4 * 4], np.float32)):
+                print(json.dumps(found), flush=True)
+        for found in stream.finish():
             print(json.dumps(found), flush=True)
-    for found in stream.finish():
-        print(json.dumps(found), flush=True)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has gone, as `| head` does. Python flushes stdout once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

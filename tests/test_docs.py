@@ -8,6 +8,7 @@ import contextlib
 import json
 import re
 import shlex
+from dataclasses import fields
 from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,7 @@ from cryvision.cli import build_parser
 from cryvision.outputs import FORMATS
 from cryvision.outputs.event_rows import ACOUSTIC_MEASURES, EVENT_MEASURES
 from cryvision.outputs.tables import to_record
-from cryvision.result import Classification, Detection
+from cryvision.result import Bout, Classification, Detection, Event
 from cryvision.training.systems import SYSTEMS
 
 CHA_BAE_BRANCHES = ("autoencoder-dnn-mfcc", "autoencoder-dnn-stft")
@@ -152,6 +153,29 @@ def test_every_public_name_is_in_the_reference():
     assert ".. autofunction:: cryvision.export.deploy.export" in (DOCS / "export.md").read_text()
     for name in set(cryvision.__all__) - in_errors - {"__version__", "export"}:
         assert re.search(rf"^\.\. auto\w+:: (cryvision\.)?{name}$", page, re.MULTILINE), name
+
+
+GIVEN = {"result": Classification, "bundle": cryvision.Bundle, "bout": Bout, "event": Event}
+"""Names of variables in the Python cells of the pages, and what they hold."""
+
+
+def test_what_a_page_takes_from_a_result_or_a_bundle_is_in_the_reference():
+    reference = (DOCS / "api.md").read_text(encoding="utf-8")
+    cells = [
+        cell
+        for page in (ROOT / "README.md", *PAGES)
+        for cell in blocks(page.read_text(encoding="utf-8"), "(?:python|{code-cell})")
+    ]
+    used = set(re.findall(rf"\b({'|'.join(GIVEN)})\.(\w+)", "\n".join(cells)))
+    assert ("bundle", "predict_arrays") in used
+    for variable, name in used - {("bundle", "json"), ("bundle", "saving")}:
+        given = GIVEN[variable]
+        shown = re.search(
+            rf"autoclass:: [\w.]*\b{given.__name__}\n(?:   :members: (.*))?", reference
+        )
+        assert shown, given
+        in_signature = {field.name for field in fields(given)}
+        assert name in in_signature | set((shown[1] or "").split(", ")), f"{variable}.{name}"
 
 
 def test_every_format_and_column_is_explained():

@@ -21,6 +21,7 @@ from cryvision.datasets.near_duplicates import CopyPair, copies_of
 from cryvision.errors import ConfigError, MediaError
 from cryvision.layers import require
 from cryvision.outputs.tables import plain
+from cryvision.outputs.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ def audit(
     if not 0 <= seed < 2**32:
         raise ConfigError(f"the seed must be from 0 to 2**32 - 1; got {seed}")
     data = find_labelled_clips(source, subject_pattern)
-    log.info("%d clips to read, %d left out", len(data.clips), len(data.left_out))
+    log.info("%s to read, %d left out", counted(len(data.clips), "clip"), len(data.left_out))
     return audit_facts(source, data, read_facts(data.clips, _progress), seed)
 
 

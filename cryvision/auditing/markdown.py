@@ -51,7 +51,7 @@ def summary(audit: Audit) -> str:
         f"{counted(counts['clips'], 'clip')} of {counted(counts['subjects'], 'subject')} "
         f"(known from: {sources}), {counted(len(counts['labels']), 'label')}, "
         f"{counts['seconds'] / 60:,.1f} minutes; "
-        f"{counts['unreadable']} cannot be read, {counts['left_out']} were left out. "
+        f"{counts['unreadable']} cannot be read, {counts['left_out']} left out. "
         f"{n_errors or 'No'} {'error' if n_errors == 1 else 'errors'}, "
         f"{len(audit.findings) - n_errors} warnings and notes."
     )

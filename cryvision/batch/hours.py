@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
+from cryvision.atomic import check_suffix
 from cryvision.batch import remote
 from cryvision.batch.job import Job
 from cryvision.batch.placing import put
@@ -100,6 +101,7 @@ class Hours:
         self._pattern = subject_pattern
         if not remote.is_url(path) and os.path.lexists(path) and not _is_ours(path):
             raise CryvisionError(f"{path}: only a summary is replaced; this is another file")
+        check_suffix("the summary", path, ".csv")
 
     def write(self, store: Store, job: Job) -> None:
         """Write the table, and log how many clips have no start."""

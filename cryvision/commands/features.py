@@ -49,13 +49,12 @@ def run(options: argparse.Namespace) -> int:
     import json
 
     out = Path(options.out)
-    if out.suffix != ".npz":
-        raise ConfigError(f"--out must end in .npz; got {options.out!r}")
     from cryvision import __version__
-    from cryvision.atomic import check_place
+    from cryvision.atomic import check_place, check_suffix
     from cryvision.bundle import Bundle
     from cryvision.config import to_json
 
+    check_suffix("--out", out, ".npz")
     check_place(out, file=True)
     bundle = None if options.bundle is None else Bundle.load(options.bundle)
     sounds, face = _settings(options, bundle)

@@ -291,6 +291,10 @@ def run_report(options: argparse.Namespace) -> int:
         used = getattr(options, action.dest, action.default) != action.default
         if used and action.dest != "json":
             raise ConfigError(f"{action.option_strings[0]} has no meaning for 'live report'")
+    if options.figure is not None:
+        from cryvision.monitor.recording.day_figure import check_target, draw
+
+        check_target(Path(options.figure))
     days = day_report.read(Path(options.folder))
     if options.json:
         for record in day_report.record(days):
@@ -298,8 +302,6 @@ def run_report(options: argparse.Namespace) -> int:
     else:
         show(day_report.text(days))
     if options.figure is not None:
-        from cryvision.monitor.recording.day_figure import draw
-
         draw(days, Path(options.figure))
         log(f"wrote {options.figure}")
     return EXIT_DONE

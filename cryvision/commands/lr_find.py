@@ -45,12 +45,13 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from cryvision.atomic import check_place
+    from cryvision.atomic import check_place, check_suffix
     from cryvision.training.lr_finder import draw, find_learning_rate
 
     chosen = chosen_system(options)
     if chosen.network is None:
         raise ConfigError(f"--arch must name a system that is one network; got {chosen.name!r}")
+    check_suffix("--out", options.out, ".png")
     check_place(Path(options.out), file=True)
     rows, n_classes, n_failed = _rows(options.source, chosen)
     curve = find_learning_rate(chosen.network, rows, n_classes, options.seed, n_steps=options.steps)

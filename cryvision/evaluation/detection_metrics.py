@@ -36,8 +36,7 @@ class ComparedClip:
     """The annotated and the detected events of one clip.
 
     Events are float64 of shape (n, 2), onset and offset in seconds, sorted and disjoint. The scores
-    are the detector's where each window ends, float64 of shape (n_windows,); NaN where there is
-    none.
+    are the detector's of each window, float64 of shape (n_windows,); NaN where there is none.
     """
 
     subject: str
@@ -47,19 +46,39 @@ class ComparedClip:
     duration_s: float
 
 
-def compare(clip: AnnotatedClip, result: Classification) -> ComparedClip:
-    """Take from an annotated clip and its classification what is compared."""
-    ends_s = WINDOW_SECONDS * (1 + np.arange(int(result.duration_s / WINDOW_SECONDS)))
+def compare(
+    clip: AnnotatedClip, result: Classification, *, of_whole_windows: bool = False
+) -> ComparedClip:
+    """Take from an annotated clip and its classification what is compared.
+
+    A window's score is the mean of its frames; ``of_whole_windows`` says that the detector scores
+    windows, so that the frame at the end of one, or the last one, has its score.
+    """
+    n_windows = int(result.duration_s / WINDOW_SECONDS)
     scores = result.timeline["cry"].astype(np.float64)
-    # The frame at which a window has ended, or the last one, has its score.
-    frames = np.minimum(np.ceil(ends_s * FRAME_RATE_HZ).astype(int), len(scores) - 1)
+    if of_whole_windows:
+        ends_s = WINDOW_SECONDS * (1 + np.arange(n_windows))
+        frames = np.ceil(ends_s * FRAME_RATE_HZ).astype(int)
+        scores = scores[np.minimum(frames, len(scores) - 1)]
+    else:
+        scores = _means_of_frames(scores, n_windows)
     return ComparedClip(
         clip.subject,
         spans_s(cry_intervals(clip.intervals)),
         np.array([event.span_s for event in result.events], np.float64).reshape(-1, 2),
-        scores[frames],
+        scores,
         result.duration_s,
     )
+
+
+def _means_of_frames(scores: np.ndarray, n_windows: int) -> np.ndarray:
+    """Mean of the known scores of each window, shape (n_windows,); NaN where none is known."""
+    table = np.full((n_windows, int(WINDOW_SECONDS * FRAME_RATE_HZ)), np.nan)
+    n_frames = min(len(scores), table.size)
+    table.flat[:n_frames] = scores[:n_frames]
+    known = np.isfinite(table)
+    total = np.where(known, table, 0).sum(axis=1)
+    return np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan)
 
 
 def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:

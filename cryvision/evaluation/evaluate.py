@@ -47,6 +47,7 @@ from cryvision.inference.classifier import StreamClassifier
 from cryvision.inputs.media import open_clip
 from cryvision.layers import require
 from cryvision.outputs.tables import plain
+from cryvision.outputs.wording import counted
 from cryvision.result import Classification
 
 PROGRESS_EVERY = 50
@@ -180,7 +181,7 @@ def _run(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRun
     run = EvaluationRun(FrameScores(len(bundle.labels)))
     bundle = bundle.keeping_models()
     stretches = material.stretches
-    log.info("%d clips to classify", len(stretches))
+    log.info("%s to classify", counted(len(stretches), "clip"))
     for number, stretch in enumerate(stretches, start=1):
         if number % PROGRESS_EVERY == 0:
             log.info("clip %d of %d", number, len(stretches))
@@ -205,7 +206,8 @@ def _run(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRun
             else:
                 annotated, remarks = inside(material.annotated[stretch], result.duration_s)
                 run.problems += remarks
-                run.compared.append(compare(annotated, result))
+                scores_windows = bundle.detector is not None and bundle.detector.logmel is None
+                run.compared.append(compare(annotated, result, of_whole_windows=scores_windows))
     return run
 
 

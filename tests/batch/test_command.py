@@ -63,7 +63,6 @@ def test_a_folder_becomes_a_table_and_a_line_says_so(recordings, main, tmp_path,
     [
         ("--events", "t.csv"),
         ("--summary", "t.csv"),
-        ("--summary", "t.csv.about.json"),
         ("--events", "e.csv", "--summary", "e.csv"),
         ("--events", "e.csv", "--summary", "e.csv.dictionary.csv"),
         ("--summary", "h.csv", "--week", "t.csv"),

@@ -157,6 +157,12 @@ def test_what_was_recorded_is_summed_up_by_day(tmp_path: Path) -> None:
     status, out, _ = live("report", folder)
     assert status == 0
     assert "1 recorded bout" in out
+    assert live("report", folder, "--figure", figure)[0] == 0, "an older one is replaced"
+    figure.write_bytes(b"\x89PNG of a holiday")
+    status, out, err = live("report", folder, "--figure", figure)
+    assert (status, out) == (1, "")
+    assert "only the figure of older days is replaced" in err
+    assert figure.read_bytes() == b"\x89PNG of a holiday"
 
 
 def test_people_read_when_it_began_and_ended() -> None:

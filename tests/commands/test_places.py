@@ -56,6 +56,31 @@ def test_a_root_is_refused(words: str, capsys: pytest.CaptureFixture[str]) -> No
     assert f"{root}: cannot be written: there is no folder for it" in refusal
 
 
+@pytest.mark.parametrize(
+    ("words", "place", "suffix"),
+    [
+        ("agree nowhere nowhere --figure", "figure.pdf", ".png"),
+        ("lr-find nowhere --out", "cry.wav", ".png"),
+        ("features nowhere.wav --out", "rows.csv", ".npz"),
+        ("score nowhere --out t.csv --summary", "hours.xlsx", ".csv"),
+        ("score nowhere --out t.csv --summary s.csv --week", "week.jpg", ".png"),
+        ("live report nowhere --figure", "days.svg", ".png"),
+    ],
+)
+def test_a_name_that_tells_of_another_kind_of_file_is_refused(
+    words: str,
+    place: str,
+    suffix: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*words.split(), place]) == 2
+    assert f"must end in {suffix}; got '{place}'" in capsys.readouterr().err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("words", ["lr-find nowhere --out", "features nowhere.wav --out"])
 def test_a_folder_where_a_file_is_to_be_is_refused(
     words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

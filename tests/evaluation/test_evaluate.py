@@ -23,6 +23,8 @@ from cryvision.evaluation.evaluate import evaluate
 from cryvision.evaluation.markdown import evaluation_text
 from cryvision.inference.clip import classify
 
+DEMO = Path(__file__).parents[2] / "examples" / "demo.mp4"
+
 N_PHONES = 3
 WINDOWS_PER_CLIP = 4
 """Of 3.7 s: windows of 2 s end at 2, 2.5, 3 and 3.5 s."""
@@ -362,6 +364,22 @@ def test_full_agreement_is_one(detector: Bundle, lab_folder: Path, annotate: Ann
     assert found["without_listening"]["window_kappa"] == 0.0
     assert found["per_subject"]["ada"]["event_f1"] == 1.0
     assert (found["n_subjects"], found["hours"]) == (2, pytest.approx(8 / 3600))
+
+
+def test_a_window_is_scored_by_all_its_steps(tmp_path: Path) -> None:
+    clip = Path(shutil.copy(DEMO, tmp_path))
+    lab.write_labels(clip, "txt", [event.span_s for event in classify(clip).events])
+    found = evaluate(None, tmp_path)["agreement"]["figures"]
+    assert found["window_auc"]["value"] > 0.99
+    assert found["window_ece"]["value"] < 0.05
+
+
+def test_a_detector_of_whole_windows_is_scored_where_they_end(
+    detector: Bundle, lab_folder: Path, annotate: Annotate
+) -> None:
+    annotate(0.0)
+    found = evaluate(detector, lab_folder)["agreement"]["figures"]
+    assert found["window_auc"]["value"] > 0.95
 
 
 def test_onsets_may_be_a_quarter_of_a_second_off_and_no_more(

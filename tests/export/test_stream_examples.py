@@ -178,3 +178,16 @@ def test_a_file_of_a_window_detector_is_refused_in_words(example: ModuleType) ->
     facts = {"sample_rate_hz": 16_000, "detector": {"window_samples": 8000, "gate": {}}}
     with pytest.raises(ValueError, match="window detector"):
         example.CryStream(lambda inputs: {}, facts)
+
+
+def test_a_reader_that_goes_ends_the_stream_without_a_trace(
+    frame_exported: Exported, sound: np.ndarray
+) -> None:
+    command = [sys.executable, EXAMPLES / "stream_onnx.py", frame_exported("onnx").path]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as script:
+        assert script.stdout is not None
+        script.stdout.close()
+        _, errors = script.communicate(sound.tobytes())
+    assert errors.decode().splitlines() == ["label policy: not sure"]
+    assert script.returncode == 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryvision.atomic import check_suffix, replacing
 from cryvision.errors import CryvisionError
 from cryvision.layers import needed
 from cryvision.monitor.recording.day_report import HOUR, Day, share_observed
@@ -31,6 +32,7 @@ _LONGEST_NAME = 40
 def check_target(path: Path) -> None:
     """Make sure before any work that a figure may be written, over an older one alone."""
     check_marked("figure of older days", _MARK.encode(), path)
+    check_suffix("the figure", path, ".png")
 
 
 def draw(days: list[Day], path: Path) -> None:
@@ -48,7 +50,8 @@ def draw(days: list[Day], path: Path) -> None:
     for ax, day in zip(axes[:, 0], latest, strict=True):
         _draw_day(ax, day)
     axes[-1, 0].set_xlabel("local time (hatched: not observed)")
-    figure.savefig(path, format="png", facecolor="white", metadata={"Software": _MARK})
+    with replacing(path) as place:
+        figure.savefig(place, format="png", facecolor="white", metadata={"Software": _MARK})
 
 
 def _draw_day(axes: Axes, day: Day) -> None:
