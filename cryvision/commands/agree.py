@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
 from cryvision.commands.terminal import (
@@ -139,17 +138,14 @@ def run(options: argparse.Namespace) -> int:
 def _check_outputs(html: str | None, figure: str | None) -> None:
     """Fail before any work where a file cannot be written."""
     from cryvision.atomic import check_suffix
-    from cryvision.errors import ConfigError
     from cryvision.evaluation.agreement_report import KIND
     from cryvision.outputs.html_page import check_marked, check_page
 
-    page = None if html is None else check_page(KIND, html)
-    if figure is None:
-        return
-    target = check_marked(f"figure of an older {KIND}", f"Software\0{_SOFTWARE}".encode(), figure)
-    if page is not None and os.path.realpath(page) == os.path.realpath(target):
-        raise ConfigError(f"--html and --figure must be two files; got {figure} for both")
-    check_suffix("--figure", figure, ".png")
+    if html is not None:
+        check_page(KIND, html)
+    if figure is not None:
+        check_marked(f"figure of an older {KIND}", f"Software\0{_SOFTWARE}".encode(), figure)
+        check_suffix("--figure", figure, ".png")
 
 
 def _write_figure(figure: Any, path: str) -> None:

@@ -46,11 +46,13 @@ def run(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from cryvision.atomic import check_place, check_suffix
-    from cryvision.training.lr_finder import draw, find_learning_rate
+    from cryvision.training.lr_finder import FEWEST_STEPS, draw, find_learning_rate
 
     chosen = chosen_system(options)
     if chosen.network is None:
         raise ConfigError(f"--arch must name a system that is one network; got {chosen.name!r}")
+    if options.steps < FEWEST_STEPS:
+        raise ConfigError(f"--steps must be at least {FEWEST_STEPS}; got {options.steps}")
     check_suffix("--out", options.out, ".png")
     check_place(Path(options.out), file=True)
     rows, n_classes, n_failed = _rows(options.source, chosen)

@@ -7,7 +7,7 @@ import os
 from html import escape
 from pathlib import Path
 
-from cryvision.atomic import check_place, replacing
+from cryvision.atomic import check_place, check_suffix, replacing
 from cryvision.errors import CryvisionError
 from cryvision.inputs.ffmpeg import shown
 from cryvision.os_errors import os_errors
@@ -53,7 +53,9 @@ def report_page(kind: str, title: str, body: str) -> str:
 
 def check_page(kind: str, path: str | os.PathLike[str]) -> Path:
     """Make sure before any work that a page may be written: over an older one of its kind alone."""
-    return check_marked(f"page of an older {kind}", _mark(kind).encode(), path)
+    target = check_marked(f"page of an older {kind}", _mark(kind).encode(), path)
+    check_suffix("the page", path, ".html")
+    return target
 
 
 def check_marked(what: str, mark: bytes, path: str | os.PathLike[str]) -> Path:

@@ -351,16 +351,6 @@ def test_a_figure_replaces_no_other_file(tmp_path: Path, capsys) -> None:
         assert path.read_bytes() == before
 
 
-def test_the_page_and_the_figure_are_two_files(tmp_path: Path, capsys) -> None:
-    first = code(tmp_path, "a.rttm", [(1, 2)], "rttm")
-    both = tmp_path / "both"
-    same = tmp_path / "x" / ".." / "both"
-    status, _, err = agree(capsys, first, first, "--html", both, "--figure", same)
-    assert status == 2
-    assert "must be two files" in err
-    assert not both.exists()
-
-
 def test_what_has_no_recording_in_common_is_one_line(tmp_path: Path, capsys) -> None:
     for folder in ("one", "two"):
         for name in ("a", "b"):

@@ -60,6 +60,8 @@ def test_a_root_is_refused(words: str, capsys: pytest.CaptureFixture[str]) -> No
     ("words", "place", "suffix"),
     [
         ("agree nowhere nowhere --figure", "figure.pdf", ".png"),
+        ("agree nowhere nowhere --html", "page.pdf", ".html"),
+        ("audit nowhere --html", "page.htm", ".html"),
         ("lr-find nowhere --out", "cry.wav", ".png"),
         ("features nowhere.wav --out", "rows.csv", ".npz"),
         ("score nowhere --out t.csv --summary", "hours.xlsx", ".csv"),

@@ -134,3 +134,7 @@ class TestCommand:
             self.run(str(clips), "--arch", "svm-mfcc")
         with pytest.raises(ConfigError, match="a system must be one of cha-bae"):
             self.run(str(clips), "--arch", "whisper")
+
+    def test_too_few_steps_are_refused_before_clips_are_read(self) -> None:
+        with pytest.raises(ConfigError, match="--steps must be at least 10; got 1"):
+            self.run("nowhere", "--steps", "1")
