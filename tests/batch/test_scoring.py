@@ -265,22 +265,6 @@ def test_a_clip_that_breaks_a_library_is_a_row(media, monkeypatch):
     assert row["error"].endswith("index 7 is out of bounds")
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"veto": "never"}, "veto must be one of off, normal, strict; got 'never'"),
-        ({"bout_gap_s": -1.0}, "bout_gap_s must be finite and not negative"),
-        ({"bout_gap_s": math.nan}, "bout_gap_s must be finite and not negative"),
-        ({"threshold": 1.0}, "the threshold must be above 0 and below 1; got 1"),
-        ({"min_duration_s": -1}, "the minimum duration must be 0 to 3600 s; got -1"),
-        ({"min_gap_s": math.nan}, "the minimum gap must be 0 to 3600 s; got nan"),
-    ],
-)
-def test_a_veto_or_a_gap_that_is_none_is_refused(media, tmp_path, setting, message):
-    with pytest.raises(ConfigError, match=message):
-        score(media[0], tmp_path / "t.csv", bundle=BUNDLE_V1, **setting)
-
-
 @pytest.mark.usefixtures("same_process")
 def test_the_gap_of_bouts_and_the_veto_are_settings_that_a_run_resumes_by(media, tmp_path):
     out = tmp_path / "t.jsonl"
@@ -412,10 +396,6 @@ class TestFormats:
         written = {path.name for path in Path(f"{out}.clips").iterdir()}
         assert {"warble.wav.png", "warble.wav.json", "video.mp4.eaf", "video.mp4.png"} < written
         assert [name for name in written if name.endswith(".mp4")] == ["video.mp4.annotated.mp4"]
-
-    def test_what_is_none_is_refused(self, media, tmp_path):
-        with pytest.raises(ConfigError, match="mp4-blurred, all; got 'docx'"):
-            score(media[0], tmp_path / "t.csv", bundle=BUNDLE_V1, formats=["docx"])
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries return memory")
