@@ -16,3 +16,12 @@ def running(program: Path) -> list[str]:
         except OSError:
             continue  # it has just ended
     return found
+
+
+def is_alive(pid: str) -> bool:
+    """Whether a process runs; one that has ended and waits to be counted does not."""
+    try:
+        # The state follows the name in brackets.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from drivers import ORPHAN_SECONDS, kill_and_finish, names, read_table, wait_for
+from drivers import ORPHAN_SECONDS, kill_and_finish, names, read_table
+from waiting import until
 
 from cryvision.batch import engines
 from cryvision.batch.engines import Work
@@ -262,7 +263,7 @@ class TestKilled:
 
     def test_a_worker_that_is_busy_ends_with_its_driver(self, make_clips, start_driver, tmp_path):
         driver = start_driver("local", make_clips("hangs.wav"), tmp_path / "t.csv")
-        wait_for(lambda: len(driver.alive()) >= 2)
+        until(lambda: len(driver.alive()) >= 2)
         time.sleep(1.0)  # the worker starts on its clip
         driver.kill()
         assert driver.wait_until_gone(ORPHAN_SECONDS) == []
@@ -272,7 +273,7 @@ class TestKilled:
     ):
         clips = make_clips("hangs.wav")
         driver = start_driver("local", clips, tmp_path / "table.csv")
-        wait_for(lambda: len(driver.alive()) >= 2)
+        until(lambda: len(driver.alive()) >= 2)
         with pytest.raises(CryvisionError, match="another run is at work on this table"):
             run_null(clips)
         driver.kill()

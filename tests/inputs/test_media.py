@@ -10,13 +10,14 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import is_alive
+from waiting import until
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, MediaError, MissingDependencyError
@@ -728,18 +729,7 @@ def test_ffmpeg_ends_with_a_program_that_is_killed(long_video: Path) -> None:
         pids = parent.stdout.readline().split()
         parent.kill()
     assert len(pids) == 3
-    until = time.monotonic() + ENDING_SECONDS
-    while any(_is_alive(pid) for pid in pids):
-        assert time.monotonic() < until, "ffmpeg outlived the program that started it"
-        time.sleep(0.05)
-
-
-def _is_alive(pid: str) -> bool:
-    try:
-        # The state follows the name in brackets; Z has ended and waits to be counted.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    until(lambda: not any(map(is_alive, pids)), "the end of ffmpeg", ENDING_SECONDS)
 
 
 def test_two_clips_may_be_read_in_turns(small_video: Path, long_video: Path) -> None:
