@@ -7,14 +7,15 @@ from pathlib import Path
 
 
 def running(program: Path) -> list[str]:
-    """Return the processes of a program; none where the system does not list them."""
+    """Return the command lines of a program's processes; none where the system lists none."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if (process / "cmdline").read_bytes().startswith(os.fsencode(program)):
-                found.append(process.name)
+            line = os.fsdecode((process / "cmdline").read_bytes())
         except OSError:
             continue  # it has just ended
+        if line.startswith(str(program)):
+            found.append(line)
     return found
 
 
