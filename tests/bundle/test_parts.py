@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from bundles import BUNDLE_V1
 from hostile import edit, refusal
+from tolerances import RUNTIME_TOLERANCE
 from two_parts import CONTEXT, EDGES, GATE, TAGS, VETO, two_part_bundle
 
 from cryvision.bundle import Bundle, Part, fields
@@ -17,9 +18,6 @@ from cryvision.bundle.parts import check_model
 from cryvision.config import SoundConfig
 from cryvision.errors import BundleError
 from cryvision.runtime.loading import load_model
-
-RUNTIME_TOLERANCE = 1e-4
-"""What a bundle allows between Keras and ONNX."""
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from bundles import BUNDLE_V1, REASON_SOUNDS, glides
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamed import streamed, times
+from tolerances import PIECES_TOLERANCE
 from two_parts import (
     EDGES,
     FAINT,
@@ -30,9 +31,6 @@ from cryvision.errors import ConfigError
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inference.detector import CryDetector
 from cryvision.result import Classification
-
-TOLERANCE = 1e-5
-"""What the design allows for pieces of other sizes."""
 
 REACH_S = 120 / RATE_HZ
 """The spectra of a frame reach this far beyond it."""
@@ -260,17 +258,19 @@ def assert_same(found: Classification, expected: Classification) -> None:
     """Two results of one sound."""
     assert list(found.timeline) == list(expected.timeline)
     for name, column in expected.timeline.items():
-        np.testing.assert_allclose(found.timeline[name], column, atol=TOLERANCE)
+        np.testing.assert_allclose(found.timeline[name], column, atol=PIECES_TOLERANCE)
     for name in ("events", "rejected"):
         assert len(getattr(found, name)) == len(getattr(expected, name))
         for a, b in zip(getattr(found, name), getattr(expected, name), strict=True):
             assert (a.onset_s, a.offset_s, a.other_tag) == (b.onset_s, b.offset_s, b.other_tag)
             assert (a.label, a.rejected) == (b.label, b.rejected)
-            assert a.confidence == pytest.approx(b.confidence, abs=TOLERANCE)
-            assert a.other_tag_score == pytest.approx(b.other_tag_score, abs=TOLERANCE)
+            assert a.confidence == pytest.approx(b.confidence, abs=PIECES_TOLERANCE)
+            assert a.other_tag_score == pytest.approx(b.other_tag_score, abs=PIECES_TOLERANCE)
     assert found.heard_seconds == pytest.approx(expected.heard_seconds)
-    assert found.detector.probability == pytest.approx(expected.detector.probability, abs=TOLERANCE)
-    assert found.probabilities == pytest.approx(expected.probabilities, abs=TOLERANCE)
+    assert found.detector.probability == pytest.approx(
+        expected.detector.probability, abs=PIECES_TOLERANCE
+    )
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=PIECES_TOLERANCE)
 
 
 class TestTimeline:
@@ -282,7 +282,7 @@ class TestTimeline:
         pieces = [detector.push(self.SAMPLES), detector.finish()]
         probabilities = np.concatenate([piece.probabilities for piece in pieces])
         step = np.floor(np.arange(120) / 30 / STEP_S + 1e-9).astype(int)
-        np.testing.assert_allclose(timeline["cry"], probabilities[step], atol=TOLERANCE)
+        np.testing.assert_allclose(timeline["cry"], probabilities[step], atol=PIECES_TOLERANCE)
         assert timeline["cry"].max() > 0.99
 
     def test_a_frame_shows_what_was_heard_in_the_newest_window_that_has_ended(
@@ -336,7 +336,9 @@ class TestTimeline:
         pieces = [detector.push(samples), detector.finish()]
         mean = np.concatenate([piece.probabilities for piece in pieces]).mean()
         assert 0.1 < mean < 0.9
-        assert streamed(bundle, samples).detector.probability == pytest.approx(mean, abs=TOLERANCE)
+        assert streamed(bundle, samples).detector.probability == pytest.approx(
+            mean, abs=PIECES_TOLERANCE
+        )
 
     def test_a_clip_without_an_event_scores_at_most_a_half(self, bundle: Bundle) -> None:
         samples = tones(2.0, edges=[(0.4, 1.2)], cry=[(0, 2)])

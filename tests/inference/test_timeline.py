@@ -10,12 +10,10 @@ from bundles import glides, reasons_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamed import streamed
+from tolerances import PIECES_TOLERANCE
 
 from cryvision.bundle import Bundle
 from cryvision.inference.timeline import HeldPredictions
-
-TIMELINE_TOLERANCE = 1e-5
-"""What the design allows for pieces of other sizes."""
 
 FLOAT32 = 1e-6
 RATE_HZ = 16_000
@@ -166,10 +164,8 @@ class TestReasons:
             pieces = streamed(bundle, *np.split(samples, sorted(cuts)))
             assert list(pieces.timeline) == list(whole.timeline)
             for name, column in whole.timeline.items():
-                np.testing.assert_allclose(pieces.timeline[name], column, atol=TIMELINE_TOLERANCE)
-            assert pieces.probabilities == pytest.approx(
-                whole.probabilities, abs=TIMELINE_TOLERANCE
-            )
+                np.testing.assert_allclose(pieces.timeline[name], column, atol=PIECES_TOLERANCE)
+            assert pieces.probabilities == pytest.approx(whole.probabilities, abs=PIECES_TOLERANCE)
 
         holds()
 
@@ -197,7 +193,7 @@ class TestReasons:
             total = sum(timeline[f"{label}{suffix}"] for label in bundle.labels)
             known = np.isfinite(total)
             assert known.any()
-            np.testing.assert_allclose(total[known], 1, atol=TIMELINE_TOLERANCE)
+            np.testing.assert_allclose(total[known], 1, atol=PIECES_TOLERANCE)
 
     @pytest.mark.parametrize("n_samples", [6_000, 12_000, 15_700])
     def test_a_clip_shorter_than_a_window_has_its_reason_in_its_last_frame(
@@ -208,5 +204,5 @@ class TestReasons:
         for name in ("hungry", "hungry_smooth"):
             assert np.isfinite(result.timeline[name][-1])
             assert np.isnan(result.timeline[name][:-1]).all()
-        assert sum(result.probabilities.values()) == pytest.approx(1, abs=TIMELINE_TOLERANCE)
+        assert sum(result.probabilities.values()) == pytest.approx(1, abs=PIECES_TOLERANCE)
         assert any("shorter than a reason's window (1 s)" in note for note in result.warnings)
