@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from datetime import datetime, tzinfo
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta, tzinfo
 
 Span = tuple[float, float]
 
@@ -25,13 +25,18 @@ def seconds_within(spans: Iterable[Span], start: float, end: float) -> float:
     return math.fsum(max(0.0, min(b, end) - max(a, start)) for a, b in spans)
 
 
-def clock_hours(start: float, end: float, zone: tzinfo | None) -> Iterator[Span]:
-    """Give the hours of a day by its clock, also where that is changed by half an hour.
+def clock_hours(day: date, zone: tzinfo | None) -> list[Span]:
+    """Give the hours of a day by the clock of a zone, also where that is changed by half an hour.
 
-    All times are seconds since 1970; without a zone it is that of this machine.
+    The first begins at midnight, the last ends there. All times are seconds since 1970; without a
+    zone it is that of this machine.
     """
+    first, last = (datetime.combine(one, time(), zone) for one in (day, day + timedelta(days=1)))
+    start, end = first.timestamp(), last.timestamp()
+    hours = []
     while start < end:
         clock = datetime.fromtimestamp(start, zone)
         stop = min(end, start + 3600 - 60 * clock.minute - clock.second)
-        yield start, stop
+        hours.append((start, stop))
         start = stop
+    return hours

@@ -1,7 +1,7 @@
 """Measures what the path of the edges for the level of a step gains, on phones not trained on.
 
 Run ``python experiments/loudness.py POOL MODELS`` after `pool.py` and `parts.py`; it writes
-``results/loudness.json``. `cryvision.models.frame_network.LOUDNESS` is chosen by it. Beside it
+``results/loudness.json``. `shipped_networks.LOUDNESS` is chosen by it. Beside it
 stands what more context would gain: how loud a step is beside the loudest of some seconds before
 and behind it, which the network, with 0.2 s ahead, cannot know.
 """
@@ -18,6 +18,7 @@ from pool import cell_of, kept_out, library
 from record import RESULTS, say, write_result
 from rules import sigmoid
 from scores import N_FOLDS, onnx_of
+from shipped_networks import LOUDNESS
 
 from cryvision.detector_training.labelled_sound import LabelledSound
 from cryvision.detector_training.pieces import padded
@@ -25,7 +26,7 @@ from cryvision.detector_training.skill import window_means
 from cryvision.evaluation.metrics import auc
 from cryvision.inputs.audio import mean_square_dbfs
 from cryvision.inputs.logmel import log_mel
-from cryvision.models.frame_network import EDGES, LOUDNESS
+from cryvision.models.frame_network import EDGES
 
 WEIGHTS = (0.0, 0.5, 1.0, LOUDNESS, 1.75, 2.5)
 CONTEXTS_S = ((2.0, 0.2), (10.0, 0.2), (2.0, 2.0), (5.0, 5.0))

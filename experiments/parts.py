@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from pool import CORPORA, N_CELLS, SHARES, kept_out
 from record import say
+from shipped_networks import build_tagger, enable_loudness
 
 from cryvision.detector_training.pieces import NOT_LABELLED, Pieces, fit_frame_network
 from cryvision.inputs.logmel import model_input
-from cryvision.models.frame_network import enable_loudness
 from cryvision.models.tagger import CONTEXT, TAGS
 
 WINDOW = CONTEXT.window_frames
@@ -108,8 +108,6 @@ def fit_tagger(pool: Pool, rows: np.ndarray, wanted: np.ndarray, seed: int, n_st
     import keras
     import tensorflow as tf
 
-    from cryvision.models.tagger import build_tagger
-
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     model = build_tagger(n_tags=1 + len(TAGS))
@@ -131,8 +129,6 @@ def fit_tagger(pool: Pool, rows: np.ndarray, wanted: np.ndarray, seed: int, n_st
 
 def with_one_cry(model):
     """Put the two outputs for crying together: their last layer is linear."""
-    from cryvision.models.tagger import build_tagger
-
     shipped = build_tagger()
     *body, kernel, bias = model.get_weights()
     join = np.zeros((1 + len(TAGS), len(TAGS)), np.float32)

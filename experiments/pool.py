@@ -346,7 +346,7 @@ def sample_labels(recording: LabelledSound) -> np.ndarray:
     for interval in recording.cry:
         span = slice(*(round(t * SAMPLE_RATE_HZ) for t in (interval.start_s, interval.end_s)))
         marks[span] = 1
-    if recording.weak:
+    if isinstance(recording, recordings.WeaklyLabelled):
         width = 3200
         total = np.concatenate([[0.0], np.cumsum(np.square(recording.samples, dtype=np.float64))])
         at = np.arange(len(marks))

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,11 @@ def _by_phone_and_epoch(
     return found
 
 
+@dataclass(frozen=True)
+class WeaklyLabelled(LabelledSound):
+    """The label is the whole clip's, so what is far below its loudest may be anything."""
+
+
 def esc10() -> list[LabelledSound]:
     """400 clips of ten classes; labels are the clips', subjects the original recordings."""
     sounds = []
@@ -121,13 +127,12 @@ def esc10() -> list[LabelledSound]:
         is_cry = path.parent.name == ESC10_CRY
         whole = (Interval(0.0, len(samples) / SAMPLE_RATE_HZ, "cry"),)
         sounds.append(
-            LabelledSound(
+            (WeaklyLabelled if is_cry else LabelledSound)(
                 samples=samples,
                 cry=whole if is_cry else (),
                 subject=f"esc10-{path.name.split('-')[1]}",
                 source="esc10-cry" if is_cry else "esc10-other",
                 clip=f"{path.parent.name}/{path.name}",
-                weak=is_cry,
             )
         )
     return sounds

@@ -10,6 +10,7 @@ import pickle
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -69,8 +70,7 @@ class Networks:
         frames = log_mel(sound.samples, EDGES)
         n_steps = -(-len(frames) // 2)
         power = np.pad(frames.mean_square, (0, 2 * n_steps - len(frames))).reshape(-1, 2).mean(1)
-        bare = LabelledSound(np.empty(0, np.float32), sound.cry, sound.subject, sound.source,
-                             sound.clip, weak=sound.weak)  # fmt: skip
+        bare = replace(sound, samples=np.empty(0, np.float32))
         return Scored(
             bare,
             len(sound.samples) / SAMPLE_RATE_HZ,

@@ -13,8 +13,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from bundles import BUNDLE_V1, SOUND
 from onnx import TensorProto, helper, numpy_helper
+
+from cryvision.bundle import Bundle
+from cryvision.errors import BundleError
 
 FLOAT = TensorProto.FLOAT
 
@@ -25,6 +29,16 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     description = json.loads(place.read_text("utf-8"))
     change(description)
     place.write_text(json.dumps(description), "utf-8")
+
+
+def refusal(path: Path) -> str:
+    """The message with which a bundle is refused: one line that names the path."""
+    with pytest.raises(BundleError) as caught:
+        Bundle.load(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
 
 
 def put(folder: Path, name: str, data: bytes) -> None:

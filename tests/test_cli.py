@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 from bundles import BUNDLE_V1
+from programs import running
+from waiting import until
 
 from cryvision import __version__, cli
 from cryvision.bundle import Bundle
@@ -265,19 +267,6 @@ def test_nothing_is_said_on_stdout_where_stderr_is_closed(
 # Being stopped
 
 
-def processes_of(program: Path) -> list[bytes]:
-    """Return the command lines of a program's processes."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (process / "cmdline").read_bytes()
-        except OSError:
-            continue  # it has just ended
-        if line.startswith(os.fsencode(program)):
-            found.append(line)
-    return found
-
-
 @linux
 @pytest.mark.parametrize(
     ("how", "to_all"),
@@ -304,10 +293,7 @@ def test_a_stopped_run_leaves_whole_files_and_no_ffmpeg(
     process = start(*arguments, env=environment, start_new_session=True)
     assert process.stdout is not None
     first = process.stdout.readline()
-    until = time.monotonic() + WAIT_SECONDS
-    while not any(b"pipe:1" in line and b"quarter-hour.caf" in line for line in processes_of(own)):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(lambda: any("pipe:1" in p and "quarter-hour.caf" in p for p in running(own)))
     # A terminal's Ctrl-C reaches ffmpeg too.
     (os.killpg if to_all else os.kill)(process.pid, how)
     rest, err = process.communicate(timeout=WAIT_SECONDS)
@@ -320,10 +306,7 @@ def test_a_stopped_run_leaves_whole_files_and_no_ffmpeg(
         *("bout.bouts.csv", "bout.csv", "bout.events.csv", "bout.json")
     ]
     # An ffmpeg that was just being started ends at its first write, as nobody reads it.
-    until = time.monotonic() + ENDING_SECONDS
-    while processes_of(own):
-        assert time.monotonic() < until, "ffmpeg outlived the run"
-        time.sleep(0.01)
+    until(lambda: not running(own), "the end of ffmpeg", ENDING_SECONDS)
 
 
 def test_a_stop_that_a_library_takes_for_its_own_error_is_a_stop(

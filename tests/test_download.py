@@ -6,12 +6,13 @@ import hashlib
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from serving import serving
+from waiting import until
 
 from cryvision import download as downloads
 from cryvision.download import CACHE_VARIABLE, cache_folder, download
@@ -74,13 +75,9 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     server = Server()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.go_on.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
+        server.go_on.set()
 
 
 @pytest.fixture
@@ -239,20 +236,13 @@ def test_two_downloads_at_once_do_not_mix(server: Server, target: Path) -> None:
     threads = [threading.Thread(target=fetch) for _ in range(3)]
     for thread in threads:
         thread.start()
-    wait_for(lambda: len(server.asked) == len(threads))
+    until(lambda: len(server.asked) == len(threads))
     server.go_on.set()
     for thread in threads:
         thread.join(WAIT_S)
     assert errors == []
     assert target.read_bytes() == CONTENT
     assert files_beside(target) == ["model.onnx"]
-
-
-def wait_for(condition: object) -> None:
-    until = time.monotonic() + WAIT_S
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < until
-        time.sleep(0.005)
 
 
 def test_a_place_that_cannot_be_written_is_said_in_one_line(server: Server, tmp_path: Path) -> None:

@@ -266,9 +266,7 @@ def label_changes(facts: Sequence[ClipFacts]) -> dict[str, dict[str, Any]]:
         if subject != other:
             continue
         gap_s = end_s - start_s
-        name = next((name for name, most_s in GAPS_S.items() if gap_s < most_s), None)
-        if name is None:
-            continue
+        name = next(name for name, most_s in GAPS_S.items() if gap_s < most_s)
         changes[name]["pairs"] += 1
         first, second = facts[before].clip, facts[after].clip
         if first.label != second.label:

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -231,9 +231,8 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
         # A recording that ends at midnight has nothing in the day after.
         last = datetime.fromtimestamp(max(one.end for one in own) - _TICK_SECONDS, zone).date()
         for number in range((last - first).days + 1):
-            day = first + timedelta(days=number)
-            start, end = (_midnight(one, zone) for one in (day, day + timedelta(days=1)))
-            spans = [(DAY, start, end), *((HOUR, *hour) for hour in clock_hours(start, end, zone))]
+            hours = clock_hours(first + timedelta(days=number), zone)
+            spans = [(DAY, hours[0][0], hours[-1][1]), *((HOUR, *hour) for hour in hours)]
             periods += [
                 _period(subject, span, zone, (observed, loud, crying), onsets) for span in spans
             ]
@@ -278,7 +277,3 @@ def _period(
         cry_s=cry_s if known else None,
         n_events=sum(start <= onset < end for onset in onsets) if known else None,
     )
-
-
-def _midnight(day: date, zone: tzinfo) -> float:
-    return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()

@@ -97,7 +97,8 @@ class Store:
         root = common_folder(sources)
         with self._errors():
             for clip in clips:
-                key, place = _key(clip, of_run), _hash(identity(clip.path))
+                path = identity(clip.path)
+                key, place = _hash(path, clip.size_bytes, clip.version, *of_run), _hash(path)
                 name = name_below(clip.path, root)
                 listed = ListedClip(key, clip.path, clip.size_bytes, name, *clip[3:])
                 added = self._database.execute(
@@ -195,10 +196,6 @@ class Store:
             else:
                 message = f"{self._path}: rows must be kept in this file: {error}"
             raise CryvisionError(message) from error
-
-
-def _key(clip: FoundClip, of_run: Sequence[str]) -> str:
-    return _hash(identity(clip.path), clip.size_bytes, clip.version, *of_run)
 
 
 def _hash(*facts: str | int) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 import urllib.parse
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,28 +51,20 @@ class _ListedFile:
     n_bytes: int
 
 
-def fetch_donateacry(
-    folder: str | os.PathLike[str] | None = None,
-    *,
-    base_url: str = BASE_URL,
-    tree_url: str = TREE_URL,
-    progress: Callable[[int, int | None], None] | None = None,
-) -> Path:
+def fetch_donateacry() -> Path:
     """Fetch the cleaned corpus, about 51 MB, unless it is there already, whole and unaltered.
 
     The names come from GitHub's listing of the pinned commit, each file is checked against its hash
     there, and all together against a digest pinned here. An interrupted fetch goes on where it
-    stopped; nothing is sent but the requests for the files. The given folder, by default one in
-    `cache_folder`, gets the corpus's own folder, which is returned; files in that that should be
-    other ones are replaced. ``progress`` is called with the bytes that are there and the bytes in
-    all.
+    stopped; nothing is sent but the requests for the files. The corpus's own folder, which is
+    returned, lies in one of `cache_folder`; files in it that should be other ones are replaced.
 
     Raises
     ------
     DownloadError
         If the corpus cannot be fetched or is not the pinned one.
     """
-    base = cache_folder() / f"donateacry-{COMMIT[:7]}" if folder is None else Path(folder)
+    base = cache_folder() / f"donateacry-{COMMIT[:7]}"
     corpus = base / CLEANED_FOLDER
     by_hand = (
         f"run it again to go on, or put {CLEANED_FOLDER} of github.com/gveres/donateacry-corpus at "
@@ -83,17 +73,13 @@ def fetch_donateacry(
     if corpus_digest(corpus) == CORPUS_SHA256:
         return corpus
     log.info(LICENCE)
-    listing = download(tree_url, base / _LISTING, by_hand=by_hand)
-    files = _read_listing(listing, tree_url)
-    n_done, n_bytes = 0, sum(file.n_bytes for file in files)
+    listing = download(TREE_URL, base / _LISTING, by_hand=by_hand)
+    files = _read_listing(listing)
     for file in files:
-        url = f"{base_url}/{urllib.parse.quote(file.path)}"
+        url = f"{BASE_URL}/{urllib.parse.quote(file.path)}"
         target, n_file, sha1 = base / file.path, file.n_bytes, file.git_sha1
         download(url, target, git_blob_sha1=sha1, size_bytes=n_file, by_hand=by_hand)
-        n_done += file.n_bytes
-        if progress is not None:
-            progress(n_done, n_bytes)
-    _check_whole(corpus, {base / file.path for file in files}, listing, tree_url)
+    _check_whole(corpus, {base / file.path for file in files}, listing)
     return corpus
 
 
@@ -123,7 +109,7 @@ def _files_of(folder: Path) -> list[Path]:
     return [path for group in visible_files(folder, []) for path in group if path.suffix != ".part"]
 
 
-def _read_listing(listing: Path, url: str) -> list[_ListedFile]:
+def _read_listing(listing: Path) -> list[_ListedFile]:
     """Read what GitHub lists of the corpus's folder; nothing in it is trusted."""
     try:
         tree = json.loads(listing.read_bytes())
@@ -142,12 +128,12 @@ def _read_listing(listing: Path, url: str) -> list[_ListedFile]:
     except (OSError, ValueError, TypeError, LookupError) as error:
         listing.unlink(missing_ok=True)
         raise DownloadError(
-            f"{url} must list the files as GitHub does; got {error!r:.200}"
+            f"{TREE_URL} must list the files as GitHub does; got {error!r:.200}"
         ) from error
     return files
 
 
-def _check_whole(corpus: Path, listed: set[Path], listing: Path, tree_url: str) -> None:
+def _check_whole(corpus: Path, listed: set[Path], listing: Path) -> None:
     extra = sorted(set(_files_of(corpus)) - listed)
     if extra:
         names = first_few([str(path) for path in extra], 1)
@@ -156,6 +142,6 @@ def _check_whole(corpus: Path, listed: set[Path], listing: Path, tree_url: str) 
     if digest != CORPUS_SHA256:
         listing.unlink(missing_ok=True)
         raise DownloadError(
-            f"{corpus} must have the digest {CORPUS_SHA256}; got {digest}: {tree_url} lists other "
+            f"{corpus} must have the digest {CORPUS_SHA256}; got {digest}: {TREE_URL} lists other "
             "files than those of the pinned commit"
         )

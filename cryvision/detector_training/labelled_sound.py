@@ -31,8 +31,7 @@ class LabelledSound:
 
     ``samples`` are float32, shape (n,). The subject is who or what it was recorded from; no subject
     is on both sides of a split. The source is the corpus it comes from, and the clip's name is
-    shared by its copies. ``weak``: the label is the whole clip's, so what is far below its loudest
-    may be anything.
+    shared by its copies.
     """
 
     samples: np.ndarray
@@ -40,7 +39,6 @@ class LabelledSound:
     subject: str
     source: str
     clip: str
-    weak: bool = False
 
 
 def altered_copies(sound: LabelledSound, rng: np.random.Generator) -> list[LabelledSound]:

@@ -12,7 +12,7 @@ from cryvision.annotations import Interval
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.datasets.annotated import spans_s, window_labels
 from cryvision.detector_training.labelled_sound import LabelledSound
-from cryvision.detector_training.pieces import NOT_LABELLED, PIECE_FRAMES, STEP_FRAMES, Pieces
+from cryvision.detector_training.pieces import PIECE_FRAMES, STEP_FRAMES, Pieces
 from cryvision.detector_training.tag_scores import TagScores
 from cryvision.errors import CryvisionError
 from cryvision.inputs.audio import mean_square_dbfs
@@ -22,19 +22,14 @@ from cryvision.models.frame_network import EDGES
 MIN_LEVEL_DBFS = -75.0
 """Quieter steps are not scored: the energy gate, the same in training and in use."""
 
-WEAK_RANGE_DB = 15.0
-"""Of steps of a weakly labelled clip that lie further than this below its loudest nothing is
-known."""
-
 
 @dataclass(frozen=True)
 class Recording:
     """What is kept of a labelled recording: not its sound.
 
-    ``labels``, uint8 of shape (n_steps,), is 1 where most of a step is crying, else 0, and
-    ``NOT_LABELLED`` where nothing is known; ``level_dbfs`` has the same shape. ``log_power`` is a
-    file of its frames, float16, as `numpy.save` writes them, and ``tags`` the scores of a tagger,
-    if there is one.
+    ``labels``, uint8 of shape (n_steps,), is 1 where most of a step is crying, else 0;
+    ``level_dbfs`` has the same shape. ``log_power`` is a file of its frames, float16, as
+    `numpy.save` writes them, and ``tags`` the scores of a tagger, if there is one.
     """
 
     clip: str
@@ -56,8 +51,6 @@ class Recording:
         ends = EDGES.hop_samples * np.arange(1, n_steps + 1)
         shares = window_labels(sound.cry, ends, EDGES.hop_samples, SAMPLE_RATE_HZ)
         labels = (shares >= 0.5).astype(np.uint8)
-        if sound.weak and n_steps:
-            labels[levels < levels.max() - WEAK_RANGE_DB] = NOT_LABELLED
         seconds = len(sound.samples) / SAMPLE_RATE_HZ
         return cls(sound.clip, sound.subject, sound.cry, seconds, labels, levels)
 

@@ -200,7 +200,8 @@ def _in_both(
     if not names:
         raise AnnotationError(
             f"agreement needs recordings in both sources, paired by name; {sources[0]} has "
-            f"{_listed(codings[0])} and {sources[1]} has {_listed(codings[1])}"
+            f"{first_few(sorted(codings[0]), 3)} and {sources[1]} has "
+            f"{first_few(sorted(codings[1]), 3)}"
         )
     alone = [
         f"{name}: only in {source}"
@@ -229,7 +230,12 @@ def _read(source: Path, tier: str, options: CodingOptions) -> tuple[dict[str, Co
     codings, notes = one_each(found, source, tier)
     if tier:
         codings = {name: _of_tier(coding, tier) for name, coding in codings.items()}
-    return {name: _as_crying(coding) for name, coding in codings.items()}, notes
+    # All events of a result are crying, whatever reasons they state.
+    for name, coding in codings.items():
+        if coding.is_result:
+            crying = [replace(interval, label=CRY) for interval in coding.intervals]
+            codings[name] = replace(coding, intervals=crying)
+    return codings, notes
 
 
 def _scored(path: Path, options: CodingOptions) -> tuple[str, Coding]:
@@ -254,13 +260,6 @@ def _of_tier(coding: Coding, tier: str) -> Coding:
     return replace(coding, intervals=kept)
 
 
-def _as_crying(coding: Coding) -> Coding:
-    """Take all events of a result as crying, whatever reasons they state."""
-    if not coding.is_result:
-        return coding
-    return replace(coding, intervals=[replace(i, label=CRY) for i in coding.intervals])
-
-
 def _crying(
     codings: Sequence[Mapping[str, Coding]], names: Sequence[str], cry_labels: Sequence[str]
 ) -> tuple[list[dict[str, list[Interval]]], list[str], list[str]]:
@@ -276,7 +275,3 @@ def _crying(
             {n: cry_intervals(clip.intervals) for n, clip in zip(names, renamed, strict=True)}
         )
     return crying, notes, warnings
-
-
-def _listed(codings: Mapping[str, Coding]) -> str:
-    return first_few(sorted(codings), 3)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from cryvision.config import LogMelConfig
 from cryvision.models.calibration import calibration_layer_class
 
@@ -23,10 +21,6 @@ AVERAGED_STEPS = 3
 """A score is the mean logit of so many steps."""
 
 LOUDNESS_LAYER, SCORE_LAYER = "loudness", "score"
-LOUDNESS = 1.25
-"""How much a step gains by being as loud as the loudest of the window: logits a unit of the scaled
-log-mel. Found on folds by phone for networks that are trained on mixtures, which make too little of
-it (`experiments/loudness.py`). Steady noise gains by it too: it is for edges beside a tagger."""
 
 _SPAN = 1 + sum(2 * dilation for dilation in DILATIONS)
 _STEPS = _SPAN + AVERAGED_STEPS - 1
@@ -70,14 +64,6 @@ def build_frame_network(width: int = WIDTH, dropout: float = DROPOUT) -> keras.M
     logits = layers.AveragePooling1D(AVERAGED_STEPS, strides=1, name="logits")(x)
     probability = calibration_layer_class()(name="calibration")(logits)
     return keras.Model(frames, probability, name="frame_network")
-
-
-def enable_loudness(network: keras.Model) -> None:
-    """Enable a trained network's path for the level of a step; until then it gives nothing."""
-    network.get_layer(LOUDNESS_LAYER).set_weights([np.full((1, 1, 1), LOUDNESS, np.float32)])
-    kernel, bias = network.get_layer(SCORE_LAYER).get_weights()
-    kernel[:, -1] = 1.0
-    network.get_layer(SCORE_LAYER).set_weights([kernel, bias])
 
 
 def _loudness(frames: Any) -> Any:

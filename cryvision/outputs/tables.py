@@ -207,7 +207,12 @@ def _bout_records(classification: Classification) -> Iterator[dict[str, Any]]:
     bouts, acoustics = classification.bouts, classification.acoustics
     measured = acoustics.bouts if acoustics else [None] * len(bouts)
     for bout, timing in zip(bouts, measured, strict=True):
-        yield {**_bout_record(bout), **_moments(classification, bout), **to_columns(timing)}
+        yield {
+            **{name: rounded(getattr(bout, name), n) for name, n in _BOUT_DECIMALS.items()},
+            "n_events": bout.n_events,
+            **_moments(classification, bout),
+            **to_columns(timing),
+        }
 
 
 def _start_record(classification: Classification) -> dict[str, str]:
@@ -248,11 +253,6 @@ def _event_record(event: Event, with_branches: bool = True) -> dict[str, Any]:
         **({"rejected": event.rejected} if event.rejected else {}),
         **({"branches": shown_branches} if shown_branches else {}),
     }
-
-
-def _bout_record(bout: Bout) -> dict[str, Any]:
-    figures = {name: rounded(getattr(bout, name), n) for name, n in _BOUT_DECIMALS.items()}
-    return {**figures, "n_events": bout.n_events}
 
 
 def _scores(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from refused_files import assert_refused, write
+from label_files import assert_refused, write
 
 from cryvision.annotations import Interval, format_of, read_annotations, read_recordings
 from cryvision.errors import AnnotationError

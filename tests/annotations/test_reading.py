@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from refused_files import assert_refused, write
+from label_files import assert_refused, write
 
 from cryvision import outputs
 from cryvision.annotations import Interval, read_annotations

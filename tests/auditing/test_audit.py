@@ -12,6 +12,7 @@ from typing import Any
 import lab
 import numpy as np
 import pytest
+from lab import babble
 
 from cryvision.auditing.audit import Audit, audit
 from cryvision.auditing.html import KIND, page
@@ -26,21 +27,6 @@ SPEED_STEP = 0.02
 
 EPOCH_S = 1_430_000_000
 CODES = {"hungry": "hu", "tired": "ti", "discomfort": "dc"}
-
-
-def babble(seed: int, seconds: float = 4.0) -> np.ndarray:
-    """Bouts of a harmonic voice, no two alike, over noise."""
-    rng = np.random.default_rng(seed)
-    samples = rng.normal(0, 0.003, round(seconds * lab.RATE_HZ))
-    start = 0
-    while (start := start + int(rng.uniform(0.05, 0.3) * lab.RATE_HZ)) < len(samples):
-        length = min(int(rng.uniform(0.15, 0.8) * lab.RATE_HZ), len(samples) - start)
-        bend = np.interp(np.linspace(0, 1, length), (0, 0.3, 1), rng.uniform(280, 620, 3))
-        phase = 2 * np.pi * np.cumsum(bend) / lab.RATE_HZ
-        voice = sum(rng.uniform(0.1, 1) / k * np.sin(k * phase) for k in range(1, 8))
-        samples[start : start + length] += rng.uniform(0.05, 0.2) * voice * np.hanning(length)
-        start += length
-    return samples.astype(np.float32)
 
 
 def write(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from cryvision.batch.worker import json_pieces
 
@@ -128,7 +129,7 @@ def kill_and_finish(
         driver = start(engine, clips, out)
         if kill % 2 == 0:
             before = n_bytes(out)
-            wait_for(lambda before=before, driver=driver: n_bytes(out) > before or driver.ended())
+            until(lambda before=before, driver=driver: n_bytes(out) > before or driver.ended())
             time.sleep(chance.uniform(0.0, 0.5))
         else:
             time.sleep(chance.uniform(0.1, 3.0))
@@ -144,10 +145,3 @@ def kill_and_finish(
 def n_bytes(out: Path) -> int:
     store = Path(f"{out}.rows.sqlite")
     return store.stat().st_size if store.exists() else 0
-
-
-def wait_for(condition: Callable[[], bool], limit_s: float = 240.0) -> None:
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end, f"still not so after {limit_s:g} s"
-        time.sleep(0.05)

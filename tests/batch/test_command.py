@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from bundles import BUNDLE_V1
-from drivers import names, read_table, wait_for
+from drivers import names, read_table
+from waiting import until
 
 from cryvision import cli
 from cryvision.commands import score
@@ -125,7 +126,7 @@ def test_a_run_that_is_stopped_shows_what_it_has_and_goes_on_from_there(recordin
     words = [sys.executable, "-c", COMMAND, "score", str(recordings), "--out", str(out)]
     words += ["--bundle", str(BUNDLE_V1), "--formats", "rttm", "--formats-dir", str(files)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: files.exists() and len(os.listdir(files)) >= 5)
+    until(lambda: files.exists() and len(os.listdir(files)) >= 5)
     process.send_signal(stop)
     printed, output = process.communicate(timeout=60)
     assert (process.returncode, printed) == (130, "")

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bundles import BUNDLE_V1
-from drivers import as_sent, read_table
+from drivers import read_table
 
 import cryvision
 from cryvision.batch.job import Job
@@ -145,31 +144,6 @@ def test_a_table_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=match):
         run_null(make_clips("a-1.wav"), job=job, events=str(tmp_path / name))
-
-
-def test_the_acoustics_of_real_sound_are_in_the_rows(
-    make_media: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("parselmouth")
-    from dataclasses import replace
-
-    from cryvision.batch.scoring import ClipScorer
-    from cryvision.batch.sources import ListedClip
-    from cryvision.bundle import Bundle
-    from cryvision.config import GateConfig
-    from cryvision.outputs.event_rows import event_rows
-
-    # A gate that opens at once, because the bundle of the tests knows nothing of crying.
-    wide = GateConfig(enter=2e-6, leave=1e-6, min_level_dbfs=-60.0)
-    bundle = replace(Bundle.load(BUNDLE_V1), gate=wide)
-    monkeypatch.setattr(Bundle, "load", lambda path: bundle)
-    tone = "aevalsrc=0.1*sin(2*PI*450*t)*between(t\\,1\\,2):s=16000:d=3"
-    path = make_media("second.wav", "-f", "lavfi", "-i", tone)
-    job = Job(str(BUNDLE_V1), bundle.name, bundle.sha256, "0", "", acoustics=True)
-    row = ClipScorer(job)(ListedClip("k", str(path), 1, path.name))
-    (event,) = event_rows(as_sent(row))
-    assert event["f0_median_hz"] == pytest.approx(450.0, abs=1.0)
-    assert event["bout_cries"] == 1
 
 
 def test_acoustics_are_a_setting_and_the_table_of_events_is_none() -> None:

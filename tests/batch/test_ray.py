@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from drivers import HERE, MARK, kill_and_finish, marked, names, read_table, wait_for
+from drivers import HERE, MARK, kill_and_finish, marked, names, read_table
+from waiting import until
 
 from cryvision.batch.ray_engine import IDLE_SECONDS, run_ray
 from cryvision.batch.run import score
@@ -111,7 +112,7 @@ def test_a_session_of_the_users_own_keeps_no_worker(ray, mark, make_clips, run_n
         return [words for words in marked(mark).values() if "cryvision.batch.worker" in words]
 
     assert workers()
-    wait_for(lambda: not workers(), IDLE_SECONDS + 60)
+    until(lambda: not workers(), within_s=IDLE_SECONDS + 60)
 
 
 def test_a_driver_killed_at_ten_random_moments(ray, make_clips, start_driver, tmp_path):

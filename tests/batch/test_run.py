@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from drivers import ORPHAN_SECONDS, kill_and_finish, names, read_table, wait_for
+from drivers import ORPHAN_SECONDS, kill_and_finish, names, read_table
+from waiting import until
 
 from cryvision.batch import engines
 from cryvision.batch.engines import Work
@@ -262,7 +263,7 @@ class TestKilled:
 
     def test_a_worker_that_is_busy_ends_with_its_driver(self, make_clips, start_driver, tmp_path):
         driver = start_driver("local", make_clips("hangs.wav"), tmp_path / "t.csv")
-        wait_for(lambda: len(driver.alive()) >= 2)
+        until(lambda: len(driver.alive()) >= 2)
         time.sleep(1.0)  # the worker starts on its clip
         driver.kill()
         assert driver.wait_until_gone(ORPHAN_SECONDS) == []
@@ -272,7 +273,7 @@ class TestKilled:
     ):
         clips = make_clips("hangs.wav")
         driver = start_driver("local", clips, tmp_path / "table.csv")
-        wait_for(lambda: len(driver.alive()) >= 2)
+        until(lambda: len(driver.alive()) >= 2)
         with pytest.raises(CryvisionError, match="another run is at work on this table"):
             run_null(clips)
         driver.kill()
@@ -421,7 +422,8 @@ class TestRefused:
             ({"engine": "spark"}, "engine must be one of"),
             ({"workers": 0}, "workers must be at least 1"),
             ({"timeout_seconds": -1}, "timeout must not be negative"),
-            ({"formats": ["docx"]}, "formats must be among"),
+            ({"formats": ["docx"]}, "mp4-blurred, all; got 'docx'"),
+            ({"min_gap_s": -1}, "the minimum gap must be 0 to 3600 s; got -1"),
             ({"formats": "csv"}, "formats must be a list of strings; got 'csv'"),
             ({"formats_dir": "x"}, "needs formats to write"),
             ({"timeline_hop_s": 1.0}, "needs csv, parquet or json among the formats; got none"),

@@ -29,6 +29,7 @@ from cryvision.cli import main
 from cryvision.config import GateConfig
 from cryvision.errors import BundleError, ConfigError
 from cryvision.inputs.pitch import PitchTrack
+from cryvision.outputs.event_rows import event_rows
 from cryvision.result import Classification, Detection, Event
 
 PROBABILITY_TOLERANCE = 1e-5  # what is demanded; both round alike
@@ -209,18 +210,31 @@ class TestMeasures:
         assert set(_row([(0, 1, -20.0)], 2.0, [])) - {"key"} <= set(COLUMNS)
 
 
-def test_the_pitch_and_level_of_what_is_heard_as_crying_are_in_the_row(make_media, monkeypatch):
+@pytest.fixture
+def tone(make_media, monkeypatch):
+    """A clip of which a second is heard as crying."""
     # A gate that opens at once, because the bundle of the tests knows nothing of crying.
     wide = GateConfig(enter=2e-6, leave=1e-6, min_level_dbfs=-60.0)
     bundle = replace(Bundle.load(BUNDLE_V1), gate=wide)
     monkeypatch.setattr(Bundle, "load", lambda path: bundle)
-    tone = "aevalsrc=0.1*sin(2*PI*450*t)*between(t\\,1\\,2):s=16000:d=3"
-    path = make_media("second.wav", "-f", "lavfi", "-i", tone)
-    row = as_sent(ClipScorer(_job())(ListedClip("k", str(path), 1, path.name)))
+    sound = "aevalsrc=0.1*sin(2*PI*450*t)*between(t\\,1\\,2):s=16000:d=3"
+    path = make_media("second.wav", "-f", "lavfi", "-i", sound)
+    return ListedClip("k", str(path), 1, path.name)
+
+
+def test_the_pitch_and_level_of_what_is_heard_as_crying_are_in_the_row(tone):
+    row = as_sent(ClipScorer(_job())(tone))
     assert row["n_bouts"] == row["n_events"] == len(row["bouts"]) == 1
     assert row["median_f0_hz"] == pytest.approx(450, rel=0.005)
     assert row["voiced_seconds"] == pytest.approx(1.0, abs=0.1)
     assert -30 < row["intensity_db"] <= -23  # -23.0 dB while the tone lasts
+
+
+def test_the_acoustics_of_real_sound_are_in_the_rows(tone):
+    pytest.importorskip("parselmouth")
+    (event,) = event_rows(as_sent(ClipScorer(_job(acoustics=True))(tone)))
+    assert event["f0_median_hz"] == pytest.approx(450.0, abs=1.0)
+    assert event["bout_cries"] == 1
 
 
 def _job(**changes: object) -> Job:
@@ -263,22 +277,6 @@ def test_a_clip_that_breaks_a_library_is_a_row(media, monkeypatch):
     row = ClipScorer(_job())(ListedClip("k", str(media[0]), 1, "a.wav"))
     assert row["status"] == "IndexError"
     assert row["error"].endswith("index 7 is out of bounds")
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"veto": "never"}, "veto must be one of off, normal, strict; got 'never'"),
-        ({"bout_gap_s": -1.0}, "bout_gap_s must be finite and not negative"),
-        ({"bout_gap_s": math.nan}, "bout_gap_s must be finite and not negative"),
-        ({"threshold": 1.0}, "the threshold must be above 0 and below 1; got 1"),
-        ({"min_duration_s": -1}, "the minimum duration must be 0 to 3600 s; got -1"),
-        ({"min_gap_s": math.nan}, "the minimum gap must be 0 to 3600 s; got nan"),
-    ],
-)
-def test_a_veto_or_a_gap_that_is_none_is_refused(media, tmp_path, setting, message):
-    with pytest.raises(ConfigError, match=message):
-        score(media[0], tmp_path / "t.csv", bundle=BUNDLE_V1, **setting)
 
 
 @pytest.mark.usefixtures("same_process")
@@ -412,10 +410,6 @@ class TestFormats:
         written = {path.name for path in Path(f"{out}.clips").iterdir()}
         assert {"warble.wav.png", "warble.wav.json", "video.mp4.eaf", "video.mp4.png"} < written
         assert [name for name in written if name.endswith(".mp4")] == ["video.mp4.annotated.mp4"]
-
-    def test_what_is_none_is_refused(self, media, tmp_path):
-        with pytest.raises(ConfigError, match="mp4-blurred, all; got 'docx'"):
-            score(media[0], tmp_path / "t.csv", bundle=BUNDLE_V1, formats=["docx"])
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries return memory")

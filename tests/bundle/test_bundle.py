@@ -24,7 +24,7 @@ import numpy as np
 import onnx
 import pytest
 from bundles import BUNDLE_V1, SOUND, mel_samples, save_tiny
-from hostile import edit, keras_with, put, zip_of
+from hostile import edit, keras_with, put, refusal, zip_of
 
 from cryvision.bundle import Bundle, Part, saving
 from cryvision.config import GateConfig
@@ -50,16 +50,6 @@ V1_AGREEMENT = {
 def folder(tmp_path: Path) -> Path:
     """A copy of the first bundle that a test may spoil."""
     return Path(shutil.copytree(BUNDLE_V1, tmp_path / "bundle"))
-
-
-def refusal(path: Path) -> str:
-    """The message with which a bundle is refused: one line that names the path."""
-    with pytest.raises(BundleError) as caught:
-        Bundle.load(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert str(path) in message
-    return message
 
 
 class TestReading:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import toy_videos
 from bundles import BUNDLE_V1, mel_samples, reasons_bundle
-from hostile import change_wildly, edit, keras_with, put
+from hostile import change_wildly, edit, keras_with, put, refusal
 
 from cryvision import cli
 from cryvision.bundle import Bundle
@@ -33,13 +33,6 @@ def folder(tmp_path: Path) -> Path:
 def reasons(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of a bundle with branches and an ensemble."""
     return Path(shutil.copytree(reasons_bundle(tmp_path_factory).folder, tmp_path / "reasons"))
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(BundleError) as caught:
-        Bundle.load(path)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("number", ["1" + "0" * 400, "-1" + "0" * 400, "1e400", "9" * 5000])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from bundles import BUNDLE_V1
+from hostile import edit, refusal
+from tolerances import RUNTIME_TOLERANCE
 from two_parts import CONTEXT, EDGES, GATE, TAGS, VETO, two_part_bundle
 
 from cryvision.bundle import Bundle, Part, fields
@@ -18,9 +18,6 @@ from cryvision.bundle.parts import check_model
 from cryvision.config import SoundConfig
 from cryvision.errors import BundleError
 from cryvision.runtime.loading import load_model
-
-RUNTIME_TOLERANCE = 1e-4
-"""What a bundle allows between Keras and ONNX."""
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +29,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def folder(bundle: Bundle, tmp_path: Path) -> Path:
     """A copy of the bundle that a test may spoil."""
     return Path(shutil.copytree(bundle.folder, tmp_path / "bundle"))
-
-
-def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change ``bundle.json`` as data."""
-    place = folder / "bundle.json"
-    description = json.loads(place.read_text("utf-8"))
-    change(description)
-    place.write_text(json.dumps(description), "utf-8")
-
-
-def refusal(folder: Path) -> str:
-    with pytest.raises(BundleError) as caught:
-        Bundle.load(folder)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 class TestReading:

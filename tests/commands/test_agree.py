@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-import wave
 from pathlib import Path
 
+import lab
 import numpy as np
 import pytest
 
@@ -21,12 +21,8 @@ DEMO = Path(__file__).parents[2] / "examples" / "demo.mp4"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def sound(path: Path, seconds: float = 10.0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
-        file.writeframes(b"\0\0" * round(8000 * seconds))
-    return path
+def sound(path: Path) -> Path:
+    return lab.write_wav(path, np.zeros(10 * lab.RATE_HZ))
 
 
 def code(
@@ -229,7 +225,7 @@ def test_psds_is_that_of_the_times_of_the_scores(tmp_path: Path, capsys) -> None
 
 
 def test_labels_behind_the_end_are_a_warning(tmp_path: Path, capsys) -> None:
-    sound(tmp_path / "a.wav", 10.0)
+    sound(tmp_path / "a.wav")
     first = code(tmp_path, "a.rttm", [(1, 2), (11, 12), (13, 14)], "rttm")
     second = code(tmp_path, "a.txt", [(1, 2)], "audacity")
     status, _, err = agree(capsys, first, second)

@@ -38,6 +38,7 @@ def refusal(classify, own_ffmpeg: Path) -> Callable[..., str]:
         assert not running(own_ffmpeg)
         start = f"cryvision: {path}: "
         assert line.startswith(start)
+        assert " @ 0x" not in line  # where ffmpeg has what speaks in memory
         return line[len(start) :]
 
     return classify_one

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from label_files import write
 from recordings import donateacry_segments
 from textgrids import LONG_TEXTGRID
 
@@ -28,12 +29,6 @@ SHARE_TOLERANCE = 1e-6
 """Shares are float32: seven digits."""
 
 PHONE = "02C3B725-26E4-4A2C-9336-04DDC58836D9"
-
-
-def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text.encode(encoding))
-    return path
 
 
 def test_crying_is_merged_where_it_touches_or_overlaps() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from logged import logged
+from serving import serving
 
 from cryvision.datasets import donateacry as corpora
 from cryvision.datasets.donateacry import corpus_digest, fetch_donateacry
@@ -31,7 +32,6 @@ FILES = {
     "donateacry-ios-upload-bucket/a.caf": b"not of the cleaned corpus",
 }
 CLIPS = sorted(path for path in FILES if path.endswith(".wav"))
-N_BYTES = sum(len(FILES[path]) for path in FILES if path.startswith(CLEANED_FOLDER))
 
 
 def listed(path: str, content: bytes) -> dict[str, Any]:
@@ -75,11 +75,15 @@ class Server(ThreadingHTTPServer):
         (self.folder / "tree.json").write_text(text)
 
 
-Fetch = Callable[..., Path]
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in the cache that the corpus is fetched to."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache" / "donateacry-6baf5ac"
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     folder = tmp_path / "served"
     for path, content in FILES.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -88,45 +92,29 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = Server(folder)
     folders = [{"path": CLEANED_FOLDER, "type": "tree", "mode": "040000", "sha": "0" * 40}]
     server.lists(folders + [listed(path, content) for path, content in FILES.items()])
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    monkeypatch.setattr(corpora, "BASE_URL", server.url)
+    monkeypatch.setattr(corpora, "TREE_URL", f"{server.url}/tree.json")
+    with serving(server):
+        yield server
 
 
-@pytest.fixture
-def fetch(server: Server, tmp_path: Path) -> Fetch:
-    return partial(
-        fetch_donateacry,
-        tmp_path / "fetched",
-        base_url=server.url,
-        tree_url=f"{server.url}/tree.json",
-    )
-
-
-def test_the_cleaned_corpus_is_fetched_and_nothing_else(
-    server: Server, fetch: Fetch, tmp_path: Path
-) -> None:
-    seen: list[tuple[int, int | None]] = []
-    folder = fetch(progress=lambda done, total: seen.append((done, total)))
-    assert folder == tmp_path / "fetched" / CLEANED_FOLDER
+def test_the_cleaned_corpus_is_fetched_and_nothing_else(server: Server, place: Path) -> None:
+    folder = fetch_donateacry()
+    assert folder == place / CLEANED_FOLDER
     there = {
-        path.relative_to(tmp_path / "fetched").as_posix(): path.read_bytes()
-        for path in (tmp_path / "fetched").rglob("*")
+        path.relative_to(place).as_posix(): path.read_bytes()
+        for path in place.rglob("*")
         if path.is_file() and path.name != ".listing.json"
     }
     assert there == {path: FILES[path] for path in FILES if path.startswith(CLEANED_FOLDER)}
-    assert seen[-1] == (N_BYTES, N_BYTES)
     clips = find_labelled_clips(folder).clips
     assert [clip.label for clip in clips] == ["hungry", "hungry", "tired"]
 
 
-def test_the_licence_is_shown_before_anything_is_fetched(server: Server, fetch: Fetch) -> None:
+def test_the_licence_is_shown_before_anything_is_fetched(server: Server) -> None:
     shown: list[tuple[str, int]] = []
     with logged(lambda line: shown.append((line, len(server.asked)))):
-        fetch()
+        fetch_donateacry()
     assert len(shown) == 1
     line, n_asked = shown[0]
     assert n_asked == 0
@@ -134,29 +122,20 @@ def test_the_licence_is_shown_before_anything_is_fetched(server: Server, fetch: 
     assert "opendatacommons.org/licenses/dbcl/1.0" in line
 
 
-def test_what_is_there_is_not_fetched_again_even_offline(server: Server, fetch: Fetch) -> None:
-    folder = fetch()
+def test_what_is_there_is_not_fetched_again_even_offline(server: Server) -> None:
+    folder = fetch_donateacry()
     server.asked.clear()
     server.n_answers = 0
     with logged() as lines:
-        assert fetch() == folder
+        assert fetch_donateacry() == folder
     assert lines == []
     assert server.asked == []
 
 
-def test_by_default_it_lies_in_the_cache(
-    fetch: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-    folder = fetch_donateacry(**fetch.keywords)  # type: ignore[attr-defined]
-    assert folder == tmp_path / "cache" / "donateacry-6baf5ac" / CLEANED_FOLDER
-    assert folder.is_dir()
-
-
-def test_an_interrupted_fetch_goes_on_where_it_stopped(server: Server, fetch: Fetch) -> None:
+def test_an_interrupted_fetch_goes_on_where_it_stopped(server: Server) -> None:
     server.n_answers = 3  # the listing, the README and a clip
     with pytest.raises(DownloadError) as refusal:
-        fetch()
+        fetch_donateacry()
     message = str(refusal.value)
     assert Path(CLIPS[1]).name in message
     assert "ended after 1000 of 4200 bytes" in message
@@ -164,49 +143,49 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(server: Server, fetch: Fe
     assert "\n" not in message
     server.n_answers = None
     server.asked.clear()
-    fetch()
+    fetch_donateacry()
     assert server.asked == [Path(path).name for path in CLIPS[1:]]
 
 
-def test_another_file_than_listed_is_refused_and_named(server: Server, fetch: Fetch) -> None:
+def test_another_file_than_listed_is_refused_and_named(server: Server) -> None:
     path = server.folder / CLIPS[1]
     path.write_bytes(FILES[CLIPS[1]][::-1])
     with pytest.raises(DownloadError, match=f"{path.name} could not .*git's SHA-1"):
-        fetch()
+        fetch_donateacry()
     path.write_bytes(FILES[CLIPS[1]])
-    fetch()
+    fetch_donateacry()
 
 
-def test_a_corpus_other_than_the_pinned_one_is_refused(server: Server, fetch: Fetch) -> None:
+def test_a_corpus_other_than_the_pinned_one_is_refused(server: Server) -> None:
     altered = FILES | {CLIPS[0]: b"another sound"}
     (server.folder / CLIPS[0]).write_bytes(altered[CLIPS[0]])
     server.lists([listed(path, content) for path, content in altered.items()])
     with pytest.raises(DownloadError, match=r"must have the digest .* lists other files"):
-        fetch()
+        fetch_donateacry()
     (server.folder / CLIPS[0]).write_bytes(FILES[CLIPS[0]])
     server.lists([listed(path, content) for path, content in FILES.items()])
-    fetch()
+    fetch_donateacry()
 
 
-def test_a_listing_without_a_file_of_the_corpus_is_refused(server: Server, fetch: Fetch) -> None:
+def test_a_listing_without_a_file_of_the_corpus_is_refused(server: Server) -> None:
     server.lists([listed(path, FILES[path]) for path in FILES if path != CLIPS[0]])
     with pytest.raises(DownloadError, match="must have the digest"):
-        fetch()
+        fetch_donateacry()
 
 
 def test_an_altered_file_is_fetched_anew_and_an_extra_one_is_refused(
-    server: Server, fetch: Fetch, tmp_path: Path
+    server: Server, place: Path
 ) -> None:
-    folder = fetch()
-    altered = tmp_path / "fetched" / CLIPS[0]
+    folder = fetch_donateacry()
+    altered = place / CLIPS[0]
     altered.write_bytes(b"cut")
     server.asked.clear()
-    fetch()
+    fetch_donateacry()
     assert server.asked == [altered.name]
     extra = folder / "hungry" / "extra.wav"
     extra.write_bytes(b"my own")
     with pytest.raises(DownloadError, match=r"the corpus alone; remove .*extra\.wav"):
-        fetch()
+        fetch_donateacry()
     assert extra.exists()
 
 
@@ -224,32 +203,30 @@ def test_an_altered_file_is_fetched_anew_and_an_extra_one_is_refused(
         [{"path": f"{CLEANED_FOLDER}/x\\a.wav", "type": "blob", "sha": "0" * 40, "size": 1}],
     ],
 )
-def test_a_listing_that_cannot_be_trusted_is_refused(
-    server: Server, fetch: Fetch, tree: object
-) -> None:
+def test_a_listing_that_cannot_be_trusted_is_refused(server: Server, tree: object) -> None:
     server.lists(tree)
     with pytest.raises(DownloadError, match=r"tree\.json must list the files"):
-        fetch()
+        fetch_donateacry()
     assert server.asked == ["tree.json"]
     server.lists([listed(path, content) for path, content in FILES.items()])
-    fetch()
+    fetch_donateacry()
 
 
-def test_a_listing_cut_short_or_of_another_kind_is_refused(server: Server, fetch: Fetch) -> None:
+def test_a_listing_cut_short_or_of_another_kind_is_refused(server: Server) -> None:
     server.lists([listed(path, content) for path, content in FILES.items()], truncated=True)
     with pytest.raises(DownloadError, match="cut short"):
-        fetch()
+        fetch_donateacry()
     (server.folder / "tree.json").write_text("<html>log in first</html>")
     with pytest.raises(DownloadError, match="must list the files"):
-        fetch()
+        fetch_donateacry()
 
 
-def test_two_fetches_at_once_both_end_well(fetch: Fetch) -> None:
+def test_two_fetches_at_once_both_end_well(server: Server) -> None:
     errors: list[Exception] = []
 
     def run() -> None:
         try:
-            fetch()
+            fetch_donateacry()
         except DownloadError as error:
             errors.append(error)
 
@@ -259,16 +236,19 @@ def test_two_fetches_at_once_both_end_well(fetch: Fetch) -> None:
     for thread in threads:
         thread.join()
     assert errors == []
-    assert corpus_digest(fetch()) == corpora.CORPUS_SHA256
+    assert corpus_digest(fetch_donateacry()) == corpora.CORPUS_SHA256
 
 
-def test_offline_the_message_says_what_to_put_where(tmp_path: Path) -> None:
+def test_offline_the_message_says_what_to_put_where(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpora, "TREE_URL", "http://127.0.0.1:1/tree.json")
     with pytest.raises(DownloadError) as refusal:
-        fetch_donateacry(tmp_path, tree_url="http://127.0.0.1:1/tree.json")
+        fetch_donateacry()
     message = str(refusal.value)
     assert message.startswith("http://127.0.0.1:1/tree.json could not be fetched: ")
     assert f"put {CLEANED_FOLDER} of github.com/gveres/donateacry-corpus at 6baf5ac" in message
-    assert message.endswith(str(tmp_path))
+    assert message.endswith(str(place))
 
 
 def test_the_digest_sees_names_bytes_and_borders(tmp_path: Path) -> None:
@@ -288,7 +268,6 @@ def test_the_digest_sees_names_bytes_and_borders(tmp_path: Path) -> None:
 
 @pytest.mark.corpus
 def test_the_pinned_digest_is_that_of_the_published_corpus(corpus: Path) -> None:
-    folder = fetch_donateacry(
-        corpus / "donateacry-corpus", tree_url="http://127.0.0.1:1/never-asked"
-    )
+    folder = corpus / "donateacry-corpus" / CLEANED_FOLDER
+    assert corpus_digest(folder) == corpora.CORPUS_SHA256
     assert len(find_labelled_clips(folder).clips) == 457

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from lab import babble
 
 from cryvision.augmentation.effects import change_speed, code
 from cryvision.datasets import fingerprints
@@ -24,21 +25,6 @@ SPEED_STEP = 0.015
 """Speeds are looked for in steps of 2 %, then of 1 %."""
 
 SEMITONES_STEP = 0.5
-
-
-def babble(seed: int, seconds: float = 6.0) -> np.ndarray:
-    """Bouts of a harmonic voice with a pitch, a length and a timbre of their own, over noise."""
-    rng = np.random.default_rng(seed)
-    samples = rng.normal(0, 0.002, round(seconds * RATE_HZ))
-    start = 0
-    while (start := start + int(rng.uniform(0.05, 0.5) * RATE_HZ)) < len(samples):
-        length = min(int(rng.uniform(0.2, 1.1) * RATE_HZ), len(samples) - start)
-        bend = np.interp(np.linspace(0, 1, length), (0, 0.3, 1), rng.uniform(280, 620, 3))
-        phase = 2 * np.pi * np.cumsum(bend) / RATE_HZ
-        voice = sum(rng.uniform(0.1, 1) / k * np.sin(k * phase) for k in range(1, 8))
-        samples[start : start + length] += rng.uniform(0.05, 0.2) * voice * np.hanning(length)
-        start += length
-    return samples.astype(np.float32)
 
 
 def mark(samples: np.ndarray) -> np.ndarray | None:

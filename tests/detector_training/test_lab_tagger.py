@@ -10,6 +10,7 @@ import lab
 import numpy as np
 import pytest
 from logged import logged
+from shipped_networks import build_tagger
 from two_parts import two_part_bundle
 
 from cryvision.augmentation.negatives import negative
@@ -22,7 +23,7 @@ from cryvision.detector_training.calibration import Calibration
 from cryvision.detector_training.saving import save_detector
 from cryvision.detector_training.train import train_detector
 from cryvision.inference.clip import classify
-from cryvision.models.tagger import CONTEXT, TAGS, build_tagger
+from cryvision.models.tagger import CONTEXT, TAGS
 
 OTHERS_EACH = 5
 """Recordings of each of four babies without crying."""

@@ -9,10 +9,8 @@ import pytest
 from labelled_tones import labelled, tone
 
 from cryvision.detector_training.labelled_sound import LabelledSound
-from cryvision.detector_training.pieces import NOT_LABELLED
 from cryvision.detector_training.recordings import (
     MIN_LEVEL_DBFS,
-    WEAK_RANGE_DB,
     Cuttings,
     Recording,
 )
@@ -46,15 +44,6 @@ def test_steps_below_the_energy_gate_are_not_scored() -> None:
     scored = recording(labelled(samples)).scored
     assert scored[:24].all()
     assert not scored[26:].any()
-
-
-def test_of_quiet_steps_of_a_weakly_labelled_clip_nothing_is_known() -> None:
-    samples = np.concatenate([tone(1, -15), tone(1, -20 - WEAK_RANGE_DB)])
-    known = recording(labelled(samples, (0, 2))).labels
-    weak = recording(labelled(samples, (0, 2), weak=True)).labels
-    assert (known == 1).all()
-    assert (weak[:25] == 1).all()
-    assert (weak[26:] == NOT_LABELLED).all()
 
 
 def test_events_end_with_the_recording() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shipped_networks import build_tagger
 from toy_recordings import tag_scores, toy_recording
 
 from cryvision.config import VetoConfig
@@ -23,7 +24,7 @@ from cryvision.detector_training.tagger_head import (
     try_head,
 )
 from cryvision.errors import CryvisionError
-from cryvision.models.tagger import CONTEXT, build_tagger
+from cryvision.models.tagger import CONTEXT
 
 FOLDS = [{"a", "b", "c"}, {"d", "e", "f"}]
 WIDTH = 6

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from bundles import BUNDLE_V1, build_tiny_detector, make_tiny_bundle, mel_samples
+from shipped_networks import build_tagger
 
 from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError, CryvisionError
@@ -18,7 +19,7 @@ from cryvision.export import parity
 from cryvision.export.onnx.parts import ONNX_TOLERANCE, compare, convert, part_files
 from cryvision.models import frame_network
 from cryvision.models.frame_network import EDGES, build_frame_network
-from cryvision.models.tagger import CONTEXT, TAGS, build_tagger
+from cryvision.models.tagger import CONTEXT, TAGS
 from cryvision.runtime.loading import load_model
 
 if TYPE_CHECKING:

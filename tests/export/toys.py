@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shipped_networks
 from bundles import BUNDLE_V1
 
 from cryvision.bundle import bundle, saving
@@ -225,7 +226,7 @@ def build_edges() -> Any:
         model = frame_network.build_frame_network(width=16)
     samples = frames(EDGES)
     _settle(model, samples)
-    frame_network.enable_loudness(model)
+    shipped_networks.enable_loudness(model)
     head = model.get_layer(frame_network.SCORE_LAYER)
     model.get_layer("calibration").set_calibration(1.2, np.array([0.1]))
     return _spread(model, head, samples, 3.0)
@@ -235,10 +236,8 @@ def build_tagger() -> Any:
     """The package's own tagger, untrained, its logits spread."""
     import keras
 
-    from cryvision.models import tagger
-
     keras.utils.set_random_seed(12)
-    model = tagger.build_tagger()
+    model = shipped_networks.build_tagger()
     samples = frames(CONTEXT)
     _settle(model, samples)
     return _spread(model, model.get_layer("logits"), samples, 2.0)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bundles import BUNDLE_V1, REASON_SOUNDS, glides, reasons_bundle
+from tolerances import RUNTIME_TOLERANCE
 
 from cryvision.bundle import Bundle
 from cryvision.errors import BundleError
@@ -22,8 +23,6 @@ from cryvision.inputs.features import sound_windows
 from cryvision.runtime.loading import OnnxModel
 
 FLOAT32 = 1e-6
-RUNTIME_TOLERANCE = 1e-4
-"""What a bundle allows between Keras and ONNX."""
 
 
 @pytest.fixture(scope="module")

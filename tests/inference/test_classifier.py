@@ -11,6 +11,7 @@ import pytest
 from bundles import BUNDLE_V1
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streamed import streamed
 
 from cryvision.bundle import Bundle
 from cryvision.errors import BundleError, ConfigError, MediaError
@@ -18,7 +19,6 @@ from cryvision.inference import label_policy as labelling
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inference.clip import classify
 from cryvision.inference.label_policy import has_skill
-from cryvision.result import Classification
 
 TIMELINE_TOLERANCE = 1e-5  # what the design allows for pieces of other sizes
 RATE_HZ = 16_000
@@ -67,21 +67,14 @@ def sound(seconds: float, seed: int = 0) -> np.ndarray:
     return samples.astype(np.float32)
 
 
-def run(bundle: Bundle, pieces: list[np.ndarray], **options: object) -> Classification:
-    stream = StreamClassifier(bundle, **options)  # type: ignore[arg-type]
-    for piece in pieces:
-        stream.push(piece)
-    return stream.finish()
-
-
 @settings(max_examples=25, deadline=None)
 @given(cuts=st.lists(st.integers(0, 48_000), max_size=12))
 def test_the_sizes_of_the_pieces_make_no_difference(cuts):
     # Without a fixture, because hypothesis would share it between examples.
     bundle = Bundle.load(BUNDLE_V1)
     samples = sound(3.0)
-    whole = run(bundle, [samples])
-    pieces = run(bundle, np.split(samples, sorted(cuts)))
+    whole = streamed(bundle, samples)
+    pieces = streamed(bundle, *np.split(samples, sorted(cuts)))
     assert whole.timeline.keys() == pieces.timeline.keys()
     for name, column in whole.timeline.items():
         np.testing.assert_allclose(pieces.timeline[name], column, atol=TIMELINE_TOLERANCE)
@@ -95,7 +88,7 @@ def test_a_frame_knows_nothing_of_what_comes_after_it(bundle):
     samples = sound(4.0)
     changed = samples.copy()
     changed[2 * RATE_HZ :] = 0.3 * np.sin(np.arange(2 * RATE_HZ))
-    before, after = run(bundle, [samples]), run(bundle, [changed])
+    before, after = streamed(bundle, samples), streamed(bundle, changed)
     n = 2 * 30
     for name in ("cry", "cry_smooth"):
         np.testing.assert_array_equal(before.timeline[name][:n], after.timeline[name][:n])
@@ -103,7 +96,7 @@ def test_a_frame_knows_nothing_of_what_comes_after_it(bundle):
 
 
 def test_the_timeline_has_a_row_a_frame_and_is_null_before_the_first_window(bundle):
-    timeline = run(bundle, [sound(2.0)]).timeline
+    timeline = streamed(bundle, sound(2.0)).timeline
     assert {len(column) for column in timeline.values()} == {60}
     kinds = {column.dtype for name, column in timeline.items() if name != "time_s"}
     assert kinds == {np.dtype(np.float32)}
@@ -113,19 +106,19 @@ def test_the_timeline_has_a_row_a_frame_and_is_null_before_the_first_window(bund
 
 
 def test_the_timeline_costs_at_most_64_bytes_a_frame(bundle):
-    timeline = run(bundle, [sound(10.0)]).timeline
+    timeline = streamed(bundle, sound(10.0)).timeline
     assert sum(column.itemsize for column in timeline.values()) <= 64
 
 
 def test_smoothed_scores_are_the_rolling_mean_of_the_raw(bundle):
-    timeline = run(bundle, [sound(4.0)], smooth_seconds=0.5).timeline
+    timeline = streamed(bundle, sound(4.0), smooth_seconds=0.5).timeline
     raw, smooth = timeline["cry"][15:], timeline["cry_smooth"][15:]
     expected = [raw[max(0, i - 14) : i + 1].mean() for i in range(len(raw))]
     np.testing.assert_allclose(smooth, expected, atol=TIMELINE_TOLERANCE)
 
 
 def test_where_nothing_was_heard_nothing_is_said_of_crying(bundle):
-    result = run(bundle, [np.zeros(3 * RATE_HZ, np.float32)])
+    result = streamed(bundle, np.zeros(3 * RATE_HZ, np.float32))
     assert result.label == "not sure"
     assert (result.detector.cry, result.detector.probability) == (None, None)
     assert result.probabilities == {}
@@ -135,17 +128,17 @@ def test_where_nothing_was_heard_nothing_is_said_of_crying(bundle):
 
 def test_how_much_was_too_quiet_to_be_judged_is_said(bundle):
     loud, quiet = sound(6.0), np.zeros(6 * RATE_HZ, np.float32)
-    (warning,) = (w for w in run(bundle, [loud, quiet]).warnings if "too quiet" in w)
+    (warning,) = (w for w in streamed(bundle, loud, quiet).warnings if "too quiet" in w)
     match = re.fullmatch(r"(\d+)% of the sound is below -60 dBFS, too quiet to be scored", warning)
     assert match is not None
     assert 45 <= int(match[1]) <= 55
-    assert not any("too quiet" in w for w in run(bundle, [loud]).warnings)
+    assert not any("too quiet" in w for w in streamed(bundle, loud).warnings)
 
 
 def test_silence_leaves_the_clip_score_of_a_bundle_of_version_1_as_it_is(bundle):
     steady = (0.2 * np.sin(2 * np.pi * 450 * np.arange(2 * RATE_HZ) / RATE_HZ)).astype(np.float32)
-    alone = run(bundle, [steady]).detector.probability
-    with_silence = run(bundle, [steady, np.zeros(20 * RATE_HZ, np.float32)]).detector.probability
+    alone = streamed(bundle, steady).detector.probability
+    with_silence = streamed(bundle, steady, np.zeros(20 * RATE_HZ, np.float32)).detector.probability
     # Only the few windows that hold the tone's end differ.
     assert with_silence == pytest.approx(alone, abs=0.25)
 
@@ -168,7 +161,7 @@ def test_an_empty_stream_gives_an_empty_timeline(bundle):
 
 def test_a_clip_shorter_than_a_window_is_padded_and_flagged(bundle):
     steady = (0.2 * np.sin(2 * np.pi * 450 * np.arange(6000) / RATE_HZ)).astype(np.float32)
-    result = run(bundle, [steady])
+    result = streamed(bundle, steady)
     assert np.isfinite(result.timeline["cry"][-1])
     assert np.isnan(result.timeline["cry"][:-1]).all()
     assert any("shorter than one window" in warning for warning in result.warnings)
@@ -203,13 +196,13 @@ def test_events_come_out_of_push_as_they_end(bundle):
 
 class TestLabel:
     def test_crying_is_named_only_with_measured_skill(self, bundle):
-        unskilled = run(bundle, [sound(6.0)])
-        skilled = run(replace(bundle, skill=[SKILLED]), [sound(6.0)])
+        unskilled = streamed(bundle, sound(6.0))
+        skilled = streamed(replace(bundle, skill=[SKILLED]), sound(6.0))
         assert unskilled.detector.cry
         assert (unskilled.label, skilled.label) == ("not sure", "cry")
 
     def test_the_policy_always_overrides_and_says_so(self, bundle):
-        result = run(bundle, [sound(6.0)], label_policy="always")
+        result = streamed(bundle, sound(6.0), label_policy="always")
         assert result.label == "cry"
         assert any("always" in warning for warning in result.warnings)
 
@@ -240,7 +233,7 @@ class TestClassify:
         from cryvision.inputs.media import read_sound
 
         result = classify(tone_wav, bundle)
-        pushed = run(bundle, [read_sound(tone_wav)])
+        pushed = streamed(bundle, read_sound(tone_wav))
         np.testing.assert_allclose(
             result.timeline["cry"], pushed.timeline["cry"], atol=TIMELINE_TOLERANCE
         )

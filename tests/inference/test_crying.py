@@ -11,6 +11,8 @@ import pytest
 from bundles import BUNDLE_V1, REASON_SOUNDS, glides
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streamed import streamed, times
+from tolerances import PIECES_TOLERANCE
 from two_parts import (
     EDGES,
     FAINT,
@@ -28,10 +30,7 @@ from cryvision.bundle import Bundle
 from cryvision.errors import ConfigError
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inference.detector import CryDetector
-from cryvision.result import Classification, Event
-
-TOLERANCE = 1e-5
-"""What the design allows for pieces of other sizes."""
+from cryvision.result import Classification
 
 REACH_S = 120 / RATE_HZ
 """The spectra of a frame reach this far beyond it."""
@@ -52,38 +51,26 @@ def reasons(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return reasons_behind_two_parts(tmp_path_factory).keeping_models()
 
 
-def run(bundle: Bundle, *pieces: np.ndarray, **options: object) -> Classification:
-    stream = StreamClassifier(bundle, **options)  # type: ignore[arg-type]
-    for piece in pieces:
-        stream.push(piece)
-    return stream.finish()
-
-
-def times(events: Sequence[Event]) -> list[tuple[float, float]]:
-    spans = [event.span_s for event in events]
-    return [(round(onset_s, 6), round(offset_s, 6)) for onset_s, offset_s in spans]
-
-
 class TestEvents:
     def test_an_event_has_the_times_of_its_steps(self, bundle: Bundle) -> None:
         spans = [(0.0, 0.4), (0.8, 1.2), (1.28, 2.0)]
-        result = run(bundle, tones(2.0, edges=spans, cry=[(0, 2)]))
+        result = streamed(bundle, tones(2.0, edges=spans, cry=[(0, 2)]))
         # Gaps are not bridged, and the last event ends with the sound.
         assert times(result.events) == spans
         assert result.detector.seconds == pytest.approx(1.52)
         assert all(event.confidence > 0.99 for event in result.events)
 
     def test_an_event_that_the_end_of_the_sound_cuts_ends_there(self, bundle: Bundle) -> None:
-        result = run(bundle, tones(1.235, edges=[(1.0, 1.235)], cry=[(0.9, 1.235)]))
+        result = streamed(bundle, tones(1.235, edges=[(1.0, 1.235)], cry=[(0.9, 1.235)]))
         assert times(result.events) == [(1.0, 1.235)]
 
     def test_what_is_shorter_than_the_shortest_event_is_none(self, bundle: Bundle) -> None:
-        result = run(bundle, tones(2.0, edges=[(0.4, 0.48), (1.2, 1.32)], cry=[(0, 2)]))
+        result = streamed(bundle, tones(2.0, edges=[(0.4, 0.48), (1.2, 1.32)], cry=[(0, 2)]))
         assert times(result.events) == [(1.2, 1.32)]
 
     def test_a_candidate_at_which_something_else_is_heard_is_rejected(self, bundle: Bundle) -> None:
         samples = tones(12.0, edges=[(1.0, 1.6), (9.0, 9.6)], cry=[(1, 1.6)], music=[(9, 9.6)])
-        result = run(bundle, samples)
+        result = streamed(bundle, samples)
         assert times(result.events) == [(1.0, 1.6)]
         assert times(result.rejected) == [(9.0, 9.6)]
         assert [event.rejected for event in result.rejected] == ["music"]
@@ -93,26 +80,26 @@ class TestEvents:
         assert result.heard_seconds["music"] == pytest.approx(2 * TAG_HOP_S)
 
     def test_a_clip_of_rejected_candidates_holds_no_crying(self, bundle: Bundle) -> None:
-        result = run(bundle, tones(3.0, edges=[(1.0, 1.6)], baby_voice=[(1.0, 1.6)]))
+        result = streamed(bundle, tones(3.0, edges=[(1.0, 1.6)], baby_voice=[(1.0, 1.6)]))
         assert (result.label, result.detector.cry, result.detector.seconds) == ("no cry", False, 0)
         assert [event.rejected for event in result.rejected] == ["baby_voice"]
-        unheard = run(bundle, tones(3.0, edges=[(1.0, 1.6)]))
+        unheard = streamed(bundle, tones(3.0, edges=[(1.0, 1.6)]))
         assert [event.rejected for event in unheard.rejected] == ["not crying"]
 
     def test_weak_crying_at_it_is_enough_where_there_is_more_near_it(self, bundle: Bundle) -> None:
         weak = tones(9.0, {"cry": 0.0042}, edges=[(1.0, 1.6)], cry=[(1.0, 1.6)])
-        alone = run(bundle, weak)
+        alone = streamed(bundle, weak)
         assert 0.3 < np.nanmax(alone.timeline["heard_cry"]) < 0.5
         assert not alone.events
         for onset_s, stands in ((5.0, True), (7.0, False)):
-            more = run(bundle, weak + tones(9.0, cry=[(onset_s, onset_s + 0.6)]))
+            more = streamed(bundle, weak + tones(9.0, cry=[(onset_s, onset_s + 0.6)]))
             assert bool(more.events) == stands
 
     def test_the_veto_may_be_off_or_strict(self, bundle: Bundle) -> None:
         samples = tones(
             20.0, {"cry": FAINT}, edges=[(1.0, 1.6), (9.0, 9.6)], cry=[(1, 1.6)], music=[(9, 9.6)]
         )
-        found = {veto: run(bundle, samples, veto=veto) for veto in ("off", "normal", "strict")}
+        found = {veto: streamed(bundle, samples, veto=veto) for veto in ("off", "normal", "strict")}
         counts = {veto: (len(r.events), len(r.rejected)) for veto, r in found.items()}
         assert counts == {"off": (2, 0), "normal": (1, 1), "strict": (0, 2)}
         assert {veto: result.veto for veto, result in found.items()} == {v: v for v in found}
@@ -130,12 +117,14 @@ class TestEvents:
 
     def test_without_a_tagger_nothing_is_vetoed(self, bundle: Bundle) -> None:
         edges = replace(bundle, parts=bundle.parts[:1], veto=None)
-        result = run(edges, tones(3.0, edges=[(1.0, 1.6)]))
+        result = streamed(edges, tones(3.0, edges=[(1.0, 1.6)]))
         assert times(result.events) == [(1.0, 1.6)]
         assert (result.veto, result.rejected, result.heard_seconds) == ("off", (), {})
 
     def test_a_tagger_without_a_say_says_what_it_hears(self, bundle: Bundle) -> None:
-        result = run(replace(bundle, veto=None), tones(3.0, edges=[(1, 1.6)], music=[(1, 1.6)]))
+        result = streamed(
+            replace(bundle, veto=None), tones(3.0, edges=[(1, 1.6)], music=[(1, 1.6)])
+        )
         assert [event.other_tag for event in result.events] == ["music"]
         assert result.veto == "off"
         assert result.heard_seconds["music"] > 0
@@ -146,7 +135,7 @@ class TestEvents:
     ) -> None:
         samples = tones(3.0, edges=[(0.2, 0.8), (1.0, 1.4), (1.92, 2.4)], cry=[(0, 3)])
         options = {} if gap_s is None else {"bout_gap_s": gap_s}
-        result = run(bundle, samples, **options)
+        result = streamed(bundle, samples, **options)
         assert len(result.events) == 3
         assert len(result.bouts) == n_bouts
 
@@ -248,8 +237,8 @@ class TestStreaming:
             music=[(0.0, 0.4), (4.6, 6.0)],
             baby_voice=[(1.9, 2.2)],
         )
-        whole = run(bundle, samples, veto="strict")
-        both = run(bundle, samples)
+        whole = streamed(bundle, samples, veto="strict")
+        both = streamed(bundle, samples)
         assert both.events
         assert both.rejected
 
@@ -259,7 +248,7 @@ class TestStreaming:
             veto=st.sampled_from(["normal", "strict"]),
         )
         def holds(cuts: list[int], veto: str) -> None:
-            pieces = run(bundle, *np.split(samples, sorted(cuts)), veto=veto)
+            pieces = streamed(bundle, *np.split(samples, sorted(cuts)), veto=veto)
             assert_same(pieces, both if veto == "normal" else whole)
 
         holds()
@@ -269,35 +258,37 @@ def assert_same(found: Classification, expected: Classification) -> None:
     """Two results of one sound."""
     assert list(found.timeline) == list(expected.timeline)
     for name, column in expected.timeline.items():
-        np.testing.assert_allclose(found.timeline[name], column, atol=TOLERANCE)
+        np.testing.assert_allclose(found.timeline[name], column, atol=PIECES_TOLERANCE)
     for name in ("events", "rejected"):
         assert len(getattr(found, name)) == len(getattr(expected, name))
         for a, b in zip(getattr(found, name), getattr(expected, name), strict=True):
             assert (a.onset_s, a.offset_s, a.other_tag) == (b.onset_s, b.offset_s, b.other_tag)
             assert (a.label, a.rejected) == (b.label, b.rejected)
-            assert a.confidence == pytest.approx(b.confidence, abs=TOLERANCE)
-            assert a.other_tag_score == pytest.approx(b.other_tag_score, abs=TOLERANCE)
+            assert a.confidence == pytest.approx(b.confidence, abs=PIECES_TOLERANCE)
+            assert a.other_tag_score == pytest.approx(b.other_tag_score, abs=PIECES_TOLERANCE)
     assert found.heard_seconds == pytest.approx(expected.heard_seconds)
-    assert found.detector.probability == pytest.approx(expected.detector.probability, abs=TOLERANCE)
-    assert found.probabilities == pytest.approx(expected.probabilities, abs=TOLERANCE)
+    assert found.detector.probability == pytest.approx(
+        expected.detector.probability, abs=PIECES_TOLERANCE
+    )
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=PIECES_TOLERANCE)
 
 
 class TestTimeline:
     SAMPLES = tones(4.0, edges=[(0.4, 1.0), (2.0, 2.6)], cry=[(0.5, 0.9)], music=[(2, 2.5)])
 
     def test_a_frame_shows_the_step_that_it_lies_in(self, bundle: Bundle) -> None:
-        timeline = run(bundle, self.SAMPLES).timeline
+        timeline = streamed(bundle, self.SAMPLES).timeline
         detector = CryDetector(bundle)
         pieces = [detector.push(self.SAMPLES), detector.finish()]
         probabilities = np.concatenate([piece.probabilities for piece in pieces])
         step = np.floor(np.arange(120) / 30 / STEP_S + 1e-9).astype(int)
-        np.testing.assert_allclose(timeline["cry"], probabilities[step], atol=TOLERANCE)
+        np.testing.assert_allclose(timeline["cry"], probabilities[step], atol=PIECES_TOLERANCE)
         assert timeline["cry"].max() > 0.99
 
     def test_a_frame_shows_what_was_heard_in_the_newest_window_that_has_ended(
         self, bundle: Bundle
     ) -> None:
-        timeline = run(bundle, self.SAMPLES).timeline
+        timeline = streamed(bundle, self.SAMPLES).timeline
         n_ended = np.floor(np.arange(120) / 30 / TAG_HOP_S + 1e-9)
         for tag in TAGS:
             column = timeline[f"heard_{tag}"]
@@ -308,12 +299,12 @@ class TestTimeline:
         assert set(n_ended[timeline["heard_music"] > 0.5]) == {9, 10}
 
     def test_time_is_exact(self, bundle: Bundle) -> None:
-        time_s = run(bundle, self.SAMPLES).timeline["time_s"]
+        time_s = streamed(bundle, self.SAMPLES).timeline["time_s"]
         assert time_s.dtype == np.float64
         np.testing.assert_array_equal(time_s, [k / 30 for k in range(120)])
 
     def test_a_frame_costs_little_memory(self, reasons: Bundle) -> None:
-        timeline = run(reasons, self.SAMPLES).timeline
+        timeline = streamed(reasons, self.SAMPLES).timeline
         assert sum(column.itemsize for column in timeline.values()) <= MAX_BYTES_A_FRAME
 
     def test_a_frame_knows_nothing_beyond_its_step_and_the_look_ahead(
@@ -321,7 +312,7 @@ class TestTimeline:
     ) -> None:
         changed = self.SAMPLES.copy()
         changed[2 * RATE_HZ :] = tones(2.0, edges=[(0.0, 1.0)], cry=[(0, 2)])
-        before, after = (run(reasons, sound).timeline for sound in (self.SAMPLES, changed))
+        before, after = (streamed(reasons, sound).timeline for sound in (self.SAMPLES, changed))
         ahead_s = STEP_S + EDGES.lookahead_samples / RATE_HZ + REACH_S
         n = int((2 - ahead_s) * 30)
         for name, column in before.items():
@@ -331,11 +322,13 @@ class TestTimeline:
     def test_the_clip_score_is_the_highest_half_second(self, bundle: Bundle) -> None:
         brief = tones(2.0, edges=[(0.4, 0.64)], cry=[(0, 2)])
         long = tones(2.0, edges=[(0.4, 1.2)], cry=[(0, 2)])
-        scores = [run(bundle, samples).detector.probability for samples in (brief, long)]
+        scores = [streamed(bundle, samples).detector.probability for samples in (brief, long)]
         assert scores[0] == pytest.approx(6 / 12, abs=0.05)
         assert scores[1] == pytest.approx(1, abs=0.02)
         with_silence = np.concatenate([long, np.zeros(64_000, np.float32)])
-        assert run(bundle, with_silence).detector.probability == pytest.approx(scores[1], abs=1e-6)
+        assert streamed(bundle, with_silence).detector.probability == pytest.approx(
+            scores[1], abs=1e-6
+        )
 
     def test_the_score_of_a_clip_shorter_than_that_is_its_mean(self, bundle: Bundle) -> None:
         samples = tones(0.4, edges=[(0.0, 0.2)], cry=[(0, 0.4)])
@@ -343,11 +336,13 @@ class TestTimeline:
         pieces = [detector.push(samples), detector.finish()]
         mean = np.concatenate([piece.probabilities for piece in pieces]).mean()
         assert 0.1 < mean < 0.9
-        assert run(bundle, samples).detector.probability == pytest.approx(mean, abs=TOLERANCE)
+        assert streamed(bundle, samples).detector.probability == pytest.approx(
+            mean, abs=PIECES_TOLERANCE
+        )
 
     def test_a_clip_without_an_event_scores_at_most_a_half(self, bundle: Bundle) -> None:
         samples = tones(2.0, edges=[(0.4, 1.2)], cry=[(0, 2)])
-        result = run(bundle, samples, min_duration_s=5.0)
+        result = streamed(bundle, samples, min_duration_s=5.0)
         assert not result.events
         assert result.detector.probability == 0.5
 
@@ -363,7 +358,7 @@ class TestTimeline:
 
 class TestOddSounds:
     def test_silence_is_not_judged_and_says_that_nothing_was_scored(self, bundle: Bundle) -> None:
-        result = run(bundle, np.zeros(3 * RATE_HZ, np.float32))
+        result = streamed(bundle, np.zeros(3 * RATE_HZ, np.float32))
         assert (result.label, result.detector.cry) == ("not sure", None)
         assert not result.timeline["cry"].any()
         assert result.heard_seconds["silence"] == pytest.approx(3.0)
@@ -374,7 +369,7 @@ class TestOddSounds:
         self, bundle: Bundle, n_samples: int
     ) -> None:
         samples = tones(2.0, edges=[(0, 2)], cry=[(0, 2)])[:n_samples]
-        result = run(bundle, samples)
+        result = streamed(bundle, samples)
         n_frames = round(n_samples / RATE_HZ * 30)
         assert {len(column) for column in result.timeline.values()} == {n_frames}
         assert np.isfinite(result.timeline["cry"]).all()
@@ -387,19 +382,19 @@ class TestOddSounds:
     def test_in_a_clip_shorter_than_a_hop_of_the_tagger_its_last_frame_shows_the_tags(
         self, bundle: Bundle
     ) -> None:
-        timeline = run(bundle, tones(0.2, edges=[(0, 0.2)], cry=[(0, 0.2)])).timeline
+        timeline = streamed(bundle, tones(0.2, edges=[(0, 0.2)], cry=[(0, 0.2)])).timeline
         assert np.isnan(timeline["heard_cry"][:-1]).all()
         assert timeline["heard_cry"][-1] > 0.5
 
     def test_samples_that_are_not_finite_are_said(self, bundle: Bundle) -> None:
         samples = tones(2.0, edges=[(0.4, 1.2)], cry=[(0, 2)])
         samples[100:110] = np.inf
-        result = run(bundle, samples)
+        result = streamed(bundle, samples)
         assert times(result.events) == [(0.4, 1.2)]
         assert any("10 samples were not finite" in warning for warning in result.warnings)
 
     def test_a_single_sample(self, bundle: Bundle) -> None:
-        result = run(bundle, np.zeros(1, np.float32))
+        result = streamed(bundle, np.zeros(1, np.float32))
         assert (result.label, result.detector.probability) == ("not sure", None)
         assert any("nothing was scored" in warning for warning in result.warnings)
 
@@ -416,7 +411,7 @@ class TestEndlessStreams:
     KEEP_S = 11.0
 
     def test_the_result_is_that_of_the_last_seconds(self, bundle: Bundle) -> None:
-        whole = run(bundle, *np.split(self.SAMPLES, 600))
+        whole = streamed(bundle, *np.split(self.SAMPLES, 600))
         stream = StreamClassifier(bundle, keep_seconds=self.KEEP_S)
         pushed = [event for piece in np.split(self.SAMPLES, 600) for event in stream.push(piece)]
         kept = stream.finish()
@@ -486,7 +481,7 @@ def test_without_a_bundle_the_one_that_ships_is_used() -> None:
 
 
 def test_bundles_of_version_1_still_classify_and_veto_nothing() -> None:
-    result = run(Bundle.load(BUNDLE_V1), glides(3.0), veto="strict")
+    result = streamed(Bundle.load(BUNDLE_V1), glides(3.0), veto="strict")
     assert (result.veto, result.rejected, result.heard_seconds) == ("off", (), {})
     assert list(result.timeline) == ["time_s", "cry", "cry_smooth"]
     assert np.isfinite(result.timeline["cry"][15:]).all()
@@ -520,7 +515,7 @@ class TestReasons:
         edges = np.concatenate([piece.scores for piece in pieces])
         assert 0 < sum(crying) < len(crying)
         assert np.mean(edges >= 0.5) > np.mean(score >= 0.5) + 0.1
-        timeline = run(reasons, self.SAMPLES).timeline
+        timeline = streamed(reasons, self.SAMPLES).timeline
         frames = -(-window_ends * 30 // RATE_HZ)
         inside = frames < len(timeline["hungry"])
         np.testing.assert_array_equal(
@@ -528,21 +523,21 @@ class TestReasons:
         )
 
     def test_the_sizes_of_the_pieces_make_no_difference(self, reasons: Bundle) -> None:
-        whole = run(reasons, self.SAMPLES)
+        whole = streamed(reasons, self.SAMPLES)
         assert np.isfinite(whole.timeline["hungry"]).any()
 
         @settings(max_examples=12, deadline=None)
         @given(cuts=st.lists(st.integers(0, len(self.SAMPLES)), max_size=12))
         def holds(cuts: list[int]) -> None:
-            assert_same(run(reasons, *np.split(self.SAMPLES, sorted(cuts))), whole)
+            assert_same(streamed(reasons, *np.split(self.SAMPLES, sorted(cuts))), whole)
 
         holds()
 
     def test_no_reason_is_given_for_what_is_rejected(self, reasons: Bundle) -> None:
-        result = run(reasons, tones(4.0, edges=[(0.5, 3.5)], music=[(0, 4)]))
+        result = streamed(reasons, tones(4.0, edges=[(0.5, 3.5)], music=[(0, 4)]))
         assert result.label == "no cry"
         assert result.rejected
         assert np.isnan(result.timeline["hungry"]).all()
-        off = run(reasons, tones(4.0, edges=[(0.5, 3.5)], music=[(0, 4)]), veto="off")
+        off = streamed(reasons, tones(4.0, edges=[(0.5, 3.5)], music=[(0, 4)]), veto="off")
         assert np.isfinite(off.timeline["hungry"]).any()
         assert off.probabilities

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tolerances import PIECES_TOLERANCE, RUNTIME_TOLERANCE
 from two_parts import (
     AMPLITUDE,
     CONTEXT,
@@ -26,12 +27,6 @@ from cryvision.bundle import Bundle
 from cryvision.errors import BundleError, ConfigError
 from cryvision.inference.detector import CryDetector, DetectorWindows
 from cryvision.inference.veto import calibrated
-
-SCORE_TOLERANCE = 1e-5
-"""What the design allows for pieces of other sizes."""
-
-RUNTIME_TOLERANCE = 1e-4
-"""What a bundle allows between Keras and ONNX."""
 
 STEP_SAMPLES = EDGES.hop_samples
 HOP_SAMPLES = CONTEXT.hop_samples
@@ -132,8 +127,8 @@ class TestSteps:
         monkeypatch.setattr("cryvision.inference.steps.BLOCK_STEPS", 7)
         monkeypatch.setattr("cryvision.inference.tags.BLOCK_VALUES", 2 * CONTEXT.window_frames * 64)
         blocks = detect(bundle, samples)
-        np.testing.assert_allclose(blocks.scores, whole.scores, atol=SCORE_TOLERANCE)
-        np.testing.assert_allclose(blocks.tags.scores, whole.tags.scores, atol=SCORE_TOLERANCE)
+        np.testing.assert_allclose(blocks.scores, whole.scores, atol=PIECES_TOLERANCE)
+        np.testing.assert_allclose(blocks.tags.scores, whole.tags.scores, atol=PIECES_TOLERANCE)
 
 
 class TestTags:
@@ -186,7 +181,7 @@ class TestFusion:
             shares.append(min(1.0, cry[lately].max(initial=0.0) / VETO.live(level)))
         assert min(shares) < 0.1
         assert max(shares) == 1 if level == "normal" else 0.5 < max(shares) < 1
-        np.testing.assert_allclose(found.fused, found.scores * shares, atol=SCORE_TOLERANCE)
+        np.testing.assert_allclose(found.fused, found.scores * shares, atol=PIECES_TOLERANCE)
 
     def test_without_a_veto_the_edges_are_left_as_they_are(self, bundle: Bundle) -> None:
         found = detect(bundle, self.SAMPLES, veto="off")
@@ -198,7 +193,7 @@ class TestFusion:
         veto = replace(VETO, temperature=2.0, bias=-0.5)
         found = detect(replace(bundle, veto=veto), self.SAMPLES)
         expected = np.where(found.scored, calibrated(found.fused, veto), 0)
-        np.testing.assert_allclose(found.probabilities, expected, atol=SCORE_TOLERANCE)
+        np.testing.assert_allclose(found.probabilities, expected, atol=PIECES_TOLERANCE)
         assert calibrated(0.5, veto) == pytest.approx(1 / (1 + np.exp(0.5)))
         assert calibrated(0.9, veto) == pytest.approx(1 / (1 + np.exp(-np.log(9) / 2 + 0.5)))
 
@@ -229,10 +224,10 @@ def test_pieces_of_any_size_say_the_same(bundle: Bundle, changed) -> None:  # ty
             np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))
         for name in ("scores", "fused", "probabilities", "level_dbfs"):
             np.testing.assert_allclose(
-                getattr(pieces, name), getattr(whole, name), atol=SCORE_TOLERANCE
+                getattr(pieces, name), getattr(whole, name), atol=PIECES_TOLERANCE
             )
         np.testing.assert_array_equal(pieces.tags.end_samples, whole.tags.end_samples)
-        np.testing.assert_allclose(pieces.tags.scores, whole.tags.scores, atol=SCORE_TOLERANCE)
+        np.testing.assert_allclose(pieces.tags.scores, whole.tags.scores, atol=PIECES_TOLERANCE)
 
     holds()
 

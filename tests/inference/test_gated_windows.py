@@ -10,6 +10,7 @@ import pytest
 from bundles import BUNDLE_V1, REASON_SOUNDS, glides
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tolerances import PIECES_TOLERANCE
 
 from cryvision.bundle import Bundle
 from cryvision.errors import BundleError
@@ -17,9 +18,6 @@ from cryvision.inference.branch_inputs import BranchInputs
 from cryvision.inference.detector import CryDetector, DetectorWindows
 from cryvision.inference.gated_windows import CryGate
 from cryvision.inputs.features import sound_windows
-
-SCORE_TOLERANCE = 1e-5
-"""What the design allows for pieces of other sizes."""
 
 PIECES_DB = 1e-4
 """An FFT may sum in another order for another batch; one step of float32 at 600 is 6e-5."""
@@ -228,7 +226,7 @@ class TestDetector:
         pieces = [detector.push(piece) for piece in np.array_split(samples, 37)]
         for name in ("end_samples", "scores", "level_dbfs", "scored"):
             joined = np.concatenate([getattr(piece, name) for piece in pieces])
-            np.testing.assert_allclose(joined, getattr(whole, name), atol=SCORE_TOLERANCE)
+            np.testing.assert_allclose(joined, getattr(whole, name), atol=PIECES_TOLERANCE)
         assert len(detector.finish().scores) == 0
 
     def test_windows_below_the_energy_gate_are_not_scored(self) -> None:

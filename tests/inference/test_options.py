@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import BUNDLE_V1
+from streamed import streamed, times
 from two_parts import GATE, RATE_HZ, STEP_S, reasons_behind_two_parts, tones, two_part_bundle
 
 import cryvision
@@ -19,7 +20,6 @@ from cryvision.inference.classifier import StreamClassifier
 from cryvision.inference.options import Options, OptionValues
 from cryvision.inference.smoothing import adjusted_gate
 from cryvision.outputs import to_record
-from cryvision.result import Classification
 
 SCORES = {0.95: 0.015, 0.71: 0.008, 0.42: 0.0054}
 """Amplitudes of the tone at which the edges give about such a score."""
@@ -28,17 +28,6 @@ SCORES = {0.95: 0.015, 0.71: 0.008, 0.42: 0.0054}
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return two_part_bundle(tmp_path_factory).keeping_models()
-
-
-def run(bundle: Bundle, *pieces: np.ndarray, **settings: float) -> Classification:
-    stream = StreamClassifier(bundle, **settings)  # type: ignore[arg-type]
-    for piece in pieces:
-        stream.push(piece)
-    return stream.finish()
-
-
-def times(result: Classification) -> list[tuple[float, float]]:
-    return [(round(event.onset_s, 6), round(event.offset_s, 6)) for event in result.events]
 
 
 def three_cries() -> np.ndarray:
@@ -56,13 +45,13 @@ class TestThreshold:
     def test_a_higher_one_finds_fewer_events(
         self, bundle: Bundle, threshold: float | None, n_events: int
     ) -> None:
-        result = run(bundle, three_cries(), threshold=threshold)
+        result = streamed(bundle, three_cries(), threshold=threshold)
         assert len(result.events) == n_events
         assert result.threshold == (threshold or GATE.enter)
         assert result.detector.cry == bool(n_events)
 
     def test_the_scores_of_the_timeline_stay_what_they_were(self, bundle: Bundle) -> None:
-        own, high = (run(bundle, three_cries(), threshold=t) for t in (None, 0.8))
+        own, high = (streamed(bundle, three_cries(), threshold=t) for t in (None, 0.8))
         np.testing.assert_array_equal(own.timeline["cry"], high.timeline["cry"])
         assert own.detector.probability == high.detector.probability
         assert own.events[0].confidence == high.events[0].confidence
@@ -71,23 +60,23 @@ class TestThreshold:
         # A cry of .95 that goes on at .71: above 0.8 of .85, below 0.8 of .92.
         samples = tones(4.0, {"edges": SCORES[0.95]}, edges=[(1.0, 1.6)], cry=[(0, 4)])
         samples += tones(4.0, {"edges": SCORES[0.71]}, edges=[(1.6, 2.2)])
-        (low,), (high,) = (run(bundle, samples, threshold=t).events for t in (0.85, 0.92))
+        (low,), (high,) = (streamed(bundle, samples, threshold=t).events for t in (0.85, 0.92))
         assert low.offset_s == pytest.approx(2.2, abs=STEP_S)
         assert high.offset_s == pytest.approx(1.6, abs=STEP_S)
 
     def test_the_tagger_must_hear_crying_whatever_it_is(self, bundle: Bundle) -> None:
         music = tones(4.0, {"edges": SCORES[0.42]}, edges=[(1.0, 1.6)], music=[(1.0, 1.6)])
-        low = run(bundle, music, threshold=0.3)
+        low = streamed(bundle, music, threshold=0.3)
         assert (len(low.events), len(low.rejected)) == (0, 1)
-        off = run(bundle, music, threshold=0.3, veto="off")
+        off = streamed(bundle, music, threshold=0.3, veto="off")
         assert (len(off.events), len(off.rejected)) == (1, 0)
-        assert not run(bundle, music).rejected  # by default there is not even a candidate
+        assert not streamed(bundle, music).rejected  # by default there is not even a candidate
 
     def test_windows_of_a_bundle_of_version_1_go_by_it_too(self) -> None:
         tone = np.sin(2 * np.pi * 440 * np.arange(3 * RATE_HZ) / RATE_HZ).astype(np.float32)
         tone[:RATE_HZ] = tone[2 * RATE_HZ :] = 0
         found = [
-            run(Bundle.load(BUNDLE_V1), tone / 2, threshold=threshold)
+            streamed(Bundle.load(BUNDLE_V1), tone / 2, threshold=threshold)
             for threshold in (None, 0.9, 0.95)
         ]
         assert [len(result.events) for result in found] == [1, 1, 0]
@@ -100,8 +89,8 @@ class TestThreshold:
     ) -> None:
         reasons = reasons_behind_two_parts(tmp_path_factory)
         weak = tones(4.0, {"edges": SCORES[0.42]}, edges=[(0.5, 3.0)], cry=[(0, 4)])
-        assert run(reasons, weak).probabilities == {}
-        low = run(reasons, weak, threshold=0.3)
+        assert streamed(reasons, weak).probabilities == {}
+        low = streamed(reasons, weak, threshold=0.3)
         assert sum(low.probabilities.values()) == pytest.approx(1)
 
 
@@ -128,17 +117,17 @@ class TestDurationAndGap:
         settings: dict[str, float],
         expected: list[tuple[float, float]],
     ) -> None:
-        result = run(bundle, self.SAMPLES, **settings)
-        assert times(result) == expected
+        result = streamed(bundle, self.SAMPLES, **settings)
+        assert times(result.events) == expected
         record = to_record(result)
         used = {"threshold": 0.5, "min_duration_s": 0.1, "min_gap_s": 0.0, **settings}
         assert {name: record[name] for name in used} == used
 
     def test_the_sizes_of_the_pieces_make_no_difference(self, bundle: Bundle) -> None:
         settings = {"min_gap_s": 1.0, "min_duration_s": 0.5, "threshold": 0.7}
-        whole = run(bundle, self.SAMPLES, **settings)
-        pieces = run(bundle, *np.array_split(self.SAMPLES, 47), **settings)
-        assert times(pieces) == times(whole) == [(1.0, 3.2)]
+        whole = streamed(bundle, self.SAMPLES, **settings)
+        pieces = streamed(bundle, *np.array_split(self.SAMPLES, 47), **settings)
+        assert times(pieces.events) == times(whole.events) == [(1.0, 3.2)]
 
 
 class TestRefusing:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamed import times
 
 from cryvision.config import GateConfig
 from cryvision.errors import ConfigError
@@ -24,10 +25,6 @@ def events_of(scores: list[float], gate: GateConfig = GATE, level_db: float = -2
     ends = WINDOW_S + HOP_S * np.arange(len(scores))
     levels = np.full(len(scores), level_db)
     return find_events(ends, np.array(scores), levels, gate, WINDOW_S, HOP_S, float(ends[-1]))
-
-
-def times(events: list) -> list[tuple[float, float]]:
-    return [(round(e.onset_s, 6), round(e.offset_s, 6)) for e in events]
 
 
 class TestRollingPrediction:

@@ -9,14 +9,11 @@ import pytest
 from bundles import glides, reasons_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from streamed import streamed
+from tolerances import PIECES_TOLERANCE
 
 from cryvision.bundle import Bundle
-from cryvision.inference.classifier import StreamClassifier
 from cryvision.inference.timeline import HeldPredictions
-from cryvision.result import Classification
-
-TIMELINE_TOLERANCE = 1e-5
-"""What the design allows for pieces of other sizes."""
 
 FLOAT32 = 1e-6
 RATE_HZ = 16_000
@@ -154,30 +151,21 @@ class TestTheLastFrame:
         assert len(held.columns(0)["a"]) == 0
 
 
-def classify(bundle: Bundle, pieces: Sequence[np.ndarray]) -> Classification:
-    stream = StreamClassifier(bundle)
-    for piece in pieces:
-        stream.push(piece)
-    return stream.finish()
-
-
 class TestReasons:
     def test_pieces_of_any_size_give_the_same_timeline(self, bundle: Bundle) -> None:
         samples = glides(5.0)
-        whole = classify(bundle, [samples])
+        whole = streamed(bundle, samples)
         assert np.isfinite(whole.timeline["hungry"]).any()
         assert np.isnan(whole.timeline["hungry"][45:]).any()
 
         @settings(max_examples=8, deadline=None)
         @given(cuts=st.lists(st.integers(0, len(samples)), max_size=12))
         def holds(cuts: list[int]) -> None:
-            pieces = classify(bundle, np.split(samples, sorted(cuts)))
+            pieces = streamed(bundle, *np.split(samples, sorted(cuts)))
             assert list(pieces.timeline) == list(whole.timeline)
             for name, column in whole.timeline.items():
-                np.testing.assert_allclose(pieces.timeline[name], column, atol=TIMELINE_TOLERANCE)
-            assert pieces.probabilities == pytest.approx(
-                whole.probabilities, abs=TIMELINE_TOLERANCE
-            )
+                np.testing.assert_allclose(pieces.timeline[name], column, atol=PIECES_TOLERANCE)
+            assert pieces.probabilities == pytest.approx(whole.probabilities, abs=PIECES_TOLERANCE)
 
         holds()
 
@@ -185,7 +173,7 @@ class TestReasons:
         samples = glides(4.0)
         changed = samples.copy()
         changed[2 * RATE_HZ :] = glides(4.0, seed=1)[: 2 * RATE_HZ]
-        before, after = (classify(bundle, [sound]).timeline for sound in (samples, changed))
+        before, after = (streamed(bundle, sound).timeline for sound in (samples, changed))
         n = 2 * 30
         for name, column in before.items():
             np.testing.assert_array_equal(after[name][:n], column[:n])
@@ -193,28 +181,28 @@ class TestReasons:
             assert not np.array_equal(after[name][n:], before[name][n:], equal_nan=True)
 
     def test_a_frame_knows_a_window_as_soon_as_it_has_ended(self, bundle: Bundle) -> None:
-        timeline = classify(bundle, [glides(2.0)]).timeline
+        timeline = streamed(bundle, glides(2.0)).timeline
         assert np.isnan(timeline["hungry"][:30]).all()
         assert np.isfinite(timeline["hungry"][30:]).all()
         # A window of 1 s every 0.2 s: the prediction changes every six frames.
         assert len(set(timeline["hungry"][30:].tolist())) == 5
 
     def test_the_classes_of_a_frame_sum_to_one(self, bundle: Bundle) -> None:
-        timeline = classify(bundle, [glides(5.0)]).timeline
+        timeline = streamed(bundle, glides(5.0)).timeline
         for suffix in ("", "_smooth"):
             total = sum(timeline[f"{label}{suffix}"] for label in bundle.labels)
             known = np.isfinite(total)
             assert known.any()
-            np.testing.assert_allclose(total[known], 1, atol=TIMELINE_TOLERANCE)
+            np.testing.assert_allclose(total[known], 1, atol=PIECES_TOLERANCE)
 
     @pytest.mark.parametrize("n_samples", [6_000, 12_000, 15_700])
     def test_a_clip_shorter_than_a_window_has_its_reason_in_its_last_frame(
         self, bundle: Bundle, n_samples: int
     ) -> None:
-        result = classify(bundle, [glides(1.0)[:n_samples]])
+        result = streamed(bundle, glides(1.0)[:n_samples])
         assert result.detector.cry
         for name in ("hungry", "hungry_smooth"):
             assert np.isfinite(result.timeline[name][-1])
             assert np.isnan(result.timeline[name][:-1]).all()
-        assert sum(result.probabilities.values()) == pytest.approx(1, abs=TIMELINE_TOLERANCE)
+        assert sum(result.probabilities.values()) == pytest.approx(1, abs=PIECES_TOLERANCE)
         assert any("shorter than a reason's window (1 s)" in note for note in result.warnings)

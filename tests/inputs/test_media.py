@@ -10,13 +10,14 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import is_alive
+from waiting import until
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, MediaError, MissingDependencyError
@@ -464,23 +465,6 @@ def test_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path) -> None:
     assert "plain file" in refusal(os.devnull)
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="this user may read every file"
-)
-def test_a_file_that_may_not_be_read_is_refused(tone_wav: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copy(tone_wav, tmp_path / "locked.wav"))
-    path.chmod(0)
-    assert "ermission" in refusal(path)
-
-
-def test_text_called_mp4_is_refused_in_ffmpegs_words(tmp_path: Path) -> None:
-    path = tmp_path / "notes.mp4"
-    path.write_text("He cried from two to three.\n" * 50)
-    line = refusal(path)
-    assert line.startswith(f"{path}: a clip must be a sound or video file")
-    assert "Invalid data" in line
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -513,20 +497,6 @@ def test_still_images_are_refused(make_media: MakeMedia, tmp_path: Path, name: s
     still = make_media(name.replace("%03d", "001"), *lavfi("color=red:s=8x8:d=1"), "-frames:v", "1")
     for copy in (name, "renamed.mp4"):
         refusal(shutil.copy(still, tmp_path / copy))
-
-
-def test_a_file_of_captions_alone_is_refused(make_media: MakeMedia, tmp_path: Path) -> None:
-    captions = tmp_path / "a.srt"
-    captions.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
-    path = make_media("captions.mkv", "-i", str(captions))
-    assert "a clip must hold sound or moving pictures" in refusal(path)
-
-
-def test_sound_of_no_length_is_refused(tone_wav: Path, tmp_path: Path) -> None:
-    path = tmp_path / "zero.wav"
-    wav = tone_wav.read_bytes()
-    path.write_bytes(wav[: wav.index(b"data") + 4] + bytes(4))
-    assert "a clip must hold sound that ffmpeg can decode" in refusal(path)
 
 
 @pytest.mark.parametrize("n_samples", [1, 2, 160])
@@ -728,18 +698,7 @@ def test_ffmpeg_ends_with_a_program_that_is_killed(long_video: Path) -> None:
         pids = parent.stdout.readline().split()
         parent.kill()
     assert len(pids) == 3
-    until = time.monotonic() + ENDING_SECONDS
-    while any(_is_alive(pid) for pid in pids):
-        assert time.monotonic() < until, "ffmpeg outlived the program that started it"
-        time.sleep(0.05)
-
-
-def _is_alive(pid: str) -> bool:
-    try:
-        # The state follows the name in brackets; Z has ended and waits to be counted.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    until(lambda: not any(map(is_alive, pids)), "the end of ffmpeg", ENDING_SECONDS)
 
 
 def test_two_clips_may_be_read_in_turns(small_video: Path, long_video: Path) -> None:

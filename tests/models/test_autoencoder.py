@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tolerances import RUNTIME_TOLERANCE
 
 from cryvision.export.onnx.parts import part_files
 from cryvision.models import cha_bae
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     import keras
 
 FLOAT32 = 1e-5
-RUNTIME_TOLERANCE = 1e-4
-"""What a bundle allows between Keras and ONNX."""
 
 LARGEST_MEGABYTES = 1.0
 SHAPES = {"mfcc": (97, 20), "stft": (97, 214)}

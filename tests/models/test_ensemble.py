@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tolerances import RUNTIME_TOLERANCE
 
 from cryvision.export.onnx.parts import part_files
 from cryvision.models.cha_bae import build_ensemble
@@ -13,8 +14,6 @@ from cryvision.runtime.loading import load_model
 from cryvision.runtime.safe_load import check_keras, check_onnx
 
 FLOAT32 = 1e-5
-RUNTIME_TOLERANCE = 1e-4
-"""What a bundle allows between Keras and ONNX."""
 
 LARGEST_MEGABYTES = 1.0
 N_CLASSES = 5

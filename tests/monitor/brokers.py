@@ -8,23 +8,16 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 PATIENCE_S = 30.0
-
-
-def until(condition: Callable[[], bool], what: str = "it") -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} never came to be"
-        time.sleep(0.01)
 
 
 def free_port() -> int:

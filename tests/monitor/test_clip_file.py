@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from listening import read_until, seconds, sound
 from pages import ROOT
+from waiting import comes_true
 
 import cryvision
 from cryvision.bundle import Bundle
@@ -73,7 +74,7 @@ def test_it_ends_when_it_is_stopped_or_closed(make_media, realtime: bool) -> Non
     source.close()
     assert list(pieces) == []
     assert time.monotonic() - begun < 5
-    assert leftovers.comes_true(lambda: not leftovers.processes(), 5)
+    assert comes_true(lambda: not leftovers.processes(), 5)
 
 
 def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import leftovers
 import numpy as np
 import pytest
 from listening import amplitude, faults, kinds, pitch_hz, read_until, seconds, set_waits, sound
+from waiting import comes_true
 
 from cryvision.errors import ConfigError, MediaError, MissingDependencyError
 from cryvision.monitor.sources import camera
@@ -107,7 +108,7 @@ def plug(monkeypatch: pytest.MonkeyPatch):
         return cards
 
     yield connect
-    assert leftovers.comes_true(lambda: not leftovers.threads(), 2)
+    assert comes_true(lambda: not leftovers.threads(), 2)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ def test_a_camera_beside_a_microphone_gives_its_newest_picture(plug, monkeypatch
     assert red[0] > 200
     assert len(opened) >= 2, "a camera that has ended is opened again"
     assert opened[0].index is None
-    assert leftovers.comes_true(lambda: all(c.index is None for c in opened), 1)
+    assert comes_true(lambda: all(c.index is None for c in opened), 1)
 
 
 def shown_in(items: list) -> list:
@@ -263,7 +264,7 @@ def shown_in(items: list) -> list:
 def test_a_camera_that_is_not_there_is_one_line(capfd, caplog) -> None:
     absent = camera.Camera(97)
     absent.start()
-    assert leftovers.comes_true(lambda: bool(caplog.records), 5)
+    assert comes_true(lambda: bool(caplog.records), 5)
     absent.close()
     assert [r.getMessage() for r in caplog.records] == [
         "camera 97: there are no pictures: it cannot be opened"

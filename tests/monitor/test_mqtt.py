@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brokers import Relay, Watcher, amqtt, find_mosquitto, free_port, mosquitto, until, watcher
+from brokers import Relay, Watcher, amqtt, find_mosquitto, free_port, mosquitto, watcher
 from pages import ROOT
 from receivers import make_alert
+from waiting import until
 
 from cryvision.errors import ConfigError
 from cryvision.monitor.alerting import outbox as outboxes

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from listening import amplitude, faults, kinds, pitch_hz, read_until, seconds, set_waits, sound
 from servers import AMPLITUDE, TONE_HZ, RtspServer, Server
+from waiting import comes_true
 
 from cryvision.errors import ConfigError
 from cryvision.monitor.sources.network import NetworkStream
@@ -50,7 +51,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     yield
-    assert leftovers.comes_true(lambda: not (leftovers.threads() or leftovers.processes()), 5)
+    assert comes_true(lambda: not (leftovers.threads() or leftovers.processes()), 5)
 
 
 def open_stream(server: Server, **options: bool) -> NetworkStream:
@@ -178,7 +179,7 @@ def test_a_stop_ends_everything_within_a_second(
             stop.set()
             stopped = time.monotonic()
     assert time.monotonic() - stopped < STOP_SECONDS
-    assert leftovers.comes_true(lambda: not leftovers.threads(), STOP_SECONDS)
+    assert comes_true(lambda: not leftovers.threads(), STOP_SECONDS)
 
 
 def test_close_from_another_thread_ends_it(server: Server) -> None:
@@ -196,7 +197,7 @@ def test_an_exception_of_the_reader_leaves_nothing_running(server: Server) -> No
 
     with pytest.raises(AssertionError, match="as it should"):
         fail()
-    assert leftovers.comes_true(lambda: not leftovers.processes(), STOP_SECONDS)
+    assert comes_true(lambda: not leftovers.processes(), STOP_SECONDS)
 
 
 READER = """
@@ -221,7 +222,7 @@ def test_ffmpeg_ends_when_the_program_is_killed(http: Server, mode: str, within_
     [started] = leftovers.processes(program.pid)
     program.kill()
     program.communicate()
-    gone = leftovers.comes_true(lambda: not psutil.pid_exists(started.pid), within_s)
+    gone = comes_true(lambda: not psutil.pid_exists(started.pid), within_s)
     assert gone
 
 

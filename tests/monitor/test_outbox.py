@@ -11,12 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pages import ROOT
 from receivers import make_alert, web_receiver
+from waiting import until
 
 from cryvision.errors import CryvisionError
 from cryvision.monitor.alerting import outbox as outboxes
@@ -29,7 +29,10 @@ PATIENCE_S = 30.0
 """Longest wait for what takes milliseconds on a free machine."""
 
 HERE = Path(__file__).parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(map(str, (ROOT, HERE, HERE.parent))),
+}
 """Of processes that the tests start."""
 
 
@@ -62,13 +65,6 @@ class Receiver:
 
     def close(self) -> None:
         pass
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.005)
 
 
 def rows(path: Path) -> list[tuple[str, str, str]]:

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import leftovers
 import psutil
 import pytest
+from waiting import comes_true
 
 pytestmark = [
     pytest.mark.slow,
@@ -69,7 +69,7 @@ class Server:
 
     def start(self) -> None:
         self.process = self.run(*SERVER)
-        assert leftovers.comes_true(self._ready, 15)
+        assert comes_true(self._ready, 15)
         self.run("paplay", "--device=cable", str(self.wav))
 
     def _ready(self) -> bool:

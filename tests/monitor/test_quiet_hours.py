@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
-from datetime import datetime, time, timedelta, timezone
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+import receivers
 
 from cryvision.monitor.alerting.alerts import Alert
 from cryvision.monitor.alerting.quiet_hours import AlertRouter, QuietHours
@@ -90,11 +90,8 @@ def test_hours_within_a_day_do_not_cross_midnight():
 
 
 def make_alert(hour: int, state: str = "raised", rule: str = "crying") -> Alert:
-    moment = datetime(2026, 6, 15, hour, tzinfo=timezone.utc)
-    return Alert(
-        *(uuid.uuid4().hex, rule, "nursery", state, "crying"),
-        *(moment.isoformat(timespec="milliseconds"), None, 10.0, "nursery: crying"),
-    )
+    moment = f"2026-06-15T{hour:02d}:00:00.000+00:00"
+    return receivers.make_alert(time=moment, state=state, rule=rule)
 
 
 QUIET = QuietHours(time(22), time(6), "UTC", sinks=("log",))

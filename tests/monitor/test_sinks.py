@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 from pages import DOCS
+from programs import is_alive
 from receivers import Request, make_alert, web_receiver
+from waiting import until
 
 from cryvision import layers
 from cryvision.errors import CryvisionError
@@ -232,20 +234,8 @@ def test_a_command_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path)
     hanging = Command("c", ("sh", "-c", f"sh -c '{child}' & wait"), 0.8)
     with pytest.raises(DeliveryError, match=r"sh was killed after 0\.8 s"):
         hanging.deliver(make_alert())
-    pid = int((tmp_path / "pid").read_text())
-    deadline = time.monotonic() + 30
-    while _lives(pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    # Who adopted it may be slow to take note of its end.
-    return state != "Z"
+    pid = (tmp_path / "pid").read_text().strip()
+    until(lambda: not is_alive(pid), "its end")
 
 
 def test_apprise_reaches_its_services(tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -12,6 +12,7 @@ import leftovers
 import numpy as np
 import pytest
 from listening import faults, kinds, read_until, seconds, set_waits, sound
+from waiting import comes_true
 
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.monitor.sources import source as sources
@@ -181,14 +182,14 @@ def test_what_is_unforeseen_ends_the_source_and_reaches_its_reader() -> None:
     items = []
     with pytest.raises(ZeroDivisionError, match="a bug"):
         items += source.pieces(threading.Event())
-    assert leftovers.comes_true(lambda: not leftovers.threads(), 1)
+    assert comes_true(lambda: not leftovers.threads(), 1)
 
 
 def test_a_source_can_be_read_again() -> None:
     source = Scripted(for_ever(), for_ever())
     for _ in range(2):
         assert not faults(read_until(source, seconds(0.3)))
-    assert leftovers.comes_true(lambda: not leftovers.threads(), 1)
+    assert comes_true(lambda: not leftovers.threads(), 1)
 
 
 class Hanging(Scripted):
@@ -225,7 +226,7 @@ def test_a_driver_that_hangs_is_a_fault_and_another_thread_reads_on(
     for connection in source.connections:
         connection.end()
     source.freed.set()
-    assert leftovers.comes_true(lambda: not leftovers.threads(), 1)
+    assert comes_true(lambda: not leftovers.threads(), 1)
 
 
 def test_drivers_that_always_hang_hold_no_more_than_some_threads(
@@ -240,7 +241,7 @@ def test_drivers_that_always_hang_hold_no_more_than_some_threads(
     assert len(source.connections) == 4
     for connection in source.connections:
         connection.end()
-    assert leftovers.comes_true(lambda: not leftovers.threads(), 1)
+    assert comes_true(lambda: not leftovers.threads(), 1)
 
 
 def test_waits_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:

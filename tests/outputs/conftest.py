@@ -1,10 +1,8 @@
-"""Classifications to write, and sound to draw."""
+"""Classifications to write."""
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,21 +51,5 @@ def make() -> Make:
         fields.setdefault("detector", Detection(bool(events), 0.62, seconds))
         fields.setdefault("timeline", _timeline(fields["duration_s"], events))
         return Classification(**fields)
-
-    return build
-
-
-@pytest.fixture
-def make_wav(tmp_path: Path) -> Callable[..., Path]:
-    """Write a mono 16 kHz WAV file of any samples in -1 to 1."""
-
-    def build(samples: np.ndarray, name: str = "clip.wav") -> Path:
-        path = tmp_path / name
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(SAMPLE_RATE_HZ)
-            file.writeframes((samples * 32767).astype("<i2").tobytes())
-        return path
 
     return build

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 
+import lab
 import numpy as np
 import pytest
 
@@ -25,7 +26,6 @@ from cryvision.result import Detection, Event
 
 EVENT_RGB = (0xE6, 0x9F, 0x00)
 NEAR_RGB = 3  # of 255: rounding in the drawing
-RATE_HZ = 16_000
 
 
 @pytest.fixture(autouse=True)
@@ -49,14 +49,16 @@ def _strip(pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def noise():
-    return np.random.default_rng(0).uniform(-0.1, 0.1, 2 * RATE_HZ)
+def noise(tmp_path):
+    return lab.write_wav(
+        tmp_path / "clip.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 2 * lab.RATE_HZ)
+    )
 
 
-def test_the_bars_stand_where_the_events_are(make, make_wav, noise, tmp_path):
+def test_the_bars_stand_where_the_events_are(make, noise, tmp_path):
     def columns(onset_s, offset_s):
         clip = make(
-            path=str(make_wav(noise)),
+            path=str(noise),
             duration_s=2.0,
             events=(Event(onset_s, offset_s, "cry", 0.9, -20, 20),),
         )
@@ -68,16 +70,15 @@ def test_the_bars_stand_where_the_events_are(make, make_wav, noise, tmp_path):
     assert len(second) == pytest.approx(len(whole) / 4, abs=5)
 
 
-def test_no_events_leave_no_bars(make, make_wav, noise, tmp_path):
-    clip = make(path=str(make_wav(noise)), duration_s=2.0, events=(), label="no cry")
+def test_no_events_leave_no_bars(make, noise, tmp_path):
+    clip = make(path=str(noise), duration_s=2.0, events=(), label="no cry")
     pixels = _pixels(write(clip, tmp_path / "out", ["png"])[0])
     assert pixels.shape[1] == WIDTH_INCHES * DOTS_PER_INCH
     assert _strip(pixels).size == 0
 
 
-def test_a_live_stream_gets_the_scores_without_a_spectrogram(make, make_wav, noise, tmp_path):
-    wav = make_wav(noise)
-    from_file = _pixels(write(make(path=str(wav), duration_s=2.0), tmp_path / "a", ["png"])[0])
+def test_a_live_stream_gets_the_scores_without_a_spectrogram(make, noise, tmp_path):
+    from_file = _pixels(write(make(path=str(noise), duration_s=2.0), tmp_path / "a", ["png"])[0])
     live = _pixels(write(make(path="", duration_s=2.0), tmp_path / "b", ["png"])[0])
     assert live.shape[0] < from_file.shape[0]
 
@@ -306,12 +307,10 @@ print(settings() == before, "matplotlib.pyplot" in sys.modules)
     assert done.stdout.split() == ["clip.png", "True", "False"]
 
 
-def test_the_band_of_the_bundle_is_marked_where_it_leaves_something_out(
-    make, make_wav, noise, tmp_path
-):
+def test_the_band_of_the_bundle_is_marked_where_it_leaves_something_out(make, noise, tmp_path):
     def drawn(name, **band):
         bundle = {"name": "default", "sha256": "1a2b", **band}
-        clip = make(path=str(make_wav(noise)), duration_s=2.0, events=(), bundle=bundle)
+        clip = make(path=str(noise), duration_s=2.0, events=(), bundle=bundle)
         return _pixels(write(clip, tmp_path / name, ["png"])[0])
 
     plain, wide = drawn("plain"), drawn("wide", band_hz=(60.0, 7800.0))

@@ -206,6 +206,17 @@ def test_classes_have_bars_in_grey_where_the_bundle_is_not_known_to_tell_them(ma
     assert sure.shape[0] > without.shape[0]
 
 
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is lettered, from now on."""
+    written: list[str] = []
+    letters = screen.lettering
+    monkeypatch.setattr(
+        screen, "lettering", lambda text, px: written.append(text) or letters(text, px)
+    )
+    return written
+
+
 @pytest.mark.parametrize(
     ("label", "captions"),
     [
@@ -214,13 +225,8 @@ def test_classes_have_bars_in_grey_where_the_bundle_is_not_known_to_tell_them(ma
     ],
 )
 def test_a_reason_is_named_frame_by_frame_only_where_the_clip_has_one(
-    make: Any, monkeypatch: pytest.MonkeyPatch, label: str, captions: list[str]
+    make: Any, texts: list[str], label: str, captions: list[str]
 ) -> None:
-    texts: list[str] = []
-    letters = screen.lettering
-    monkeypatch.setattr(
-        screen, "lettering", lambda text, px: texts.append(text) or letters(text, px)
-    )
     drawn = Screen(with_classes(make, label), GREY_FRAME.shape)
     for k, caption in zip((3, 20, 35, 55), captions, strict=True):
         texts.clear()
@@ -230,16 +236,11 @@ def test_a_reason_is_named_frame_by_frame_only_where_the_clip_has_one(
 
 
 def test_without_a_gate_the_likeliest_class_is_named_at_each_frame(
-    make: Any, monkeypatch: pytest.MonkeyPatch
+    make: Any, texts: list[str]
 ) -> None:
     found = with_classes(make, "tired", events=(), detector=Detection(None, None, 0.0))
     for name in ("cry", "cry_smooth"):
         del found.timeline[name]
-    texts: list[str] = []
-    letters = screen.lettering
-    monkeypatch.setattr(
-        screen, "lettering", lambda text, px: texts.append(text) or letters(text, px)
-    )
     drawn = Screen(found, GREY_FRAME.shape)
     texts.clear()
     drawn.draw(50, GREY_FRAME, None)

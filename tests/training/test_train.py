@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from logged import logged
+from tolerances import RUNTIME_TOLERANCE
 from toy_stack import convert_once, fit_at_once, untrained_ensemble
 from toy_videos import (
     SIGHTS,
@@ -52,8 +53,6 @@ from cryvision.training.train import train, train_arrays
 from cryvision.training.training_set import TrainingSet
 
 FLOAT32 = 1e-5
-RUNTIME_TOLERANCE = 1e-4
-"""What a bundle allows between Keras and ONNX."""
 
 LEAST_SAY_NATS = 0.1
 """What a branch that knows the classes adds to the log-odds of a clip, at least; none adds 0."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import PHONE, WAIT_MS, Tab, chromium, drag, timeline_point
+from browsers import PHONE, Tab, chromium, drag, timeline_point
+from waiting import until
 
 pytest.importorskip("fastapi", reason="the page needs the layer web")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -83,14 +84,6 @@ def saved(page: Any) -> None:
 def ready(page: Any, n_events: int = N_EVENTS) -> Any:
     expect(rows(page)).to_have_count(n_events)
     return page
-
-
-def comes(page: Any, condition: str) -> None:
-    """Wait until something is so; the page's policy forbids playwright's own way."""
-    until = time.monotonic() + WAIT_MS / 1000
-    while not page.evaluate(condition):
-        assert time.monotonic() < until, condition
-        time.sleep(0.1)
 
 
 def test_a_refused_file_shows_why_and_the_next_shows_its_events(ada: Tab, tmp_path: Path) -> None:
@@ -431,18 +424,18 @@ def test_faces_are_framed_and_have_a_lane(
     tab = Tab(browser, serve(folder).url)
     page = tab.open()
     page.get_by_role("link", name="portrait.mp4").click()
-    comes(page, "Boolean(document.querySelector('.clip-page')?.timeline?.lane('face'))")
+    # The page's policy forbids playwright's own way of waiting.
+    has_faces = "Boolean(document.querySelector('.clip-page')?.timeline?.lane('face'))"
+    until(lambda: page.evaluate(has_faces))
     found = page.evaluate("document.querySelector('.clip-page').timeline.clip.faces.found")
     assert len(found["time_s"]) == pytest.approx(3 / found["every_s"], abs=1)
     middle = [(x + w / 2, y + h / 2) for x, y, w, h in found["boxes"]]
     assert middle[0] == pytest.approx((223, 130), abs=15)  # the astronaut's nose
     page.keyboard.press("ArrowRight")
-    comes(
-        page,
-        """() => { const canvas = document.querySelector('.faces')
+    is_drawn = """() => { const canvas = document.querySelector('.faces')
         return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
-            .data.some(value => value) }""",
-    )
+            .data.some(value => value) }"""
+    until(lambda: page.evaluate(is_drawn))
     tab.close()
 
 

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from served import DEMO, Served, upload, wait_for
+from waiting import until
 
 import cryvision
 from cryvision.annotations import read_annotations
@@ -308,7 +308,7 @@ def test_the_folder_is_scored_behind_the_page(served: Served, client: Any) -> No
         assert days["n_without_time"] == 1
         shutil.copy(served.folder / "cam_20260504_130700.mp4", served.folder / "second.mp4")
         os.utime(served.folder / "second.mp4", (0, 0))  # another file of the same name
-        wait_until(lambda: status_of(client, "second.mp4") == "not scored")
+        until(lambda: status_of(client, "second.mp4") == "not scored")
     finally:
         (served.folder / "second.mp4").unlink()
         (served.folder / "broken_20260505_000000.wav").unlink()
@@ -360,18 +360,10 @@ def rows_of_folder(client: Any) -> list[dict[str, Any]]:
 def wait_for_listing(client: Any, *names: str) -> dict[str, dict[str, Any]]:
     """Wait until the folder lists its own clip and these ones, without those of tests before."""
     expected = {"cam_20260504_130700.mp4", *names}
-    wait_until(lambda: {row["name"] for row in rows_of_folder(client)} == expected)
+    until(lambda: {row["name"] for row in rows_of_folder(client)} == expected)
     return {row["name"]: row for row in rows_of_folder(client)}
 
 
 def status_of(client: Any, name: str) -> str:
     (status,) = [row["status"] for row in rows_of_folder(client) if row["name"] == name]
     return str(status)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for the listing of the folder, which is made anew every two seconds."""
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.1)

@@ -7,7 +7,7 @@ import logging
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -228,9 +228,8 @@ def _days(name: str, source: _Source) -> list[Day]:
 def _day(
     name: str, day: date, crying: dict[int, float], observed: dict[int, float], bouts: list[Span]
 ) -> Day:
-    start, end = _midnight(day), _midnight(day + timedelta(days=1))
-    hours = []
-    for at, stop in clock_hours(start, end, None):
+    hours, spans = [], clock_hours(day, None)
+    for at, stop in spans:
         minutes = range(int(at // MINUTE), int(stop // MINUTE))
         known = [observed[minute] for minute in minutes if minute in observed]
         hours.append(
@@ -240,12 +239,9 @@ def _day(
                 math.fsum(known) if known else (0.0 if observed else None),
             )
         )
+    start, end = spans[0][0], spans[-1][1]
     own = tuple(bout for bout in bouts if start <= bout[0] < end)
     return Day(name, day, end - start, tuple(hours), own)
-
-
-def _midnight(day: date) -> float:
-    return datetime(day.year, day.month, day.day).timestamp()
 
 
 def _minutes(spans: list[Span]) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""Files of labels that must be refused."""
+"""Files of labels, also those that must be refused."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from cryvision.annotations import read_annotations
 from cryvision.errors import AnnotationError
 
 
-def write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
+def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode(encoding))
     return path
 
 
-def assert_refused(path: Path, line: int, rule: str) -> None:
-    """Check that a file is refused in one line, which names it, its line and the rule."""
+def assert_refused(path: Path, line: int, rule: str = "") -> None:
+    """Check that a file is refused in one line, which names the path, the line and the rule."""
     with pytest.raises(AnnotationError) as caught:
         read_annotations(path)
     assert str(caught.value).startswith(f"{path}: line {line}: ")
