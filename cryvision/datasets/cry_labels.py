@@ -46,7 +46,8 @@ def count_as_crying(
     crying = {shown[key]: n for key, n in counts.most_common() if key in counted}
     others = {shown[key]: n for key, n in counts.most_common() if key not in counted}
     warnings = [
-        f"the label {brief(shown[key])!r} ({n} times) does not count as crying; --cry-label"
+        f"the label {brief(shown[key])!r} ({'once' if n == 1 else f'{n:,} times'}) does not count "
+        "as crying; --cry-label"
         + (f" {shown[key]!r}" if brief(shown[key]) == shown[key] else "")
         + " would count it"
         for key, n in counts.most_common()

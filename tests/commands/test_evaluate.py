@@ -163,7 +163,7 @@ def test_labels_are_told_before_any_clip_is_classified(
     assert "--cry-label 'Baby cry' would count it" in lines[2]
     assert lines[3] == "3 clips to classify"
     (record,) = done.objects
-    assert any("'Baby cry' (1 times)" in warning for warning in record["warnings"])
+    assert any("'Baby cry' (once)" in warning for warning in record["warnings"])
     # Behind the end, nobody can hear anything.
     assert record["agreement"]["annotated_seconds"] == pytest.approx(2 + 0.3 + 0.1)
     assert sum("labels must lie inside the clip" in line for line in record["problems"]) == 2
