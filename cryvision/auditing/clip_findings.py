@@ -148,6 +148,12 @@ def about_names(data: Dataset) -> list[Finding]:
             "left_out", ERROR, others, "Files that the reader left out",
             "Give them names, folders or subjects as the others have, or take them out.",
         ),
+        listed(
+            "unread_annotations", WARNING, [str(path) for path in data.unread],
+            "Annotations beside clips, which are not read: the label of a clip is its folder",
+            "If the folders are subjects, nothing here is about your labels: use "
+            "'cryvision evaluate', which reads annotations.",
+        ),
         Finding(
             "label_against_name", WARNING, n_moved,
             f"Clips with another label than their name says: {n_moved} ({kinds})",

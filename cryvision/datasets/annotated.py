@@ -221,14 +221,8 @@ def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[Problem]]:
     pairs: list[_Pair] = []
     alone: list[str] = []
     for files in visible_files(folder, problems):
-        clips = [path for path in files if path.suffix.lower() in MEDIA_SUFFIXES]
-        named = [(clip, {clip.name, clip.stem}, _pairing(clip.name, clip.stem)) for clip in clips]
-        owners = {
-            path: _owners(path.name, named)
-            for path in files
-            if path.name.lower().endswith(LABEL_SUFFIXES)
-            and not path.name.lower().endswith(VIEW_SUFFIXES)
-        }
+        clips = media_files(files)
+        owners = _label_owners(files, clips)
         alone += [f"{path}: labels without a clip" for path in owners if not owners[path]]
         for clip in clips:
             labels = [path for path, owned in owners.items() if clip in owned]
@@ -246,6 +240,22 @@ def _pairs_in_folder(folder: Path) -> tuple[list[_Pair], list[Problem]]:
         *(Problem(line, lacks_clip=True) for line in alone),
         *(Problem(line, line in unlabelled) for line in problems),
     ]
+
+
+def media_files(files: Iterable[Path]) -> list[Path]:
+    """Take the files of sound and video, by their suffixes."""
+    return [path for path in files if path.suffix.lower() in MEDIA_SUFFIXES]
+
+
+def _label_owners(files: Iterable[Path], clips: Iterable[Path]) -> dict[Path, list[Path]]:
+    """Give each file of annotations among the files of a folder, with the clips that it names."""
+    named = [(clip, {clip.name, clip.stem}, _pairing(clip.name, clip.stem)) for clip in clips]
+    return {
+        path: _owners(path.name, named)
+        for path in files
+        if path.name.lower().endswith(LABEL_SUFFIXES)
+        and not path.name.lower().endswith(VIEW_SUFFIXES)
+    }
 
 
 def _owners(label_name: str, clips: Sequence[tuple[Path, set[str], set[str]]]) -> list[Path]:
@@ -294,6 +304,12 @@ def _pairs_in_manifest(manifest: Path) -> tuple[list[_Pair], list[Problem]]:
         else:
             pairs.append((path, manifest.parent / row["labels"], row.get("subject", "")))
     return pairs, problems
+
+
+def annotations_beside(groups: Iterable[Sequence[Path]]) -> list[Path]:
+    """Find the annotations of clips among the files of folders."""
+    owners = [_label_owners(files, media_files(files)) for files in groups]
+    return sorted(path for of in owners for path, clips in of.items() if clips)
 
 
 def visible_files(folder: Path, problems: list[str]) -> Iterator[list[Path]]:

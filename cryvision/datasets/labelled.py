@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryvision.annotations.corrections import LONGEST_LABEL
@@ -15,13 +15,14 @@ from cryvision.argument_types import typed
 from cryvision.datasets.annotated import (
     DONATEACRY_CLIP,
     AnnotatedClip,
+    annotations_beside,
     find_subject,
     first_few,
     first_problem,
+    media_files,
     visible_files,
 )
 from cryvision.errors import AnnotationError
-from cryvision.inputs.media import MEDIA_SUFFIXES
 from cryvision.os_errors import os_errors
 from cryvision.subjects import compile_subject_pattern
 
@@ -94,12 +95,14 @@ class Dataset:
     """Labelled clips, at least one, sorted by path and start, and what was noticed on the way.
 
     ``problems`` has a line for each file that was left out, and for what is worth knowing of the
-    others; ``left_out`` are the sound and video files that were left out.
+    others; ``left_out`` are the sound and video files that were left out, and ``unread`` the files
+    of annotations beside clips, for the folder is the label.
     """
 
     clips: tuple[LabelledClip, ...]
     problems: tuple[str, ...]
     left_out: tuple[Path, ...] = ()
+    unread: tuple[Path, ...] = ()
 
 
 def joined_sources(clips: Iterable[LabelledClip | AnnotatedClip]) -> str:
@@ -149,35 +152,28 @@ def find_labelled_clips(
     source = Path(source)
     pattern = compile_subject_pattern(subject_pattern)
     if source.is_dir():
-        clips, problems, left_out = _read_folder(source, pattern)
+        data = _read_folder(source, pattern)
     elif source.is_file():
-        clips, problems, left_out = _read_manifest(source, pattern)
+        data = _read_manifest(source, pattern)
     else:
         raise AnnotationError(f"the source must be a folder or a manifest; nothing is at {source}")
-    if not clips:
+    if not data.clips:
         raise AnnotationError(
             f"{source}: a source must hold clips in a folder per class, or list them"
-            + first_problem(problems)
+            + first_problem(data.problems)
         )
-    clips.sort(key=lambda clip: (clip.path.as_posix(), clip.start_s or 0.0))
-    return Dataset(tuple(clips), tuple(problems), tuple(left_out))
+    in_order = sorted(data.clips, key=lambda clip: (clip.path.as_posix(), clip.start_s or 0.0))
+    return replace(data, clips=tuple(in_order))
 
 
-_Found = tuple[list[LabelledClip], list[str], list[Path]]
-"""Clips, problems, and the files that were left out."""
-
-
-def _read_folder(source: Path, pattern: re.Pattern[str] | None) -> _Found:
+def _read_folder(source: Path, pattern: re.Pattern[str] | None) -> Dataset:
     folders, problems = _folders_to_read(source)
-    clips = []
-    left_out = []
+    clips: list[LabelledClip] = []
+    left_out, unread = [], []
     for folder in folders:
-        files = [
-            path
-            for group in visible_files(folder, problems)
-            for path in group
-            if path.suffix.lower() in MEDIA_SUFFIXES
-        ]
+        groups = list(visible_files(folder, problems))
+        files = [path for group in groups for path in media_files(group)]
+        unread += annotations_beside(groups)
         names = {path: donateacry_name(path) for path in files}
         is_bucket = all(path.parent == folder for path in files)
         is_donateacry = 2 * sum(name is not None for name in names.values()) > len(files)
@@ -194,7 +190,8 @@ def _read_folder(source: Path, pattern: re.Pattern[str] | None) -> _Found:
             except AnnotationError as error:
                 problems.append(str(error))
                 left_out.append(path)
-    return clips, problems + _remarks(clips), left_out
+    problems += _remarks(clips)
+    return Dataset(tuple(clips), tuple(problems), tuple(left_out), tuple(unread))
 
 
 def _folders_to_read(source: Path) -> tuple[list[Path], list[str]]:
@@ -304,7 +301,7 @@ def _remarks(clips: Sequence[LabelledClip]) -> list[str]:
     return remarks
 
 
-def _read_manifest(manifest: Path, pattern: re.Pattern[str] | None) -> _Found:
+def _read_manifest(manifest: Path, pattern: re.Pattern[str] | None) -> Dataset:
     header, rows = read_rows(manifest)
     if not {"path", "label"} <= set(header) <= set(_MANIFEST_COLUMNS) or len(set(header)) < len(
         header
@@ -330,7 +327,7 @@ def _read_manifest(manifest: Path, pattern: re.Pattern[str] | None) -> _Found:
             continue
         clips[line] = _clip_of_row(manifest, line, row, path, subject)
     _check_together(manifest, clips)
-    return list(clips.values()), problems, left_out
+    return Dataset(tuple(clips.values()), tuple(problems), tuple(left_out))
 
 
 def _check_files(manifest: Path, rows: Sequence[tuple[int, Mapping[str, str]]]) -> None:

@@ -16,6 +16,7 @@ from cryvision.datasets.near_duplicates import CopyPair, copies_among
 from cryvision.datasets.protocols import GROUPED, clip_groups, divide, with_copies
 from cryvision.datasets.splits import check_disjoint
 from cryvision.errors import ConfigError
+from cryvision.outputs.wording import counted
 from cryvision.training.options import SystemOptions
 from cryvision.training.stacking import Samples
 
@@ -92,6 +93,12 @@ class TrainingSet(DividedClips):
 def find_clips(source: str | os.PathLike[str], options: SystemOptions) -> DividedClips:
     """Find labelled clips, as `find_labelled_clips` does, and divide them."""
     data = find_labelled_clips(source, options.subject_pattern)
+    if data.unread:
+        log.warning(
+            "%s: annotations beside clips (%s) are not read; the label of a clip is its folder",
+            data.unread[0],
+            counted(len(data.unread), "file"),
+        )
     return divide_clips(Path(source).name, data, options)
 
 

@@ -59,6 +59,8 @@ def flawed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder, "tired", 9, 0, np.clip(60 * babble(23), -1, 1))
     write(folder, "hungry", 9, 9000, babble(24), extra=".wav")
     write(folder, "tired", 0, 5000, babble(0)[:-1])  # cut by a sample: the clip of hungry 0
+    (folder / "hungry" / "notes.txt").write_text("of no clip\n")
+    next((folder / "tired").glob("*.wav")).with_suffix(".txt").write_text("1\t2\tcry\n")
     return folder
 
 
@@ -82,6 +84,7 @@ def finding(found: Audit, kind: str) -> Any:
         ("label_changes", 1, "30 s later"),
         ("copies_across_labels", 1, "hungry and tired"),
         ("several_labels", 4, "discomfort (1)"),
+        ("unread_annotations", 1, "-ti.txt"),
     ],
 )
 def test_what_was_planted_is_found(found: Audit, kind: str, count: int, where: str) -> None:

@@ -378,6 +378,16 @@ class TestRefused:
         with pytest.raises(ConfigError, match="two classes or more; got high_bright"):
             lab.train(tmp_path / "out")
 
+    def test_a_folder_for_each_subject_with_annotations_is_pointed_out(
+        self, lab: Lab, tmp_path: Path
+    ) -> None:
+        shutil.rmtree(lab.folder / "low_dim")
+        (clip,) = lab.folder.glob("high_bright/baby1.*")
+        clip.with_suffix(".txt").write_text("1\t2\tcry\n")
+        with logged() as lines, pytest.raises(ConfigError, match="two classes or more"):
+            lab.train(tmp_path / "out")
+        assert "baby1.txt: annotations beside clips (1 file) are not read" in lines[0]
+
     def manifest(self, lab: Lab, splits: dict[str, str]) -> Path:
         rows = [
             f"{path.relative_to(lab.folder)},{path.parent.name},{path.stem[:5]},"
