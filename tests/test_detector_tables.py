@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -60,9 +61,18 @@ AT_MOST = [
 NOT_REACHED: set[tuple[str, ...]] = {
     ("mean", "phones", "edges", "auc", "value"),
     ("mean", "phones", "bouts", "fused", "f1", "value"),
-    ("mean", "false_events", "adult speech", "fused", "events_per_hour"),
+    ("mean", "phones", "kept"),
 }
 """Paths of demands that the committed results do not meet."""
+
+
+@functools.cache
+def figures() -> dict[str, Any]:
+    """Figures of the recipe that ships, the mean of all divisions into folds where they have it."""
+    tables = detector_tables()
+    runs = [json.loads((DETECTOR.parent / f"{name}.json").read_text()) for name in tables.DIVISIONS]
+    means = {name: tables.mean([run[name] for run in runs]) for name in ("mean", "tagger")}
+    return {"robustness": runs[0]["robustness"], **means}
 
 
 def demands() -> Iterator[Any]:
@@ -78,7 +88,7 @@ def demands() -> Iterator[Any]:
 def test_the_detector_is_as_good_as_demanded(
     path: Sequence[str], bound: float, more_is_better: bool
 ):
-    found: Any = json.loads(DETECTOR.read_text())
+    found: Any = figures()
     for key in path:
         found = found[key]
     assert found >= bound if more_is_better else found <= bound

@@ -20,6 +20,9 @@ RUNS = {
     "detector_again": "recipe before, second",
     "detector_third": "recipe before, third",
 }
+DIVISIONS = tuple(RUNS)[:3]
+"""Runs of one recipe over folds that were divided anew."""
+
 OTHERS = ("detector_old", "world_old", "default_probes", "train_default", UNMET)
 """Results that a table shows where they are there."""
 
@@ -253,6 +256,9 @@ def further_table(results: Results) -> str:
             run["false_events"][kind]["fused"]
         )
     runs = {title: results[name]["mean"] for name, title in RUNS.items() if name in results}
+    divisions = [results[name]["mean"] for name in DIVISIONS if name in results]
+    if len(divisions) == len(DIVISIONS):
+        runs = {"mean of three divisions": mean(divisions)} | runs
     rows = [[name, *(cell(run) for run in runs.values())] for name, cell in figures.items()]
     return _stated(
         "as of the tables above; divided anew, other phones, speakers and recordings lie together "
@@ -323,6 +329,13 @@ def _figure(figure: Any) -> str:
 
 def _digits(figure: Mapping[str, float]) -> str:
     return f"{figure['value']:.3f}"
+
+
+def mean(values: Sequence[Any]) -> Any:
+    """Mean of figures of the same shape."""
+    if isinstance(values[0], dict):
+        return {name: mean([value[name] for value in values]) for name in values[0]}
+    return sum(values) / len(values)
 
 
 def _share(value: float) -> str:
