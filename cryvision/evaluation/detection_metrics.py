@@ -107,7 +107,7 @@ def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
         "events": dict(zip(("matched", "annotated", "found"), counts.tolist(), strict=True)),
         "figures": _estimates({**_event_statistics(clips), **_window_statistics(clips)}),
         "without_listening": _without_listening(whole),
-        "windows": {"n": len(windows[0]), **detection_panels(*windows)},
+        "windows": {"n": len(windows[0]), **detection_panels(*windows, _annotated_shares(clips))},
         "per_subject": _per_subject(clips),
     }
 
@@ -128,6 +128,11 @@ def cry_windows(clips: Sequence[ComparedClip]) -> tuple[np.ndarray, ...]:
         for clip in clips
     ]
     return tuple(np.concatenate(column) for column in zip(*columns, strict=True))
+
+
+def _annotated_shares(clips: Sequence[ComparedClip]) -> np.ndarray:
+    """How much of each window of `cry_windows` is annotated as crying."""
+    return np.concatenate([_shares(clip.annotated, len(clip.scores)) for clip in clips])
 
 
 def _shares(events: np.ndarray, n_windows: int) -> np.ndarray:
@@ -165,7 +170,7 @@ def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
         "window_accuracy": lambda w: ratio(float(w @ (cry == called)), float(w.sum())),
     }
     stated, true, of = scores[finite], cry[finite], subjects[finite]
-    shares = np.concatenate([_shares(c.annotated, len(c.scores)) for c in clips])[finite]
+    shares = _annotated_shares(clips)[finite]
     of_scores: dict[str, Statistic] = {
         "window_auc": lambda w: metrics.auc(true, stated, w),
         "window_log_loss": lambda w: metrics.log_loss(true, stated, w),
