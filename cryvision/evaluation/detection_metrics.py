@@ -95,7 +95,8 @@ def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
     """
     whole = [replace(c, detected=np.array([[0.0, c.duration_s]])) for c in clips]
     counts = _match_counts(clips).sum(axis=0)
-    windows = cry_windows(clips)
+    cry, called, scores, subjects = cry_windows(clips)
+    panels = detection_panels(cry, called, scores, subjects, _annotated_shares(clips))
     return {
         "n_clips": len(clips),
         "n_subjects": len({clip.subject for clip in clips}),
@@ -107,7 +108,7 @@ def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
         "events": dict(zip(("matched", "annotated", "found"), counts.tolist(), strict=True)),
         "figures": _estimates({**_event_statistics(clips), **_window_statistics(clips)}),
         "without_listening": _without_listening(whole),
-        "windows": {"n": len(windows[0]), **detection_panels(*windows, _annotated_shares(clips))},
+        "windows": {"n": len(cry), **panels},
         "per_subject": _per_subject(clips),
     }
 
