@@ -330,6 +330,23 @@ def test_a_silent_video_says_once_that_it_has_no_sound_and_its_crying_is_unknown
         clip.unlink()
 
 
+def test_a_download_of_what_nobody_corrected_is_that_of_the_detector(
+    served: Served, client: Any, make_media: MakeMedia
+) -> None:
+    made = make_media("off.wav", *("-f", "lavfi", "-i", "anullsrc=r=16000:d=2"))
+    clip = Path(shutil.copy(made, served.folder / "off.wav"))
+    try:
+        wait_for_listing(client, clip.name)
+        wait_for(client, client.post("/api/folder/score").json()["job_id"])
+        row = next(one for one in client.get("/api/clips").json() if one["name"] == clip.name)
+        url = f"/api/clips/{row['clip_id']}/export/json"
+        corrected = client.get(url, params={"which": "corrected"}).json()
+        assert corrected == client.get(url, params={"which": "detector"}).json()
+        assert (corrected["label"], corrected["detector"]["cry"]) == ("not sure", None)
+    finally:
+        clip.unlink()
+
+
 def test_times_of_day_follow_a_change_of_the_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
