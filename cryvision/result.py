@@ -171,8 +171,8 @@ class Classification:
     detector : Detection
     timeline : dict of str to ndarray
         Columns of float32, shape (n_frames,), one row a frame of the 30 Hz clock; NaN where
-        nothing is known. ``time_s``, ``cry``, ``cry_smooth``, each class and its ``_smooth``,
-        and ``heard_<tag>`` for each tag of the bundle's tagger.
+        nothing is known. ``time_s`` (float64), ``cry``, ``cry_smooth``, each class and its
+        ``_smooth``, and ``heard_<tag>`` for each tag of the bundle's tagger.
     events : sequence of Event
     rejected : sequence of Event
         Candidates that the tagger did not detect as crying; they count nowhere.

@@ -41,7 +41,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
         "real",
         "highest mean cry score over half a second; at most 0.5 without an event",
     ),
-    "cry_seconds": ("real", "sum of the events' lengths"),
+    "cry_seconds": ("real", "sum of the events' lengths; empty if no sound was scored"),
     "n_events": ("whole", "number of events: single cries"),
     "cries_per_minute": ("real", "events per minute of the clip"),
     "n_bouts": ("whole", "number of bouts: events less than bout_gap_s apart make one"),

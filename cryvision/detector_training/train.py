@@ -139,7 +139,8 @@ def train_with(
         edges, calibration, corpus.cuttings.log_power, out, description,
         tagger=tagger.model, base=base, overwrite=options.overwrite,
     )  # fmt: skip
-    return Trained(bundle, (*left_out, *corpus.unreadable))
+    used = tuple(recording.clip for recording in corpus.recordings)
+    return Trained(bundle, (*left_out, *corpus.unreadable), clips=used)
 
 
 def _annotated_clips(

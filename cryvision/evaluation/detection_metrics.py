@@ -95,7 +95,8 @@ def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
     """
     whole = [replace(c, detected=np.array([[0.0, c.duration_s]])) for c in clips]
     counts = _match_counts(clips).sum(axis=0)
-    windows = cry_windows(clips)
+    cry, called, scores, subjects = cry_windows(clips)
+    panels = detection_panels(cry, called, scores, subjects, _annotated_shares(clips))
     return {
         "n_clips": len(clips),
         "n_subjects": len({clip.subject for clip in clips}),
@@ -107,7 +108,7 @@ def agreement(clips: Sequence[ComparedClip]) -> dict[str, Any]:
         "events": dict(zip(("matched", "annotated", "found"), counts.tolist(), strict=True)),
         "figures": _estimates({**_event_statistics(clips), **_window_statistics(clips)}),
         "without_listening": _without_listening(whole),
-        "windows": {"n": len(windows[0]), **detection_panels(*windows)},
+        "windows": {"n": len(cry), **panels},
         "per_subject": _per_subject(clips),
     }
 
@@ -128,6 +129,11 @@ def cry_windows(clips: Sequence[ComparedClip]) -> tuple[np.ndarray, ...]:
         for clip in clips
     ]
     return tuple(np.concatenate(column) for column in zip(*columns, strict=True))
+
+
+def _annotated_shares(clips: Sequence[ComparedClip]) -> np.ndarray:
+    """How much of each window of `cry_windows` is annotated as crying."""
+    return np.concatenate([_shares(clip.annotated, len(clip.scores)) for clip in clips])
 
 
 def _shares(events: np.ndarray, n_windows: int) -> np.ndarray:
@@ -165,7 +171,7 @@ def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
         "window_accuracy": lambda w: ratio(float(w @ (cry == called)), float(w.sum())),
     }
     stated, true, of = scores[finite], cry[finite], subjects[finite]
-    shares = np.concatenate([_shares(c.annotated, len(c.scores)) for c in clips])[finite]
+    shares = _annotated_shares(clips)[finite]
     of_scores: dict[str, Statistic] = {
         "window_auc": lambda w: metrics.auc(true, stated, w),
         "window_log_loss": lambda w: metrics.log_loss(true, stated, w),

@@ -122,20 +122,25 @@ def unit_record(
 
 
 def detection_panels(
-    cry: np.ndarray, called: np.ndarray, scores: np.ndarray, subjects: np.ndarray
+    cry: np.ndarray,
+    called: np.ndarray,
+    scores: np.ndarray,
+    subjects: np.ndarray,
+    shares: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Describe calls of crying or not by ``confusion`` and ``reliability``, as `unit_record` has.
 
     All are of shape (n,): ``cry`` and ``called`` are 0 or 1, scores 0 to 1, NaN where there is
-    none.
+    none. The scores are compared with ``shares``, how much of each is crying, or with ``cry``.
     """
+    true = cry if shares is None else shares
     answers, scored = ["no cry", "cry"], np.isfinite(scores)
     counts = metrics.confusion(cry, called, 2).astype(int) if len(cry) else np.zeros((2, 2), int)
     return {
         "confusion": {"labels": answers, "answers": answers, "counts": counts},
         "reliability": {
             "of": "crying",
-            "bins": reliability_bins(scores[scored], cry[scored], subjects[scored]),
+            "bins": reliability_bins(scores[scored], true[scored], subjects[scored]),
         },
     }
 

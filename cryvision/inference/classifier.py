@@ -24,6 +24,7 @@ from cryvision.inference.state import StreamState
 from cryvision.inference.timeline import HeldPredictions
 from cryvision.inputs.audio import as_array
 from cryvision.inputs.frame_rows import FRAMES_IN_MEMORY, FrameRows, RowFiles
+from cryvision.inputs.media import NO_SOUND
 from cryvision.inputs.resampling import Resampler
 from cryvision.result import Classification, Detection, Event
 
@@ -216,7 +217,7 @@ class StreamClassifier:
             skill=list(self._bundle.skill),
             media=info.to_json() if info is not None else {},
             face_share=None if self._faces is None else self._faces.share,
-            warnings=(*warnings, *self._notes(info, probabilities, label)),
+            warnings=tuple(self._notes(warnings, info, probabilities, label)),
             rejected=() if crying is None else crying.rejected.ended_after(-math.inf),
             bout_gap_s=self._options.bout_gap_s,
             threshold=None if gate is None else gate.enter,
@@ -353,12 +354,17 @@ class StreamClassifier:
         return described
 
     def _notes(
-        self, info: MediaInfo | None, probabilities: dict[str, float], label: str
+        self,
+        warnings: tuple[str, ...],
+        info: MediaInfo | None,
+        probabilities: dict[str, float],
+        label: str,
     ) -> list[str]:
-        notes = list(self._warnings)
+        # That there is no sound is said below, with what follows from it.
+        notes = [*(text for text in warnings if text != NO_SOUND), *self._warnings]
         if not self._n_samples:
             missing = "nothing to decide from: " if not probabilities else ""
-            notes.append(f"{missing}the clip has no sound")
+            notes.append(f"{missing}{NO_SOUND}")
         if self._crying is not None:
             notes += self._crying.notes()
         if self._reasons is not None and self._events and not probabilities:

@@ -38,6 +38,8 @@ EARLY_END_SECONDS = 1.0
 """A clip that ends this long before the end its container states is reported as cut short.
 Encoders pad and round by less."""
 
+NO_SOUND = "the clip has no sound"
+
 # fmt: off
 MEDIA_SUFFIXES = frozenset({
     ".3g2", ".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac", ".flv", ".m4a",
@@ -186,7 +188,7 @@ class Clip:
         self._reads_on = self._sound and self._go_on_with_wav()
         self._running: weakref.WeakSet[Generator[Piece, None, None]] = weakref.WeakSet()
         if not (self._sound or self._frames):
-            self._warn("the clip has no sound" if sound else "the clip has no pictures")
+            self._warn(NO_SOUND if sound else "the clip has no pictures")
 
     def pieces(self) -> Iterator[Piece]:
         """Iterate over the clip in clock order, from its start.

@@ -94,7 +94,9 @@ def to_lazy_record(
         "detector": {
             "cry": None if detector.cry is None else bool(detector.cry),
             "probability": rounded(detector.probability, _SCORE_DECIMALS),
-            "seconds": rounded(detector.seconds, _SECONDS_DECIMALS),
+            "seconds": (
+                None if detector.cry is None else rounded(detector.seconds, _SECONDS_DECIMALS)
+            ),
         },
         "events": _event_records(classification, with_branches),
         "bouts": _bout_records(classification),

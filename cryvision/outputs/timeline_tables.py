@@ -44,16 +44,22 @@ def with_hop(classification: Classification, hop_seconds: float | None) -> Class
     starts = np.ceil(np.arange(n_hops) * hop_seconds * FRAME_RATE_HZ - 1e-6).astype(np.intp)
     starts = starts[starts < n_frames]
     columns = {name: _means(values, starts) for name, values in timeline.items() if name != TIME}
-    time_s = (np.arange(len(starts)) * hop_seconds).astype(np.float32)
+    # That of a stream may not begin at 0.
+    time_s = float(timeline[TIME][0]) + np.arange(len(starts)) * hop_seconds
     return replace(classification, timeline={TIME: time_s, **columns})
 
 
 def write_timeline_parquet(classification: Classification, path: Path) -> None:
-    """Write the timeline as Parquet: float32, null where nothing is known."""
+    """Write the timeline as Parquet: null where nothing is known, float32 but for the times.
+
+    Those of a night are not exact to a millisecond in float32.
+    """
     pyarrow, parquet = import_pyarrow()
     timeline: Mapping[str, np.ndarray] = classification.timeline
     columns = {
-        name: pyarrow.array(values.astype(np.float32), from_pandas=True)
+        name: pyarrow.array(
+            np.asarray(values, np.float64 if name == TIME else np.float32), from_pandas=True
+        )
         for name, values in timeline.items()
     }
     parquet.write_table(pyarrow.table(columns), path, compression="zstd")

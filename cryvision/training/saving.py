@@ -22,11 +22,15 @@ PARITY_ROWS = 300
 
 
 class Trained(NamedTuple):
-    """A bundle, a line on each clip that could not be used, and the folder of a report, if any."""
+    """A bundle, a line on each clip that could not be used, and the folder of a report, if any.
+
+    ``clips`` are the paths of a detector's recordings that were used.
+    """
 
     bundle: Bundle
     left_out: tuple[str, ...]
     report: Path | None = None
+    clips: tuple[str, ...] = ()
 
 
 Settings = Mapping[str, SoundConfig | FaceConfig]

@@ -15,17 +15,18 @@ from functools import cached_property, lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 
-from cryvision.annotations.corrections import corrections_path
+from cryvision.annotations.corrections import corrections_path, read_corrections
 from cryvision.batch.sources import FoundClip, find_clips, local_clip
-from cryvision.errors import MediaError
+from cryvision.errors import AnnotationError, MediaError
 from cryvision.inputs.media import MEDIA_SUFFIXES
 from cryvision.outputs.files import stems
 from cryvision.outputs.shown import as_shown
 from cryvision.result import Classification
 from cryvision.safe_text import escaped
 from cryvision.start_times import recording_start
+from cryvision.web.exports import corrected
 from cryvision.web.jobs import FINISHED, RUNNING, WAITING, Job
-from cryvision.web.results import SUMMARY, load_result
+from cryvision.web.results import SUMMARY, crying_summary, load_result
 
 RESCAN_SECONDS = 2.0
 """How long the listing of the folder is taken to be true."""
@@ -58,7 +59,7 @@ class PageClip:
     def start(self) -> datetime | None:
         """When the recording started, by the clock of its place; None where nothing states it."""
         found = recording_start(self.path, name=self.name)
-        return None if found is None else found.time.replace(tzinfo=None)
+        return None if found is None else found.time
 
     @property
     def scored(self) -> bool:
@@ -88,10 +89,17 @@ class PageClip:
         """Return its result less what is hidden by default."""
         return _shown_result(self.results, _version(self.results / "result.json"))
 
+    def corrected_result(self) -> Classification:
+        """Return its result with the events that a person left, where that can be read."""
+        return _corrected_result(self.results, self.corrections)
+
     def row(self) -> dict[str, Any]:
         summary: dict[str, Any] = dict.fromkeys(SUMMARY)
         if self.scored and self.job is not None:
             summary |= self.job.result or {}
+            if self.corrections.exists():
+                versions = _version(self.results / "result.json"), _version(self.corrections)
+                summary |= _corrected_summary(self.results, self.corrections, versions)
         return {
             "clip_id": self.id,
             "name": self.name,
@@ -101,7 +109,9 @@ class PageClip:
             **summary,
             "corrected": self.corrections.exists(),
             "uploaded": self.uploaded,
-            "start_time": self.start and self.start.isoformat(timespec="seconds"),
+            "start_time": (
+                self.start and self.start.replace(tzinfo=None).isoformat(timespec="seconds")
+            ),
         }
 
 
@@ -113,6 +123,23 @@ def _result(folder: Path, version: int) -> Classification:
 @lru_cache(maxsize=16)
 def _shown_result(folder: Path, version: int) -> Classification:
     return as_shown(_result(folder, version))
+
+
+@lru_cache(maxsize=4096)
+def _corrected_summary(
+    folder: Path, corrections: Path, versions: tuple[int, int]
+) -> dict[str, Any]:
+    return crying_summary(_corrected_result(folder, corrections))
+
+
+def _corrected_result(folder: Path, corrections: Path) -> Classification:
+    result = _result(folder, _version(folder / "result.json"))
+    if not corrections.exists():
+        return result
+    try:
+        return corrected(result, read_corrections(corrections).events)
+    except AnnotationError:
+        return result
 
 
 def _version(path: Path) -> int:

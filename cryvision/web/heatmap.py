@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from cryvision.spans import Span
+from cryvision.spans import Span, joined
 
 HOURS = 24
+HOUR_SECONDS = 3600.0
+_TICK_SECONDS = 1e-3
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -17,10 +19,11 @@ Cell = tuple[date, int]
 
 
 class TimedClip(NamedTuple):
-    """When a clip was recorded, local time, and when there is crying in it.
+    """When a clip was recorded, and when there is crying in it.
 
-    ``duration_s`` is the length of its sound: crying can be found in that alone. Events are onsets
-    and offsets in seconds of the clip, and so are ``quiet`` stretches, too quiet to be scored.
+    The clock is that of the start's zone, or of this machine. ``duration_s`` is the length of its
+    sound: crying can be found in that alone. Events are onsets and offsets in seconds of the clip,
+    and so are ``quiet`` stretches, in order, too quiet to be scored.
     """
 
     start: datetime
@@ -28,23 +31,27 @@ class TimedClip(NamedTuple):
     events: tuple[Span, ...]
     quiet: tuple[Span, ...] = ()
 
+    @property
+    def loud(self) -> list[Span]:
+        """What the quiet stretches leave of its sound."""
+        ends = [0.0, *(offset for _, offset in self.quiet)]
+        onsets = [*(onset for onset, _ in self.quiet), self.duration_s]
+        return [(a, b) for a, b in zip(ends, onsets, strict=True) if a < b]
+
 
 def heatmap(clips: Iterable[TimedClip], by: str) -> dict[str, Any]:
     """Sum up crying by hour: for each date, or by ``week`` the mean over the dates of a weekday.
 
     Each of ``days``, the names of the rows, has a list by hour of ``minutes`` of crying, None where
     nothing was recorded, of ``recorded_minutes`` and of ``too_quiet_minutes``, the part of these
-    that was too quiet to be scored.
+    in which all that was recorded was too quiet to be scored. What several clips have at the same
+    time counts once.
     """
-    crying: dict[Cell, float] = {}
-    recorded: dict[Cell, float] = {}
-    quiet: dict[Cell, float] = {}
-    for clip in clips:
-        whole = ((0.0, clip.duration_s),)
-        for sums, spans in ((recorded, whole), (crying, clip.events), (quiet, clip.quiet)):
-            for span in spans:
-                for cell, seconds in _by_hour(clip.start, *span):
-                    sums[cell] = sums.get(cell, 0.0) + seconds
+    clips = list(clips)
+    recorded = _seconds((clip.start, (0.0, clip.duration_s)) for clip in clips)
+    crying = _seconds((clip.start, span) for clip in clips for span in clip.events)
+    loud = _seconds((clip.start, span) for clip in clips for span in clip.loud)
+    quiet = {cell: seconds - loud.get(cell, 0.0) for cell, seconds in recorded.items()}
     dates = sorted({day for day, _ in recorded})
     if by == "week":
         rows = {
@@ -80,11 +87,15 @@ def _mean(
     return round(sum(crying.get(cell, 0.0) for cell in cells) / 60 / len(cells), 3)
 
 
-def _by_hour(start: datetime, onset_s: float, offset_s: float) -> Iterator[tuple[Cell, float]]:
-    """Cut a stretch at the hours; yield the date and hour, and the seconds in it."""
-    at, end = start + timedelta(seconds=onset_s), start + timedelta(seconds=offset_s)
-    while at < end:
-        next_hour = at.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-        until = min(next_hour, end)
-        yield (at.date(), at.hour), (until - at).total_seconds()
-        at = until
+def _seconds(spans: Iterable[tuple[datetime, Span]]) -> dict[Cell, float]:
+    """Sum up spans, each in seconds after a start, by hour; where they overlap they count once."""
+    cells: dict[Cell, list[Span]] = {}
+    for start, (onset_s, offset_s) in spans:
+        at, end = start.timestamp() + onset_s, start.timestamp() + offset_s
+        while at < end:
+            clock = datetime.fromtimestamp(at, start.tzinfo)
+            into_hour_s = 60 * clock.minute + clock.second + clock.microsecond / 1e6
+            until = min(at + max(HOUR_SECONDS - into_hour_s, _TICK_SECONDS), end)
+            cells.setdefault((clock.date(), clock.hour), []).append((at, until))
+            at = until
+    return {cell: sum(b - a for a, b in joined(own)) for cell, own in cells.items()}

@@ -61,7 +61,9 @@ def load_result(folder: Path) -> Classification:
     if fields["start"] is not None:
         time = datetime.fromisoformat(fields["start"].pop("time"))
         zone = fields["start"].pop("zone")
-        time = time.astimezone(time_zone(zone)) if zone else time
+        here = time.astimezone(time_zone(zone))
+        # An offset that is not that of this machine was stated by the recording.
+        time = here if zone or here.utcoffset() == time.utcoffset() else time
         fields["start"] = RecordingStart(time, **fields["start"])
     table = np.load(folder / _TIMELINE, mmap_mode="r")
     timeline = {"time_s": np.arange(table.shape[1]) / FRAME_RATE_HZ}
@@ -111,14 +113,22 @@ def not_scored(result: Classification) -> dict[str, float]:
     return {"not_scored_s": round(not_heard_s + quiet_s, 3), "too_quiet_s": round(quiet_s, 3)}
 
 
+def crying_summary(result: Classification) -> dict[str, Any]:
+    """Sum up the crying of a clip; all is None where nothing was scored, and nobody said."""
+    known = result.detector.cry is not None
+    levels = [e.intensity_db for e in result.crying if np.isfinite(e.intensity_db)]
+    return {
+        "cry_seconds": round(result.detector.seconds, 3) if known else None,
+        "n_events": len(result.crying) if known else None,
+        "n_bouts": len(result.bouts) if known else None,
+        "loudest_db": round(max(levels), 1) if levels else None,
+    }
+
+
 def _summary(result: Classification) -> dict[str, Any]:
-    levels = [e.intensity_db for e in result.events if np.isfinite(e.intensity_db)]
     return {
         "duration_s": round(result.duration_s, 3),
-        "cry_seconds": round(result.detector.seconds, 3),
-        "n_events": len(result.events),
-        "n_bouts": len(result.bouts),
-        "loudest_db": round(max(levels), 1) if levels else None,
+        **crying_summary(result),
         **not_scored(result),
     }
 

@@ -46,11 +46,12 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
         with manifest.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([["path", "labels", "subject"], *rows])
         trained = train_with(manifest, wanted["out"], options)
-    n_left_out = len(wanted["clips"]) - len(rows) + len(trained.left_out)
+    # Both figures are of the same clips.
+    used = [clip for clip in wanted["clips"] if clip["path"] in trained.clips]
     figures = trained.bundle.skill[0]["figures"]
     after = figures.get("event_f1_fused", figures["event_f1"])
-    corrections = [read_corrections(clip["labels"]).events for clip in wanted["clips"]]
-    before = _before(wanted["clips"], base, (*CRY_LABELS, *labels))
+    corrections = [read_corrections(clip["labels"]).events for clip in used]
+    before = _before(used, base, (*CRY_LABELS, *labels))
     return {
         "before": before,
         "after": {
@@ -58,10 +59,10 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
             "interval": [round(value, 4) for value in after["interval"]],
         },
         "protocol": trained.bundle.skill[0]["protocol"],
-        "n_clips": len(wanted["clips"]) - n_left_out,
+        "n_clips": len(used),
         "n_events": sum(map(len, corrections)),
         "n_checked": sum(event.checked for events in corrections for event in events),
-        "n_left_out": n_left_out,
+        "n_left_out": len(wanted["clips"]) - len(used),
         "note": NOTE,
         "bundle": {"name": trained.bundle.name, "sha256": trained.bundle.sha256},
         "bundle_url": f"/api/train/{wanted['job_id']}/bundle.zip",

@@ -131,6 +131,12 @@ def test_a_clip_without_sound_has_no_measures(rows):
     assert {mute[name] for name in names} == {None}
 
 
+def test_crying_is_unknown_and_not_zero_where_nothing_was_scored(rows):
+    for name in ("mute.mp4", "silence.flac"):
+        row = next(row for row in rows if row["path"].endswith(name))
+        assert (row["detector_cry"], row["cry_seconds"]) == (None, None)
+
+
 def test_silence_counts_as_too_quiet_to_be_scored(rows):
     silence = next(row for row in rows if row["path"].endswith("silence.flac"))
     assert silence["too_quiet_s"] == pytest.approx(2.0, abs=0.5)  # a window

@@ -344,6 +344,15 @@ def test_windows_are_calibrated_to_the_share_that_is_crying() -> None:
     assert figures["window_log_loss"]["value"] == pytest.approx(-np.log(0.75))
 
 
+def test_the_figure_of_reliability_shows_the_calibration_error_that_is_stated() -> None:
+    events = np.array([[0.1, 0.9], [1.2, 1.45], [2.4, 3.3]])
+    scores = np.array([0.7, 0.8, 0.4, 0.1, 0.3, 0.9, 0.6])
+    record = agreement([ComparedClip("ada", events, events, scores, 3.5)])
+    bins = record["windows"]["reliability"]["bins"]
+    shown = sum(one["n"] * abs(one["stated"] - one["true"]) for one in bins) / len(scores)
+    assert shown == pytest.approx(record["figures"]["window_ece"]["value"])
+
+
 def test_f1_is_not_defined_where_nobody_has_an_event() -> None:
     none = np.zeros((0, 2))
     record = agreement([ComparedClip("ada", none, none, np.zeros(4), 2.0)])

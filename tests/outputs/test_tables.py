@@ -151,7 +151,7 @@ def test_classes_and_faces_are_columns_of_the_tables(make, tmp_path):
 def test_what_is_not_known_is_null_in_the_record(make):
     events = (Event(0, 1, "cry", math.nan, -math.inf, math.nan),)
     record = to_record(make(detector=Detection(None, None, 0.0), events=events))
-    assert record["detector"] == {"cry": None, "probability": None, "seconds": 0.0}
+    assert record["detector"] == {"cry": None, "probability": None, "seconds": None}
     event = record["events"][0]
     assert event["confidence"] is event["intensity_db"] is event["above_background_db"] is None
 

@@ -22,7 +22,7 @@ def long_timeline(seconds: float, n_tags: int = 10) -> dict[str, np.ndarray]:
     n = round(seconds * 30)
     rng = np.random.default_rng(0)
     columns = {f"heard_{i}": rng.random(n, np.float32) for i in range(n_tags)}
-    return {"time_s": (np.arange(n) / 30).astype(np.float32), **columns}
+    return {"time_s": np.arange(n) / 30, **columns}
 
 
 def test_each_hop_is_the_mean_of_its_frames(make: Any) -> None:
@@ -59,6 +59,27 @@ def test_csv_json_and_parquet_have_the_hop_and_events_stay(make: Any, tmp_path: 
         assert known == pytest.approx(data["timeline"][name], abs=1e-4)
         assert [float(row[name]) if row[name] else None for row in rows] == data["timeline"][name]
     assert data["events"][0]["onset_s"] == 1.5
+
+
+@pytest.mark.parametrize("hop_s", [None, 0.1])
+def test_times_of_a_night_are_exact(make: Any, tmp_path: Path, hop_s: float | None) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    times = long_timeline(THREE_HOURS_S, 0)["time_s"]
+    result = make(timeline={"time_s": times, "cry": np.zeros(len(times), np.float32)}, events=())
+    write(result, tmp_path, ["csv", "parquet"], timeline_hop_s=hop_s)
+    exact = times if hop_s is None else np.arange(108_000) * hop_s
+    with open(tmp_path / "demo.csv", encoding="utf-8") as file:
+        of_csv = [float(row["time_s"]) for row in csv.DictReader(file)]
+    of_parquet = parquet.read_table(tmp_path / "demo.timeline.parquet")["time_s"].to_numpy()
+    np.testing.assert_allclose(of_csv, exact, rtol=0, atol=0.6e-4)  # four places
+    np.testing.assert_allclose(of_parquet, exact, rtol=0, atol=1e-9)
+
+
+def test_hops_of_a_stream_begin_where_its_timeline_does(make: Any) -> None:
+    timeline = {"time_s": 600 + np.arange(60) / 30, "cry": np.zeros(60, np.float32)}
+    assert with_hop(make(timeline=timeline), 0.5).timeline["time_s"].tolist() == [
+        *(600.0, 600.5, 601.0, 601.5)
+    ]
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import time
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -264,6 +265,36 @@ def test_what_cannot_be_saved_is_kept_and_saved_later(ada: Tab, served: Any, cli
     saved(ready(ada.open(clip)))
     labels = [event["label"] for event in corrections(served)["events"]]
     assert labels[:3] == ["fuss", "other", "cry"]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_page_that_outlives_its_server_saves_to_the_next_one(
+    browser: Any, serve: Any, tmp_path: Path, replaced: bool
+) -> None:
+    clip = Path(shutil.copy(DEMO, tmp_path / "demo.mp4"))
+    first = serve(tmp_path)
+    tab = Tab(browser, first.url, who="Ada")
+    page = tab.open()
+    page.get_by_role("link", name=clip.name).click()
+    ready(page)
+    first.kill()
+    if replaced:
+        with wave.open(str(clip), "wb") as file:
+            file.setparams((1, 2, 16_000, 0, "NONE", ""))
+            file.writeframes(bytes(32_000))
+    rows(page).first.click()
+    page.keyboard.press("Delete")
+    expect(page.locator(".save-state")).to_contain_text("Kept in this browser")
+    serve(tmp_path, "--port", str(first.port))
+    if replaced:
+        expect(page.locator(".save-state")).to_contain_text("Not saved: the file was replaced")
+        tab.close()
+        assert not list(tmp_path.glob("*.corrections.json"))
+        return
+    saved(page)
+    (path,) = tmp_path.glob("*.corrections.json")
+    assert len(json.loads(path.read_text("utf-8"))["events"]) == N_EVENTS - 1
+    tab.close()
 
 
 def test_names_and_labels_are_shown_as_text(ada: Tab, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from cryvision.inputs.media import probe, read_sound
 from cryvision.outputs.tables import to_record
 from cryvision.web.clips import Clips
 from cryvision.web.pyramid import PEAK_SAMPLES
+from cryvision.web.results import load_result, save_result
 
 LEVEL_TOLERANCE = 1e-4
 """Peaks are kept as 16 bits and sent with four places."""
@@ -283,6 +285,81 @@ def test_a_video_is_made_on_request(client: Any, small_video: Path) -> None:
     assert job["status"] == "done", job
     assert client.get(f"/api/clips/{clip}/video.mp4").content[4:8] == b"ftyp"
     client.delete(f"/api/clips/{clip}")
+
+
+def test_table_and_map_have_the_crying_as_it_was_corrected(
+    client: Any, served: Served, scored: str
+) -> None:
+    def row() -> dict[str, Any]:
+        return next(one for one in client.get("/api/clips").json() if one["clip_id"] == scored)
+
+    before = row()
+    events = [
+        {"id": "a", "onset_s": 1.0, "offset_s": 4.0, "label": "cry"},
+        {"id": "b", "onset_s": 6.0, "offset_s": 9.0, "label": "laughter"},
+    ]
+    save = {"version": 0, "who": "Ada", "events": events}
+    assert client.put(f"/api/clips/{scored}/corrections", json=save).status_code == 200
+    path = corrections_path(served.folder / "cam_20260504_130700.mp4")
+    try:
+        after = row()
+        assert (after["cry_seconds"], after["n_events"], after["n_bouts"]) == (3.0, 1, 1)
+        assert client.get("/api/folder/heatmap").json()["minutes"][0][13] == pytest.approx(0.05)
+        path.write_text("damaged")
+        assert row()["cry_seconds"] == before["cry_seconds"]
+    finally:
+        path.unlink()
+    assert row() == before
+
+
+def test_a_silent_video_says_once_that_it_has_no_sound_and_its_crying_is_unknown(
+    served: Served, client: Any, make_media: MakeMedia
+) -> None:
+    made = make_media("mute.mp4", *("-f", "lavfi", "-i", "color=size=64x64:rate=5:d=2"))
+    clip = Path(shutil.copy(made, served.folder / "mute.mp4"))
+    try:
+        wait_for_listing(client, clip.name)
+        wait_for(client, client.post("/api/folder/score").json()["job_id"])
+        row = next(one for one in client.get("/api/clips").json() if one["name"] == clip.name)
+        assert (row["cry_seconds"], row["n_events"], row["n_bouts"]) == (None, None, None)
+        warnings = client.get(f"/api/clips/{row['clip_id']}").json()["record"]["warnings"]
+        assert [text for text in warnings if "no sound" in text] == [
+            "nothing to decide from: the clip has no sound"
+        ]
+    finally:
+        clip.unlink()
+
+
+def test_a_download_of_what_nobody_corrected_is_that_of_the_detector(
+    served: Served, client: Any, make_media: MakeMedia
+) -> None:
+    made = make_media("off.wav", *("-f", "lavfi", "-i", "anullsrc=r=16000:d=2"))
+    clip = Path(shutil.copy(made, served.folder / "off.wav"))
+    try:
+        wait_for_listing(client, clip.name)
+        wait_for(client, client.post("/api/folder/score").json()["job_id"])
+        row = next(one for one in client.get("/api/clips").json() if one["name"] == clip.name)
+        url = f"/api/clips/{row['clip_id']}/export/json"
+        corrected = client.get(url, params={"which": "corrected"}).json()
+        assert corrected == client.get(url, params={"which": "detector"}).json()
+        assert (corrected["label"], corrected["detector"]["cry"]) == ("not sure", None)
+    finally:
+        clip.unlink()
+
+
+def test_times_of_day_follow_a_change_of_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        clip = shutil.copy(DEMO, tmp_path / "cam_20260329_015955.mp4")
+        result = cryvision.classify(clip)
+        save_result(result, tmp_path)
+        assert to_record(load_result(tmp_path)) == to_record(result)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_folder_is_scored_behind_the_page(served: Served, client: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -44,3 +45,25 @@ def test_a_week_is_the_mean_over_its_days() -> None:
     assert week["days"][0] == "Monday"
     assert week["minutes"][0][12] == pytest.approx(5.0)
     assert week["minutes"][1] == [None] * 24
+
+
+def test_two_cameras_of_one_room_count_once() -> None:
+    one = TimedClip(datetime(2026, 5, 4, 12), 1800.0, ((60.0, 120.0),), quiet=((0.0, 60.0),))
+    other = TimedClip(datetime(2026, 5, 4, 12), 1800.0, ((90.0, 180.0),), quiet=((0.0, 30.0),))
+    found = heatmap([one, other], "day")
+    assert found["minutes"][0][12] == pytest.approx(2.0)
+    assert found["recorded_minutes"][0][12] == 30.0
+    assert found["too_quiet_minutes"][0][12] == 0.5
+
+
+def test_events_that_overlap_count_once() -> None:
+    clip = TimedClip(datetime(2026, 5, 4, 12), 1800.0, ((60.0, 180.0), (120.0, 240.0)))
+    assert heatmap([clip], "day")["minutes"][0][12] == pytest.approx(3.0)
+
+
+def test_hours_are_those_of_the_clock_when_it_is_put_forward() -> None:
+    start = datetime(2026, 3, 29, 1, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    night = TimedClip(start, 3600.0, ((2400.0, 2460.0),))
+    found = heatmap([night], "day")
+    assert found["recorded_minutes"][0][1:4] == [30, 0, 30]
+    assert found["minutes"][0][1:4] == [0.0, None, 1.0]

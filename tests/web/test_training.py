@@ -70,6 +70,34 @@ def test_both_figures_are_of_clips_that_were_kept_apart(
     assert "favours" in found["note"]
 
 
+def test_both_figures_are_of_the_same_clips(
+    quick: None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    clips = corrected_clips(tmp_path / "clips")
+    wanted = {
+        "clips": clips,
+        "out": str(tmp_path / "out.zip"),
+        "job_id": "job",
+        "subject_pattern": r"^([a-z]+)-\d\.wav$",
+        "cry_labels": [],
+        "folds": 3,
+    }
+    base = two_part_bundle(tmp_path_factory)
+    alone = train_on_corrections(wanted, base)
+    # Of one more clip the pattern names no subject, and one cannot be read.
+    for name in ("nameless.wav", "dee-9.wav"):
+        path = tmp_path / "clips" / name
+        path.write_bytes(Path(clips[0]["path"]).read_bytes() if name[0] == "n" else b"no sound")
+        far = (CorrectedEvent("p", 0.0, 0.2, "cry", checked=True),)
+        write_corrections(Corrections(far), corrections_path(path))
+        more = {"path": str(path), "labels": str(corrections_path(path)), "name": name}
+        clips.append({**more, "results": None})
+    found = train_on_corrections(wanted, base)
+    for name in ("before", "after", "n_clips", "n_events", "n_checked"):
+        assert found[name] == alone[name]
+    assert found["n_left_out"] == 2
+
+
 def test_one_subject_is_too_few(
     quick: None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -130,13 +130,13 @@ def correct(clip: ScoredClip, who: Who, body: Annotated[Any, Body()]) -> JSON:
 
 @router.get("/{clip_id}/export/{form}")
 def download(clip: ScoredClip, form: str, which: str = "detector") -> Response:
-    """Download the events of the detector, or the corrected ones, in a format."""
+    """Download the events of the detector, or those that somebody corrected, in a format."""
     if form not in CLIP_FORMATS:
         raise HTTPException(404, f"formats are {', '.join(CLIP_FORMATS)}")
     if which not in ("detector", "corrected"):
         raise HTTPException(422, "which must be detector or corrected")
     result = clip.result()
-    if which == "corrected":
+    if which == "corrected" and clip.corrections.exists():
         result = corrected(result, current_corrections(clip).events)
     with tempfile.TemporaryDirectory() as scratch:
         name, kind, data = export(result, clip.name, form, Path(scratch))

@@ -8,15 +8,12 @@ from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, Response
 
-from cryvision.datasets.annotated import CRY_LABELS
-from cryvision.errors import AnnotationError
 from cryvision.inputs.quality import MINUTE_SECONDS
 from cryvision.subjects import compile_subject_pattern
 from cryvision.web.clips import PageClip
 from cryvision.web.faces import faces_within
 from cryvision.web.heatmap import TimedClip, heatmap
 from cryvision.web.jobs import CANCELLED, FINISHED, RUNNING, WAITING, Job
-from cryvision.web.page import current_corrections
 from cryvision.web.results import sound_seconds
 from cryvision.web.routes.answers import JSON, ScoredClip, Seconds, TheJob, ThePage
 
@@ -138,15 +135,8 @@ def trained_bundle(job: TheJob, page: ThePage) -> Response:
 def _timed(clip: PageClip) -> TimedClip | None:
     if clip.start is None:
         return None
-    result = clip.result()
-    spans = tuple(event.span_s for event in result.events)
-    if clip.corrections.exists():
-        try:
-            events = current_corrections(clip).events
-        except AnnotationError:
-            events = None
-        if events is not None:
-            spans = tuple((e.onset_s, e.offset_s) for e in events if e.label in CRY_LABELS)
+    result = clip.corrected_result()
+    spans = tuple(event.span_s for event in result.crying)
     starts = (MINUTE_SECONDS * number for number in range(len(result.quiet_seconds)))
     # It is known in which minute it was too quiet, and that is enough for hours.
     quiet = tuple((at, at + s) for at, s in zip(starts, result.quiet_seconds, strict=True) if s)

@@ -53,7 +53,7 @@ class ClipView {
     this.labels = this.labelSet(state)
     this.records = new Map(clip.record.events.map((event, n) => [`d${n + 1}`, event]))
     this.corrections = new Corrections(id, state, {
-      who: () => session.who || settings.who, labels: () => this.labels, onConflict: askConflicts
+      who: () => session.who || settings.who, labels: () => this.labels, onConflict: askConflicts, onUnscored: () => this.scoredAlike()
     })
     this.player = new Player(clipPath(id, '/media'), { video: clip.has_video, duration: this.duration, name: clip.name })
     this.build()
@@ -228,6 +228,14 @@ class ClipView {
     this.timeline.allTags = !this.timeline.allTags
     this.tagsSwitch.setAttribute('aria-pressed', String(this.timeline.allTags))
     this.timeline.resize()
+  }
+
+  /** Have the clip scored again, and tell whether the detector finds what is shown here. */
+  async scoredAlike () {
+    const { job_id: job } = await post(clipPath(this.id, '/score'))
+    await followJob(job)
+    const { record, duration_s: duration } = await get(clipPath(this.id))
+    return JSON.stringify([duration, record.events]) === JSON.stringify([this.clip.duration_s, this.clip.record.events])
   }
 
   // What a person does

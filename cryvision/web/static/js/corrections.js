@@ -11,10 +11,10 @@ const MOST_UNDO = 500
 const ordered = (events) => [...events].sort((a, b) => a.onset_s - b.onset_s || a.offset_s - b.offset_s)
 
 export class Corrections extends EventTarget {
-  /** @param {string} clip @param {object} state answer of the server @param {object} asked who(), labels(), onConflict(conflicts, other) */
-  constructor (clip, state, { who, labels, onConflict }) {
+  /** @param {string} clip @param {object} state answer of the server @param {object} asked who(), labels(), onConflict(conflicts, other), onUnscored() */
+  constructor (clip, state, { who, labels, onConflict, onUnscored }) {
     super()
-    Object.assign(this, { clip, who, labels, onConflict })
+    Object.assign(this, { clip, who, labels, onConflict, onUnscored })
     this.accept(state)
     this.events = this.saved
     this.past = []
@@ -156,12 +156,26 @@ export class Corrections extends EventTarget {
 
   async failed (error) {
     if (error instanceof Refusal && error.body?.events) return this.resolve(error.body)
+    if (error instanceof Refusal && error.status === 409) return this.scoreAgain()
     if (error instanceof Refusal && error.status < 500 && error.status !== 429) {
       return this.show('refused', error.message)
     }
     const wait = RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)]
     this.show(error instanceof Offline ? 'offline' : 'failed', error.message)
     this.timer = setTimeout(() => this.save(), wait)
+  }
+
+  /** The server has no result, as after a start: what it finds anew tells if the file is the same. */
+  async scoreAgain () {
+    this.resolving = true // nothing is saved meanwhile, and nothing beside another file
+    try {
+      if (!await this.onUnscored()) return this.show('refused', 'the file was replaced. Load this page again.')
+    } catch (error) {
+      this.resolving = false
+      return error instanceof Refusal ? this.show('refused', error.message) : this.failed(error)
+    }
+    this.resolving = false
+    return this.save()
   }
 
   /** Somebody else saved first: keep the changes of both, and ask where they touch the same event. */
@@ -210,7 +224,7 @@ export class Corrections extends EventTarget {
     clearTimeout(this.timer)
     if (this.saving) await this.saving.catch(() => {})
     clearTimeout(this.timer)
-    if (this.dirty) await put(clipPath(this.clip, '/corrections'), this.body(this.events), true).then(() => drafts.remove(this.clip)).catch(() => {})
+    if (this.dirty && !this.resolving) await put(clipPath(this.clip, '/corrections'), this.body(this.events), true).then(() => drafts.remove(this.clip)).catch(() => {})
   }
 }
 
