@@ -339,7 +339,7 @@ def mean(values: Sequence[Any]) -> Any:
 
 
 def _share(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return f"{100 * value:.1f}\N{NO-BREAK SPACE}%"
 
 
 def _rate(found: Mapping[str, Any] | None) -> str:
