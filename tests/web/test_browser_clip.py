@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lab
+import numpy as np
 import pytest
 from browsers import PHONE, Tab, chromium, drag, timeline_point
 from waiting import until
@@ -288,6 +290,9 @@ def test_a_page_that_outlives_its_server_saves_to_the_next_one(
     serve(tmp_path, "--port", str(first.port))
     if replaced:
         expect(page.locator(".save-state")).to_contain_text("Not saved: the file was replaced")
+        page.keyboard.press("Control+z")
+        page.keyboard.press("Control+Shift+z")
+        expect(page.locator(".save-state")).to_contain_text("Not saved: the file was replaced")
         tab.close()
         assert not list(tmp_path.glob("*.corrections.json"))
         return
@@ -295,6 +300,27 @@ def test_a_page_that_outlives_its_server_saves_to_the_next_one(
     (path,) = tmp_path.glob("*.corrections.json")
     assert len(json.loads(path.read_text("utf-8"))["events"]) == N_EVENTS - 1
     tab.close()
+
+
+def test_a_replaced_file_without_crying_is_not_taken_for_another_without_crying(
+    browser: Any, serve: Any, tmp_path: Path
+) -> None:
+    hiss = np.random.default_rng(0).normal(0, 0.05, 4 * lab.RATE_HZ)
+    clip = lab.write_wav(tmp_path / "room.wav", hiss)
+    first = serve(tmp_path)
+    tab = Tab(browser, first.url, who="Ada")
+    page = tab.open()
+    page.get_by_role("link", name=clip.name).click()
+    expect(page.get_by_text("No crying was found.")).to_be_visible()
+    first.kill()
+    lab.write_wav(clip, 0.2 * np.sin(np.arange(4 * lab.RATE_HZ)))
+    drag(page, timeline_point(page, 1.0), timeline_point(page, 2.0))
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator(".save-state")).to_contain_text("Kept in this browser")
+    serve(tmp_path, "--port", str(first.port))
+    expect(page.locator(".save-state")).to_contain_text("Not saved: the file was replaced")
+    tab.close()
+    assert not list(tmp_path.glob("*.corrections.json"))
 
 
 def test_names_and_labels_are_shown_as_text(ada: Tab, tmp_path: Path) -> None:
