@@ -440,18 +440,20 @@ def test_the_table_says_what_was_too_quiet_and_what_was_not_heard(
 ) -> None:
     off = Path(shutil.copy(half_off, served.folder / "cam_20260601_120000.mp4"))
     quiet = make_media("quiet.wav", "-f", "lavfi", "-i", "anullsrc=r=16000:d=30")
-    silent = Path(shutil.copy(quiet, served.folder / "cam_20260601_150000.wav"))
+    silent = served.folder / "cam_20260601_150000.wav"
     try:
         page = ada.open()
-        for path in (off, silent):  # the folder is listed every few seconds
-            expect(page.locator("tr", has_text=path.name)).to_have_count(1)
-        page.get_by_role("button", name="Score all").click()
         row = page.locator("tr", has_text=off.name)
+        expect(row).to_have_count(1)  # the folder is listed every few seconds
+        page.get_by_role("button", name="Score all").click()
         expect(row).to_contain_text("50 % too quiet")
         expect(row).to_contain_text("25 % not heard")
-        expect(page.locator("tr", has_text=silent.name)).to_contain_text("100 % too quiet")
         hours = page.locator(".heatmap tbody tr", has_text="2026-06-01").locator("td")
         expect(hours.nth(12)).to_have_class("level-0")
+        # The map has it though nothing is known of its crying, as before it was scored.
+        shutil.copy(quiet, silent)
+        page.get_by_role("button", name=f"Score {silent.name}").click()
+        expect(page.locator("tr", has_text=silent.name)).to_contain_text("100 % too quiet")
         expect(hours.nth(15)).to_have_class("unknown")
         expect(hours.nth(15)).to_have_text("0.5 min too quiet to be scored")
         page.get_by_role("link", name=silent.name).click()
@@ -459,7 +461,7 @@ def test_the_table_says_what_was_too_quiet_and_what_was_not_heard(
         expect(page.locator(".result")).to_contain_text("Nothing was scored.")
     finally:
         off.unlink()
-        silent.unlink()
+        silent.unlink(missing_ok=True)
 
 
 def test_faces_are_framed_and_have_a_lane(
