@@ -173,7 +173,9 @@ def _recording(row: Mapping[str, Any], place: tzinfo, keep: bool) -> Recording:
     elsewhere = keep and stated.astimezone(place).utcoffset() != stated.utcoffset()
     zone = stated.tzinfo if elsewhere else place
     end = start + row.get("sound_s", row["duration_s"])
-    loud = _loud(start, end, row.get("too_quiet_minutes_s", ()))
+    # Where nothing was scored, a rest too short to be scored may not count as quiet.
+    scored = row.get("detector_cry") is not None
+    loud = _loud(start, end, row.get("too_quiet_minutes_s", ())) if scored else ()
     return Recording(start, end, events, loud, zone or place)
 
 

@@ -98,6 +98,12 @@ def test_crying_is_unknown_where_all_sound_was_too_quiet(tmp_path: Path) -> None
     assert [written[name] for name in ("cry_s", "cry_share", "n_events")] == ["", "", ""]
 
 
+def test_the_end_of_a_quiet_recording_that_fills_no_window_is_not_loud() -> None:
+    quiet = {"detector_cry": None, "too_quiet_s": 59.6, "too_quiet_minutes_s": [59.6]}
+    hour = of_hours(periods(row("2024-06-01T09:00:00", 60, **quiet)))[9]
+    assert (hour.observed_s, hour.too_quiet_s, hour.cry_s) == (60, 60, None)
+
+
 def test_crying_is_known_though_its_minute_seems_too_quiet() -> None:
     # Of the minute that the hour cuts, the first half is cried through and the second is quiet.
     cut = row("2024-06-01T09:59:30", 60, (0, 30), too_quiet_minutes_s=[30.0])
