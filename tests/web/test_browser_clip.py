@@ -464,6 +464,17 @@ def test_the_table_says_what_was_too_quiet_and_what_was_not_heard(
         silent.unlink(missing_ok=True)
 
 
+def test_a_table_of_which_nothing_was_scored_does_not_say_how_much_crying_there_is(
+    browser: Any, serve: Any, tmp_path: Path
+) -> None:
+    lab.write_wav(tmp_path / "off.wav", np.zeros(2 * lab.RATE_HZ))
+    tab = Tab(browser, serve(tmp_path).url)
+    page = tab.open()
+    page.get_by_role("button", name="Score off.wav").click()
+    expect(page.get_by_text("1 clip, 1 scored", exact=True)).to_be_visible()
+    tab.close()
+
+
 def test_faces_are_framed_and_have_a_lane(
     browser: Any, serve: Any, make_media: Any, corpus: Path, monkeypatch: Any, tmp_path: Path
 ) -> None:
