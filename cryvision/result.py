@@ -143,7 +143,7 @@ class Detection:
         The clip's own score: the highest mean of the timeline's cry score over half a second (0
         where nothing passes the energy gate); at most 0.5 without an event.
     seconds : float
-        Sum of the events' lengths.
+        Sum of the events' lengths; 0 means nothing where ``cry`` is None.
     """
 
     cry: bool | None
@@ -250,7 +250,6 @@ class Classification:
         path = repr(self.path)
         if len(path) > _REPR_PATH_LETTERS:
             path = f"'...{path[-_REPR_PATH_LETTERS:]}"
-        return (
-            f"<Classification {path}: {self.duration_s:.2f} s, label {self.label!r}, "
-            f"{self.detector.seconds:.2f} s of crying in {len(self.events)} events>"
-        )
+        crying = f"{self.detector.seconds:.2f} s of crying in {len(self.events)} events"
+        crying = "crying unknown" if self.detector.cry is None else crying
+        return f"<Classification {path}: {self.duration_s:.2f} s, label {self.label!r}, {crying}>"

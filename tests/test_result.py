@@ -35,6 +35,11 @@ def test_a_result_prints_in_a_short_line(path):
     assert "1.50 s of crying in 2 events" in text
 
 
+def test_a_result_of_which_nothing_was_scored_is_not_printed_as_one_without_crying():
+    unknown = replace(_result(), detector=Detection(None, None, 0.0), events=())
+    assert repr(unknown).endswith("crying unknown>")
+
+
 def test_events_less_than_the_gap_apart_are_one_bout():
     events = _result().events
     (whole,) = find_bouts(events, 0.5)

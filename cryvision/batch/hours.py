@@ -55,8 +55,8 @@ class Period:
     `kind` is `HOUR` or `DAY`, by the clock of the place: a day may have 23 or 25 hours. In
     `observed_s` of its seconds there was sound to find crying in; in `too_quiet_s` of these all
     sound was below the level from which on it is scored, as in a quiet room, or from a microphone
-    that is switched off. `cry_s` is None where nothing was observed, which is not the same as no
-    crying; so is `n_events`, those that begin in it.
+    that is switched off. `cry_s` is None where nothing was observed or all of it was too quiet,
+    which is not the same as no crying; so is `n_events`, those that begin in it.
     """
 
     subject: str
@@ -173,7 +173,9 @@ def _recording(row: Mapping[str, Any], place: tzinfo, keep: bool) -> Recording:
     elsewhere = keep and stated.astimezone(place).utcoffset() != stated.utcoffset()
     zone = stated.tzinfo if elsewhere else place
     end = start + row.get("sound_s", row["duration_s"])
-    loud = _loud(start, end, row.get("too_quiet_minutes_s", ()))
+    # Where nothing was scored, a rest too short to be scored may not count as quiet.
+    scored = row.get("detector_cry") is not None
+    loud = _loud(start, end, row.get("too_quiet_minutes_s", ())) if scored else ()
     return Recording(start, end, events, loud, zone or place)
 
 
@@ -240,13 +242,13 @@ def totals(recordings: Mapping[str, Sequence[Recording]]) -> list[Period]:
 
 
 def write_periods(path: Path, periods: Sequence[Period]) -> None:
-    """Write a CSV with a row a period; crying is empty where nothing was observed."""
+    """Write a CSV with a row a period; crying is empty where nothing was scored."""
     rows = []
     for one in periods:
-        known = [""] * 4
+        known = [f"{one.too_quiet_s:.1f}" if one.observed_s > 0 else "", "", "", ""]
         if one.cry_s is not None:
             share = f"{one.cry_s / one.observed_s:.4f}"
-            known = [f"{one.too_quiet_s:.1f}", f"{one.cry_s:.1f}", share, f"{one.n_events}"]
+            known[1:] = [f"{one.cry_s:.1f}", share, f"{one.n_events}"]
         rows.append(
             [
                 *(spreadsheet_cell(one.subject), one.kind),
@@ -266,7 +268,8 @@ def _period(
 ) -> Period:
     kind, start, end = span
     observed_s, loud_s, cry_s = (seconds_within(spans, start, end) for spans in states)
-    known = observed_s > 0
+    # Where in its minute sound was loud is not known: crying may lie where all seems too quiet.
+    known = loud_s > _TICK_SECONDS or cry_s > 0
     return Period(
         subject,
         kind,

@@ -76,9 +76,10 @@ def _rows(source: str, chosen: System) -> tuple[Rows, int, int]:
     from cryvision.training.branches import Rows, class_weights
     from cryvision.training.clip_features import crying_windows
     from cryvision.training.systems import CRY
-    from cryvision.training.training_set import class_names
+    from cryvision.training.training_set import class_names, warn_of_unread
 
     data = find_labelled_clips(source)
+    warn_of_unread(data)
     labels = class_names(data)
     gate = Bundle.load() if chosen.gate == CRY else None
     samples, unreadable = crying_windows(data.clips, labels, chosen.settings, gate)

@@ -196,8 +196,13 @@ def _draw_week(summary: Summary, path: str) -> None:
     }
     for one in summary.periods:
         if one.kind == HOUR:
-            known = (one.cry_s or 0.0, one.observed_s)
-            hour = Hour(one.start.timestamp(), *known, zone=one.start.tzinfo)
+            hour = Hour(
+                one.start.timestamp(),
+                one.cry_s or 0.0,
+                one.observed_s,
+                one.start.tzinfo,
+                too_quiet=one.observed_s > 0 and one.cry_s is None,
+            )
             hours.setdefault((one.subject, one.start.date()), []).append(hour)
     days = [
         Day(subject or "recordings", date, seconds[subject, date], tuple(own), ())

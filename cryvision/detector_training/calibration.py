@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ, GateConfig, VetoConfig
-from cryvision.detector_training.pieces import NOT_LABELLED
 from cryvision.detector_training.recordings import MIN_LEVEL_DBFS, Recording
 from cryvision.errors import CryvisionError
 from cryvision.evaluation.event_metrics import (
@@ -141,8 +140,7 @@ def calibrate(
     middle one of those with almost the best F1 of events.
     """
     labels = np.concatenate([recording.labels for recording in recordings])
-    labelled = labels != NOT_LABELLED
-    temperature, bias = fit_calibration(np.concatenate(logits)[labelled], labels[labelled] == 1)
+    temperature, bias = fit_calibration(np.concatenate(logits), labels == 1)
     scores = [calibrated(own, temperature, bias) for own in logits]
     if false_alarms_per_hour is None:
         return Calibration(temperature, bias, _best_threshold(recordings, scores))
@@ -187,9 +185,9 @@ def calibrate_fused(decided: Sequence[Decided], veto: VetoConfig) -> VetoConfig:
     """Fit ``temperature`` and ``bias`` of a veto on the scores of the edges times the tagger's."""
     products, cry = [], []
     for own in decided:
-        labelled = own.recording.scored & (own.recording.labels != NOT_LABELLED)
-        products.append(fused_scores(own, veto)[labelled])
-        cry.append(own.recording.labels[labelled] == 1)
+        scored = own.recording.scored
+        products.append(fused_scores(own, veto)[scored])
+        cry.append(own.recording.labels[scored] == 1)
     inside = np.clip(np.concatenate(products), CERTAIN, 1 - CERTAIN)
     temperature, bias = fit_calibration(np.log(inside / (1 - inside)), np.concatenate(cry))
     return replace(veto, temperature=temperature, bias=bias)

@@ -10,7 +10,6 @@ import numpy as np
 
 from cryvision.config import VetoConfig
 from cryvision.detector_training.calibration import Decided
-from cryvision.detector_training.pieces import NOT_LABELLED
 from cryvision.detector_training.tag_scores import standing
 from cryvision.evaluation import metrics
 from cryvision.evaluation.event_metrics import event_f1, match_events, merged
@@ -127,8 +126,7 @@ def _windows(decided: Decided) -> np.ndarray:
     starts, ends = decided.events.T
     inside = np.searchsorted(starts, middles) > np.searchsorted(ends, middles)
     columns = [window_means(c) for c in (labels == 1, decided.probabilities, inside)]
-    labelled = window_means(labels == NOT_LABELLED) < 0.5
-    return np.stack(columns, axis=1)[labelled]
+    return np.stack(columns, axis=1)
 
 
 def window_means(values: np.ndarray) -> np.ndarray:

@@ -93,13 +93,18 @@ class TrainingSet(DividedClips):
 def find_clips(source: str | os.PathLike[str], options: SystemOptions) -> DividedClips:
     """Find labelled clips, as `find_labelled_clips` does, and divide them."""
     data = find_labelled_clips(source, options.subject_pattern)
+    warn_of_unread(data)
+    return divide_clips(Path(source).name, data, options)
+
+
+def warn_of_unread(data: Dataset) -> None:
+    """Log that annotations beside clips are not read, where there are some."""
     if data.unread:
         log.warning(
             "%s: annotations beside clips (%s) are not read; the label of a clip is its folder",
             data.unread[0],
             counted(len(data.unread), "file"),
         )
-    return divide_clips(Path(source).name, data, options)
 
 
 def divide_clips(name: str, data: Dataset, options: SystemOptions) -> DividedClips:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -97,8 +98,9 @@ class PageClip:
         summary: dict[str, Any] = dict.fromkeys(SUMMARY)
         if self.scored and self.job is not None:
             summary |= self.job.result or {}
-            if self.corrections.exists():
-                versions = _version(self.results / "result.json"), _version(self.corrections)
+            # It may be scored anew at this moment, or its corrections taken away.
+            with contextlib.suppress(FileNotFoundError):
+                versions = _version(self.corrections), _version(self.results / "result.json")
                 summary |= _corrected_summary(self.results, self.corrections, versions)
         return {
             "clip_id": self.id,

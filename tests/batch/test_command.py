@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from bundles import BUNDLE_V1
@@ -15,7 +17,9 @@ from drivers import names, read_table
 from waiting import until
 
 from cryvision import cli
+from cryvision.batch.hours import DAY, HOUR, Period
 from cryvision.commands import score
+from cryvision.monitor.recording import day_figure
 
 N_CLIPS = 24
 """More than a run has scored before it can be stopped."""
@@ -171,3 +175,18 @@ def test_a_terminal_shows_clips_rates_failures_and_time_left(recordings, tmp_pat
     lines = [line for line in output.decode().split("\r") if "/13 clips" in line]
     assert any("clips/s" in line and "h of media an hour" in line for line in lines)
     assert any("1 failed" in line and "left" in line for line in lines)
+
+
+def test_the_figure_of_a_week_tells_too_quiet_hours_from_those_without_crying(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(day_figure, "draw", lambda days, path: drawn.extend(days))
+    start, hour = datetime(2024, 6, 1, tzinfo=timezone.utc), timedelta(hours=1)
+    periods = [
+        Period("p1", DAY, start, start + 24 * hour, 7200.0, 3600.0, 0.0, 0),
+        Period("p1", HOUR, start, start + hour, 3600.0, 3600.0, None, None),
+        Period("p1", HOUR, start + hour, start + 2 * hour, 3600.0, 0.0, 0.0, 0),
+        Period("p1", HOUR, start + 2 * hour, start + 3 * hour, 0.0, 0.0, None, None),
+    ]
+    score._draw_week(SimpleNamespace(periods=periods), "w.png")
+    (day,) = drawn
+    assert [hour.too_quiet for hour in day.hours] == [True, False, False]

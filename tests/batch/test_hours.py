@@ -85,6 +85,32 @@ def test_sound_too_quiet_to_be_scored_is_told_from_sound_without_crying(tmp_path
     assert of_hours(periods(switched_off, other))[10].too_quiet_s == pytest.approx(345)
 
 
+def test_crying_is_unknown_where_all_sound_was_too_quiet(tmp_path: Path) -> None:
+    quiet = [0.0] * 50 + [60.0] * 60 + [30.0]
+    hours = of_hours(periods(row("2024-06-01T09:10:00", 6660, (10, 11), too_quiet_minutes_s=quiet)))
+    assert (hours[9].cry_s, hours[9].n_events) == (1, 1)
+    assert (hours[10].cry_s, hours[10].n_events, hours[10].too_quiet_s) == (None, None, 3600)
+    assert (hours[11].cry_s, hours[11].n_events) == (0, 0)
+    write_periods(tmp_path / "hours.csv", [hours[10]])
+    with (tmp_path / "hours.csv").open(newline="") as file:
+        (written,) = csv.DictReader(file)
+    assert [written[name] for name in ("observed_s", "too_quiet_s")] == ["3600.0"] * 2
+    assert [written[name] for name in ("cry_s", "cry_share", "n_events")] == ["", "", ""]
+
+
+def test_the_end_of_a_quiet_recording_that_fills_no_window_is_not_loud() -> None:
+    quiet = {"detector_cry": None, "too_quiet_s": 59.6, "too_quiet_minutes_s": [59.6]}
+    hour = of_hours(periods(row("2024-06-01T09:00:00", 60, **quiet)))[9]
+    assert (hour.observed_s, hour.too_quiet_s, hour.cry_s) == (60, 60, None)
+
+
+def test_crying_is_known_though_its_minute_seems_too_quiet() -> None:
+    # Of the minute that the hour cuts, the first half is cried through and the second is quiet.
+    cut = row("2024-06-01T09:59:30", 60, (0, 30), too_quiet_minutes_s=[30.0])
+    hours = of_hours(periods(cut))
+    assert (hours[9].cry_s, hours[9].n_events) == (30, 1)
+
+
 def test_a_night_too_quiet_to_be_scored_is_observed_however_it_is_split() -> None:
     quiet = {"detector_cry": None, "too_quiet_s": 600.0, "too_quiet_minutes_s": [60.0] * 10}
     later = row("2024-06-01T09:10:00", 600, (1, 2), name="b.wav")

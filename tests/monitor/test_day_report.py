@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -303,6 +303,22 @@ def test_a_figure_shows_when_there_was_crying(tmp_path: Path, zone: SetZone) -> 
     day_figure.check_target(tmp_path / "day.png")  # drawn anew
     with pytest.raises(CryvisionError, match="none"):
         day_figure.draw([], tmp_path / "none.png")
+
+
+def test_hours_too_quiet_to_be_scored_are_hatched(tmp_path: Path) -> None:
+    import cv2
+
+    def ink(too_quiet: bool) -> int:
+        hours = tuple(
+            day_report.Hour(3600.0 * n, 0.0, 3600.0, timezone.utc, too_quiet and n < 12)
+            for n in range(24)
+        )
+        day = day_report.Day("p1", date(1970, 1, 1), 24 * 3600.0, hours, ())
+        day_figure.draw([day], tmp_path / "day.png")
+        plot = cv2.imread(str(tmp_path / "day.png"))[40:-90]
+        return int((plot < 250).any(axis=2).sum())
+
+    assert ink(too_quiet=True) > 2 * ink(too_quiet=False)
 
 
 @pytest.mark.parametrize("option", ["--microphone=x", "--every=3", "--mask-speech"])

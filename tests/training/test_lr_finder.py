@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,13 +118,17 @@ class TestCommand:
         network: Network,
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
+        caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        folder = Path(shutil.copytree(clips, tmp_path / "clips"))
+        (folder / LABELS[0] / "0.txt").write_text("0.1\t0.4\tcry\n")
         quick = replace(systems.system("deepinfant-vggish"), network=network)
         monkeypatch.setattr(systems, "SYSTEMS", {"deepinfant-vggish": quick})
         picture = tmp_path / "found.png"
         arguments = ["--arch", "deepinfant-vggish", "--width", "2", "--steps", "12", "--json"]
-        assert self.run(str(clips), *arguments, "--out", str(picture)) == 0
+        assert self.run(str(folder), *arguments, "--out", str(picture)) == 0
+        assert "0.txt: annotations beside clips (1 file) are not read" in caplog.text
         record = json.loads(capsys.readouterr().out)
         assert record["arch"] == "deepinfant-vggish"
         assert len(record["rates"]) == len(record["losses"]) <= 12

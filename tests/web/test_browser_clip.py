@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import lab
+import numpy as np
 import pytest
 from browsers import PHONE, Tab, chromium, drag, timeline_point
 from waiting import until
@@ -288,6 +290,9 @@ def test_a_page_that_outlives_its_server_saves_to_the_next_one(
     serve(tmp_path, "--port", str(first.port))
     if replaced:
         expect(page.locator(".save-state")).to_contain_text("Not saved: the file was replaced")
+        page.keyboard.press("Control+z")
+        page.keyboard.press("Control+Shift+z")
+        expect(page.locator(".save-state")).to_contain_text("Not saved: the file was replaced")
         tab.close()
         assert not list(tmp_path.glob("*.corrections.json"))
         return
@@ -295,6 +300,27 @@ def test_a_page_that_outlives_its_server_saves_to_the_next_one(
     (path,) = tmp_path.glob("*.corrections.json")
     assert len(json.loads(path.read_text("utf-8"))["events"]) == N_EVENTS - 1
     tab.close()
+
+
+def test_a_replaced_file_without_crying_is_not_taken_for_another_without_crying(
+    browser: Any, serve: Any, tmp_path: Path
+) -> None:
+    hiss = np.random.default_rng(0).normal(0, 0.05, 4 * lab.RATE_HZ)
+    clip = lab.write_wav(tmp_path / "room.wav", hiss)
+    first = serve(tmp_path)
+    tab = Tab(browser, first.url, who="Ada")
+    page = tab.open()
+    page.get_by_role("link", name=clip.name).click()
+    expect(page.get_by_text("No crying was found.")).to_be_visible()
+    first.kill()
+    lab.write_wav(clip, 0.2 * np.sin(np.arange(4 * lab.RATE_HZ)))
+    drag(page, timeline_point(page, 1.0), timeline_point(page, 2.0))
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator(".save-state")).to_contain_text("Kept in this browser")
+    serve(tmp_path, "--port", str(first.port))
+    expect(page.locator(".save-state")).to_contain_text("Not saved: the file was replaced")
+    tab.close()
+    assert not list(tmp_path.glob("*.corrections.json"))
 
 
 def test_names_and_labels_are_shown_as_text(ada: Tab, tmp_path: Path) -> None:
@@ -414,18 +440,20 @@ def test_the_table_says_what_was_too_quiet_and_what_was_not_heard(
 ) -> None:
     off = Path(shutil.copy(half_off, served.folder / "cam_20260601_120000.mp4"))
     quiet = make_media("quiet.wav", "-f", "lavfi", "-i", "anullsrc=r=16000:d=30")
-    silent = Path(shutil.copy(quiet, served.folder / "cam_20260601_150000.wav"))
+    silent = served.folder / "cam_20260601_150000.wav"
     try:
         page = ada.open()
-        for path in (off, silent):  # the folder is listed every few seconds
-            expect(page.locator("tr", has_text=path.name)).to_have_count(1)
-        page.get_by_role("button", name="Score all").click()
         row = page.locator("tr", has_text=off.name)
+        expect(row).to_have_count(1)  # the folder is listed every few seconds
+        page.get_by_role("button", name="Score all").click()
         expect(row).to_contain_text("50 % too quiet")
         expect(row).to_contain_text("25 % not heard")
-        expect(page.locator("tr", has_text=silent.name)).to_contain_text("100 % too quiet")
         hours = page.locator(".heatmap tbody tr", has_text="2026-06-01").locator("td")
         expect(hours.nth(12)).to_have_class("level-0")
+        # The map has it though nothing is known of its crying, as before it was scored.
+        shutil.copy(quiet, silent)
+        page.get_by_role("button", name=f"Score {silent.name}").click()
+        expect(page.locator("tr", has_text=silent.name)).to_contain_text("100 % too quiet")
         expect(hours.nth(15)).to_have_class("unknown")
         expect(hours.nth(15)).to_have_text("0.5 min too quiet to be scored")
         page.get_by_role("link", name=silent.name).click()
@@ -433,7 +461,18 @@ def test_the_table_says_what_was_too_quiet_and_what_was_not_heard(
         expect(page.locator(".result")).to_contain_text("Nothing was scored.")
     finally:
         off.unlink()
-        silent.unlink()
+        silent.unlink(missing_ok=True)
+
+
+def test_a_table_of_which_nothing_was_scored_does_not_say_how_much_crying_there_is(
+    browser: Any, serve: Any, tmp_path: Path
+) -> None:
+    lab.write_wav(tmp_path / "off.wav", np.zeros(2 * lab.RATE_HZ))
+    tab = Tab(browser, serve(tmp_path).url)
+    page = tab.open()
+    page.get_by_role("button", name="Score off.wav").click()
+    expect(page.get_by_text("1 clip, 1 scored", exact=True)).to_be_visible()
+    tab.close()
 
 
 def test_faces_are_framed_and_have_a_lane(

@@ -24,7 +24,8 @@ from cryvision.annotations import read_annotations
 from cryvision.annotations.corrections import corrections_path
 from cryvision.inputs.media import probe, read_sound
 from cryvision.outputs.tables import to_record
-from cryvision.web.clips import Clips
+from cryvision.web.clips import Clips, PageClip
+from cryvision.web.jobs import FINISHED, Job
 from cryvision.web.pyramid import PEAK_SAMPLES
 from cryvision.web.results import load_result, save_result
 
@@ -310,6 +311,14 @@ def test_table_and_map_have_the_crying_as_it_was_corrected(
     finally:
         path.unlink()
     assert row() == before
+
+
+def test_a_clip_that_is_being_scored_anew_has_its_row(tmp_path: Path) -> None:
+    path = Path(shutil.copy(DEMO, tmp_path))
+    corrections_path(path).write_text("{}")
+    job = Job("score", status=FINISHED, result={"cry_seconds": 2.0})
+    clip = PageClip("a", path.name, path, tmp_path / "gone", uploaded=False, job=job)
+    assert (clip.row()["cry_seconds"], clip.row()["corrected"]) == (2.0, True)
 
 
 def test_a_silent_video_says_once_that_it_has_no_sound_and_its_crying_is_unknown(

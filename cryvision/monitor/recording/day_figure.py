@@ -38,7 +38,8 @@ def check_target(path: Path) -> None:
 def draw(days: list[Day], path: Path) -> None:
     """Draw the minutes of crying of each hour into a PNG, a panel for each day and source.
 
-    Hours of which nothing was observed are hatched; of many days the latest are drawn.
+    Hours that were not observed, or too quiet to be scored, are hatched; of many days the latest
+    are drawn.
     """
     if not days:
         raise CryvisionError("a figure needs a day that was recorded; there is none")
@@ -49,7 +50,9 @@ def draw(days: list[Day], path: Path) -> None:
         figure, axes = panels.grid(len(latest), 1, (panels.WIDTH_INCHES, height_inches))
     for ax, day in zip(axes[:, 0], latest, strict=True):
         _draw_day(ax, day)
-    axes[-1, 0].set_xlabel("local time (hatched: not observed)")
+    too_quiet = any(hour.too_quiet for day in latest for hour in day.hours)
+    hatched = "not observed, or too quiet to be scored" if too_quiet else "not observed"
+    axes[-1, 0].set_xlabel(f"local time (hatched: {hatched})")
     with replacing(path) as place:
         figure.savefig(place, format="png", facecolor="white", metadata={"Software": _MARK})
 
@@ -60,7 +63,7 @@ def _draw_day(axes: Axes, day: Day) -> None:
     widths = np.diff([*at, day.day_s / HOUR])
     axes.bar(at, minutes, widths, align="edge", color=panels.EVENT_COLOUR, linewidth=0)
     top = next((top for top in _TOPS if top >= max(minutes)), 60)
-    unknown = np.array([hour.observed_s == 0 for hour in day.hours])
+    unknown = np.array([hour.observed_s == 0 or hour.too_quiet for hour in day.hours])
     look: dict[str, Any] = {"facecolor": "none", "edgecolor": panels.HATCH_COLOUR}
     look |= {"hatch": panels.HATCH, "linewidth": 0}
     axes.bar(np.array(at)[unknown], top, widths[unknown], align="edge", **look)

@@ -38,12 +38,14 @@ class Hour:
     """An hour of a day, by the clock of a place; without a zone, by that of this machine.
 
     The start is wall time, seconds since 1970. ``observed_s`` is None where no file says it.
+    ``too_quiet`` tells that all of it was too quiet to be scored.
     """
 
     start: float
     crying_s: float
     observed_s: float | None
     zone: tzinfo | None = None
+    too_quiet: bool = False
 
     @property
     def clock(self) -> str:

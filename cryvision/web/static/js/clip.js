@@ -230,12 +230,12 @@ class ClipView {
     this.timeline.resize()
   }
 
-  /** Have the clip scored again, and tell whether the detector finds what is shown here. */
+  /** Have the clip scored again, and tell whether all that is found in it is what is shown here. */
   async scoredAlike () {
     const { job_id: job } = await post(clipPath(this.id, '/score'))
     await followJob(job)
-    const { record, duration_s: duration } = await get(clipPath(this.id))
-    return JSON.stringify([duration, record.events]) === JSON.stringify([this.clip.duration_s, this.clip.record.events])
+    const { record } = await get(clipPath(this.id))
+    return JSON.stringify(record) === JSON.stringify(this.clip.record)
   }
 
   // What a person does

@@ -6,6 +6,7 @@ import { drafts } from './settings.js'
 
 const SAVE_AFTER_MS = 350
 const RETRY_MS = [1000, 2000, 5000, 10000, 30000]
+const REPLACED = 'the file was replaced. Load this page again.'
 const MOST_UNDO = 500
 
 const ordered = (events) => [...events].sort((a, b) => a.onset_s - b.onset_s || a.offset_s - b.offset_s)
@@ -127,6 +128,7 @@ export class Corrections extends EventTarget {
   /** Send what is not yet saved; one request at a time. */
   async save () {
     clearTimeout(this.timer)
+    if (this.replaced) return this.show('refused', REPLACED)
     if (this.saving || !this.dirty || this.resolving) return this.saving
     const sent = this.events
     this.show('saving')
@@ -167,14 +169,14 @@ export class Corrections extends EventTarget {
 
   /** The server has no result, as after a start: what it finds anew tells if the file is the same. */
   async scoreAgain () {
-    this.resolving = true // nothing is saved meanwhile, and nothing beside another file
+    this.resolving = true // nothing is saved meanwhile
     try {
-      if (!await this.onUnscored()) return this.show('refused', 'the file was replaced. Load this page again.')
+      this.replaced = !await this.onUnscored()
     } catch (error) {
-      this.resolving = false
       return error instanceof Refusal ? this.show('refused', error.message) : this.failed(error)
+    } finally {
+      this.resolving = false
     }
-    this.resolving = false
     return this.save()
   }
 
@@ -224,7 +226,7 @@ export class Corrections extends EventTarget {
     clearTimeout(this.timer)
     if (this.saving) await this.saving.catch(() => {})
     clearTimeout(this.timer)
-    if (this.dirty && !this.resolving) await put(clipPath(this.clip, '/corrections'), this.body(this.events), true).then(() => drafts.remove(this.clip)).catch(() => {})
+    if (this.dirty && !this.resolving && !this.replaced) await put(clipPath(this.clip, '/corrections'), this.body(this.events), true).then(() => drafts.remove(this.clip)).catch(() => {})
   }
 }
 

@@ -65,7 +65,7 @@ export function heatmapCard () {
   return {
     element,
     async refresh (clips) {
-      const now = JSON.stringify(clips.map((clip) => [clip.start_time, clip.cry_seconds]))
+      const now = JSON.stringify(clips.map((clip) => [clip.start_time, clip.status === 'done', clip.cry_seconds, clip.n_events]))
       if (now === seen || !clips.some((clip) => clip.start_time)) return
       seen = now
       try { await by(chosen) } catch { element.hidden = true }

@@ -140,8 +140,9 @@ export function clipTable (actions) {
       body.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus()
     }
     const done = clips.filter((clip) => clip.status === 'done')
-    const cried = done.reduce((sum, clip) => sum + (clip.cry_seconds || 0), 0)
-    summary.textContent = `${plural(clips.length, 'clip')}, ${done.length} scored${done.length ? `, ${length(cried)} of crying` : ''}`
+    const seconds = done.map((clip) => clip.cry_seconds).filter((s) => !isEmpty(s))
+    const crying = seconds.length ? `, ${length(seconds.reduce((sum, s) => sum + s, 0))} of crying` : ''
+    summary.textContent = `${plural(clips.length, 'clip')}, ${done.length} scored${crying}`
   }
 
   return {
