@@ -30,6 +30,7 @@ from cryvision.augmentation import negatives
 from cryvision.augmentation.tones_and_noise import coloured_noise, hum, rumble_and_wind
 from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.detector_training.labelled_sound import LabelledSound
+from cryvision.detector_training.pieces import NOT_LABELLED
 from cryvision.errors import MediaError
 from cryvision.inputs.logmel import log_mel
 from cryvision.inputs.media import read_sound
@@ -52,7 +53,6 @@ AS_RECORDED = 0.5
 """Share of ``anywhere`` that nothing but the level is changed of: so are the recordings that the
 edges are used on."""
 
-NOT_LABELLED = 255
 CORPORA = ("donateacry", "esc10", "other-sounds")
 WEAK_LOUD_DB, WEAK_QUIET_DB = 12.0, 30.0
 """ESC-10 labels whole clips: what lies less than 12 dB below the loudest is crying, what lies more

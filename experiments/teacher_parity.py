@@ -4,7 +4,7 @@ Run ``python experiments/teacher_parity.py REFERENCE.json``; it writes
 ``results/teacher_parity.json``. The reference names recordings below ``CRYVISION_DATA`` and for
 each, from 16 kHz sound, the largest score of five classes in contexts of 3 s, one each 0.5 s. It
 does not say what a context is at the start of a recording; scores agree best where it is what there
-is of the last 3 s. Where they differ, a class is heard in one of those short contexts alone.
+is of the last 3 s. Why the others differ was not found.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -249,22 +249,29 @@ def media_files(files: Iterable[Path]) -> list[Path]:
 
 def _label_owners(files: Iterable[Path], clips: Iterable[Path]) -> dict[Path, list[Path]]:
     """Give each file of annotations among the files of a folder, with the clips that it names."""
-    named = [(clip, {clip.name, clip.stem}, _pairing(clip.name, clip.stem)) for clip in clips]
+    exact: dict[str, list[Path]] = {}
+    alike: dict[str, list[Path]] = {}
+    for clip in clips:
+        for name in {clip.name, clip.stem}:
+            exact.setdefault(name, []).append(clip)
+        for name in _pairing(clip.name, clip.stem):
+            alike.setdefault(name, []).append(clip)
     return {
-        path: _owners(path.name, named)
+        path: _owners(path.name, exact, alike)
         for path in files
         if path.name.lower().endswith(LABEL_SUFFIXES)
         and not path.name.lower().endswith(VIEW_SUFFIXES)
     }
 
 
-def _owners(label_name: str, clips: Sequence[tuple[Path, set[str], set[str]]]) -> list[Path]:
+def _owners(
+    label_name: str, exact: Mapping[str, list[Path]], alike: Mapping[str, list[Path]]
+) -> list[Path]:
     """Find the clips that a file of labels names: as they are called, or else as outputs are."""
     names = _clip_names(label_name)
-    if exact := [clip for clip, own, _ in clips if own & names]:
-        return exact
-    names = _pairing(*names)
-    return [clip for clip, _, own in clips if own & names]
+    tries = ((exact, names), (alike, _pairing(*names)))
+    found = ({clip for name in own for clip in by.get(name, ())} for by, own in tries)
+    return sorted(next((clips for clips in found if clips), set()))
 
 
 def _pairing(*names: str) -> set[str]:

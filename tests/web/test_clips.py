@@ -172,10 +172,12 @@ def test_an_edge_is_moved_saved_and_exported(client: Any) -> None:
 
 
 @contextlib.contextmanager
-def scored_in_folder(served: Served, client: Any, name: str) -> Iterator[tuple[Path, str]]:
-    """Lay the demo clip into the folder and score it; give its path, and where the page has it."""
+def scored_in_folder(
+    served: Served, client: Any, name: str, source: Path = DEMO
+) -> Iterator[tuple[Path, str]]:
+    """Lay a clip into the folder and score it; give its path, and where the page has it."""
     clip = served.folder / name
-    shutil.copy(DEMO, clip)
+    shutil.copy(source, clip)
     shown = name.encode("utf-8", "backslashreplace").decode()
     try:
         url = f"/api/clips/{wait_for_listing(client, shown)[shown]['clip_id']}"
@@ -325,35 +327,24 @@ def test_a_silent_video_says_once_that_it_has_no_sound_and_its_crying_is_unknown
     served: Served, client: Any, make_media: MakeMedia
 ) -> None:
     made = make_media("mute.mp4", *("-f", "lavfi", "-i", "color=size=64x64:rate=5:d=2"))
-    clip = Path(shutil.copy(made, served.folder / "mute.mp4"))
-    try:
-        wait_for_listing(client, clip.name)
-        wait_for(client, client.post("/api/folder/score").json()["job_id"])
-        row = next(one for one in client.get("/api/clips").json() if one["name"] == clip.name)
+    with scored_in_folder(served, client, made.name, made) as (_, url):
+        row = next(one for one in client.get("/api/clips").json() if one["name"] == made.name)
         assert (row["cry_seconds"], row["n_events"], row["n_bouts"]) == (None, None, None)
-        warnings = client.get(f"/api/clips/{row['clip_id']}").json()["record"]["warnings"]
+        warnings = client.get(url).json()["record"]["warnings"]
         assert [text for text in warnings if "no sound" in text] == [
             "nothing to decide from: the clip has no sound"
         ]
-    finally:
-        clip.unlink()
 
 
 def test_a_download_of_what_nobody_corrected_is_that_of_the_detector(
     served: Served, client: Any, make_media: MakeMedia
 ) -> None:
     made = make_media("off.wav", *("-f", "lavfi", "-i", "anullsrc=r=16000:d=2"))
-    clip = Path(shutil.copy(made, served.folder / "off.wav"))
-    try:
-        wait_for_listing(client, clip.name)
-        wait_for(client, client.post("/api/folder/score").json()["job_id"])
-        row = next(one for one in client.get("/api/clips").json() if one["name"] == clip.name)
-        url = f"/api/clips/{row['clip_id']}/export/json"
-        corrected = client.get(url, params={"which": "corrected"}).json()
-        assert corrected == client.get(url, params={"which": "detector"}).json()
+    with scored_in_folder(served, client, made.name, made) as (_, url):
+        export = f"{url}/export/json"
+        corrected = client.get(export, params={"which": "corrected"}).json()
+        assert corrected == client.get(export, params={"which": "detector"}).json()
         assert (corrected["label"], corrected["detector"]["cry"]) == ("not sure", None)
-    finally:
-        clip.unlink()
 
 
 def test_times_of_day_follow_a_change_of_the_clock(
