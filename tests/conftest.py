@@ -37,6 +37,11 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=200
 hypothesis.settings.load_profile("cryvision")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Start a worker more than there are cores: one often waits for a program or a clock."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Leave the thousands of tests and modules, which all stay, out of garbage collections."""
