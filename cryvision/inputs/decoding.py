@@ -104,7 +104,7 @@ class Sound(Decoder):
         stream = stream.filter("aresample", SAMPLE_RATE_HZ, rematrix_maxval=1)
         stream = stream.filter("aformat", "flt", sample_rates=SAMPLE_RATE_HZ, **formed)
         output = on_clock(stream).output("pipe:1", format="f32le")
-        super().__init__(path, with_start(output, source, info, info.sound_stream))
+        super().__init__(path, with_other_streams(output, source, info, info.sound_stream))
         self._mixer = mixing.Downmix(n_channels, low)
         self._n_channels = n_channels
         self._left = np.zeros(0, np.float32)
@@ -171,7 +171,7 @@ class Frames(Decoder):
             .filter("scale", f"max(1,floor(iw*{shape}+0.5))", "ih")
             .output("pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", threads=1)
         )
-        super().__init__(path, with_start(output, source, info, info.picture_stream))
+        super().__init__(path, with_other_streams(output, source, info, info.picture_stream))
 
     def take(self) -> np.ndarray | None:
         """Read the next frame; None at the end."""
@@ -231,7 +231,7 @@ def on_clock(sound: Any) -> Any:
     return sound.filter("aresample", **{"async": 1, "first_pts": 0})
 
 
-def with_start(output: Any, source: Any, info: MediaInfo, *used: int | None) -> Any:
+def with_other_streams(output: Any, source: Any, info: MediaInfo, *used: int | None) -> Any:
     """Let ffmpeg see the clip's other streams too where its clock depends on the streams in use.
 
     Otherwise each ffmpeg would put the start of those that are ``used`` at zero, and their offset

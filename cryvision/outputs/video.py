@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cryvision.config import FRAME_RATE_HZ, FaceConfig
 from cryvision.errors import CryvisionError, MediaError, MissingDependencyError
 from cryvision.inputs import ffmpeg
-from cryvision.inputs.decoding import on_clock, with_start
+from cryvision.inputs.decoding import on_clock, with_other_streams
 from cryvision.inputs.media import MediaInfo, Piece, open_clip
 from cryvision.inputs.pictures.faces import FaceFinder
 from cryvision.inputs.pictures.yunet import TURNS_DEGREES, YuNet, load_cv2
@@ -210,7 +210,7 @@ def _command(classification: Classification, shape: tuple[int, ...], path: Path)
     sound = on_clock(sound.filter("aselect", f"not(gte(t,{classification.duration_s:.3f}))"))
     sound = sound.filter("aformat", channel_layouts="mono|stereo")
     output = builder.output(frames, sound, ffmpeg.file_url(path), **_ENCODING).overwrite_output()
-    return ffmpeg.command_line(info.path, with_start(output, clip, info, info.sound_stream))
+    return ffmpeg.command_line(info.path, with_other_streams(output, clip, info, info.sound_stream))
 
 
 def _sound(classification: Classification) -> MediaInfo | None:

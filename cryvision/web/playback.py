@@ -10,7 +10,7 @@ from typing import Any
 from cryvision.atomic import staged
 from cryvision.errors import MediaError
 from cryvision.inputs import ffmpeg
-from cryvision.inputs.decoding import on_clock, with_start
+from cryvision.inputs.decoding import on_clock, with_other_streams
 from cryvision.inputs.probing import probe
 from cryvision.web.clips import PageClip
 
@@ -95,7 +95,7 @@ class Playback:
         with staged(target, overwrite=True) as place:
             url = ffmpeg.file_url(place)
             output = builder.output(*streams, url, map_metadata=-1, **options).overwrite_output()
-            output = with_start(output, clip, probe(path), picture, sound)
+            output = with_other_streams(output, clip, probe(path), picture, sound)
             with ffmpeg.Process(ffmpeg.command_line(path, output)) as process:
                 self._processes.add(process)
                 if self._closed:
