@@ -92,7 +92,7 @@ class Sound(Decoder):
         source = ffmpeg.clip_input(threads=1, **({"ignore_length": 1} if read_on else {}))
         track = next(t for t in info.sound_tracks if t.stream == info.sound_stream)
         n_channels = track.channels or 1
-        stream = source[str(info.sound_stream)].filter("aselect", _BELIEVED)
+        stream = source[str(info.sound_stream)]
         layout = {1: "mono", 2: "stereo"}.get(n_channels)
         low = None if layout else mixing.low_channel(track.codec, track.layout)
         if low is not None and _LAYOUT.fullmatch(track.layout or ""):
@@ -227,8 +227,11 @@ def _check_sound(info: MediaInfo) -> None:
 
 
 def on_clock(sound: Any) -> Any:
-    """Fill the gaps of a stream of sound with silence, and the time from the clip's start to it."""
-    return sound.filter("aresample", **{"async": 1, "first_pts": 0})
+    """Fill the gaps of a stream of sound with silence, and the time from the clip's start to it.
+
+    What comes behind a gap that is too long to be believed is left out.
+    """
+    return sound.filter("aselect", _BELIEVED).filter("aresample", **{"async": 1, "first_pts": 0})
 
 
 def with_other_streams(output: Any, source: Any, info: MediaInfo, *used: int | None) -> Any:

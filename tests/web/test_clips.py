@@ -144,6 +144,18 @@ def test_the_sound_that_was_scored_is_played_at_its_times(
     client.delete(f"/api/clips/{scored}")
 
 
+def test_a_damaged_timestamp_asks_for_no_hours_of_silence_to_be_played(
+    client: Any, make_media: MakeMedia, tmp_path: Path
+) -> None:
+    tone = "aevalsrc=0.5*sin(2*PI*440*t):s=16000:d=1"
+    hours = "asetpts='PTS+gt(T,0.5)*7200/TB'"
+    clip = make_media("jump.mka", "-f", "lavfi", "-i", tone, "-af", hours, "-c:a", "pcm_s16le")
+    scored = upload(client, clip)
+    (tmp_path / "played.ogg").write_bytes(client.get(f"/api/clips/{scored}/media").content)
+    assert len(read_sound(tmp_path / "played.ogg")) < 16_000
+    client.delete(f"/api/clips/{scored}")
+
+
 def test_an_upload_is_scored_and_can_be_deleted(served: Served, client: Any) -> None:
     clip = upload(client, DEMO)
     assert len(client.get(f"/api/clips/{clip}").json()["record"]["events"]) == 8
