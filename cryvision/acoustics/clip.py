@@ -34,10 +34,7 @@ class _Span(NamedTuple):
 
 @typed
 def measure_clip(
-    classification: Classification,
-    path: str | os.PathLike[str] | None = None,
-    *,
-    audio_track: int | None = None,
+    classification: Classification, path: str | os.PathLike[str] | None = None
 ) -> Classification:
     """Measure the acoustics of all cries and bouts of a clip.
 
@@ -48,8 +45,6 @@ def measure_clip(
     classification : Classification
     path : path-like, optional
         The clip, if it is not where it was when it was classified.
-    audio_track : int, optional
-        As it was given to `cryvision.classify`.
 
     Returns
     -------
@@ -80,7 +75,8 @@ def measure_clip(
     spans = _spans(classification)
     cries: list[CryAcoustics] = []
     if spans:
-        with media.open_clip(path, frames=False, audio_track=audio_track) as clip:
+        track = classification.media.get("sound_track")
+        with media.open_clip(path, frames=False, audio_track=track) as clip:
             rate_hz = clip.info.sound_rate_hz
             for span, samples in _sound_of(clip, spans):
                 cries.append(_measured(span, samples, rate_hz))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryvision.annotations.interval import UNLABELLED, DamagedError, Entry, Interval, Sheet, rounded
-from cryvision.annotations.text import header_of, parse_rows
+from cryvision.annotations.text import header_of, parse_rows, read_seconds
 from cryvision.safe_text import one_line, plain_cell, spreadsheet_cell
 
 DECIMALS = 3
@@ -105,14 +105,27 @@ def read_csv(text: str) -> Iterator[Entry]:
 
 
 def read_raven(text: str) -> Iterator[Entry]:
-    """Read a selection table of Raven, or of BirdNET; a selection in two views counts once."""
+    """Read a selection table of Raven, or of BirdNET; a selection in two views counts once.
+
+    Of files that were opened one after another as one sound, the times are those of all of it; the
+    file offset is that of the selection in its file.
+    """
     seen = set()
     _, rows = parse_rows(text)
     for row, entry in zip(rows, _entries(text, RAVEN), strict=True):
         number = row[1].get("selection")
         if number is None or (number, *entry[1:]) not in seen:
             seen.add((number, *entry[1:]))
-            yield entry
+            yield _in_its_file(entry, row[1].get("file offset (s)", ""))
+
+
+def _in_its_file(entry: Entry, offset: str) -> Entry:
+    try:
+        start_s = read_seconds(offset)
+        length_s = read_seconds(entry.end) - read_seconds(entry.start)
+    except ValueError:
+        return entry  # whose times stand as they are, or are refused by whom it is given to
+    return entry._replace(start=f"{start_s:.6f}", end=f"{start_s + length_s:.6f}")
 
 
 def read_boris(text: str) -> Iterator[Entry]:

@@ -334,7 +334,7 @@ def _one(
     if options.acoustics:
         from cryvision.acoustics import measure_clip
 
-        result = measure_clip(result, audio_track=options.audio_track)
+        result = measure_clip(result)
     if formats:
         from cryvision.outputs.files import write
 

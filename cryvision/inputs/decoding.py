@@ -10,17 +10,13 @@ import numpy as np
 from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.errors import MediaError
 from cryvision.inputs import ffmpeg, mixing
-from cryvision.inputs.ffmpeg import violent_end
+from cryvision.inputs.ffmpeg import LONGEST_GAP_SECONDS, violent_end
 from cryvision.inputs.streams import PIXEL_SHAPES
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from cryvision.inputs.probing import MediaInfo
-
-LONGEST_GAP_SECONDS = 600.0
-"""A clip is read up to a longer jump in its timestamps. One damaged timestamp would otherwise ask
-for days of silence, which ffmpeg keeps in memory: 150 MB for this in two channels."""
 
 SAMPLE_RATES_HZ = (1000, 4_000_000)
 """Rates of sound that are read. Crying has nothing below 200 Hz; at 1 Hz, ffmpeg would need
@@ -96,7 +92,7 @@ class Sound(Decoder):
         source = ffmpeg.clip_input(threads=1, **({"ignore_length": 1} if read_on else {}))
         track = next(t for t in info.sound_tracks if t.stream == info.sound_stream)
         n_channels = track.channels or 1
-        stream = source[str(info.sound_stream)].filter("aselect", _BELIEVED)
+        stream = source[str(info.sound_stream)]
         layout = {1: "mono", 2: "stereo"}.get(n_channels)
         low = None if layout else mixing.low_channel(track.codec, track.layout)
         if low is not None and _LAYOUT.fullmatch(track.layout or ""):
@@ -105,13 +101,10 @@ class Sound(Decoder):
         formed = {"channel_layouts": layout} if layout else {}
         # Unbounded, ffmpeg would mix two equal channels of float sound to 1.41 of their level.
         # Gaps are filled last, where silence is smallest.
-        output = (
-            stream.filter("aresample", SAMPLE_RATE_HZ, rematrix_maxval=1)
-            .filter("aformat", "flt", sample_rates=SAMPLE_RATE_HZ, **formed)
-            .filter("aresample", **{"async": 1, "first_pts": 0})
-            .output("pipe:1", format="f32le")
-        )
-        super().__init__(path, _beside(output, source, info, info.picture_stream))
+        stream = stream.filter("aresample", SAMPLE_RATE_HZ, rematrix_maxval=1)
+        stream = stream.filter("aformat", "flt", sample_rates=SAMPLE_RATE_HZ, **formed)
+        output = on_clock(stream).output("pipe:1", format="f32le")
+        super().__init__(path, with_other_streams(output, source, info, info.sound_stream))
         self._mixer = mixing.Downmix(n_channels, low)
         self._n_channels = n_channels
         self._left = np.zeros(0, np.float32)
@@ -178,7 +171,7 @@ class Frames(Decoder):
             .filter("scale", f"max(1,floor(iw*{shape}+0.5))", "ih")
             .output("pipe:1", format="image2pipe", vcodec="ppm", pix_fmt="rgb24", threads=1)
         )
-        super().__init__(path, _beside(output, source, info, info.sound_stream))
+        super().__init__(path, with_other_streams(output, source, info, info.picture_stream))
 
     def take(self) -> np.ndarray | None:
         """Read the next frame; None at the end."""
@@ -233,13 +226,24 @@ def _check_sound(info: MediaInfo) -> None:
         )
 
 
-def _beside(output: Any, source: Any, info: MediaInfo, other: int | None) -> Any:
-    """Let ffmpeg see the clip's other stream too where its clock depends on the streams in use.
+def on_clock(sound: Any) -> Any:
+    """Fill the gaps of a stream of sound with silence, and the time from the clip's start to it.
 
-    Otherwise each ffmpeg would put its own stream's start at zero, and their offset would be lost.
-    The other stream's packets are read and dropped, not decoded.
+    What comes behind a gap that is too long to be believed is left out.
     """
-    if other is None or info.container.split(",")[0] in _ONE_START:
+    return sound.filter("aselect", _BELIEVED).filter("aresample", **{"async": 1, "first_pts": 0})
+
+
+def with_other_streams(output: Any, source: Any, info: MediaInfo, *used: int | None) -> Any:
+    """Let ffmpeg see the clip's other streams too where its clock depends on the streams in use.
+
+    Otherwise each ffmpeg would put the start of those that are ``used`` at zero, and their offset
+    would be lost. The packets of the others are read and dropped, not decoded.
+    """
+    streams = [info.picture_stream, *(track.stream for track in info.sound_tracks)]
+    others = [source[str(s)] for s in streams if s is not None and s not in used]
+    if not others or info.container.split(",")[0] in _ONE_START:
         return output
-    packets = source[str(other)].output("-", format="null", codec="copy")
-    return ffmpeg.command_builder().merge_outputs(output, packets)
+    builder = ffmpeg.command_builder()
+    packets = builder.output(*others, "-", format="null", codec="copy")
+    return builder.merge_outputs(output, packets)

@@ -42,9 +42,15 @@ STALL_SECONDS = 300.0
 """While a clip is read, ffmpeg may have nothing to give for so long: it may have to read far to the
 next sound or picture, from a slow disk. Longer means that it is stuck."""
 
+LONGEST_GAP_SECONDS = 600.0
+"""A clip is read up to a longer jump in its timestamps. One damaged timestamp would otherwise ask
+for days of silence, which ffmpeg keeps in memory: 150 MB for this in two channels."""
+
 _LIMITS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 _CLIP = "file:"
 _QUIET = ("-hide_banner", "-nostdin", "-nostats")
+# By itself ffmpeg closes gaps of ten seconds in some containers: what follows would come early.
+_GAPS = ("-dts_delta_threshold", f"{LONGEST_GAP_SECONDS:g}")
 _LONGEST_WORDS = 240
 _NO_HEADER = re.compile(r"Could not write header[^:]*: (Invalid argument$)?")
 """Stands before a reason, or before words that say no more than the line before it."""
@@ -54,6 +60,8 @@ _EMPTY_WORDS = (
     *("At least one output file", "Error opening input file", "Last message repeated"),
     *("Conversion failed", "Nothing was written", "Task finished", "Terminating thread"),
     *("Could not open encoder before EOF", "sample rate not set"),
+    # Of packets that are copied to nowhere, for their times alone.
+    "Application provided invalid, non monotonically increasing dts",
     "Error initializing output stream",
 )
 _JOIN_SECONDS = 5.0
@@ -137,7 +145,7 @@ def command_line(path: str | os.PathLike[str], output: Any) -> list[str]:
     """Turn an ffmpeg-python output into arguments for :class:`Process`, errors alone in its log."""
     words: list[str] = command_builder().get_args(output)
     named = [file_url(path) if word == _CLIP else word for word in words]
-    return [find_ffmpeg(), *_QUIET, "-loglevel", "error", *named]
+    return [find_ffmpeg(), *_QUIET, "-loglevel", "error", *_GAPS, *named]
 
 
 def without_name(log: bytes, path: str | os.PathLike[str], url: str | None = None) -> bytes:

@@ -12,10 +12,17 @@ from typing import Any
 
 from cryvision.errors import MissingDependencyError
 from cryvision.inputs import ffmpeg
-from cryvision.inputs.streams import NO_DECODER, Contents, PictureTrack, SoundTrack, shown_size
+from cryvision.inputs.streams import (
+    NO_DECODER,
+    Contents,
+    PictureTrack,
+    SoundTrack,
+    length_s,
+    shown_size,
+)
 
 _ASKED = (
-    "format=format_name,duration:stream=index,codec_type,codec_name,sample_rate,channels,"
+    "format=format_name,start_time,duration:stream=index,codec_type,codec_name,sample_rate,channels,"
     "channel_layout,width,height,sample_aspect_ratio,avg_frame_rate:"
     "stream_disposition=default,attached_pic,still_image,timed_thumbnails:"
     "stream_side_data=rotation"
@@ -72,7 +79,9 @@ def _contents(answer: Mapping[str, Any], guessed: bool) -> Contents:
             sound.append(_sound_track(stream, codec, bool(disposition.get("default"))))
         elif stream.get("codec_type") == "video" and not any(map(disposition.get, _NOT_MOVING)):
             pictures.append(_picture_track(stream, codec))
-    return Contents(answer["format"]["format_name"], duration_s, tuple(sound), tuple(pictures))
+    container, start_s = answer["format"]["format_name"], answer["format"].get("start_time", 0.0)
+    duration_s = length_s(container, duration_s, float(start_s))
+    return Contents(container, duration_s, tuple(sound), tuple(pictures))
 
 
 def _sound_track(stream: Mapping[str, Any], codec: str, default: bool) -> SoundTrack:

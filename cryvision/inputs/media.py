@@ -24,7 +24,7 @@ from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError, MediaError
 from cryvision.inputs import ffmpeg, riff
 from cryvision.inputs.decoding import Frames, Sound, picture_seconds
-from cryvision.inputs.ffmpeg import find_ffmpeg
+from cryvision.inputs.ffmpeg import LONGEST_GAP_SECONDS, find_ffmpeg
 from cryvision.inputs.mixing import BLOCK_SAMPLES
 from cryvision.inputs.probing import MediaInfo, probe, with_track
 from cryvision.inputs.quality import SILENT_DBFS
@@ -249,6 +249,7 @@ class Clip:
             if not part.taken:
                 self._warn(f"no {part.name} could be decoded; ffmpeg: {words[part.name] or 'none'}")
         decoded_s = self._decoded_seconds(max(part.taken / part.rate_hz for part in parts))
+        self._check_gap(parts[0], decoded_s)
         stated_s = self.info.duration_s
         if stated_s is not None and decoded_s < stated_s - EARLY_END_SECONDS:
             early = f"ends early: {decoded_s:.2f} s of {stated_s:.2f} s could be decoded"
@@ -259,6 +260,15 @@ class Clip:
         for part in parts:
             for warning in part.warnings():
                 self._warn(warning)
+
+    def _check_gap(self, part: Sound | Frames, decoded_s: float) -> None:
+        """Warn where the pictures go on after the sound for longer than a gap may be."""
+        sound_s = part.taken / part.rate_hz
+        if self._sound and 0 < sound_s < decoded_s - LONGEST_GAP_SECONDS:
+            self._warn(
+                f"the sound ends at {sound_s:.2f} s, and the pictures at {decoded_s:.2f} s: sound "
+                f"behind a gap of more than {LONGEST_GAP_SECONDS:g} s is lost, or comes too early"
+            )
 
     def _decoded_seconds(self, read_s: float) -> float:
         """How long the clip is: what was read, or the pictures or the sound that were not.

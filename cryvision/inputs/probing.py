@@ -71,8 +71,11 @@ class MediaInfo:
     sound_tracks: tuple[SoundTrack, ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain JSON data, but for the tracks that are not in use."""
-        return {k: v for k, v in dataclasses.asdict(self).items() if k != "sound_tracks"}
+        """Return the fields as plain JSON data: of the tracks, the number of the one in use."""
+        fields = dataclasses.asdict(self)
+        streams = [track["stream"] for track in fields.pop("sound_tracks")]
+        number = streams.index(self.sound_stream) + 1 if self.sound_stream in streams else None
+        return {**fields, "sound_track": number}
 
 
 @typed

@@ -19,6 +19,7 @@ from cryvision.inputs.streams import (
     Contents,
     PictureTrack,
     SoundTrack,
+    length_s,
     n_channels,
     shown_size,
 )
@@ -39,7 +40,7 @@ _STREAM = re.compile(
     r"(?P<kind>[A-Z][a-z]+): (?P<codec>[\w.-]+)(?P<rest>.*)"
 )
 _TURNED = re.compile(r" +display ?matrix: rotation of (-?[\d.]+) degrees", re.IGNORECASE)
-_DURATION = re.compile(r"  Duration: (\d+):(\d\d):(\d\d\.\d+),")
+_DURATION = re.compile(r"  Duration: (\d+):(\d\d):(\d\d\.\d+),(?: start: (-?\d+\.\d+),)?")
 _HAS_SHAPE = re.compile(r", \d+ Hz|, \d+x\d+")
 _NOT_MOVING = ("(attached pic)", "(still image)", "(timed thumbnails)")
 _GUESSED = "Estimating duration"
@@ -88,7 +89,7 @@ class Print:
         end = next((i for i, line in enumerate(self._lines) if line == copied), None)
         about = self._lines[start:end]
         guessed = any(_GUESSED in line for line in self._lines[:start])
-        duration_s = None if guessed else _duration_s(about)
+        duration_s = None if guessed else _duration_s(container, about)
         if end is not None:
             return _read(container, duration_s, self._lines[end + 1 :])
         return self._one_by_one(container, duration_s, about)
@@ -116,13 +117,14 @@ class Print:
         return Contents(container, duration_s, tuple(sound), tuple(pictures))
 
 
-def _duration_s(lines: Sequence[str]) -> float | None:
+def _duration_s(container: str, lines: Sequence[str]) -> float | None:
     """Return the stated length; of two, one is a text of the file, and neither is believed."""
     stated = [match for line in lines if (match := _DURATION.match(line))]
     if len(stated) != 1:
         return None
-    hours, minutes, seconds = stated[0].groups()
-    return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    hours, minutes, seconds, start = stated[0].groups()
+    stated_s = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    return length_s(container, stated_s, float(start or 0))
 
 
 def _read(

@@ -60,6 +60,13 @@ class Contents:
     pictures: tuple[PictureTrack, ...] = ()
 
 
+def length_s(container: str, stated_s: float | None, start_s: float) -> float | None:
+    """Return the length of a file; what Matroska states counts from zero, not from its start."""
+    if stated_s is None or not container.startswith("matroska"):
+        return stated_s
+    return max(0.0, stated_s - max(0.0, start_s))
+
+
 def shown_size(
     width: int, height: int, across: int, down: int, turned_degrees: float
 ) -> tuple[int, int]:

@@ -47,6 +47,12 @@ class TimedEvent:
     onset_time: float
     offset_time: float | None
 
+    @classmethod
+    def of(cls, event: Event, start: float) -> TimedEvent:
+        """Time an event of a stream that began at some wall time."""
+        offset = None if event.offset_s is None else start + event.offset_s
+        return cls(event, start + event.onset_s, offset)
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -105,7 +111,7 @@ class LiveSession:
         enter = 0.0 if self.bundle.gate is None else self.bundle.gate.enter
         self._likely = max(LIKELY, options.get("threshold") or enter)
         self._faults: set[str] = set()
-        self._time = self._stream_start = 0.0
+        self._time = 0.0
         self._begin()
 
     @property
@@ -154,7 +160,7 @@ class LiveSession:
 
     def _observation(self, events: list[Event]) -> Observation:
         state = self._stream.state
-        self._stream_start = self._time - state.time_s
+        start = self._time - state.time_s
         ended = [event.onset_s for event in events if event.offset_s is not None]
         self._newest_onset_s = max([self._newest_onset_s, *ended])
         crying = state.crying
@@ -165,14 +171,6 @@ class LiveSession:
         likely = crying
         if crying is False and state.recent_probability >= self._likely:
             likely = not state.tags.keys() - {NOISE_TAG}
-        since = None if not crying or state.since_s is None else self._wall(state.since_s)
-        timed = tuple(map(self._timed, events))
+        since = None if not crying or state.since_s is None else start + state.since_s
+        timed = tuple(TimedEvent.of(event, start) for event in events)
         return Observation(self.name, self._time, state, crying, since, timed, likely=likely)
-
-    def _timed(self, event: Event) -> TimedEvent:
-        offset = None if event.offset_s is None else self._wall(event.offset_s)
-        return TimedEvent(event, self._wall(event.onset_s), offset)
-
-    def _wall(self, stream_s: float) -> float:
-        """Turn a time of the stream into wall time, seen from the newest piece."""
-        return self._stream_start + stream_s

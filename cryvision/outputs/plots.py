@@ -69,7 +69,8 @@ def _levels(classification: Classification) -> NDArray[np.float32] | None:
     if not classification.path:
         return None
     try:
-        with open_clip(classification.path, sound=True, frames=False) as clip:
+        track = classification.media.get("sound_track")
+        with open_clip(classification.path, frames=False, audio_track=track) as clip:
             sound = (piece.samples for piece in clip.pieces() if piece.samples is not None)
             levels = pooled_spectrogram(sound, classification.duration_s)
     except MediaError:

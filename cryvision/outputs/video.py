@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cryvision.config import FRAME_RATE_HZ, FaceConfig
 from cryvision.errors import CryvisionError, MediaError, MissingDependencyError
 from cryvision.inputs import ffmpeg
+from cryvision.inputs.decoding import on_clock, with_other_streams
 from cryvision.inputs.media import MediaInfo, Piece, open_clip
 from cryvision.inputs.pictures.faces import FaceFinder
 from cryvision.inputs.pictures.yunet import TURNS_DEGREES, YuNet, load_cv2
@@ -68,7 +69,8 @@ def write_video(
 
     Shown are the label, the smoothed probability of crying and of each class, and the events of the
     whole clip; in the picture the box of the face, where the face detector's model is on this
-    machine. Frames are read, drawn and encoded one by one, so memory does not grow with the clip.
+    machine. Where the sound goes on alone, the last picture stays. Frames are read, drawn and
+    encoded one by one, so memory does not grow with the clip.
 
     With ``blur_faces`` every face that can be found is blurred, not only the one that was
     classified: the clip is read twice, and the face detector must be there. A face that is missed
@@ -87,9 +89,10 @@ def write_video(
         first = next(pictures)
         shown = as_shown(classification, show_experimental=show_experimental)
         screen = Screen(shown, first[0].shape)
-        command = _command(clip.info, classification.duration_s, screen.canvas.shape, path)
+        command = _command(classification, screen.canvas.shape, path)
+        n_frames = round(classification.duration_s * FRAME_RATE_HZ)
         with ffmpeg.Process(command, fed=True) as encoder:
-            for k, (frame, face) in enumerate(chain([first], pictures)):
+            for k, (frame, face) in enumerate(_held(chain([first], pictures), n_frames)):
                 screen.draw(k, frame, face)
                 try:
                     encoder.stdin.write(screen.canvas.data.cast("B"))
@@ -120,6 +123,18 @@ def _pictures(
             near = regions[max(0, k - reach) : k + reach + 1]
             _blur(frame, _merged(chain.from_iterable(near)))
         yield frame, None if face is None else face.box
+
+
+def _held(
+    pictures: Iterable[tuple[Frame, Box | None]], n_frames: int
+) -> Iterator[tuple[Frame, Box | None]]:
+    """Give the pictures, and after the last one that one again, up to so many."""
+    n_given = 0
+    for picture in pictures:
+        yield picture
+        n_given += 1
+    for _ in range(n_given, n_frames):
+        yield picture[0], None
 
 
 def _face_finder() -> FaceFinder | None:
@@ -175,43 +190,37 @@ def _blur(frame: Frame, regions: Iterable[_Region]) -> None:
             region[:] = cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)
 
 
-def _command(info: MediaInfo, duration_s: float, shape: tuple[int, ...], path: Path) -> list[str]:
+def _command(classification: Classification, shape: tuple[int, ...], path: Path) -> list[str]:
     """Arguments of ffmpeg: frames come by its standard input, the sound from the clip."""
     builder = ffmpeg.command_builder()
     size = shape[1], shape[0]
     frames = builder.input(
         "pipe:0", format="rawvideo", pix_fmt="rgb24", video_size=size, framerate=FRAME_RATE_HZ
     ).filter("scale", out_color_matrix="bt709", out_range="tv")
-    if not _has_sound(info):
+    info = _sound(classification)
+    if info is None:
         output = builder.output(frames, ffmpeg.file_url(path), **_ENCODING)
-        return ffmpeg.command_line(info.path, output.overwrite_output())
+        return ffmpeg.command_line(classification.path, output.overwrite_output())
     clip = ffmpeg.clip_input()
     sound = clip[str(info.sound_stream)]
     if (info.sound_channels or 0) > KNOWN_LAYOUT_CHANNELS:
         mean = "+".join(f"c{i}" for i in range(info.sound_channels or 0))
         sound = sound.filter("pan", f"mono|c0<{mean}")
     # On the clock of the frames; a damaged timestamp must not ask for days of silence.
-    sound = (
-        sound.filter("aselect", f"not(gte(t,{duration_s:.3f}))")
-        .filter("aresample", **{"async": 1, "first_pts": 0})
-        .filter("aformat", channel_layouts="mono|stereo")
-    )
-    output = builder.output(frames, sound, ffmpeg.file_url(path), **_ENCODING)
-    # With the pictures in use too, ffmpeg starts its clock where reading the clip did.
-    packets = clip[str(info.picture_stream)].output("-", format="null", codec="copy")
-    merged = builder.merge_outputs(output, packets).overwrite_output()
-    return ffmpeg.command_line(info.path, merged)
+    sound = on_clock(sound.filter("aselect", f"not(gte(t,{classification.duration_s:.3f}))"))
+    sound = sound.filter("aformat", channel_layouts="mono|stereo")
+    output = builder.output(frames, sound, ffmpeg.file_url(path), **_ENCODING).overwrite_output()
+    return ffmpeg.command_line(info.path, with_other_streams(output, clip, info, info.sound_stream))
 
 
-def _has_sound(info: MediaInfo) -> bool:
-    """Whether any sound of a clip can be decoded; ffmpeg would wait for it in vain."""
-    if not info.has_sound:
-        return False
+def _sound(classification: Classification) -> MediaInfo | None:
+    """Find the sound that was classified; None without any: ffmpeg would wait for it in vain."""
+    track = classification.media.get("sound_track")
     try:
-        with open_clip(info.path, frames=False) as clip:
-            return next(iter(clip.pieces()), None) is not None
+        with open_clip(classification.path, frames=False, audio_track=track) as clip:
+            return clip.info if next(iter(clip.pieces()), None) is not None else None
     except MediaError:
-        return False
+        return None
 
 
 def _failure(encoder: ffmpeg.Process, binary: str, clip: str, path: Path) -> CryvisionError:

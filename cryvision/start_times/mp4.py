@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import BinaryIO
@@ -15,6 +16,7 @@ _EPOCH = datetime(1904, 1, 1, tzinfo=timezone.utc)
 _MOST_BOXES = 1000
 _MOST_BYTES = 1 << 20
 _CREATION_DATE = b"com.apple.quicktime.creationdate"
+_ANDROID = b"com.android.version"
 _DATE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d)")
 
 
@@ -22,7 +24,7 @@ def time_from_mp4(path: str | os.PathLike[str]) -> tuple[datetime, str] | None:
     """Find when an MP4 or QuickTime file was made, with its zone, and what in it says so.
 
     Apple's own creation date, which has the zone of the place, goes before that of the header,
-    which is UTC.
+    which is UTC. Android writes the header when a recording ends, with the time of that moment.
     """
     if not os.path.isfile(path):  # a pipe would be waited for
         return None
@@ -32,22 +34,25 @@ def time_from_mp4(path: str | os.PathLike[str]) -> tuple[datetime, str] | None:
             for name, start, end in _boxes(file, 0, size):
                 if name == b"moov":
                     return _of_movie(file, start, end)
-    except (OSError, OverflowError):
+    except (OSError, OverflowError, struct.error):
         return None
     return None
 
 
 def _of_movie(file: BinaryIO, start: int, end: int) -> tuple[datetime, str] | None:
-    header = None
+    header, length_s, from_android = None, 0.0, False
     for name, at, stop in _boxes(file, start, end):
         if name == b"mvhd":
             file.seek(at)
-            raw = file.read(12)
-            seconds = int.from_bytes(raw[4:12] if raw[:1] == b"\1" else raw[4:8], "big")
+            wide = file.read(4)[:1] == b"\1"
+            raw = file.read(28 if wide else 16)
+            seconds, _, rate, ticks = struct.unpack(">QQIQ" if wide else ">IIII", raw)
             header = _EPOCH + timedelta(seconds=seconds)
+            length_s = ticks / rate if rate else 0.0
         elif name == b"meta" and stop - at <= _MOST_BYTES:
             file.seek(at)
             raw = file.read(stop - at)
+            from_android = _ANDROID in raw
             date = _DATE.search(raw) if _CREATION_DATE in raw else None
             time = iso_time(date[0].decode("ascii")) if date else None
             if time is not None:
@@ -55,7 +60,7 @@ def _of_movie(file: BinaryIO, start: int, end: int) -> tuple[datetime, str] | No
     # Cameras without a clock start in 1904 or in 1970.
     if header is None or not FIRST_YEAR <= header.year <= LAST_YEAR:
         return None
-    return header, "MP4 creation time"
+    return header - timedelta(seconds=length_s * from_android), "MP4 creation time"
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:

@@ -10,6 +10,8 @@ from typing import Any
 from cryvision.atomic import staged
 from cryvision.errors import MediaError
 from cryvision.inputs import ffmpeg
+from cryvision.inputs.decoding import on_clock, with_other_streams
+from cryvision.inputs.probing import probe
 from cryvision.web.clips import PageClip
 
 MAX_AT_ONCE = 2
@@ -34,8 +36,10 @@ _SOUND: dict[str, Any] = {"format": "ogg", "acodec": "libopus", "audio_bitrate":
 def playable_kind(info: Mapping[str, Any]) -> str | None:
     """Return the media type of a file that all browsers play; None where a copy is needed.
 
-    ``info`` is the ``media`` of a `Classification`.
+    ``info`` is the ``media`` of a `Classification`. A browser plays the first track of sound.
     """
+    if (info.get("sound_track") or 1) > 1:
+        return None
     container = str(info.get("container", ""))
     sound, picture = info.get("sound_codec"), info.get("picture_codec")
     codecs = {codec for codec in (sound, picture) if codec}
@@ -81,17 +85,17 @@ class Playback:
     def _make(self, path: Path, info: Mapping[str, Any], target: Path) -> None:
         builder = ffmpeg.command_builder()
         clip = ffmpeg.clip_input()
-        streams = [
-            clip[str(info[name])]
-            for name in ("picture_stream", "sound_stream")
-            if info.get(name) is not None
-        ]
+        picture, sound = info.get("picture_stream"), info.get("sound_stream")
+        streams = [] if picture is None else [clip[str(picture)]]
+        if sound is not None:
+            streams.append(on_clock(clip[str(sound)]))
         options = dict(_SOUND)
         if info.get("has_picture"):
             options = _VIDEO | (_SOUND_OF_VIDEO if info.get("has_sound") else {})
         with staged(target, overwrite=True) as place:
             url = ffmpeg.file_url(place)
             output = builder.output(*streams, url, map_metadata=-1, **options).overwrite_output()
+            output = with_other_streams(output, clip, probe(path), picture, sound)
             with ffmpeg.Process(ffmpeg.command_line(path, output)) as process:
                 self._processes.add(process)
                 if self._closed:

@@ -122,6 +122,28 @@ def test_a_table_of_many_recordings_is_read_by_recording(tmp_path: Path) -> None
         read_annotations(path)
 
 
+def test_raven_times_of_joined_files_are_read_as_times_of_each_file(tmp_path: Path) -> None:
+    columns = (
+        "Selection",
+        "Begin Time (s)",
+        "End Time (s)",
+        "Begin File",
+        "File Offset (s)",
+        "Annotation",
+    )
+    rows = (
+        ("1", "2.0", "3.5", "a.wav", "2.0", "cry"),
+        ("2", "61,25", "62,0", "b.wav", "1,25", "cry"),
+        ("3", "70.0", "71.0", "b.wav", "", "cry"),
+    )
+    text = "".join("\t".join(row) + "\n" for row in (columns, *rows))
+    found = read_recordings(write(tmp_path / "joined.txt", text))
+    assert found == {
+        "a.wav": [Interval(2.0, 3.5, "cry")],
+        "b.wav": [Interval(1.25, 2.0, "cry"), Interval(70.0, 71.0, "cry")],
+    }
+
+
 def test_people_who_labelled_the_same_task_are_tiers(tmp_path: Path) -> None:
     one, two = (
         f'{{"completed_by": {number}, "result": [{{"value": {{"start": 0, "end": 1, '

@@ -100,6 +100,27 @@ def test_a_recording_holds_the_sound_around_the_crying(tmp_path: Path, bundle: B
     assert path.stem == moment.strftime("%H-%M-%S")
 
 
+@pytest.mark.parametrize("mask_speech", [False, True])
+def test_events_lie_where_they_are_heard_also_where_sound_arrives_late(
+    tmp_path: Path, bundle: Bundle, mask_speech: bool
+) -> None:
+    samples = noise(60)
+    speech = [(0.0, 60.0)] if mask_speech else []
+    parts = [
+        observations(samples, [(20.0, 23.0)], start=START + late, speech=speech) for late in (0, 3)
+    ]
+    # A network holds the sound back for a while; then it comes at once.
+    seen = [
+        late if 22.0 < late.state.time_s < 25.0 else soon for soon, late in zip(*parts, strict=True)
+    ]
+    ((path, facts),) = record(tmp_path, bundle, seen, mask_speech=mask_speech)
+    found = sound_of(path.with_suffix(".flac"))
+    (event,) = facts["events"]
+    onset, offset = (iso(event[name]) - iso(facts["start"]) for name in ("onset", "offset"))
+    heard = found[round(onset * RATE_HZ) : round(offset * RATE_HZ)]
+    np.testing.assert_allclose(heard, samples[20 * RATE_HZ : 23 * RATE_HZ], atol=1e-6)
+
+
 def test_the_first_crying_has_what_there_is_before_it(tmp_path: Path, bundle: Bundle) -> None:
     samples = noise(12)
     ((path, _),) = record(tmp_path, bundle, list(observations(samples, [(2.0, 4.0)])))

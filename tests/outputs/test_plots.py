@@ -70,6 +70,16 @@ def test_the_bars_stand_where_the_events_are(make, noise, tmp_path):
     assert len(second) == pytest.approx(len(whole) / 4, abs=5)
 
 
+def test_the_figure_shows_the_track_that_was_classified(make, make_media, tmp_path):
+    tracks = ("-f", "lavfi", "-i", "anoisesrc=d=2:r=16000", "-f", "lavfi", "-i", "anullsrc=d=2")
+    clip = make_media("two.mka", *tracks, "-map", "0", "-map", "1", "-t", "2", "-c:a", "pcm_s16le")
+    noisy, silent = (
+        _pixels(write(make(path=str(clip), duration_s=2.0, media=media), tmp_path, ["png"])[0])
+        for media in ({"sound_track": 1}, {"sound_track": 2})
+    )
+    assert np.abs(noisy - silent).mean() > 10
+
+
 def test_no_events_leave_no_bars(make, noise, tmp_path):
     clip = make(path=str(noise), duration_s=2.0, events=(), label="no cry")
     pixels = _pixels(write(clip, tmp_path / "out", ["png"])[0])

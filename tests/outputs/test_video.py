@@ -119,6 +119,41 @@ def test_sound_that_starts_late_starts_late_in_the_video_too(
     assert onset_s(tmp_path / "out.mp4") == pytest.approx(onset_s(clip), abs=ONSET_S)
 
 
+def test_the_video_has_the_sound_that_was_classified(
+    make: Any, make_media: MakeMedia, tmp_path: Path
+) -> None:
+    clip = make_media(
+        "two-tracks.mkv",
+        *("-f", "lavfi", "-i", "testsrc=s=64x48:r=30:d=1"),
+        *("-f", "lavfi", "-i", "aevalsrc=0.5*sin(2*PI*440*t):s=16000:d=1"),
+        *("-f", "lavfi", "-i", "aevalsrc=0.5*sin(2*PI*700*t):s=16000:d=1"),
+        *("-map", "0", "-map", "1", "-map", "2", "-c:v", "mpeg4", "-c:a", "pcm_s16le"),
+    )
+    for track, hz in ((1, 440), (2, 700)):
+        with open_clip(clip, audio_track=track) as opened:
+            media = opened.info.to_json()
+        write_video(found_in(make, clip, 1.0, media=media), tmp_path / "out.mp4")
+        samples = read_sound(tmp_path / "out.mp4")[:RATE_HZ]
+        assert np.abs(np.fft.rfft(samples, RATE_HZ)).argmax() == pytest.approx(hz, abs=1)
+
+
+def test_where_the_sound_goes_on_alone_the_video_does_too(
+    make: Any, make_media: MakeMedia, tmp_path: Path
+) -> None:
+    clip = make_media(
+        "short-picture.mkv",
+        *("-f", "lavfi", "-i", "testsrc=s=64x48:r=30:d=0.5"),
+        *("-f", "lavfi", "-i", "aevalsrc=0.5*sin(2*PI*440*t):s=16000:d=2"),
+        *("-c:v", "mpeg4", "-c:a", "pcm_s16le"),
+    )
+    write_video(found_in(make, clip, 2.0), tmp_path / "out.mp4")
+    shown = frames_of(tmp_path / "out.mp4")
+    assert abs(len(shown) - 60) <= 1
+    assert differs(shown[-1], frames_of(clip)[-1]) < LOSSY
+    below = [frame[48:].astype(int) for frame in (shown[20], shown[55])]
+    assert np.abs(below[0] - below[1]).max() > 100  # the mark of the time has moved
+
+
 def test_a_clip_without_sound_makes_a_silent_video(
     make: Any, make_media: MakeMedia, tmp_path: Path
 ) -> None:

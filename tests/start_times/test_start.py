@@ -176,9 +176,12 @@ def box(name: bytes, *contents: bytes) -> bytes:
     return struct.pack(">I", 8 + len(body)) + name + body
 
 
-def movie(path: Path, *, seconds: int, version: int = 0, meta: bytes = b"") -> Path:
-    form = ">IQQ" if version else ">III"
-    header = struct.pack(form, version << 24, seconds, seconds) + b"\0" * 90
+def movie(
+    path: Path, *, seconds: int, version: int = 0, meta: bytes = b"", length_s: float = 0.0
+) -> Path:
+    form = ">IQQIQ" if version else ">IIIII"
+    header = struct.pack(form, version << 24, seconds, seconds, 1000, round(1000 * length_s))
+    header += b"\0" * 80
     parts = [box(b"mvhd", header), *([box(b"meta", meta)] if meta else [])]
     path.write_bytes(
         box(b"ftyp", b"isom\0\0\2\0") + box(b"mdat", b"\0" * 99) + box(b"moov", *parts)
@@ -188,6 +191,7 @@ def movie(path: Path, *, seconds: int, version: int = 0, meta: bytes = b"") -> P
 
 UNIX_1904 = 2_082_844_800
 EPOCH_S = 1_614_954_153
+ANDROID = b"keys com.android.version ilst 13"
 APPLE = b"keys com.apple.quicktime.creationdate ilst 2021-03-05T14:22:33+0100"
 
 
@@ -197,6 +201,19 @@ def test_the_header_of_an_mp4_is_utc(tmp_path: Path, version: int) -> None:
     found = recording_start(path, zone=ZONE)
     assert found is not None
     assert (found.time.isoformat(), found.source) == (IN_UTC, "MP4 creation time")
+
+
+@pytest.mark.parametrize("version", [0, 1])
+@pytest.mark.parametrize(("meta", "ahead_s"), [(ANDROID, 90.5), (b"", 0.0)])
+def test_android_writes_the_time_at_which_a_recording_ends(
+    tmp_path: Path, version: int, meta: bytes, ahead_s: float
+) -> None:
+    end = EPOCH_S + UNIX_1904
+    path = movie(tmp_path / "a.mp4", seconds=end, version=version, meta=meta, length_s=90.5)
+    found = recording_start(path, zone=ZONE)
+    assert found is not None
+    assert found.time.timestamp() == EPOCH_S - ahead_s
+    assert found.source == "MP4 creation time"
 
 
 def test_apples_own_date_keeps_the_zone_of_the_place(tmp_path: Path) -> None:

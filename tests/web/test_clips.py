@@ -127,6 +127,35 @@ def test_what_browsers_cannot_play_is_copied(client: Any, make_media: MakeMedia)
     client.delete(f"/api/clips/{clip}")
 
 
+def test_the_sound_that_was_scored_is_played_at_its_times(
+    client: Any, make_media: MakeMedia, tmp_path: Path
+) -> None:
+    click = "aevalsrc='0.8*sin(2*PI*1000*t)*between(t,1,1.1)':s=48000:d=2"
+    clip = make_media(
+        "silent-first.mp4",
+        *("-f", "lavfi", "-i", "anullsrc=r=48000:d=2"),
+        *("-itsoffset", "1.5", "-f", "lavfi", "-i", click),
+        *("-map", "0", "-map", "1", "-c:a", "aac"),
+    )
+    scored = upload(client, clip)
+    (tmp_path / "played.ogg").write_bytes(client.get(f"/api/clips/{scored}/media").content)
+    played = read_sound(tmp_path / "played.ogg")
+    assert np.argmax(np.abs(played) > 0.3) / 16_000 == pytest.approx(2.5, abs=0.03)
+    client.delete(f"/api/clips/{scored}")
+
+
+def test_a_damaged_timestamp_asks_for_no_hours_of_silence_to_be_played(
+    client: Any, make_media: MakeMedia, tmp_path: Path
+) -> None:
+    tone = "aevalsrc=0.5*sin(2*PI*440*t):s=16000:d=1"
+    hours = "asetpts='PTS+gt(T,0.5)*7200/TB'"
+    clip = make_media("jump.mka", "-f", "lavfi", "-i", tone, "-af", hours, "-c:a", "pcm_s16le")
+    scored = upload(client, clip)
+    (tmp_path / "played.ogg").write_bytes(client.get(f"/api/clips/{scored}/media").content)
+    assert len(read_sound(tmp_path / "played.ogg")) < 16_000
+    client.delete(f"/api/clips/{scored}")
+
+
 def test_an_upload_is_scored_and_can_be_deleted(served: Served, client: Any) -> None:
     clip = upload(client, DEMO)
     assert len(client.get(f"/api/clips/{clip}").json()["record"]["events"]) == 8

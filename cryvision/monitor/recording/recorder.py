@@ -28,6 +28,7 @@ from cryvision.monitor.recording.files import (
 from cryvision.monitor.recording.folder import RecordingFolder
 from cryvision.monitor.recording.observed import ObservedMinutes
 from cryvision.monitor.session import BREAKS, Observation, TimedEvent
+from cryvision.result import Event
 
 BEFORE_SECONDS = 10.0
 """So much sound is kept before the onset."""
@@ -73,7 +74,7 @@ class _Bout:
     start: int
     last_cry: int
     continues: bool = False
-    events: dict[float, TimedEvent] = field(default_factory=dict)
+    events: dict[float, Event] = field(default_factory=dict)
 
 
 class Recorder:
@@ -113,6 +114,7 @@ class Recorder:
         self._minutes = ObservedMinutes(self._folder.path, source)
         self._ring = Ring()
         self._piece_time = 0.0
+        self._zero = 0  # place in the ring at which the stream of the newest piece began
         self._bout: _Bout | None = None
         self._recorded_until = 0
         self._speech: list[Span] = []
@@ -176,6 +178,7 @@ class Recorder:
             self._ring.push(piece.samples, item.picture)
             self._piece_time = piece.time
             self._note_speech(observation)
+        self._zero = self._ring.end - round(observation.state.time_s * SAMPLE_RATE_HZ)
         self._follow(observation)
         self._attempt("observed minutes", lambda: self._minutes.observe(observation))
         fault = observation.fault
@@ -187,13 +190,12 @@ class Recorder:
 
     def _follow(self, observation: Observation) -> None:
         for timed in observation.events:
-            onset = self._place(timed.onset_time)
+            onset, offset = self._places(timed.event)
             if self._bout is None:
                 start = max(onset - self._before, self._ring.start, self._recorded_until)
                 self._bout = _Bout(start, onset)
-            self._bout.events[timed.event.onset_s] = timed
-            end = onset if timed.offset_time is None else self._place(timed.offset_time)
-            self._bout.last_cry = max(self._bout.last_cry, end)
+            self._bout.events[timed.event.onset_s] = timed.event
+            self._bout.last_cry = max(self._bout.last_cry, onset if offset is None else offset)
         bout, now = self._bout, self._ring.end
         if bout is not None:
             if observation.crying:
@@ -206,7 +208,7 @@ class Recorder:
                 or self._ring.picture_bytes >= MOST_PICTURE_BYTES
             ):
                 self._end_bout()
-                still = {k: e for k, e in bout.events.items() if e.offset_time is None}
+                still = {k: e for k, e in bout.events.items() if e.offset_s is None}
                 start = self._recorded_until
                 self._bout = _Bout(start, bout.last_cry, continues=True, events=still)
         oldest = now - self._before - round(LATE_SECONDS * SAMPLE_RATE_HZ)
@@ -222,12 +224,14 @@ class Recorder:
         if end <= bout.start:
             return
         samples, pictures = self._ring.cut(bout.start, end)
-        events = tuple(bout.events[onset_s] for onset_s in sorted(bout.events))
         masked = self._masked(bout, end) if self._mask_speech else None
         for first, last in masked or ():
             samples[first:last] = 0
         start_time = self._piece_time - (self._ring.end - bout.start) / SAMPLE_RATE_HZ
         self._recorded_until = end
+        # Wall times of events were seen from other pieces, which may have come sooner or later.
+        zero_time = start_time + (self._zero - bout.start) / SAMPLE_RATE_HZ
+        events = tuple(TimedEvent.of(event, zero_time) for _, event in sorted(bout.events.items()))
         recording = Recording(
             self._source, start_time, samples, pictures, events, bout.continues, masked
         )
@@ -260,17 +264,19 @@ class Recorder:
         speaks[max(0, self._ring.end - self._unsettled - bout.start) :] = True
         for first, last in self._speech:
             speaks[max(0, first - bout.start) : max(0, last - bout.start)] = True
-        for timed in bout.events.values():
-            offset = timed.offset_time
-            first = self._place(timed.onset_time) - bout.start
-            last = len(speaks) if offset is None else self._place(offset) - bout.start
-            speaks[max(0, first) : max(0, last)] = False
+        for event in bout.events.values():
+            onset, offset = self._places(event)
+            last = end if offset is None else offset
+            speaks[max(0, onset - bout.start) : max(0, last - bout.start)] = False
         edges = np.flatnonzero(np.diff(speaks.astype(np.int8), prepend=0, append=0))
         return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
-    def _place(self, wall_time: float) -> int:
-        """Turn wall time into a place in the ring, seen from the newest piece."""
-        return self._ring.end - round((self._piece_time - wall_time) * SAMPLE_RATE_HZ)
+    def _places(self, event: Event) -> tuple[int, int | None]:
+        """Return where in the ring an event begins and ends."""
+        onset = self._zero + round(event.onset_s * SAMPLE_RATE_HZ)
+        if event.offset_s is None:
+            return onset, None
+        return onset, self._zero + round(event.offset_s * SAMPLE_RATE_HZ)
 
     def _attempt(self, what: str, action: Callable[[], None]) -> None:
         """Call a function that writes; what it cannot write costs one line in the log."""
