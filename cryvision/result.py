@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryvision.spans import shorter
+
 if TYPE_CHECKING:
     from cryvision.acoustics.measures import Acoustics
     from cryvision.inputs.quality import MinuteQuality
@@ -106,7 +108,7 @@ def find_bouts(events: Sequence[Event], gap_seconds: float = BOUT_GAP_SECONDS) -
     group: list[Event] = []
     end_s = -math.inf
     for event in events:
-        if group and not event.onset_s - end_s < gap_seconds:
+        if group and not shorter(event.onset_s - end_s, gap_seconds):
             bouts.append(_bout(group))
             group = []
         group.append(event)
