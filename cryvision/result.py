@@ -31,7 +31,7 @@ class Event:
     label : str
         ``cry``, or the reason the bundle gives.
     confidence : float
-        Mean cry score over the event, 0 to 1.
+        Mean cry score over the event, lowered where the tagger heard less crying at it, 0 to 1.
     intensity_db, above_background_db : float
         Level over the event in the bundle's frequency band, dB relative to full scale, and above
         the background: a low percentile of the past minute's levels.
