@@ -166,8 +166,8 @@ def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
     finite = np.isfinite(scores)
     of_calls: dict[str, Statistic] = {
         "window_kappa": lambda w: metrics.cohen_kappa(cry, called, w),
-        "window_f1": lambda w: metrics.precision_recall_f1(cry, called, w).f1,
-        "window_balanced_accuracy": lambda w: metrics.balanced_accuracy(cry, called, w),
+        "window_f1": lambda w: _f1(metrics.confusion(cry, called, 2, w)),
+        "window_balanced_accuracy": lambda w: _mean_recall(metrics.confusion(cry, called, 2, w)),
         "window_accuracy": lambda w: ratio(float(w @ (cry == called)), float(w.sum())),
     }
     stated, true, of = scores[finite], cry[finite], subjects[finite]
@@ -179,6 +179,15 @@ def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
     }
     statistics = {name: (subjects, statistic) for name, statistic in of_calls.items() if len(cry)}
     return statistics | {name: (of, statistic) for name, statistic in of_scores.items() if len(of)}
+
+
+def _f1(counts: np.ndarray) -> float:
+    return ratio(2 * counts[1, 1], counts[1].sum() + counts[:, 1].sum())
+
+
+def _mean_recall(counts: np.ndarray) -> float:
+    """Mean of the recall of crying and of the rest; not defined without one of them."""
+    return (ratio(counts[0, 0], counts[0].sum()) + ratio(counts[1, 1], counts[1].sum())) / 2
 
 
 def _estimates(statistics: Statistics) -> dict[str, dict[str, Any]]:
@@ -195,9 +204,11 @@ def _values(clips: Sequence[ComparedClip]) -> dict[str, float]:
 
 def _without_listening(clips: Sequence[ComparedClip]) -> dict[str, float]:
     """Figures of calling each clip crying throughout, the share of crying as its score."""
-    cry, _, _, _ = cry_windows(clips)
-    share = float(cry.mean()) if len(cry) else 0.0
-    values = _values([replace(clip, scores=np.full(len(clip.scores), share)) for clip in clips])
+    cry, _, scores, _ = cry_windows(clips)
+    scored = np.isfinite(scores)
+    share = float(cry[scored].mean()) if scored.any() else 0.0
+    constant = [np.where(np.isfinite(clip.scores), share, np.nan) for clip in clips]
+    values = _values([replace(c, scores=s) for c, s in zip(clips, constant, strict=True)])
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
