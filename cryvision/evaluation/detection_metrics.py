@@ -166,8 +166,7 @@ def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
     finite = np.isfinite(scores)
     of_calls: dict[str, Statistic] = {
         "window_kappa": lambda w: metrics.cohen_kappa(cry, called, w),
-        "window_f1": lambda w: _f1(metrics.confusion(cry, called, 2, w)),
-        "window_balanced_accuracy": lambda w: _mean_recall(metrics.confusion(cry, called, 2, w)),
+        **{f"window_{name}": of for name, of in metrics.two_class_statistics(cry, called).items()},
         "window_accuracy": lambda w: ratio(float(w @ (cry == called)), float(w.sum())),
     }
     stated, true, of = scores[finite], cry[finite], subjects[finite]
@@ -179,15 +178,6 @@ def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
     }
     statistics = {name: (subjects, statistic) for name, statistic in of_calls.items() if len(cry)}
     return statistics | {name: (of, statistic) for name, statistic in of_scores.items() if len(of)}
-
-
-def _f1(counts: np.ndarray) -> float:
-    return ratio(2 * counts[1, 1], counts[1].sum() + counts[:, 1].sum())
-
-
-def _mean_recall(counts: np.ndarray) -> float:
-    """Mean of the recall of crying and of the rest; not defined without one of them."""
-    return (ratio(counts[0, 0], counts[0].sum()) + ratio(counts[1, 1], counts[1].sum())) / 2
 
 
 def _estimates(statistics: Statistics) -> dict[str, dict[str, Any]]:
