@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.spans import shorter
+from cryvision.spans import covered_seconds, shorter
 
 if TYPE_CHECKING:
     from cryvision.acoustics.measures import Acoustics
@@ -81,7 +81,7 @@ class Bout:
 
     `cry_seconds` is the bout without its pauses; `confidence` is the mean of the events', weighted
     by their lengths, `intensity_db` that of their power, and `above_background_db` the largest
-    distance of an event from its background.
+    distance of an event from its background, both of the events whose level is known.
     """
 
     onset_s: float
@@ -121,15 +121,18 @@ def _bout(events: list[Event]) -> Bout:
     weights = (
         seconds / seconds.sum() if seconds.sum() > 0 else np.full(len(events), 1 / len(events))
     )
-    power = float(weights @ 10 ** (np.array([event.intensity_db for event in events]) / 10))
+    # What a person found, the detector knows no level of.
+    levels_db = np.array([event.intensity_db for event in events])
+    known = weights * ~np.isnan(levels_db)
+    power = float(known @ 10 ** (np.nan_to_num(levels_db) / 10)) / (known.sum() or 1.0)
     return Bout(
         onset_s=events[0].onset_s,
         offset_s=max(event.span_s[1] for event in events),
         n_events=len(events),
-        cry_seconds=float(seconds.sum()),
+        cry_seconds=covered_seconds(event.span_s for event in events),
         confidence=float(weights @ np.array([event.confidence for event in events])),
         intensity_db=10 * math.log10(power) if power > 0 else -math.inf,
-        above_background_db=max(event.above_background_db for event in events),
+        above_background_db=float(np.fmax.reduce([e.above_background_db for e in events])),
     )
 
 

@@ -27,6 +27,11 @@ def joined(spans: Iterable[Span], gap_s: float = 0.0) -> list[Span]:
     return together
 
 
+def covered_seconds(spans: Iterable[Span]) -> float:
+    """Sum up spans; what lies in several counts once."""
+    return math.fsum(end - start for start, end in joined(spans))
+
+
 def seconds_within(spans: Iterable[Span], start: float, end: float) -> float:
     """Sum up how much of each span lies between two times."""
     return math.fsum(max(0.0, min(b, end) - max(a, start)) for a, b in spans)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from cryvision.spans import Span, joined
+from cryvision.spans import Span, covered_seconds
 
 HOURS = 24
 HOUR_SECONDS = 3600.0
@@ -107,4 +107,4 @@ def _seconds(spans: Iterable[tuple[datetime, Span]]) -> dict[Cell, float]:
             until = min(at + max(HOUR_SECONDS - into_hour_s, _TICK_SECONDS), end)
             cells.setdefault((clock.date(), clock.hour), []).append((at, until))
             at = until
-    return {cell: sum(b - a for a, b in joined(own)) for cell, own in cells.items()}
+    return {cell: covered_seconds(own) for cell, own in cells.items()}
