@@ -17,7 +17,9 @@ _FIGURES = {
     "balanced_accuracy": "balanced accuracy",
     "auc": "AUC",
     "event_f1": "F1 of events",
+    "event_f1_fused": "F1 of events after the veto",
     "bout_f1": "F1 of bouts",
+    "bout_f1_fused": "F1 of bouts after the veto",
 }
 
 
