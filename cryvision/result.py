@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryvision.spans import covered_seconds, shorter
+
 if TYPE_CHECKING:
     from cryvision.acoustics.measures import Acoustics
     from cryvision.inputs.quality import MinuteQuality
@@ -29,7 +31,7 @@ class Event:
     label : str
         ``cry``, or the reason the bundle gives.
     confidence : float
-        Mean cry score over the event, 0 to 1.
+        Mean cry score over the event, lowered where the tagger heard less crying at it, 0 to 1.
     intensity_db, above_background_db : float
         Level over the event in the bundle's frequency band, dB relative to full scale, and above
         the background: a low percentile of the past minute's levels.
@@ -79,7 +81,7 @@ class Bout:
 
     `cry_seconds` is the bout without its pauses; `confidence` is the mean of the events', weighted
     by their lengths, `intensity_db` that of their power, and `above_background_db` the largest
-    distance of an event from its background.
+    distance of an event from its background, both of the events whose level is known.
     """
 
     onset_s: float
@@ -106,7 +108,7 @@ def find_bouts(events: Sequence[Event], gap_seconds: float = BOUT_GAP_SECONDS) -
     group: list[Event] = []
     end_s = -math.inf
     for event in events:
-        if group and not event.onset_s - end_s < gap_seconds:
+        if group and not shorter(event.onset_s - end_s, gap_seconds):
             bouts.append(_bout(group))
             group = []
         group.append(event)
@@ -119,15 +121,18 @@ def _bout(events: list[Event]) -> Bout:
     weights = (
         seconds / seconds.sum() if seconds.sum() > 0 else np.full(len(events), 1 / len(events))
     )
-    power = float(weights @ 10 ** (np.array([event.intensity_db for event in events]) / 10))
+    # What a person found, the detector knows no level of.
+    levels_db = np.array([event.intensity_db for event in events])
+    known = weights * ~np.isnan(levels_db)
+    power = float(known @ 10 ** (np.nan_to_num(levels_db) / 10)) / (known.sum() or 1.0)
     return Bout(
         onset_s=events[0].onset_s,
         offset_s=max(event.span_s[1] for event in events),
         n_events=len(events),
-        cry_seconds=float(seconds.sum()),
+        cry_seconds=covered_seconds(event.span_s for event in events),
         confidence=float(weights @ np.array([event.confidence for event in events])),
         intensity_db=10 * math.log10(power) if power > 0 else -math.inf,
-        above_background_db=max(event.above_background_db for event in events),
+        above_background_db=float(np.fmax.reduce([e.above_background_db for e in events])),
     )
 
 

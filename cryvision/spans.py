@@ -8,16 +8,28 @@ from datetime import date, datetime, time, timedelta, tzinfo
 
 Span = tuple[float, float]
 
+_DECIMALS = 6
+
+
+def shorter(length_s: float, limit_s: float) -> bool:
+    """Tell whether a length is below a limit: to the microsecond, for 2.28 - 2.08 is below 0.2."""
+    return round(length_s, _DECIMALS) < limit_s
+
 
 def joined(spans: Iterable[Span], gap_s: float = 0.0) -> list[Span]:
     """Put spans together that overlap, meet, or are less than a gap apart; in order of time."""
     together: list[Span] = []
     for onset, offset in sorted(spans):
-        if together and (onset <= together[-1][1] or onset - together[-1][1] < gap_s):
+        if together and (onset <= together[-1][1] or shorter(onset - together[-1][1], gap_s)):
             together[-1] = (together[-1][0], max(together[-1][1], offset))
         else:
             together.append((onset, offset))
     return together
+
+
+def covered_seconds(spans: Iterable[Span]) -> float:
+    """Sum up spans; what lies in several counts once."""
+    return math.fsum(end - start for start, end in joined(spans))
 
 
 def seconds_within(spans: Iterable[Span], start: float, end: float) -> float:

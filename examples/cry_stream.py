@@ -206,8 +206,10 @@ class Events:
 
     def _edge(self, end_s: float, score: float, level: float) -> Found:
         """Open a candidate at `enter`, close it below `leave`, bridge short gaps."""
-        gate, found = self._gate, self._open
+        gate = self._gate
         time_s = end_s - gate["latency_seconds"]
+        yield from self._close_after_gap(time_s)
+        found = self._open
         inside = found is not None and found["silent_since"] is None
         if score >= gate["leave" if inside else "enter"]:
             if found is None:
@@ -221,12 +223,16 @@ class Events:
         elif found is not None:
             if found["silent_since"] is None:
                 found["silent_since"] = max(time_s, found["onset_s"])
-            if time_s - found["silent_since"] >= gate["min_gap_seconds"]:
-                yield from self._close(found["silent_since"])
+            yield from self._close_after_gap(time_s)
+
+    def _close_after_gap(self, time_s: float) -> Found:
+        since = None if self._open is None else self._open["silent_since"]
+        if since is not None and not _shorter(time_s - since, self._gate["min_gap_seconds"]):
+            yield from self._close(since)
 
     def _close(self, offset_s: float) -> Found:
         found, self._open = self._open, None
-        if offset_s - found["onset_s"] < self._gate["min_event_seconds"]:
+        if _shorter(offset_s - found["onset_s"], self._gate["min_event_seconds"]):
             return
         candidate = {
             "event": {
@@ -361,3 +367,8 @@ def follow(run: Run, model: str, sound: BinaryIO) -> int:
         # The reader has gone, as `| head` does. Python flushes stdout once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _shorter(length_s: float, limit_s: float) -> bool:
+    """Compare to the microsecond, for 2.28 - 2.08 is below 0.2."""
+    return round(length_s, 6) < limit_s

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cryvision.evaluation.event_metrics import merged
 from cryvision.result import Classification, Detection, Event, find_bouts
+from cryvision.spans import joined
 
 
 def _result(path: str = "clip.wav") -> Classification:
@@ -48,3 +50,13 @@ def test_events_less_than_the_gap_apart_are_one_bout():
     assert whole.confidence == pytest.approx((0.9 + 0.6 * 0.5) / 1.5)
     assert [bout.n_events for bout in find_bouts(events, 0.2)] == [1, 1]
     assert replace(_result(), bout_gap_s=0.2).bouts == find_bouts(events, 0.2)
+
+
+def test_events_exactly_the_gap_apart_are_two_bouts_wherever_they_are():
+    cry = _result().events[0]
+    for step in range(0, 25 * 3600, 40):  # of 40 ms
+        times = [n * 640 / 16000 for n in (step, step + 5, step + 10, step + 15)]
+        events = [replace(cry, onset_s=a, offset_s=b) for a, b in (times[:2], times[2:])]
+        assert len(find_bouts(events, 0.2)) == 2
+        assert len(merged([event.span_s for event in events], 0.2)) == 2
+        assert len(joined((event.span_s for event in events), 0.2)) == 2

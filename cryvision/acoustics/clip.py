@@ -19,6 +19,7 @@ from cryvision.config import SAMPLE_RATE_HZ
 from cryvision.errors import ConfigError
 from cryvision.inputs import media
 from cryvision.result import Classification, Event
+from cryvision.spans import shorter
 
 _AROUND_SECONDS = MARGIN_SECONDS + RESAMPLED_SECONDS
 
@@ -90,7 +91,7 @@ def _spans(classification: Classification) -> list[_Span]:
     for event, later in itertools.zip_longest(events, events[1:]):
         onset_s, offset_s = event.span_s
         next_onset_s = math.nan
-        if later is not None and later.onset_s - offset_s < classification.bout_gap_s:
+        if later is not None and shorter(later.onset_s - offset_s, classification.bout_gap_s):
             next_onset_s = later.onset_s
         until_s = offset_s if math.isnan(next_onset_s) else next_onset_s
         until_s = min(until_s, onset_s + LONGEST_SECONDS)

@@ -127,6 +127,14 @@ def result_records(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
             yield line, record
 
 
+def was_scored(record: Mapping[str, Any]) -> bool:
+    """Whether any sound of a clip was scored: without, nothing is known of its crying."""
+    detector = record.get("detector")
+    if isinstance(detector, dict):
+        return detector.get("cry", True) is not None
+    return record.get("detector_cry", True) not in (None, "")  # of a table
+
+
 def _regions(value: Mapping[str, Any], tier: str, recording: str, score: str) -> Iterator[Entry]:
     labels = next((value[k] for k in ("labels", "audiolabels", "timelinelabels") if k in value), ())
     if "start" in value and "end" in value:

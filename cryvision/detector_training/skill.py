@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from cryvision.config import VetoConfig
 from cryvision.detector_training.calibration import Decided
 from cryvision.detector_training.tag_scores import standing
 from cryvision.evaluation import metrics
-from cryvision.evaluation.event_metrics import event_f1, match_events, merged
+from cryvision.evaluation.agreement import matching_statistics
+from cryvision.evaluation.event_metrics import match_events, merged
 from cryvision.models.frame_network import EDGES
 from cryvision.result import BOUT_GAP_SECONDS
 
@@ -41,13 +41,11 @@ def detector_skill(
     subject = np.repeat([own.recording.subject for own in decided], [len(w) for w in windows])
     statistics = {
         "auc": lambda w: metrics.auc(cry, probabilities, w),
-        "balanced_accuracy": lambda w: metrics.balanced_accuracy(cry, called, w),
-        "f1": lambda w: metrics.precision_recall_f1(cry, called, w).f1,
+        **metrics.two_class_statistics(cry, called),
         "log_loss": lambda w: metrics.log_loss(cry, probabilities, w),
         "ece": lambda w: metrics.share_calibration_error(labelled, probabilities, weights=w),
     }
-    figures = {name: _figure(subject, statistic) for name, statistic in statistics.items()}
-    figures |= _event_figures(decided, veto)
+    figures = _figures(subject, statistics) | _event_figures(decided, veto)
     share = float(cry.mean())
     return {
         "part": DETECTOR,
@@ -100,23 +98,26 @@ def _event_f1(
     decided: Sequence[Decided], events: Sequence[np.ndarray]
 ) -> dict[str, dict[str, Any]]:
     subjects = [own.recording.subject for own in decided]
-    figures = {}
+    figures: dict[str, dict[str, Any]] = {}
     for name, gap_s in (("event_f1", 0.0), ("bout_f1", BOUT_GAP_SECONDS)):
         counts = [
             match_events(merged(own.recording.events, gap_s), merged(predicted, gap_s))
             for own, predicted in zip(decided, events, strict=True)
         ]
-        figures[name] = _figure(subjects, partial(_f1, np.array(counts)))
+        figures |= _figures(subjects, {name: matching_statistics(np.array(counts))["event_f1"]})
     return figures
 
 
-def _f1(counts: np.ndarray, weights: np.ndarray) -> float:
-    return event_f1(counts, weights).f1
-
-
-def _figure(subjects: Any, statistic: metrics.Statistic) -> dict[str, Any]:
-    estimate = metrics.subject_bootstrap(subjects, statistic)
-    return {"value": estimate.value, "interval": [estimate.low, estimate.high]}
+def _figures(
+    subjects: Any, statistics: Mapping[str, metrics.Statistic]
+) -> dict[str, dict[str, Any]]:
+    """Give each figure that is defined its value, and its interval from as many draws as any."""
+    estimates = {name: metrics.subject_bootstrap(subjects, of) for name, of in statistics.items()}
+    return {
+        name: {"value": one.value, "interval": [one.low, one.high]}
+        for name, one in estimates.items()
+        if np.isfinite(one.value)
+    }
 
 
 def _windows(decided: Decided) -> np.ndarray:

@@ -16,7 +16,7 @@ from cryvision.evaluation.report import detection_panels
 class DetectedClip(NamedTuple):
     """The label of a clip, and the detector's output.
 
-    Nothing is predicted without sound; the clip's score is NaN where nothing was scored.
+    Where no sound was scored, nothing is predicted and the clip's score is NaN.
     """
 
     cry: bool
@@ -31,8 +31,8 @@ def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
     ``figures``, each with ``value`` and a 95 % ``interval`` over subjects, are sensitivity (the
     share of clips with crying in which some was detected), specificity, accuracy and balanced
     accuracy, and the AUC of the clip's score. There are ``confusion`` and ``reliability`` as of a
-    unit, and the numbers of clips: ``n``, and ``n_unheard``, which have no sound and do not count
-    in the figures.
+    unit, and the numbers of clips: ``n``, and ``n_unheard``, of which no sound was scored: they do
+    not count in the figures.
     """
     usable = [clip for clip in clips if clip.predicted is not None]
     cry = np.array([clip.cry for clip in usable], int)

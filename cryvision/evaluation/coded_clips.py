@@ -17,6 +17,7 @@ from cryvision.datasets.annotated import (
     cry_intervals,
     find_subject,
     first_few,
+    first_problem,
     spans_s,
     visible_files,
 )
@@ -196,6 +197,7 @@ def _paired(codings: list[dict[str, Coding]], two_files: bool) -> list[dict[str,
 def _in_both(
     codings: Sequence[Mapping[str, Coding]], sources: tuple[str, str]
 ) -> tuple[list[str], list[str]]:
+    """Give the names to compare, and what is left out: in one source alone, or never scored."""
     names = sorted(set(codings[0]) & set(codings[1]))
     if not names:
         raise AnnotationError(
@@ -208,7 +210,18 @@ def _in_both(
         for source, own, others in zip(sources, codings, reversed(codings), strict=True)
         for name in sorted(set(own) - set(others))
     ]
-    return names, alone
+    unscored = [
+        f"{name}: no sound was scored in {own[name].path}"
+        for own in codings
+        for name in names
+        if not own[name].scored
+    ]
+    names = [name for name in names if all(own[name].scored for own in codings)]
+    if not names:
+        raise AnnotationError(
+            f"agreement needs a recording that was scored{first_problem(unscored)}"
+        )
+    return names, unscored + alone
 
 
 def _read(source: Path, tier: str, options: CodingOptions) -> tuple[dict[str, Coding], list[str]]:
@@ -249,6 +262,7 @@ def _scored(path: Path, options: CodingOptions) -> tuple[str, Coding]:
         result.duration_s,
         result.timeline["cry"].astype(np.float64),
         is_result=True,
+        scored=result.detector.cry is not None,
     )
 
 

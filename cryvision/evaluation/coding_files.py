@@ -12,7 +12,7 @@ import numpy as np
 
 from cryvision.annotations import Interval, format_of, read_recordings
 from cryvision.annotations.interval import DamagedError
-from cryvision.annotations.json_files import result_records
+from cryvision.annotations.json_files import result_records, was_scored
 from cryvision.annotations.text import header_of, read_seconds, read_text, refused
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.datasets.annotated import CRY_LABELS, LABEL_SUFFIXES, VIEW_SUFFIXES, first_few
@@ -28,7 +28,7 @@ _BESIDE_RESULTS = (".timeline.parquet", ".about.json", DICTIONARY_SUFFIX)
 _HOURS_COLUMNS = {"period", "observed_s"}
 _EVENTS_COLUMNS = {"path", "event", "bout"}
 _RESULTS = "cryvision"
-_RESULT_COLUMNS = ("path", "status", "duration_s", "events")
+_RESULT_COLUMNS = ("path", "status", "duration_s", "detector_cry", "events")
 _TIMELINE_TOLERANCE_S = 0.01
 """Of the times of a timeline: they are rounded, and float32 over a whole day."""
 
@@ -41,7 +41,11 @@ _NAMES_SHOWN = 3
 
 @dataclass(frozen=True)
 class Coding:
-    """What one has coded of a recording, and how its file names that, where it does."""
+    """What one has coded of a recording, and how its file names that, where it does.
+
+    A result without any scored sound says nothing of the crying; it is ``scored`` no more than
+    a recording that nobody has coded.
+    """
 
     intervals: list[Interval]
     path: Path
@@ -50,6 +54,7 @@ class Coding:
     frame_seconds: float = 1 / FRAME_RATE_HZ
     is_result: bool = False
     named: str = ""
+    scored: bool = True
 
 
 def may_be_labels(path: Path) -> bool:
@@ -173,7 +178,8 @@ def _of_result(record: Mapping[str, Any], path: Path, line: int) -> tuple[str, C
         rule = f"a timeline must have cry and {TIME} of equal length, in equal steps from 0"
         raise refused(path, line, rule) from error
     name = recording_name(str(record.get("path", "")) or path.name)
-    return name, Coding(intervals, path, duration_s, scores, frame_seconds, is_result=True)
+    scored = was_scored(record)
+    return name, Coding(intervals, path, duration_s, scores, frame_seconds, True, scored=scored)
 
 
 def _event(event: Mapping[str, Any]) -> Interval:

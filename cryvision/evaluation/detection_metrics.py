@@ -166,8 +166,7 @@ def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
     finite = np.isfinite(scores)
     of_calls: dict[str, Statistic] = {
         "window_kappa": lambda w: metrics.cohen_kappa(cry, called, w),
-        "window_f1": lambda w: metrics.precision_recall_f1(cry, called, w).f1,
-        "window_balanced_accuracy": lambda w: metrics.balanced_accuracy(cry, called, w),
+        **{f"window_{name}": of for name, of in metrics.two_class_statistics(cry, called).items()},
         "window_accuracy": lambda w: ratio(float(w @ (cry == called)), float(w.sum())),
     }
     stated, true, of = scores[finite], cry[finite], subjects[finite]
@@ -195,9 +194,11 @@ def _values(clips: Sequence[ComparedClip]) -> dict[str, float]:
 
 def _without_listening(clips: Sequence[ComparedClip]) -> dict[str, float]:
     """Figures of calling each clip crying throughout, the share of crying as its score."""
-    cry, _, _, _ = cry_windows(clips)
-    share = float(cry.mean()) if len(cry) else 0.0
-    values = _values([replace(clip, scores=np.full(len(clip.scores), share)) for clip in clips])
+    cry, _, scores, _ = cry_windows(clips)
+    scored = np.isfinite(scores)
+    share = float(cry[scored].mean()) if scored.any() else 0.0
+    constant = [np.where(np.isfinite(clip.scores), share, np.nan) for clip in clips]
+    values = _values([replace(c, scores=s) for c, s in zip(clips, constant, strict=True)])
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 

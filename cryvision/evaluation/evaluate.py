@@ -202,7 +202,7 @@ def _run(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRun
                 _add_ablated(run, bundle.labels.index(clip.label), clip.subject, ablated)
         if stretch in material.annotated:
             if result.detector.cry is None:
-                run.problems.append(f"{stretch.path}: no sound to find crying in")
+                run.problems.append(f"{stretch.path}: no sound was scored")
             else:
                 annotated, remarks = inside(material.annotated[stretch], result.duration_s)
                 run.problems += remarks

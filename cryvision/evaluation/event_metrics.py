@@ -183,7 +183,7 @@ def merged(events: ArrayLike, gap_s: float) -> FloatArray:
     The events are in order of time, and disjoint.
     """
     table = _events(events, "merged")
-    parted = table[1:, 0] - table[:-1, 1] >= gap_s
+    parted = np.round(table[1:, 0] - table[:-1, 1], _DECIMALS) >= gap_s
     if not len(table):
         return table
     first, last = np.append(True, parted), np.append(parted, True)

@@ -20,7 +20,7 @@ _DETECTION = {
     "specificity": "none is detected where there is none",
     "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy",
-    "auc": "AUC of the mean score",
+    "auc": "AUC of the clip's score",
 }
 _AGREEMENT = {
     "event_f1": "events: F1",
@@ -217,7 +217,7 @@ def _detection_lines(record: Mapping[str, Any]) -> list[str]:
     return [
         *_section(heading, _figure_table(record["figures"], _DETECTION, baselines), record),
         *_confusion_lines(record["confusion"]),
-        *(["", f"In {n_silent} more clips there was no sound."] if n_silent else []),
+        *(["", f"Of {counted(n_silent, 'more clip')} no sound was scored."] if n_silent else []),
     ]
 
 

@@ -20,6 +20,7 @@ from cryvision.inference.timeline import HeldPredictions
 from cryvision.inputs.frame_rows import RowFiles
 from cryvision.inputs.quality import MINUTE_SECONDS
 from cryvision.result import Event
+from cryvision.spans import shorter
 
 HEARD_COLUMN = "heard_{}"
 """Name of a tag's column in the timeline."""
@@ -118,7 +119,7 @@ class CryStream:
         level_db = self._following.level_db
         scored = self._newest_probability is not None
         crying = self._following.open is not None or (
-            bool(self.events) and time_s - self.events[-1].span_s[1] < self._bout_gap_s
+            bool(self.events) and shorter(time_s - self.events[-1].span_s[1], self._bout_gap_s)
         )
         tags = zip(self._detector.tags[1:], self._newest_tags[1:].tolist(), strict=True)
         detected = {tag: score for tag, score in tags if score >= HEARD and tag != SILENCE_TAG}
@@ -185,7 +186,7 @@ class CryStream:
     def _note_event(self, event: Event) -> None:
         """Keep an event that has ended, and the onset of the bout that it belongs to."""
         last_s = self.events[-1].span_s[1] if self.events else -math.inf
-        if event.onset_s - last_s >= self._bout_gap_s:
+        if not shorter(event.onset_s - last_s, self._bout_gap_s):
             self._bout_onset_s = event.onset_s
         if event.offset_s is not None:
             self.events.append(event)

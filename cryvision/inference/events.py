@@ -13,6 +13,7 @@ from cryvision.inference.kept_events import KeptEvents
 from cryvision.inference.smoothing import EventFollower
 from cryvision.inference.veto import EventFilter
 from cryvision.result import Event
+from cryvision.spans import shorter
 
 
 class EventStream:
@@ -33,7 +34,6 @@ class EventStream:
         )
         self._filter = EventFilter(detector.tags, detector.veto, detector.veto_level)
         self._tagged: deque[tuple[int, np.ndarray]] = deque()
-        self._shortest = round(detector.gate.min_event_seconds * SAMPLE_RATE_HZ)
         self.open: Event | None = None
 
     @property
@@ -98,7 +98,9 @@ class EventStream:
             return []
         onset, until = map(_to_sample, span_s)
         stands = self._filter.watch(onset, until)
-        if self.open is not None or not stands or until - onset < self._shortest:
+        shortest_s = self._detector.gate.min_event_seconds
+        too_short = shorter((until - onset) / SAMPLE_RATE_HZ, shortest_s)
+        if self.open is not None or not stands or too_short:
             return []
         exact = replace(self._follower.open_event, onset_s=onset / SAMPLE_RATE_HZ)
         self.open = self._filter.describe_open(exact)

@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from cryvision.config import FRAME_RATE_HZ, MAX_SECONDS, GateConfig
 from cryvision.errors import ConfigError
 from cryvision.result import Event
+from cryvision.spans import shorter
 
 BACKGROUND_SECONDS = 60.0
 """The background of an event is taken from this much sound before it ends."""
@@ -222,7 +223,7 @@ class EventFollower:
         self._levels.append(level_dbfs)
         self._n_until_background -= 1
         self._newest_s = end_s - self._gate.latency_seconds
-        finished: list[Event] = []
+        finished = self._close_after_gap()
         bout = self._bout
         threshold = self._gate.leave if self.crying else self._gate.enter
         if score >= threshold:
@@ -237,8 +238,7 @@ class EventFollower:
         elif bout is not None:
             if bout.offset_s is None:
                 bout.offset_s = max(self._newest_s, bout.onset_s)
-            if self._newest_s - bout.offset_s >= self._gate.min_gap_seconds:
-                finished = self._close(bout.offset_s)
+            finished += self._close_after_gap()
         self._started = True
         return finished
 
@@ -251,9 +251,16 @@ class EventFollower:
     def _background(self) -> float:
         return float(np.percentile(np.asarray(self._levels), BACKGROUND_PERCENTILE))
 
+    def _close_after_gap(self) -> list[Event]:
+        """Close the bout once the gap behind it is too long to be bridged."""
+        offset_s = None if self._bout is None else self._bout.offset_s
+        if offset_s is None or shorter(self._newest_s - offset_s, self._gate.min_gap_seconds):
+            return []
+        return self._close(offset_s)
+
     def _close(self, offset_s: float) -> list[Event]:
         bout, self._bout = self._bout, None
-        if bout is None or offset_s - bout.onset_s < self._gate.min_event_seconds:
+        if bout is None or shorter(offset_s - bout.onset_s, self._gate.min_event_seconds):
             return []
         return [self._event(bout, offset_s)]
 

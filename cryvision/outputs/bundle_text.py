@@ -166,7 +166,7 @@ def _part_text(part: Mapping[str, Any]) -> str:
 
 def _gate_text(gate: Mapping[str, float]) -> str:
     return (
-        f"from {gate['enter']:.2f} to below {gate['leave']:.2f}, at least "
+        f"from {gate['enter']:.3g} to below {gate['leave']:.3g}, at least "
         f"{gate['min_event_seconds']:g} s, gaps under {gate['min_gap_seconds']:g} s bridged, "
         f"nothing below {gate['min_level_dbfs']:g} dBFS"
     )

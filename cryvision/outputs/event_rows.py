@@ -20,7 +20,7 @@ EVENT_MEASURES = (
     Measure("onset_time", "text", "ISO 8601", "date and time of the onset; empty if unknown"),
     Measure("offset_time", "text", "ISO 8601", "date and time of the offset"),
     Measure("label", "text", "", "cry, or the clip's label where it has one"),
-    Measure("confidence", "real", "0 to 1", "mean cry score over the event"),
+    Measure("confidence", "real", "0 to 1", "mean cry score, lowered where the tagger heard less"),
     Measure("intensity_db", "real", "dBFS", "level in the detector's band"),
     Measure("above_background_db", "real", "dB", "that level above the background"),
     Measure("other_tag", "text", "", "strongest other sound at the event; empty if none"),

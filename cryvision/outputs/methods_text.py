@@ -17,7 +17,9 @@ _FIGURES = {
     "balanced_accuracy": "balanced accuracy",
     "auc": "AUC",
     "event_f1": "F1 of events",
+    "event_f1_fused": "F1 of events after the veto",
     "bout_f1": "F1 of bouts",
+    "bout_f1_fused": "F1 of bouts after the veto",
 }
 
 
@@ -57,7 +59,9 @@ def _event_sentences(bundle: Mapping[str, Any], chosen: Mapping[str, Any]) -> li
     ]
     if bundle.get("veto"):
         veto = chosen.get("veto", "normal")
-        sentences.append(f"Events had to be confirmed by the bundle's tagger (veto: {veto}).")
+        confirmed = f"Events had to be confirmed by the bundle's tagger (veto: {veto})."
+        unchecked = "The bundle's tagger rejected none of the events (veto: off)."
+        sentences.append(unchecked if veto == "off" else confirmed)
     return sentences
 
 
@@ -71,7 +75,7 @@ def _acoustics_sentence() -> str:
 
 
 def _skill_sentence(skill: Mapping[str, Any]) -> str:
-    """State the skill beside its protocol, which it means nothing without."""
+    """State the skill beside its protocol, and with what settings it was measured."""
     parts = []
     for name, words in _FIGURES.items():
         figure = skill["figures"].get(name)
@@ -81,7 +85,7 @@ def _skill_sentence(skill: Mapping[str, Any]) -> str:
             parts.append(f"{words} {figure['value']:.2f}{ends}")
     return (
         f"On subjects that were not in its training ({skill['protocol']}; per {skill['unit']}), "
-        f"its detector reached {', '.join(parts)}."
+        f"and with the bundle's own settings, its detector reached {', '.join(parts)}."
     )
 
 

@@ -25,19 +25,21 @@ from cryvision.result import Classification
 def agreement_record(result: Classification, events: Sequence[CorrectedEvent]) -> dict[str, Any]:
     """Measure a detector against what a person made of its events, those of `CRY_LABELS`.
 
-    A number that is not defined, as the kappa of a clip without any crying, is None.
+    A number that is not defined, as the kappa of a clip without any crying, is None; so are all
+    measures of one in which no sound was scored.
     """
     intervals = tuple(Interval(e.onset_s, e.offset_s, e.label) for e in events)
     compared = compare(AnnotatedClip(Path(result.path), "", intervals, "file"), result)
     counts = metrics.match_events(compared.annotated, compared.detected)
     scores = metrics.event_f1([counts])
     reference, detected, _, _ = cry_windows([compared])
-    kappa = metrics.cohen_kappa(reference, detected) if len(reference) else math.nan
-    defined = counts[1] + counts[2] > 0
+    scored = result.detector.cry is not None
+    kappa = metrics.cohen_kappa(reference, detected) if scored and len(reference) else math.nan
+    defined = scored and counts[1] + counts[2] > 0
     return {
         "event_f1": rounded(scores.f1, 4) if defined else None,
         "precision": rounded(scores.precision, 4) if counts[2] else None,
-        "recall": rounded(scores.recall, 4) if counts[1] else None,
+        "recall": rounded(scores.recall, 4) if scored and counts[1] else None,
         "kappa": rounded(kappa, 4),
         "n_matched": counts[0],
         "n_reference": counts[1],

@@ -12,6 +12,7 @@ from cryvision.annotations.corrections import CorrectedEvent
 from cryvision.datasets.annotated import CRY_LABELS
 from cryvision.outputs.files import FORMATS, READS_THE_CLIP, stems, write
 from cryvision.result import Classification, Detection, Event
+from cryvision.spans import covered_seconds
 
 CLIP_FORMATS = tuple(name for name in FORMATS if not name.startswith("mp4"))
 """All formats that a clip's events can be downloaded in. The video is made by a job."""
@@ -59,7 +60,7 @@ def corrected(result: Classification, events: Sequence[CorrectedEvent]) -> Class
     """
     of_person = tuple(_as_event(event, result.events) for event in events)
     crying = [event for event in of_person if event.label in CRY_LABELS]
-    seconds = sum(event.duration_s for event in crying)
+    seconds = covered_seconds(event.span_s for event in crying)
     changed = {
         "events": of_person,
         "rejected": (),

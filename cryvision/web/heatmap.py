@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from cryvision.spans import Span, joined
+from cryvision.spans import Span, covered_seconds
 
 HOURS = 24
 HOUR_SECONDS = 3600.0
 _TICK_SECONDS = 1e-3
+_LEAST_LOUD = 0.02
+"""An hour of which less was loud is not known: a rest too short to be scored counts for nothing."""
+
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -43,8 +46,9 @@ def heatmap(clips: Iterable[TimedClip], by: str) -> dict[str, Any]:
     """Sum up crying by hour: for each date, or by ``week`` the mean over the dates of a weekday.
 
     Each of ``days``, the names of the rows, has a list by hour of ``minutes`` of crying, None where
-    nothing was recorded, of ``recorded_minutes`` and of ``too_quiet_minutes``, the part of these
-    in which all that was recorded was too quiet to be scored. What several clips have at the same
+    nothing is known of it, of ``recorded_minutes`` and of ``too_quiet_minutes``, the part of these
+    in which all that was recorded was too quiet to be scored. A date on which an hour was not
+    recorded, or all of it too quiet, is left out of its mean. What several clips have at the same
     time counts once.
     """
     clips = list(clips)
@@ -52,6 +56,11 @@ def heatmap(clips: Iterable[TimedClip], by: str) -> dict[str, Any]:
     crying = _seconds((clip.start, span) for clip in clips for span in clip.events)
     loud = _seconds((clip.start, span) for clip in clips for span in clip.loud)
     quiet = {cell: seconds - loud.get(cell, 0.0) for cell, seconds in recorded.items()}
+    known = {
+        cell
+        for cell, seconds in recorded.items()
+        if cell in crying or loud.get(cell, 0.0) > _LEAST_LOUD * seconds
+    }
     dates = sorted({day for day, _ in recorded})
     if by == "week":
         rows = {
@@ -64,7 +73,7 @@ def heatmap(clips: Iterable[TimedClip], by: str) -> dict[str, Any]:
         "days": list(rows),
         "hours": list(range(HOURS)),
         "minutes": [
-            [_mean(crying, recorded, days, h) for h in range(HOURS)] for days in rows.values()
+            [_mean(crying, known, days, h) for h in range(HOURS)] for days in rows.values()
         ],
         "recorded_minutes": [_sums(recorded, days) for days in rows.values()],
         "too_quiet_minutes": [_sums(quiet, days) for days in rows.values()],
@@ -78,10 +87,10 @@ def _sums(seconds: Mapping[Cell, float], days: list[date]) -> list[float]:
 
 
 def _mean(
-    crying: Mapping[Cell, float], recorded: Mapping[Cell, float], days: list[date], hour: int
+    crying: Mapping[Cell, float], known: Collection[Cell], days: list[date], hour: int
 ) -> float | None:
-    """Minutes of crying in an hour, over the days on which any of it was recorded."""
-    cells = [(day, hour) for day in days if (day, hour) in recorded]
+    """Minutes of crying in an hour, over the days on which something is known of it."""
+    cells = [(day, hour) for day in days if (day, hour) in known]
     if not cells:
         return None
     return round(sum(crying.get(cell, 0.0) for cell in cells) / 60 / len(cells), 3)
@@ -98,4 +107,4 @@ def _seconds(spans: Iterable[tuple[datetime, Span]]) -> dict[Cell, float]:
             until = min(at + max(HOUR_SECONDS - into_hour_s, _TICK_SECONDS), end)
             cells.setdefault((clock.date(), clock.hour), []).append((at, until))
             at = until
-    return {cell: sum(b - a for a, b in joined(own)) for cell, own in cells.items()}
+    return {cell: covered_seconds(own) for cell, own in cells.items()}

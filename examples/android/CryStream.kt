@@ -287,6 +287,7 @@ class CryEvents(private val facts: JSONObject, veto: String) {
 
     private fun edge(end: Double, score: Double) {
         val time = end - gate.getDouble("latency_seconds")
+        closeAfterGap(time)
         val event = open
         val inside = event != null && event.silentSince == null
         if (score >= gate.getDouble(if (inside) "leave" else "enter")) {
@@ -297,16 +298,24 @@ class CryEvents(private val facts: JSONObject, veto: String) {
             now.n += 1
             open = now
         } else if (event != null) {
-            val since = event.silentSince ?: max(time, event.onset)
-            event.silentSince = since
-            if (time - since >= gate.getDouble("min_gap_seconds")) close(since)
+            event.silentSince = event.silentSince ?: max(time, event.onset)
+            closeAfterGap(time)
         }
     }
+
+    private fun closeAfterGap(time: Double) {
+        val since = open?.silentSince ?: return
+        if (!shorter(time - since, "min_gap_seconds")) close(since)
+    }
+
+    /** Compares to the microsecond, for 2.28 - 2.08 is below 0.2. */
+    private fun shorter(length: Double, limit: String) =
+        (length * 1e6).roundToLong() < (gate.getDouble(limit) * 1e6).roundToLong()
 
     private fun close(offset: Double) {
         val event = open ?: return
         open = null
-        if (offset - event.onset < gate.getDouble("min_event_seconds")) return
+        if (shorter(offset - event.onset, "min_event_seconds")) return
         val candidate = Candidate(event.onset, offset, event.sum / event.n)
         heard.forEach { compare(candidate, it) }
         decide(candidate, heard.lastOrNull()?.end ?: 0L)

@@ -87,6 +87,7 @@ final class CryEvents {
     private func edge(_ end: Double, _ score: Double) {
         let gate = facts.detector.gate
         let time = end - gate.latency_seconds
+        closeAfterGap(time)
         let isInside = open != nil && open!.silentSince == nil
         if score >= (isInside ? gate.leave : gate.enter) {
             // The first step starts with the stream, whatever the latency.
@@ -94,16 +95,26 @@ final class CryEvents {
             open!.silentSince = nil
             open!.scores.append(score)
         } else if let event = open {
-            let since = event.silentSince ?? max(time, event.onset)
-            open!.silentSince = since
-            if time - since >= gate.min_gap_seconds { close(at: since) }
+            open!.silentSince = event.silentSince ?? max(time, event.onset)
+            closeAfterGap(time)
         }
+    }
+
+    private func closeAfterGap(_ time: Double) {
+        guard let since = open?.silentSince else { return }
+        if !isShorter(time - since, than: facts.detector.gate.min_gap_seconds) { close(at: since) }
+    }
+
+    /// Compares to the microsecond, for 2.28 - 2.08 is below 0.2.
+    private func isShorter(_ length: Double, than limit: Double) -> Bool {
+        (length * 1e6).rounded() < (limit * 1e6).rounded()
     }
 
     private func close(at offset: Double) {
         guard let event = open else { return }
         open = nil
-        guard offset - event.onset >= facts.detector.gate.min_event_seconds else { return }
+        let shortest = facts.detector.gate.min_event_seconds
+        guard !isShorter(offset - event.onset, than: shortest) else { return }
         var candidate = Candidate(
             onset: event.onset,
             offset: offset,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import unicodedata
 from pathlib import Path
@@ -400,9 +401,9 @@ def test_a_table_of_events_in_another_format_is_passed_over(
 def test_the_table_of_events_of_a_run_without_any_is_no_recording(tmp_path: Path, capsys) -> None:
     coder = code(tmp_path / "coder", "quiet.txt", [(1, 2)], "audacity")
     run = tmp_path / "run"
-    cryvision.score(
-        sound(tmp_path / "quiet.wav"), run / "a.csv", events=run / "events.csv", workers=1
-    )
+    noise = np.random.default_rng(0).normal(0, 0.01, 10 * lab.RATE_HZ)
+    quiet = lab.write_wav(tmp_path / "quiet.wav", noise)
+    cryvision.score(quiet, run / "a.csv", events=run / "events.csv", workers=1)
     assert len((run / "events.csv").read_text().splitlines()) == 1
     status, _, err = agree(capsys, coder, run)
     assert (status, "only in" in err) == (0, False)
@@ -425,3 +426,35 @@ def test_what_cannot_be_compared_is_refused_before_clips_are_scored(
     assert status in (1, 2)
     assert rule in err
     assert "scoring" not in err
+
+
+@pytest.mark.parametrize("kind", ["clip", "json", "csv", "jsonl", "parquet"])
+def test_a_recording_of_which_nothing_was_scored_is_not_one_without_crying(
+    tmp_path: Path, capsys, kind: str
+) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    silent = sound(clips / "silent.wav")
+    shutil.copy(DEMO, clips / "demo.mp4")
+    for name in ("silent", "demo"):
+        code(tmp_path / "coder", f"{name}.txt", [(1, 2)], "audacity")
+    found = clips
+    if kind == "json":
+        found = tmp_path / "results"
+        found.mkdir()
+        for clip in (silent, clips / "demo.mp4"):
+            write(cryvision.classify(clip), found, ["json"])
+    elif kind != "clip":
+        found = tmp_path / f"table.{kind}"
+        assert main(["score", str(clips), "--out", str(found)]) == 0
+        capsys.readouterr()
+    compared = record(capsys, tmp_path / "coder", found)
+    assert [clip["name"] for clip in compared["clips"]] == ["demo"]
+    assert compared["problems"] == [f"silent: no sound was scored in {_where(found, kind)}"]
+    status, _, err = agree(capsys, tmp_path / "coder" / "silent.txt", silent)
+    assert status == 1
+    assert "no sound was scored" in err
+
+
+def _where(found: Path, kind: str) -> Path:
+    return {"clip": found / "silent.wav", "json": found / "silent.json"}.get(kind, found)

@@ -184,6 +184,16 @@ def sorted_clips(bout_wav: Path, tone_wav: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def test_clips_too_quiet_to_be_scored_are_told_from_those_without_sound(
+    evaluate: Command, sorted_clips: Path
+) -> None:
+    lab.write_wav(sorted_clips / "cry" / "cleo-4.wav", np.zeros(3 * lab.RATE_HZ))
+    done = evaluate(BUNDLE_V1, sorted_clips, "--subject-pattern", r"/(\w+)-")
+    assert done.code == 0
+    assert "Crying or not, by clip: 7 of 3 subjects" in done.out
+    assert "Of 1 more clip no sound was scored." in done.out
+
+
 @pytest.mark.parametrize("renamed", ["no cry", "not_crying", "laugh"])
 def test_folders_of_crying_and_none_measure_the_detector(
     evaluate: Command, sorted_clips: Path, renamed: str

@@ -97,6 +97,8 @@ def test_the_paragraph_on_methods_names_version_bundle_settings_and_skill(run) -
     assert f"score reached {facts['gate']['enter']:.3f}" in text
     assert "(veto: normal)" in text
     assert facts["skill"][0]["protocol"] in text
+    shown = " ".join(run("info").out.split())
+    assert f"from {facts['gate']['enter']:g} to below {facts['gate']['leave']:g}" in shown
 
 
 def test_the_paragraph_of_a_run_has_its_own_settings(run, tmp_path: Path) -> None:
@@ -114,6 +116,33 @@ def test_the_paragraph_of_a_run_has_its_own_settings(run, tmp_path: Path) -> Non
     text = " ".join(run("info", "--methods", path).out.split())
     assert "with Praat through parselmouth" in text
     assert "F0 from 150 to 2000 Hz" in text
+
+
+def test_the_paragraph_of_a_bundle_of_ones_own_has_its_skill_after_the_veto_too(
+    run, tmp_path: Path
+) -> None:
+    facts = json.loads(run("info", "--json").out)
+    measured = {"event_f1": {"value": 0.75}, "event_f1_fused": {"value": 0.7}}
+    facts["skill"] = [{**facts["skill"][0], "figures": measured}]
+    path = tmp_path / "t.csv.about.json"
+    settings = {"bundle_sha256": facts["sha256"]}
+    path.write_text(json.dumps({"settings": settings, "bundle": facts}))
+    text = " ".join(run("info", "--methods", path).out.split())
+    assert "F1 of events 0.75, F1 of events after the veto 0.70" in text
+
+
+def test_the_paragraph_of_a_run_without_the_veto_claims_no_confirmation(
+    run, tmp_path: Path
+) -> None:
+    facts = json.loads(run("info", "--json").out)
+    path = tmp_path / "t.csv.about.json"
+    settings = {"bundle_sha256": facts["sha256"], "veto": "off"}
+    path.write_text(json.dumps({"settings": settings, "bundle": facts}))
+    text = " ".join(run("info", "--methods", path).out.split())
+    assert "confirmed" not in text
+    assert "rejected none of the events (veto: off)" in text
+    # What was measured is not what this run did.
+    assert "with the bundle's own settings, its detector reached" in text
 
 
 @pytest.mark.parametrize(

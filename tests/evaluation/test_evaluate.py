@@ -360,6 +360,30 @@ def test_f1_is_not_defined_where_nobody_has_an_event() -> None:
     assert record["figures"]["false_alarms_per_hour"]["value"] == 0
 
 
+def test_figures_of_windows_are_not_defined_where_there_is_nothing_to_find() -> None:
+    none = np.zeros((0, 2))
+    figures = agreement([ComparedClip("ada", none, none, np.zeros(4), 2.0)])["figures"]
+    assert not {"window_f1", "window_balanced_accuracy", "window_kappa"} & set(figures)
+    assert figures["window_accuracy"]["value"] == 1
+
+
+def test_a_baby_that_never_cries_does_not_lower_the_interval_of_a_detector_without_fault() -> None:
+    cry, none = np.array([[0.5, 1.5]]), np.zeros((0, 2))
+    calm = ComparedClip("ben", none, none, np.zeros(4), 2.0)
+    figures = agreement([ComparedClip("ada", cry, cry, np.array([0, 1, 1, 0]), 2.0), calm])[
+        "figures"
+    ]
+    for name in ("event_f1", "window_f1", "window_balanced_accuracy", "window_kappa"):
+        assert figures[name] == {"value": 1.0, "interval": [1.0, 1.0]}
+
+
+def test_the_log_loss_of_the_prior_is_that_of_the_windows_that_were_scored() -> None:
+    cry = np.array([[0.0, 1.0]])
+    clip = ComparedClip("ada", cry, cry, np.array([0.9, 0.9, 0.1, 0.1, np.nan, np.nan]), 3.0)
+    without = agreement([clip])["without_listening"]
+    assert without["window_log_loss"] == pytest.approx(np.log(2))
+
+
 def test_full_agreement_is_one(detector: Bundle, lab_folder: Path, annotate: Annotate) -> None:
     annotate(0.0)
     record = evaluate(detector, lab_folder, subject_pattern=lab.SUBJECT_PATTERN)

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,8 +17,10 @@ import toys
 from toys import Exported
 
 from cryvision.bundle import Bundle
+from cryvision.config import GateConfig
 from cryvision.export import windows
 from cryvision.inference.classifier import StreamClassifier
+from cryvision.inference.smoothing import find_events
 from cryvision.inputs.media import read_sound
 from cryvision.result import Classification, Event
 
@@ -157,6 +160,22 @@ def test_wherever_the_sound_ends(
     assert_as_classified(
         in_process(example, frame_exported("onnx").path, cut, 777), classified(frame_toy, cut)
     )
+
+
+@pytest.mark.parametrize("limits", [(0.0, 0.1), (0.2, 0.12), (0.4, 0.28), (0.3, 0.2)])
+def test_gaps_and_lengths_of_whole_steps(example: ModuleType, limits: tuple[float, float]) -> None:
+    gap_s, shortest_s = limits
+    gate = GateConfig(0.6, 0.4, shortest_s, gap_s, latency_seconds=0.04, min_level_dbfs=-75.0)
+    scores = np.repeat(np.random.default_rng(0).random(400), 5)
+    ends_s = 640 * np.arange(1, 1 + len(scores)) / 16_000
+    expected = find_events(ends_s, scores, np.full(2000, -20.0), gate, 0.04, 0.04, ends_s[-1])
+    detector = {"gate": asdict(gate), "lookahead_samples": 0, "step_samples": 640}
+    facts = {"sample_rate_hz": 16_000, "detector": detector, "veto": None, "tagger": None}
+    events = example.Events(facts, "off")
+    found = [e for n, s in enumerate(scores.tolist(), 1) for e in events.step(640 * n, s, -20.0)]
+    found += events.finish(640 * len(scores))
+    assert len(expected) > 20
+    assert_same_events(found, tuple(expected))
 
 
 def test_a_reason_is_given_for_the_windows_in_crying(

@@ -106,6 +106,9 @@ class TestDurationAndGap:
             ({"min_gap_s": 0.1}, [(1.0, 1.2), (1.4, 2.0), (2.6, 2.8), (3.0, 3.2)]),
             ({"min_gap_s": 0.3}, [(1.0, 2.0), (2.6, 3.2)]),
             ({"min_gap_s": 1.0}, [(1.0, 3.2)]),
+            # What is exactly as long is not shorter, wherever in the clip it is.
+            ({"min_duration_s": 0.2}, [(1.0, 1.2), (1.4, 2.0), (2.6, 2.8), (3.0, 3.2)]),
+            ({"min_gap_s": 0.2}, [(1.0, 1.2), (1.4, 2.0), (2.6, 2.8), (3.0, 3.2)]),
             # Gaps are bridged first: what is short alone may be long enough together.
             ({"min_gap_s": 0.3, "min_duration_s": 0.59}, [(1.0, 2.0), (2.6, 3.2)]),
             ({"min_gap_s": 0.3, "min_duration_s": 0.7}, [(1.0, 2.0)]),
@@ -122,6 +125,13 @@ class TestDurationAndGap:
         record = to_record(result)
         used = {"threshold": 0.5, "min_duration_s": 0.1, "min_gap_s": 0.0, **settings}
         assert {name: record[name] for name in used} == used
+
+    def test_an_event_that_begins_live_also_ends(self, bundle: Bundle) -> None:
+        stream = StreamClassifier(bundle, min_duration_s=0.2)
+        given = [e for piece in np.array_split(self.SAMPLES, 47) for e in stream.push(piece)]
+        began = [event.onset_s for event in given if event.offset_s is None]
+        ended = [event.onset_s for event in given if event.offset_s is not None]
+        assert set(began) <= set(ended) == {1.0, 1.4, 2.6, 3.0}
 
     def test_the_sizes_of_the_pieces_make_no_difference(self, bundle: Bundle) -> None:
         settings = {"min_gap_s": 1.0, "min_duration_s": 0.5, "threshold": 0.7}

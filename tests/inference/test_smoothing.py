@@ -113,9 +113,24 @@ class TestEvents:
         assert len(events_of([0.0] * 5 + [0.9] * 3 + [0.0] * 9)) == 1
 
     def test_a_short_gap_is_bridged_and_a_long_one_is_not(self):
-        bridged = events_of([0.0] * 5 + [0.9] * 5 + [0.0] * 3 + [0.9] * 5 + [0.0] * 9)
-        parted = events_of([0.0] * 5 + [0.9] * 5 + [0.0] * 4 + [0.9] * 5 + [0.0] * 9)
+        cries = [0.9] * 5
+        bridged = events_of([0.0] * 5 + cries + [0.0] * 2 + cries + [0.0] * 9)
+        parted = events_of([0.0] * 5 + cries + [0.0] * 3 + cries + [0.0] * 9)
         assert (len(bridged), len(parted)) == (1, 2)
+
+    def test_what_is_exactly_as_long_as_a_limit_is_not_shorter_wherever_it_is(self):
+        for n_before in range(0, 3000, 7):
+            scores = [0.0] * n_before + [0.9] * 3 + [0.0] * 3 + [0.9] * 3 + [0.0] * 3
+            assert len(events_of(scores)) == 2
+
+    def test_a_bridged_gap_counts_in_the_length_alone(self):
+        scores = np.array([0.0] * 5 + [0.9] * 5 + [0.1] * 2 + [0.7] * 5 + [0.0] * 9)
+        levels = np.where(scores > 0.5, -20.0, -60.0)
+        ends = WINDOW_S + HOP_S * np.arange(len(scores))
+        (event,) = find_events(ends, scores, levels, GATE, WINDOW_S, HOP_S, 5.0)
+        assert event.duration_s == pytest.approx(12 * HOP_S)
+        assert event.confidence == pytest.approx(0.8)
+        assert event.intensity_db == pytest.approx(-20.0)
 
     def test_crying_from_the_first_window_starts_with_the_clip(self):
         assert times(events_of([0.9] * 10 + [0.0] * 9)) == [(0.0, 1.25)]

@@ -376,6 +376,20 @@ def test_a_download_of_what_nobody_corrected_is_that_of_the_detector(
         assert (corrected["label"], corrected["detector"]["cry"]) == ("not sure", None)
 
 
+def test_a_detector_that_scored_nothing_has_missed_nothing(
+    served: Served, client: Any, make_media: MakeMedia
+) -> None:
+    made = make_media("mic.wav", *("-f", "lavfi", "-i", "anullsrc=r=16000:d=2"))
+    with scored_in_folder(served, client, made.name, made) as (_, url):
+        events = [{"id": "p1", "onset_s": 0.5, "offset_s": 1.0, "label": "cry"}]
+        body = {"version": 0, "events": events, "who": "Ada", "labels": ["cry"]}
+        assert client.put(f"{url}/corrections", json=body).status_code == 200
+        agreement = client.get(f"{url}/agreement").json()
+        measures = ("event_f1", "precision", "recall", "kappa")
+        assert [agreement[name] for name in measures] == [None] * 4
+        assert agreement["reference_seconds"] == 0.5
+
+
 def test_times_of_day_follow_a_change_of_the_clock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

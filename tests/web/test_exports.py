@@ -40,6 +40,27 @@ def test_only_crying_counts_and_makes_bouts(result: cryvision.Classification, la
     assert [event["label"] for event in record["events"]] == ["crying", "fuss", "cry"]
 
 
+def test_crying_that_a_person_marked_twice_counts_once(result: cryvision.Classification) -> None:
+    twins = [CRYING, CorrectedEvent("d", 1.5, 2.25, "cry")]
+    record = to_record(corrected(result, twins))
+    (bout,) = record["bouts"]
+    assert record["detector"]["seconds"] == bout["cry_seconds"] == 1.25
+
+
+def test_the_level_of_a_bout_is_that_of_its_events_whose_level_is_known(
+    result: cryvision.Classification,
+) -> None:
+    (_, found, *_) = result.events
+    known = CorrectedEvent("e", *found.span_s, "cry")
+    before = CorrectedEvent("f", 0.1, 0.2, "cry")  # the detector found nothing there
+    after = CorrectedEvent("g", 5.0, 5.1, "cry")
+    for events in ([before, known], [known, after]):
+        clip = replace(corrected(result, events), bout_gap_s=9.0)
+        (bout,) = to_record(clip)["bouts"]
+        assert bout["above_background_db"] == pytest.approx(found.above_background_db, abs=0.05)
+        assert bout["intensity_db"] == pytest.approx(found.intensity_db, abs=0.05)
+
+
 @pytest.mark.parametrize("label", ["no cry", "cry", "not sure"])
 def test_a_clip_without_crying_is_no_cry(result: cryvision.Classification, label: str) -> None:
     record = to_record(corrected(replace(result, label=label), [FUSS]))

@@ -47,6 +47,19 @@ def test_a_week_is_the_mean_over_its_days() -> None:
     assert week["minutes"][1] == [None] * 24
 
 
+def test_a_day_of_which_nothing_is_known_does_not_lower_the_mean_of_its_weekday() -> None:
+    mondays = [
+        TimedClip(datetime(2026, 5, 4, 12), 3600.0, ((0.0, 600.0),)),
+        TimedClip(datetime(2026, 5, 11, 12), 3600.0, (), quiet=((0.0, 3600.0),)),
+    ]
+    week = heatmap(mondays, "week")
+    assert week["minutes"][0][12] == pytest.approx(10.0)
+    assert week["recorded_minutes"][0][12] == 120
+    assert week["too_quiet_minutes"][0][12] == 60
+    days = heatmap(mondays, "day")["minutes"]
+    assert [row[12] for row in days] == [pytest.approx(10.0), None]
+
+
 def test_two_cameras_of_one_room_count_once() -> None:
     one = TimedClip(datetime(2026, 5, 4, 12), 1800.0, ((60.0, 120.0),), quiet=((0.0, 60.0),))
     other = TimedClip(datetime(2026, 5, 4, 12), 1800.0, ((90.0, 180.0),), quiet=((0.0, 30.0),))

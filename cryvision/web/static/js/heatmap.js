@@ -7,7 +7,7 @@ const TOPS = [1, 2, 5, 10, 15, 20, 30, 45, 60] // minutes in the hour of the dar
 const SHADES = 5
 
 /** Whether nothing is known of an hour: not recorded, or all of it too quiet to be scored. */
-const unknown = ({ minutes, recorded, quiet }) => minutes === null || (!minutes && quiet > 0.98 * recorded)
+const unknown = ({ minutes }) => minutes === null
 
 function shade (hour, top) {
   if (unknown(hour)) return 'unknown'
@@ -17,7 +17,7 @@ function shade (hour, top) {
 const written = (minutes) => `${minutes < 10 ? minutes.toFixed(1) : Math.round(minutes)} min`
 
 function spoken (hour) {
-  if (hour.minutes === null) return 'not recorded'
+  if (!hour.recorded) return 'not recorded'
   const crying = unknown(hour) ? [] : [`${written(hour.minutes)} of crying`]
   const quiet = unknown(hour) || hour.quiet >= 0.05 ? [`${written(hour.quiet)} too quiet to be scored`] : []
   return [...crying, ...quiet].join(', ')
