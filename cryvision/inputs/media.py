@@ -42,9 +42,10 @@ NO_SOUND = "the clip has no sound"
 
 # fmt: off
 MEDIA_SUFFIXES = frozenset({
-    ".3g2", ".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac", ".flv", ".m4a",
-    ".m4v", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".mpg", ".mts", ".oga", ".ogg", ".opus",
-    ".sph", ".wav", ".webm", ".wma", ".wmv",
+    ".3g2", ".3gp", ".3gpp", ".aac", ".aif", ".aiff", ".amr", ".asf", ".au", ".avi", ".caf",
+    ".flac", ".flv", ".m2ts", ".m4a", ".m4v", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4",
+    ".mpeg", ".mpg", ".mts", ".oga", ".ogg", ".ogv", ".opus", ".rf64", ".sph", ".ts", ".vob",
+    ".w64", ".wav", ".webm", ".wma", ".wmv", ".wv",
 })
 # fmt: on
 """Names of sound and video files that a folder is searched for."""

@@ -31,6 +31,12 @@ def test_a_folder_gives_the_media_in_it_and_below_sorted(make_clips):
     assert below == ["b.wav", os.path.join("a", "1.ogg"), os.path.join("a", "2.MP4")]
 
 
+def test_what_cameras_and_recorders_write_is_media(make_clips):
+    names = ("a.ts", "b.M2TS", "c.mka", "d.vob", "e.w64", "f.rf64", "g.3gpp", "h.asf")
+    clips = make_clips(*names)
+    assert [os.path.basename(path) for path in found(clips)] == list(names)
+
+
 def test_the_folders_of_the_results_are_passed_over(make_clips):
     clips = make_clips("a.wav", "labels/a.mp4")
     assert found(clips, excluded=(str(clips / "labels"),)) == [str(clips / "a.wav")]
