@@ -132,12 +132,13 @@ def draw_minutes(axes: Axes, classification: Classification, span_s: float) -> N
     """
     bar_s = next((s for s in _BAR_SECONDS if span_s / s <= _MOST_BARS), _BAR_SECONDS[-1])
     starts = np.arange(0, span_s, bar_s)
-    crying = seconds_within(classification.crying, starts, bar_s) * 60 / bar_s
-    rejected = seconds_within(classification.rejected, starts, bar_s) * 60 / bar_s
-    axes.bar(starts, crying, bar_s, align="edge", color=EVENT_COLOUR, label="crying", linewidth=0)
+    widths = np.minimum(bar_s, span_s - starts)
+    crying = seconds_within(classification.crying, starts, bar_s) * 60 / widths
+    rejected = seconds_within(classification.rejected, starts, bar_s) * 60 / widths
+    axes.bar(starts, crying, widths, align="edge", color=EVENT_COLOUR, label="crying", linewidth=0)
     if rejected.any():
         look = {"align": "edge", "label": "rejected", "linewidth": 0.4, **_REJECTED_LOOK}
-        axes.bar(starts, rejected, bar_s, crying, **look)
+        axes.bar(starts, rejected, widths, crying, **look)
     most = float(np.max(crying + rejected, initial=0.0))
     top = next((top for top in _BAR_TOPS_S if top >= most), most)
     if classification.bouts:

@@ -9,6 +9,7 @@ import warnings
 import lab
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from cryvision.errors import MediaError
 from cryvision.outputs import write
@@ -19,6 +20,7 @@ from cryvision.outputs.panels import (
     EVENT_COLOUR,
     WIDTH_INCHES,
     centred_mean,
+    draw_minutes,
     seconds_within,
 )
 from cryvision.outputs.shown import class_names
@@ -271,6 +273,17 @@ def test_of_three_hours_the_crying_of_each_minute_is_a_bar(make, tmp_path):
     assert early > 50
     assert middle == 0
     assert late == pytest.approx(early / 2, rel=0.1)
+
+
+def test_the_last_part_of_a_minute_is_a_narrow_bar_of_its_own_length(make):
+    length_s = 3 * 3600 + 20.0
+    found = make(
+        path="", duration_s=length_s, events=(Event(length_s - 10, length_s, "cry", 0.9, -20, 20),)
+    )
+    axes = Figure().subplots()
+    draw_minutes(axes, found, length_s)
+    last = axes.containers[0][-1]
+    assert (last.get_width(), last.get_height()) == pytest.approx((20, 30))
 
 
 def test_seconds_of_crying_are_counted_where_they_lie():
