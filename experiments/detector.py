@@ -305,7 +305,7 @@ def delays(rows: dict[str, list[Any]], own: Sequence[int]) -> dict[str, dict[str
         live = product_of(raw, live_tag(clip, rules.veto), rules.veto, "normal")
         true = intervals(clip)
         for number, (onset, _) in enumerate(true):
-            if number and onset - true[number - 1][1] < 0.5:
+            if onset - (true[number - 1][1] if number else 0.0) < 0.5:
                 continue
             for name, scores in (("edges", raw), ("live fused", live)):
                 first = round(onset / STEP_S)
