@@ -72,6 +72,7 @@ def figures() -> dict[str, Any]:
     tables = detector_tables()
     runs = [json.loads((DETECTOR.parent / f"{name}.json").read_text()) for name in tables.DIVISIONS]
     means = {name: tables.mean([run[name] for run in runs]) for name in ("mean", "tagger")}
+    means["mean"]["phones"]["delay_s"] = tables.delays(tables.read_results(ROOT))
     return {"robustness": runs[0]["robustness"], **means}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from detector_tables import DETECTOR, ONSET_AND_OFFSET, UNMET, Results, read_results
+from detector_tables import DETECTOR, ONSET_AND_OFFSET, UNMET, Results, delays, read_results
 from measurements import table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def readme_table(results: Results) -> str:
         *(_events(found, kind, by_phone) for kind in ("events", "bouts")),
         ["labelled time in events that the veto keeps", by_phone, "-", _share(phones["kept"])],
         ["from an onset to the first positive: median, 90 %", by_phone,
-         *(f"{own['median']:.2f} s, {own['90 %']:.2f} s" for own in phones["delay_s"].values())],
+         *(f"{own['median']:.2f} s, {own['90 %']:.2f} s" for own in delays(results).values())],
         _points_lost(found, by_phone),
         ["clips, crying or nine other sounds: AUC, F1", "ESC-10, all windows, folds by recording",
          "-", _pair(mean["esc10"]["auc"], mean["esc10"]["f1"])],
