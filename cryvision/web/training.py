@@ -79,7 +79,7 @@ def _row(clip: Mapping[str, Any], pattern: re.Pattern[str] | None) -> list[str] 
 
 def _before(
     clips: list[dict[str, Any]], base: Bundle, cry_labels: tuple[str, ...]
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     counts = []
     for clip in clips:
         events = read_corrections(clip["labels"]).events
@@ -92,5 +92,9 @@ def _before(
         found = np.array([event.span_s for event in result.events]).reshape(-1, 2)
         counts.append(match_events(reference, found))
     scores = event_f1(counts)
-    named = {"event_f1": scores.f1, "precision": scores.precision, "recall": scores.recall}
-    return {name: round(value, 4) for name, value in named.items()}
+    found_any = any(n_found for _, _, n_found in counts)
+    return {
+        "event_f1": round(scores.f1, 4),
+        "precision": round(scores.precision, 4) if found_any else None,
+        "recall": round(scores.recall, 4),
+    }
