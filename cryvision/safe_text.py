@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -83,6 +84,15 @@ def portable_name(text: str) -> str:
 def pairing_name(text: str) -> str:
     """Make names equal that a clip and the files of it may have: portable, in one Unicode form."""
     return unicodedata.normalize("NFC", portable_name(text))
+
+
+def path_on_disk(path: str) -> str:
+    """Give a path in the Unicode form that its file has; as it is where there is no such file.
+
+    Systems write accents in one form or the other, and what writes a table may choose it anew.
+    """
+    forms = (path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD")))
+    return next((form for form in forms if os.path.lexists(form)), path)
 
 
 def write_rows(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

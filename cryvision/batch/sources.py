@@ -17,6 +17,7 @@ from cryvision.batch import remote
 from cryvision.errors import ConfigError, CryvisionError, MediaError
 from cryvision.inputs.ffmpeg import shown
 from cryvision.inputs.media import MEDIA_SUFFIXES
+from cryvision.safe_text import path_on_disk
 from cryvision.start_times.chunks import TIME_RULE, iso_time
 
 MANIFEST_SUFFIX = ".csv"
@@ -165,7 +166,8 @@ def _manifest(manifest: str, problems: list[str]) -> Iterator[FoundClip]:
                 if remote.is_url(path):
                     clip = _elsewhere(path)
                 else:
-                    clip = local_clip(os.path.join(os.path.dirname(manifest), path))
+                    whole = os.path.join(os.path.dirname(manifest), path)
+                    clip = local_clip(path_on_disk(whole))
                 yield _with_facts(clip, *facts)
     except OSError as error:
         raise MediaError(f"{shown(manifest)}: cannot be read: {error.strerror}") from error

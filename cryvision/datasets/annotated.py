@@ -18,7 +18,7 @@ from cryvision.annotations.text import read_rows
 from cryvision.argument_types import typed
 from cryvision.errors import AnnotationError, ConfigError
 from cryvision.inputs.media import MEDIA_SUFFIXES
-from cryvision.safe_text import pairing_name
+from cryvision.safe_text import pairing_name, path_on_disk
 from cryvision.spans import joined
 from cryvision.subjects import compile_subject_pattern
 
@@ -299,7 +299,9 @@ def _pairs_in_manifest(manifest: Path) -> tuple[list[_Pair], list[Problem]]:
     problems = []
     for line, row in rows:
         where = f"{manifest}: line {line}: {row['path']}"
-        path = manifest.parent / row["path"]
+        path, labels = (
+            Path(path_on_disk(str(manifest.parent / row[name]))) for name in ("path", "labels")
+        )
         n_rows = times_listed[os.path.normpath(row["path"])]
         if n_rows > 1:
             problems.append(Problem(f"{where}: a clip must be listed once; got {n_rows} rows"))
@@ -309,7 +311,7 @@ def _pairs_in_manifest(manifest: Path) -> tuple[list[_Pair], list[Problem]]:
         elif not row["labels"]:
             problems.append(Problem(f"{where}: a clip without labels", lacks_labels=True))
         else:
-            pairs.append((path, manifest.parent / row["labels"], row.get("subject", "")))
+            pairs.append((path, labels, row.get("subject", "")))
     return pairs, problems
 
 

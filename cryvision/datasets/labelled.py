@@ -24,6 +24,7 @@ from cryvision.datasets.annotated import (
 )
 from cryvision.errors import AnnotationError
 from cryvision.os_errors import os_errors
+from cryvision.safe_text import path_on_disk
 from cryvision.subjects import compile_subject_pattern
 
 CLEANED_FOLDER = "donateacry_corpus_cleaned_and_updated_data"
@@ -317,7 +318,7 @@ def _read_manifest(manifest: Path, pattern: re.Pattern[str] | None) -> Dataset:
     problems = []
     left_out = []
     for line, row in rows:
-        path = Path(os.path.normpath(root / row["path"]))
+        path = Path(path_on_disk(os.path.normpath(root / row["path"])))
         try:
             _check_content(path)
             subject = find_subject(path, root, row.get("subject", ""), pattern)
@@ -334,7 +335,7 @@ def _check_files(manifest: Path, rows: Sequence[tuple[int, Mapping[str, str]]]) 
     missing = [
         f"line {line}: {row['path']!r}"
         for line, row in rows
-        if not os.path.isfile(manifest.parent / row["path"])
+        if not os.path.isfile(path_on_disk(str(manifest.parent / row["path"])))
     ]
     if missing:
         raise AnnotationError(

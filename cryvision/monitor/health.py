@@ -45,11 +45,15 @@ class Health:
             for timed in observation.events:
                 if timed.offset_time is None:
                     continue
-                day = datetime.fromtimestamp(timed.offset_time).strftime("%Y-%m-%d")
+                midnight = datetime.fromtimestamp(timed.offset_time).replace(
+                    hour=0, minute=0, second=0
+                )
+                day = midnight.strftime("%Y-%m-%d")
                 if day != self._day[name]:
                     self._day[name] = day
                     self._cry_seconds[name] = 0.0
-                self._cry_seconds[name] += timed.event.duration_s
+                since = max(timed.onset_time, midnight.timestamp())
+                self._cry_seconds[name] += max(0.0, timed.offset_time - since)
                 self._counts["events", name, ""] += 1
             fault = observation.fault
             if fault is not None and fault.kind == "recovered":
@@ -64,7 +68,7 @@ class Health:
                 self._counts["alerts", alert.source, alert.rule] += 1
 
     def minutes_today(self, source: str) -> float:
-        """Give the minutes of crying since midnight, local time."""
+        """Give the minutes of crying since midnight, local time, or since the monitor began."""
         with self._lock:
             today = datetime.fromtimestamp(time.time()).strftime("%Y-%m-%d")
             return self._cry_seconds[source] / 60 if self._day[source] == today else 0.0
@@ -119,7 +123,10 @@ METRICS = {
     "probability": ("gauge", "Cry score of the newest step."),
     "level_dbfs": ("gauge", "Level of the past second in the detector's band."),
     "seconds_since_sound": ("gauge", "Seconds since sound last came."),
-    "crying_minutes_today": ("gauge", "Minutes of crying since midnight, local time."),
+    "crying_minutes_today": (
+        "gauge",
+        "Minutes of crying since midnight, local time, or since the start.",
+    ),
     "events_total": ("counter", "Events of crying that ended."),
     "faults_total": ("counter", "Faults of the source."),
     "alerts_total": ("counter", "Alerts raised."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 KEEP_SECONDS = 60.0
 """How much of the timeline a session keeps: nothing of a session reads further back."""
 
+LATE_SECONDS = 60.0
+"""A network or a driver holds sound back for less than this, and then gives all of it."""
+
 BREAKS = ("lost", "stalled")
 """With one of these the sound ends."""
 
@@ -40,7 +44,8 @@ DEAF_FAULTS = (*BREAKS, "silent")
 class TimedEvent:
     """An event of a session, with wall times, seconds since 1970; no offset while it lasts.
 
-    The times of the event itself are those of the connection that it was heard on.
+    The times of the event itself are those of the connection that it was heard on. When it ends its
+    onset is the one that it began with, whatever the clock did meanwhile.
     """
 
     event: Event
@@ -63,6 +68,9 @@ class Observation:
     source : str
     time : float
         Wall time, seconds since 1970.
+    start : float
+        Wall time at which the stream began, after the newest break in the sound: its sound and its
+        events have their places from there. Sound that comes late does not move it.
     state : StreamState
     crying : bool or None
         Whether there is crying now. A room below the energy gate is quiet, so False; None where
@@ -89,6 +97,12 @@ class Observation:
     fault: SourceFault | None = None
     piece: Piece | None = field(default=None, repr=False)
     likely: bool | None = None
+    start: float = field(kw_only=True)
+
+    @property
+    def sound_time(self) -> float:
+        """Wall time of the newest sound."""
+        return self.start + self.state.time_s
 
 
 class LiveSession:
@@ -136,11 +150,15 @@ class LiveSession:
             self.bundle, path=self.name, keep_seconds=KEEP_SECONDS, **self._options
         )
         self._newest_onset_s = -1.0
+        self._start = _StreamStart()
+        self._announced: dict[float, float] = {}
 
     def _piece(self, piece: Piece) -> Observation:
         frame = piece.frame if self._stream.takes_frames else None
         events = self._stream.push(piece.samples, frame, piece.frame_time_s)
         self._time = piece.time
+        if len(piece.samples):
+            self._start.note(self._stream.state.time_s, piece.time)
         return replace(self._observation(events), piece=piece)
 
     def _fault(self, fault: SourceFault) -> Observation:
@@ -160,7 +178,7 @@ class LiveSession:
 
     def _observation(self, events: list[Event]) -> Observation:
         state = self._stream.state
-        start = self._time - state.time_s
+        start = self._start.at(self._time - state.time_s)
         ended = [event.onset_s for event in events if event.offset_s is not None]
         self._newest_onset_s = max([self._newest_onset_s, *ended])
         crying = state.crying
@@ -172,5 +190,36 @@ class LiveSession:
         if crying is False and state.recent_probability >= self._likely:
             likely = not state.tags.keys() - {NOISE_TAG}
         since = None if not crying or state.since_s is None else start + state.since_s
-        timed = tuple(TimedEvent.of(event, start) for event in events)
-        return Observation(self.name, self._time, state, crying, since, timed, likely=likely)
+        timed = tuple(self._timed(event, start) for event in events)
+        return Observation(
+            self.name, self._time, state, crying, since, timed, likely=likely, start=start
+        )
+
+    def _timed(self, event: Event, start: float) -> TimedEvent:
+        start = self._announced.pop(event.onset_s, start)
+        if event.offset_s is None:
+            self._announced[event.onset_s] = start
+        return TimedEvent.of(event, start)
+
+
+class _StreamStart:
+    """Wall time at which a stream began, by the piece of late that came soonest after its sound.
+
+    A network or a driver holds pieces back; none comes before it was heard.
+    """
+
+    def __init__(self) -> None:
+        self._starts: deque[tuple[float, float]] = deque()  # rising, from the soonest on
+
+    def note(self, end_s: float, time: float) -> None:
+        """Take the end of a piece in the stream, and the wall time at which it came."""
+        start = time - end_s
+        while self._starts and self._starts[-1][1] >= start:
+            self._starts.pop()
+        self._starts.append((end_s, start))
+        while end_s - self._starts[0][0] > LATE_SECONDS:
+            self._starts.popleft()
+
+    def at(self, otherwise: float) -> float:
+        """Give the start; before the first piece the other."""
+        return self._starts[0][1] if self._starts else otherwise

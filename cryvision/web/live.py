@@ -113,7 +113,8 @@ class Feed:
     def _message(self, observation: Observation) -> dict[str, Any] | None:
         alerts = self._alerts.observe(observation)
         has_news = bool(alerts or observation.events or observation.fault)
-        if not has_news and observation.time - self._sent_at < STATE_SECONDS:
+        # The clock may also have been set back.
+        if not has_news and abs(observation.time - self._sent_at) < STATE_SECONDS:
             return None
         self._sent_at = observation.time
         return {

@@ -51,7 +51,7 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
     figures = trained.bundle.skill[0]["figures"]
     after = figures.get("event_f1_fused", figures["event_f1"])
     corrections = [read_corrections(clip["labels"]).events for clip in used]
-    before = _before(used, base, (*CRY_LABELS, *labels))
+    before = figures_before(used, base, (*CRY_LABELS, *labels))
     return {
         "before": before,
         "after": {
@@ -77,9 +77,13 @@ def _row(clip: Mapping[str, Any], pattern: re.Pattern[str] | None) -> list[str] 
     return None if match is None or not match[1] else [clip["path"], clip["labels"], match[1]]
 
 
-def _before(
+def figures_before(
     clips: list[dict[str, Any]], base: Bundle, cry_labels: tuple[str, ...]
-) -> dict[str, float]:
+) -> dict[str, float | None]:
+    """Measure the detector in use on corrected clips, over all of them together.
+
+    A figure that is not defined is None.
+    """
     counts = []
     for clip in clips:
         events = read_corrections(clip["labels"]).events
@@ -92,5 +96,9 @@ def _before(
         found = np.array([event.span_s for event in result.events]).reshape(-1, 2)
         counts.append(match_events(reference, found))
     scores = event_f1(counts)
-    named = {"event_f1": scores.f1, "precision": scores.precision, "recall": scores.recall}
-    return {name: round(value, 4) for name, value in named.items()}
+    found_any = any(n_found for _, _, n_found in counts)
+    return {
+        "event_f1": round(scores.f1, 4),
+        "precision": round(scores.precision, 4) if found_any else None,
+        "recall": round(scores.recall, 4),
+    }

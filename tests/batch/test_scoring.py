@@ -178,7 +178,9 @@ class TestMeasures:
     def test_of_none(self):
         row = _row([], 30.0, [400.0] * 5)
         assert (row["n_bouts"], row["pauses"], row["cries_per_minute"]) == (0, 0, 0.0)
-        assert (row["longest_bout_s"], row["bout_seconds"], row["pause_seconds"]) == (0, 0, 0)
+        seconds = [row[name] for name in ("longest_bout_s", "bout_seconds", "pause_seconds")]
+        assert seconds == [0, 0, 0]
+        assert {type(one) for one in seconds} == {float}  # as in the other rows
         assert row["median_f0_hz"] is row["intensity_db"] is None
 
     def test_of_bouts_that_touch(self):

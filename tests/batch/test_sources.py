@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,17 @@ def test_a_manifest_is_read_as_spreadsheets_of_all_countries_write_it(make_clips
         ("a.wav", "p1"),
         ("b, c.wav", "p2"),
     ]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_manifest_names_a_clip_in_either_form_of_its_accents(make_clips, form):
+    name = unicodedata.normalize({"NFC": "NFD", "NFD": "NFC"}[form], "bébé.wav")
+    manifest = make_clips(name) / "m.csv"
+    text = f"path,subject\n{unicodedata.normalize(form, name)},p1\ngone é.wav,\n"
+    manifest.write_text(text, encoding="utf-8")
+    listed = list(find_clips([str(manifest)], (), []))
+    assert [clip.size_bytes for clip in listed] == [0, -1]
+    assert os.path.samefile(listed[0].path, manifest.with_name(name))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -23,6 +25,8 @@ from cryvision.datasets.annotated import (
     window_labels,
 )
 from cryvision.errors import AnnotationError, ConfigError
+
+Form = Literal["NFC", "NFD"]
 
 RATE_HZ = 16_000
 SHARE_TOLERANCE = 1e-6
@@ -165,6 +169,18 @@ def test_manifest_names_clips_labels_and_subjects(tmp_path: Path) -> None:
     ]
     clips, _ = find_annotated_clips(manifest, "^(s.)/")
     assert named(clips, tmp_path)["s1/b.wav"] == ("s1", "pattern")
+
+
+@pytest.mark.parametrize(("in_table", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_manifest_names_files_in_either_form_of_their_accents(
+    tmp_path: Path, in_table: Form, on_disk: Form
+) -> None:
+    write(tmp_path / unicodedata.normalize(on_disk, "bébé.wav"), "sound")
+    write(tmp_path / unicodedata.normalize(on_disk, "bébé.txt"), "0\t1\tcry\n")
+    rows = unicodedata.normalize(in_table, "path,labels\nbébé.wav,bébé.txt\n")
+    clips, problems = find_annotated_clips(write(tmp_path / "m.csv", rows))
+    assert problems == []
+    assert [len(clip.intervals) for clip in clips] == [1]
 
 
 def test_wrong_sources_and_patterns_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -284,6 +285,12 @@ class TestManifest:
         assert {clip.subject_source for clip in clips} == {"file"}
         assert len({clip.subject for clip in clips}) == 2
         assert all(clip.start_s is clip.end_s is clip.split is None for clip in clips)
+
+    def test_a_name_may_have_either_form_of_its_accents(self, lab: Path) -> None:
+        write(lab / unicodedata.normalize("NFD", "bébé.wav"))
+        rows = unicodedata.normalize("NFC", "path,label\nbébé.wav,cry\n")
+        (clip,) = find_labelled_clips(write(lab / "m.csv", rows)).clips
+        assert clip.path.is_file()
 
     def test_stretches_of_a_file_of_nobody_are_of_one_subject(self, lab: Path) -> None:
         rows = "path,label,start_s,end_s\ns1/a.wav,cry,0,1\ns1/../s1/a.wav,fuss,1,2\n"

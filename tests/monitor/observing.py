@@ -58,14 +58,15 @@ def observations(
         tags = {"adult_speech": 0.9} if any(a < now_s <= b for a, b in speech) else {}
         state = StreamState(now_s, crying, None, 0.5, -30.0, 10.0, tags)
         seen = Piece(piece, frame, now_s if frame is not None else None, start + now_s)
-        yield Observation(source, start + now_s, state, crying, None, tuple(events), None, seen)
+        heard = (source, start + now_s, state, crying, None, tuple(events), None, seen)
+        yield Observation(*heard, start=start)
 
 
 def lost(at_s: float, start: float = START, source: str = SOURCE) -> Observation:
     """Give the observation of a source that is lost."""
     state = StreamState.unknown(at_s, "lost")
     fault = SourceFault("lost", "the cable is off", start + at_s)
-    return Observation(source, start + at_s, state, None, None, (), fault)
+    return Observation(source, start + at_s, state, None, None, (), fault, start=start)
 
 
 def timed(onset_s: float, offset_s: float | None, start: float = START) -> TimedEvent:

@@ -224,18 +224,30 @@ def test_whatever_the_clock_does_alerts_alternate_and_need_crying(
 def test_a_fault_that_lasts_is_raised_once_and_cleared_when_it_ends():
     monitor = AlertMonitor("nursery", [FaultRule(after_s=60)])
     monitor.update(START, False)
-    assert monitor.fault(START + 1, "stalled", "nothing for 5 s") == []
-    assert monitor.fault(START + 10, "lost", "connection refused") == []
-    alerts = [a for i in range(11, 90) for a in monitor.update(START + i, None)]
+    assert monitor.fault(START + 1, "lost", "connection refused") == []
+    alerts = [a for i in range(2, 90) for a in monitor.update(START + i, None)]
     assert shown(alerts) == [("source", "raised", 61)]
     assert alerts[0].message == "nursery: lost for 60 s: connection refused"
     assert (alerts[0].kind, alerts[0].crying_since) == ("fault", None)
     assert monitor.fault_raised
     assert not monitor.crying_raised
-    ended = monitor.fault(START + 91, "recovered")
+    ended = monitor.fault(START + 91, "recovered", ended="lost")
     assert shown(ended) == [("source", "cleared", 91)]
     assert ended[0].message == "nursery: recovered after 90 s"
-    assert monitor.fault(START + 92, "recovered") == []
+    assert monitor.fault(START + 92, "recovered", ended="lost") == []
+
+
+def test_the_end_of_another_fault_does_not_end_the_alert_of_a_muted_microphone():
+    monitor = AlertMonitor("nursery", [FaultRule(after_s=60)])
+    monitor.fault(START, "silent", "all samples have been 0")
+    monitor.fault(START + 10, "frozen", "the picture has not changed")
+    alerts = [a for i in range(11, 90) for a in monitor.update(START + i, None)]
+    assert [a.message for a in alerts] == ["nursery: silent for 60 s: all samples have been 0"]
+    for i, kind in enumerate(("clock", "slow", "frozen"), 90):
+        assert monitor.fault(START + i, "recovered", ended=kind) == []
+    assert monitor.fault_raised
+    ended = monitor.fault(START + 100, "recovered", ended="silent")
+    assert [a.message for a in ended] == ["nursery: recovered after 100 s"]
 
 
 @pytest.mark.parametrize("kind", ["clock", "slow"])
@@ -250,7 +262,7 @@ def test_a_short_fault_raises_nothing(kind: str):
     monitor = AlertMonitor("nursery", [FaultRule(after_s=60)])
     for i in range(0, 3000, 59):
         assert monitor.fault(START + i, kind, "") == []
-        assert monitor.fault(START + i + 58, "recovered", "") == []
+        assert monitor.fault(START + i + 58, "recovered", ended=kind) == []
 
 
 def test_a_fault_of_an_unobserved_source_is_still_raised_at_its_time():

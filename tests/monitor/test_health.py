@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ HEARD = Observation(
     True,
     NOW - 4,
     piece=Piece(np.zeros(1600, np.float32), None, None, NOW),
+    start=NOW - 5,
 )
 
 
@@ -104,6 +106,14 @@ def test_minutes_begin_anew_at_midnight(health: Health, clock: Clock) -> None:
     health.observe(replace(HEARD, events=(TimedEvent(event, NOW - 30, NOW),)))
     clock.wall_s += 24 * 3600
     assert health.minutes_today(QUOTED) == 0
+
+
+def test_of_crying_over_midnight_the_minutes_after_it_count(health: Health, clock: Clock) -> None:
+    midnight = datetime.fromtimestamp(NOW).replace(hour=0, minute=0, second=0).timestamp()
+    event = Event(1.0, 91.0, "cry", 0.9, -20.0, 20.0)
+    over = TimedEvent(event, midnight - 60, midnight + 30)
+    health.observe(replace(HEARD, events=(over,)))
+    assert health.minutes_today(QUOTED) == pytest.approx(0.5)
 
 
 def test_a_source_that_gives_nothing_is_not_healthy(

@@ -29,7 +29,7 @@ NOW = 1_700_000_000.0
 
 def observation(time: float = NOW, *events: TimedEvent) -> Observation:
     state = StreamState(1.0, False, None, 0.1, -50.0, math.nan)
-    return Observation("nursery", time, state, False, None, events)
+    return Observation("nursery", time, state, False, None, events, start=time - 1)
 
 
 class Terminal:

@@ -100,6 +100,57 @@ def test_crying_is_known_while_it_lasts(bundle: Bundle) -> None:
     assert onsets == pytest.approx([1.0, 4.0], abs=TIMES_TOLERANCE_S)
 
 
+def late(delay: Callable[[float], float]) -> list[Piece | SourceFault]:
+    """Pieces of `SOUND` that come so many seconds after their end, by seconds of the stream."""
+    return [
+        replace(piece, time=piece.time + delay(piece.time - START))
+        for piece in pieces(SOUND)
+        if isinstance(piece, Piece)
+    ]
+
+
+@pytest.mark.parametrize("crying_s", [4.5, 7.5])
+def test_events_are_when_they_were_heard_though_a_network_holds_sound_back(
+    bundle: Bundle, crying_s: float
+) -> None:
+    """Over an onset, or an offset, all that was held back for four seconds comes at once."""
+    held = late(lambda end_s: max(0.0, crying_s + 2 - end_s) if end_s > crying_s - 2 else 0.0)
+    expected = ended(observe(bundle, pieces(SOUND)))
+    np.testing.assert_allclose(ended(observe(bundle, held)), expected, atol=TIMES_TOLERANCE_S)
+
+
+def test_an_event_has_the_onset_that_was_announced_though_pieces_come_unevenly(
+    bundle: Bundle,
+) -> None:
+    random = np.random.default_rng(0)
+    observations = observe(bundle, late(lambda _: random.uniform(0.001, 0.05)))
+    timed = [one for observation in observations for one in observation.events]
+    announced = [one.onset_time for one in timed if one.offset_time is None]
+    assert len(announced) == 2
+    assert [one.onset_time for one in timed if one.offset_time is not None] == announced
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_an_event_is_as_long_as_it_was_heard_though_the_clock_is_set(
+    bundle: Bundle, jump_s: float
+) -> None:
+    lengths = [
+        offset - onset
+        for onset, offset in ended(observe(bundle, late(lambda s: jump_s if s > 6 else 0.0)))
+    ]
+    assert lengths == pytest.approx([1.0, 4.0], abs=0.1)
+
+
+def test_an_event_that_a_stalled_source_ends_has_ended_with_its_sound(bundle: Bundle) -> None:
+    waiting = [Piece(np.zeros(0, np.float32), None, None, START + 6 + i / 4) for i in range(20)]
+    stalled = SourceFault("stalled", "no data has come for 5 s", START + 11, restart=True)
+    observations = observe(bundle, [*pieces(SOUND)[:60], *waiting, stalled])
+    assert ended(observations)[-1] == pytest.approx((4.0, 6.0), abs=0.1)
+    assert {one.since for one in observations if one.crying and one.time > START + 6} == {
+        next(one.since for one in observations if one.time >= START + 6)
+    }
+
+
 def test_sound_that_is_not_crying_is_named(bundle: Bundle) -> None:
     samples = tones(6.0, music=[(1.0, 6.0)])
     state = observe(bundle, pieces(samples))[-2].state

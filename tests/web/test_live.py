@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import queue
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,10 @@ import numpy as np
 import pytest
 from served import DEMO, Served
 
+from cryvision.bundle import Bundle
 from cryvision.inputs.media import read_sound
+from cryvision.monitor.sources.source import Piece
+from cryvision.web.live import STATE_SECONDS, Feed
 
 connect = pytest.importorskip("websockets.sync.client").connect
 
@@ -114,3 +120,28 @@ def test_a_source_of_this_machine_is_watched(serve: Any, clip_folder: Path, tmp_
         answers = [json.loads(socket.recv(timeout=ANSWER_SECONDS)) for _ in range(3)]
     assert {answer["state"]["source"] for answer in answers} == {"nursery"}
     served.end()
+
+
+class SetBackClock:
+    """Two seconds of sound; the clock is set back by an hour in the middle."""
+
+    name = "nursery"
+    has_camera = False
+
+    def pieces(self, stop: threading.Event) -> Iterator[Piece]:
+        for i in range(1, 21):
+            clock_s = 1_700_000_000.0 - 3600 * (i > 10)
+            yield Piece(np.zeros(1600, np.float32), None, None, clock_s + i / 10)
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_state_is_shown_as_often_after_the_clock_was_set_back() -> None:
+    feed = Feed(SetBackClock(), Bundle.load())
+    messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    feed.listeners.add(messages.put)
+    feed.start()
+    states = [one["state"]["time"] for one in iter(lambda: messages.get(timeout=60), None)]
+    set_back = [one for one in states if one < "2023-11-14T22"]
+    assert len(set_back) >= 1.0 / STATE_SECONDS

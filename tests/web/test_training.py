@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import lab
+import numpy as np
 import pytest
 from two_parts import two_part_bundle
 
+import cryvision
 from cryvision.annotations.corrections import (
     CorrectedEvent,
     Corrections,
@@ -19,7 +21,8 @@ from cryvision.annotations.corrections import (
 from cryvision.bundle import Bundle
 from cryvision.detector_training import train as detection
 from cryvision.errors import CryvisionError
-from cryvision.web.training import train_on_corrections
+from cryvision.web.results import save_result
+from cryvision.web.training import figures_before, train_on_corrections
 
 
 @pytest.fixture
@@ -96,6 +99,17 @@ def test_both_figures_are_of_the_same_clips(
     for name in ("before", "after", "n_clips", "n_events", "n_checked"):
         assert found[name] == alone[name]
     assert found["n_left_out"] == 2
+
+
+def test_what_a_detector_that_found_nothing_had_right_is_undefined(tmp_path: Path) -> None:
+    clips = corrected_clips(tmp_path / "clips")[:1]
+    silence = np.zeros(16_000, np.float32)
+    stream = cryvision.StreamClassifier()
+    stream.push(silence)
+    save_result(stream.finish(), tmp_path)
+    clips[0]["results"] = str(tmp_path)
+    found = figures_before(clips, Bundle.load(), ("cry",))
+    assert found == {"event_f1": 0.0, "precision": None, "recall": 0.0}
 
 
 def test_one_subject_is_too_few(

@@ -144,7 +144,7 @@ class AlertMonitor:
         """Take the next observation of a session: what is known of the sound, or a fault."""
         fault = observation.fault
         if fault is not None:
-            return self.fault(fault.time, fault.kind, fault.message)
+            return self.fault(fault.time, fault.kind, fault.message, fault.ended)
         return self.update(observation.time, observation.crying, observation.likely)
 
     def update(self, time: float, crying: bool | None, likely: bool | None = None) -> list[Alert]:
@@ -156,11 +156,11 @@ class AlertMonitor:
         """
         return self._advance(round(time * _US), crying, likely)
 
-    def fault(self, time: float, kind: str, message: str = "") -> list[Alert]:
+    def fault(self, time: float, kind: str, message: str = "", ended: str = "") -> list[Alert]:
         """Take word of a fault of the source, or of its end, at a wall time in seconds.
 
-        The kind is one of `FAULT_KINDS`, or ``recovered``; others raise no alert. The message is
-        one line for people.
+        The kind is one of `FAULT_KINDS`, or ``recovered`` from the fault that `ended`; others raise
+        no alert. The message is one line for people. An alert ends with the last of its faults.
         """
         now = round(time * _US)
         # A report that comes a little late must not turn the clock back.
@@ -169,7 +169,7 @@ class AlertMonitor:
             if kind in FAULT_KINDS:
                 one.begin(kind, message)
             elif kind == "recovered":
-                alerts += [self._fault_alert(rule, change, one) for change in one.end(now)]
+                alerts += [self._fault_alert(rule, change, one) for change in one.end(ended, now)]
         return alerts
 
     def _advance(self, now: int, crying: bool | None, likely: bool | None = None) -> list[Alert]:
@@ -203,11 +203,11 @@ class AlertMonitor:
         return self._alert(rule.name, "crying", change, text)
 
     def _fault_alert(self, rule: FaultRule, change: Change, fault: _FaultWatch) -> Alert:
-        text = f"{fault.kind} for {_length(change.us)}"
         if change.state == "cleared":
             text = f"recovered after {_length(change.us)}"
-        elif fault.message:
-            text += f": {fault.message}"
+        else:
+            kind, message = fault.oldest
+            text = f"{kind} for {_length(change.us)}{message and f': {message}'}"
         return self._alert(rule.name, "fault", change, text)
 
     def _alert(self, rule: str, kind: str, change: Change, text: str) -> Alert:
@@ -225,22 +225,26 @@ class AlertMonitor:
 
 
 class _FaultWatch:
-    """Whether a fault has lasted long enough; wall time counts, known or not."""
+    """Whether there have been faults for long enough; wall time counts, known or not."""
 
     def __init__(self, rule: FaultRule) -> None:
         self.raised = False
-        self.kind = self.message = ""
         self._after = round(rule.after_s * _US)
-        self._begun = False
+        self._messages: dict[str, str] = {}
         self._lasted = 0
 
+    @property
+    def oldest(self) -> tuple[str, str]:
+        """The kind that began first of those that go on, and its message."""
+        return next(iter(self._messages.items()))
+
     def begin(self, kind: str, message: str) -> None:
-        if not self._begun:
-            self._begun, self._lasted = True, 0
-        self.kind, self.message = kind, message
+        if not self._messages:
+            self._lasted = 0
+        self._messages[kind] = message
 
     def advance(self, span: Span) -> Iterator[Change]:
-        if not self._begun:
+        if not self._messages:
             return
         left = max(0, self._after - self._lasted)
         self._lasted += span.us
@@ -248,9 +252,9 @@ class _FaultWatch:
             self.raised = True
             yield Change("raised", span.start + left, None, self._after)
 
-    def end(self, now: int) -> Iterator[Change]:
-        self._begun = False
-        if self.raised:
+    def end(self, kind: str, now: int) -> Iterator[Change]:
+        self._messages.pop(kind, None)
+        if self.raised and not self._messages:
             self.raised = False
             yield Change("cleared", now, None, self._lasted)
 

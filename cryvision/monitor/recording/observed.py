@@ -39,7 +39,7 @@ class ObservedMinutes:
         self._observed: dict[int, float] = {}
         self._open: dict[float, float] = {}
         self._ended: list[tuple[float, float]] = []
-        self._now = 0.0
+        self._heard_until = 0.0
 
     def observe(self, observation: Observation) -> None:
         """Take the next observation, and write the minutes that are complete.
@@ -47,21 +47,20 @@ class ObservedMinutes:
         Those that the system refuses are not written.
         """
         piece = observation.piece
-        if piece is not None:
-            self._now = piece.time
-            if observation.crying is not None:
-                minute = int(piece.time // MINUTE)
-                seconds = len(piece.samples) / SAMPLE_RATE_HZ
-                self._observed[minute] = self._observed.get(minute, 0.0) + seconds
+        self._heard_until = observation.sound_time
+        if piece is not None and observation.crying is not None:
+            minute = int(self._heard_until // MINUTE)
+            seconds = len(piece.samples) / SAMPLE_RATE_HZ
+            self._observed[minute] = self._observed.get(minute, 0.0) + seconds
         for timed in observation.events:
-            onset = self._open.pop(timed.event.onset_s, timed.onset_time)
             if timed.offset_time is None:
-                self._open[timed.event.onset_s] = onset
+                self._open[timed.event.onset_s] = timed.onset_time
             else:
-                self._ended.append((onset, timed.offset_time))
+                self._open.pop(timed.event.onset_s, None)
+                self._ended.append((timed.onset_time, timed.offset_time))
         if observation.fault is not None and observation.fault.restart:
             self._open.clear()
-        self._write(int((self._now - SETTLED_SECONDS) // MINUTE))
+        self._write(int((observation.time - SETTLED_SECONDS) // MINUTE))
 
     def close(self) -> None:
         self._write(max(self._observed, default=0) + 1)
@@ -78,7 +77,7 @@ class ObservedMinutes:
 
     def _line(self, minute: int, observed_s: float) -> str:
         start, end = minute * MINUTE, (minute + 1) * MINUTE
-        spans = [*self._ended, *((onset, self._now) for onset in self._open.values())]
+        spans = [*self._ended, *((onset, self._heard_until) for onset in self._open.values())]
         crying_s = seconds_within(spans, start, end)
         record = {
             "minute": utc(start),

@@ -113,8 +113,8 @@ class Recorder:
         self._writer = RecordingWriter(self._folder, facts)
         self._minutes = ObservedMinutes(self._folder.path, source)
         self._ring = Ring()
-        self._piece_time = 0.0
         self._zero = 0  # place in the ring at which the stream of the newest piece began
+        self._zero_time = 0.0
         self._bout: _Bout | None = None
         self._recorded_until = 0
         self._speech: list[Span] = []
@@ -176,9 +176,9 @@ class Recorder:
         piece = observation.piece
         if piece is not None:
             self._ring.push(piece.samples, item.picture)
-            self._piece_time = piece.time
             self._note_speech(observation)
         self._zero = self._ring.end - round(observation.state.time_s * SAMPLE_RATE_HZ)
+        self._zero_time = observation.start
         self._follow(observation)
         self._attempt("observed minutes", lambda: self._minutes.observe(observation))
         fault = observation.fault
@@ -227,11 +227,12 @@ class Recorder:
         masked = self._masked(bout, end) if self._mask_speech else None
         for first, last in masked or ():
             samples[first:last] = 0
-        start_time = self._piece_time - (self._ring.end - bout.start) / SAMPLE_RATE_HZ
+        start_time = self._zero_time + (bout.start - self._zero) / SAMPLE_RATE_HZ
         self._recorded_until = end
-        # Wall times of events were seen from other pieces, which may have come sooner or later.
-        zero_time = start_time + (self._zero - bout.start) / SAMPLE_RATE_HZ
-        events = tuple(TimedEvent.of(event, zero_time) for _, event in sorted(bout.events.items()))
+        # In the recording events lie where they are heard, however late the first pieces came.
+        events = tuple(
+            TimedEvent.of(event, self._zero_time) for _, event in sorted(bout.events.items())
+        )
         recording = Recording(
             self._source, start_time, samples, pictures, events, bout.continues, masked
         )
