@@ -49,10 +49,11 @@ def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
 
     figures: dict[str, Any] = {}
     if usable:
+        of_two = metrics.two_class_statistics(cry, predicted)
         statistics: dict[str, Statistic] = {
             "sensitivity": sensitivity,
             "specificity": specificity,
-            "balanced_accuracy": lambda w: (sensitivity(w) + specificity(w)) / 2,
+            "balanced_accuracy": of_two["balanced_accuracy"],
             "accuracy": lambda w: _share(predicted == cry, w),
         }
         figures = bootstrap_figures(subjects, statistics)
