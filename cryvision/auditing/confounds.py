@@ -19,7 +19,8 @@ from cryvision.datasets.clip_stats import ClipFacts
 from cryvision.datasets.splits import grouped_folds
 from cryvision.errors import ConfigError
 from cryvision.evaluation.bootstrap import paired_subject_bootstrap, subject_bootstrap
-from cryvision.evaluation.metrics import auc, class_statistics, confusion
+from cryvision.evaluation.class_statistics import class_statistics
+from cryvision.evaluation.metrics import auc, confusion
 
 GAPS_S: Mapping[str, float] = {
     "within a minute": 60.0,

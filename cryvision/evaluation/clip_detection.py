@@ -9,6 +9,7 @@ import numpy as np
 
 from cryvision.evaluation import metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
+from cryvision.evaluation.class_statistics import two_class_statistics
 from cryvision.evaluation.event_metrics import ratio
 from cryvision.evaluation.report import detection_panels
 
@@ -49,7 +50,7 @@ def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
 
     figures: dict[str, Any] = {}
     if usable:
-        of_two = metrics.two_class_statistics(cry, predicted)
+        of_two = two_class_statistics(cry, predicted)
         statistics: dict[str, Statistic] = {
             "sensitivity": sensitivity,
             "specificity": specificity,

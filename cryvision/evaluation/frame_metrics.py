@@ -9,7 +9,7 @@ import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
-from cryvision.evaluation.metrics import mean_over_classes
+from cryvision.evaluation.class_statistics import mean_over_classes
 
 FORMS = ("newest", "smoothed")
 """A frame's label comes from the newest window, and from the mean of the rolling deque."""

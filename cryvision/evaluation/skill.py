@@ -11,6 +11,7 @@ import numpy as np
 
 from cryvision.evaluation import metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
+from cryvision.evaluation.class_statistics import class_statistics
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _statistics(measured: OutOfFoldPredictions) -> dict[str, Statistic]:
     called, n_classes = table.argmax(axis=1), table.shape[1]
     cells = sums(labels * n_classes + called, n_classes**2)
     n_rows, right = cells.sum(axis=1), cells[:, :: n_classes + 1].sum(axis=1)
-    of_classes = metrics.class_statistics(
+    of_classes = class_statistics(
         lambda w: (w[first] @ cells).reshape(n_classes, n_classes), len(labels)
     )
     p_true = np.maximum(table[np.arange(len(labels)), labels], metrics.SMALLEST_PROBABILITY)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cryvision.evaluation import metrics
+from cryvision.evaluation.class_statistics import class_statistics
 from cryvision.evaluation.skill import OutOfFoldPredictions, figures
 
 EXACT = 1e-12
@@ -45,9 +46,7 @@ def test_values_and_intervals_are_those_of_the_metrics_over_all_rows() -> None:
     measured = drawn()
     labels, table = measured.labels, measured.probabilities
     called = table.argmax(axis=1)
-    classes = metrics.class_statistics(
-        lambda w: metrics.confusion(labels, called, 3, w), len(labels)
-    )
+    classes = class_statistics(lambda w: metrics.confusion(labels, called, 3, w), len(labels))
     wanted = {
         "balanced_accuracy": classes["balanced_accuracy"],
         "accuracy": lambda w: float(np.average(labels == called, weights=w)),
