@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +19,8 @@ from cryvision.datasets.clip_stats import ClipFacts
 from cryvision.datasets.splits import grouped_folds
 from cryvision.errors import ConfigError
 from cryvision.evaluation.bootstrap import paired_subject_bootstrap, subject_bootstrap
-from cryvision.evaluation.metrics import auc, balanced_accuracy
+from cryvision.evaluation.class_statistics import class_statistics
+from cryvision.evaluation.metrics import auc, confusion
 
 GAPS_S: Mapping[str, float] = {
     "within a minute": 60.0,
@@ -109,9 +111,9 @@ def _predicted_from(
 
     accuracy = subject_bootstrap(subjects, right(plain), _N_DRAWS, seed)
     gain = paired_subject_bootstrap(subjects, right(plain), right(common), _N_DRAWS, seed)
-    balanced = subject_bootstrap(
-        subjects, lambda weights: balanced_accuracy(labels, weighed, weights), _N_DRAWS, seed
-    )
+    counts_of = partial(confusion, labels, weighed, n_labels)
+    mean_recall = class_statistics(counts_of, len(labels))["balanced_accuracy"]
+    balanced = subject_bootstrap(subjects, mean_recall, _N_DRAWS, seed)
     above = balanced.value - 1 / n_labels
     return {
         "accuracy": list(accuracy),

@@ -12,6 +12,7 @@ from cryvision.detector_training.calibration import Decided
 from cryvision.detector_training.tag_scores import standing
 from cryvision.evaluation import metrics
 from cryvision.evaluation.agreement import matching_statistics
+from cryvision.evaluation.class_statistics import two_class_statistics
 from cryvision.evaluation.event_metrics import match_events, merged
 from cryvision.models.frame_network import EDGES
 from cryvision.result import BOUT_GAP_SECONDS
@@ -41,7 +42,7 @@ def detector_skill(
     subject = np.repeat([own.recording.subject for own in decided], [len(w) for w in windows])
     statistics = {
         "auc": lambda w: metrics.auc(cry, probabilities, w),
-        **metrics.two_class_statistics(cry, called),
+        **two_class_statistics(cry, called),
         "log_loss": lambda w: metrics.log_loss(cry, probabilities, w),
         "ece": lambda w: metrics.share_calibration_error(labelled, probabilities, weights=w),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,21 @@ INTERVAL_PERCENTILES = (2.5, 97.5)
 
 Statistic = Callable[[NDArray[np.int64]], float]
 """A figure as a function of how often each sample counts."""
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A figure that not every draw tells: what it is at least, and at most.
+
+    Of all samples both are the same. Draws in which a rare class is missing are not left out, nor
+    is the class: what is left would vary less than the figure does, and promise too much.
+    """
+
+    least: Statistic
+    most: Statistic
+
+    def __call__(self, weights: NDArray[np.int64]) -> float:
+        return self.least(weights)
 
 
 class Estimate(NamedTuple):
@@ -38,7 +54,8 @@ def subject_bootstrap(
         Of each sample.
     statistic : callable
         ``statistic(weights)``, weights an int64 array of shape (n,): how often each sample was
-        drawn, such as ``lambda weights: auc(labels, scores, weights)``.
+        drawn, such as ``lambda weights: auc(labels, scores, weights)``. The interval of one that is
+        `Bounded` goes from the lower end of the least to the upper end of the most.
     n_draws : int
     seed : int
 
@@ -52,6 +69,10 @@ def subject_bootstrap(
     ConfigError
         If there are no subjects or draws.
     """
+    if isinstance(statistic, Bounded):
+        ends = statistic.least, statistic.most
+        least, most = (subject_bootstrap(subjects, end, n_draws, seed) for end in ends)
+        return Estimate(least.value, least.low, most.high)
     names = np.asarray(subjects)
     if names.ndim != 1 or not names.size or n_draws < 1:
         raise ConfigError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from cryvision.evaluation import metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
+from cryvision.evaluation.class_statistics import two_class_statistics
 from cryvision.evaluation.event_metrics import ratio
 from cryvision.evaluation.report import detection_panels
 
@@ -49,10 +50,11 @@ def detection_record(clips: Sequence[DetectedClip]) -> dict[str, Any]:
 
     figures: dict[str, Any] = {}
     if usable:
+        of_two = two_class_statistics(cry, predicted)
         statistics: dict[str, Statistic] = {
             "sensitivity": sensitivity,
             "specificity": specificity,
-            "balanced_accuracy": lambda w: (sensitivity(w) + specificity(w)) / 2,
+            "balanced_accuracy": of_two["balanced_accuracy"],
             "accuracy": lambda w: _share(predicted == cry, w),
         }
         figures = bootstrap_figures(subjects, statistics)

@@ -14,6 +14,7 @@ from cryvision.datasets.annotated import AnnotatedClip, cry_intervals, spans_s, 
 from cryvision.evaluation import metrics
 from cryvision.evaluation.agreement import matching_statistics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
+from cryvision.evaluation.class_statistics import two_class_statistics
 from cryvision.evaluation.event_metrics import (
     OFFSET_TOLERANCE_S,
     ONSET_TOLERANCE_S,
@@ -166,7 +167,7 @@ def _window_statistics(clips: Sequence[ComparedClip]) -> Statistics:
     finite = np.isfinite(scores)
     of_calls: dict[str, Statistic] = {
         "window_kappa": lambda w: metrics.cohen_kappa(cry, called, w),
-        **{f"window_{name}": of for name, of in metrics.two_class_statistics(cry, called).items()},
+        **{f"window_{name}": of for name, of in two_class_statistics(cry, called).items()},
         "window_accuracy": lambda w: ratio(float(w @ (cry == called)), float(w.sum())),
     }
     stated, true, of = scores[finite], cry[finite], subjects[finite]

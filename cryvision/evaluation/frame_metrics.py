@@ -9,6 +9,7 @@ import numpy as np
 
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
+from cryvision.evaluation.class_statistics import mean_over_classes
 
 FORMS = ("newest", "smoothed")
 """A frame's label comes from the newest window, and from the mean of the rolling deque."""
@@ -66,14 +67,11 @@ class FrameScores:
         n_frames, right = predicted.sum(axis=1), predicted[np.arange(len(labels)), labels]
         classes = np.eye(self._n_classes)[labels]
 
-        def balanced_accuracy(weights: np.ndarray) -> float:
-            right_of_class = (weights * right) @ classes
-            n_of_class = (weights * n_frames) @ classes
-            there = n_of_class > 0
-            return float(np.mean(right_of_class[there] / n_of_class[there]))
+        def recalls(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return (weights * right) @ classes, (weights * n_frames) @ classes
 
         statistics: Mapping[str, Statistic] = {
-            "balanced_accuracy": balanced_accuracy,
+            "balanced_accuracy": mean_over_classes(recalls, len(labels)),
             "accuracy": lambda w: float(w @ right / (w @ n_frames)),
             "label_changes_per_minute": lambda w: float(
                 w @ changes / (w @ n_frames) * FRAMES_PER_MINUTE

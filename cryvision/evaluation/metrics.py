@@ -24,7 +24,6 @@ from cryvision.evaluation.event_metrics import (
     false_alarms,
     intersection_over_union,
     match_events,
-    ratio,
     threshold_for_false_alarms,
 )
 
@@ -49,7 +48,6 @@ __all__ = [
     "prior_log_loss",
     "subject_bootstrap",
     "threshold_for_false_alarms",
-    "two_class_statistics",
 ]
 
 SMALLEST_PROBABILITY = 1e-7
@@ -149,25 +147,6 @@ def precision_recall_f1(
     """
     counts = confusion(labels, predicted, 2, weights)
     return PrecisionRecallF1.from_counts(counts[1, 1], counts[1].sum(), counts[:, 1].sum())
-
-
-def two_class_statistics(labels: IntArray, predicted: IntArray) -> dict[str, Statistic]:
-    """Make ``f1`` of class 1 and ``balanced_accuracy`` functions of how often each sample counts.
-
-    Labels and predictions are 0 or 1, shape (n,). What is not defined is NaN, so that no draw of a
-    bootstrap counts it as 0: F1 where class 1 is nowhere, balanced accuracy where one class has no
-    label.
-    """
-
-    def f1(weights: IntArray) -> float:
-        counts = confusion(labels, predicted, 2, weights)
-        return ratio(2 * counts[1, 1], counts[1].sum() + counts[:, 1].sum())
-
-    def mean_recall(weights: IntArray) -> float:
-        counts = confusion(labels, predicted, 2, weights)
-        return (ratio(counts[0, 0], counts[0].sum()) + ratio(counts[1, 1], counts[1].sum())) / 2
-
-    return {"f1": f1, "balanced_accuracy": mean_recall}
 
 
 def balanced_accuracy(

@@ -11,6 +11,7 @@ import numpy as np
 
 from cryvision.evaluation import metrics
 from cryvision.evaluation.bootstrap import Statistic, bootstrap_figures
+from cryvision.evaluation.class_statistics import class_statistics
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,11 @@ def _statistics(measured: OutOfFoldPredictions) -> dict[str, Statistic]:
         return cells.reshape(-1, n_bins).astype(np.float64)
 
     called, n_classes = table.argmax(axis=1), table.shape[1]
-    true, said = np.divmod(np.arange(n_classes**2), n_classes)
     cells = sums(labels * n_classes + called, n_classes**2)
-    n_rows = cells.sum(axis=1)
+    n_rows, right = cells.sum(axis=1), cells[:, :: n_classes + 1].sum(axis=1)
+    of_classes = class_statistics(
+        lambda w: (w[first] @ cells).reshape(n_classes, n_classes), len(labels)
+    )
     p_true = np.maximum(table[np.arange(len(labels)), labels], metrics.SMALLEST_PROBABILITY)
     losses = sums(np.zeros_like(labels), 1, -np.log(np.minimum(p_true, 1.0)))
     stated = table.max(axis=1)
@@ -113,9 +116,8 @@ def _statistics(measured: OutOfFoldPredictions) -> dict[str, Statistic]:
         return float(np.mean(known)) if known else float("nan")
 
     return {
-        "balanced_accuracy": lambda w: metrics.balanced_accuracy(true, said, w[first] @ cells),
-        "accuracy": lambda w: float(w[first] @ cells @ (true == said) / (w[first] @ n_rows)),
-        "macro_f1": lambda w: metrics.macro_f1(true, said, w[first] @ cells),
+        **of_classes,
+        "accuracy": lambda w: float(w[first] @ right / (w[first] @ n_rows)),
         "log_loss": lambda w: float(w[first] @ losses[:, 0] / (w[first] @ n_rows)),
         "ece": lambda w: float(np.abs(w[first] @ gaps).sum() / (w[first] @ n_rows)),
         "auc": auc,

@@ -50,8 +50,11 @@ class DividedClips:
         """
         for problem in unreadable.values():
             log.warning("left out: %s", problem)
-        data, samples = without_unreadable(self.data, samples, unreadable)
-        folds = folds_of(data, self.labels, self.options) if unreadable else self.folds
+        data, folds = self.data, self.folds
+        if unreadable:
+            data, samples = without_unreadable(data, samples, unreadable)
+            check_subjects(data, self.labels)
+            folds = folds_of(data, self.labels, self.options)
         log.info("looking for copies among the clips")
         copies = copies_among(data.clips)
         altered = None
@@ -110,7 +113,7 @@ def warn_of_unread(data: Dataset) -> None:
 def divide_clips(name: str, data: Dataset, options: SystemOptions) -> DividedClips:
     """Divide clips; what cannot be trained on or measured is refused."""
     labels = class_names(data)
-    check_subjects(data)
+    check_subjects(data, labels)
     data = with_copies(options.by, data, options.seed)
     return DividedClips(name, data, labels, options, folds_of(data, labels, options))
 
@@ -126,14 +129,14 @@ def class_names(data: Dataset) -> tuple[str, ...]:
     return labels
 
 
-def check_subjects(data: Dataset) -> None:
+def check_subjects(data: Dataset, labels: Sequence[str]) -> None:
     """Make sure that each class has clips of two subjects or more, or it could not be measured."""
-    for label in sorted({clip.label for clip in data.clips}):
+    for label in labels:
         subjects = {clip.subject for clip in data.clips if clip.label == label}
         if len(subjects) < 2:
+            got = f"one: {min(subjects)}" if subjects else "none that can be read"
             raise ConfigError(
-                f"each class needs clips of at least two subjects; {label!r} has one: "
-                f"{min(subjects)}"
+                f"each class needs clips of at least two subjects; {label!r} has {got}"
             )
 
 
@@ -164,9 +167,17 @@ def folds_of(data: Dataset, labels: Sequence[str], options: SystemOptions) -> li
             raise ConfigError(
                 f"each class needs clips outside of 'test' to train on; {min(unseen)!r} has none"
             )
-        return [test]
-    n_groups = len(set(clip_groups(options.by, data.clips)))
-    return divide(options.by, data, min(options.n_folds, n_groups), options.seed)
+        folds = [test]
+    else:
+        n_groups = len(set(clip_groups(options.by, data.clips)))
+        folds = divide(options.by, data, min(options.n_folds, n_groups), options.seed)
+    groups = np.array(clip_groups(options.by, data.clips), object)
+    if any(len(set(np.delete(groups, test))) < 2 for test in folds):
+        raise ConfigError(
+            "training needs clips of two subjects or more beside those that are tested; got "
+            f"{len(set(subjects))} subjects in all"
+        )
+    return folds
 
 
 def without_unreadable(

@@ -52,14 +52,18 @@ def test_windows_are_calibrated_to_the_share_that_is_crying() -> None:
     assert figures["ece"]["value"] == pytest.approx(0, abs=1e-9)
 
 
-def test_babies_that_never_cry_do_not_lower_the_interval_of_edges_without_fault() -> None:
+def test_babies_that_never_cry_do_not_lower_the_interval_of_edges_without_fault(
+    all_draws: None,
+) -> None:
     calm = [
         decided(subject, np.zeros(1000, bool), np.zeros(1000, bool), np.zeros(166))
         for subject in "wxyz"
     ]
     skill = detector_skill([*corpus()[:2], *calm], protocol="", subjects="manifest")
-    for name in ("f1", "balanced_accuracy", "event_f1", "bout_f1"):
+    for name in ("f1", "event_f1", "bout_f1"):
         assert skill["figures"][name] == {"value": 1.0, "interval": [1.0, 1.0]}, name
+    # That two babies' crying was found is no promise for all.
+    assert skill["figures"]["balanced_accuracy"] == {"value": 1.0, "interval": [0.5, 1.0]}
 
 
 def test_skill_is_measured_by_window_and_event_with_intervals_over_subjects() -> None:
