@@ -95,6 +95,29 @@ def test_the_detector_is_as_good_as_demanded(
     assert found >= bound if more_is_better else found <= bound
 
 
+REPEATED = 0.003
+"""Largest difference of figures of windows between two runs from the same seeds."""
+
+
+@measured
+@pytest.mark.parametrize("variant", ["edges", "fused"])
+@pytest.mark.parametrize("figure", ["auc", "f1", "ece"])
+def test_a_second_run_on_another_machine_is_as_good(variant: str, figure: str):
+    tables = detector_tables()
+    first, second = (
+        tables.mean(
+            [
+                json.loads((DETECTOR.parent / f"{name}.json").read_text())["mean"]["phones"][
+                    variant
+                ]
+                for name in names
+            ]
+        )
+        for names in (tables.DIVISIONS, tables.AGAIN)
+    )
+    assert second[figure]["value"] == pytest.approx(first[figure]["value"], abs=REPEATED)
+
+
 def test_demands_that_are_not_reached_are_demands():
     assert {path for path, _ in (*AT_LEAST, *AT_MOST)} >= NOT_REACHED
 

@@ -266,8 +266,9 @@ def further_table(results: Results) -> str:
         )
     runs = {title: results[name]["mean"] for name, title in RUNS.items() if name in results}
     divisions = [results[name]["mean"] for name in DIVISIONS if name in results]
-    if again := _again(results):
-        runs = {f"the first {len(again)} again, mean": mean(again)} | runs
+    again = _again(results)
+    if len(again) == len(AGAIN):
+        runs = {"mean of three divisions, again": mean(again)} | runs
     if len(divisions) == len(DIVISIONS):
         runs = {"mean of three divisions": mean(divisions)} | runs
     rows = [[name, *(cell(run) for run in runs.values())] for name, cell in figures.items()]
