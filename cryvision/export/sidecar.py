@@ -67,7 +67,7 @@ def describe(bundle: Bundle, graph: Graph, *, kind: str, precision: str) -> dict
             "what": "Events that stand, less than gap_seconds from the last one's offset to the "
             "next onset.",
         },
-        "reason": _reason(graph),
+        "reason": _reason(bundle, graph),
         "smoothing": {
             "seconds": bundle.smooth_seconds,
             "rate_hz": FRAME_RATE_HZ,
@@ -247,7 +247,7 @@ def _veto(bundle: Bundle, graph: Graph) -> dict[str, Any] | None:
     }
 
 
-def _reason(graph: Graph) -> dict[str, Any] | None:
+def _reason(bundle: Bundle, graph: Graph) -> dict[str, Any] | None:
     if graph.reason is None:
         return None
     branches = [part for part in graph.parts if part.kind == "branch"]
@@ -259,7 +259,7 @@ def _reason(graph: Graph) -> dict[str, Any] | None:
         **max(times, key=lambda one: one["context_samples"], default={}),
         # A window is scored where this share of the detector's windows in it, or of the steps
         # that end in it lookahead_samples before its end or earlier (fused), is crying.
-        "min_cry_share": MIN_CRY_SHARE,
+        "min_cry_share": None if bundle.gate is None else MIN_CRY_SHARE,
     }
 
 

@@ -86,3 +86,12 @@ def test_a_reason_by_the_face_alone_has_its_window_and_its_skill(
     facts = sidecar.describe(bundle, graph, kind="onnx", precision="fp32")
     assert facts["label_policy"]["has_skill"]
     assert (facts["reason"]["window_samples"], facts["reason"]["hop_samples"]) == (16_000, 8_000)
+
+
+def test_without_a_gate_every_window_of_the_reasons_counts(
+    toy: Bundle, graphs: dict[str, Graph]
+) -> None:
+    for gate, share in ((toy.gate, 0.5), (None, None)):
+        bundle = dataclasses.replace(toy, gate=gate)
+        facts = sidecar.describe(bundle, graphs["all"], kind="onnx", precision="fp32")
+        assert facts["reason"]["min_cry_share"] == share
