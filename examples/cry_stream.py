@@ -38,8 +38,9 @@ class CryStream:
         self._run = run
         self._rate = facts["sample_rate_hz"]
         self._detector = facts["detector"]
-        if "call_samples" not in self._detector:
-            raise ValueError("this file has a window detector, not edges; export a newer bundle")
+        if self._detector is None or "call_samples" not in self._detector:
+            kind = "no detector" if self._detector is None else "a window detector"
+            raise ValueError(f"this file has {kind}, not edges; export another part or bundle")
         self._tagger = facts["tagger"]
         self._min_level = self._detector["gate"]["min_level_dbfs"]
         # Silence stands before the start of the stream.

@@ -267,7 +267,7 @@ def _window_rows(result: Classification, bundle: Bundle) -> np.ndarray:
     """Predictions of the windows of the reasons; float64, shape (n, n_classes).
 
     A frame holds the newest window that has ended by it, so each window is read at its own end;
-    one that no frame lies behind is known from a clip shorter than a window alone.
+    one that no frame lies behind is known from a clip no longer than a window alone.
     """
     table = _columns(result, bundle.labels)
     clock = next(part.sound or part.face for part in bundle.parts if part.kind == "branch")
@@ -277,7 +277,8 @@ def _window_rows(result: Classification, bundle: Bundle) -> np.ndarray:
     n_samples = len(table) * SAMPLE_RATE_HZ // FRAME_RATE_HZ
     ends = np.arange(first, max(n_samples, first) + 1, hop, dtype=np.int64)
     frames = -(-ends * FRAME_RATE_HZ // SAMPLE_RATE_HZ)
-    rows = table[frames[frames < len(table)]] if n_samples >= first else table[-1:]
+    behind = frames[frames < len(table)]
+    rows = table[behind] if len(behind) else table[-1:]
     return np.asarray(rows[np.isfinite(rows).all(axis=1)])
 
 

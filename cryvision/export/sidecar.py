@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from cryvision.bundle import Bundle
-from cryvision.config import FRAME_RATE_HZ, SAMPLE_RATE_HZ, VETO_LEVELS, SoundConfig, to_json
+from cryvision.config import (
+    FRAME_RATE_HZ,
+    SAMPLE_RATE_HZ,
+    VETO_LEVELS,
+    FaceConfig,
+    SoundConfig,
+    to_json,
+)
 from cryvision.export.graph import (
     CRY,
     CRY_EDGES,
@@ -22,6 +29,7 @@ from cryvision.export.graph import (
     WAVEFORM,
     Graph,
 )
+from cryvision.inference.class_stream import SOUND
 from cryvision.inference.gated_windows import MIN_CRY_SHARE
 from cryvision.inference.label_policy import NOT_SURE, has_skill
 from cryvision.inference.smoothing import RollingPrediction
@@ -59,7 +67,7 @@ def describe(bundle: Bundle, graph: Graph, *, kind: str, precision: str) -> dict
             "what": "Events that stand, less than gap_seconds from the last one's offset to the "
             "next onset.",
         },
-        "reason": _reason(graph),
+        "reason": _reason(bundle, graph),
         "smoothing": {
             "seconds": bundle.smooth_seconds,
             "rate_hz": FRAME_RATE_HZ,
@@ -147,10 +155,10 @@ def _other(graph: Graph, name: str) -> dict[str, Any]:
     return {"what": what, "face": to_json(graph.face)}
 
 
-def _times(config: SoundConfig) -> dict[str, int]:
+def _times(config: SoundConfig | FaceConfig) -> dict[str, int]:
     return {
         "window_samples": config.window_samples,
-        "context_samples": config.context_samples,
+        "context_samples": config.context_samples if isinstance(config, SoundConfig) else 0,
         "hop_samples": config.hop_samples,
     }
 
@@ -239,26 +247,40 @@ def _veto(bundle: Bundle, graph: Graph) -> dict[str, Any] | None:
     }
 
 
-def _reason(graph: Graph) -> dict[str, Any] | None:
+def _reason(bundle: Bundle, graph: Graph) -> dict[str, Any] | None:
     if graph.reason is None:
         return None
-    sounds = [part.sound for part in graph.parts if part.kind == "branch" and part.sound]
-    longest = max(sounds, key=lambda config: config.span_samples, default=None)
+    branches = [part for part in graph.parts if part.kind == "branch"]
+    settings = [config for part in branches for config in (part.sound, part.face) if config]
+    times = [_times(config) for config in settings]
     return {
         "part": graph.reason.name,
-        **({} if longest is None else _times(longest)),
+        # One window and hop for all.
+        **max(times, key=lambda one: one["context_samples"], default={}),
         # A window is scored where this share of the detector's windows in it, or of the steps
         # that end in it lookahead_samples before its end or earlier (fused), is crying.
-        "min_cry_share": MIN_CRY_SHARE,
+        "min_cry_share": None if bundle.gate is None else MIN_CRY_SHARE,
     }
 
 
 def _label_policy(bundle: Bundle, graph: Graph) -> dict[str, Any]:
-    """Return the label policy, by the measured skill of the part that decides."""
+    """Return the label policy, by the measured skill of the part that decides.
+
+    Where the file takes faces, a stream without any has a policy of its own.
+    """
+    branches = [part for part in graph.parts if part.kind == "branch"]
+    modalities = {FACE if part.face else SOUND for part in branches} or {SOUND}
+    policy = _policy(bundle, graph, modalities)
+    if len(modalities) > 1:
+        policy["without_face"] = _policy(bundle, graph, {SOUND})
+    return policy
+
+
+def _policy(bundle: Bundle, graph: Graph, modalities: Collection[str]) -> dict[str, Any]:
     part = graph.reason or graph.detector
     # As classify has it: a reason is one for the clip, that its windows differ is not enough.
     unit = None if graph.reason is None else "clip"
-    sure = part is not None and has_skill(bundle.skill, part.name, _modalities(graph), unit)
+    sure = part is not None and has_skill(bundle.skill, part.name, modalities, unit)
     return {
         "policy": "skill",
         "has_skill": sure,
@@ -267,7 +289,3 @@ def _label_policy(bundle: Bundle, graph: Graph) -> dict[str, Any]:
         if sure
         else "no skill was measured on subjects that training had not seen",
     }
-
-
-def _modalities(graph: Graph) -> tuple[str, ...]:
-    return ("sound",) * graph.takes_sound + ("face",) * (graph.face is not None)

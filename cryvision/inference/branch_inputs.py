@@ -107,8 +107,10 @@ class BranchInputs:
         return self._with_faces(SoundBranchWindows(ends, np.ones(len(ends), bool), n_samples))
 
     def _with_faces(self, windows: SoundBranchWindows) -> SoundBranchWindows:
-        passed = windows.end_samples[windows.crying]
-        if self._faces is None or not len(passed):
+        if self._faces is None:
             return windows
-        rows = np.stack([self._faces.window(int(end)) for end in passed])
-        return replace(windows, inputs={**windows.inputs, FACE: rows})
+        rows = [self._faces.window(int(end)) for end in windows.end_samples[windows.crying]]
+        self._faces.forget(windows.settled_samples)
+        if not rows:
+            return windows
+        return replace(windows, inputs={**windows.inputs, FACE: np.stack(rows)})

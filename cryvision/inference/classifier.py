@@ -292,9 +292,11 @@ class StreamClassifier:
         last = self._reasons.finish(windows, end)
         self._write_reasons(last)
         seconds = self._reasons.window_seconds
-        if len(last.end_samples) and end < round(seconds * SAMPLE_RATE_HZ):
+        n_frames = round(end / SAMPLE_RATE_HZ * FRAME_RATE_HZ)
+        if n_frames <= math.ceil(round(seconds * SAMPLE_RATE_HZ) * FRAME_RATE_HZ / SAMPLE_RATE_HZ):
             # No frame lies behind the end of a clip's only window, so the last one carries it.
-            self._classes.fill_last(round(end / SAMPLE_RATE_HZ * FRAME_RATE_HZ))
+            self._classes.fill_last(n_frames)
+        if len(last.end_samples) and end < round(seconds * SAMPLE_RATE_HZ):
             self._warnings.append(
                 f"shorter than a reason's window ({seconds:g} s): padded with silence"
             )

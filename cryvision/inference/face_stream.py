@@ -58,16 +58,20 @@ class FaceStream:
         must end later.
         """
         self._embed()
+        self.forget(end_samples)
         end_s = end_samples / SAMPLE_RATE_HZ
-        start_s = (end_samples - self._config.window_samples) / SAMPLE_RATE_HZ
-        # A window's first frame may start a little before the window does.
-        while self._embedded and self._embedded[0][0] <= start_s - 0.5 / FRAME_RATE_HZ:
-            self._embedded.popleft()
         inside = [embedding for time_s, embedding in self._embedded if time_s < end_s]
         if not inside:
             return np.full(self._embedder.width, np.nan, np.float32)
         mean: np.ndarray = np.stack(inside).mean(axis=0, dtype=np.float64)
         return mean.astype(np.float32)
+
+    def forget(self, end_samples: int) -> None:
+        """Forget what lies before a window that ends here; later ones must not end before it."""
+        start_s = (end_samples - self._config.window_samples) / SAMPLE_RATE_HZ
+        # A window's first frame may start a little before the window does.
+        while self._embedded and self._embedded[0][0] <= start_s - 0.5 / FRAME_RATE_HZ:
+            self._embedded.popleft()
 
     def _embed(self) -> None:
         if self._waiting:

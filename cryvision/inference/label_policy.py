@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ NOT_APART = "not kept apart"
 def has_skill(
     skill: Sequence[Mapping[str, Any]],
     part: str,
-    modalities: Sequence[str],
+    modalities: Collection[str],
     unit: str | None = None,
 ) -> bool:
     """Whether a part was measured to do better than chance on subjects it had not seen.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -60,8 +61,10 @@ class Page:
         self.clips = Clips(private, settings.folder)
         self.jobs = Jobs()
         requests = private / "requests"
-        self.score_lane = Lane("score", settings.bundle, requests, limits.MAX_WAITING)
-        self.side_lane = Lane("side", settings.bundle, requests, limits.MAX_SIDE_WAITING)
+        # Workers have a current folder of their own.
+        bundle = None if settings.bundle is None else os.path.abspath(settings.bundle)
+        self.score_lane = Lane("score", bundle, requests, limits.MAX_WAITING)
+        self.side_lane = Lane("side", bundle, requests, limits.MAX_SIDE_WAITING)
         self.score_lane.submit(Job("warm"), BEHIND)
         self.playback = Playback()
         self.pyramids = Pyramids(round(limits.MAX_DRAWN_MB * 1e6))

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from cryvision.bundle import Bundle
+from cryvision.bundle import Bundle, Part
+from cryvision.config import FaceConfig
 from cryvision.export import sidecar
 from cryvision.export.graph import Graph
+
+FACES = FaceConfig(window_seconds=1.0, hop_seconds=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +59,39 @@ def test_a_label_may_be_named_where_classify_names_it(
     assert facts["label_policy"]["has_skill"] == sure
     assert (facts["label_policy"]["says"] == "not sure") == (not sure)
     assert facts["skill"] == [entry]
+
+
+def with_face(graph: Graph, sound: bool = True) -> Graph:
+    """Put a branch on the face beside the branches of sound, or in their place."""
+    others = [part for part in graph.parts if sound or part.kind != "branch"]
+    branch = Part("branch_face", "branch", ("face",), None, {}, FACES)
+    return dataclasses.replace(graph, parts=(branch, *others), face=FACES)
+
+
+@pytest.mark.parametrize("measured", [["sound"], ["sound", "face"]])
+def test_a_file_with_faces_says_what_may_be_named_where_none_is_seen(
+    toy: Bundle, graphs: dict[str, Graph], measured: list[str]
+) -> None:
+    bundle = dataclasses.replace(toy, skill=[skill("ensemble", "clip", modalities=measured)])
+    facts = sidecar.describe(bundle, with_face(graphs["all"]), kind="onnx", precision="fp32")
+    assert facts["label_policy"]["has_skill"] == (measured == ["sound", "face"])
+    assert facts["label_policy"]["without_face"]["has_skill"] == (measured == ["sound"])
+
+
+def test_a_reason_by_the_face_alone_has_its_window_and_its_skill(
+    toy: Bundle, graphs: dict[str, Graph]
+) -> None:
+    bundle = dataclasses.replace(toy, skill=[skill("ensemble", "clip", modalities=["face"])])
+    graph = with_face(graphs["all"], sound=False)
+    facts = sidecar.describe(bundle, graph, kind="onnx", precision="fp32")
+    assert facts["label_policy"]["has_skill"]
+    assert (facts["reason"]["window_samples"], facts["reason"]["hop_samples"]) == (16_000, 8_000)
+
+
+def test_without_a_gate_every_window_of_the_reasons_counts(
+    toy: Bundle, graphs: dict[str, Graph]
+) -> None:
+    for gate, share in ((toy.gate, 0.5), (None, None)):
+        bundle = dataclasses.replace(toy, gate=gate)
+        facts = sidecar.describe(bundle, graphs["all"], kind="onnx", precision="fp32")
+        assert facts["reason"]["min_cry_share"] == share

@@ -193,9 +193,15 @@ def test_a_reason_is_given_for_the_windows_in_crying(
         assert (k * hop_s in given) == known, f"at {k * hop_s} s"
 
 
-def test_a_file_of_a_window_detector_is_refused_in_words(example: ModuleType) -> None:
-    facts = {"sample_rate_hz": 16_000, "detector": {"window_samples": 8000, "gate": {}}}
-    with pytest.raises(ValueError, match="window detector"):
+@pytest.mark.parametrize(
+    ("detector", "words"),
+    [({"window_samples": 8000, "gate": {}}, "a window detector"), (None, "no detector")],
+)
+def test_a_file_without_edges_is_refused_in_words(
+    example: ModuleType, detector: dict[str, Any] | None, words: str
+) -> None:
+    facts = {"sample_rate_hz": 16_000, "detector": detector}
+    with pytest.raises(ValueError, match=words):
         example.CryStream(lambda inputs: {}, facts)
 
 

@@ -12,6 +12,7 @@ from toy_videos import SIDE_PX, face_config
 from cryvision.config import FaceConfig, SoundConfig
 from cryvision.errors import BundleError, MissingDependencyError
 from cryvision.inference.branch_inputs import FACE, BranchInputs
+from cryvision.inference.detector import DetectorWindows
 from cryvision.inference.face_stream import FaceStream
 from cryvision.inputs.pictures.embedding import BATCH_CROPS, Embedder
 from cryvision.inputs.pictures.faces import Face, FaceFinder
@@ -190,6 +191,18 @@ class TestBranchInputs:
         inputs = BranchInputs(SOUNDS, config, None, None)
         windows = inputs.push(np.zeros(RATE_HZ, np.float32), None)
         assert set(windows.inputs) == {"mfcc"}
+
+    def test_faces_are_not_kept_where_nothing_cries(self, tmp_path: Path) -> None:
+        faces = stream(tmp_path)
+        inputs = BranchInputs(SOUNDS, faces._config, faces, 0.5)
+        detected = DetectorWindows(
+            *np.zeros((8, 0)), scored_samples=10 * RATE_HZ, settled_samples=10 * RATE_HZ
+        )
+        for second in range(8):
+            push(faces, 30 * second, 30 * (second + 1))
+            windows = inputs.push(np.zeros(RATE_HZ, np.float32), detected)
+            assert not windows.crying.any()
+        assert len(faces._embedded) + len(faces._waiting) <= 31 + BATCH_CROPS
 
     def test_features_of_other_times_are_refused(self, tmp_path: Path) -> None:
         config = face_config(tmp_path, window_seconds=2.0, hop_seconds=0.5)

@@ -195,6 +195,17 @@ class TestReasons:
             assert known.any()
             np.testing.assert_allclose(total[known], 1, atol=PIECES_TOLERANCE)
 
+    @pytest.mark.parametrize("n_samples", [16_000, 16_100, 16_260])
+    def test_a_clip_as_long_as_a_window_has_its_reason_in_its_last_frame(
+        self, bundle: Bundle, n_samples: int
+    ) -> None:
+        result = streamed(bundle, glides(1.1)[:n_samples])
+        for name in ("hungry", "hungry_smooth"):
+            assert np.isfinite(result.timeline[name][-1])
+            assert np.isnan(result.timeline[name][:-1]).all()
+        assert sum(result.probabilities.values()) == pytest.approx(1, abs=PIECES_TOLERANCE)
+        assert not any("shorter" in note for note in result.warnings)
+
     @pytest.mark.parametrize("n_samples", [6_000, 12_000, 15_700])
     def test_a_clip_shorter_than_a_window_has_its_reason_in_its_last_frame(
         self, bundle: Bundle, n_samples: int

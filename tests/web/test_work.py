@@ -18,10 +18,13 @@ from typing import Any
 
 import httpx
 import pytest
-from served import DEMO, Served, upload, wait_for
+from bundles import BUNDLE_V1
+from served import DEMO, START_SECONDS, Served, upload, wait_for
 
 from cryvision.annotations.corrections import read_corrections
 from cryvision.web.jobs import BEHIND, BusyError, Job, Lane
+from cryvision.web.page import Page
+from cryvision.web.settings import ServeSettings
 
 UPLOADS = 20
 ENDING_SECONDS = 20.0
@@ -51,6 +54,22 @@ def test_twenty_uploads_at_once_are_scored_or_refused(
         assert wait_for(client, one_taken["job_id"])["status"] == "done"
         assert rows[one_taken["clip_id"]]["uploaded"]
         client.delete(f"/api/clips/{one_taken['clip_id']}")
+
+
+def test_a_bundle_may_be_named_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(BUNDLE_V1, tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "private" / "requests").mkdir(parents=True)
+    page = Page(ServeSettings(bundle="mine"), tmp_path / "private")
+    try:
+        job = Job("warm")
+        page.score_lane.submit(job)
+        assert job.ended.wait(START_SECONDS)
+        assert (job.status, job.error) == ("done", "")
+    finally:
+        page.close()
 
 
 def test_a_job_can_be_followed_and_ended(client: Any, make_media: MakeMedia) -> None:
