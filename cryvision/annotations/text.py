@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -103,22 +104,37 @@ def delimiter_of(text: str) -> str:
 
 
 def read_seconds(text: str) -> float:
-    """Read a time, with a decimal point or comma.
+    """Read a time in a recording, with a decimal point or comma.
 
     What is not a number, negative, or more than any recording has, is a ValueError whose message is
     the rule.
     """
-    try:
-        # float() alone takes 1_0 for 10. Two commas are none of them decimal.
-        comma = text.count(",") == 1 and "." not in text
-        seconds = float(text.replace("_", "x").replace(",", "." if comma else ","))
-    except ValueError:
-        raise ValueError(f"a time must be a number of seconds; got {text!r:.40}") from None
+    seconds = _number(text)
     if not 0 <= seconds <= LONGEST_SECONDS:
         raise ValueError(
             f"a time must lie between 0 and {LONGEST_SECONDS:.0f} seconds; got {text!r:.40}"
         )
     return seconds + 0.0  # no "-0.0"
+
+
+def read_clock(text: str) -> float:
+    """Read seconds from any fixed point, such as the year 1970; as `read_seconds` but for limits.
+
+    What is not a finite number is a ValueError whose message is the rule.
+    """
+    seconds = _number(text)
+    if not math.isfinite(seconds):
+        raise ValueError(f"a time must be a finite number of seconds; got {text!r:.40}")
+    return seconds
+
+
+def _number(text: str) -> float:
+    try:
+        # float() alone takes 1_0 for 10. Two commas are none of them decimal.
+        comma = text.count(",") == 1 and "." not in text
+        return float(text.replace("_", "x").replace(",", "." if comma else ","))
+    except ValueError:
+        raise ValueError(f"a time must be a number of seconds; got {text!r:.40}") from None
 
 
 def parse_xml(text: str, what: str) -> ElementTree.Element:

@@ -159,8 +159,8 @@ def device_from_sound(facts: Sequence[ClipFacts], seed: int = 0) -> dict[str, An
 
     ``of`` is ``device`` where devices are known, else ``file format`` (codec and sample rate). By
     name in ``devices``, each against the others, are ``auc`` (mean over folds, with its 95 %
-    interval over subjects) and ``fold_auc``. Of two devices one is given. ``reason`` is why nothing
-    was measured, else None.
+    interval over subjects) and ``fold_auc``. Of two devices one is given, and none that one subject
+    alone has. ``reason`` is why nothing was measured, else None.
     """
     of, devices = _devices(facts)
     rows = [i for i, one in enumerate(facts) if one.timbre is not None and devices[i]]
@@ -175,10 +175,9 @@ def device_from_sound(facts: Sequence[ClipFacts], seed: int = 0) -> dict[str, An
         truth = np.array([devices[i] == name for i in rows]).astype(np.int64)
         try:
             folds = grouped_folds(subjects, truth.tolist(), _n_folds(subjects, truth), seed)
+            record["devices"][name] = _fold_auc(timbres, truth, subjects, folds, seed)
         except ConfigError as error:
             record["reason"] = str(error)
-            continue
-        record["devices"][name] = _fold_auc(timbres, truth, subjects, folds, seed)
     if record["devices"]:
         record["reason"] = None
     return record
@@ -213,6 +212,8 @@ def _fold_auc(
         )
         model.fit(timbres[train], truth[train])
         of_folds.append((test, model.decision_function(timbres[test])))
+    if not of_folds:
+        raise ConfigError("no fold has more than one of them both in training and in test")
 
     def mean_auc(weights: IntArray) -> float:
         areas = [auc(truth[test], scores, weights[test]) for test, scores in of_folds]

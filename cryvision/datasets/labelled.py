@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryvision.annotations.corrections import LONGEST_LABEL
-from cryvision.annotations.text import read_rows, read_seconds, refused
+from cryvision.annotations.text import read_clock, read_rows, read_seconds, refused
 from cryvision.argument_types import typed
 from cryvision.datasets.annotated import (
     DONATEACRY_CLIP,
@@ -350,11 +350,12 @@ def _clip_of_row(
     times = []
     for column in ("start_s", "end_s", "epoch_s"):
         cell = row.get(column, "")
+        read = read_clock if column == "epoch_s" else read_seconds
         try:
-            times.append(read_seconds(cell) if cell else None)
+            times.append(read(cell) if cell else None)
         except ValueError as error:
             raise refused(manifest, line, str(error)) from error
-    start_s, end_s, _epoch_s = times
+    start_s, end_s, epoch_s = times
     if end_s is not None and end_s <= (start_s or 0.0):
         rule = f"the end must be after the start; got {start_s or 0.0:g} to {end_s:g} s"
         raise refused(manifest, line, rule)
@@ -363,6 +364,8 @@ def _clip_of_row(
     if row.get("split") == "":
         raise refused(manifest, line, "the split must be given in every row or in none")
     facts = {column: row[column] for column in _MANIFEST_FACTS if row.get(column)}
+    if epoch_s is not None:
+        facts["epoch_s"] = str(epoch_s)
     return LabelledClip(path, row["label"], *subject, start_s, end_s, row.get("split"), facts)
 
 

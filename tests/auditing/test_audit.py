@@ -185,9 +185,17 @@ def test_a_checkout_of_donateacry_is_read_as_training_reads_it(tmp_path: Path) -
     assert any("donateacry-ios-upload-bucket" in line for line in found.problems)
 
 
-def test_a_manifest_may_say_when_who_and_with_what(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "seconds",
+    [("0", "20", "4000"), ("1796134391", "1796134411.5", "1796138391"),
+     ("-500", "-480", "3500"), ('"0,5"', '"20,5"', '"4000,5"')],
+    ids=["since the first", "since 1970", "before a visit", "decimal commas"],
+)  # fmt: skip
+def test_a_manifest_may_say_when_who_and_with_what(
+    tmp_path: Path, seconds: tuple[str, str, str]
+) -> None:
     rows = ["path,label,subject,epoch_s,platform,gender,age"]
-    for number, (label, second) in enumerate((("a", 0), ("b", 20), ("a", 4000))):
+    for number, (label, second) in enumerate(zip("aba", seconds, strict=True)):
         lab.write_wav(tmp_path / f"{number}.wav", babble(number))
         rows.append(f"{number}.wav,{label},Ann,{second},phone,f,3")
     manifest = tmp_path / "clips.csv"
@@ -195,6 +203,30 @@ def test_a_manifest_may_say_when_who_and_with_what(tmp_path: Path) -> None:
     found = audit(manifest)
     assert finding(found, "label_changes").count == 1
     assert found.counts["facts"]["gender"] == {"f": {"a": 2, "b": 1}}
+
+
+def test_a_device_of_one_subject_alone_has_no_figure(tmp_path: Path) -> None:
+    rows = ["path,label,subject,platform"]
+    for number in range(8):
+        lab.write_wav(tmp_path / f"{number}.wav", babble(number))
+        device = "tablet" if number == 7 else ("phone", "camera")[number % 2]
+        rows.append(f"{number}.wav,a,baby{number},{device}")
+    manifest = tmp_path / "clips.csv"
+    manifest.write_text("\n".join(rows))
+    found = audit(manifest)
+    assert set(found.device_from_sound["devices"]) == {"phone", "camera"}
+    assert found.device_from_sound["reason"] is None
+    assert "nan" not in audit_text(found)
+    only = audit_of_two(tmp_path, rows)
+    assert only.device_from_sound["devices"] == {}
+    assert "Not measured: no fold has more than one of them" in audit_text(only)
+
+
+def audit_of_two(folder: Path, rows: list[str]) -> Audit:
+    """Audit without the cameras: of the two devices left one has a single subject."""
+    manifest = folder / "two.csv"
+    manifest.write_text("\n".join(row for row in rows if not row.endswith("camera")))
+    return audit(manifest)
 
 
 class _Reads(HTMLParser):

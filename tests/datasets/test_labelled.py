@@ -327,6 +327,8 @@ class TestManifest:
             ("path,label\ns1/a.wav,cry,Ann\n", 2, "2 cells"),
             ("path,label\ns1/a.wav,cry\ns1/b.wav,\n", 3, "a label must have 1 to"),
             ("path,label,start_s\ns1/a.wav,cry,soon\n", 2, "number of seconds"),
+            ("path,label,epoch_s\ns1/a.wav,cry,2026-12-01\n", 2, "number of seconds"),
+            ("path,label,epoch_s\ns1/a.wav,cry,inf\n", 2, "finite number"),
             ("path,label,end_s\ns1/a.wav,cry,nan\n", 2, "between 0 and"),
             ("path,label,start_s\ns1/a.wav,cry,-1\n", 2, "between 0 and"),
             ("path,label,start_s,end_s\ns1/a.wav,cry,3,2\n", 2, "after the start"),
