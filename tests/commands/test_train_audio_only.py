@@ -239,7 +239,7 @@ def _check_evaluation(done: Any) -> None:
 def test_wrong_usage_is_a_line_and_leaves_nothing(
     command: Command, tmp_path: Path, options: tuple[str, ...], code: int, words: str
 ) -> None:
-    corpus = phones.write_corpus(tmp_path / "corpus", n_phones=2)
+    corpus = phones.write_corpus(tmp_path / "corpus")
     done = command("train-audio-only", corpus, "--out", tmp_path / "out", *options)
     assert (done.code, done.out) == (code, "")
     assert words in done.err.splitlines()[-1]
@@ -293,7 +293,7 @@ def test_a_corpus_of_one_class_or_without_crying_trains_nothing(
     done = train(corpus, "--out", tmp_path / "out")
     assert done.code == 2
     assert "clips of two classes or more; got hungry" in done.err
-    silent = phones.write_corpus(tmp_path / "silent", 2)
+    silent = phones.write_corpus(tmp_path / "silent")
     for path in silent.rglob("*.wav"):
         lab.write_wav(path, np.zeros(48_000, np.float32))
     done = train(silent, "--out", tmp_path / "out")
