@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cryvision.evaluation.event_metrics import merged
+from cryvision.evaluation.event_metrics import match_events, merged
 from cryvision.result import Classification, Detection, Event, find_bouts
-from cryvision.spans import joined
+from cryvision.spans import joined, shorter
 
 
 def _result(path: str = "clip.wav") -> Classification:
@@ -60,3 +60,15 @@ def test_events_exactly_the_gap_apart_are_two_bouts_wherever_they_are():
         assert len(find_bouts(events, 0.2)) == 2
         assert len(merged([event.span_s for event in events], 0.2)) == 2
         assert len(joined((event.span_s for event in events), 0.2)) == 2
+
+
+@pytest.mark.parametrize("third_s", [1 / 3, 2 / 3])
+def test_what_is_as_long_as_a_limit_in_thirds_of_a_second_is_not_shorter(third_s: float) -> None:
+    spans = [(0.0, 1.0), (1.0 + third_s, 3.0)]
+    cry = _result().events[0]
+    events = [replace(cry, onset_s=onset_s, offset_s=offset_s) for onset_s, offset_s in spans]
+    assert not shorter(third_s, third_s)
+    assert len(find_bouts(events, third_s)) == 2
+    assert len(merged(spans, third_s)) == 2
+    shifted = [(onset_s + third_s, offset_s + third_s) for onset_s, offset_s in spans]
+    assert match_events(spans, shifted, third_s, third_s)[0] == 2
