@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +51,13 @@ def test_events_less_than_the_gap_apart_are_one_bout():
     assert whole.confidence == pytest.approx((0.9 + 0.6 * 0.5) / 1.5)
     assert [bout.n_events for bout in find_bouts(events, 0.2)] == [1, 1]
     assert replace(_result(), bout_gap_s=0.2).bouts == find_bouts(events, 0.2)
+
+
+def test_the_level_of_a_bout_of_events_of_unknown_level_is_unknown():
+    cry = replace(_result().events[0], intensity_db=math.nan, above_background_db=math.nan)
+    (bout,) = find_bouts([cry, replace(cry, onset_s=2.1, offset_s=2.5)], 0.5)
+    assert math.isnan(bout.intensity_db)
+    assert math.isnan(bout.above_background_db)
 
 
 def test_events_exactly_the_gap_apart_are_two_bouts_wherever_they_are():
