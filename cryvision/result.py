@@ -124,14 +124,16 @@ def _bout(events: list[Event]) -> Bout:
     # What a person found, the detector knows no level of.
     levels_db = np.array([event.intensity_db for event in events])
     known = weights * ~np.isnan(levels_db)
-    power = float(known @ 10 ** (np.nan_to_num(levels_db) / 10)) / (known.sum() or 1.0)
+    power = math.nan
+    if known.any():
+        power = float(known @ 10 ** (np.nan_to_num(levels_db) / 10) / known.sum())
     return Bout(
         onset_s=events[0].onset_s,
         offset_s=max(event.span_s[1] for event in events),
         n_events=len(events),
         cry_seconds=covered_seconds(event.span_s for event in events),
         confidence=float(weights @ np.array([event.confidence for event in events])),
-        intensity_db=10 * math.log10(power) if power > 0 else -math.inf,
+        intensity_db=-math.inf if power == 0 else 10 * math.log10(power),
         above_background_db=float(np.fmax.reduce([e.above_background_db for e in events])),
     )
 

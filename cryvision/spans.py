@@ -13,7 +13,7 @@ _DECIMALS = 6
 
 def shorter(length_s: float, limit_s: float) -> bool:
     """Tell whether a length is below a limit: to the microsecond, for 2.28 - 2.08 is below 0.2."""
-    return round(length_s, _DECIMALS) < limit_s
+    return round(length_s, _DECIMALS) < round(limit_s, _DECIMALS)
 
 
 def joined(spans: Iterable[Span], gap_s: float = 0.0) -> list[Span]:

@@ -372,4 +372,4 @@ def follow(run: Run, model: str, sound: BinaryIO) -> int:
 
 def _shorter(length_s: float, limit_s: float) -> bool:
     """Compare to the microsecond, for 2.28 - 2.08 is below 0.2."""
-    return round(length_s, 6) < limit_s
+    return round(length_s, 6) < round(limit_s, 6)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cryvision.evaluation.event_metrics import merged
+from cryvision.evaluation.event_metrics import match_events, merged
 from cryvision.result import Classification, Detection, Event, find_bouts
-from cryvision.spans import joined
+from cryvision.spans import joined, shorter
 
 
 def _result(path: str = "clip.wav") -> Classification:
@@ -52,6 +53,13 @@ def test_events_less_than_the_gap_apart_are_one_bout():
     assert replace(_result(), bout_gap_s=0.2).bouts == find_bouts(events, 0.2)
 
 
+def test_the_level_of_a_bout_of_events_of_unknown_level_is_unknown():
+    cry = replace(_result().events[0], intensity_db=math.nan, above_background_db=math.nan)
+    (bout,) = find_bouts([cry, replace(cry, onset_s=2.1, offset_s=2.5)], 0.5)
+    assert math.isnan(bout.intensity_db)
+    assert math.isnan(bout.above_background_db)
+
+
 def test_events_exactly_the_gap_apart_are_two_bouts_wherever_they_are():
     cry = _result().events[0]
     for step in range(0, 25 * 3600, 40):  # of 40 ms
@@ -60,3 +68,15 @@ def test_events_exactly_the_gap_apart_are_two_bouts_wherever_they_are():
         assert len(find_bouts(events, 0.2)) == 2
         assert len(merged([event.span_s for event in events], 0.2)) == 2
         assert len(joined((event.span_s for event in events), 0.2)) == 2
+
+
+@pytest.mark.parametrize("third_s", [1 / 3, 2 / 3])
+def test_what_is_as_long_as_a_limit_in_thirds_of_a_second_is_not_shorter(third_s: float) -> None:
+    spans = [(0.0, 1.0), (1.0 + third_s, 3.0)]
+    cry = _result().events[0]
+    events = [replace(cry, onset_s=onset_s, offset_s=offset_s) for onset_s, offset_s in spans]
+    assert not shorter(third_s, third_s)
+    assert len(find_bouts(events, third_s)) == 2
+    assert len(merged(spans, third_s)) == 2
+    shifted = [(onset_s + third_s, offset_s + third_s) for onset_s, offset_s in spans]
+    assert match_events(spans, shifted, third_s, third_s)[0] == 2

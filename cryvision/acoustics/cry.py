@@ -14,6 +14,7 @@ from cryvision.acoustics.phases import find_phases, frame_levels_db, sounding
 from cryvision.acoustics.praat import HOP_SECONDS, SHORTEST_SECONDS, PraatSound
 from cryvision.errors import ConfigError
 from cryvision.inputs.audio import as_floats
+from cryvision.spans import shorter
 
 MARGIN_SECONDS = 0.025
 """Sound around a cry that its outermost frames reach into."""
@@ -98,7 +99,7 @@ def measure_cry(
         "cry_interval_s": next_onset_s - onset_s,
         "pause_s": next_onset_s - offset_s,
     }
-    too_short = end_s - onset_s < SHORTEST_SECONDS
+    too_short = shorter(end_s - onset_s, SHORTEST_SECONDS)
     if cry.any() and not too_short:
         until_s = max(next_onset_s, end_s) if goes_on else end_s
         part = _Part.cut(samples, sample_rate_hz, rate_hz, (onset_s, end_s, until_s))

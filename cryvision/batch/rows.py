@@ -200,7 +200,7 @@ def _sound(result: Classification) -> dict[str, Any]:
     sound_s = round(sum(minute.seconds for minute in result.quality), 3)
     seconds = [round(one, 3) for one in result.quiet_seconds]
     minutes = {"too_quiet_minutes_s": seconds} if any(seconds) else {}
-    return {"sound_s": sound_s, "too_quiet_s": round(sum(result.quiet_seconds), 3), **minutes}
+    return {"sound_s": sound_s, "too_quiet_s": round(sum(result.quiet_seconds, 0.0), 3), **minutes}
 
 
 def _intensity_db(result: Classification) -> float | None:

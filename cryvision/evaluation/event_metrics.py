@@ -112,7 +112,8 @@ def match_events(
     rows, at = within(first, stop)
     columns = order[at]
     distance_s = np.round(np.abs(truth[rows] - events[columns]), _DECIMALS)
-    near = np.all(distance_s <= (onset_tolerance_s, offset_tolerance_s), axis=1)
+    tolerances_s = np.round((onset_tolerance_s, offset_tolerance_s), _DECIMALS)
+    near = np.all(distance_s <= tolerances_s, axis=1)
     table = (np.ones(near.sum(), bool), (rows[near], columns[near]))
     partners = maximum_bipartite_matching(csr_matrix(table, (len(truth), len(events))))
     return int(np.sum(partners >= 0)), len(truth), len(events)
@@ -183,7 +184,7 @@ def merged(events: ArrayLike, gap_s: float) -> FloatArray:
     The events are in order of time, and disjoint.
     """
     table = _events(events, "merged")
-    parted = np.round(table[1:, 0] - table[:-1, 1], _DECIMALS) >= gap_s
+    parted = np.round(table[1:, 0] - table[:-1, 1], _DECIMALS) >= round(gap_s, _DECIMALS)
     if not len(table):
         return table
     first, last = np.append(True, parted), np.append(parted, True)

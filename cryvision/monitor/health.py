@@ -46,7 +46,7 @@ class Health:
                 if timed.offset_time is None:
                     continue
                 midnight = datetime.fromtimestamp(timed.offset_time).replace(
-                    hour=0, minute=0, second=0
+                    hour=0, minute=0, second=0, microsecond=0
                 )
                 day = midnight.strftime("%Y-%m-%d")
                 if day != self._day[name]:

@@ -209,6 +209,13 @@ def test_what_begins_at_the_very_end_has_the_reason(seconds: float) -> None:
         assert math.isnan(found.level_dbfs) == ("level_dbfs" in reasons(found)) == (seconds == 0)
 
 
+def test_a_cry_of_the_shortest_length_is_measured_wherever_it_is() -> None:
+    cry = draw_cry(np.random.default_rng(4), 30.0, "vibrato", 320.0, seconds=1.0)
+    for tenths in range(1, 10):
+        found = measure_cry(cry.samples, SAMPLE_RATE_HZ, tenths / 10, tenths / 10 + 0.05)
+        assert "too short" not in reasons(found).values()
+
+
 @pytest.mark.parametrize("kind", ["noise", "silence", "too short", "cry"])
 def test_every_nan_has_a_reason_and_nothing_else_has(kind: str) -> None:
     rng = np.random.default_rng(9)

@@ -29,6 +29,7 @@ from cryvision.cli import main
 from cryvision.config import GateConfig
 from cryvision.errors import BundleError, ConfigError
 from cryvision.inputs.pitch import PitchTrack
+from cryvision.inputs.quality import MinuteQuality
 from cryvision.outputs.event_rows import event_rows
 from cryvision.result import Classification, Detection, Event
 
@@ -176,10 +177,11 @@ class TestMeasures:
         assert row["intensity_db"] == pytest.approx(-22.6, abs=0.05)
 
     def test_of_none(self):
-        row = _row([], 30.0, [400.0] * 5)
+        row = _row([], 30.0, [400.0] * 5, quality=(MinuteQuality(0.0, 30.0, 0.0, 0.0, -60.0),))
         assert (row["n_bouts"], row["pauses"], row["cries_per_minute"]) == (0, 0, 0.0)
-        seconds = [row[name] for name in ("longest_bout_s", "bout_seconds", "pause_seconds")]
-        assert seconds == [0, 0, 0]
+        names = ("longest_bout_s", "bout_seconds", "pause_seconds", "too_quiet_s")
+        seconds = [row[name] for name in names]
+        assert seconds == [0, 0, 0, 0]
         assert {type(one) for one in seconds} == {float}  # as in the other rows
         assert row["median_f0_hz"] is row["intensity_db"] is None
 

@@ -110,10 +110,10 @@ def test_minutes_begin_anew_at_midnight(health: Health, clock: Clock) -> None:
 
 def test_of_crying_over_midnight_the_minutes_after_it_count(health: Health, clock: Clock) -> None:
     midnight = datetime.fromtimestamp(NOW).replace(hour=0, minute=0, second=0).timestamp()
-    event = Event(1.0, 91.0, "cry", 0.9, -20.0, 20.0)
-    over = TimedEvent(event, midnight - 60, midnight + 30)
+    event = Event(1.0, 91.9, "cry", 0.9, -20.0, 20.0)
+    over = TimedEvent(event, midnight - 60, midnight + 30.9)
     health.observe(replace(HEARD, events=(over,)))
-    assert health.minutes_today(QUOTED) == pytest.approx(0.5)
+    assert health.minutes_today(QUOTED) == pytest.approx(30.9 / 60)
 
 
 def test_a_source_that_gives_nothing_is_not_healthy(
