@@ -213,7 +213,7 @@ def _fold_auc(
         model.fit(timbres[train], truth[train])
         of_folds.append((test, model.decision_function(timbres[test])))
     if not of_folds:
-        raise ConfigError("no fold has more than one of them both in training and in test")
+        raise ConfigError("no fold has two of them in both training and test")
 
     def mean_auc(weights: IntArray) -> float:
         areas = [auc(truth[test], scores, weights[test]) for test, scores in of_folds]

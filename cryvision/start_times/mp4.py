@@ -40,7 +40,7 @@ def time_from_mp4(path: str | os.PathLike[str]) -> tuple[datetime, str] | None:
 
 
 def _of_movie(file: BinaryIO, start: int, end: int) -> tuple[datetime, str] | None:
-    header, length_s, from_android = None, 0.0, False
+    header, length_s, from_android = None, None, False
     for name, at, stop in _boxes(file, start, end):
         if name == b"mvhd":
             file.seek(at)
@@ -48,7 +48,8 @@ def _of_movie(file: BinaryIO, start: int, end: int) -> tuple[datetime, str] | No
             raw = file.read(28 if wide else 16)
             seconds, _, rate, ticks = struct.unpack(">QQIQ" if wide else ">IIII", raw)
             header = _EPOCH + timedelta(seconds=seconds)
-            length_s = ticks / rate if rate else 0.0
+            is_known = rate and ticks != (2**64 if wide else 2**32) - 1
+            length_s = ticks / rate if is_known else None
         elif name == b"meta" and stop - at <= _MOST_BYTES:
             file.seek(at)
             raw = file.read(stop - at)
@@ -60,7 +61,12 @@ def _of_movie(file: BinaryIO, start: int, end: int) -> tuple[datetime, str] | No
     # Cameras without a clock start in 1904 or in 1970.
     if header is None or not FIRST_YEAR <= header.year <= LAST_YEAR:
         return None
-    return header - timedelta(seconds=length_s * from_android), "MP4 creation time"
+    if from_android:
+        # It is the end there.
+        if length_s is None:
+            return None
+        header -= timedelta(seconds=length_s)
+    return header, "MP4 creation time"
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:

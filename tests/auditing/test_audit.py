@@ -219,7 +219,7 @@ def test_a_device_of_one_subject_alone_has_no_figure(tmp_path: Path) -> None:
     assert "nan" not in audit_text(found)
     only = audit_of_two(tmp_path, rows)
     assert only.device_from_sound["devices"] == {}
-    assert "Not measured: no fold has more than one of them" in audit_text(only)
+    assert "Not measured: no fold has two of them" in audit_text(only)
 
 
 def audit_of_two(folder: Path, rows: list[str]) -> Audit:

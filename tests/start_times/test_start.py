@@ -216,6 +216,13 @@ def test_android_writes_the_time_at_which_a_recording_ends(
     assert found.source == "MP4 creation time"
 
 
+def test_android_without_a_known_length_says_no_start(tmp_path: Path) -> None:
+    unknown_s = (2**32 - 1) / 1000
+    end = EPOCH_S + UNIX_1904
+    path = movie(tmp_path / "a.mp4", seconds=end, meta=ANDROID, length_s=unknown_s)
+    assert recording_start(path, zone=ZONE) is None
+
+
 def test_apples_own_date_keeps_the_zone_of_the_place(tmp_path: Path) -> None:
     path = movie(tmp_path / "IMG_1.MOV", seconds=EPOCH_S + UNIX_1904, meta=APPLE)
     found = recording_start(path, zone="America/New_York")
