@@ -30,9 +30,9 @@ TWO_WORKERS_OVER_ONE = 1.6
 QUIET_LOAD = 0.5  # of the machine before the first run, when nothing of ours runs yet
 
 SCORE = (
-    "import sys, cryvision.batch\n"
+    "import sys, cryvision\n"
     "clips, out, bundle, workers = sys.argv[1:]\n"
-    "summary = cryvision.batch.score(clips, out, bundle=bundle, workers=int(workers))\n"
+    "summary = cryvision.score(clips, out, bundle=bundle, workers=int(workers))\n"
     "assert summary.n_failed == 0, summary"
 )
 

@@ -36,7 +36,7 @@ _PUBLIC = {
     "classify": "cryvision.inference.clip",
     "evaluate": "cryvision.evaluation.evaluate",
     "export": "cryvision.export",
-    "score": "cryvision.batch",
+    "score": "cryvision.batch.run",
     "train": "cryvision.training.train",
     "train_arrays": "cryvision.training.train",
     "train_audio_only": "cryvision.training.train",
@@ -64,7 +64,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from cryvision.auditing.audit import Audit, audit
-    from cryvision.batch import score
+    from cryvision.batch.run import score
     from cryvision.bundle import Bundle
     from cryvision.detector_training.train import train_detector
     from cryvision.errors import CryvisionError

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,6 +57,8 @@ def download(
     says what to do where downloading fails, by default to put the file there; ``progress`` is
     called with the bytes that are there and the bytes in all, or None where not known.
     """
+    import http.client
+
     target = Path(target)
 
     def misfit(path: Path) -> str | None:
@@ -126,6 +125,8 @@ def _transfer(
 
 
 def _open(url: str) -> Any:
+    import urllib.request
+
     # Unlike urlopen, this knows no file: and ftp: addresses, so that no redirect leads there.
     opener = urllib.request.OpenerDirector()
     for handler in (
@@ -147,6 +148,9 @@ def _open(url: str) -> Any:
 
 def _reason(error: BaseException) -> str:
     """Why it failed, in one line and in words of this side: a server may send anything."""
+    import http.client
+    import urllib.error
+
     if isinstance(error, urllib.error.HTTPError):
         text = f"the server answered {error.code} {http.client.responses.get(error.code, '')}"
         # What is followed never comes here: this one loops, or leads away from the web.

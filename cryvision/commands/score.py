@@ -18,7 +18,7 @@ from cryvision.commands.terminal import (
 from cryvision.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cryvision.batch import Progress, Summary
+    from cryvision.batch.summary import Progress, Summary
 
 
 def add(commands: Any) -> None:
@@ -119,7 +119,7 @@ def _add_result_options(parser: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cryvision.batch import score
+    from cryvision.batch.run import score
 
     if options.week is not None and options.summary is None:
         raise ConfigError("--week needs --summary; got none")
