@@ -14,6 +14,7 @@ DECIMALS = 4
 """Finer, praatio writes 1e-05, a form that it does not read."""
 
 _TIME = re.compile(r"^([ \t]*(?:xmin|xmax|number)[ \t]*=[ \t]*)(.*?)[ \t]*$", re.MULTILINE)
+_END = re.compile(r'"TextGrid"\s+(?:xmin\s*=\s*)?\S+\s+(?:xmax\s*=\s*)?(\S+)')
 _N_TIERS = re.compile(r"<exists>[^\d\n]*\n?[^\d\n]*(\d+)")
 _N_ENTRIES = re.compile(
     r'"(?:IntervalTier|TextTier)"[ \t]*\n.*\n.*\n.*\n[^\d\n]*(\d+)[ \t]*$', re.MULTILINE
@@ -36,6 +37,12 @@ def read_textgrid(text: str) -> Iterator[Entry]:
             if label.strip():
                 yield Entry(at + 2, start, end, label, tier["name"])
             at += 2
+
+
+def textgrid_end_s(text: str) -> float | None:
+    """Return where a TextGrid ends, which is the length of the sound that Praat made it for."""
+    stated = _END.search(text)
+    return None if stated is None else read_seconds(stated[1])
 
 
 def write_textgrid(sheet: Sheet, path: Path) -> None:

@@ -163,15 +163,20 @@ def _media(folders: Sequence[Path]) -> dict[str, Path]:
 def _duration_s(
     name: str, pair: tuple[Coding, Coding], path: Path | None
 ) -> tuple[float, list[str]]:
-    """Find how long a recording is; warn where nothing states it and the last label decides."""
+    """Find how long a recording is; warn where nothing states it and the last label decides.
+
+    Results and the recording itself count before the end of a TextGrid, which is a coder's.
+    """
     of_file_s = None
     try:
         of_file_s = None if path is None else probe(path).duration_s
     except MediaError as error:
         log.warning("%s", error)
-    stated = (pair[0].duration_s, pair[1].duration_s, of_file_s)
+    stated = [*(one.duration_s for one in pair if one.is_result), of_file_s]
     if known := next((one for one in stated if one), None):
         return known, []
+    if end_s := max(one.duration_s or 0.0 for one in pair):
+        return end_s, []
     last_s = max((i.end_s for one in pair for i in one.intervals), default=0.0) or 1.0
     return last_s, [_NO_LENGTH.format(name, last_s)]
 

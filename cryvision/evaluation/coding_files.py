@@ -14,6 +14,7 @@ from cryvision.annotations import Interval, format_of, read_recordings
 from cryvision.annotations.interval import DamagedError
 from cryvision.annotations.json_files import result_records, was_scored
 from cryvision.annotations.text import header_of, read_seconds, read_text, refused
+from cryvision.annotations.textgrid import textgrid_end_s
 from cryvision.config import FRAME_RATE_HZ
 from cryvision.datasets.annotated import CRY_LABELS, LABEL_SUFFIXES, VIEW_SUFFIXES, first_few
 from cryvision.errors import AnnotationError
@@ -160,7 +161,8 @@ def read_file(path: Path, root: Path) -> list[tuple[str, Coding]]:
     if len(recordings) < 2:
         name = recording_name(path.relative_to(root).as_posix())
         named, intervals = next(iter(recordings.items()), ("", []))
-        return [(name, Coding(intervals, path, named=recording_name(named)))]
+        end_s = textgrid_end_s(read_text(path)) if format_of(path) == "textgrid" else None
+        return [(name, Coding(intervals, path, end_s, named=recording_name(named)))]
     return [(recording_name(name), Coding(found, path)) for name, found in recordings.items()]
 
 

@@ -165,8 +165,9 @@ def _part_text(part: Mapping[str, Any]) -> str:
 
 
 def _gate_text(gate: Mapping[str, float]) -> str:
+    gap = gate["min_gap_seconds"]
+    bridged = f"gaps under {gap:g} s bridged, " if gap else ""
     return (
         f"from {gate['enter']:.3g} to below {gate['leave']:.3g}, at least "
-        f"{gate['min_event_seconds']:g} s, gaps under {gate['min_gap_seconds']:g} s bridged, "
-        f"nothing below {gate['min_level_dbfs']:g} dBFS"
+        f"{gate['min_event_seconds']:g} s, {bridged}nothing below {gate['min_level_dbfs']:g} dBFS"
     )

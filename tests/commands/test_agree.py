@@ -11,6 +11,7 @@ from pathlib import Path
 import lab
 import numpy as np
 import pytest
+from textgrids import LONG_TEXTGRID, SHORT_TEXTGRID
 
 import cryvision
 from cryvision.annotations import Interval, write_annotations
@@ -146,6 +147,22 @@ def test_a_length_that_is_not_known_is_a_warning(tmp_path: Path, capsys) -> None
     status, _, err = agree(capsys, first, second)
     assert status == 0
     assert "the length is not known and taken to be 2.0 s" in err
+
+
+@pytest.mark.parametrize("text", [LONG_TEXTGRID, SHORT_TEXTGRID], ids=["long", "short"])
+def test_a_textgrid_says_how_long_its_recording_is(tmp_path: Path, capsys, text: str) -> None:
+    first, second = tmp_path / "a.TextGrid", code(tmp_path, "b.rttm", [(1.25, 2.5)], "rttm")
+    first.write_text(text)
+    found = record(capsys, first, second)
+    assert found["hours"] == pytest.approx(3.5 / 3600)
+    assert not found["warnings"]
+
+
+def test_the_recording_itself_is_believed_before_a_textgrid(tmp_path: Path, capsys) -> None:
+    first, second = tmp_path / "a.TextGrid", code(tmp_path, "b.rttm", [(1.25, 2.5)], "rttm")
+    first.write_text(LONG_TEXTGRID)
+    sound(tmp_path / "a.wav")
+    assert record(capsys, first, second)["hours"] == pytest.approx(10 / 3600)
 
 
 def test_points_have_no_length_and_are_warned_of(tmp_path: Path, capsys) -> None:

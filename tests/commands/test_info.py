@@ -23,6 +23,11 @@ def test_a_bundle_is_described_in_words(run) -> None:
         assert fact in done.out.replace("\n" + 12 * " ", " ")
 
 
+def test_a_gap_is_called_bridged_only_where_one_is(run) -> None:
+    assert "bridged" not in run("info").out
+    assert "gaps under 0.2 s bridged" in run("info", BUNDLE_V1).out.replace("\n" + 12 * " ", " ")
+
+
 def test_a_bundle_is_described_as_one_json_object(run) -> None:
     done = run("info", "--json", BUNDLE_V1)
     (facts,) = done.objects
