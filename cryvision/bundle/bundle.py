@@ -181,6 +181,11 @@ class Bundle:
         -------
         ndarray of float32, shape (n, n_classes)
             Probabilities in the order of ``labels``; NaN for rows that lack everything.
+
+        Raises
+        ------
+        ConfigError
+            If the features do not fit the bundle or each other, or hold infinity.
         """
         import numpy as np
 
@@ -189,7 +194,8 @@ class Bundle:
         models = StackModels(self, runtime)
         names = [part.inputs[0] for part in models.branches]
         try:
-            tables = {name: np.asarray(values, np.float32) for name, values in features.items()}
+            with np.errstate(over="ignore"):  # too large for float32: infinite, and refused
+                tables = {name: np.asarray(values, np.float32) for name, values in features.items()}
         except (TypeError, ValueError) as error:
             raise ConfigError(f"features must hold numbers only: {error}") from error
         if not tables or not set(tables) <= set(names):
@@ -199,6 +205,12 @@ class Bundle:
         lengths = {len(table) if table.ndim > 1 else -1 for table in tables.values()}
         if len(lengths) != 1 or -1 in lengths:
             raise ConfigError("features must have a row for each sample, the same number in all")
+        infinite = [name for name, table in tables.items() if np.isinf(table).any()]
+        if infinite:
+            raise ConfigError(
+                f"the feature {infinite[0]!r} must hold finite numbers, and NaN in rows that lack "
+                "it; got infinity"
+            )
         return models.fuse(models.outputs(tables, lengths.pop()))
 
     def copy_files(self, part: Part, folder: Path) -> dict[str, Path]:

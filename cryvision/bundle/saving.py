@@ -75,6 +75,12 @@ class Description:
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def source_name(source: str | os.PathLike[str]) -> str:
+    """Name recordings by their folder; a manifest, many of which have one name, by its own too."""
+    path = Path(source).resolve()
+    return f"{path.parent.name}/{path.name}" if path.is_file() else path.name
+
+
 def own_source(name: str) -> dict[str, str]:
     """Give the entry among a bundle's sources for recordings of whoever trains it."""
     return {"name": name, "licence": "the owner's", "url": "", "changes": "none"}

@@ -294,15 +294,17 @@ def _pairs_in_manifest(manifest: Path) -> tuple[list[_Pair], list[Problem]]:
             f"{manifest}: line 1: a manifest must have the columns path and labels; got "
             f"{', '.join(header):.80}"
         )
-    times_listed = Counter(os.path.normpath(row["path"]) for _, row in rows)
+    # A path may be written in full in one row, and relative to the manifest in another.
+    places = [os.path.abspath(path_on_disk(str(manifest.parent / row["path"]))) for _, row in rows]
+    times_listed = Counter(places)
     pairs: list[_Pair] = []
     problems = []
-    for line, row in rows:
+    for (line, row), place in zip(rows, places, strict=True):
         where = f"{manifest}: line {line}: {row['path']}"
         path, labels = (
             Path(path_on_disk(str(manifest.parent / row[name]))) for name in ("path", "labels")
         )
-        n_rows = times_listed[os.path.normpath(row["path"])]
+        n_rows = times_listed[place]
         if n_rows > 1:
             problems.append(Problem(f"{where}: a clip must be listed once; got {n_rows} rows"))
         elif not path.is_file():

@@ -371,14 +371,15 @@ def _clip_of_row(
 
 def _check_together(manifest: Path, clips: Mapping[int, LabelledClip]) -> None:
     """Refuse rows that contradict each other, or put one subject on two sides of a split."""
-    of_stretch: dict[tuple[Path, float, float | None], int] = {}
-    of_file: dict[Path, int] = {}
+    of_stretch: dict[tuple[str, float, float | None], int] = {}
+    of_file: dict[str, int] = {}
     of_subject: dict[str, int] = {}
     for line, clip in clips.items():
-        other = of_stretch.setdefault((clip.path, clip.start_s or 0.0, clip.end_s), line)
+        place = os.path.abspath(clip.path)  # in full in one row, and relative in another
+        other = of_stretch.setdefault((place, clip.start_s or 0.0, clip.end_s), line)
         if other != line:
             raise refused(manifest, line, f"a clip must be listed once; line {other} has it too")
-        other = of_file.setdefault(clip.path, line)
+        other = of_file.setdefault(place, line)
         if clips[other].subject != clip.subject:
             rule = f"a file must have one subject; got {clip.subject!r} and, in line {other}, "
             raise refused(manifest, line, rule + repr(clips[other].subject))

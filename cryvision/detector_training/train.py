@@ -16,7 +16,7 @@ import numpy as np
 
 from cryvision.argument_types import typed
 from cryvision.bundle import Bundle
-from cryvision.bundle.saving import Description, check_target, own_source
+from cryvision.bundle.saving import Description, check_target, own_source, source_name
 from cryvision.config import SAMPLE_RATE_HZ, VetoConfig
 from cryvision.datasets.labelled import joined_sources
 from cryvision.datasets.splits import grouped_folds
@@ -130,7 +130,7 @@ def train_with(
     name = target.stem if target.suffix.lower() == ".zip" else target.name
     origins = [
         *([] if base.tagger is None else base.sources),
-        own_source(Path(source).resolve().name),
+        own_source(source_name(source)),
     ]
     description = Description(
         name, veto=tagger.veto, skill=[skill], sources=origins, seed=seed, notes=tagger.why

@@ -267,8 +267,12 @@ def _shared_source(material: EvaluationSet, bundle: Bundle, source: Path) -> str
     for entry in bundle.sources:
         # A name may be a path or a URL, and have more behind a comma.
         name = entry["name"].partition(",")[0].replace("\\", "/").rstrip("/")
-        last = _letters(name.rpartition("/")[2])
-        if (last and last in folders) or (donated and DONATEACRY in name.casefold()):
+        *above, last = name.split("/")
+        own = {_letters(last)}
+        if above and last.lower().endswith(".csv"):
+            # Another manifest beside it may name other clips; a folder holds those of all.
+            own = {_letters(above[-1])} | (set() if source.is_dir() else own)
+        if ("" not in own and own <= folders) or (donated and DONATEACRY in name.casefold()):
             return entry["name"]
     return None
 

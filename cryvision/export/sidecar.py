@@ -269,9 +269,12 @@ def _label_policy(bundle: Bundle, graph: Graph) -> dict[str, Any]:
     Where the file takes faces, a stream without any has a policy of its own.
     """
     branches = [part for part in graph.parts if part.kind == "branch"]
-    modalities = {FACE if part.face else SOUND for part in branches} or {SOUND}
+    # A laboratory's own features have no settings: they are modalities by their names.
+    modalities = {
+        FACE if part.face else SOUND if part.sound else part.inputs[0] for part in branches
+    } or {SOUND}
     policy = _policy(bundle, graph, modalities)
-    if len(modalities) > 1:
+    if modalities > {FACE}:
         policy["without_face"] = _policy(bundle, graph, {SOUND})
     return policy
 

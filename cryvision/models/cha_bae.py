@@ -31,11 +31,12 @@ HEAD_LAYERS = ("standardised", "flat", "less", "hidden", "less_hidden", "logits"
 
 HEAD_UNITS, HEAD_DROPOUT = 64, 0.5
 ENSEMBLE_UNITS = 16
-LARGEST_VARIANCE = 1e12
-"""Stands for an infinite one, which not every runtime divides by."""
+LARGEST_VARIANCE = 1e36
+"""Stands for an infinite one, which not every runtime divides by: next to the largest float32, so
+that no column that varies reaches it."""
 
-SMALLEST_VARIANCE = 1e-20
-"""What is added to each variance: nothing to those of features in any usual unit."""
+SMALLEST_VARIANCE = 1e-36
+"""What is added to each variance: nothing to those of features in any unit."""
 
 
 def build_summary(n_frames: int, n_features: int, feature: str) -> keras.Model:

@@ -6,10 +6,10 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
+from cryvision.bundle.saving import source_name
 from cryvision.config import unusable_label
 from cryvision.datasets.labelled import Dataset, LabelledClip, find_labelled_clips
 from cryvision.datasets.near_duplicates import CopyPair, copies_among
@@ -97,7 +97,7 @@ def find_clips(source: str | os.PathLike[str], options: SystemOptions) -> Divide
     """Find labelled clips, as `find_labelled_clips` does, and divide them."""
     data = find_labelled_clips(source, options.subject_pattern)
     warn_of_unread(data)
-    return divide_clips(Path(source).name, data, options)
+    return divide_clips(source_name(source), data, options)
 
 
 def warn_of_unread(data: Dataset) -> None:

@@ -686,3 +686,14 @@ class TestSaving:
         assert Bundle.load(out).detector is None
         with pytest.raises(BundleError, match="must have 2 outputs; got 1"):
             Bundle.load(out).model("reason")
+
+
+def test_what_was_trained_on_is_named_by_its_folder_and_by_its_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    (lab / "train.csv").touch()
+    monkeypatch.chdir(lab)
+    assert saving.source_name(".") == saving.source_name(lab) == "lab"
+    assert saving.source_name("train.csv") == "lab/train.csv"

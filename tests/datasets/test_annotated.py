@@ -171,6 +171,19 @@ def test_manifest_names_clips_labels_and_subjects(tmp_path: Path) -> None:
     assert named(clips, tmp_path)["s1/b.wav"] == ("s1", "pattern")
 
 
+def test_a_clip_is_listed_twice_however_its_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.wav", "sound")
+    write(tmp_path / "a.txt", "0\t1\tcry\n")
+    rows = f"path,labels,subject\na.wav,a.txt,Ann\n{tmp_path / 'a.wav'},a.txt,Bo\n"
+    write(tmp_path / "m.csv", rows)
+    monkeypatch.chdir(tmp_path)
+    clips, problems = find_annotated_clips("m.csv")
+    assert clips == []
+    assert ["must be listed once; got 2 rows" in problem.line for problem in problems] == [True] * 2
+
+
 @pytest.mark.parametrize(("in_table", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
 def test_a_manifest_names_files_in_either_form_of_their_accents(
     tmp_path: Path, in_table: Form, on_disk: Form

@@ -317,6 +317,15 @@ class TestManifest:
             f"{manifest}: line 3: {lab / 'empty.wav'}: a clip must not be empty",
         )
 
+    def test_a_clip_is_listed_twice_however_its_path_is_written(
+        self, lab: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rows = f"path,label,subject\ns1/a.wav,cry,Ann\n{lab / 's1' / 'a.wav'},cry,Bo\n"
+        write(lab / "m.csv", rows)
+        monkeypatch.chdir(lab)
+        with pytest.raises(AnnotationError, match=r"line 3: .* line 2 has it too"):
+            find_labelled_clips("m.csv")
+
     @pytest.mark.parametrize(
         ("text", "line", "rule"),
         [

@@ -17,6 +17,7 @@ from bundles import BUNDLE_V1
 from logged import logged
 
 from cryvision.bundle import Bundle
+from cryvision.bundle.saving import own_source, source_name
 from cryvision.errors import AnnotationError, CryvisionError
 from cryvision.evaluation.detection_metrics import ComparedClip, agreement
 from cryvision.evaluation.evaluate import evaluate
@@ -210,6 +211,25 @@ def test_a_manifest_elsewhere_hides_no_clips_that_training_may_have_heard(
         sources = [{"name": name, "licence": "", "url": "", "changes": ""}]
         record = evaluate(replace(bundle, sources=sources), manifest)
         assert any(repr(name) in warning for warning in record["warnings"])
+
+
+def test_clips_of_a_manifest_of_training_are_warned_of_and_those_of_another_are_not(
+    bundle: Bundle, corpus: Path
+) -> None:
+    rows = [f"{path},{path.parent.name}" for path in sorted(corpus.rglob("*.wav"))]
+    train, test = corpus / "train.csv", corpus / "test.csv"
+    for manifest in (train, test):
+        manifest.write_text("\n".join(["path,label", *rows]) + "\n")
+    trained = replace(bundle, sources=[own_source(source_name(train))])
+    suspected = {
+        source: any("'corpus/train.csv'" in one for one in evaluate(trained, source)["warnings"])
+        for source in (train, test)
+    }
+    assert suspected == {train: True, test: False}
+    for manifest in (train, test):
+        manifest.unlink()
+    warnings = evaluate(trained, corpus)["warnings"]
+    assert any("'corpus/train.csv'" in warning for warning in warnings)
 
 
 def test_subjects_that_are_one_per_file_are_said_to_be(bundle: Bundle, corpus: Path) -> None:

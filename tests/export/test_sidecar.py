@@ -88,6 +88,19 @@ def test_a_reason_by_the_face_alone_has_its_window_and_its_skill(
     assert (facts["reason"]["window_samples"], facts["reason"]["hop_samples"]) == (16_000, 8_000)
 
 
+@pytest.mark.parametrize("measured", [["voice", "skin"], ["voice"]])
+def test_features_of_ones_own_have_the_skill_that_was_measured_of_them_together(
+    toy: Bundle, graphs: dict[str, Graph], measured: list[str]
+) -> None:
+    bundle = dataclasses.replace(toy, skill=[skill("ensemble", "clip", modalities=measured)])
+    own = tuple(Part(f"branch_{n}", "branch", (n,), None, {}) for n in ("voice", "skin"))
+    others = tuple(part for part in graphs["all"].parts if part.kind != "branch")
+    graph = dataclasses.replace(graphs["all"], parts=(*own, *others))
+    policy = sidecar.describe(bundle, graph, kind="onnx", precision="fp32")["label_policy"]
+    assert policy["has_skill"] == (measured == ["voice", "skin"])
+    assert "without_face" not in policy
+
+
 def test_without_a_gate_every_window_of_the_reasons_counts(
     toy: Bundle, graphs: dict[str, Graph]
 ) -> None:

@@ -117,6 +117,17 @@ class TestScaling:
         rows = np.array([[-40, 1], [60, 1]], np.float32)
         assert array(scaling(rows)) == pytest.approx(np.array([[0, 1], [0, 1]]), abs=1e-3)
 
+    @pytest.mark.parametrize("unit", [1e-12, 1e8, 1e12])
+    def test_columns_are_standardised_in_whatever_unit_they_are(self, unit: float) -> None:
+        rows = (unit * np.random.default_rng(0).normal(0, 1, (200, 1))).astype(np.float32)
+        variance = rows.var(axis=0, dtype=np.float64)
+        scaled = array(cha_bae.build_scaling(rows.mean(axis=0), variance)(rows))
+        assert scaled.std() == pytest.approx(1, abs=1e-4)
+
+    def test_a_silent_column_stays_silent_however_far_it_moves(self) -> None:
+        scaling = cha_bae.build_scaling(np.array([1e9]), np.array([np.inf]))
+        assert array(scaling(np.array([[1e9], [5e9]], np.float32))) == pytest.approx(0, abs=1e-3)
+
     def test_nothing_in_it_is_trained(self) -> None:
         assert cha_bae.build_scaling(np.zeros(3), np.ones(3)).trainable_weights == []
 

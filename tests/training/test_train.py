@@ -683,6 +683,8 @@ class TestArrays:
             ({"Voice": np.zeros((3, 2))}, "the bundle's features are voice, skin-9; got Voice"),
             ({"voice": [["loud", "low"]]}, "must hold numbers only"),
             ({"voice": [[0.0], [0.0, 1.0]]}, "must hold numbers only"),
+            ({"voice": [[0.0, np.inf]]}, "'voice' must hold finite numbers.* got infinity"),
+            ({"voice": [[0.0, 1e39]]}, "'voice' must hold finite numbers.* got infinity"),
             ({"voice": np.zeros((3, 5))}, r"'voice' must have shape \(n, 2\)"),
             (
                 {"voice": np.zeros((3, 2)), "skin-9": np.zeros((4, 2))},
