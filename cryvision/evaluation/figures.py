@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryvision.outputs.lettering import shortened
+from cryvision.outputs.lettering import drawable, families, shortened
 from cryvision.outputs.panels import grid
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ def draw_confusion(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
         counts, answers, labels = np.asarray(panel["counts"]), panel["answers"], panel["labels"]
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        ax.set_xticks(range(len(answers)), _short(answers), parse_math=False)
-        ax.set_yticks(range(len(labels)), _short(labels), parse_math=False)
+        fonts = families()
+        ax.set_xticks(range(len(answers)), _short(answers), parse_math=False, family=fonts)
+        ax.set_yticks(range(len(labels)), _short(labels), parse_math=False, family=fonts)
         for label in ax.get_xticklabels():
             label.set(rotation=30, ha="right", rotation_mode="anchor")
         ax.tick_params(length=0)
@@ -158,7 +159,7 @@ def _models(
 
 
 def _short(names: Sequence[str]) -> list[str]:
-    return [shortened(name, _LONGEST_LABEL) for name in names]
+    return [drawable(shortened(name, _LONGEST_LABEL)) for name in names]
 
 
 def _lighten(ax: Axes) -> None:

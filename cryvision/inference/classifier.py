@@ -128,7 +128,8 @@ class StreamClassifier:
         else:
             state = self._crying.state()
         if self._faces is not None and self._faces.looks and not self._shows_face:
-            return replace(state, not_scored={**state.not_scored, FACE: "no face in the picture"})
+            why = "no face in the picture" if self._faces.n_frames else "no picture yet"
+            return replace(state, not_scored={**state.not_scored, FACE: why})
         return state
 
     def push(

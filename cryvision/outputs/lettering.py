@@ -22,21 +22,31 @@ _WIDER_FONTS = (
 
 def set_plain(text: Text, content: str) -> None:
     """Show a text as it is: no mathtext, no TeX, and a sign for what no font here can draw."""
-    from matplotlib import font_manager
-
     text.set_parse_math(False)
     text.set_usetex(False)
+    text.set_fontfamily(families())
+    text.set_text(drawable(content))
+
+
+def families() -> list[str]:
+    """Names of the fonts that are tried in order for a character."""
+    from matplotlib import font_manager
+
     installed = set(font_manager.get_font_names())
-    families = ["DejaVu Sans", *(name for name in _WIDER_FONTS if name in installed)]
-    fonts = [font_manager.get_font(font_manager.findfont(family)) for family in families]
-    text.set_fontfamily(families)
-    drawable = (
+    return ["DejaVu Sans", *(name for name in _WIDER_FONTS if name in installed)]
+
+
+def drawable(content: str) -> str:
+    """A text with a sign for what none of the fonts can draw."""
+    from matplotlib import font_manager
+
+    fonts = [font_manager.get_font(font_manager.findfont(family)) for family in families()]
+    return "".join(
         char
         if any(font.get_char_index(ord(char)) for font in fonts)
         else "\N{REPLACEMENT CHARACTER}"
         for char in content
     )
-    text.set_text("".join(drawable))
 
 
 def shortened(text: str, longest: int) -> str:

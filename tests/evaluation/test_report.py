@@ -274,3 +274,11 @@ def test_confusion_matrices_show_counts_and_the_shares_of_rows() -> None:
     assert ax.get_title() == "by clip (n = 4)"
     assert [text.get_text() for text in ax.texts] == ["3\n75%", "1\n25%", "0\n0%", "0\n0%"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["hungry", "no cry"]
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("label", ["日本 \U0001f37c", "caf\udce9", "x\x1b[31m", "$\\frac{$"])
+def test_a_matrix_can_be_drawn_whatever_its_classes_are_called(label: str) -> None:
+    panel = {"counts": [[3, 1], [0, 2]], "labels": [label, "b"], "answers": [label, "b"]}
+    assert figures.png_bytes(figures.draw_confusion({"by clip": panel}))

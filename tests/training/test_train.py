@@ -19,6 +19,7 @@ from logged import logged
 from tolerances import RUNTIME_TOLERANCE
 from toy_stack import convert_once, fit_at_once, untrained_ensemble
 from toy_videos import (
+    SIDE_PX,
     SIGHTS,
     SOUNDS,
     SUBJECT_PATTERN,
@@ -41,8 +42,11 @@ from cryvision.errors import (
 from cryvision.evaluation.evaluate import evaluate
 from cryvision.evaluation.markdown import evaluation_text
 from cryvision.evaluation.skill import OutOfFoldPredictions
+from cryvision.inference.classifier import StreamClassifier
 from cryvision.inference.clip import classify
+from cryvision.inference.face_stream import FaceStream, face_stream
 from cryvision.inference.label_policy import NOT_SURE, has_skill
+from cryvision.inputs.pictures.faces import FaceFinder
 from cryvision.training import branches, clip_features, cross_validation, stacking, train_stack
 from cryvision.training import train as fusion
 from cryvision.training.branches import Branch, Rows
@@ -235,6 +239,26 @@ class TestVideos:
             for r in found.values()
         )
         assert min(abs(both - one) for one in alone) > LEAST_SAY_NATS
+
+    def test_a_live_stream_says_of_a_face_only_what_a_picture_showed(
+        self, trained: tuple[Bundle, list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def looking(*settings: Any) -> tuple[FaceStream | None, list[str]]:
+            faces, warnings = face_stream(*settings)
+            assert faces is not None
+            faces.looks = True
+            return faces, warnings
+
+        monkeypatch.setattr("cryvision.inference.classifier.face_stream", looking)
+        stream = StreamClassifier(trained[0])
+        stream.push(np.zeros(16_000, np.float32))
+        assert stream.state.not_scored["face"] == "no picture yet"
+        picture = np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8)
+        stream.push(frame=picture, frame_time_s=1.0)
+        assert "face" not in stream.state.not_scored
+        monkeypatch.setattr(FaceFinder, "find", lambda self, frame, frame_time_s: None)
+        stream.push(frame=picture, frame_time_s=1.1)
+        assert stream.state.not_scored["face"] == "no face in the picture"
 
     def test_windows_in_training_and_in_use_are_the_same(
         self, trained: tuple[Bundle, list[str]], make_media: MakeMedia
