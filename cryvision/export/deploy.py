@@ -281,7 +281,6 @@ def _proofs(work: _Work, file: Path, target: Path) -> tuple[proof.Proof, ...]:
         },
     }[work.kind]
     float32 = proof.INTERPRETED_TOLERANCE if work.kind == "coreml" else proof.TOLERANCES["fp32"]
-    gate = work.bundle.gate
     return tuple(
         proof.prove(
             work.graph,
@@ -289,7 +288,7 @@ def _proofs(work: _Work, file: Path, target: Path) -> tuple[proof.Proof, ...]:
             run(file, work.cases.file_inputs(work.graph), work.graph.labels),
             precision=work.precision,
             tolerance=float32 if work.precision == "fp32" else proof.TOLERANCES["fp16"],
-            enter=UNGATED_ENTER if gate is None else gate.enter,
+            thresholds=_thresholds(work.bundle, work.precision),
             runtime=runtime,
             where=str(target),
         )
@@ -297,21 +296,34 @@ def _proofs(work: _Work, file: Path, target: Path) -> tuple[proof.Proof, ...]:
     )
 
 
+def _thresholds(bundle: Bundle, precision: str) -> dict[str, float]:
+    """Give the scores from which on something counts as crying, by the name of the decision.
+
+    Those of the veto are for 8 bits: elsewhere the tagger's scores themselves are compared.
+    """
+    enter = UNGATED_ENTER if bundle.gate is None else bundle.gate.enter
+    thresholds = {CRY: enter, CRY_EDGES: enter}
+    if precision == "int8" and (veto := bundle.veto) is not None:
+        thresholds |= {proof.CRY_AT: veto.at("normal"), proof.CRY_NEAR: veto.near("normal")}
+    return thresholds
+
+
 def _refuse_low_agreement(proofs: tuple[proof.Proof, ...], target: Path, force: bool) -> None:
     for result in proofs:
-        share = min(result.agreement.values())
+        name, share = min(result.agreement.items(), key=lambda one: one[1])
         if result.tolerance is None and share < proof.LEAST_AGREEMENT and not force:
             raise CryvisionError(
-                f"{target}: in 8 bits the label must stay the same in at least "
-                f"{proof.LEAST_AGREEMENT:.0%} of windows; got {share:.1%}; force writes it all "
-                "the same"
+                f"{target}: in 8 bits labels must agree to at least "
+                f"{proof.LEAST_AGREEMENT:.0%}; got {share:.1%}, of "
+                f"{report.decision(name)}; more recordings, with crying among them, may help; "
+                "force writes it all the same"
             )
 
 
 def _report(work: _Work, file: Path, target: Path, proofs: tuple[proof.Proof, ...]) -> ExportReport:
     files = [file] if file.is_file() else [p for p in file.rglob("*") if p.is_file()]
     tags = () if work.graph.tagger is None else work.graph.tagger.tags
-    n_labels = {CRY: 2, CRY_EDGES: 2, TAGS: len(tags), PROBABILITIES: len(work.graph.labels)}
+    n_labels = {TAGS: len(tags), PROBABILITIES: len(work.graph.labels)}
     return ExportReport(
         path=target,
         sidecar=_sidecar_path(target),

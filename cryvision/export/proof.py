@@ -52,7 +52,10 @@ CONTROL_SHARE = 0.5
 """A part's logits may be at most so much as far from the original as those of the control are."""
 
 WARN_AGREEMENT, LEAST_AGREEMENT = 0.97, 0.90
-"""Share of windows with the same label below which 8 bits are warned of, and refused."""
+"""Agreement of labels below which 8 bits are warned of, and refused."""
+
+CRY_AT, CRY_NEAR = "cry_at", "cry_near"
+"""Names of the decisions whether the tagger hears as much crying as the veto asks for."""
 
 COREML = "Core ML"
 """Names Core ML itself among the runtimes."""
@@ -83,10 +86,12 @@ class Proof:
     The tolerances are the largest differences allowed; of logits ``LOGIT_TOLERANCE`` times as much,
     but at most ``CONTROL_SHARE`` of the control's. They are None in 8 bits, where labels alone are
     compared. The largest differences of each output are those from the Keras models behind the
-    front end, and on the package's features. ``agreement`` is the share of windows with the same
-    label, for ``cry`` or ``cry_edges`` (of steps), for ``tags`` (of tags) and for
-    ``probabilities``; of the real windows where there are any. ``labels_predicted`` counts the
-    labels that the reference gives on the windows, or the tags it detects. ``control`` tells by how
+    front end, and on the package's features. ``agreement`` is that of labels, on
+    the real windows where there are any: of ``probabilities`` the share of windows with the same
+    one, and Dice's coefficient of windows with crying (``cry``), of steps (``cry_edges``), of tags
+    (``tags``) and of windows in which the tagger hears as much crying as the veto asks for
+    (``cry_at``, ``cry_near``). ``labels_predicted`` counts the labels that the reference gives on
+    these windows, or the tags it detects. ``control`` tells by how
     much the logits of each part differ in the control: at least twice what is allowed, so that a
     file with those weights would not have passed.
     """
@@ -196,15 +201,16 @@ def prove(
     *,
     precision: str,
     tolerance: float,
-    enter: float,
+    thresholds: Mapping[str, float],
     runtime: str,
     where: str,
 ) -> Proof:
     """Compare what a file gave on the windows of the references with these.
 
     ``tolerance`` is the largest difference allowed from the Keras graph; it is not used for
-    ``int8``, whose measure is the agreement. From the cry score ``enter`` on, a window or a step
-    counts as crying. ``runtime`` ran the file, and ``where`` is its path.
+    ``int8``, whose measure is the agreement. From the ``thresholds`` of ``cry`` and ``cry_edges``
+    on, a window or a step counts as crying, and from those of ``cry_at`` and ``cry_near`` on, which
+    may be absent, the tagger's score of it. ``runtime`` ran the file, and ``where`` is its path.
 
     Raises
     ------
@@ -216,7 +222,7 @@ def prove(
     differences = scaled_differences(expected.graph, outputs)
     from_package = scaled_differences(expected.package, outputs)
     control = _control_differences(graph, expected)
-    labels = {name: _Labels.of(name, expected.graph, outputs, enter) for name in _decisions(graph)}
+    labels = _decisions(graph, expected.graph, outputs, thresholds)
     measured = Proof(
         runtime=runtime,
         n_real=expected.n_real,
@@ -226,7 +232,9 @@ def prove(
         max_difference=differences,
         max_difference_from_package=from_package,
         agreement={name: compared.agreement(expected.n_real) for name, compared in labels.items()},
-        labels_predicted={name: compared.n_predicted for name, compared in labels.items()},
+        labels_predicted={
+            name: compared.n_expected(expected.n_real) for name, compared in labels.items()
+        },
         control=control,
     )
     if precision == "int8":
@@ -252,25 +260,41 @@ class _Labels:
     expected: np.ndarray
     predicted: np.ndarray
     margin: np.ndarray
-    n_predicted: int
+    tags: bool = False
 
     @classmethod
-    def of(cls, name: str, expected: Outputs, predicted: Outputs, enter: float) -> _Labels:
-        if name != PROBABILITIES:
-            threshold = HEARD if name == TAGS else enter
-            above = expected[name] >= threshold
-            n_predicted = np.unique(above).size if name != TAGS else int(above.any(axis=0).sum())
-            margin = np.abs(expected[name] - threshold)
-            return cls(above, predicted[name] >= threshold, margin, n_predicted)
-        probabilities = expected[PROBABILITIES]
-        ordered = np.sort(probabilities, axis=1)
-        best = probabilities.argmax(axis=1)
+    def above(
+        cls, expected: np.ndarray, predicted: np.ndarray, threshold: float, tags: bool = False
+    ) -> _Labels:
+        """Take scores that reach a threshold, or do not."""
+        margin = np.abs(expected - threshold)
+        return cls(expected >= threshold, predicted >= threshold, margin, tags)
+
+    @classmethod
+    def best(cls, expected: np.ndarray, predicted: np.ndarray) -> _Labels:
+        """Take the label of the largest probability."""
+        ordered = np.sort(expected, axis=1)
         margin = ordered[:, -1] - ordered[:, -2]
-        return cls(best, predicted[PROBABILITIES].argmax(axis=1), margin, np.unique(best).size)
+        return cls(expected.argmax(axis=1), predicted.argmax(axis=1), margin)
 
     def agreement(self, n_real: int) -> float:
-        same = self.expected == self.predicted
-        return float(np.mean(same[: n_real or None]))
+        """Return the share of equal labels; of what is true or not, Dice's coefficient.
+
+        What is seldom true would vanish in a share. Where nothing is, the coefficient is 1.
+        """
+        expected, predicted = self.expected[: n_real or None], self.predicted[: n_real or None]
+        if expected.dtype != bool:
+            return float(np.mean(expected == predicted))
+        n_each = np.count_nonzero(expected) + np.count_nonzero(predicted)
+        n_both = np.count_nonzero(expected & predicted)
+        return float(2 * n_both / n_each) if n_each else 1.0
+
+    def n_expected(self, n_real: int) -> int:
+        """Count the labels that the reference gives, or the tags that it detects."""
+        expected = self.expected[: n_real or None]
+        if self.tags:
+            return int(expected.any(axis=0).sum())
+        return int(np.unique(expected).size)
 
     def refuse_changes(self, where: str) -> None:
         changed = (self.expected != self.predicted) & (self.margin >= NEAR_TIE)
@@ -281,12 +305,24 @@ class _Labels:
             )
 
 
-def _decisions(graph: Graph) -> list[str]:
-    return [
-        name
-        for name in graph.output_names
-        if name in (CRY, CRY_EDGES, TAGS) or (name == PROBABILITIES and graph.reason is not None)
-    ]
+def _decisions(
+    graph: Graph, expected: Outputs, outputs: Outputs, thresholds: Mapping[str, float]
+) -> dict[str, _Labels]:
+    """Find what is decided from the outputs; whether something is crying is a bool array."""
+    found = {
+        name: _Labels.above(expected[name], outputs[name], thresholds[name])
+        for name in (CRY, CRY_EDGES)
+        if name in graph.output_names
+    }
+    if TAGS in graph.output_names:
+        found[TAGS] = _Labels.above(expected[TAGS], outputs[TAGS], HEARD, tags=True)
+        for name in (CRY_AT, CRY_NEAR):
+            if name in thresholds:
+                crying = expected[TAGS][:, :1], outputs[TAGS][:, :1]
+                found[name] = _Labels.above(*crying, thresholds[name])
+    if PROBABILITIES in graph.output_names and graph.reason is not None:
+        found[PROBABILITIES] = _Labels.best(expected[PROBABILITIES], outputs[PROBABILITIES])
+    return found
 
 
 def _refuse_differences(graph: Graph, measured: Proof, where: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cryvision.export.graph import CRY, CRY_EDGES, TAGS
-from cryvision.export.proof import CONTROL_CHANGE, WARN_AGREEMENT, Proof
+from cryvision.export.proof import CONTROL_CHANGE, CRY_AT, CRY_NEAR, WARN_AGREEMENT, Proof
 
 MANY_LABELS = 3
 """Agreement of labels is telling where the reference gives at least so many (or all there are)."""
@@ -74,7 +74,7 @@ def proven(kind: str, proofs: tuple[Proof, ...]) -> tuple[str, ...]:
             )
         if proof.tolerance is None:
             share = min(proof.agreement.values())
-            sentences.append(f"{subject} gives the Keras models' label in {share:.1%} of windows")
+            sentences.append(f"{subject} agrees with the Keras models on {share:.1%} of labels")
         else:
             sentences.append(f"{subject} agrees with the Keras models within {proof.tolerance:g}")
     return tuple(sentences)
@@ -98,24 +98,33 @@ def not_proven(kind: str, proofs: tuple[Proof, ...]) -> tuple[str, ...]:
 
 
 def warn(proof: Proof, n_labels: Mapping[str, int]) -> tuple[str, ...]:
-    """Return warnings about the numbers, given how many labels each decision has."""
+    """Return warnings about the numbers.
+
+    Given is how many labels each decision has, where that is not two: crying or not.
+    """
     sentences = []
     for name, share in proof.agreement.items():
         if proof.tolerance is None and share < WARN_AGREEMENT:
-            sentences.append(
-                f"{_part(name)}: only {share:.1%} of windows keep their label in 8 bits"
-            )
-        if proof.labels_predicted[name] < min(MANY_LABELS, n_labels[name]):
+            sentences.append(f"{decision(name)}: labels agree to only {share:.1%} in 8 bits")
+        n = n_labels.get(name, 2)
+        if proof.labels_predicted[name] < min(MANY_LABELS, n):
             what = "tags" if name == TAGS else "labels"
             sentences.append(
-                f"{_part(name)}: the reference gives {proof.labels_predicted[name]} of "
-                f"{n_labels[name]} {what} on these windows, so that agreement of {what} says little"
+                f"{decision(name)}: the reference gives {proof.labels_predicted[name]} of "
+                f"{n} {what} on these windows, so that agreement of {what} says little"
             )
     return tuple(sentences)
 
 
-def _part(name: str) -> str:
-    return {CRY: "detector", CRY_EDGES: "edges", TAGS: "tagger"}.get(name, "reason")
+def decision(name: str) -> str:
+    """Say what is decided, in words."""
+    return {
+        CRY: "detector",
+        CRY_EDGES: "edges",
+        TAGS: "tagger",
+        CRY_AT: "crying at an event",
+        CRY_NEAR: "crying near an event",
+    }.get(name, "reason")
 
 
 def _proof_lines(proof: Proof) -> list[str]:
@@ -126,9 +135,8 @@ def _proof_lines(proof: Proof) -> list[str]:
         lines.append(f"  largest difference from the {title}{limit}: {values}")
     for name, share in proof.agreement.items():
         counted = "tags detected" if name == TAGS else "labels predicted"
-        lines.append(
-            f"  same label, {_part(name)}: {share:.1%} ({proof.labels_predicted[name]} {counted})"
-        )
+        counted = f"{proof.labels_predicted[name]} {counted}"
+        lines.append(f"  agreement of labels, {decision(name)}: {share:.1%} ({counted})")
     if proof.control:
         values = ", ".join(f"{name} {value:.2g}" for name, value in proof.control.items())
         lines.append(f"  control, weights x {CONTROL_CHANGE}: would fail, by logits: {values}")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import toys
+from sklearn.metrics import f1_score
 
 from cryvision.bundle import Part
 from cryvision.errors import CryvisionError
@@ -48,14 +49,22 @@ def outputs(change: float = 1.0) -> dict[str, np.ndarray]:
     }
 
 
+THRESHOLDS = {"cry": 0.5, "cry_edges": 0.5, "cry_at": 0.6, "cry_near": 0.8}
+
 REFERENCES = proof.References(N // 2, outputs(), outputs(), outputs(1.02))
 
 
 def prove(found: dict[str, np.ndarray], precision: str = "fp32", **changes: Any) -> proof.Proof:
-    settings: dict[str, Any] = {"tolerance": TOLERANCE, "enter": 0.5, "runtime": "test"}
+    settings: dict[str, Any] = {"tolerance": TOLERANCE, "thresholds": THRESHOLDS, "runtime": "test"}
     return proof.prove(
         GRAPH, REFERENCES, found, precision=precision, where="a.onnx", **{**settings, **changes}
     )
+
+
+def f1(expected: np.ndarray, found: np.ndarray, threshold: float) -> Any:
+    """F1 of the first half, the real windows; it is Dice's coefficient by another name."""
+    halves = [(scores[: N // 2] >= threshold).ravel() for scores in (expected, found)]
+    return pytest.approx(f1_score(*halves))
 
 
 def with_output(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
@@ -111,13 +120,17 @@ class TestRefusing:
         expected = with_output("probabilities", even + LEAN)
         references = proof.References(0, expected, expected, outputs(1.02))
         found = {**expected, "probabilities": even - LEAN}
-        settings: dict[str, Any] = {"tolerance": 1e-2, "enter": 0.5, "runtime": "test"}
+        settings: dict[str, Any] = {"tolerance": 1e-2, "thresholds": THRESHOLDS, "runtime": "test"}
         passed = proof.prove(GRAPH, references, found, precision="fp16", where="a.onnx", **settings)
         assert passed.agreement["probabilities"] == 0
 
     def test_a_check_that_could_not_fail_is_refused(self) -> None:
         blind = proof.References(0, outputs(), outputs(), outputs())
-        settings: dict[str, Any] = {"tolerance": TOLERANCE, "enter": 0.5, "runtime": "test"}
+        settings: dict[str, Any] = {
+            "tolerance": TOLERANCE,
+            "thresholds": THRESHOLDS,
+            "runtime": "test",
+        }
         with pytest.raises(CryvisionError, match="could not fail"):
             proof.prove(GRAPH, blind, outputs(), precision="fp32", where="a.onnx", **settings)
 
@@ -126,7 +139,7 @@ class TestRefusing:
         found["cry"][:3] = 1 - found["cry"][:3]  # three of the thirty real windows
         found["cry"][-1] = 1 - found["cry"][-1]  # a synthetic one
         measured = prove(found, precision="int8")
-        assert measured.agreement["cry"] == pytest.approx(0.9)
+        assert measured.agreement["cry"] == f1(outputs()["cry"], found["cry"], 0.5)
         assert measured.tolerance is None
 
     def test_eight_bits_of_edges_and_tagger_are_judged_by_steps_and_tags(self) -> None:
@@ -156,12 +169,33 @@ class TestRefusing:
         heard = found["tags"][:3, 0] >= HEARD
         found["tags"][:3, 0] = np.where(heard, 0.0, 1.0)  # one of the four tags of each
         references = proof.References(N // 2, right, right, right)
-        settings: dict[str, Any] = {"tolerance": TOLERANCE, "enter": 0.5, "runtime": "test"}
+        settings: dict[str, Any] = {
+            "tolerance": TOLERANCE,
+            "thresholds": THRESHOLDS,
+            "runtime": "test",
+        }
         measured = proof.prove(
             graph, references, found, precision="int8", where="a.onnx", **settings
         )
         assert measured.tolerance is None
-        assert measured.agreement == pytest.approx({"cry_edges": 0.9, "tags": 0.975})
+        cry = [scores["tags"][:, 0] for scores in (right, found)]
+        assert measured.agreement == {
+            "cry_edges": f1(right["cry_edges"], found["cry_edges"], 0.5),
+            "tags": f1(right["tags"], found["tags"], HEARD),
+            "cry_at": f1(*cry, 0.6),
+            "cry_near": f1(*cry, 0.8),
+        }
+        assert measured.agreement["cry_at"] < 1
+
+    def test_crying_that_eight_bits_lose_counts_however_seldom_it_is(self) -> None:
+        right = with_output("cry", np.where(np.arange(N) == 0, 0.9, 0.1)[:, None])
+        lost = {**right, "cry": np.full((N, 1), 0.1)}
+        references = proof.References(0, right, right, right)
+        settings: dict[str, Any] = {"tolerance": TOLERANCE, "thresholds": THRESHOLDS}
+        measured = proof.prove(
+            GRAPH, references, lost, precision="int8", runtime="test", where="a.onnx", **settings
+        )
+        assert measured.agreement["cry"] == 0
 
 
 class TestReporting:
@@ -178,7 +212,11 @@ class TestReporting:
     def test_agreement_on_few_labels_is_called_that(self) -> None:
         one = with_output("probabilities", np.tile([0.9, 0.05, 0.05], (N, 1)))
         references = proof.References(0, one, one, outputs(1.02))
-        settings: dict[str, Any] = {"tolerance": TOLERANCE, "enter": 0.5, "runtime": "test"}
+        settings: dict[str, Any] = {
+            "tolerance": TOLERANCE,
+            "thresholds": THRESHOLDS,
+            "runtime": "test",
+        }
         measured = proof.prove(GRAPH, references, one, precision="fp32", where="a.onnx", **settings)
         warnings = report.warn(measured, {"cry": 2, "probabilities": 3})
         assert warnings == (
@@ -191,4 +229,5 @@ class TestReporting:
         found = outputs()
         found["cry"][:2] = 1 - found["cry"][:2]
         warnings = report.warn(prove(found, precision="int8"), {"cry": 2, "probabilities": 3})
-        assert warnings == ("detector: only 93.3% of windows keep their label in 8 bits",)
+        share = f1(outputs()["cry"], found["cry"], 0.5).expected
+        assert warnings == (f"detector: labels agree to only {share:.1%} in 8 bits",)
