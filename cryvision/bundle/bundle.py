@@ -195,7 +195,11 @@ class Bundle:
         names = [part.inputs[0] for part in models.branches]
         try:
             with np.errstate(over="ignore"):  # too large for float32: infinite, and refused
-                tables = {name: np.asarray(values, np.float32) for name, values in features.items()}
+                tables = {
+                    # What a mask hides is missing.
+                    name: np.ma.filled(np.ma.asarray(values, np.float32), np.nan)
+                    for name, values in features.items()
+                }
         except (TypeError, ValueError) as error:
             raise ConfigError(f"features must hold numbers only: {error}") from error
         if not tables or not set(tables) <= set(names):

@@ -70,7 +70,8 @@ def _table(name: str, values: ArrayLike, n: int) -> np.ndarray:
         )
     try:
         with np.errstate(over="ignore"):  # too large for float32: infinite, and refused
-            table = np.asarray(values).astype(np.float32)
+            # What a mask hides is missing.
+            table = np.ma.filled(np.ma.asarray(values).astype(np.float32), np.nan)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"the feature {name!r} must hold numbers only: {error}") from error
     if table.ndim != 2 or len(table) != n or not table.shape[1]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -41,7 +42,10 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
     pattern = compile_subject_pattern(wanted["subject_pattern"] or None)
     rows = [row for clip in wanted["clips"] if (row := _row(clip, pattern)) is not None]
     with tempfile.TemporaryDirectory() as folder:
-        manifest = Path(folder, "corrections", "corrections.csv")
+        # A bundle names what it was trained on by this path, and `evaluate` looks for the name.
+        parents = [os.path.dirname(clip["path"]) for clip in wanted["clips"]]
+        clips = os.path.basename(os.path.commonpath(parents)) or "corrections"
+        manifest = Path(folder, clips, "corrections.csv")
         manifest.parent.mkdir()
         with manifest.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([["path", "labels", "subject"], *rows])

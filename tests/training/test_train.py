@@ -680,6 +680,14 @@ class TestArrays:
         right = (table[:10].argmax(axis=1) == 1) == (np.array(labels[:10]) == "a")
         assert right.mean() >= TRAIN_ACCURACY
 
+    def test_what_a_mask_hides_is_missing(self, made: Bundle) -> None:
+        voice = tables(20, seed=5)[0]["voice"]
+        hidden = np.ma.masked_array(voice, mask=False)
+        hidden[:5, 0] = np.ma.masked
+        table = made.predict_arrays({"voice": hidden})
+        assert np.isnan(table[:5]).all()
+        np.testing.assert_array_equal(table[5:], made.predict_arrays({"voice": voice})[5:])
+
     def test_both_runtimes_agree(self, made: Bundle) -> None:
         sets = tables(20, seed=4)[0]
         sets["voice"][:5] = np.nan

@@ -69,7 +69,10 @@ def test_both_figures_are_of_clips_that_were_kept_apart(
     low, high = found["after"]["interval"]
     assert low <= found["after"]["event_f1"] <= high
     assert found["bundle_url"] == "/api/train/job/bundle.zip"
-    assert Bundle.load(wanted["out"]).sha256 == found["bundle"]["sha256"]
+    trained = Bundle.load(wanted["out"])
+    assert trained.sha256 == found["bundle"]["sha256"]
+    # It is what `evaluate` looks for, to warn of clips that were in the training.
+    assert "clips/corrections.csv" in [source["name"] for source in trained.sources]
     assert "favours" in found["note"]
 
 
