@@ -159,19 +159,22 @@ class _Lane:
         except DeliveryError as error:
             self._fail(delivery, str(error), error.retry, error.retry_after_s)
         except CryvisionError as error:
-            self._fail(delivery, str(error), True, 0.0)
+            self._fail(delivery, str(error))
         except Exception as error:
             # Whatever a library raises must not end the thread; its text may hold a password.
-            self._fail(delivery, type(error).__name__, True, 0.0)
+            self._fail(delivery, type(error).__name__)
         else:
             delivery.state, delivery.error = "delivered", ""
-            self._finish(delivery)
+            self._save(delivery)
+            self._finish()
 
-    def _fail(self, delivery: Delivery, error: str, retry: bool, retry_after_s: float) -> None:
+    def _fail(
+        self, delivery: Delivery, error: str, retry: bool = True, retry_after_s: float = 0.0
+    ) -> None:
         delivery.error = error
         if not retry or delivery.attempts >= MOST_ATTEMPTS:
             self._give_up(delivery, error)
-            self._finish(delivery)
+            self._finish()
             return
         if delivery.attempts == 1:
             _log.warning("%s: an alert waits: %s", self._name, error)
@@ -185,9 +188,7 @@ class _Lane:
         _log.error("%s: alert %s is given up: %s", self._name, delivery.alert.id, error)
         self._save(delivery)
 
-    def _finish(self, delivery: Delivery) -> None:
-        if delivery.state == "delivered":
-            self._save(delivery)
+    def _finish(self) -> None:
         self._due = 0.0
         with self._changed:
             self._queue.popleft()
