@@ -27,7 +27,8 @@ from cryvision.monitor.recording.files import (
 )
 from cryvision.monitor.recording.folder import RecordingFolder
 from cryvision.monitor.recording.observed import ObservedMinutes
-from cryvision.monitor.session import BREAKS, Observation, TimedEvent
+from cryvision.monitor.session import Observation, TimedEvent
+from cryvision.monitor.sources.source import BREAKS
 from cryvision.result import Event
 
 BEFORE_SECONDS = 10.0
