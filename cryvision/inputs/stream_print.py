@@ -85,14 +85,18 @@ class Print:
         if start is None:
             return None
         container = re.findall(opened, self._lines[start])[0]
-        copied = f"Output #0, null, to '{self._output}':"
-        end = next((i for i, line in enumerate(self._lines) if line == copied), None)
+        end = self._end()
         about = self._lines[start:end]
         guessed = any(_GUESSED in line for line in self._lines[:start])
         duration_s = None if guessed else _duration_s(container, about)
         if end is not None:
             return _read(container, duration_s, self._lines[end + 1 :])
         return self._one_by_one(container, duration_s, about)
+
+    def _end(self) -> int | None:
+        """Find the line after which the copies are; None where the streams cannot be copied."""
+        copied = f"Output #0, null, to '{self._output}':"
+        return self._lines.index(copied) if copied in self._lines else None
 
     def _one_by_one(self, container: str, duration_s: float | None, about: list[str]) -> Contents:
         """Try each stream alone: one that ffmpeg cannot copy spoils it for all.
@@ -108,10 +112,8 @@ class Print:
         pictures: list[PictureTrack] = []
         for index in list(indices)[:_MOST_RETRIED]:
             alone = Print(self._path, f"0:{index}")
-            copied = f"Output #0, null, to '{alone._output}':"
-            if copied in alone._lines:
-                lines = alone._lines[alone._lines.index(copied) + 1 :]
-                one = _read(container, None, lines, [index])
+            if (end := alone._end()) is not None:
+                one = _read(container, None, alone._lines[end + 1 :], [index])
                 sound += one.sound
                 pictures += one.pictures
         return Contents(container, duration_s, tuple(sound), tuple(pictures))
