@@ -60,9 +60,8 @@ class Job:
     ended: threading.Event = field(default_factory=threading.Event)
     then: Callable[[], object] | None = None
 
-    def end(self, status: str, **facts: Any) -> None:
-        for name, value in facts.items():
-            setattr(self, name, value)
+    def end(self, status: str, result: dict[str, Any] | None = None, error: str = "") -> None:
+        self.result, self.error = result, error
         if status == FINISHED and self.then is not None:
             self.then()
         self.status = status
@@ -161,7 +160,7 @@ class Lane:
     def _do(self, job: Job, supervisor: Supervisor) -> None:
         path = self._folder / f"{job.id}.json"
         job.progress_path = path.with_suffix(PROGRESS_SUFFIX)
-        ending: tuple[str, dict[str, Any]] = (CANCELLED, {})
+        ending: _Ending = (CANCELLED, None, "")
         try:
             path.write_text(json.dumps({"kind": job.kind, **job.request}), "utf-8")
             for line in supervisor.score([ListedClip(job.id, str(path), -1, job.kind)]):
@@ -169,7 +168,7 @@ class Lane:
         except Exception as error:
             # Whatever it is, the next job must have its turn.
             words = " ".join(str(error).split()) or type(error).__name__
-            ending = (FAILED, {"error": words})
+            ending = (FAILED, None, words)
         finally:
             with self._lock:
                 self._running = None
@@ -181,7 +180,7 @@ class Lane:
                 if cancelled:
                     job.end(CANCELLED)
                 else:
-                    job.end(ending[0], **ending[1])
+                    job.end(*ending)
             for leftover in (path, job.progress_path, path.with_suffix(".part")):
                 leftover.unlink(missing_ok=True)
 
@@ -197,16 +196,20 @@ class Lane:
         return Supervisor(job, TASK_HOURS * 3600, threads=os.cpu_count() or 1)
 
 
-def _ending(row: dict[str, Any], job: Job) -> tuple[str, dict[str, Any]]:
+_Ending = tuple[str, dict[str, Any] | None, str]
+"""Status, result and error of a job."""
+
+
+def _ending(row: dict[str, Any], job: Job) -> _Ending:
     if row["status"] == DONE:
-        return FINISHED, {"result": row["result"]}
+        return FINISHED, row["result"], ""
     error = str(row["error"])
     if row["status"] in (WORKER_CRASH, TIME_LIMIT):
         error = "the worker crashed on it" if row["status"] == WORKER_CRASH else "it took too long"
     for place in (str(job.request.get("path", "")), str(job.request.get("out", ""))):
         if place:  # nobody is told where a clip lies on this machine
             error = error.replace(f"{place}: ", "").replace(place, "the clip")
-    return FAILED, {"error": error}
+    return FAILED, None, error
 
 
 class Jobs:
