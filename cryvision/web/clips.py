@@ -249,6 +249,7 @@ class Clips:
         # Browsers keep drafts by it: a clip of the same name elsewhere is another one.
         clip_id = hashlib.sha256(os.fsencode(found.path)).hexdigest()[:16]
         place = self._private / "results" / clip_id
-        clip = PageClip(clip_id, escaped(relative), Path(found.path), place, uploaded=False)
-        clip.version = f"{found.size_bytes} {found.version}"
-        return clip
+        version = f"{found.size_bytes} {found.version}"
+        return PageClip(
+            clip_id, escaped(relative), Path(found.path), place, uploaded=False, version=version
+        )

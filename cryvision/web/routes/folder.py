@@ -104,7 +104,7 @@ def train(page: ThePage, options: TrainingOptions | None = None) -> JSON:
     clips = [clip for clip in page.clips.all() if clip.corrections.exists()]
     if not clips:
         raise HTTPException(422, "no clip has been corrected yet")
-    job = Job("train", {}, "")
+    job = Job("train")
     job.request = {
         **options.model_dump(),
         "job_id": job.id,
