@@ -23,6 +23,7 @@ from cryvision.batch.rows import failed_row
 from cryvision.batch.scratch import lock, sweep
 from cryvision.batch.sources import ListedClip
 from cryvision.errors import CryvisionError
+from cryvision.inputs.ffmpeg import signal_name
 
 MAX_TRIES = 2
 """A clip that has taken down its worker this often becomes a row. Once may be bad luck: memory was
@@ -221,10 +222,7 @@ class _WorkerProcess:
             return "closed its output"
         if status >= 0:
             return f"ended with status {status}"
-        try:
-            return f"was killed by {signal.Signals(-status).name}"
-        except ValueError:
-            return f"was killed by signal {-status}"
+        return f"was killed by {signal_name(-status)}"
 
     def last_words(self) -> str:
         try:

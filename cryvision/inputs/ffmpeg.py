@@ -218,15 +218,19 @@ def violent_end(status: int) -> str | None:
     # Behind a wrapper script, 128 stands before the number of the signal.
     number = -status if status < 0 else status - 128
     if status < 0 or number in _FATAL_SIGNALS:
-        try:
-            return f"it was ended by {signal.Signals(number).name}"
-        except ValueError:
-            return f"it was ended by signal {number}"
+        return f"it was ended by {signal_name(number)}"
     if status == _STOPPED:
         return "it was stopped"
     if status == _NO_MEMORY:
         return "it found no more memory"
     return f"it crashed with status {status:#x}" if status > _STOPPED else None
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 class Process:
