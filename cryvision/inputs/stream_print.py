@@ -104,10 +104,8 @@ class Print:
         Which there may be is read from lines that the file may have written too; what they are is
         not.
         """
-        matches = [_STREAM.match(line) for line in about]
-        indices = {
-            int(match["index"]): None for match in matches if match and _HAS_SHAPE.search(match[0])
-        }
+        matches = filter(None, map(_STREAM.match, about))
+        indices = dict.fromkeys(int(m["index"]) for m in matches if _HAS_SHAPE.search(m[0]))
         sound: list[SoundTrack] = []
         pictures: list[PictureTrack] = []
         for index in list(indices)[:_MOST_RETRIED]:
