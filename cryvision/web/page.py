@@ -31,7 +31,7 @@ from cryvision.safe_text import escaped
 from cryvision.web import settings as limits
 from cryvision.web.clips import Clips, PageClip
 from cryvision.web.exports import CLIP_FORMATS
-from cryvision.web.jobs import BEHIND, FIRST, Job, Jobs, Lane
+from cryvision.web.jobs import BEHIND, CANCELLED, FINISHED, FIRST, Job, Jobs, Lane
 from cryvision.web.live import Feeds
 from cryvision.web.playback import Playback
 from cryvision.web.pyramid import PYRAMID, Pyramid, Pyramids
@@ -130,7 +130,7 @@ class Page:
         todo = [c for c in self.clips.all() if not c.uploaded and c.status != "done"]
         parent = Job("folder", children=[self.score(clip, BEHIND) for clip in todo])
         if not todo:
-            parent.end("done")
+            parent.end(FINISHED)
         self.folder_job = self.jobs.add(parent)
         return parent
 
@@ -138,7 +138,7 @@ class Page:
         for child in job.children:
             self.score_lane.cancel(child)
         if job.children:
-            job.end("cancelled")
+            job.end(CANCELLED)
             return
         lane = self.score_lane if job.kind == "score" else self.side_lane
         lane.cancel(job)
