@@ -163,10 +163,10 @@ class LiveSession:
             self._faults.discard(fault.ended)
         else:
             self._faults.add(fault.kind)
-        if not fault.restart and fault.kind not in BREAKS:
-            return replace(self._observation([]), time=fault.time, fault=fault)
-        found = replace(self._observation(self._end()), time=fault.time, fault=fault)
-        self._begin()
+        events = self._end() if fault.breaks else []
+        found = replace(self._observation(events), time=fault.time, fault=fault)
+        if fault.breaks:
+            self._begin()
         return found
 
     def _end(self) -> list[Event]:

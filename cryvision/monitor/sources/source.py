@@ -91,6 +91,11 @@ class SourceFault:
     restart: bool = False
     ended: str = ""
 
+    @property
+    def breaks(self) -> bool:
+        """Whether what comes next does not belong to what was."""
+        return self.restart or self.kind in BREAKS
+
 
 class Source(Protocol):
     """Where sound, and perhaps pictures, come from."""
