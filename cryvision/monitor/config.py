@@ -276,9 +276,7 @@ def _ntfy(table: Table, name: str) -> Ntfy:
 
 
 def _apprise(table: Table, name: str) -> Apprise:
-    url = table.secret("url", needed=True)
-    assert url is not None
-    return Apprise(name, url)
+    return Apprise(name, table.needed_secret("url"))
 
 
 _SINKS: dict[str, Callable[[Table, str], SinkSettings]] = {

@@ -126,7 +126,7 @@ class Table:
         except RuntimeError:
             self.refuse(key, "a path below the home of a user of this machine")
 
-    def secret(self, key: str, *, needed: bool = False) -> Secret | None:
+    def secret(self, key: str) -> Secret | None:
         """Take the place of a secret: ``<key>_file`` or ``<key>_env``. Never the secret itself."""
         file = self.file(f"{key}_file", None)
         variable = self.text(f"{key}_env", None)
@@ -134,11 +134,13 @@ class Table:
             self.refuse(key, f"in a file or the environment: {key}_file or {key}_env", shown=False)
         if file is not None and variable is not None:
             self.refuse(f"{key}_env", f"left out where there is {key}_file")
-        if file is None and variable is None:
-            if needed:
-                self.refuse(f"{key}_file", f"the file that holds it, or {key}_env a variable")
-            return None
-        return Secret(file, variable)
+        return None if file is None and variable is None else Secret(file, variable)
+
+    def needed_secret(self, key: str) -> Secret:
+        secret = self.secret(key)
+        if secret is None:
+            self.refuse(f"{key}_file", f"the file that holds it, or {key}_env a variable")
+        return secret
 
     def end(self) -> None:
         """Refuse the keys that were not asked for."""
