@@ -202,9 +202,9 @@ def printed(
             if not enough_seen and enough is not None and enough in process.log():
                 # What belongs to it follows at once, or a little later on a busy machine.
                 enough_seen, until = True, time.monotonic() + _REST_SECONDS
-            if enough_seen and time.monotonic() > until:
-                return process.log()
             if time.monotonic() > until:
+                if enough_seen:
+                    return process.log()
                 raise MediaError(
                     f"{shown(path)}: ffmpeg must recognise a clip within {PROBE_TIMEOUT_SECONDS:g} "
                     "s; it did not"
