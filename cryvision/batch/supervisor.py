@@ -14,7 +14,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from cryvision import errors
@@ -66,7 +65,7 @@ class Supervisor:
         self._process: _WorkerProcess | None = None
         self._stopped = False
         self._lock = threading.Lock()
-        sweep(Path(tempfile.gettempdir()), _SCRATCH_PREFIX, _LOG)
+        sweep(_SCRATCH_PREFIX, _LOG)
 
     def score(self, clips: Sequence[ListedClip]) -> Iterator[bytes]:
         """Score some clips; yield the row of each in turn, as a line of JSON; fewer when stopped.
