@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -143,8 +142,8 @@ class Page:
         lane = self.score_lane if job.kind == "score" else self.side_lane
         lane.cancel(job)
 
-    def side_job(self, kind: str, request: Mapping[str, Any], clip_id: str = "") -> Job:
-        job = Job(kind, dict(request), clip_id)
+    def side_job(self, kind: str, clip: PageClip, **request: str) -> Job:
+        job = Job(kind, {"path": str(clip.path), **request}, clip.id)
         self.side_lane.submit(job)
         return self.jobs.add(job)
 
