@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
@@ -106,7 +107,7 @@ class Lane:
     def __init__(self, name: str, bundle: str | None, folder: Path, most_waiting: int) -> None:
         self._bundle, self._folder, self._most_waiting = bundle, folder, most_waiting
         self._queue: queue.PriorityQueue[tuple[int, int, Job | None]] = queue.PriorityQueue()
-        self._count = 0
+        self._numbers = itertools.count(1)
         self._n_waiting = 0
         self._lock = threading.Lock()
         self._stopped = False
@@ -124,8 +125,7 @@ class Lane:
                         f"at most {self._most_waiting} jobs may wait; try again in a while"
                     )
                 self._n_waiting += 1
-            self._count += 1
-            self._queue.put((order, self._count, job))
+            self._queue.put((order, next(self._numbers), job))
 
     def cancel(self, job: Job) -> None:
         with self._lock:
