@@ -60,9 +60,13 @@ def run_local(
     # A row, or what ended a thread: an error, or that it has no more to do.
     results: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
 
+    def next_shard() -> Shard | None:
+        with lock:
+            return next(shards, None)
+
     def serve(supervisor: Supervisor) -> None:
         try:
-            while (shard := _next(shards, lock)) is not None:
+            for shard in iter(next_shard, None):
                 for row in supervisor.score(shard):
                     results.put(row)
             results.put(None)
@@ -91,11 +95,6 @@ def run_local(
             supervisor.stop()
         for thread in pool:
             thread.join()
-
-
-def _next(shards: Iterator[Shard], lock: threading.Lock) -> Shard | None:
-    with lock:
-        return next(shards, None)
 
 
 @dataclass(frozen=True)

@@ -184,11 +184,11 @@ def _loud(start: float, end: float, quiet_s: Sequence[float]) -> tuple[Span, ...
     n_minutes = math.ceil((end - start) / MINUTE_SECONDS)
     minutes = [start + MINUTE_SECONDS * number for number in range(n_minutes)]
     quiet = [*quiet_s, *[0.0] * (n_minutes - len(quiet_s))]
-    return tuple(
+    spans = (
         (minute + seconds, min(minute + MINUTE_SECONDS, end))
         for minute, seconds in zip(minutes, quiet, strict=False)
-        if minute + seconds < min(minute + MINUTE_SECONDS, end)
     )
+    return tuple((onset, offset) for onset, offset in spans if onset < offset)
 
 
 def joined_events(recordings: Sequence[Recording]) -> list[Span]:

@@ -78,8 +78,9 @@ def run_ray(
         # Without a number of calls, Ray would end the process after each task with a GPU.
         options = {"num_cpus": 1, "num_gpus": gpus_per_worker, "max_calls": 0}
         task = ray.remote(max_retries=MAX_LOSSES, **options)(_score).remote
-        shards = work.shards(n_tasks)
-        running = [task(job, time_limit_s, home, one) for one in itertools.islice(shards, n_tasks)]
+        # Each is started when it is taken.
+        tasks = (task(job, time_limit_s, home, shard) for shard in work.shards(n_tasks))
+        running = list(itertools.islice(tasks, n_tasks))
         started_s = time.monotonic()
         try:
             while running:
@@ -90,9 +91,7 @@ def run_ray(
                         _check_room(ray, gpus_per_worker)
                 for reference in done:
                     rows = _result(ray, reference)
-                    running += [
-                        task(job, time_limit_s, home, one) for one in itertools.islice(shards, 1)
-                    ]
+                    running += itertools.islice(tasks, 1)
                     yield from rows
         finally:
             for reference in running:

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -109,7 +110,8 @@ class ClipScorer:
         if self._saves:
             options = self._job.options
             bundle = options.applied(self._bundle)
-            saved = Checkpoint(self._state_folder(clip), bundle, options.runtime)
+            folder = Path(self._job.unfinished_dir, clip.key)
+            saved = Checkpoint(folder, bundle, options.runtime)
             if (state := saved.load(_KINDS)) is not None:
                 first, spent_s, streams = state
                 self._started_s -= spent_s
@@ -145,9 +147,6 @@ class ClipScorer:
             result = measure_clip(result, local)
         return result, pitch.track()
 
-    def _state_folder(self, clip: ListedClip) -> Path:
-        return Path(self._job.unfinished_dir, clip.key)
-
     def _start(self, clip: ListedClip, local: str) -> RecordingStart | None:
         zone = self._job.timezone
         return recording_start(local, stated=clip.start, zone=zone, name=clip.path)
@@ -162,11 +161,9 @@ class ClipScorer:
             return
         name = PurePosixPath(clip.name)
         folder = os.path.join(self._job.formats_dir, *name.parent.parts)
-        by_path: dict[str, list[str]] = {}
+        by_path: dict[str, list[str]] = defaultdict(list)
         for form in files.clip_formats(result, self._job.formats):
-            by_path.setdefault(local if form in files.READS_THE_CLIP else clip.path, []).append(
-                form
-            )
+            by_path[local if form in files.READS_THE_CLIP else clip.path].append(form)
         for path, formats in by_path.items():
             named = dataclasses.replace(result, path=path)
             hop_s = self._job.timeline_hop_s

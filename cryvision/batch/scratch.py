@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import IO
@@ -23,15 +24,15 @@ def lock(file: IO[bytes]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def sweep(folder: Path, prefix: str, locked_name: str) -> None:
-    """Remove folders that processes which were killed have left; there may be recordings in them.
+def sweep(prefix: str, locked_name: str) -> None:
+    """Remove what killed processes have left: temporary folders, in which there may be recordings.
 
     Their names start with ``prefix``; the file ``locked_name`` in each is locked while it is in
     use.
     """
     if sys.platform == "win32":  # nothing that is in use can be removed there
         return
-    for scratch in folder.glob(prefix + "*"):
+    for scratch in Path(tempfile.gettempdir()).glob(prefix + "*"):
         # Another user's, one that is being made or removed, or one that is locked is left.
         with contextlib.suppress(OSError), open(scratch / locked_name, "r+b") as file:
             if time.time() - scratch.stat().st_mtime >= _SWEPT_AFTER_SECONDS:  # else not yet locked

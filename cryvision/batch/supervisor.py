@@ -14,7 +14,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from cryvision import errors
@@ -23,6 +22,7 @@ from cryvision.batch.rows import failed_row
 from cryvision.batch.scratch import lock, sweep
 from cryvision.batch.sources import ListedClip
 from cryvision.errors import CryvisionError
+from cryvision.inputs.ffmpeg import signal_name
 
 MAX_TRIES = 2
 """A clip that has taken down its worker this often becomes a row. Once may be bad luck: memory was
@@ -65,7 +65,7 @@ class Supervisor:
         self._process: _WorkerProcess | None = None
         self._stopped = False
         self._lock = threading.Lock()
-        sweep(Path(tempfile.gettempdir()), _SCRATCH_PREFIX, _LOG)
+        sweep(_SCRATCH_PREFIX, _LOG)
 
     def score(self, clips: Sequence[ListedClip]) -> Iterator[bytes]:
         """Score some clips; yield the row of each in turn, as a line of JSON; fewer when stopped.
@@ -221,10 +221,7 @@ class _WorkerProcess:
             return "closed its output"
         if status >= 0:
             return f"ended with status {status}"
-        try:
-            return f"was killed by {signal.Signals(-status).name}"
-        except ValueError:
-            return f"was killed by signal {-status}"
+        return f"was killed by {signal_name(-status)}"
 
     def last_words(self) -> str:
         try:

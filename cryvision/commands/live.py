@@ -193,9 +193,8 @@ def _watch(
     stack.callback(alerting.close)
     observers.append(alerting.observe)
     for observation in monitor.observations():
-        if observation is not None:
-            for observe in observers:
-                observe(observation)
+        for observe in observers:
+            observe(observation)
 
 
 def _recording(

@@ -202,9 +202,9 @@ def printed(
             if not enough_seen and enough is not None and enough in process.log():
                 # What belongs to it follows at once, or a little later on a busy machine.
                 enough_seen, until = True, time.monotonic() + _REST_SECONDS
-            if enough_seen and time.monotonic() > until:
-                return process.log()
             if time.monotonic() > until:
+                if enough_seen:
+                    return process.log()
                 raise MediaError(
                     f"{shown(path)}: ffmpeg must recognise a clip within {PROBE_TIMEOUT_SECONDS:g} "
                     "s; it did not"
@@ -218,15 +218,19 @@ def violent_end(status: int) -> str | None:
     # Behind a wrapper script, 128 stands before the number of the signal.
     number = -status if status < 0 else status - 128
     if status < 0 or number in _FATAL_SIGNALS:
-        try:
-            return f"it was ended by {signal.Signals(number).name}"
-        except ValueError:
-            return f"it was ended by signal {number}"
+        return f"it was ended by {signal_name(number)}"
     if status == _STOPPED:
         return "it was stopped"
     if status == _NO_MEMORY:
         return "it found no more memory"
     return f"it crashed with status {status:#x}" if status > _STOPPED else None
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 class Process:

@@ -82,7 +82,7 @@ class FrameRows:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._opened(self._files)
+        self._opened()
 
     def append(self, rows: np.ndarray) -> None:
         """Add rows, shape (n, width)."""
@@ -97,7 +97,7 @@ class FrameRows:
             self._values[first : first + self.width] = values
             return
         with self._errors("written"):
-            file = self._opened(self._files)
+            file = self._opened()
             file.seek(index * self.width * values.itemsize)
             file.write(values.tobytes())
             file.flush()
@@ -111,7 +111,7 @@ class FrameRows:
         if self._files is None or not len(self._values):
             return
         with self._errors("written"):
-            file = self._opened(self._files)
+            file = self._opened()
             file.write(self._values.tobytes())
             file.flush()
         self._n_filed = len(self)
@@ -131,7 +131,7 @@ class FrameRows:
         self.append(np.full((missing, self.width), np.nan))
         self.store()
         with self._errors("read"):
-            file = self._opened(self._files)
+            file = self._opened()
             if len(self) > FRAMES_READ_AT_ONCE:
                 rows = np.memmap(file, self._dtype, "c", shape=(len(self), self.width))
                 return rows[first:stop].view(np.ndarray)
@@ -148,10 +148,10 @@ class FrameRows:
         rule = "a long recording needs room for its timeline; a file there cannot be"
         return os_errors(f"{place}: {rule} {what}")
 
-    def _opened(self, files: RowFiles | None) -> IO[bytes]:
+    def _opened(self) -> IO[bytes]:
         """Return the file, at the end of the rows that count."""
         if self._file is None:
-            self._file = (files or RowFiles()).open(self._number)
+            self._file = (self._files or RowFiles()).open(self._number)
         end = self._n_filed * self.width * self._values.itemsize
         if self._file.seek(0, os.SEEK_END) < end:
             raise OSError("it has lost rows")

@@ -74,10 +74,9 @@ class LogMelStream:
         config = self.config
         n_total = -(-self.n_samples // config.frame_samples)
         n_returned = max(0, self.n_samples - reach_samples(config)) // config.frame_samples
-        missing = (n_total - n_returned) * config.frame_samples + 2 * reach_samples(config)
-        padding = np.zeros(max(0, missing - len(self._rest)), np.float32)
-        frames = self._frames(np.concatenate([self._rest, padding]))
         n_left = n_total - n_returned
+        needed = n_left * config.frame_samples + 2 * reach_samples(config)
+        frames = self._frames(np.pad(self._rest, (0, max(0, needed - len(self._rest)))))
         return Frames(frames.log_power[:n_left], frames.mean_square[:n_left])
 
     def _frames(self, buffer: np.ndarray) -> Frames:

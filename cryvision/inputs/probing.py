@@ -112,9 +112,10 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         )
     duration_s = contents.duration_s
     is_plain = all(track.codec.startswith("pcm_") for track in contents.sound)
-    if contents.container == "wav" and is_plain and riff.read_header(path) is not None:
+    header = riff.read_header(path) if contents.container == "wav" and is_plain else None
+    if header is not None:
         # ffmpeg gives the length of what is there, or guesses.
-        duration_s = riff.stated_seconds(path)
+        duration_s = riff.stated_seconds(path, header)
     info = MediaInfo(os.fspath(path), contents.container, duration_s, sound_tracks=contents.sound)
     if contents.pictures:
         picture = contents.pictures[0]

@@ -52,10 +52,9 @@ class Resampler:
 
     def finish(self) -> np.ndarray:
         """End the stream, and return what was held back; float32, shape (m,)."""
-        if self._finished or not self._n_channels:
-            self._finished = True
+        ended, self._finished = self._finished, True
+        if ended or not self._n_channels:
             return np.zeros(0, np.float32)
-        self._finished = True
         rest = np.zeros((0, self._n_channels), np.float32)
         if self._stream is not None:
             rest = self._stream.resample_chunk(rest, last=True)

@@ -34,10 +34,12 @@ class Header:
         return n_bytes / self.bytes_per_second
 
 
-def stated_seconds(path: str | os.PathLike[str]) -> float | None:
-    """Return the length of a WAV file: what it states, or what is there, where that is more."""
-    header = read_header(path)
-    if header is None or not 0 < header.data_bytes < LARGEST_STATED_BYTES:
+def stated_seconds(path: str | os.PathLike[str], header: Header) -> float | None:
+    """Return the length of a WAV file: what it states, or what is there, where that is more.
+
+    The header is that of `read_header`.
+    """
+    if not 0 < header.data_bytes < LARGEST_STATED_BYTES:
         return None
     if goes_on(path)[0] == "sound":
         return header.seconds(header.file_bytes - header.data_start)

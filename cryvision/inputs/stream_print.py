@@ -85,8 +85,7 @@ class Print:
         if start is None:
             return None
         container = re.findall(opened, self._lines[start])[0]
-        copied = f"Output #0, null, to '{self._output}':"
-        end = next((i for i, line in enumerate(self._lines) if line == copied), None)
+        end = self._end()
         about = self._lines[start:end]
         guessed = any(_GUESSED in line for line in self._lines[:start])
         duration_s = None if guessed else _duration_s(container, about)
@@ -94,24 +93,25 @@ class Print:
             return _read(container, duration_s, self._lines[end + 1 :])
         return self._one_by_one(container, duration_s, about)
 
+    def _end(self) -> int | None:
+        """Find the line after which the copies are; None where the streams cannot be copied."""
+        copied = f"Output #0, null, to '{self._output}':"
+        return self._lines.index(copied) if copied in self._lines else None
+
     def _one_by_one(self, container: str, duration_s: float | None, about: list[str]) -> Contents:
         """Try each stream alone: one that ffmpeg cannot copy spoils it for all.
 
         Which there may be is read from lines that the file may have written too; what they are is
         not.
         """
-        matches = [_STREAM.match(line) for line in about]
-        indices = {
-            int(match["index"]): None for match in matches if match and _HAS_SHAPE.search(match[0])
-        }
+        matches = filter(None, map(_STREAM.match, about))
+        indices = dict.fromkeys(int(m["index"]) for m in matches if _HAS_SHAPE.search(m[0]))
         sound: list[SoundTrack] = []
         pictures: list[PictureTrack] = []
         for index in list(indices)[:_MOST_RETRIED]:
             alone = Print(self._path, f"0:{index}")
-            copied = f"Output #0, null, to '{alone._output}':"
-            if copied in alone._lines:
-                lines = alone._lines[alone._lines.index(copied) + 1 :]
-                one = _read(container, None, lines, [index])
+            if (end := alone._end()) is not None:
+                one = _read(container, None, alone._lines[end + 1 :], [index])
                 sound += one.sound
                 pictures += one.pictures
         return Contents(container, duration_s, tuple(sound), tuple(pictures))

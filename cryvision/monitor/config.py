@@ -132,13 +132,13 @@ def _list(table: Table, key: str, read: Callable[[Table, str], T]) -> tuple[T, .
     names = set()
     for i, value in enumerate(values, 1):
         one = Table(table.path, f"{key} {i}", value)
-        name = one.text("name", ...)
-        if not _NAME.fullmatch(str(name)):
+        name = one.needed_text("name")
+        if not _NAME.fullmatch(name):
             one.refuse("name", "up to 64 letters, digits, - and _, a letter or digit first")
         if name in names:
             one.refuse("name", f"a name that no other {key} has")
         names.add(name)
-        found.append(read(one, str(name)))
+        found.append(read(one, name))
         one.end()
     return tuple(found)
 
@@ -161,7 +161,7 @@ def _source(table: Table, name: str) -> SourceSettings:
         # The URL often holds the password of the camera.
         key = next((k for k in ("value_file", "value_env") if table.has(k)), "value")
         secret = None if key == "value" else table.secret("value")
-        value = str(table.text("value", ..., shown=False) if secret is None else secret.read())
+        value = table.needed_text("value", shown=False) if secret is None else secret.read()
         try:
             Address.parse(value)
         except ConfigError:
@@ -193,12 +193,12 @@ def _quiet_hours(table: Table) -> QuietHours:
     start, end = table.clock("start"), table.clock("end")
     if start == end:
         table.refuse("end", "another time than start")
-    zone = table.text("zone", ...)
+    zone = table.needed_text("zone")
     try:
-        ZoneInfo(str(zone))
+        ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         table.refuse("zone", "a time zone such as Europe/Berlin")
-    return QuietHours(start, end, str(zone), table.texts("sinks"))
+    return QuietHours(start, end, zone, table.texts("sinks"))
 
 
 def _recording(table: Table) -> RecordingSettings:
@@ -249,7 +249,7 @@ def _mqtt(table: Table, name: str) -> MqttSettings:
         table.refuse("discovery_prefix", "a topic, or empty for no discovery")
     return MqttSettings(
         name=name,
-        host=str(table.text("host", ...)),
+        host=table.needed_text("host"),
         port=table.whole("port", 1, 65_535, 8883 if tls else 1883),
         topic=topic,
         discovery_prefix=MqttSettings.discovery_prefix if prefix is None else prefix,
@@ -262,7 +262,7 @@ def _mqtt(table: Table, name: str) -> MqttSettings:
 
 
 def _ntfy(table: Table, name: str) -> Ntfy:
-    topic = str(table.text("topic", ..., shown=False))
+    topic = table.needed_text("topic", shown=False)
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", topic):
         table.refuse("topic", "up to 64 letters, digits, - and _", shown=False)
     return Ntfy(
@@ -276,9 +276,7 @@ def _ntfy(table: Table, name: str) -> Ntfy:
 
 
 def _apprise(table: Table, name: str) -> Apprise:
-    url = table.secret("url", needed=True)
-    assert url is not None
-    return Apprise(name, url)
+    return Apprise(name, table.needed_secret("url"))
 
 
 _SINKS: dict[str, Callable[[Table, str], SinkSettings]] = {
@@ -292,7 +290,7 @@ _SINKS: dict[str, Callable[[Table, str], SinkSettings]] = {
 
 
 def _url(table: Table) -> str:
-    url = str(table.text("url", ..., shown=False))
+    url = table.needed_text("url", shown=False)
     try:
         parts = urlsplit(url)
         # A port that is no number is found out only when it is asked for.

@@ -27,7 +27,7 @@ class Table:
         self.path = path
         self._where = where
         self._values = values
-        self._known: list[str] = []
+        self._known: dict[str, None] = {}  # in order
 
     def refuse(self, key: str, allowed: str, *, shown: bool = True) -> NoReturn:
         """Refuse the value of a key, and say what is allowed; a secret is not ``shown``."""
@@ -38,17 +38,18 @@ class Table:
         raise ConfigError(f"{self.path}: {name} must be {allowed}{received}")
 
     def get(self, key: str) -> Any:
-        self._known.append(key)
+        self._known[key] = None
         return self._values.get(key)
 
     def has(self, key: str) -> bool:
         return key in self._values
 
-    def text(self, key: str, default: T, *, shown: bool = True) -> str | T:
+    def text(self, key: str, default: T) -> str | T:
+        return default if self.get(key) is None else self.needed_text(key)
+
+    def needed_text(self, key: str, *, shown: bool = True) -> str:
         """Take a text that is not empty and has no control characters."""
         value = self.get(key)
-        if value is None and default is not ...:
-            return default
         if not isinstance(value, str) or not value or not value.isprintable():
             self.refuse(key, "a string of one line, not empty", shown=shown)
         return value
@@ -62,10 +63,10 @@ class Table:
             self.refuse(key, f"one of {', '.join(names)}")
         return str(value)
 
-    def number(self, key: str, least: float, most: float, default: Any) -> float:
+    def number(self, key: str, least: float, most: float, default: float) -> float:
         value = self.get(key)
-        if value is None and default is not ...:
-            return default  # type: ignore[no-any-return]
+        if value is None:
+            return default
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or not least <= value <= most:
             self.refuse(key, f"a number from {least:g} to {most:g}")
@@ -77,7 +78,7 @@ class Table:
 
     def whole(self, key: str, least: int, most: int, default: T) -> int | T:
         value = self.get(key)
-        if value is None and default is not ...:
+        if value is None:
             return default
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             self.refuse(key, f"a whole number from {least} to {most}")
@@ -117,7 +118,7 @@ class Table:
         return self._path(key, value) if isinstance(value, str) else value
 
     def needed_file(self, key: str) -> Path:
-        return self._path(key, str(self.text(key, ...)))
+        return self._path(key, self.needed_text(key))
 
     def _path(self, key: str, value: str) -> Path:
         try:
@@ -125,7 +126,7 @@ class Table:
         except RuntimeError:
             self.refuse(key, "a path below the home of a user of this machine")
 
-    def secret(self, key: str, *, needed: bool = False) -> Secret | None:
+    def secret(self, key: str) -> Secret | None:
         """Take the place of a secret: ``<key>_file`` or ``<key>_env``. Never the secret itself."""
         file = self.file(f"{key}_file", None)
         variable = self.text(f"{key}_env", None)
@@ -133,11 +134,13 @@ class Table:
             self.refuse(key, f"in a file or the environment: {key}_file or {key}_env", shown=False)
         if file is not None and variable is not None:
             self.refuse(f"{key}_env", f"left out where there is {key}_file")
-        if file is None and variable is None:
-            if needed:
-                self.refuse(f"{key}_file", f"the file that holds it, or {key}_env a variable")
-            return None
-        return Secret(file, variable)
+        return None if file is None and variable is None else Secret(file, variable)
+
+    def needed_secret(self, key: str) -> Secret:
+        secret = self.secret(key)
+        if secret is None:
+            self.refuse(f"{key}_file", f"the file that holds it, or {key}_env a variable")
+        return secret
 
     def end(self) -> None:
         """Refuse the keys that were not asked for."""

@@ -18,7 +18,7 @@ from cryvision.monitor.sources.network import NetworkStream
 from cryvision.monitor.sources.source import HandOver, Source
 
 TICK_SECONDS = 0.5
-"""Without anything new for so long, `LiveMonitor.observations` gives None: time goes on."""
+"""No wait for an observation is longer: on Windows, none that has no end can be interrupted."""
 
 MOST_WAITING = 256
 """Observations that wait to be read; behind that a session waits, and its source says so."""
@@ -45,8 +45,8 @@ class LiveMonitor:
         self._queue: HandOver[Observation | BaseException | None] = HandOver(MOST_WAITING)
         self.failed: dict[str, CryvisionError] = {}
 
-    def observations(self) -> Iterator[Observation | None]:
-        """Iterate over what the sessions say, in order; None where nothing is new for a while.
+    def observations(self) -> Iterator[Observation]:
+        """Iterate over what the sessions say, in order.
 
         What a session raised that is no `CryvisionError` is raised here.
         """
@@ -62,7 +62,6 @@ class LiveMonitor:
                 try:
                     item = self._queue.get(timeout=TICK_SECONDS)
                 except Empty:
-                    yield None
                     continue
                 if item is None:
                     running -= 1

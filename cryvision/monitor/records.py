@@ -49,17 +49,15 @@ def state_record(observation: Observation) -> dict[str, Any]:
 
 def event_record(source: str, timed: TimedEvent) -> dict[str, Any]:
     """Give an event that began (``onset``) or ended (``event``) as a JSON object."""
-    event = timed.event
-    ended = timed.offset_time is not None
+    event, kind, ending = timed.event, "onset", {}
+    if timed.offset_time is not None:
+        kind = "event"
+        ending = {"offset": utc(timed.offset_time), "duration_s": round(event.duration_s, 3)}
     return {
-        "type": "event" if ended else "onset",
+        "type": kind,
         "source": source,
         "onset": utc(timed.onset_time),
-        **(
-            {"offset": utc(timed.offset_time), "duration_s": round(event.duration_s, 3)}
-            if ended
-            else {}
-        ),
+        **ending,
         "confidence": rounded(event.confidence, 4),
         "intensity_db": rounded(event.intensity_db, 1),
         "above_background_db": rounded(event.above_background_db, 1),

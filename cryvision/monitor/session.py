@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cryvision.bundle import Bundle
 from cryvision.inference.classifier import StreamClassifier
 from cryvision.inference.state import StreamState
-from cryvision.monitor.sources.source import Piece, Source, SourceFault
+from cryvision.monitor.sources.source import BREAKS, Piece, Source, SourceFault
 from cryvision.monitor.sources.watch import Watch
 from cryvision.result import Event
 
@@ -25,9 +25,6 @@ KEEP_SECONDS = 60.0
 
 LATE_SECONDS = 60.0
 """A network or a driver holds sound back for less than this, and then gives all of it."""
-
-BREAKS = ("lost", "stalled")
-"""With one of these the sound ends."""
 
 LIKELY = 0.5
 """Mean cry score of the past second from which on crying is likely, or the threshold of events
@@ -166,10 +163,10 @@ class LiveSession:
             self._faults.discard(fault.ended)
         else:
             self._faults.add(fault.kind)
-        if not fault.restart and fault.kind not in BREAKS:
-            return replace(self._observation([]), time=fault.time, fault=fault)
-        found = replace(self._observation(self._end()), time=fault.time, fault=fault)
-        self._begin()
+        events = self._end() if fault.breaks else []
+        found = replace(self._observation(events), time=fault.time, fault=fault)
+        if fault.breaks:
+            self._begin()
         return found
 
     def _end(self) -> list[Event]:

@@ -26,7 +26,7 @@ from cryvision.result import Classification
 from cryvision.safe_text import escaped
 from cryvision.start_times import recording_start
 from cryvision.web.exports import corrected
-from cryvision.web.jobs import FINISHED, RUNNING, WAITING, Job
+from cryvision.web.jobs import CANCELLED, FINISHED, RUNNING, WAITING, Job
 from cryvision.web.results import SUMMARY, crying_summary, load_result
 
 RESCAN_SECONDS = 2.0
@@ -68,7 +68,7 @@ class PageClip:
 
     @property
     def status(self) -> str:
-        if self.job is None or self.job.status == "cancelled":
+        if self.job is None or self.job.status == CANCELLED:
             return "not scored"
         names = {WAITING: "waiting", RUNNING: "scoring", FINISHED: "done"}
         return names.get(self.job.status, "failed")
@@ -249,6 +249,7 @@ class Clips:
         # Browsers keep drafts by it: a clip of the same name elsewhere is another one.
         clip_id = hashlib.sha256(os.fsencode(found.path)).hexdigest()[:16]
         place = self._private / "results" / clip_id
-        clip = PageClip(clip_id, escaped(relative), Path(found.path), place, uploaded=False)
-        clip.version = f"{found.size_bytes} {found.version}"
-        return clip
+        version = f"{found.size_bytes} {found.version}"
+        return PageClip(
+            clip_id, escaped(relative), Path(found.path), place, uploaded=False, version=version
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import threading
 from collections.abc import Callable
@@ -58,10 +59,7 @@ def faces_within(path: Path, start_s: float, end_s: float) -> dict[str, Any]:
     inside = [start_s <= time_s < end_s for time_s in data["time_s"]]
     return {
         "every_s": EVERY_FRAMES / FRAME_RATE_HZ,
-        **{
-            name: [one for one, keep in zip(data[name], inside, strict=True) if keep]
-            for name in ("time_s", "boxes")
-        },
+        **{name: list(itertools.compress(data[name], inside)) for name in ("time_s", "boxes")},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -98,13 +99,13 @@ def _mean(
 
 def _seconds(spans: Iterable[tuple[datetime, Span]]) -> dict[Cell, float]:
     """Sum up spans, each in seconds after a start, by hour; where they overlap they count once."""
-    cells: dict[Cell, list[Span]] = {}
+    cells: dict[Cell, list[Span]] = defaultdict(list)
     for start, (onset_s, offset_s) in spans:
         at, end = start.timestamp() + onset_s, start.timestamp() + offset_s
         while at < end:
             clock = datetime.fromtimestamp(at, start.tzinfo)
             into_hour_s = 60 * clock.minute + clock.second + clock.microsecond / 1e6
             until = min(at + max(HOUR_SECONDS - into_hour_s, _TICK_SECONDS), end)
-            cells.setdefault((clock.date(), clock.hour), []).append((at, until))
+            cells[clock.date(), clock.hour].append((at, until))
             at = until
     return {cell: covered_seconds(own) for cell, own in cells.items()}

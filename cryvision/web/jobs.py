@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
@@ -60,9 +61,8 @@ class Job:
     ended: threading.Event = field(default_factory=threading.Event)
     then: Callable[[], object] | None = None
 
-    def end(self, status: str, **facts: Any) -> None:
-        for name, value in facts.items():
-            setattr(self, name, value)
+    def end(self, status: str, result: dict[str, Any] | None = None, error: str = "") -> None:
+        self.result, self.error = result, error
         if status == FINISHED and self.then is not None:
             self.then()
         self.status = status
@@ -107,7 +107,7 @@ class Lane:
     def __init__(self, name: str, bundle: str | None, folder: Path, most_waiting: int) -> None:
         self._bundle, self._folder, self._most_waiting = bundle, folder, most_waiting
         self._queue: queue.PriorityQueue[tuple[int, int, Job | None]] = queue.PriorityQueue()
-        self._count = 0
+        self._numbers = itertools.count(1)
         self._n_waiting = 0
         self._lock = threading.Lock()
         self._stopped = False
@@ -125,8 +125,7 @@ class Lane:
                         f"at most {self._most_waiting} jobs may wait; try again in a while"
                     )
                 self._n_waiting += 1
-            self._count += 1
-            self._queue.put((order, self._count, job))
+            self._queue.put((order, next(self._numbers), job))
 
     def cancel(self, job: Job) -> None:
         with self._lock:
@@ -161,7 +160,7 @@ class Lane:
     def _do(self, job: Job, supervisor: Supervisor) -> None:
         path = self._folder / f"{job.id}.json"
         job.progress_path = path.with_suffix(PROGRESS_SUFFIX)
-        ending: tuple[str, dict[str, Any]] = (CANCELLED, {})
+        ending: _Ending = (CANCELLED, None, "")
         try:
             path.write_text(json.dumps({"kind": job.kind, **job.request}), "utf-8")
             for line in supervisor.score([ListedClip(job.id, str(path), -1, job.kind)]):
@@ -169,7 +168,7 @@ class Lane:
         except Exception as error:
             # Whatever it is, the next job must have its turn.
             words = " ".join(str(error).split()) or type(error).__name__
-            ending = (FAILED, {"error": words})
+            ending = (FAILED, None, words)
         finally:
             with self._lock:
                 self._running = None
@@ -181,7 +180,7 @@ class Lane:
                 if cancelled:
                     job.end(CANCELLED)
                 else:
-                    job.end(ending[0], **ending[1])
+                    job.end(*ending)
             for leftover in (path, job.progress_path, path.with_suffix(".part")):
                 leftover.unlink(missing_ok=True)
 
@@ -197,16 +196,20 @@ class Lane:
         return Supervisor(job, TASK_HOURS * 3600, threads=os.cpu_count() or 1)
 
 
-def _ending(row: dict[str, Any], job: Job) -> tuple[str, dict[str, Any]]:
+_Ending = tuple[str, dict[str, Any] | None, str]
+"""Status, result and error of a job."""
+
+
+def _ending(row: dict[str, Any], job: Job) -> _Ending:
     if row["status"] == DONE:
-        return FINISHED, {"result": row["result"]}
+        return FINISHED, row["result"], ""
     error = str(row["error"])
     if row["status"] in (WORKER_CRASH, TIME_LIMIT):
         error = "the worker crashed on it" if row["status"] == WORKER_CRASH else "it took too long"
     for place in (str(job.request.get("path", "")), str(job.request.get("out", ""))):
         if place:  # nobody is told where a clip lies on this machine
             error = error.replace(f"{place}: ", "").replace(place, "the clip")
-    return FAILED, {"error": error}
+    return FAILED, None, error
 
 
 class Jobs:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -31,7 +30,7 @@ from cryvision.safe_text import escaped
 from cryvision.web import settings as limits
 from cryvision.web.clips import Clips, PageClip
 from cryvision.web.exports import CLIP_FORMATS
-from cryvision.web.jobs import BEHIND, FIRST, Job, Jobs, Lane
+from cryvision.web.jobs import BEHIND, CANCELLED, FINISHED, FIRST, Job, Jobs, Lane
 from cryvision.web.live import Feeds
 from cryvision.web.playback import Playback
 from cryvision.web.pyramid import PYRAMID, Pyramid, Pyramids
@@ -130,7 +129,7 @@ class Page:
         todo = [c for c in self.clips.all() if not c.uploaded and c.status != "done"]
         parent = Job("folder", children=[self.score(clip, BEHIND) for clip in todo])
         if not todo:
-            parent.end("done")
+            parent.end(FINISHED)
         self.folder_job = self.jobs.add(parent)
         return parent
 
@@ -138,13 +137,13 @@ class Page:
         for child in job.children:
             self.score_lane.cancel(child)
         if job.children:
-            job.end("cancelled")
+            job.end(CANCELLED)
             return
         lane = self.score_lane if job.kind == "score" else self.side_lane
         lane.cancel(job)
 
-    def side_job(self, kind: str, request: Mapping[str, Any], clip_id: str = "") -> Job:
-        job = Job(kind, dict(request), clip_id)
+    def side_job(self, kind: str, clip: PageClip, **request: str) -> Job:
+        job = Job(kind, {"path": str(clip.path), **request}, clip.id)
         self.side_lane.submit(job)
         return self.jobs.add(job)
 

@@ -69,13 +69,15 @@ class Playback:
         kind = playable_kind(info)
         if kind is not None:
             return clip.path, kind
-        name, kind = ("play.mp4", "video/mp4") if info.get("has_picture") else ("play.ogg", "")
+        name, kind = "play.ogg", "audio/ogg"
+        if info.get("has_picture"):
+            name, kind = "play.mp4", "video/mp4"
         target = clip.results / name
         with clip.playback_lock:
             if not target.exists():
                 with self._slots:
                     self._make(clip.path, info, target)
-        return target, kind or "audio/ogg"
+        return target, kind
 
     def close(self) -> None:
         self._closed = True

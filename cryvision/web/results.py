@@ -45,7 +45,11 @@ def save_result(result: Classification, folder: Path) -> dict[str, Any]:
         }
     text = json.dumps({"columns": names, "fields": fields}, default=_plain)
     (folder / _RESULT).write_text(text, "utf-8")
-    return _summary(result)
+    return {
+        "duration_s": round(result.duration_s, 3),
+        **crying_summary(result),
+        **not_scored(result),
+    }
 
 
 def load_result(folder: Path) -> Classification:
@@ -122,14 +126,6 @@ def crying_summary(result: Classification) -> dict[str, Any]:
         "n_events": len(result.crying) if known else None,
         "n_bouts": len(result.bouts) if known else None,
         "loudest_db": round(max(levels), 1) if levels else None,
-    }
-
-
-def _summary(result: Classification) -> dict[str, Any]:
-    return {
-        "duration_s": round(result.duration_s, 3),
-        **crying_summary(result),
-        **not_scored(result),
     }
 
 

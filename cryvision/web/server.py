@@ -77,7 +77,7 @@ def _private_folder() -> Iterator[Path]:
     temporary files of this process go there too.
     """
     before = tempfile.tempdir
-    sweep(Path(tempfile.gettempdir()), _PREFIX, _LOCK)
+    sweep(_PREFIX, _LOCK)
     path = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700
     try:
         with open(path / _LOCK, "w+b") as file:

@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,6 @@ class PageTasks:
 
     def __init__(self, job: Job) -> None:
         self._bundle_path = job.bundle
-        self._bundle: Bundle | None = None
 
     def __call__(self, request: ListedClip) -> dict[str, Any]:
         """Do the task in the file of a request; give ``status``, and ``result`` or ``error``."""
@@ -51,14 +51,13 @@ class PageTasks:
             return {"status": FAILED, "error": words}
         return {"status": DONE, "result": result}
 
-    def _load(self) -> Bundle:
-        if self._bundle is None:
-            self._bundle = Bundle.load(self._bundle_path).keeping_models()
-        return self._bundle
+    @cached_property
+    def _bundle(self) -> Bundle:
+        return Bundle.load(self._bundle_path).keeping_models()
 
     def _warm(self, wanted: Mapping[str, Any], progress: _Progress) -> dict[str, Any]:
         """Load the models before the first clip comes."""
-        StreamClassifier(self._load())
+        StreamClassifier(self._bundle)
         return {}
 
     def _score(self, wanted: Mapping[str, Any], progress: _Progress) -> dict[str, Any]:
@@ -74,7 +73,7 @@ class PageTasks:
                 )
             progress.show(done_s / (duration_s or max(done_s, 1.0)))
 
-        stream = StreamClassifier(self._load(), path=wanted["path"])
+        stream = StreamClassifier(self._bundle, path=wanted["path"])
         pyramid = PyramidWriter(folder / PYRAMID)
         result = read_through(wanted["path"], stream, pyramid, progress=show)
         result = with_start(result, recording_start(wanted["path"], name=wanted["name"]))
@@ -102,7 +101,7 @@ class PageTasks:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         try:
-            return train_on_corrections(wanted, self._load())
+            return train_on_corrections(wanted, self._bundle)
         finally:
             logger.removeHandler(handler)
 

@@ -273,7 +273,7 @@ def test_a_fault_of_an_unobserved_source_is_still_raised_at_its_time():
 
 def test_memory_does_not_grow_with_time():
     monitor = AlertMonitor("nursery", [SUSTAINED, TOTAL])
-    (_, total) = monitor._crying[1]
+    total = monitor._crying[1]
     largest = 0
     for i in range(40_000):
         monitor.update(START + i * STEP, i % 2 == 0)

@@ -66,15 +66,13 @@ class Embedder:
     def __init__(self, config: FaceConfig) -> None:
         self.weights, path = find_weights(config)
         self.width = config.embedding_width
-        if (path is None or path.suffix != ".onnx") and self.width != BACKBONE_WIDTHS[
-            config.backbone
-        ]:
+        ready = _ready(path)
+        if ready is None and self.width != BACKBONE_WIDTHS[config.backbone]:
             raise ConfigError(
                 f"{path}: {config.backbone} gives {BACKBONE_WIDTHS[config.backbone]} numbers for a "
                 f"crop, not the {self.width} of embedding_width"
             )
         self._crop_shape = (config.crop_size_px, config.crop_size_px, 3)
-        ready = path if path is not None and path.suffix == ".onnx" else None
         model = ready or _copy(config, self.weights, path)
         key = (model, model.stat().st_mtime_ns, self.weights, self._crop_shape, self.width)
         process = os.getpid()
@@ -96,9 +94,13 @@ class Embedder:
 def prepare(config: FaceConfig) -> Path:
     """Write the ONNX copy of a backbone, unless it is there; return the file that will be run."""
     weights, path = find_weights(config)
-    if path is not None and path.suffix == ".onnx":
-        return path
-    return _copy(config, weights, path)
+    return _ready(path) or _copy(config, weights, path)
+
+
+def _ready(weights_path: Path | None) -> Path | None:
+    """Return a file of weights that is run as it is; None where a copy is run."""
+    is_onnx = weights_path is not None and weights_path.suffix == ".onnx"
+    return weights_path if is_onnx else None
 
 
 def _copy(config: FaceConfig, weights: str, weights_path: Path | None) -> Path:

@@ -16,6 +16,7 @@ from cryvision.monitor.alerting.crying_rules import (
     CryingRule,
     Span,
     SustainedCrying,
+    SustainedWatch,
     TotalCrying,
     watch,
 )
@@ -128,17 +129,17 @@ class AlertMonitor:
 
     def __init__(self, source: str, rules: Sequence[Rule] = DEFAULT_RULES) -> None:
         self.source = source
-        self._crying = [(r, watch(r)) for r in rules if not isinstance(r, FaultRule)]
-        self._faults = [(r, _FaultWatch(r)) for r in rules if isinstance(r, FaultRule)]
+        self._crying = [watch(rule) for rule in rules if not isinstance(rule, FaultRule)]
+        self._faults = [_FaultWatch(rule) for rule in rules if isinstance(rule, FaultRule)]
         self._time: int | None = None
 
     @property
     def crying_raised(self) -> bool:
-        return any(one.raised for _, one in self._crying)
+        return any(one.raised for one in self._crying)
 
     @property
     def fault_raised(self) -> bool:
-        return any(one.raised for _, one in self._faults)
+        return any(one.raised for one in self._faults)
 
     def observe(self, observation: Observation) -> list[Alert]:
         """Take the next observation of a session: what is known of the sound, or a fault."""
@@ -165,11 +166,11 @@ class AlertMonitor:
         now = round(time * _US)
         # A report that comes a little late must not turn the clock back.
         alerts = [] if self._time is not None and now < self._time else self._advance(now, None)
-        for rule, one in self._faults:
+        for one in self._faults:
             if kind in FAULT_KINDS:
                 one.begin(kind, message)
             elif kind == "recovered":
-                alerts += [self._fault_alert(rule, change, one) for change in one.end(ended, now)]
+                alerts += [self._fault_alert(one, change) for change in one.end(ended, now)]
         return alerts
 
     def _advance(self, now: int, crying: bool | None, likely: bool | None = None) -> list[Alert]:
@@ -181,14 +182,12 @@ class AlertMonitor:
         span = Span(before, now - before, crying)
         lasting = span if crying is None else span._replace(crying=crying or bool(likely))
         alerts = [
-            self._crying_alert(rule, change)
-            for rule, one in self._crying
-            for change in one.advance(lasting if isinstance(rule, SustainedCrying) else span)
+            self._crying_alert(one.rule, change)
+            for one in self._crying
+            for change in one.advance(lasting if isinstance(one, SustainedWatch) else span)
         ]
         alerts += [
-            self._fault_alert(rule, change, one)
-            for rule, one in self._faults
-            for change in one.advance(span)
+            self._fault_alert(one, change) for one in self._faults for change in one.advance(span)
         ]
         return sorted(alerts, key=lambda alert: alert.time)
 
@@ -202,13 +201,13 @@ class AlertMonitor:
             text = what if change.state == "raised" else f"calm, and no more {what}"
         return self._alert(rule.name, "crying", change, text)
 
-    def _fault_alert(self, rule: FaultRule, change: Change, fault: _FaultWatch) -> Alert:
+    def _fault_alert(self, fault: _FaultWatch, change: Change) -> Alert:
         if change.state == "cleared":
             text = f"recovered after {_length(change.us)}"
         else:
             kind, message = fault.oldest
             text = f"{kind} for {_length(change.us)}{message and f': {message}'}"
-        return self._alert(rule.name, "fault", change, text)
+        return self._alert(fault.rule.name, "fault", change, text)
 
     def _alert(self, rule: str, kind: str, change: Change, text: str) -> Alert:
         return Alert(
@@ -228,6 +227,7 @@ class _FaultWatch:
     """Whether there have been faults for long enough; wall time counts, known or not."""
 
     def __init__(self, rule: FaultRule) -> None:
+        self.rule = rule
         self.raised = False
         self._after = round(rule.after_s * _US)
         self._messages: dict[str, str] = {}

@@ -82,6 +82,7 @@ class _Watch:
     """
 
     def __init__(self, rule: CryingRule) -> None:
+        self.rule = rule
         self.raised = False
         self._armed = True
         self._calm = 0

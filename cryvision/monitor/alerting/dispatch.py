@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cryvision.monitor.alerting.alerts import Alert, AlertMonitor, cleared_at_start
+from cryvision.monitor.alerting.alerts import AlertMonitor, cleared_at_start
 from cryvision.monitor.alerting.outbox import Outbox
 from cryvision.monitor.alerting.quiet_hours import AlertRouter
 from cryvision.monitor.config import LiveConfig
@@ -34,10 +34,9 @@ class Alerting:
         for alert, names in self._outbox.raised.items():
             self._outbox.put(cleared_at_start(alert), names)
 
-    def observe(self, observation: Observation) -> list[Alert]:
+    def observe(self, observation: Observation) -> None:
         monitor = self._rules[observation.source]
-        alerts = monitor.observe(observation)
-        for alert in alerts:
+        for alert in monitor.observe(observation):
             self._health.note(alert)
             self._outbox.put(alert, self._router.sinks(alert))
         if self._brokers:
@@ -51,7 +50,6 @@ class Alerting:
             )
             for broker in self._brokers:
                 broker.update(observation.source, now)
-        return alerts
 
     def close(self) -> None:
         """Deliver what waits, for some seconds, and close the sinks."""

@@ -49,15 +49,16 @@ class Outbox:
     def __init__(self, path: Path | None, sinks: Mapping[str, Sink]) -> None:
         self._file = OutboxFile(path) if path is not None else None
         waiting = self._file.waiting if self._file is not None else []
-        self._lanes = {name: _Lane(name, sink, self._file) for name, sink in sinks.items()}
-        orphans = [delivery for delivery in waiting if delivery.sink not in self._lanes]
+        orphans = [delivery for delivery in waiting if delivery.sink not in sinks]
         for delivery in orphans:
             delivery.state, delivery.error = "dead", "the sink no longer exists"
             _log.warning("alert %s is given up: no sink %s", delivery.alert.id, delivery.sink)
         if self._file is not None and orphans:
             self._file.save(orphans)
-        for name, lane in self._lanes.items():
-            lane.start([delivery for delivery in waiting if delivery.sink == name])
+        self._lanes = {
+            name: _Lane(name, sink, self._file, [one for one in waiting if one.sink == name])
+            for name, sink in sinks.items()
+        }
         self.raised: dict[Alert, list[str]] = {}
         for one in self._file.raised if self._file is not None else ():
             if one.sink in self._lanes:
@@ -98,22 +99,21 @@ class Outbox:
 class _Lane:
     """The deliveries of one sink, in order, and the thread that makes them."""
 
-    def __init__(self, name: str, sink: Sink, file: OutboxFile | None) -> None:
+    def __init__(
+        self, name: str, sink: Sink, file: OutboxFile | None, waiting: Iterable[Delivery]
+    ) -> None:
         self._name = name
         self._sink = sink
         self._file = file
-        self._queue: deque[Delivery] = deque()
+        self._queue = deque(waiting)
         self._changed = threading.Condition()
         self._due = 0.0
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=f"alerts-{name}", daemon=True)
+        self._thread.start()
 
     def __len__(self) -> int:
         return len(self._queue)
-
-    def start(self, waiting: Iterable[Delivery]) -> None:
-        self._queue.extend(waiting)
-        self._thread.start()
 
     def put(self, delivery: Delivery) -> None:
         given_up = None
@@ -159,19 +159,22 @@ class _Lane:
         except DeliveryError as error:
             self._fail(delivery, str(error), error.retry, error.retry_after_s)
         except CryvisionError as error:
-            self._fail(delivery, str(error), True, 0.0)
+            self._fail(delivery, str(error))
         except Exception as error:
             # Whatever a library raises must not end the thread; its text may hold a password.
-            self._fail(delivery, type(error).__name__, True, 0.0)
+            self._fail(delivery, type(error).__name__)
         else:
             delivery.state, delivery.error = "delivered", ""
-            self._finish(delivery)
+            self._save(delivery)
+            self._finish()
 
-    def _fail(self, delivery: Delivery, error: str, retry: bool, retry_after_s: float) -> None:
+    def _fail(
+        self, delivery: Delivery, error: str, retry: bool = True, retry_after_s: float = 0.0
+    ) -> None:
         delivery.error = error
         if not retry or delivery.attempts >= MOST_ATTEMPTS:
             self._give_up(delivery, error)
-            self._finish(delivery)
+            self._finish()
             return
         if delivery.attempts == 1:
             _log.warning("%s: an alert waits: %s", self._name, error)
@@ -185,9 +188,7 @@ class _Lane:
         _log.error("%s: alert %s is given up: %s", self._name, delivery.alert.id, error)
         self._save(delivery)
 
-    def _finish(self, delivery: Delivery) -> None:
-        if delivery.state == "delivered":
-            self._save(delivery)
+    def _finish(self) -> None:
         self._due = 0.0
         with self._changed:
             self._queue.popleft()

@@ -217,11 +217,8 @@ def _read_events(path: Path, sources: dict[str, _Source]) -> bool:
 
 
 def _days(name: str, source: _Source) -> list[Day]:
-    events = joined(source.events)
     bouts = joined(source.events, PAUSE_SECONDS)
-    crying = dict(source.crying)
-    for minute, seconds in _minutes(events).items():
-        crying.setdefault(minute, seconds)
+    crying = {**_minutes(joined(source.events)), **source.crying}
     starts = [minute * MINUTE for minute in (*crying, *source.observed)]
     dates = sorted({datetime.fromtimestamp(start).date() for start in starts})
     return [_day(name, day, crying, source.observed, bouts) for day in dates]

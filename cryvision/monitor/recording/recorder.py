@@ -27,7 +27,7 @@ from cryvision.monitor.recording.files import (
 )
 from cryvision.monitor.recording.folder import RecordingFolder
 from cryvision.monitor.recording.observed import ObservedMinutes
-from cryvision.monitor.session import BREAKS, Observation, TimedEvent
+from cryvision.monitor.session import Observation, TimedEvent
 from cryvision.result import Event
 
 BEFORE_SECONDS = 10.0
@@ -181,8 +181,7 @@ class Recorder:
         self._zero_time = observation.start
         self._follow(observation)
         self._attempt("observed minutes", lambda: self._minutes.observe(observation))
-        fault = observation.fault
-        if fault is not None and (fault.restart or fault.kind in BREAKS):
+        if observation.fault is not None and observation.fault.breaks:
             self._break()
         if abs(observation.time - self._pruned_at) > PRUNE_SECONDS:
             self._pruned_at = observation.time
@@ -240,7 +239,7 @@ class Recorder:
         self._attempt("recording", lambda: self._writer.write(recording))
 
     def _break(self) -> None:
-        """What comes next does not belong to what was."""
+        """End what was, to which what comes next does not belong."""
         self._end_bout()
         self._recorded_until = self._ring.end
         self._ring.forget(self._ring.end)

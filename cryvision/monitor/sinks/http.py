@@ -95,11 +95,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) ->
     of an address may be a secret. The server may be silent for ``timeout_s`` seconds. Where the
     network, the server (5xx) or its limits (429) are at fault, the error is one to be tried again.
     """
-    request = urllib.request.Request(url, body, method="POST")
-    request.add_header("Content-Type", "application/json")
-    request.add_header("User-Agent", f"cryvision/{cryvision.__version__}")
-    for name, value in headers.items():
-        request.add_header(name, value)
+    own = {"Content-Type": "application/json", "User-Agent": f"cryvision/{cryvision.__version__}"}
+    request = urllib.request.Request(url, body, {**own, **headers}, method="POST")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
     host = urlsplit(url).hostname
     try:

@@ -105,7 +105,7 @@ class Mqtt:
         self._states: dict[str, SourceState] = {}
         self._sent: dict[str, tuple[float, SourceState]] = {}
         self._acknowledged: dict[int, str] = {}
-        self._under_way: tuple[str, int] | None = None
+        self._under_way: dict[str, int] = {}  # one at the most
         self._client = self._make_client()
         self._client.connect_async(settings.host, settings.port)
         self._client.loop_start()
@@ -134,23 +134,20 @@ class Mqtt:
 
     def deliver(self, alert: Alert) -> None:
         """Publish the alert, and wait until the broker has it."""
-        mid = None
-        with self._changed:
-            # An attempt that the broker did not acknowledge in time is still under way in paho,
-            # which sends it again itself: a second one would come twice.
-            if self._under_way is not None and self._under_way[0] == alert.id:
-                mid = self._under_way[1]
+        # An attempt that the broker did not acknowledge in time is still under way in paho, which
+        # sends it again itself: a second one would come twice.
+        mid = self._under_way.get(alert.id)
         if mid is None:
             if not self._client.is_connected():
                 raise DeliveryError(f"{self._settings.host} is not connected")
             topic = self._topic(f"{alert.source}/alert")
             mid = self._client.publish(topic, alert.to_json(), qos=1).mid
         with self._changed:
-            self._under_way = (alert.id, mid)
+            self._under_way = {alert.id: mid}
             if not self._changed.wait_for(lambda: mid in self._acknowledged, _ACKNOWLEDGED_S):
                 raise DeliveryError(f"{self._settings.host} did not acknowledge")
             failure = self._acknowledged.pop(mid)
-            self._under_way = None
+            self._under_way = {}
         if failure:
             raise DeliveryError(f"{self._settings.host} refused: {failure}")
 
@@ -223,9 +220,8 @@ class Mqtt:
         with self._changed:
             self._acknowledged[mid] = str(reason) if reason.is_failure else ""
             # Only deliveries look at theirs: states and announcements need no answer.
-            kept = self._under_way[1] if self._under_way is not None else None
             for old in list(self._acknowledged)[:-_KEPT_ACKNOWLEDGED]:
-                if old != kept:
+                if old not in self._under_way.values():
                     del self._acknowledged[old]
             self._changed.notify_all()
 

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 KINDS = ("lost", "stalled", "silent", "frozen", "clock", "slow", "recovered")
 """What a `SourceFault` may be."""
 
+BREAKS = ("lost", "stalled")
+"""With one of these the sound ends."""
+
 PIECE_SECONDS = 0.1
 """How much sound is read at a time."""
 
@@ -87,6 +90,11 @@ class SourceFault:
     time: float
     restart: bool = False
     ended: str = ""
+
+    @property
+    def breaks(self) -> bool:
+        """Whether what comes next does not belong to what was."""
+        return self.restart or self.kind in BREAKS
 
 
 class Source(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from cryvision.config import SAMPLE_RATE_HZ
-from cryvision.monitor.sources.source import Piece, SourceFault
+from cryvision.monitor.sources.source import BREAKS, Piece, SourceFault
 
 UNCHANGED_SECONDS = 60.0
 """Sound of one value, or pictures that are all the same, for so long: a real microphone or camera
@@ -83,9 +83,9 @@ class Watch:
         return self._n_samples / SAMPLE_RATE_HZ
 
     def _follow(self, fault: SourceFault) -> None:
-        if fault.kind in ("lost", "stalled"):
+        if fault.kind in BREAKS:
             self._source_down = True
-        elif fault.kind == "recovered" and fault.ended in ("lost", "stalled"):
+        elif fault.kind == "recovered" and fault.ended in BREAKS:
             self._source_down = False
             self._last_sound_s = self._clock()
             self._picture_since_s = self._position_s

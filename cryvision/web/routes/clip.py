@@ -153,7 +153,6 @@ async def agreement(clip: ScoredClip) -> JSON:
 
 def _percent(values: np.ndarray) -> list[int | None]:
     known = np.isfinite(values)
-    percents: list[int | None] = np.rint(100 * np.where(known, values, 0)).astype(int).tolist()
-    for place in np.flatnonzero(~known).tolist():
-        percents[place] = None
-    return percents
+    percents = np.rint(100 * np.where(known, values, 0)).astype(int).astype(object)
+    percents[~known] = None
+    return list(percents)

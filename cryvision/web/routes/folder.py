@@ -66,9 +66,9 @@ def make_video(clip: ScoredClip, page: ThePage) -> JSON:
     """Make the video with what was found drawn below the picture."""
     if not clip.result().media.get("has_picture"):
         raise HTTPException(422, "a video needs a clip with pictures")
-    out = clip.results / "annotated.mp4"
-    request = {"path": str(clip.path), "folder": str(clip.results), "out": str(out)}
-    return JSON({"job_id": page.side_job("video", request, clip.id).id}, 202)
+    out = str(clip.results / "annotated.mp4")
+    job = page.side_job("video", clip, folder=str(clip.results), out=out)
+    return JSON({"job_id": job.id}, 202)
 
 
 @router.get("/clips/{clip_id}/video.mp4", tags=["clips"])
@@ -89,8 +89,7 @@ def faces(clip: ScoredClip, page: ThePage, start_s: Seconds = 0.0, end_s: Second
     path = clip.results / "faces.json"
     job = page.face_jobs.get(path)
     if not path.exists() and job is None and clip.result().media.get("has_picture"):
-        request = {"path": str(clip.path), "out": str(path)}
-        job = page.face_jobs[path] = page.side_job("faces", request, clip.id)
+        job = page.face_jobs[path] = page.side_job("faces", clip, out=str(path))
     found = faces_within(path, start_s, end_s)
     state = "done" if path.exists() else "none" if job is None else job.snapshot()["status"]
     return JSON({**found, "status": state, "job_id": None if job is None else job.id})
@@ -104,7 +103,7 @@ def train(page: ThePage, options: TrainingOptions | None = None) -> JSON:
     clips = [clip for clip in page.clips.all() if clip.corrections.exists()]
     if not clips:
         raise HTTPException(422, "no clip has been corrected yet")
-    job = Job("train", {}, "")
+    job = Job("train")
     job.request = {
         **options.model_dump(),
         "job_id": job.id,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
+from cryvision.web.jobs import CANCELLED, FAILED, FINISHED
 from cryvision.web.page import dumps
 from cryvision.web.routes.answers import JSON, TheJob, ThePage
 
@@ -40,7 +41,7 @@ async def events(job: TheJob, page: ThePage) -> StreamingResponse:
             if data != last:
                 last, quiet_s = data, 0.0
                 yield b"data: " + data + b"\n\n"
-            if snapshot["status"] in ("done", "failed", "cancelled"):
+            if snapshot["status"] in (FINISHED, FAILED, CANCELLED):
                 return
             await asyncio.sleep(SSE_SECONDS)
             quiet_s += SSE_SECONDS
