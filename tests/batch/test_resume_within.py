@@ -51,6 +51,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def saved_at_each_piece(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(scoring, "SAVE_SECONDS", 0.0)
+    by_the_second = functools.partial(scoring.media.open_clip, chunk_seconds=1.0)
+    monkeypatch.setattr(scoring.media, "open_clip", by_the_second)
     for module in (frame_rows, classifier):
         monkeypatch.setattr(module, "FRAMES_IN_MEMORY", 80)
 
