@@ -199,7 +199,7 @@ def _run(material: EvaluationSet, bundle: Bundle, runtime: str) -> EvaluationRun
                 run.modalities.update(result.modalities)
                 run.given_labels[result.label] += 1
                 _add_answers(run, bundle, result, clip.label, clip.subject)
-                _add_ablated(run, bundle.labels.index(clip.label), clip.subject, ablated)
+                _add_ablated(run, bundle, result, clip, ablated)
         if stretch in material.annotated:
             if result.detector.cry is None:
                 run.problems.append(f"{stretch.path}: no sound was scored")
@@ -253,14 +253,25 @@ def _add_answers(
 
 
 def _add_ablated(
-    run: EvaluationRun, label: int, subject: str, ablated: Mapping[str, np.ndarray]
+    run: EvaluationRun,
+    bundle: Bundle,
+    result: Classification,
+    clip: LabelledClip,
+    ablated: Mapping[str, np.ndarray],
 ) -> None:
+    """Add what one modality alone says, where all together answer: else the two do not compare."""
+    label, n_windows = bundle.labels.index(clip.label), len(_window_rows(result, bundle))
+    known = {name: np.isfinite(table).all(axis=1) for name, table in ablated.items()}
+    # A window that ends with the clip has no frame behind it, and is no answer there.
+    answered = np.flatnonzero(np.any(list(known.values()), axis=0))[:n_windows]
     for modality, table in ablated.items():
         answers = run.ablated.setdefault(modality, {"clip": Predictions(), "window": Predictions()})
-        rows = table[np.isfinite(table).all(axis=1)].astype(np.float64)
-        answers["clip"].add(label, subject, rows.mean(axis=0) if len(rows) else None)
+        rows = table[answered][known[modality][answered]].astype(np.float64)
+        if result.probabilities:
+            mean = rows.mean(axis=0) if len(rows) else None
+            answers["clip"].add(label, clip.subject, mean)
         for row in rows:
-            answers["window"].add(label, subject, row)
+            answers["window"].add(label, clip.subject, row)
 
 
 def _window_rows(result: Classification, bundle: Bundle) -> np.ndarray:

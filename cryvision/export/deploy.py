@@ -249,15 +249,16 @@ def _convert(work: _Work, file: Path, values: Mapping[str, Any]) -> None:
 
 
 def _description(work: _Work, values: Mapping[str, Any]) -> dict[str, str | dict[str, str]]:
-    bundle = work.bundle
-    parts = {"all": "cry detector and reasons", "detector": "cry detector"}
-    label = {coreml.LABEL: "The most probable label."} if work.graph.labels else {}
+    bundle, graph = work.bundle, work.graph
+    held = [("cry detector", graph.detector), ("reasons", graph.reason)]
+    what = " and ".join(words for words, part in held if part is not None)
+    label = {coreml.LABEL: "The most probable label."} if graph.labels else {}
     sources = "; ".join(f"{s['name']}: {s['licence']}" for s in bundle.sources)
     inputs = {name: value["what"] for name, value in values["inputs"].items()}
     return {
-        "short_description": f"{parts.get(work.graph.choice, work.graph.choice)} of the bundle "
-        f"{bundle.name}. Label policy: {values['label_policy']['says']}, because "
-        f"{values['label_policy']['why']}. The JSON beside this package has the rest.",
+        "short_description": f"{what} of the bundle {bundle.name}. Label policy: "
+        f"{values['label_policy']['says']}, because {values['label_policy']['why']}. The JSON "
+        "beside this package has the rest.",
         "author": f"cryvision {__version__}, bundle {bundle.name}",
         "license": f"Training data: {sources}" if sources else "Training data: not stated",
         "version": f"{bundle.created} {bundle.sha256[:12]}",

@@ -43,7 +43,8 @@ PACKAGE_TOLERANCE = 1e-3
 """Largest difference in float32 from the package's own features, which it computes in float64."""
 
 NEAR_TIE = 0.02
-"""Two labels closer than this may change places when weights are rounded to float16."""
+"""Two labels closer than this, or a score and its threshold, may change places when weights are
+rounded."""
 
 CONTROL_CHANGE = 1.02
 """The control multiplies all weights by this: a check that would pass it proves nothing."""
@@ -88,10 +89,10 @@ class Proof:
     compared. The largest differences of each output are those from the Keras models behind the
     front end, and on the package's features. ``agreement`` is that of labels, on
     the real windows where there are any: of ``probabilities`` the share of windows with the same
-    one, and Dice's coefficient of windows with crying (``cry``), of steps (``cry_edges``), of tags
-    (``tags``) and of windows in which the tagger hears as much crying as the veto asks for
-    (``cry_at``, ``cry_near``). ``labels_predicted`` counts the labels that the reference gives on
-    these windows, or the tags it detects. ``control`` tells by how
+    one, and, but for near-ties, Dice's coefficient of windows with crying (``cry``), of steps
+    (``cry_edges``), of tags (``tags``) and of windows in which the tagger hears as much crying as
+    the veto asks for (``cry_at``, ``cry_near``). ``labels_predicted`` counts the labels that the
+    reference gives on these windows, or the tags it detects. ``control`` tells by how
     much the logits of each part differ in the control: at least twice what is allowed, so that a
     file with those weights would not have passed.
     """
@@ -281,10 +282,12 @@ class _Labels:
         """Return the share of equal labels; of what is true or not, Dice's coefficient.
 
         What is seldom true would vanish in a share. Where nothing is, the coefficient is 1.
+        Near-ties count in it as the reference has them: few others may be true beside them.
         """
         expected, predicted = self.expected[: n_real or None], self.predicted[: n_real or None]
         if expected.dtype != bool:
             return float(np.mean(expected == predicted))
+        predicted = np.where(self.margin[: n_real or None] < NEAR_TIE, expected, predicted)
         n_each = np.count_nonzero(expected) + np.count_nonzero(predicted)
         n_both = np.count_nonzero(expected & predicted)
         return float(2 * n_both / n_each) if n_each else 1.0

@@ -134,7 +134,7 @@ def _step(model: keras.Model, rows: Rows, rate: float) -> float:
 def _steepest(rates: np.ndarray, smoothed: list[float]) -> float:
     """The rate where the loss falls fastest, once its mean has settled and before its least."""
     first = min(FEWEST_STEPS, len(rates) - 2)
-    until = max(first + 2, int(np.argmin(smoothed)) + 1)
+    until = first + max(2, int(np.argmin(smoothed[first:])) + 1)
     slope = np.gradient(np.array(smoothed[first:until]), np.log(rates[first:until]))
     return float(rates[first + np.argmin(slope)])
 

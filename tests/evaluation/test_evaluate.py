@@ -22,6 +22,7 @@ from cryvision.errors import AnnotationError, CryvisionError
 from cryvision.evaluation.detection_metrics import ComparedClip, agreement
 from cryvision.evaluation.evaluate import evaluate
 from cryvision.evaluation.markdown import evaluation_text
+from cryvision.inference.class_stream import ReasonStream
 from cryvision.inference.clip import classify
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo.mp4"
@@ -50,6 +51,27 @@ def corpus(sung: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def bundle(monkeypatch: pytest.MonkeyPatch) -> Bundle:
     return phones.knowing_bundle(monkeypatch)
+
+
+@pytest.mark.parametrize("shortest_event_s", [0.3, 10.0])
+def test_one_modality_alone_is_measured_where_all_together_are(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shortest_event_s: float
+) -> None:
+    # The last window ends with the clip, which has no frame behind it; no event stands of 10 s.
+    def alone(stream: ReasonStream) -> dict[str, np.ndarray]:
+        return {"sound": stream._tables(0, len(stream._ends))["branch_mel"]}
+
+    monkeypatch.setattr(ReasonStream, "ablated", alone)
+    for phone, label in enumerate(phones.PITCHES_HZ):
+        sound = phones.sing(phone, phones.PITCHES_HZ[label], 3.5)
+        lab.write_wav(tmp_path / label / phones.clip_name(phone, 0, label), sound)
+    assert bundle.gate is not None
+    gate = replace(bundle.gate, min_event_seconds=shortest_event_s)
+    record = evaluate(replace(bundle, gate=gate), tmp_path)
+    together = {unit: one["n"] for unit, one in record["units"].items() if unit != "event"}
+    assert together["window"] > 0
+    found = {unit: one["n"] for unit, one in record["modalities"]["sound"].items()}
+    assert found == together
 
 
 def name_of(phone: int, number: int, label: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import toys
+from bundles import BUNDLE_V1
 from toys import Exported
 
 from cryvision.bundle import Bundle
@@ -180,6 +181,15 @@ class TestFiles:
         assert "CC0-1.0" in model.license
         assert model.version
         assert "not sure" in model.short_description
+
+    def test_a_core_ml_package_without_reasons_promises_none(self, tmp_path: Path) -> None:
+        pytest.importorskip("coremltools", reason="coremltools has no wheel here")
+        import coremltools
+
+        with toys.few_cases():
+            path = export(BUNDLE_V1, tmp_path / "v1.mlpackage").path
+        model = coremltools.models.MLModel(str(path), skip_model_load=True)
+        assert model.short_description.startswith("cry detector of the bundle tiny.")
 
     def test_in_a_core_ml_package_decibels_stay_in_float32(self, exported: Exported) -> None:
         report = exported("coreml", "detector")

@@ -57,6 +57,13 @@ def test_it_ends_when_the_loss_has_gone_up() -> None:
     assert rates[19] < lr_finder._steepest(rates, smoothed) < rates[30]
 
 
+def test_a_low_loss_of_the_first_batch_hides_no_fall_of_the_mean() -> None:
+    # The first mean is one batch's loss, which chance may set below all that the mean comes to.
+    rates = np.geomspace(1e-6, 1, 40)
+    falls = [1.0] * 20 + list(np.linspace(1, 0.6, 10)) + list(np.linspace(0.6, 0.9, 10))
+    assert rates[19] < lr_finder._steepest(rates, [0.5, *falls[1:]]) < rates[30]
+
+
 def test_every_row_is_drawn_before_any_is_drawn_again() -> None:
     batches = lr_finder._batches(10, 4, np.random.default_rng(0))
     drawn = np.concatenate([next(batches) for _ in range(5)])
