@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from cryvision.commands.terminal import EXIT_DONE, add_bundle_option, show, show_json
@@ -30,6 +31,8 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.methods and options.bundle is None and _may_be_bundle(options.methods):
+        options.bundle, options.methods = options.methods, ""
     if options.methods:
         if options.bundle is not None:
             raise ConfigError("--methods of a run needs no bundle: its file says which it used")
@@ -49,6 +52,11 @@ def run(options: argparse.Namespace) -> int:
 
         show(describe_bundle(facts))
     return EXIT_DONE
+
+
+def _may_be_bundle(path: str) -> bool:
+    """Whether the word behind ``--methods`` is the bundle, which could stand before it."""
+    return os.path.isdir(path) or path.lower().endswith(".zip")
 
 
 def _methods_of_run(path: str) -> str:

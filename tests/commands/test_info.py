@@ -95,6 +95,12 @@ def test_a_part_in_the_wrong_place_is_usage(run) -> None:
     assert run("info", BUNDLE_V1, "more").code == 2
 
 
+def test_a_bundle_may_stand_before_or_behind_the_option_for_methods(run) -> None:
+    behind = run("info", "--methods", BUNDLE_V1)
+    assert (behind.code, behind.err) == (0, "")
+    assert behind.out == run("info", BUNDLE_V1, "--methods").out
+
+
 def test_the_paragraph_on_methods_names_version_bundle_settings_and_skill(run) -> None:
     text = " ".join(run("info", "--methods").out.split())
     facts = json.loads(run("info", "--json").out)
