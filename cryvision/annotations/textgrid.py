@@ -42,7 +42,12 @@ def read_textgrid(text: str) -> Iterator[Entry]:
 def textgrid_end_s(text: str) -> float | None:
     """Return where a TextGrid ends, which is the length of the sound that Praat made it for."""
     stated = _END.search(text)
-    return None if stated is None else read_seconds(stated[1])
+    if stated is None:
+        return None
+    try:
+        return read_seconds(stated[1])
+    except ValueError as error:
+        raise DamagedError(line_at(text, stated.start(1)), str(error)) from error
 
 
 def write_textgrid(sheet: Sheet, path: Path) -> None:

@@ -165,7 +165,8 @@ def _duration_s(
 ) -> tuple[float, list[str]]:
     """Find how long a recording is; warn where nothing states it and the last label decides.
 
-    Results and the recording itself count before the end of a TextGrid, which is a coder's.
+    Results and the recording itself count before the end of a TextGrid, which is a coder's, and
+    does not count where labels go on behind it.
     """
     of_file_s = None
     try:
@@ -175,9 +176,11 @@ def _duration_s(
     stated = [*(one.duration_s for one in pair if one.is_result), of_file_s]
     if known := next((one for one in stated if one), None):
         return known, []
-    if end_s := max(one.duration_s or 0.0 for one in pair):
+    last_s = max((i.end_s for one in pair for i in one.intervals), default=0.0)
+    end_s = max(one.duration_s or 0.0 for one in pair)
+    if end_s and end_s >= last_s:
         return end_s, []
-    last_s = max((i.end_s for one in pair for i in one.intervals), default=0.0) or 1.0
+    last_s = last_s or 1.0
     return last_s, [_NO_LENGTH.format(name, last_s)]
 
 

@@ -161,9 +161,18 @@ def read_file(path: Path, root: Path) -> list[tuple[str, Coding]]:
     if len(recordings) < 2:
         name = recording_name(path.relative_to(root).as_posix())
         named, intervals = next(iter(recordings.items()), ("", []))
-        end_s = textgrid_end_s(read_text(path)) if format_of(path) == "textgrid" else None
-        return [(name, Coding(intervals, path, end_s, named=recording_name(named)))]
+        return [(name, Coding(intervals, path, _end_s(path), named=recording_name(named)))]
     return [(recording_name(name), Coding(found, path)) for name, found in recordings.items()]
+
+
+def _end_s(path: Path) -> float | None:
+    """Find how long the recording is by its labels' file, which says it if it is a TextGrid."""
+    if format_of(path) != "textgrid":
+        return None
+    try:
+        return textgrid_end_s(read_text(path))
+    except DamagedError as error:
+        raise refused(path, error.line, error.rule) from error
 
 
 def _of_result(record: Mapping[str, Any], path: Path, line: int) -> tuple[str, Coding]:

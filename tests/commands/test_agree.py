@@ -165,6 +165,23 @@ def test_the_recording_itself_is_believed_before_a_textgrid(tmp_path: Path, caps
     assert record(capsys, first, second)["hours"] == pytest.approx(10 / 3600)
 
 
+def test_a_textgrid_that_ends_before_a_label_says_no_length(tmp_path: Path, capsys) -> None:
+    first, second = tmp_path / "a.TextGrid", code(tmp_path, "b.rttm", [(1, 5)], "rttm")
+    first.write_text(LONG_TEXTGRID)
+    found = record(capsys, first, second)
+    assert found["hours"] == pytest.approx(5 / 3600)
+    assert "the length is not known and taken to be 5.0 s" in found["warnings"][0]
+
+
+@pytest.mark.parametrize("end", ["-3", "9e12", "nan"])
+def test_a_textgrid_whose_end_is_no_time_is_refused(tmp_path: Path, capsys, end: str) -> None:
+    first, second = tmp_path / "a.TextGrid", code(tmp_path, "b.rttm", [(1.25, 2.5)], "rttm")
+    first.write_text(SHORT_TEXTGRID.replace("3.5", end, 1))
+    status, out, err = agree(capsys, first, second)
+    assert (status, out) == (1, "")
+    assert "a.TextGrid: line 5: a time must lie between 0 and" in err
+
+
 def test_points_have_no_length_and_are_warned_of(tmp_path: Path, capsys) -> None:
     first = code(tmp_path, "a.txt", [(0, 0)], "audacity")
     status, out, err = agree(capsys, first, first)
