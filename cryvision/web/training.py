@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -34,8 +33,8 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
     """Train as ``cryvision train-detector`` does, on a manifest of corrected clips.
 
     ``wanted`` has ``clips`` (each with ``path``, ``labels``, ``name`` and perhaps ``results``),
-    ``out``, ``subject_pattern``, ``cry_labels`` and ``folds``. ``base`` is the detector in use,
-    which is compared with; its tagger is kept.
+    ``source``, the name of their folder, ``out``, ``subject_pattern``, ``cry_labels`` and
+    ``folds``. ``base`` is the detector in use, which is compared with; its tagger is kept.
     """
     labels = wanted["cry_labels"]
     options = DetectorOptions(overwrite=True, cry_labels=labels, n_folds=wanted["folds"], base=base)
@@ -43,9 +42,7 @@ def train_on_corrections(wanted: Mapping[str, Any], base: Bundle) -> dict[str, A
     rows = [row for clip in wanted["clips"] if (row := _row(clip, pattern)) is not None]
     with tempfile.TemporaryDirectory() as folder:
         # A bundle names what it was trained on by this path, and `evaluate` looks for the name.
-        parents = [os.path.dirname(clip["path"]) for clip in wanted["clips"]]
-        clips = os.path.basename(os.path.commonpath(parents)) or "corrections"
-        manifest = Path(folder, clips, "corrections.csv")
+        manifest = Path(folder, wanted["source"], "corrections.csv")
         manifest.parent.mkdir()
         with manifest.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([["path", "labels", "subject"], *rows])

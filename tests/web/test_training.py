@@ -9,6 +9,7 @@ from typing import Any
 import lab
 import numpy as np
 import pytest
+from bundles import BUNDLE_V1
 from two_parts import two_part_bundle
 
 import cryvision
@@ -21,7 +22,10 @@ from cryvision.annotations.corrections import (
 from cryvision.bundle import Bundle
 from cryvision.detector_training import train as detection
 from cryvision.errors import CryvisionError
+from cryvision.web.page import Page
 from cryvision.web.results import save_result
+from cryvision.web.routes.folder import train
+from cryvision.web.settings import ServeSettings
 from cryvision.web.training import figures_before, train_on_corrections
 
 
@@ -56,6 +60,7 @@ def test_both_figures_are_of_clips_that_were_kept_apart(
         "clips": corrected_clips(tmp_path / "clips"),
         "out": str(tmp_path / "out.zip"),
         "job_id": "job",
+        "source": "visits",
         "subject_pattern": r"^([a-z]+)-\d\.wav$",
         "cry_labels": [],
         "folds": 3,
@@ -72,8 +77,25 @@ def test_both_figures_are_of_clips_that_were_kept_apart(
     trained = Bundle.load(wanted["out"])
     assert trained.sha256 == found["bundle"]["sha256"]
     # It is what `evaluate` looks for, to warn of clips that were in the training.
-    assert "clips/corrections.csv" in [source["name"] for source in trained.sources]
+    assert "visits/corrections.csv" in [source["name"] for source in trained.sources]
     assert "favours" in found["note"]
+
+
+def test_what_a_detector_was_trained_on_is_named_by_the_folder_that_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corrected_clips(tmp_path / "visits")
+    monkeypatch.chdir(tmp_path / "visits")
+    (tmp_path / "private" / "requests").mkdir(parents=True)
+    page = Page(ServeSettings(bundle=str(BUNDLE_V1), folder=Path(".")), tmp_path / "private")
+    monkeypatch.setattr(page.side_lane, "submit", lambda job: None)
+    try:
+        train(page)
+        assert page.training is not None
+        assert page.training.request["source"] == "visits"
+        assert len(page.training.request["clips"]) == 6
+    finally:
+        page.close()
 
 
 def test_both_figures_are_of_the_same_clips(
@@ -84,6 +106,7 @@ def test_both_figures_are_of_the_same_clips(
         "clips": clips,
         "out": str(tmp_path / "out.zip"),
         "job_id": "job",
+        "source": "visits",
         "subject_pattern": r"^([a-z]+)-\d\.wav$",
         "cry_labels": [],
         "folds": 3,
@@ -122,6 +145,7 @@ def test_one_subject_is_too_few(
         "clips": corrected_clips(tmp_path / "clips")[:2],
         "out": str(tmp_path / "out.zip"),
         "job_id": "job",
+        "source": "visits",
         "subject_pattern": r"^([a-z]+)-\d\.wav$",
         "cry_labels": [],
         "folds": 3,

@@ -104,9 +104,11 @@ def train(page: ThePage, options: TrainingOptions | None = None) -> JSON:
     if not clips:
         raise HTTPException(422, "no clip has been corrected yet")
     job = Job("train")
+    folder = page.settings.folder
     job.request = {
         **options.model_dump(),
         "job_id": job.id,
+        "source": (folder.resolve().name if folder else "") or "corrections",
         "clips": [_training_clip(clip) for clip in clips],
         "out": str(page.private / "downloads" / f"{job.id}.zip"),
     }
