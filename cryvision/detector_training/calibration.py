@@ -136,8 +136,8 @@ def calibrate(
     """Find calibration and threshold on recordings that the edges were not trained on.
 
     The logits of each recording have shape (n_steps,), minus infinity where nothing is scored. The
-    threshold is the lowest that, as all above it do, gives no more than ``false_alarms_per_hour``,
-    or by default the middle one of those with almost the best F1 of events.
+    threshold is the lowest from which on none gives more than ``false_alarms_per_hour``, or by
+    default the middle one of those with almost the best F1 of events.
     """
     labels = np.concatenate([recording.labels for recording in recordings])
     temperature, bias = fit_calibration(np.concatenate(logits), labels == 1)

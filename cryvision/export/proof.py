@@ -87,14 +87,14 @@ class Proof:
     The tolerances are the largest differences allowed; of logits ``LOGIT_TOLERANCE`` times as much,
     but at most ``CONTROL_SHARE`` of the control's. They are None in 8 bits, where labels alone are
     compared. The largest differences of each output are those from the Keras models behind the
-    front end, and on the package's features. ``agreement`` is that of labels, on
-    the real windows where there are any: of ``probabilities`` the share of windows with the same
-    one, and, but for near-ties, Dice's coefficient of windows with crying (``cry``), of steps
-    (``cry_edges``), of tags (``tags``) and of windows in which the tagger hears as much crying as
-    the veto asks for (``cry_at``, ``cry_near``). ``labels_predicted`` counts the labels that the
-    reference gives on these windows, or the tags it detects. ``control`` tells by how
-    much the logits of each part differ in the control: at least twice what is allowed, so that a
-    file with those weights would not have passed.
+    front end, and on the package's features. ``agreement`` is that of labels, on the real windows
+    where there are any: of ``probabilities`` the share of windows with the same one; of the others
+    Dice's coefficient, in which near-ties count as equal. These are windows with crying (``cry``),
+    steps with crying (``cry_edges``), tags that are heard (``tags``), and windows in which the
+    tagger hears as much crying as the veto asks for (``cry_at``, ``cry_near``).
+    ``labels_predicted`` counts the labels that the reference gives on these windows, or the tags it
+    detects. ``control`` tells by how much the logits of each part differ in the control: at least
+    twice what is allowed, so that a file with those weights would not have passed.
     """
 
     runtime: str

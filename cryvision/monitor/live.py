@@ -18,7 +18,7 @@ from cryvision.monitor.sources.network import NetworkStream
 from cryvision.monitor.sources.source import HandOver, Source
 
 TICK_SECONDS = 0.5
-"""No wait for an observation is longer: on Windows, none that has no end can be interrupted."""
+"""The longest wait for an observation: on Windows, a wait without end cannot be interrupted."""
 
 MOST_WAITING = 256
 """Observations that wait to be read; behind that a session waits, and its source says so."""
